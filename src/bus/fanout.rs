@@ -1,0 +1,43 @@
+//! The one subscriber task: from the bus to the peers.
+//!
+//! Batches until quiet: before it speaks to a room it lets every reader that has input run first,
+//! so that under load many messages share one buffer and one system call per peer. A lone message
+//! goes out in the same turn.
+
+use smol::channel::Receiver;
+use smol::future;
+
+use crate::chat::event::Event;
+use crate::chat::peers::Peers;
+
+/// The most events in one batch, and in the queue in front of it. A full queue slows the senders
+/// down.
+pub const BATCH: usize = 512;
+
+/// Delivers what the bus brings until the bus is gone.
+pub async fn run(events: Receiver<Event>, peers: &Peers) {
+    let mut batch = Vec::new();
+    while let Ok(event) = events.recv().await {
+        batch.push(event);
+        gather(&events, &mut batch).await;
+        peers.deliver(&mut batch).await;
+    }
+}
+
+/// Takes what is there, yields, and goes on until a turn has brought nothing new.
+async fn gather(events: &Receiver<Event>, batch: &mut Vec<Event>) {
+    loop {
+        while batch.len() < BATCH
+            && let Ok(event) = events.try_recv()
+        {
+            batch.push(event);
+        }
+        if batch.len() >= BATCH {
+            return;
+        }
+        future::yield_now().await;
+        if events.is_empty() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! The bus of many instances behind one Redis.
+//!
+//! Two connections: one for commands, pipelined, and one that is subscribed to the channels of the
+//! rooms that have peers here. They live and die together: when either breaks or falls silent,
+//! both are made anew, the channels subscribed and the names registered again. Everything that
+//! waits for Redis waits with a limit, and no queue is without one.
+
+mod envelope;
+mod link;
+mod queue;
+mod resp;
+mod rooms;
+mod script;
+mod session;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use smol::Timer;
+use smol::channel::Sender;
+
+use super::{Claim, Draft, within};
+use crate::chat::dialect::{Reply, Roster};
+use crate::chat::event::{Event, Refusal, Room, Text, User};
+use crate::chat::peers::{Peer, Peers, Receipt, Seat};
+use crate::config::{Config, RedisAddress};
+use link::{Endpoint, Trouble};
+use queue::{Queue, Then};
+use rooms::Rooms;
+use script::Scripts;
+
+/// How long a caller waits for an answer before it is told that Redis can't be reached.
+const ANSWER_TIME: Duration = Duration::from_secs(5);
+/// The first pause before connecting again; it doubles up to [`PAUSE_MOST`], and each pause is
+/// drawn between half and all of that, so that many instances do not come back at once.
+const PAUSE_FIRST: Duration = Duration::from_millis(100);
+/// The longest pause between two attempts.
+const PAUSE_MOST: Duration = Duration::from_secs(3);
+
+/// Many instances, one chat.
+#[derive(Debug)]
+pub struct Redis {
+    peers: Arc<Peers>,
+    feed: Sender<Event>,
+    endpoint: Endpoint,
+    scripts: Scripts,
+    queue: Queue,
+    rooms: Rooms,
+    /// Why messages don't get through now; `None` when they do.
+    trouble: Mutex<Option<String>>,
+}
+
+impl Redis {
+    pub(super) fn new(
+        address: &RedisAddress,
+        config: &Config,
+        peers: Arc<Peers>,
+        feed: Sender<Event>,
+    ) -> Result<Redis, String> {
+        let scripts = Scripts::new(
+            &config.prefix,
+            peers.instance,
+            config.history,
+            config.notices,
+        );
+        Ok(Redis {
+            endpoint: Endpoint::new(address, &format!("natterjack-{}", peers.instance))?,
+            scripts,
+            queue: Queue::default(),
+            rooms: Rooms::default(),
+            trouble: Mutex::new(Some("not connected yet".into())),
+            peers,
+            feed,
+        })
+    }
+
+    /// Connects, and connects again for as long as the task lives. `first` hears how the first
+    /// attempt went: `Err` is what trying again can't mend, and the task ends with it. Later on,
+    /// even a wrong password is only a reason to wait.
+    ///
+    /// # Errors
+    /// What trying again can't mend, as long as Redis has never been reached.
+    pub async fn run(&self, first: Sender<Result<(), String>>) -> String {
+        let mut reached = false;
+        let mut pause = PAUSE_FIRST;
+        loop {
+            let error = match session::Session::open(self).await {
+                Ok(session) => {
+                    self.set_trouble(None);
+                    log::info!("redis {}: connected", self.endpoint);
+                    let _ = first.try_send(Ok(()));
+                    (reached, pause) = (true, PAUSE_FIRST);
+                    session.run(self).await
+                }
+                Err(Trouble::Lasting(error)) if !reached => {
+                    let error = format!("redis {}: {error}", self.endpoint);
+                    let _ = first.try_send(Err(error.clone()));
+                    return error;
+                }
+                Err(Trouble::Lasting(error) | Trouble::Passing(error)) => error,
+            };
+            if self.set_trouble(Some(error.clone())) || !reached && first.receiver_count() > 0 {
+                log::warn!(
+                    "redis {}: {error}; trying again until it works",
+                    self.endpoint
+                );
+            }
+            let _ = first.try_send(Ok(()));
+            first.close();
+            Timer::after(pause.mul_f32(0.5 + fastrand::f32() / 2.0)).await;
+            pause = (pause * 2).min(PAUSE_MOST);
+        }
+    }
+
+    /// Notes how things are; `true` if they worked until now and no longer do.
+    fn set_trouble(&self, now: Option<String>) -> bool {
+        let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        let broke = trouble.is_none() && now.is_some();
+        *trouble = now;
+        broke
+    }
+
+    pub(super) fn health(&self) -> Result<(), String> {
+        let trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*trouble {
+            None => Ok(()),
+            Some(trouble) => Err(format!("redis {}: {trouble}", self.endpoint)),
+        }
+    }
+
+    pub(super) async fn claim(&self, seat: &Seat, peer: &Peer, user: &User) -> Claim {
+        let origin = self.peers.origin(peer);
+        let answer = self.ask(self.scripts.claim(user, origin)).await;
+        let claim = match answer.as_ref().and_then(script::number) {
+            Some(0) => return Claim::Taken,
+            Some(_) if self.peers.claim(seat, user).await => return Claim::Granted,
+            Some(_) => Claim::Taken,
+            None => Claim::Unreachable,
+        };
+        // Perhaps it was granted all the same, and the answer got lost.
+        self.queue
+            .push(self.scripts.release(user, origin), Then::Nothing);
+        claim
+    }
+
+    pub(super) async fn enter(
+        &self,
+        seat: &Seat,
+        peer: &Peer,
+        user: &User,
+        room: &Room,
+        welcome: &Reply<'_>,
+    ) -> bool {
+        let channel = || self.scripts.channel(room);
+        let subscribed = within(ANSWER_TIME, self.rooms.enter(room, channel())).await;
+        if subscribed == Some(true) {
+            let (entry, _) = self.peers.expect(seat, room, welcome).await;
+            let origin = self.peers.origin(peer);
+            // A question, not a duty: when the connection breaks, so does the wait.
+            let joined = self
+                .ask(self.scripts.join(room, user, origin))
+                .await
+                .is_some();
+            if joined && within(ANSWER_TIME, entry.wait()).await.is_some()
+                || !self.peers.give_up(entry).await
+            {
+                return true;
+            }
+            self.queue
+                .push(self.scripts.leave(room, user, origin), Then::Nothing);
+        }
+        self.rooms.leave(room, channel);
+        false
+    }
+
+    pub(super) async fn depart(&self, seat: Seat, peer: &Peer) {
+        let origin = self.peers.origin(peer);
+        let departure = self.peers.remove(seat).await;
+        let Some(user) = departure.user else { return };
+        for (room, _) in departure.rooms {
+            self.rooms.leave(&room, || self.scripts.channel(&room));
+            self.queue
+                .push(self.scripts.leave(&room, &user, origin), Then::Nothing);
+        }
+        self.queue
+            .push(self.scripts.release(&user, origin), Then::Nothing);
+    }
+
+    pub(super) async fn publish(&self, draft: Draft) {
+        let bytes = draft.text.as_str().len();
+        if !self.queue.admit(bytes).await {
+            return draft.receipt.refuse(&Refusal::Unavailable);
+        }
+        self.queue.publish(bytes, |sequence| {
+            (
+                self.scripts.publish(&draft, sequence),
+                Then::Published(draft.receipt),
+            )
+        });
+    }
+
+    pub(super) async fn tell(&self, from: &User, to: String, text: &Text, receipt: Receipt) {
+        let bytes = text.as_str().len();
+        if !self.queue.admit(bytes).await {
+            return receipt.refuse(&Refusal::Unavailable);
+        }
+        self.queue.publish(bytes, |sequence| {
+            (
+                self.scripts.tell(&to, from, text, sequence),
+                Then::Told(to, receipt),
+            )
+        });
+    }
+
+    pub(super) async fn roster(&self, room: &Room) -> Option<Roster> {
+        script::roster(self.ask(self.scripts.roster(room)).await?)
+    }
+
+    pub(super) async fn drain(&self) {
+        self.queue.drained().await;
+    }
+
+    pub(super) async fn close(&self) {
+        self.queue.push(self.scripts.retire(), Then::Nothing);
+        self.queue.drained().await;
+    }
+
+    /// Sends a command that somebody waits for; `None` if no answer came in time.
+    async fn ask(&self, command: Vec<u8>) -> Option<::redis::Value> {
+        let (answer, answered) = smol::channel::bounded(1);
+        if !self.queue.ask(command, answer) {
+            return None;
+        }
+        within(ANSWER_TIME, answered.recv()).await?.ok()
+    }
+}

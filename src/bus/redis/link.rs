@@ -1,0 +1,290 @@
+//! One connection to Redis: TCP, TLS or a unix socket, signed in.
+//!
+//! Verifies certificate and host name, by the built-in web roots or the operator's own CA, and
+//! tells apart what trying again can mend from what it can't.
+
+use std::fmt;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_net::TcpStream;
+use async_net::unix::UnixStream;
+use futures_rustls::TlsConnector;
+use futures_rustls::pki_types::pem::PemObject;
+use futures_rustls::pki_types::{CertificateDer, ServerName};
+use futures_rustls::rustls::{self, ClientConfig, RootCertStore};
+use redis::{Value, cmd};
+use rustix::net::sockopt;
+use smol::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
+
+use super::queue::passing_error;
+use super::resp::Replies;
+use crate::bus::within;
+use crate::config::{RedisAddress, RedisHost};
+
+/// A connection, from the look-up of the name to being signed in, is up after this time or given
+/// up.
+const CONNECT_TIME: Duration = Duration::from_secs(5);
+/// The kernel asks a silent Redis for a sign of life after this long; well inside the ten minutes
+/// after which Azure closes an idle connection …
+const KEEPALIVE: Duration = Duration::from_secs(60);
+/// … and gives up a connection on which nothing was acknowledged for so long.
+const USER_TIMEOUT_MS: u32 = 20_000;
+
+/// Why there is no connection.
+#[derive(Debug)]
+pub enum Trouble {
+    /// Trying again will not mend it: a wrong password, a certificate nobody trusts.
+    Lasting(String),
+    /// Trying again may.
+    Passing(String),
+}
+
+/// Where Redis is, and how to sign in there. Displays the address, never a secret.
+pub struct Endpoint {
+    host: RedisHost,
+    tls: Option<(TlsConnector, ServerName<'static>)>,
+    auth: Option<(String, String)>,
+    client_name: String,
+}
+
+/// A signed-in connection.
+pub struct Link {
+    /// Its answers.
+    pub replies: Replies<ReadHalf<Stream>>,
+    /// Where commands go.
+    pub commands: WriteHalf<Stream>,
+}
+
+/// Whatever carries the bytes.
+type Stream = Box<dyn Bytes>;
+
+/// A stream of bytes both ways.
+pub trait Bytes: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Bytes for T {}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Endpoint({self})")
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.host)
+    }
+}
+
+impl Endpoint {
+    /// Reads the certificates, once and for all.
+    ///
+    /// # Errors
+    /// One line about an unreadable CA or an impossible host name.
+    pub fn new(address: &RedisAddress, client_name: &str) -> Result<Endpoint, String> {
+        let tls = match &address.host {
+            RedisHost::Tcp {
+                host, tls: true, ..
+            } => {
+                let name = ServerName::try_from(host.clone())
+                    .map_err(|_| format!("redis {}: not a host name for TLS", address.host))?;
+                Some((connector(address.ca.as_deref())?, name))
+            }
+            _ => None,
+        };
+        let auth = address.password.clone().map(|password| {
+            (
+                address.username.clone().unwrap_or_else(|| "default".into()),
+                password,
+            )
+        });
+        let client_name = client_name.to_string();
+        Ok(Endpoint {
+            host: address.host.clone(),
+            tls,
+            auth,
+            client_name,
+        })
+    }
+
+    /// Connects and signs in.
+    ///
+    /// # Errors
+    /// One line about what failed, without the address.
+    pub async fn connect(&self) -> Result<Link, Trouble> {
+        let link = async {
+            let mut link = self.open().await?;
+            self.sign_in(&mut link)
+                .await
+                .map_err(|trouble| self.hint(trouble))?;
+            Ok(link)
+        };
+        let slow = || Trouble::Passing(format!("no connection within {CONNECT_TIME:?}"));
+        within(CONNECT_TIME, link)
+            .await
+            .unwrap_or_else(|| Err(slow()))
+    }
+
+    /// A TLS port hangs up on whoever does not speak TLS, and does not say why.
+    fn hint(&self, trouble: Trouble) -> Trouble {
+        match (&self.host, trouble) {
+            (RedisHost::Tcp { tls: false, .. }, Trouble::Passing(why)) => {
+                Trouble::Passing(format!("{why}; if this is a TLS port, use rediss://"))
+            }
+            (_, trouble) => trouble,
+        }
+    }
+
+    async fn open(&self) -> Result<Link, Trouble> {
+        let unreachable = |error: io::Error| Trouble::Passing(format!("can't connect: {error}"));
+        let stream: Stream = match &self.host {
+            RedisHost::Unix(path) => {
+                Box::new(UnixStream::connect(path).await.map_err(unreachable)?)
+            }
+            RedisHost::Tcp { host, port, .. } => {
+                let tcp = TcpStream::connect((host.as_str(), *port))
+                    .await
+                    .map_err(unreachable)?;
+                watch(&tcp).map_err(unreachable)?;
+                match &self.tls {
+                    None => Box::new(tcp),
+                    Some((connector, name)) => {
+                        let handshake = connector.connect(name.clone(), tcp).await;
+                        Box::new(handshake.map_err(tls_trouble)?)
+                    }
+                }
+            }
+        };
+        let (read, write) = smol::io::split(stream);
+        Ok(Link {
+            replies: Replies::new(read),
+            commands: write,
+        })
+    }
+
+    async fn sign_in(&self, link: &mut Link) -> Result<(), Trouble> {
+        if let Some((username, password)) = &self.auth {
+            // The form with a user name is for ACLs; `default` is also what the old form means.
+            let mut auth = cmd("AUTH");
+            if username != "default" {
+                auth.arg(username);
+            }
+            link.check(auth.arg(password).get_packed_command(), "sign-in refused")
+                .await?;
+        }
+        link.check(cmd("PING").get_packed_command(), "refused")
+            .await?;
+        // For `CLIENT LIST`; whoever may not set a name does without one.
+        let name = cmd("CLIENT")
+            .arg("SETNAME")
+            .arg(&self.client_name)
+            .get_packed_command();
+        link.ask(&[name]).await?;
+        Ok(())
+    }
+}
+
+impl Link {
+    /// Asks some things at once and waits for their answers, in order.
+    ///
+    /// # Errors
+    /// A broken connection.
+    pub async fn ask(&mut self, commands: &[Vec<u8>]) -> Result<Vec<Value>, Trouble> {
+        let broken = |error: io::Error| match error.kind() {
+            io::ErrorKind::InvalidData => Trouble::Lasting(error.to_string()),
+            io::ErrorKind::UnexpectedEof => Trouble::Passing("it closed the connection".into()),
+            _ => Trouble::Passing(error.to_string()),
+        };
+        self.commands
+            .write_all(&commands.concat())
+            .await
+            .map_err(broken)?;
+        self.commands.flush().await.map_err(broken)?;
+        let mut answers = Vec::with_capacity(commands.len());
+        for _ in commands {
+            answers.push(self.replies.next().await.map_err(broken)?);
+        }
+        Ok(answers)
+    }
+
+    /// Asks something that must succeed.
+    async fn check(&mut self, command: Vec<u8>, refused: &str) -> Result<(), Trouble> {
+        let answers = self.ask(&[command]).await?;
+        accept(&answers, refused)
+    }
+}
+
+/// Makes sure that no answer is an error.
+pub fn accept(answers: &[Value], refused: &str) -> Result<(), Trouble> {
+    for answer in answers {
+        let Value::ServerError(error) = answer else {
+            continue;
+        };
+        let text = format!("{refused}: {error}");
+        let busy = error
+            .details()
+            .is_some_and(|text| text.contains("max number of clients"));
+        return Err(match error.code() {
+            "NOAUTH" => Trouble::Lasting(format!("{text}; set REDIS_PASSWORD")),
+            _ if busy || passing_error(answer).is_some() => Trouble::Passing(text),
+            _ => Trouble::Lasting(text),
+        });
+    }
+    Ok(())
+}
+
+/// Small commands go out at once, and a Redis that vanishes is noticed.
+fn watch(tcp: &TcpStream) -> io::Result<()> {
+    tcp.set_nodelay(true)?;
+    sockopt::set_socket_keepalive(tcp, true)?;
+    sockopt::set_tcp_keepidle(tcp, KEEPALIVE)?;
+    sockopt::set_tcp_user_timeout(tcp, USER_TIMEOUT_MS)?;
+    Ok(())
+}
+
+fn connector(ca: Option<&Path>) -> Result<TlsConnector, String> {
+    let mut roots = RootCertStore::empty();
+    match ca {
+        None => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
+        Some(path) => {
+            let unreadable = |error: &dyn fmt::Display| {
+                format!(
+                    "--redis-ca {}: no certificate to be read: {error}",
+                    path.display()
+                )
+            };
+            let certificates =
+                CertificateDer::pem_file_iter(path).map_err(|error| unreadable(&error))?;
+            for certificate in certificates {
+                let certificate = certificate.map_err(|error| unreadable(&error))?;
+                roots.add(certificate).map_err(|error| unreadable(&error))?;
+            }
+            if roots.is_empty() {
+                return Err(unreadable(&"the file holds none in PEM form"));
+            }
+        }
+    }
+    let config = ClientConfig::builder()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(TlsConnector::from(Arc::new(config)))
+}
+
+fn tls_trouble(error: io::Error) -> Trouble {
+    use rustls::Error::{AlertReceived, InvalidCertificate, InvalidMessage, PeerIncompatible};
+    let inner = error
+        .get_ref()
+        .and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    match inner {
+        Some(InvalidCertificate(why)) => Trouble::Lasting(format!(
+            "its certificate is not trusted: {why}; --redis-ca names a private CA"
+        )),
+        Some(InvalidMessage(_)) => Trouble::Lasting("it does not speak TLS on this port".into()),
+        Some(error @ (AlertReceived(_) | PeerIncompatible(_))) => {
+            Trouble::Lasting(format!("TLS refused: {error}"))
+        }
+        _ => Trouble::Passing(format!("TLS failed: {error}")),
+    }
+}

@@ -1,0 +1,176 @@
+//! Values out of a stream of bytes: finds where a reply ends (RESP2, the Redis serialization
+//! protocol) and lets the `redis` crate read it. The crate's own incremental reader would bring
+//! tokio's traits along, and its connections queue without a bound.
+
+use std::io;
+
+use redis::Value;
+use smol::io::{AsyncRead, AsyncReadExt};
+
+/// How much is read at once, at most.
+const READ_SIZE: usize = 16 * 1024;
+/// No reply we ask for comes near this. A longer one means that the other side is no Redis.
+const LONGEST: usize = 64 * 1024 * 1024;
+/// Replies are arrays of arrays at most.
+const DEEPEST: u32 = 8;
+
+/// The replies on one connection.
+#[derive(Debug)]
+pub struct Replies<R> {
+    io: R,
+    buf: Vec<u8>,
+    /// What has been read out of `buf` already.
+    done: usize,
+}
+
+impl<R: AsyncRead + Unpin> Replies<R> {
+    /// Nothing read yet.
+    pub fn new(io: R) -> Replies<R> {
+        Replies {
+            io,
+            buf: Vec::new(),
+            done: 0,
+        }
+    }
+
+    /// The next reply; an error that Redis answers with is a value, too. Cancel safe.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::InvalidData`] for what is not RESP, [`io::ErrorKind::UnexpectedEof`] when
+    /// the other side closes, and what the connection itself says.
+    pub async fn next(&mut self) -> io::Result<Value> {
+        loop {
+            if let Some(length) = length(&self.buf[self.done..], 0)? {
+                let reply = &self.buf[self.done..self.done + length];
+                self.done += length;
+                return redis::parse_redis_value(reply).map_err(|_| not_resp());
+            }
+            self.buf.drain(..self.done);
+            self.done = 0;
+            if self.buf.len() > LONGEST {
+                return Err(not_resp());
+            }
+            let mut chunk = [0; READ_SIZE];
+            match self.io.read(&mut chunk).await? {
+                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                n => self.buf.extend_from_slice(&chunk[..n]),
+            }
+        }
+    }
+}
+
+fn not_resp() -> io::Error {
+    io::Error::new(
+        io::ErrorKind::InvalidData,
+        "the other side does not speak Redis' protocol",
+    )
+}
+
+/// How long the value at the beginning of `bytes` is; `None` when its end is not there yet.
+fn length(bytes: &[u8], depth: u32) -> io::Result<Option<usize>> {
+    let Some(&kind) = bytes.first() else {
+        return Ok(None);
+    };
+    if !b"+-:$*".contains(&kind) || depth > DEEPEST {
+        return Err(not_resp());
+    }
+    let Some(line) = bytes.windows(2).position(|two| two == b"\r\n") else {
+        let hopeless = bytes.len() > READ_SIZE;
+        return if hopeless { Err(not_resp()) } else { Ok(None) };
+    };
+    let head = line + 2;
+    if b"+-:".contains(&kind) {
+        return Ok(Some(head));
+    }
+    let digits = std::str::from_utf8(&bytes[1..line]).map_err(|_| not_resp())?;
+    let count: i64 = digits.parse().map_err(|_| not_resp())?;
+    if count > LONGEST as i64 {
+        return Err(not_resp());
+    }
+    // A negative count is RESP2's nothing.
+    let count = count.max(0) as usize;
+    if kind == b'$' {
+        let nothing = bytes[1] == b'-';
+        let end = if nothing { head } else { head + count + 2 };
+        return Ok((bytes.len() >= end).then_some(end));
+    }
+    let mut end = head;
+    for _ in 0..count {
+        match length(&bytes[end..], depth + 1)? {
+            Some(length) => end += length,
+            None => return Ok(None),
+        }
+    }
+    Ok(Some(end))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reply_ends_where_it_ends() {
+        for whole in [
+            &b"+OK\r\n"[..],
+            b"-ERR no\r\n",
+            b":42\r\n",
+            b"$-1\r\n",
+            b"$0\r\n\r\n",
+            b"$5\r\na\r\nbc\r\n",
+            b"*-1\r\n",
+            b"*0\r\n",
+            b"*3\r\n$7\r\nmessage\r\n*2\r\n:1\r\n+a\r\n$1\r\nx\r\n",
+        ] {
+            for cut in 0..whole.len() {
+                assert_eq!(
+                    length(&whole[..cut], 0).unwrap(),
+                    None,
+                    "{whole:?} at {cut}"
+                );
+            }
+            let more = [whole, b"+next"].concat();
+            assert_eq!(length(&more, 0).unwrap(), Some(whole.len()), "{whole:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_resp_is_an_error() {
+        let nested = "*1\r\n".repeat(100_000);
+        for bad in [
+            &b"HTTP/1.1"[..],
+            b"\x15\x03\x01",
+            b"$x\r\n",
+            b"*99999999999\r\n",
+            nested.as_bytes(),
+        ] {
+            assert!(length(bad, 0).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn replies_are_read_a_byte_at_a_time_too() {
+        struct Drip<'a>(&'a [u8]);
+        impl AsyncRead for Drip<'_> {
+            fn poll_read(
+                mut self: std::pin::Pin<&mut Self>,
+                _: &mut std::task::Context<'_>,
+                buf: &mut [u8],
+            ) -> std::task::Poll<io::Result<usize>> {
+                let Some((first, rest)) = self.0.split_first() else {
+                    return std::task::Poll::Ready(Ok(0));
+                };
+                buf[0] = *first;
+                self.0 = rest;
+                std::task::Poll::Ready(Ok(1))
+            }
+        }
+        smol::block_on(async {
+            let mut replies = Replies::new(Drip(b"+OK\r\n*2\r\n:1\r\n$2\r\nab\r\n"));
+            assert_eq!(replies.next().await.unwrap(), Value::Okay);
+            let pair = Value::Array(vec![Value::Int(1), Value::BulkString(b"ab".to_vec())]);
+            assert_eq!(replies.next().await.unwrap(), pair);
+            let end = replies.next().await.unwrap_err();
+            assert_eq!(end.kind(), io::ErrorKind::UnexpectedEof);
+        });
+    }
+}

@@ -1,0 +1,432 @@
+//! The commands: scripts that do in one step what must not be half done, and their keys.
+//!
+//! The keys that one script touches share a hash slot, so the same scripts run on a cluster. Time
+//! is always Redis' own. Each command may be repeated when nobody knows whether it got through.
+
+use redis::{Script, Value, cmd};
+
+use super::envelope;
+use crate::bus::Draft;
+use crate::chat::dialect::Roster;
+use crate::chat::event::{Instance, LOBBY, Origin, Room, Text, User};
+
+/// An instance that has not renewed its lease for so long is dead, in milliseconds.
+const LEASE: u64 = 15_000;
+/// A room's log goes a week after its last message, in seconds.
+const LOG_LIFE: u64 = 7 * 24 * 3600;
+/// For how long a repeated message is still known, in seconds: longer than any outage in which
+/// messages wait.
+const SEEN_LIFE: u64 = 24 * 3600;
+
+/// Number a message, write it to the log, publish it. The instance numbers its messages, too: one
+/// that has been published before the connection broke is not published again.
+/// Returns the id; nothing for a repeated message that was not the instance's last in this room.
+const PUBLISH: &str = r#"
+local seen = redis.call('GET', KEYS[3])
+if seen then
+  local number, id = string.match(seen, '^(%d+) (.*)$')
+  if tonumber(ARGV[3]) == tonumber(number) then return id end
+  if tonumber(ARGV[3]) < tonumber(number) then return '' end
+end
+local time = redis.call('TIME')
+local now = time[1] .. string.format('%03d', math.floor(time[2] / 1000))
+local epoch, n = string.match(redis.call('GET', KEYS[1]) or '', '^(%d+)%-(%d+)$')
+if not epoch then
+  redis.call('DEL', KEYS[2])
+  epoch, n = now, 0
+end
+local id = epoch .. '-' .. string.format('%.0f', n + 1)
+local message = '{"natterjack":"said","id":"' .. id .. '","at":' .. now .. ARGV[2]
+if tonumber(ARGV[4]) > 0 then
+  redis.call('XADD', KEYS[2], 'MAXLEN', '=', ARGV[4], id, 'message', message)
+  redis.call('EXPIRE', KEYS[2], ARGV[5])
+end
+redis.call('SET', KEYS[1], id, 'EX', ARGV[5])
+redis.call('SET', KEYS[3], ARGV[3] .. ' ' .. id, 'EX', ARGV[6])
+redis.call('PUBLISH', ARGV[1], message)
+return id
+"#;
+
+/// Give a name to a connection, unless another connection of a living instance has it.
+const CLAIM: &str = r#"
+local owner = redis.call('HGET', KEYS[2], ARGV[1])
+if owner and owner ~= ARGV[2] then
+  local lease = redis.call('ZSCORE', KEYS[3], string.match(owner, '^[^.]+'))
+  local time = redis.call('TIME')
+  if lease and tonumber(lease) > time[1] * 1000 + time[2] / 1000 then return 0 end
+end
+redis.call('HSET', KEYS[2], ARGV[1], ARGV[2])
+redis.call('SADD', KEYS[1], ARGV[1])
+return 1
+"#;
+
+/// Take a name back from the connection that has it.
+const RELEASE: &str = r#"
+if redis.call('HGET', KEYS[2], ARGV[1]) ~= ARGV[2] then return 0 end
+redis.call('HDEL', KEYS[2], ARGV[1])
+redis.call('SREM', KEYS[1], ARGV[1])
+return 1
+"#;
+
+/// Put a name on a room's roster, and tell: the room aloud, if it is small, else only the
+/// instances, which let the peer in by it. Returns how many are in the room.
+const JOIN: &str = r#"
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+local count = redis.call('HLEN', KEYS[1])
+local envelope = ARGV[4]
+if count > tonumber(ARGV[6]) then envelope = ARGV[5] end
+redis.call('PUBLISH', ARGV[3], envelope)
+return count
+"#;
+
+/// Put a name back on a room's roster, without a word.
+const REJOIN: &str = r#"
+return redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+"#;
+
+/// Take a connection's name off a room's roster; tell the room if it is small.
+const LEAVE: &str = r#"
+if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end
+local count = redis.call('HLEN', KEYS[1])
+redis.call('HDEL', KEYS[1], ARGV[1])
+if count <= tonumber(ARGV[5]) then
+  redis.call('PUBLISH', ARGV[3], ARGV[4])
+end
+return 1
+"#;
+
+/// How many are in a room, and who, if they are not too many.
+const ROSTER: &str = r#"
+local count = redis.call('HLEN', KEYS[1])
+if count > tonumber(ARGV[1]) then return {count} end
+return {count, redis.call('HKEYS', KEYS[1])}
+"#;
+
+/// Send a private message to the instance of its recipient. 0: nobody has that name.
+const TELL: &str = r#"
+local seen = redis.call('GET', KEYS[3])
+if seen and tonumber(ARGV[4]) <= tonumber(seen) then return 1 end
+local owner = redis.call('HGET', KEYS[1], ARGV[1])
+if not owner then return 0 end
+local instance = string.match(owner, '^[^.]+')
+local lease = redis.call('ZSCORE', KEYS[2], instance)
+local time = redis.call('TIME')
+if not lease or tonumber(lease) <= time[1] * 1000 + time[2] / 1000 then return 0 end
+redis.call('SET', KEYS[3], ARGV[4], 'EX', ARGV[5])
+redis.call('PUBLISH', ARGV[2] .. instance, ARGV[3])
+return 1
+"#;
+
+/// Renew an instance's lease, and let it hear that it did.
+const RENEW: &str = r#"
+local time = redis.call('TIME')
+redis.call('ZADD', KEYS[1], time[1] * 1000 + math.floor(time[2] / 1000) + ARGV[2], ARGV[1])
+redis.call('PUBLISH', ARGV[3], ARGV[4])
+return 1
+"#;
+
+/// All commands of one instance.
+#[derive(Debug)]
+pub struct Scripts {
+    prefix: String,
+    instance: Instance,
+    history: usize,
+    notices: usize,
+    publish: Named,
+    claim: Named,
+    release: Named,
+    join: Named,
+    rejoin: Named,
+    leave: Named,
+    roster: Named,
+    tell: Named,
+    renew: Named,
+}
+
+/// A script and its SHA-1, by which it is called.
+#[derive(Debug)]
+struct Named {
+    code: &'static str,
+    hash: String,
+}
+
+impl Named {
+    fn new(code: &'static str) -> Named {
+        Named {
+            code,
+            hash: Script::new(code).get_hash().to_string(),
+        }
+    }
+
+    fn call(&self, keys: &[&str], args: &[&str]) -> Vec<u8> {
+        let mut call = cmd("EVALSHA");
+        call.arg(&self.hash).arg(keys.len()).arg(keys).arg(args);
+        call.get_packed_command()
+    }
+}
+
+impl Scripts {
+    /// The commands of `instance`, with every key and channel under `prefix`.
+    pub fn new(prefix: &str, instance: Instance, history: usize, notices: usize) -> Scripts {
+        Scripts {
+            prefix: prefix.to_string(),
+            instance,
+            history,
+            notices,
+            publish: Named::new(PUBLISH),
+            claim: Named::new(CLAIM),
+            release: Named::new(RELEASE),
+            join: Named::new(JOIN),
+            rejoin: Named::new(REJOIN),
+            leave: Named::new(LEAVE),
+            roster: Named::new(ROSTER),
+            tell: Named::new(TELL),
+            renew: Named::new(RENEW),
+        }
+    }
+
+    /// What makes Redis know the scripts; an answer each.
+    pub fn load(&self) -> Vec<Vec<u8>> {
+        let scripts = [
+            &self.publish,
+            &self.claim,
+            &self.release,
+            &self.join,
+            &self.rejoin,
+            &self.leave,
+            &self.roster,
+            &self.tell,
+            &self.renew,
+        ];
+        scripts
+            .map(|script| {
+                cmd("SCRIPT")
+                    .arg("LOAD")
+                    .arg(script.code)
+                    .get_packed_command()
+            })
+            .to_vec()
+    }
+
+    /// The channel of a room.
+    pub fn channel(&self, room: &Room) -> String {
+        match room.as_str() {
+            LOBBY => self.prefix.clone(),
+            room => format!("{}:{room}", self.prefix),
+        }
+    }
+
+    /// This instance's own channel. No room's: `@` is not allowed in names.
+    pub fn own_channel(&self) -> String {
+        format!("{}{}", self.instance_channels(), self.instance)
+    }
+
+    fn instance_channels(&self) -> String {
+        format!("{}:@", self.prefix)
+    }
+
+    /// The room whose channel this is.
+    pub fn room(&self, channel: &[u8]) -> Option<Room> {
+        let rest = std::str::from_utf8(channel)
+            .ok()?
+            .strip_prefix(&self.prefix)?;
+        if rest.is_empty() {
+            return Some(Room::lobby());
+        }
+        Room::new(rest.strip_prefix(':')?).ok()
+    }
+
+    fn room_key(&self, room: &Room, what: &str) -> String {
+        format!("{{{}:{room}}}:{what}", self.prefix)
+    }
+
+    fn users_key(&self, what: &str) -> String {
+        format!("{{{}-users}}:{what}", self.prefix)
+    }
+
+    fn visible_key(&self) -> String {
+        format!("{}-users", self.prefix)
+    }
+
+    pub(super) fn publish(&self, draft: &Draft, sequence: u64) -> Vec<u8> {
+        let tail = envelope::said(&draft.user, draft.origin, &draft.text);
+        let keys = [
+            &self.room_key(&draft.room, "counter"),
+            &self.room_key(&draft.room, "log"),
+            &self.room_key(&draft.room, &format!("seen:{}", self.instance)),
+        ];
+        self.publish.call(
+            &keys.map(String::as_str),
+            &[
+                &self.channel(&draft.room),
+                &tail,
+                &sequence.to_string(),
+                &self.history.to_string(),
+                &LOG_LIFE.to_string(),
+                &SEEN_LIFE.to_string(),
+            ],
+        )
+    }
+
+    pub(super) fn tell(&self, to: &str, from: &User, text: &Text, sequence: u64) -> Vec<u8> {
+        let keys = [
+            &self.users_key("owners"),
+            &self.users_key("leases"),
+            &self.users_key(&format!("seen:{}", self.instance)),
+        ];
+        self.tell.call(
+            &keys.map(String::as_str),
+            &[
+                to,
+                &self.instance_channels(),
+                &envelope::private(to, from, text),
+                &sequence.to_string(),
+                &SEEN_LIFE.to_string(),
+            ],
+        )
+    }
+
+    pub(super) fn claim(&self, user: &User, origin: Origin) -> Vec<u8> {
+        let (owners, leases) = (self.users_key("owners"), self.users_key("leases"));
+        self.claim.call(
+            &[&self.visible_key(), &owners, &leases],
+            &[user.as_str(), &origin.to_string()],
+        )
+    }
+
+    pub(super) fn release(&self, user: &User, origin: Origin) -> Vec<u8> {
+        self.release.call(
+            &[&self.visible_key(), &self.users_key("owners")],
+            &[user.as_str(), &origin.to_string()],
+        )
+    }
+
+    pub(super) fn join(&self, room: &Room, user: &User, origin: Origin) -> Vec<u8> {
+        self.join.call(
+            &[&self.room_key(room, "roster")],
+            &[
+                user.as_str(),
+                &origin.to_string(),
+                &self.channel(room),
+                &envelope::joined(user, origin, true),
+                &envelope::joined(user, origin, false),
+                &self.notices.to_string(),
+            ],
+        )
+    }
+
+    /// For a peer that is there already, as far as the room knows.
+    pub(super) fn rejoin(&self, room: &Room, user: &User, origin: Origin) -> Vec<u8> {
+        let key = self.room_key(room, "roster");
+        self.rejoin
+            .call(&[&key], &[user.as_str(), &origin.to_string()])
+    }
+
+    pub(super) fn leave(&self, room: &Room, user: &User, origin: Origin) -> Vec<u8> {
+        self.leave.call(
+            &[&self.room_key(room, "roster")],
+            &[
+                user.as_str(),
+                &origin.to_string(),
+                &self.channel(room),
+                &envelope::left(user, origin),
+                &self.notices.to_string(),
+            ],
+        )
+    }
+
+    pub(super) fn roster(&self, room: &Room) -> Vec<u8> {
+        self.roster.call(
+            &[&self.room_key(room, "roster")],
+            &[&self.notices.to_string()],
+        )
+    }
+
+    pub(super) fn renew(&self) -> Vec<u8> {
+        self.renew.call(
+            &[&self.users_key("leases")],
+            &[
+                &self.instance.to_string(),
+                &LEASE.to_string(),
+                &self.own_channel(),
+                &envelope::canary(),
+            ],
+        )
+    }
+
+    /// Gives the lease up: this instance has no names any more.
+    pub(super) fn retire(&self) -> Vec<u8> {
+        cmd("ZREM")
+            .arg(self.users_key("leases"))
+            .arg(self.instance.to_string())
+            .get_packed_command()
+    }
+}
+
+/// A script's answer, where it is a number.
+pub fn number(value: &Value) -> Option<i64> {
+    match value {
+        Value::Int(number) => Some(*number),
+        _ => None,
+    }
+}
+
+/// The answer to [`Scripts::roster`].
+pub fn roster(value: Value) -> Option<Roster> {
+    let (count, names): (usize, Option<Vec<String>>) = match value {
+        Value::Array(parts) if parts.len() == 1 => (
+            redis::from_redis_value(Value::Array(parts))
+                .map(|(count,): (usize,)| count)
+                .ok()?,
+            None,
+        ),
+        value => redis::from_redis_value(value).ok()?,
+    };
+    let mut users = names.unwrap_or_default();
+    users.sort_unstable();
+    Some(Roster { count, users })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn channels_and_rooms_belong_together() {
+        let scripts = Scripts::new("chat", Instance(0xf00), 1000, 500);
+        for (name, channel) in [("lobby", "chat"), ("a b", "chat:a b")] {
+            let room = Room::new(name).unwrap();
+            assert_eq!(scripts.channel(&room), channel);
+            assert_eq!(scripts.room(channel.as_bytes()), Some(room));
+        }
+        assert_eq!(scripts.own_channel(), "chat:@0000000000000f00");
+        for not_a_room in [
+            "chatter",
+            "chat:",
+            "chat:@0000000000000f00",
+            "other",
+            "chat-users",
+        ] {
+            assert_eq!(scripts.room(not_a_room.as_bytes()), None, "{not_a_room}");
+        }
+    }
+
+    #[test]
+    fn a_roster_comes_with_names_or_without() {
+        let names = ["b", "a"]
+            .map(|name| Value::BulkString(name.into()))
+            .to_vec();
+        let small = Value::Array(vec![Value::Int(2), Value::Array(names)]);
+        let users = vec!["a".to_string(), "b".to_string()];
+        assert_eq!(roster(small), Some(Roster { count: 2, users }));
+        let large = Value::Array(vec![Value::Int(501)]);
+        assert_eq!(
+            roster(large),
+            Some(Roster {
+                count: 501,
+                users: Vec::new()
+            })
+        );
+        assert_eq!(roster(Value::Nil), None);
+    }
+}

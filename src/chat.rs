@@ -1,0 +1,11 @@
+//! What a chat is, without knowing how it spreads or how anyone reached it.
+//!
+//! Nothing in here names a runtime, a socket or Redis: a socket is only something that can
+//! [try to write](outbox::TryWrite), a Redis only something that hands in [events](event::Event).
+
+pub mod dialect;
+pub mod event;
+pub mod frame;
+pub mod outbox;
+pub mod peers;
+pub mod rate;

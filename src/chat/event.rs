@@ -1,0 +1,412 @@
+//! The words of the chat: names, texts, ids and what happens in a room.
+//!
+//! Everything here is valid from construction on, so nobody checks twice. What a peer did wrong
+//! is a [`Refusal`]: text for that peer, and nobody else's business.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+/// The room a connection is in when it names none.
+pub const LOBBY: &str = "lobby";
+
+/// A name has at most this many characters …
+const NAME_CHARS: usize = 32;
+/// … and at most this many bytes of UTF-8.
+const NAME_BYTES: usize = 64;
+/// A text has at most this many characters; longer ones are refused, never cut.
+pub const TEXT_CHARS: usize = 4096;
+
+/// A user's name: unique over all instances while its connection lasts.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct User(Arc<str>);
+
+/// A room's name.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Room(Arc<str>);
+
+impl User {
+    /// Checks a user name.
+    ///
+    /// # Errors
+    /// Says which rule of names is broken.
+    pub fn new(name: &str) -> Result<User, BadName> {
+        check_name("user name", name).map(|()| User(name.into()))
+    }
+
+    /// The name itself.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Room {
+    /// Checks a room name; the rules are those of user names.
+    ///
+    /// # Errors
+    /// Says which rule of names is broken.
+    pub fn new(name: &str) -> Result<Room, BadName> {
+        check_name("room name", name).map(|()| Room(name.into()))
+    }
+
+    /// The room everybody starts in.
+    pub fn lobby() -> Room {
+        Room(LOBBY.into())
+    }
+
+    /// The name itself.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for User {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for Room {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Why a name is not one: a sentence for whoever chose it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadName {
+    what: &'static str,
+    rule: &'static str,
+}
+
+impl fmt::Display for BadName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "bad {}: it {}", self.what, self.rule)
+    }
+}
+
+impl std::error::Error for BadName {}
+
+fn check_name(what: &'static str, name: &str) -> Result<(), BadName> {
+    let rule = if name.is_empty() {
+        "is empty"
+    } else if name.len() > NAME_BYTES || name.chars().count() > NAME_CHARS {
+        "is longer than 32 characters or 64 bytes"
+    } else if name.chars().any(char::is_control) {
+        "contains a control character"
+    } else if name.contains([':', '/', '@', '#']) {
+        "contains one of : / @ #"
+    } else if name.trim().len() != name.len() {
+        "begins or ends with a space"
+    } else {
+        return Ok(());
+    };
+    Err(BadName { what, rule })
+}
+
+/// What somebody said: neither empty nor too long, and harmless on a terminal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Text(Arc<str>);
+
+impl Text {
+    /// Checks a text and replaces its control characters, tab and line breaks excepted, by U+FFFD,
+    /// so that nobody can send escape codes to another's terminal.
+    ///
+    /// # Errors
+    /// [`Refusal::Empty`] for nothing but white space, [`Refusal::TooLong`] above [`TEXT_CHARS`].
+    pub fn new(text: &str) -> Result<Text, Refusal> {
+        if text.trim().is_empty() {
+            return Err(Refusal::Empty);
+        }
+        // The number of bytes is an upper bound of the number of characters, and known.
+        if text.len() > TEXT_CHARS && text.chars().count() > TEXT_CHARS {
+            return Err(Refusal::TooLong);
+        }
+        Ok(Text(harmless(text)))
+    }
+
+    /// The longest beginning of `text` that is a text; `None` for nothing but white space. For
+    /// what others publish on our channels, where nobody is there to be told.
+    pub fn cut(text: &str) -> Option<Text> {
+        let end = text
+            .char_indices()
+            .nth(TEXT_CHARS)
+            .map_or(text.len(), |(at, _)| at);
+        Text::new(&text[..end]).ok()
+    }
+
+    /// The text itself.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A lone carriage return counts as a control character: it would let a text overwrite the name
+/// in front of it.
+fn harmless(text: &str) -> Arc<str> {
+    let bad = |at: usize, c: char| match c {
+        '\t' | '\n' => false,
+        '\r' => !text[at + 1..].starts_with('\n'),
+        c => c.is_control(),
+    };
+    if !text.char_indices().any(|(at, c)| bad(at, c)) {
+        return text.into();
+    }
+    let clean: String = text
+        .char_indices()
+        .map(|(at, c)| {
+            if bad(at, c) {
+                char::REPLACEMENT_CHARACTER
+            } else {
+                c
+            }
+        })
+        .collect();
+    clean.into()
+}
+
+/// One server process among those that share a Redis; drawn at random when it starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Instance(pub u64);
+
+impl fmt::Display for Instance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+/// The connection that caused an event: an instance and the number of its peer. Written
+/// `INSTANCE.NUMBER`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The instance the connection belongs to.
+    pub instance: Instance,
+    /// The peer's number there; never used twice by one instance.
+    pub peer: u64,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.instance, self.peer)
+    }
+}
+
+impl FromStr for Origin {
+    type Err = NotAnId;
+
+    fn from_str(text: &str) -> Result<Origin, NotAnId> {
+        let (instance, peer) = text.split_once('.').ok_or(NotAnId)?;
+        Ok(Origin {
+            instance: Instance(u64::from_str_radix(instance, 16).map_err(|_| NotAnId)?),
+            peer: peer.parse().map_err(|_| NotAnId)?,
+        })
+    }
+}
+
+/// The place of a message in its room: `EPOCH-N`. N counts by one without a gap, EPOCH is when
+/// this count began (milliseconds since 1970), so ids of one room are ordered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Id {
+    /// When the room's log began, milliseconds since 1970.
+    pub epoch: u64,
+    /// The message's number in that log, from 1.
+    pub n: u64,
+}
+
+impl fmt::Display for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.epoch, self.n)
+    }
+}
+
+impl FromStr for Id {
+    type Err = NotAnId;
+
+    fn from_str(text: &str) -> Result<Id, NotAnId> {
+        let number = |digits: &str| match digits.bytes().all(|b| b.is_ascii_digit()) {
+            true => digits.parse().map_err(|_| NotAnId),
+            false => Err(NotAnId),
+        };
+        let (epoch, n) = text.split_once('-').ok_or(NotAnId)?;
+        Ok(Id {
+            epoch: number(epoch)?,
+            n: number(n)?,
+        })
+    }
+}
+
+/// The text is no [`Id`] or [`Origin`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotAnId;
+
+impl fmt::Display for NotAnId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not an id")
+    }
+}
+
+impl std::error::Error for NotAnId {}
+
+/// Something that everybody in a room is to hear.
+#[derive(Clone, Debug)]
+pub struct Event {
+    /// Where it happened.
+    pub room: Room,
+    /// Who it is about.
+    pub user: User,
+    /// The connection that caused it; `None` for what others publish on our channels.
+    pub origin: Option<Origin>,
+    /// What happened.
+    pub what: What,
+}
+
+impl Event {
+    /// About how many bytes it takes to say so.
+    pub fn weight(&self) -> usize {
+        let text = if let What::Said { text, .. } = &self.what {
+            text.as_str().len()
+        } else {
+            0
+        };
+        self.user.as_str().len() + text + 64
+    }
+}
+
+/// What happened in a room.
+#[derive(Clone, Debug)]
+pub enum What {
+    /// The user said something.
+    Said {
+        /// The words.
+        text: Text,
+        /// The message's place in the room; `None` for what others publish on our channels.
+        id: Option<Id>,
+        /// When, in milliseconds since 1970.
+        at: u64,
+    },
+    /// The user came in.
+    Joined {
+        /// Whether the room is told. The event takes its place among the others in any case: it
+        /// is what lets its peer in.
+        aloud: bool,
+    },
+    /// The user went out, or was found dead.
+    Left,
+}
+
+/// Why something a peer asked for was not done. The connection stays open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Nothing but white space.
+    Empty,
+    /// Above [`TEXT_CHARS`].
+    TooLong,
+    /// Faster than the limit; holds the messages allowed a second.
+    RateLimited(u32),
+    /// Nobody of that name is connected.
+    NoSuchUser(String),
+    /// A command without what it needs; holds how it is used.
+    Usage(&'static str),
+    /// The bus is away and can't hold any more.
+    Unavailable,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Refusal::Empty => f.write_str("the message is empty"),
+            Refusal::TooLong => write!(f, "the message is longer than {TEXT_CHARS} characters"),
+            Refusal::RateLimited(rate) => {
+                write!(
+                    f,
+                    "too many messages, at most {rate} a second: this one was not sent"
+                )
+            }
+            Refusal::NoSuchUser(user) => write!(f, "no such user: {user}"),
+            Refusal::Usage(usage) => write!(f, "usage: {usage}"),
+            Refusal::Unavailable => {
+                f.write_str("the message could not be sent, please try again later")
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_follow_their_rules() {
+        let longest = "x".repeat(32);
+        let widest = "é".repeat(32);
+        for good in ["foo", "Föö 1", "日本", "a+b", "%zz", &longest, &widest] {
+            assert_eq!(
+                User::new(good).map(|user| user.to_string()),
+                Ok(good.to_string())
+            );
+        }
+        let too_long = "x".repeat(33);
+        let too_wide = "日".repeat(22);
+        for bad in [
+            "", " foo", "foo ", "a:b", "a/b", "@a", "a#", "a\u{7}b", "a\nb", &too_long, &too_wide,
+        ] {
+            assert!(User::new(bad).is_err(), "{bad:?} must be refused");
+            assert!(Room::new(bad).is_err(), "{bad:?} must be refused");
+        }
+    }
+
+    #[test]
+    fn texts_are_measured_in_characters_and_made_harmless() {
+        assert_eq!(Text::new(" \t\r\n"), Err(Refusal::Empty));
+        assert!(Text::new(&"日".repeat(4096)).is_ok());
+        assert_eq!(Text::new(&"日".repeat(4097)), Err(Refusal::TooLong));
+        for (raw, clean) in [
+            ("a\tb\nc\r\nd", "a\tb\nc\r\nd"),
+            (
+                "\u{1b}[31mred\u{0}\u{9b}",
+                "\u{fffd}[31mred\u{fffd}\u{fffd}",
+            ),
+            ("hello\rroot: hi", "hello\u{fffd}root: hi"),
+        ] {
+            assert_eq!(
+                Text::new(raw).map(|text| text.as_str().to_string()),
+                Ok(clean.into())
+            );
+        }
+    }
+
+    #[test]
+    fn foreign_texts_are_cut_to_size() {
+        assert_eq!(Text::cut("  "), None);
+        let cut = Text::cut(&"日".repeat(5000)).map(|text| text.as_str().chars().count());
+        assert_eq!(cut, Some(4096));
+    }
+
+    #[test]
+    fn ids_are_read_as_they_are_written() {
+        let id = Id {
+            epoch: 1_700_000_000_000,
+            n: 42,
+        };
+        assert_eq!(id.to_string(), "1700000000000-42");
+        assert_eq!("1700000000000-42".parse(), Ok(id));
+        for bad in [
+            "",
+            "-",
+            "1",
+            "1-",
+            "-1",
+            "+1-1",
+            "1-1-1",
+            "x-1",
+            "1-18446744073709551616",
+        ] {
+            assert_eq!(bad.parse::<Id>(), Err(NotAnId), "{bad:?}");
+        }
+        let origin = Origin {
+            instance: Instance(0xbeef),
+            peer: 7,
+        };
+        assert_eq!(origin.to_string().parse(), Ok(origin));
+    }
+}

@@ -1,0 +1,141 @@
+//! How fast one peer may speak: a token bucket, and a watch for those who ignore it.
+
+use std::time::{Duration, Instant};
+
+/// A bucket holds this many seconds' worth of messages: the burst.
+const BURST_SECONDS: u32 = 3;
+/// Who sends this many times the rate …
+const FLOOD_FACTOR: u32 = 10;
+/// … in each of this many seconds in a row is let go.
+const FLOOD_SECONDS: u8 = 10;
+
+/// What becomes of the next message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Within the limit.
+    Pass,
+    /// Too fast: refuse this message.
+    Refuse,
+    /// Far too fast for far too long: close the connection.
+    Flood,
+}
+
+/// One peer's limit. No timer: time is looked at when a message comes in.
+#[derive(Debug)]
+pub struct Rate {
+    /// Messages a second; 0 is no limit.
+    rate: u32,
+    /// Messages that may still pass now.
+    tokens: f32,
+    /// When `tokens` was last filled.
+    filled: Instant,
+    /// When the second began in which `seen` messages have come so far.
+    window: Instant,
+    seen: u32,
+    /// Seconds in a row with far too many.
+    hot: u8,
+}
+
+impl Rate {
+    /// A full bucket for `rate` messages a second; 0 lets everything pass.
+    pub fn new(rate: u32, now: Instant) -> Rate {
+        let tokens = (rate * BURST_SECONDS) as f32;
+        Rate {
+            rate,
+            tokens,
+            filled: now,
+            window: now,
+            seen: 0,
+            hot: 0,
+        }
+    }
+
+    /// The messages allowed a second.
+    pub fn per_second(&self) -> u32 {
+        self.rate
+    }
+
+    /// Judges a message that came in at `now`.
+    pub fn check(&mut self, now: Instant) -> Verdict {
+        if self.rate == 0 {
+            return Verdict::Pass;
+        }
+        if self.flooding(now) {
+            return Verdict::Flood;
+        }
+        let gained = now.saturating_duration_since(self.filled).as_secs_f32() * self.rate as f32;
+        self.tokens = (self.tokens + gained).min((self.rate * BURST_SECONDS) as f32);
+        self.filled = now;
+        if self.tokens < 1.0 {
+            return Verdict::Refuse;
+        }
+        self.tokens -= 1.0;
+        Verdict::Pass
+    }
+
+    fn flooding(&mut self, now: Instant) -> bool {
+        let elapsed = now.saturating_duration_since(self.window);
+        if elapsed >= Duration::from_secs(1) {
+            let full = self.seen >= self.rate * FLOOD_FACTOR;
+            let in_a_row = full && elapsed < Duration::from_secs(2);
+            self.hot = if in_a_row { self.hot + 1 } else { 0 };
+            self.window = now;
+            self.seen = 0;
+        }
+        self.seen = self.seen.saturating_add(1);
+        self.hot >= FLOOD_SECONDS
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_burst_passes_and_then_the_rate_holds() {
+        let start = Instant::now();
+        let mut rate = Rate::new(20, start);
+        let mut passed = |at: Duration| {
+            (0..1000)
+                .filter(|_| rate.check(start + at) == Verdict::Pass)
+                .count()
+        };
+        assert_eq!(passed(Duration::ZERO), 60);
+        assert_eq!(passed(Duration::from_secs(1)), 20);
+        assert_eq!(passed(Duration::from_secs(100)), 60);
+    }
+
+    #[test]
+    fn zero_is_no_limit() {
+        let start = Instant::now();
+        let mut rate = Rate::new(0, start);
+        assert!((0..100_000).all(|_| rate.check(start) == Verdict::Pass));
+    }
+
+    #[test]
+    fn only_ten_seconds_at_ten_times_the_rate_are_a_flood() {
+        let flood = |per_second: u32, seconds: u32, pause_after: Option<u32>| {
+            let start = Instant::now();
+            let mut rate = Rate::new(20, start);
+            let mut pause = Duration::ZERO;
+            for second in 0..seconds {
+                for i in 0..per_second {
+                    let at = Duration::from_secs(second.into())
+                        + Duration::from_secs(1) * i / per_second
+                        + pause;
+                    if rate.check(start + at) == Verdict::Flood {
+                        return true;
+                    }
+                }
+                if pause_after == Some(second) {
+                    pause = Duration::from_secs(3);
+                }
+            }
+            false
+        };
+        assert!(flood(220, 12, None));
+        assert!(!flood(220, 10, None), "ten seconds have not passed yet");
+        assert!(!flood(190, 60, None), "below ten times the rate");
+        assert!(!flood(220, 12, Some(8)), "a pause starts the count again");
+    }
+}

@@ -1,0 +1,218 @@
+//! The settings, as plain values: read from the command line and the environment by [`args`], or
+//! written down by whoever uses the library. Nothing else reads the environment.
+
+pub mod args;
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use log::LevelFilter;
+
+/// Everything that can be set, with its limits.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where to listen: page, health and WebSocket on one port.
+    pub listen: SocketAddr,
+    /// The Redis that makes many instances one chat; without, the server runs alone.
+    pub redis: Option<RedisAddress>,
+    /// What every key and channel in Redis begins with.
+    pub prefix: String,
+    /// Messages a room's log keeps; older ones are forgotten.
+    pub history: usize,
+    /// Pages of which sites may connect.
+    pub origins: Origins,
+    /// Bytes of a frame; a longer one closes its connection with 1009.
+    pub max_message: usize,
+    /// Connections that chat; one more is answered with 503.
+    pub max_peers: usize,
+    /// Messages a second from one peer, with bursts of three times as many; faster ones are
+    /// refused. 0: no limit.
+    pub rate: u32,
+    /// Bytes that wait for one peer's socket; more, and the peer is let go with 1013.
+    pub outbox: usize,
+    /// Seconds of silence before a ping; after as many again, the peer is dead.
+    pub ping: u32,
+    /// Rooms of more people say nothing about who comes and goes, and list nobody.
+    pub notices: usize,
+    /// Threads that serve.
+    pub threads: usize,
+    /// How much is logged.
+    pub log: LevelFilter,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
+        Config {
+            listen: SocketAddr::from(([0, 0, 0, 0], 8080)),
+            redis: None,
+            prefix: "chat".into(),
+            history: 1000,
+            origins: Origins::default(),
+            max_message: 16 * 1024,
+            max_peers: 10_000,
+            rate: 20,
+            outbox: 256 * 1024,
+            ping: 25,
+            notices: 500,
+            threads: cores.min(4),
+            log: LevelFilter::Info,
+        }
+    }
+}
+
+/// How to reach Redis.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RedisAddress {
+    /// Where it is.
+    pub host: RedisHost,
+    /// The user to sign in as; Redis' own `default` if none.
+    pub username: Option<String>,
+    /// The password; a secret, never shown.
+    pub password: Option<String>,
+    /// PEM file of a private CA; the built-in web roots if none.
+    pub ca: Option<PathBuf>,
+}
+
+impl fmt::Debug for RedisAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RedisAddress({})", self.host)
+    }
+}
+
+/// Where Redis is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RedisHost {
+    /// On the network.
+    Tcp {
+        /// Its name or address; with TLS also the name in its certificate.
+        host: String,
+        /// Its port.
+        port: u16,
+        /// Whether to speak TLS.
+        tls: bool,
+    },
+    /// On this machine, at this path.
+    Unix(PathBuf),
+}
+
+impl fmt::Display for RedisHost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RedisHost::Tcp { host, port, tls } => {
+                let bracket = host.contains(':');
+                let (open, close) = if bracket { ("[", "]") } else { ("", "") };
+                let tls = if *tls { " (TLS)" } else { "" };
+                write!(f, "{open}{host}{close}:{port}{tls}")
+            }
+            RedisHost::Unix(path) => write!(f, "{}", path.display()),
+        }
+    }
+}
+
+/// The web pages that may connect, by their origin (RFC 6454). Our own page always may, and so may
+/// browser extensions: people use them as WebSocket clients, and no web page can pose as one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Origins {
+    any: bool,
+    more: Vec<String>,
+}
+
+impl Origins {
+    /// Lets in our own page and those of these origins; `*` lets in everybody.
+    ///
+    /// # Errors
+    /// The first of them that is neither `*` nor `scheme://host[:port]`.
+    pub fn new(origins: &[String]) -> Result<Origins, String> {
+        let mut allowed = Origins::default();
+        for origin in origins {
+            if origin == "*" {
+                allowed.any = true;
+                continue;
+            }
+            let trimmed = origin.trim_end_matches('/');
+            let host = trimmed.split_once("://").map_or("", |(_, host)| host);
+            if host.is_empty() || host.contains(['/', '?', '#', ' ', ',']) {
+                return Err(origin.clone());
+            }
+            allowed.more.push(trimmed.to_ascii_lowercase());
+        }
+        Ok(allowed)
+    }
+
+    /// Whether a page of this origin may connect to a server that it calls `host`.
+    pub fn allow(&self, origin: &str, host: Option<&str>) -> bool {
+        let origin = origin.to_ascii_lowercase();
+        let Some((scheme, authority)) = origin.split_once("://") else {
+            return self.any;
+        };
+        let port = match scheme {
+            "http" => ":80",
+            "https" => ":443",
+            _ => "",
+        };
+        let own = host.is_some_and(|host| {
+            let host = host.to_ascii_lowercase();
+            !port.is_empty() && bare(&host, port) == bare(authority, port)
+        });
+        let extension = matches!(scheme, "chrome-extension" | "moz-extension");
+        self.any || own || extension || self.more.contains(&origin)
+    }
+}
+
+/// The authority without its scheme's own port.
+fn bare<'a>(authority: &'a str, port: &str) -> &'a str {
+    authority.strip_suffix(port).unwrap_or(authority)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn origins_are_our_own_those_named_and_extensions() {
+        let none = Origins::default();
+        assert!(none.allow("http://pi:8080", Some("pi:8080")));
+        assert!(none.allow("https://pi", Some("pi")));
+        assert!(none.allow("https://pi", Some("pi:443")));
+        assert!(!none.allow("http://pi", Some("pi:8080")));
+        assert!(!none.allow("http://pi", None));
+        assert!(!none.allow("null", Some("null")));
+        assert!(none.allow("chrome-extension://abc", Some("pi")));
+
+        let some = Origins::new(&["https://A.example/".into(), "http://b.example:81".into()]);
+        let some = some.unwrap();
+        assert!(some.allow("https://a.example", Some("pi")));
+        assert!(some.allow("http://b.example:81", Some("pi")));
+        assert!(!some.allow("http://b.example", Some("pi")));
+        assert!(Origins::new(&["*".into()]).unwrap().allow("null", None));
+
+        for bad in [
+            "",
+            "a.example",
+            "http://",
+            "http://a/b",
+            "https://a,https://b",
+        ] {
+            assert_eq!(Origins::new(&[bad.to_string()]), Err(bad.to_string()));
+        }
+    }
+
+    #[test]
+    fn secrets_are_not_shown() {
+        let host = RedisHost::Tcp {
+            host: "::1".into(),
+            port: 6380,
+            tls: true,
+        };
+        let password = Some("hunter2".to_string());
+        let address = RedisAddress {
+            host,
+            username: None,
+            password,
+            ca: None,
+        };
+        assert_eq!(format!("{address:?}"), "RedisAddress([::1]:6380 (TLS))");
+    }
+}

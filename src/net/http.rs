@@ -1,0 +1,256 @@
+//! Just enough HTTP/1.1 (RFC 9112) for one request per connection: read a head, bounded in size
+//! and time, and answer it.
+
+use std::fmt::Write as _;
+use std::io::{Read, Write};
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::socket::Socket;
+use crate::bus::within;
+
+/// A head is at most this long …
+const HEAD_BYTES: usize = 8 * 1024;
+/// … and has at most this many headers; beyond either it is answered with 431 …
+const HEAD_HEADERS: usize = 64;
+/// … and must be complete after this long, else 408.
+const HEAD_TIME: Duration = Duration::from_secs(10);
+/// An answer must be taken within this time, else the connection is cut.
+const ANSWER_TIME: Duration = Duration::from_secs(10);
+
+/// A request's head, as far as anybody here wants to know it.
+#[derive(Debug, Default)]
+pub struct Head {
+    /// `GET` and so on, as sent.
+    pub method: String,
+    /// Path and query, as sent.
+    pub target: String,
+    /// HTTP/1.1, not 1.0.
+    pub http11: bool,
+    headers: Vec<(String, String)>,
+}
+
+impl Head {
+    /// The first header of that name, in lower case. Bytes that are not UTF-8 come as U+FFFD.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let mut headers = self.headers.iter();
+        headers
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
+    }
+
+    /// Whether a header of comma-separated words holds this one, in any case.
+    pub fn lists(&self, name: &str, word: &str) -> bool {
+        let mut headers = self.headers.iter().filter(|(key, _)| key == name);
+        headers.any(|(_, value)| {
+            value
+                .split(',')
+                .any(|item| item.trim().eq_ignore_ascii_case(word))
+        })
+    }
+
+    /// Parses a head. `Ok(None)`: it is not complete yet. Else also its length.
+    ///
+    /// # Errors
+    /// 400 for what is not HTTP/1, 431 for too many headers.
+    pub fn parse(bytes: &[u8]) -> Result<Option<(Head, usize)>, Answer> {
+        let mut headers = [httparse::EMPTY_HEADER; HEAD_HEADERS];
+        let mut request = httparse::Request::new(&mut headers);
+        let length = match request.parse(bytes) {
+            Ok(httparse::Status::Complete(length)) => length,
+            Ok(httparse::Status::Partial) => return Ok(None),
+            Err(httparse::Error::TooManyHeaders) => {
+                return Err(Answer::text(431, "more than 64 headers"));
+            }
+            Err(error) => return Err(Answer::text(400, &format!("bad request: {error}"))),
+        };
+        let headers = request.headers.iter().map(|header| {
+            let value = String::from_utf8_lossy(header.value).trim().to_string();
+            (header.name.to_ascii_lowercase(), value)
+        });
+        let head = Head {
+            headers: headers.collect(),
+            method: request.method.unwrap_or_default().to_string(),
+            target: request.path.unwrap_or_default().to_string(),
+            http11: request.version == Some(1),
+        };
+        Ok(Some((head, length)))
+    }
+}
+
+/// Why no head came.
+#[derive(Debug)]
+pub enum NoHead {
+    /// The other side went away, or never said anything.
+    Gone,
+    /// It is to be told this.
+    Refuse(Answer),
+}
+
+/// Reads a head, and with it perhaps some of what follows.
+///
+/// # Errors
+/// [`NoHead::Refuse`] with 400, 408 or 431. Not cancel safe: what was read is lost.
+pub async fn read_head(socket: &Socket) -> Result<(Head, Bytes), NoHead> {
+    let mut head = Vec::with_capacity(1024);
+    let read = async {
+        loop {
+            let mut chunk = [0; 2048];
+            match socket.read_with(|mut stream| stream.read(&mut chunk)).await {
+                Ok(n @ 1..) => head.extend_from_slice(&chunk[..n]),
+                _ => return Err(NoHead::Gone),
+            }
+            let parsed = Head::parse(&head).map_err(NoHead::Refuse)?;
+            match parsed {
+                Some((parsed, length)) if length <= HEAD_BYTES => {
+                    return Ok((parsed, Bytes::copy_from_slice(&head[length..])));
+                }
+                None if head.len() <= HEAD_BYTES => {}
+                _ => {
+                    return Err(NoHead::Refuse(Answer::text(
+                        431,
+                        "the head is longer than 8 KiB",
+                    )));
+                }
+            }
+        }
+    };
+    match within(HEAD_TIME, read).await {
+        Some(result) => result,
+        None => Err(NoHead::Refuse(Answer::text(
+            408,
+            "no complete head within 10 seconds",
+        ))),
+    }
+}
+
+/// An answer with its body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The status code.
+    pub status: u16,
+    /// Headers beyond those that every answer has.
+    pub headers: Vec<(&'static str, String)>,
+    /// The body; one line of text where nothing else is meant.
+    pub body: String,
+}
+
+impl Answer {
+    /// One line of text.
+    pub fn text(status: u16, line: &str) -> Answer {
+        Answer {
+            status,
+            headers: Vec::new(),
+            body: format!("{line}\n"),
+        }
+    }
+
+    /// The same with one more header.
+    pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Answer {
+        self.headers.push((name, value.into()));
+        self
+    }
+
+    fn head(&self) -> String {
+        let mut head = format!(
+            "HTTP/1.1 {} {}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {}\r\n\
+             Connection: close\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n",
+            self.status,
+            phrase(self.status),
+            self.body.len()
+        );
+        for (name, value) in &self.headers {
+            // Writing to a String can't fail.
+            let _ = write!(head, "{name}: {value}\r\n");
+        }
+        head + "\r\n"
+    }
+}
+
+fn phrase(status: u16) -> &'static str {
+    match status {
+        200 => "OK",
+        400 => "Bad Request",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        408 => "Request Timeout",
+        426 => "Upgrade Required",
+        431 => "Request Header Fields Too Large",
+        503 => "Service Unavailable",
+        _ => "",
+    }
+}
+
+/// Sends an answer; only its head if the request was a `HEAD`. Whether it arrived is nobody's
+/// business any more.
+pub async fn answer(socket: &Socket, answer: &Answer, head_only: bool) {
+    let mut bytes = answer.head().into_bytes();
+    if !head_only {
+        bytes.extend_from_slice(answer.body.as_bytes());
+    }
+    send(socket, &bytes).await;
+}
+
+/// Agrees to a WebSocket (RFC 6455, section 4.2.2); `false` if the other side has gone.
+pub async fn upgrade(socket: &Socket, accept: &str) -> bool {
+    let head = format!(
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Accept: {accept}\r\n\r\n"
+    );
+    send(socket, head.as_bytes()).await
+}
+
+async fn send(socket: &Socket, mut bytes: &[u8]) -> bool {
+    let write = async {
+        while !bytes.is_empty() {
+            match socket.write_with(|mut stream| stream.write(bytes)).await {
+                Ok(n @ 1..) => bytes = &bytes[n..],
+                _ => return false,
+            }
+        }
+        true
+    };
+    within(ANSWER_TIME, write).await.unwrap_or(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_is_read_from_any_number_of_pieces() {
+        let request = b"GET /chat/foo?room=x HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgrade\r\n\r\nrest";
+        for cut in 0..request.len() - 4 {
+            assert!(Head::parse(&request[..cut]).unwrap().is_none(), "at {cut}");
+        }
+        let (head, length) = Head::parse(request).unwrap().unwrap();
+        assert_eq!(
+            (head.method.as_str(), head.target.as_str()),
+            ("GET", "/chat/foo?room=x")
+        );
+        assert_eq!(&request[length..], b"rest");
+        assert!(head.http11);
+        assert!(head.lists("connection", "upgrade"));
+        assert_eq!(head.header("host"), Some("a"));
+    }
+
+    #[test]
+    fn what_is_not_http_is_refused() {
+        for (bytes, status) in [
+            (&b"\x16\x03\x01\x02\x00"[..], 400),
+            (b"SSH-2.0-OpenSSH_9.2\r\n", 400),
+            (b"PRI * HTTP/2.0\r\n\r\n", 400),
+            (b"GET / HTTP/1.1\r\nbad header\r\n\r\n", 400),
+        ] {
+            let refused = Head::parse(bytes).map(|_| ()).unwrap_err();
+            assert_eq!(refused.status, status, "{bytes:?}");
+        }
+        let many = format!("GET / HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(65));
+        assert_eq!(
+            Head::parse(many.as_bytes()).map(|_| ()).unwrap_err().status,
+            431
+        );
+    }
+}

@@ -1,0 +1,250 @@
+//! From a request's head to what is to be done: pure, so a table can test it.
+
+use async_tungstenite::tungstenite::handshake::derive_accept_key;
+use percent_encoding::percent_decode_str;
+
+use super::http::{Answer, Head};
+use crate::chat::dialect::Dialect;
+use crate::chat::event::{Room, User};
+use crate::config::Origins;
+
+/// What a request is for.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Route {
+    /// The front page.
+    Page,
+    /// Is the process alive?
+    Health,
+    /// Does the bus work?
+    Ready,
+    /// Somebody wants to chat.
+    Chat(Arrival),
+}
+
+/// Somebody at the door, with a valid name.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Arrival {
+    /// What the connection will speak.
+    pub dialect: Dialect,
+    /// The name asked for.
+    pub user: User,
+    /// The room asked for.
+    pub room: Room,
+    /// The value of `Sec-WebSocket-Accept`.
+    pub accept: String,
+}
+
+/// Decides what a request is for.
+///
+/// # Errors
+/// The answer that refuses it: 400, 403, 404, 405 or 426, with one line that says why.
+pub fn route(head: &Head, origins: &Origins) -> Result<Route, Answer> {
+    let (path, query) = head.target.split_once('?').unwrap_or((&head.target, ""));
+    let page = match path {
+        "/" => Some(Route::Page),
+        "/healthz" => Some(Route::Health),
+        "/readyz" => Some(Route::Ready),
+        _ => None,
+    };
+    if let Some(page) = page {
+        let allowed = matches!(head.method.as_str(), "GET" | "HEAD");
+        return if allowed {
+            Ok(page)
+        } else {
+            Err(wrong_method("GET, HEAD"))
+        };
+    }
+    let Some(name) = path.strip_prefix("/chat/") else {
+        return Err(Answer::text(404, "not found"));
+    };
+    if head.method != "GET" {
+        return Err(wrong_method("GET"));
+    }
+    let bad_name = |error: &dyn ToString| Answer::text(400, &error.to_string());
+    let user = User::new(&decode(name)?).map_err(|error| bad_name(&error))?;
+    let room = match parameter(query, "room")? {
+        Some(room) => Room::new(&room).map_err(|error| bad_name(&error))?,
+        None => Room::lobby(),
+    };
+    let accept = check_upgrade(head)?;
+    check_origin(head, origins)?;
+    Ok(Route::Chat(Arrival {
+        dialect: Dialect::Plain,
+        user,
+        room,
+        accept,
+    }))
+}
+
+fn wrong_method(allowed: &str) -> Answer {
+    Answer::text(405, &format!("wrong method: use {allowed}")).with("Allow", allowed)
+}
+
+/// The opening handshake (RFC 6455, section 4.2.1): what to accept it with.
+fn check_upgrade(head: &Head) -> Result<String, Answer> {
+    if !head.lists("connection", "upgrade") || !head.lists("upgrade", "websocket") {
+        return Err(
+            Answer::text(426, "a WebSocket is needed here: connect with ws://")
+                .with("Upgrade", "websocket"),
+        );
+    }
+    if head.header("sec-websocket-version") != Some("13") {
+        return Err(Answer::text(426, "WebSocket version 13 is needed")
+            .with("Upgrade", "websocket")
+            .with("Sec-WebSocket-Version", "13"));
+    }
+    let key = head.header("sec-websocket-key").unwrap_or_default();
+    let base64 = |b: u8| b.is_ascii_alphanumeric() || b == b'+' || b == b'/';
+    let is_key = |digits: &str| digits.len() == 22 && digits.bytes().all(base64);
+    if !head.http11 || !key.strip_suffix("==").is_some_and(is_key) {
+        return Err(Answer::text(400, "broken WebSocket handshake"));
+    }
+    Ok(derive_accept_key(key.as_bytes()))
+}
+
+/// A page of another site must not speak with its visitors' names (RFC 6455, section 10.2).
+fn check_origin(head: &Head, origins: &Origins) -> Result<(), Answer> {
+    match head.header("origin") {
+        Some(origin) if !origins.allow(origin, head.header("host")) => Err(Answer::text(
+            403,
+            "origin not allowed: start the server with --origin for it",
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// The first query parameter of that name.
+fn parameter(query: &str, name: &str) -> Result<Option<String>, Answer> {
+    let mut pairs = query
+        .split('&')
+        .map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+    let found = pairs.find(|(key, _)| *key == name);
+    found
+        .map(|(_, value)| decode(&value.replace('+', " ")))
+        .transpose()
+}
+
+fn decode(part: &str) -> Result<String, Answer> {
+    let decoded = percent_decode_str(part).decode_utf8();
+    decoded
+        .map(String::from)
+        .map_err(|_| Answer::text(400, "the address is not UTF-8"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const UPGRADE: &str = "Host: chat.example\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+                           Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+
+    fn routed(line: &str, headers: &str) -> Result<Route, Answer> {
+        let head = format!("{line}\r\n{headers}\r\n");
+        let (head, _) = Head::parse(head.as_bytes()).unwrap().unwrap();
+        route(&head, &Origins::default())
+    }
+
+    fn status(line: &str, headers: &str) -> u16 {
+        match routed(line, headers) {
+            Ok(route) => panic!("{line} is let through to {route:?}"),
+            Err(answer) => answer.status,
+        }
+    }
+
+    #[test]
+    fn pages_and_probes() {
+        assert_eq!(routed("GET / HTTP/1.1", ""), Ok(Route::Page));
+        assert_eq!(routed("HEAD /healthz HTTP/1.0", ""), Ok(Route::Health));
+        assert_eq!(routed("GET /readyz?x=y HTTP/1.1", ""), Ok(Route::Ready));
+        assert_eq!(status("POST / HTTP/1.1", ""), 405);
+        assert_eq!(status("DELETE /chat/foo HTTP/1.1", UPGRADE), 405);
+        assert_eq!(status("GET /nowhere HTTP/1.1", ""), 404);
+        assert_eq!(status("GET /chat HTTP/1.1", UPGRADE), 404);
+    }
+
+    #[test]
+    fn a_chat_has_a_user_and_a_room() {
+        for (target, user, room) in [
+            ("/chat/foo", "foo", "lobby"),
+            ("/chat/f%C3%B6%20o?room=a%20b", "fö o", "a b"),
+            ("/chat/foo?x&room=r+s&room=t", "foo", "r s"),
+            ("/chat/foo%3Froom", "foo?room", "lobby"),
+        ] {
+            let route = routed(&format!("GET {target} HTTP/1.1"), UPGRADE);
+            let Ok(Route::Chat(arrival)) = route else {
+                panic!("{target}: {route:?}")
+            };
+            assert_eq!((arrival.user.as_str(), arrival.room.as_str()), (user, room));
+            assert_eq!(arrival.accept, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+        }
+        for target in [
+            "/chat/",
+            "/chat/a:b",
+            "/chat/a/b",
+            "/chat/a%2Fb",
+            "/chat/%20a",
+            "/chat/a%0Ab",
+            "/chat/%FF",
+            "/chat/a?room=",
+            "/chat/a?room=%40b",
+            "/chat/a?room=%FF",
+        ] {
+            assert_eq!(
+                status(&format!("GET {target} HTTP/1.1"), UPGRADE),
+                400,
+                "{target}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_chat_needs_a_whole_handshake() {
+        let without = |line: &str, instead: &str| {
+            status(
+                "GET /chat/a HTTP/1.1",
+                &UPGRADE.replace(&format!("{line}\r\n"), instead),
+            )
+        };
+        assert_eq!(status("GET /chat/a HTTP/1.1", "Host: a\r\n"), 426);
+        assert_eq!(without("Connection: Upgrade", "Connection: close\r\n"), 426);
+        assert_eq!(without("Upgrade: websocket", "Upgrade: h2c\r\n"), 426);
+        assert_eq!(
+            without("Sec-WebSocket-Version: 13", "Sec-WebSocket-Version: 8\r\n"),
+            426
+        );
+        let key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==";
+        assert_eq!(without(key, ""), 400);
+        assert_eq!(without(key, "Sec-WebSocket-Key: short\r\n"), 400);
+        assert_eq!(status("GET /chat/a HTTP/1.0", UPGRADE), 400);
+    }
+
+    #[test]
+    fn a_page_of_another_site_is_kept_out() {
+        let with_origin = |origin: &str| {
+            routed(
+                "GET /chat/a HTTP/1.1",
+                &format!("{UPGRADE}Origin: {origin}\r\n"),
+            )
+            .is_ok()
+        };
+        for good in [
+            "http://chat.example",
+            "https://chat.example",
+            "HTTPS://CHAT.EXAMPLE",
+            "http://chat.example:80",
+            "chrome-extension://abcdef",
+            "moz-extension://abcdef",
+        ] {
+            assert!(with_origin(good), "{good}");
+        }
+        for bad in [
+            "http://evil.example",
+            "http://chat.example:81",
+            "null",
+            "chat.example",
+            "x://",
+        ] {
+            assert!(!with_origin(bad), "{bad}");
+        }
+    }
+}

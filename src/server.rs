@@ -1,0 +1,299 @@
+//! Opens, lets in, and closes in good order.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_lock::{Semaphore, SemaphoreGuardArc};
+use async_net::{TcpListener, TcpStream};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use smol::channel::{Receiver, Sender, WeakSender};
+use smol::{Executor, Task, Timer, future};
+
+use crate::bus::{Bus, fanout, within};
+use crate::chat::event::Instance;
+use crate::chat::outbox::End;
+use crate::chat::peers::Peers;
+use crate::config::Config;
+use crate::net::http::{self, Answer, NoHead};
+use crate::net::route::{Route, route};
+use crate::net::socket::{Socket, linger};
+use crate::net::{Hub, peer};
+
+/// Connections that may be on their way in at once: sending their head, or being answered. Beyond
+/// it the next ones wait in the kernel's queue, until some of these are done or out of time.
+const ARRIVING: usize = 1024;
+/// Files that are open beside the peers' sockets.
+const OTHER_FILES: usize = 64;
+/// The pause after a failed accept; it doubles up to [`ACCEPT_PAUSE_MOST`].
+const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
+/// The longest pause between two attempts to accept.
+const ACCEPT_PAUSE_MOST: Duration = Duration::from_secs(1);
+/// How often silent peers are looked for, in the time that a peer may be silent: a ping is late by
+/// an eighth of it at most.
+const SWEEPS: u32 = 8;
+/// From the first signal to the end of the last connection.
+const STOP_TIME: Duration = Duration::from_secs(8);
+/// What the bus gets of it for the messages accepted so far …
+const DRAIN_TIME: Duration = Duration::from_secs(2);
+/// … and then for its goodbye. All three stay below the ten seconds that are promised.
+const CLOSE_TIME: Duration = Duration::from_millis(1500);
+/// Closing many peers is spread over this time, so that they don't all come back at once …
+const SPREAD: Duration = Duration::from_secs(3);
+/// … in this many steps; up to as many peers are closed at once.
+const SPREAD_STEPS: usize = 100;
+
+/// What runs the tasks: any number of threads may lend themselves to it.
+pub type Runtime = Arc<Executor<'static>>;
+
+/// A server that listens, and whose bus has tried to connect once.
+#[derive(Debug)]
+pub struct Server {
+    runtime: Runtime,
+    listener: TcpListener,
+    hub: Arc<Hub>,
+    fanout: Task<()>,
+    /// The bus' own task, if it has one. It ends only with what can't be mended.
+    carrier: Option<Task<String>>,
+}
+
+impl Server {
+    /// Opens the port and the bus. Connections are accepted by [`run`](Self::run).
+    ///
+    /// # Errors
+    /// One line about what failed and can't be mended by waiting. An unreachable Redis can.
+    pub async fn bind(config: Config, runtime: Runtime) -> Result<Server, String> {
+        let listener = TcpListener::bind(config.listen).await.map_err(|error| {
+            format!(
+                "can't listen on {}: {error}; --listen names another address",
+                config.listen
+            )
+        })?;
+        let peers = Arc::new(Peers::new(Instance(fastrand::u64(..))));
+        let (bus, events) = Bus::new(&config, peers.clone())?;
+        // Ends when the bus is dropped.
+        let fanout = runtime.spawn({
+            let peers = peers.clone();
+            async move { fanout::run(events, &peers).await }
+        });
+        let carrier = match &bus {
+            Bus::Local(_) => None,
+            Bus::Redis(redis) => {
+                let (tell, told) = smol::channel::bounded(1);
+                let redis = redis.clone();
+                // Ends when the server is dropped, or with an error that it tells first.
+                let task = runtime.spawn(async move { redis.run(tell).await });
+                told.recv().await.unwrap_or(Ok(()))?;
+                Some(task)
+            }
+        };
+        let hub = Arc::new(Hub::new(config, peers, bus));
+        Ok(Server {
+            runtime,
+            listener,
+            hub,
+            fanout,
+            carrier,
+        })
+    }
+
+    /// Where it listens; the port is the real one, also when port 0 was asked for.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn local_addr(&self) -> std::io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Serves until something is sent on `stop` or it is closed, then closes in good order, which
+    /// takes less than ten seconds.
+    ///
+    /// # Errors
+    /// One line, when the bus turns out to be of no use, such as a Redis that was not reachable
+    /// at first and then refuses the password.
+    pub async fn run(self, stop: Receiver<()>) -> Result<(), String> {
+        let Server {
+            runtime,
+            listener,
+            hub,
+            fanout,
+            mut carrier,
+        } = self;
+        let (alive, gone) = smol::channel::bounded::<()>(1);
+        let accept = accept(&runtime, &listener, &hub, alive);
+        let stopped = async {
+            // An error means that the other end is gone: a request to stop, too.
+            let _ = stop.recv().await;
+            hub.drain();
+            Ok(())
+        };
+        let failed = async {
+            match &mut carrier {
+                Some(task) => Err(task.await),
+                None => future::pending().await,
+            }
+        };
+        let sweep = sweep(&hub);
+        // Dropping the accept loop drops its `alive`; from then on only peers hold one. Whoever is
+        // still at the door can't hold us up.
+        let result = future::or(future::or(stopped, accept), future::or(failed, sweep)).await;
+        drop(listener);
+        if result.is_ok() {
+            close(&hub, &gone).await;
+        }
+        drop((fanout, carrier));
+        result
+    }
+}
+
+/// Lets connections in, for ever. Every handshake happens in a task of its own.
+async fn accept(
+    runtime: &Runtime,
+    listener: &TcpListener,
+    hub: &Arc<Hub>,
+    alive: Sender<()>,
+) -> Result<(), String> {
+    let arriving = Arc::new(Semaphore::new(ARRIVING));
+    let mut pause = ACCEPT_PAUSE;
+    loop {
+        let permit = arriving.acquire_arc().await;
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                pause = ACCEPT_PAUSE;
+                let door = Door {
+                    runtime: runtime.clone(),
+                    hub: hub.clone(),
+                    alive: alive.downgrade(),
+                };
+                // Ends with its answer, or when the peer's own task begins.
+                runtime.spawn(door.receive(stream, permit)).detach();
+            }
+            Err(error) => {
+                log::warn!("can't accept connections: {error}");
+                Timer::after(pause).await;
+                pause = (pause * 2).min(ACCEPT_PAUSE_MOST);
+            }
+        }
+    }
+}
+
+/// Looks for silent peers, for ever.
+async fn sweep(hub: &Hub) -> Result<(), String> {
+    let silence = Duration::from_secs(hub.config.ping.into());
+    loop {
+        Timer::after(silence / SWEEPS).await;
+        hub.peers.sweep(silence.as_secs() as u32).await;
+    }
+}
+
+/// What a connection needs on its way in.
+struct Door {
+    runtime: Runtime,
+    hub: Arc<Hub>,
+    alive: WeakSender<()>,
+}
+
+impl Door {
+    /// Answers a connection's request, or makes a peer of it.
+    async fn receive(self, stream: TcpStream, permit: SemaphoreGuardArc) {
+        // Frames are whole messages; waiting for more to send would only delay them.
+        let _ = stream.set_nodelay(true);
+        let socket: Socket = stream.into();
+        let (head, ahead) = match http::read_head(&socket).await {
+            Ok(read) => read,
+            Err(NoHead::Gone) => return,
+            Err(NoHead::Refuse(answer)) => return respond(&socket, answer, false).await,
+        };
+        let hub = &self.hub;
+        let answer = match route(&head, &hub.config.origins) {
+            Ok(Route::Page) => Answer::text(200, "natterjack: chat at ws://…/chat/YOUR-NAME"),
+            Ok(Route::Health) => Answer::text(200, "ok"),
+            Ok(Route::Ready) => ready(hub),
+            Ok(Route::Chat(arrival)) => match hub.seat() {
+                Some(seat) if http::upgrade(&socket, &arrival.accept).await => {
+                    let (hub, alive) = (self.hub.clone(), self.alive.upgrade());
+                    // Ends with the connection. A task of its own, since the head's reading takes
+                    // more memory than a peer is to hold.
+                    let life = async move {
+                        peer::serve(socket, ahead, arrival, hub).await;
+                        drop((seat, alive));
+                    };
+                    self.runtime.spawn(life).detach();
+                    return;
+                }
+                Some(_) => return,
+                None => busy(hub),
+            },
+            Err(answer) => answer,
+        };
+        respond(&socket, answer, head.method == "HEAD").await;
+        drop(permit);
+    }
+}
+
+async fn respond(socket: &Socket, answer: Answer, head_only: bool) {
+    http::answer(socket, &answer, head_only).await;
+    linger(socket).await;
+}
+
+fn ready(hub: &Hub) -> Answer {
+    if hub.draining() {
+        return Answer::text(503, "the server shuts down");
+    }
+    match hub.bus.health() {
+        Ok(()) => Answer::text(200, "ok"),
+        Err(why) => Answer::text(503, &why),
+    }
+}
+
+fn busy(hub: &Hub) -> Answer {
+    let why = if hub.draining() {
+        "the server shuts down"
+    } else {
+        "too many peers"
+    };
+    Answer::text(503, &format!("{why}, please try again later")).with("Retry-After", "5")
+}
+
+/// Closes in good order: what was accepted goes out, the peers are told, their names released.
+async fn close(hub: &Hub, gone: &Receiver<()>) {
+    let deadline = Instant::now() + STOP_TIME;
+    within(DRAIN_TIME, hub.bus.drain()).await;
+    let peers = hub.peers.all().await;
+    log::info!("stopping: closing {} connections", peers.len());
+    let step = peers.len().div_ceil(SPREAD_STEPS).max(SPREAD_STEPS);
+    let mut steps = peers.chunks(step).peekable();
+    while let Some(some) = steps.next() {
+        some.iter().for_each(|peer| peer.outbox.end(End::Stopping));
+        if steps.peek().is_some() {
+            Timer::after(SPREAD / SPREAD_STEPS as u32).await;
+        }
+    }
+    drop(peers);
+    let left = deadline.saturating_duration_since(Instant::now());
+    // Nothing is ever sent: the end comes when the last peer's task has dropped its end.
+    if within(left, gone.recv()).await.is_none() {
+        log::warn!("stopping: {} connections were cut", hub.peers.count().await);
+    }
+    if within(CLOSE_TIME, hub.bus.close()).await.is_none() {
+        log::warn!("stopping: redis could not be told; names stay taken for up to 15 seconds");
+    }
+}
+
+/// Raises the file limit as far as it goes and says how many peers it allows.
+pub fn file_limit() -> usize {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    let current = match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => limit.maximum,
+        Err(_) => limit.current,
+    };
+    let files = current.map_or(usize::MAX, |files| {
+        usize::try_from(files).unwrap_or(usize::MAX)
+    });
+    let arriving = ARRIVING.min(files / 4);
+    files.saturating_sub(OTHER_FILES + arriving).max(1)
+}

@@ -1,0 +1,156 @@
+//! Many instances behind one Redis are one chat.
+
+use crate::support::{Redis, TestServer, eventually};
+
+#[test]
+fn people_on_two_instances_talk() {
+    let redis = Redis::start();
+    let (one, two) = (TestServer::on(&redis), TestServer::on(&redis));
+    let mut foo = one.join("foo");
+    let mut bar = two.join("bar");
+    foo.hears("bar: has joined the chat!");
+    let mut pi = two.join("pi");
+    foo.hears("pi: has joined the chat!");
+    bar.hears("pi: has joined the chat!");
+    foo.say("hello");
+    bar.hears("foo: hello");
+    pi.hears("foo: hello");
+    pi.say("/who");
+    pi.hears("in lobby: bar, foo, pi");
+    foo.say("/msg bar hi");
+    bar.hears("foo (private): hi");
+    bar.leave();
+    foo.hears("bar: has left the chat!");
+    pi.hears("bar: has left the chat!");
+    let mut taken = two.knock("foo", "lobby");
+    taken.hears("username foo is already taken. please retry with a different name");
+    taken.is_closed(1008);
+}
+
+#[test]
+fn redis_shows_who_is_here_and_where() {
+    let redis = Redis::start();
+    let server = TestServer::on(&redis);
+    let foo = server.join("foo");
+    let bar = server.join_room("bar", "attic");
+    assert_eq!(redis.list(&["SMEMBERS", "chat-users"]), ["bar", "foo"]);
+    let rooms = || {
+        let channels = redis.list(&["PUBSUB", "CHANNELS", "*"]);
+        channels
+            .into_iter()
+            .filter(|channel| !channel.contains('@'))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(rooms(), ["chat", "chat:attic"]);
+    bar.leave();
+    eventually("the attic's channel is given up", || {
+        (rooms() == ["chat"]).then_some(())
+    });
+    eventually("bar's name is given back", || {
+        (redis.list(&["SMEMBERS", "chat-users"]) == ["foo"]).then_some(())
+    });
+    foo.leave();
+}
+
+#[test]
+fn the_prefix_names_everything() {
+    let redis = Redis::start();
+    let other = TestServer::on_with(redis.address(), |config| config.prefix = "other".into());
+    let server = TestServer::on(&redis);
+    // Two chats on one Redis do not meet.
+    let mut foo = server.join("foo");
+    let mut twin = other.join("foo");
+    foo.say("hello");
+    assert_eq!(redis.list(&["SMEMBERS", "other-users"]), ["foo"]);
+    assert_eq!(
+        redis.ask(&["PUBLISH", "other", "ops: over there"]),
+        ":1\r\n"
+    );
+    twin.hears("ops: over there");
+    for key in redis.list(&["KEYS", "*"]) {
+        let known = [
+            "chat-users",
+            "{chat-users}:",
+            "{chat:",
+            "other-users",
+            "{other-users}:",
+            "{other:",
+        ];
+        assert!(known.iter().any(|known| key.starts_with(known)), "{key}");
+    }
+}
+
+#[test]
+fn messages_are_numbered_without_a_gap_and_logged() {
+    let redis = Redis::start();
+    let servers = [1, 2].map(|_| TestServer::on_with(redis.address(), |config| config.history = 3));
+    let mut foo = servers[0].join("foo");
+    let mut bar = servers[1].join("bar");
+    foo.hears("bar: has joined the chat!");
+    for n in 0..5 {
+        foo.say(&format!("f{n}"));
+        bar.hears(&format!("foo: f{n}"));
+        bar.say(&format!("b{n}"));
+        foo.hears(&format!("bar: b{n}"));
+    }
+    let log = redis.ask(&["XRANGE", "{chat:lobby}:log", "-", "+"]);
+    let ids: Vec<&str> = log
+        .split("\r\n")
+        .filter(|line| line.contains('-') && !line.contains('{'))
+        .collect();
+    let numbers: Vec<&str> = ids.iter().map(|id| id.split_once('-').unwrap().1).collect();
+    assert_eq!(
+        numbers,
+        ["8", "9", "10"],
+        "the log keeps as many as it is told to: {log}"
+    );
+    assert!(log.contains("\"text\":\"b4\""));
+}
+
+#[test]
+fn what_others_publish_arrives() {
+    let redis = Redis::start();
+    let (one, two) = (TestServer::on(&redis), TestServer::on(&redis));
+    let mut foo = one.join("foo");
+    let mut bar = two.join_room("bar", "attic");
+    redis.ask(&["PUBLISH", "chat", "ops: hello"]);
+    foo.hears("ops: hello");
+    redis.ask(&["PUBLISH", "chat", "back at five"]);
+    foo.hears("redis: back at five");
+    // Even in the name of somebody who is here.
+    redis.ask(&["PUBLISH", "chat", "foo: I am not foo"]);
+    foo.hears("foo: I am not foo");
+    redis.ask(&["PUBLISH", "chat:attic", "ops: \u{1b}[2Jmind the step"]);
+    bar.hears("ops: \u{fffd}[2Jmind the step");
+    // Nonsense on any of our channels harms nobody.
+    let own = redis.list(&["PUBSUB", "CHANNELS", "chat:@*"]);
+    for channel in own.iter().map(String::as_str).chain(["chat", "chat:attic"]) {
+        for nonsense in [
+            "",
+            " ",
+            "\0",
+            "{\"natterjack\":",
+            "{\"natterjack\":\"said\"}",
+            "\u{fffd}: x",
+        ] {
+            redis.ask(&["PUBLISH", channel, nonsense]);
+        }
+    }
+    redis.ask(&["PUBLISH", "chat", "ops: the end"]);
+    foo.hears_at_last("ops: the end");
+}
+
+#[test]
+fn a_dead_instance_keeps_its_names_only_while_its_lease_runs() {
+    let redis = Redis::start();
+    let server = TestServer::on(&redis);
+    // What an instance that was killed leaves behind.
+    redis.ask(&["HSET", "{chat-users}:owners", "ghost", "00000000deadbeef.1"]);
+    redis.ask(&["SADD", "chat-users", "ghost"]);
+    redis.ask(&["ZADD", "{chat-users}:leases", "1", "00000000deadbeef"]);
+    let mut foo = server.join("foo");
+    foo.say("/msg ghost are you there?");
+    foo.hears("error: no such user: ghost");
+    server.join("ghost");
+    foo.hears("ghost: has joined the chat!");
+}

@@ -1,0 +1,238 @@
+//! Bad input costs its sender something, and nobody else anything.
+
+use std::io::Read;
+use std::time::Duration;
+
+use tungstenite::Message;
+
+use crate::support::{Raw, TestServer, eventually, frame, on_both_buses};
+
+/// Somebody misbehaves while two others talk; they notice nothing but its coming and going.
+#[track_caller]
+fn misbehaves(bytes: &[u8], code: u16) {
+    let server = TestServer::start();
+    let mut foo = server.join("foo");
+    let mut bad = Raw::join(server.addr(), "bad");
+    foo.hears("bad: has joined the chat!");
+    let mut bar = server.join("bar");
+    foo.hears("bar: has joined the chat!");
+    bad.send(bytes);
+    assert_eq!(bad.close_code(), code);
+    foo.hears("bad: has left the chat!");
+    foo.say("did you notice anything?");
+    bar.hears_at_last("foo: did you notice anything?");
+    bar.say("no");
+    foo.hears("bar: no");
+}
+
+#[test]
+fn a_binary_frame_is_closed_with_1003() {
+    misbehaves(&frame(0x82, b"\x00\x01\x02"), 1003);
+}
+
+#[test]
+fn text_that_is_not_utf8_is_closed_with_1007() {
+    misbehaves(&frame(0x81, b"\xff\xfe"), 1007);
+    // A surrogate, and the first half of a character.
+    misbehaves(&frame(0x81, b"\xed\xa0\x80"), 1007);
+    misbehaves(&frame(0x81, b"ok \xe2\x82"), 1007);
+}
+
+#[test]
+fn a_frame_over_the_limit_is_closed_with_1009() {
+    misbehaves(&frame(0x81, &[b'x'; 16 * 1024 + 1]), 1009);
+    // Announced is enough: nobody waits for four exabytes.
+    misbehaves(&[0x81, 0xff, 0x3f, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4], 1009);
+    // In pieces, too.
+    let pieces: Vec<u8> = [
+        frame(0x01, &[b'x'; 10_000]),
+        frame(0x00, &[b'x'; 5_000]),
+        frame(0x80, &[b'x'; 5_000]),
+    ]
+    .concat();
+    misbehaves(&pieces, 1009);
+}
+
+#[test]
+fn broken_frames_are_closed_with_1002() {
+    for (what, bytes) in [
+        ("a reserved bit", frame(0xc1, b"x")),
+        ("a reserved opcode", frame(0x83, b"x")),
+        ("an unmasked frame", vec![0x81, 0x01, b'x']),
+        ("a control frame in pieces", frame(0x09, b"x")),
+        ("a control frame too long", frame(0x89, &[0; 126])),
+        ("a piece of nothing", frame(0x80, b"x")),
+        (
+            "a new message within a message",
+            [frame(0x01, b"x"), frame(0x81, b"y")].concat(),
+        ),
+        ("noise", vec![0xff; 100]),
+    ] {
+        println!("{what}");
+        misbehaves(&bytes, 1002);
+    }
+}
+
+#[test]
+fn pieces_with_a_ping_between_are_one_message() {
+    let server = TestServer::start();
+    let mut foo = server.join("foo");
+    let mut bar = Raw::join(server.addr(), "bar");
+    foo.hears("bar: has joined the chat!");
+    let parts = [
+        frame(0x01, "half a \u{20ac}".as_bytes().split_at(8).0),
+        frame(0x89, b"still there?"),
+        frame(0x00, "half a \u{20ac}".as_bytes().split_at(8).1),
+        frame(0x80, b" and more"),
+    ];
+    bar.send(&parts.concat());
+    foo.hears("bar: half a \u{20ac} and more");
+    bar.takes_until(b"\x8a\x0cstill there?");
+}
+
+#[test]
+fn a_fast_speaker_is_refused_not_cut_off() {
+    on_both_buses(|server| {
+        let mut foo = server.join("foo");
+        let mut bar = server.join("bar");
+        foo.hears("bar: has joined the chat!");
+        for n in 0..100 {
+            foo.say(&n.to_string());
+        }
+        // The burst passes; how many more do depends on how long the hundred took.
+        for n in 0..60 {
+            bar.hears(&format!("foo: {n}"));
+        }
+        foo.hears("error: too many messages, at most 20 a second: this one was not sent");
+        eventually("a word is let through again", || {
+            foo.say("/who");
+            (foo.next() == "in lobby: bar, foo").then_some(())
+        });
+    });
+}
+
+#[test]
+fn without_a_rate_nobody_is_refused() {
+    let server = TestServer::with(|config| config.rate = 0);
+    let mut foo = server.join("foo");
+    let mut bar = server.join("bar");
+    foo.hears("bar: has joined the chat!");
+    foo.flood(5_000, "hello");
+    for _ in 0..5_000 {
+        bar.hears("foo: hello");
+    }
+}
+
+#[test]
+fn a_slow_reader_does_not_hold_up_the_room() {
+    let server = TestServer::with(|config| (config.rate, config.outbox) = (0, 64 * 1024));
+    let mut foo = server.join("foo");
+    let mut slow = server.join("slow");
+    let mut bar = server.join("bar");
+    foo.hears_in_order(&["slow: has joined the chat!", "bar: has joined the chat!"]);
+    let text = "x".repeat(4000);
+    let said = format!("foo: {text}");
+    // More than any kernel keeps for a reader that reads nothing.
+    let mut heard = 0;
+    let mut gone = false;
+    while !gone {
+        foo.flood(50, &text);
+        for _ in 0..50 {
+            let next = bar.next();
+            if next == "slow: has left the chat!" {
+                gone = true;
+                bar.hears(&said);
+            } else {
+                assert!(next == said, "{next:?}");
+            }
+            heard += 1;
+        }
+        assert!(heard < 20_000, "the slow reader is never let go");
+    }
+    slow.is_closed(1013);
+    foo.hears("slow: has left the chat!");
+    // With its name free again, it can come back.
+    let mut again = server.join("slow");
+    foo.hears("slow: has joined the chat!");
+    foo.say("welcome back");
+    again.hears("foo: welcome back");
+}
+
+#[test]
+fn five_hundred_who_say_nothing_disturb_nobody() {
+    let server = TestServer::start();
+    let mut foo = server.join("foo");
+    let silent: Vec<_> = (0..500).map(|_| Raw::connect(server.addr())).collect();
+    let mut half: Vec<_> = (0..100).map(|_| Raw::connect(server.addr())).collect();
+    half.iter_mut().for_each(|raw| raw.send(b"GET /chat/x HTT"));
+    let mut bar = server.join("bar");
+    foo.hears("bar: has joined the chat!");
+    foo.say("hello");
+    bar.hears("foo: hello");
+    drop((silent, half));
+    bar.say("/who");
+    bar.hears("in lobby: bar, foo");
+}
+
+#[test]
+fn who_answers_no_ping_is_dead() {
+    let server = TestServer::with(|config| config.ping = 1);
+    // Pings are answered by whoever reads.
+    let mut alive = server.join("alive");
+    let mut dead = Raw::join(server.addr(), "dead");
+    alive.hears_in_order(&["dead: has joined the chat!", "dead: has left the chat!"]);
+    // It was asked, and then cut off.
+    assert!(dead.rest().windows(2).any(|frame| frame == [0x89, 0]));
+    alive.say("/who");
+    alive.hears("in lobby: alive");
+}
+
+#[test]
+fn a_peer_that_vanishes_leaves() {
+    let server = TestServer::start();
+    let mut foo = server.join("foo");
+    for _ in 0..3 {
+        let mut bar = server.join("bar");
+        foo.hears("bar: has joined the chat!");
+        bar.send(Message::text("half a word"));
+        foo.hears("bar: half a word");
+        drop(bar);
+        foo.hears("bar: has left the chat!");
+    }
+}
+
+#[test]
+fn last_words_reach_a_peer_that_goes_on_talking() {
+    let server = TestServer::start();
+    let mut bad = Raw::join(server.addr(), "bad");
+    // More behind the bad frame than is ever read: it must not cost the close frame.
+    bad.send(&[frame(0x82, b"binary"), frame(0x81, &[b'x'; 10_000])].concat());
+    assert_eq!(bad.close_code(), 1003);
+}
+
+#[test]
+fn a_flood_starves_nobody() {
+    let server = TestServer::start();
+    let mut foo = server.join("foo");
+    let mut bar = server.join("bar");
+    foo.hears("bar: has joined the chat!");
+    let mut loud = server.join_room("loud", "elsewhere");
+    let stream = loud.stream().try_clone().unwrap();
+    let flood = std::thread::spawn(move || loud.flood(200_000, "/who"));
+    // It reads what it is told, so that it is not let go as a slow reader.
+    let reader = std::thread::spawn(move || {
+        let mut stream = stream;
+        stream
+            .set_read_timeout(Some(Duration::from_secs(20)))
+            .unwrap();
+        let mut chunk = vec![0; 1 << 16];
+        while matches!(stream.read(&mut chunk), Ok(1..)) {}
+    });
+    for n in 0..20 {
+        foo.say(&n.to_string());
+        bar.hears(&format!("foo: {n}"));
+    }
+    flood.join().unwrap();
+    drop(server);
+    reader.join().unwrap();
+}

@@ -1,0 +1,116 @@
+//! Stopping in good order.
+
+use std::io::ErrorKind;
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use crate::support::{Client, Program, Raw, Redis, TestServer};
+
+#[test]
+fn everybody_is_told_with_1001() {
+    let redis = Redis::start();
+    for mut server in [TestServer::start(), TestServer::on(&redis)] {
+        let mut foo = server.join("foo");
+        let mut bar = server.join_room("bar", "attic");
+        let mut pi = server.join("pi");
+        foo.hears("pi: has joined the chat!");
+        pi.say("last words");
+        foo.hears("pi: last words");
+        server.begin_to_stop();
+        foo.is_closed(1001);
+        bar.is_closed(1001);
+        pi.is_closed(1001);
+        let addr = server.addr();
+        server.stop();
+        assert_eq!(
+            TcpStream::connect(addr).unwrap_err().kind(),
+            ErrorKind::ConnectionRefused
+        );
+    }
+}
+
+#[test]
+fn names_are_given_back_and_others_hear_of_it() {
+    let redis = Redis::start();
+    let (one, two) = (TestServer::on(&redis), TestServer::on(&redis));
+    let mut foo = one.join("foo");
+    let _bar = two.join("bar");
+    let _pi = two.join_room("pi", "attic");
+    foo.hears("bar: has joined the chat!");
+    two.stop();
+    foo.hears("bar: has left the chat!");
+    assert_eq!(redis.list(&["SMEMBERS", "chat-users"]), ["foo"]);
+    assert_eq!(redis.ask(&["HLEN", "{chat:attic}:roster"]), ":0\r\n");
+    assert_eq!(redis.ask(&["ZCARD", "{chat-users}:leases"]), ":1\r\n");
+    foo.say("/who");
+    foo.hears("in lobby: foo");
+}
+
+#[test]
+fn a_signal_ends_the_program_in_time_whoever_does_not_read() {
+    let redis = Redis::start();
+    for (signal, flags) in [
+        ("TERM", vec![]),
+        ("INT", vec!["--redis".to_string(), redis.url()]),
+    ] {
+        let mut flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+        flags.extend(["--rate", "0"]);
+        let mut program = Program::start(&flags);
+        let addr = program.addr();
+        let mut foo = Client::connect(addr, "/chat/foo");
+        foo.hears("Welcome foo!");
+        // Reads nothing, and has much to read.
+        let deaf = Raw::join(addr, "deaf");
+        foo.hears("deaf: has joined the chat!");
+        let text = "x".repeat(4000);
+        for _ in 0..200 {
+            foo.say(&text);
+        }
+        // Says nothing, not even a request.
+        let silent = Raw::connect(addr);
+        foo.say("/who");
+        foo.hears("in lobby: deaf, foo");
+        let started = Instant::now();
+        program.signal(signal);
+        foo.is_closed(1001);
+        assert!(program.wait().success());
+        assert!(
+            started.elapsed() < Duration::from_secs(10),
+            "ten seconds are promised"
+        );
+        drop((deaf, silent));
+    }
+    assert_eq!(redis.list(&["SMEMBERS", "chat-users"]), [""; 0]);
+}
+
+#[test]
+fn a_second_signal_ends_at_once() {
+    let mut program = Program::start(&[]);
+    let addr = program.addr();
+    // Keeps the first stop busy: it never answers the close.
+    let mut deaf = Raw::join(addr, "deaf");
+    program.signal("TERM");
+    program.logs("stopping");
+    deaf.takes_until(&[0x88]);
+    program.signal("TERM");
+    assert!(program.wait().success());
+}
+
+#[test]
+fn an_unreachable_redis_does_not_keep_it_from_stopping() {
+    let mut redis = Redis::start();
+    let mut program = Program::start(&["--redis", &redis.url()]);
+    let addr = program.addr();
+    let mut foo = Client::connect(addr, "/chat/foo");
+    foo.hears("Welcome foo!");
+    redis.kill();
+    program.logs("warn: redis");
+    let started = Instant::now();
+    program.signal("TERM");
+    foo.is_closed(1001);
+    assert!(program.wait().success());
+    assert!(
+        started.elapsed() < Duration::from_secs(10),
+        "ten seconds are promised"
+    );
+}

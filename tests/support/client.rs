@@ -1,0 +1,178 @@
+//! A WebSocket client that checks what it hears.
+
+use std::io;
+use std::net::{SocketAddr, TcpStream};
+
+use tungstenite::client::IntoClientRequest;
+use tungstenite::handshake::client::Request;
+use tungstenite::{Error, Message, WebSocket};
+
+use super::DEADLINE;
+
+/// One connection. Panics name everything it has heard so far.
+pub struct Client {
+    socket: WebSocket<TcpStream>,
+    heard: Vec<String>,
+}
+
+impl Client {
+    /// Connects and upgrades.
+    #[track_caller]
+    pub fn connect(addr: SocketAddr, target: &str) -> Client {
+        Client::request(addr, target, |_| {}).unwrap_or_else(|error| panic!("{target}: {error}"))
+    }
+
+    /// Connects with headers of one's own; the error is the status it is refused with.
+    pub fn request(
+        addr: SocketAddr,
+        target: &str,
+        set: impl FnOnce(&mut Request),
+    ) -> Result<Client, u16> {
+        let stream = TcpStream::connect(addr).expect("the server listens");
+        Client::over(stream, target, set)
+    }
+
+    /// Upgrades a connection that is there.
+    pub fn over(
+        stream: TcpStream,
+        target: &str,
+        set: impl FnOnce(&mut Request),
+    ) -> Result<Client, u16> {
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        stream.set_write_timeout(Some(DEADLINE)).unwrap();
+        stream.set_nodelay(true).unwrap();
+        let target = target.replace(' ', "%20");
+        let host = stream.peer_addr().unwrap();
+        let mut request = format!("ws://{host}{target}")
+            .into_client_request()
+            .unwrap();
+        set(&mut request);
+        match tungstenite::client(request, stream) {
+            Ok((socket, _)) => Ok(Client {
+                socket,
+                heard: Vec::new(),
+            }),
+            Err(tungstenite::HandshakeError::Failure(Error::Http(answer))) => {
+                Err(answer.status().as_u16())
+            }
+            Err(error) => panic!("{target}: {error}"),
+        }
+    }
+
+    /// Says a text.
+    #[track_caller]
+    pub fn say(&mut self, text: &str) {
+        self.send(Message::text(text));
+    }
+
+    /// Sends any message.
+    #[track_caller]
+    pub fn send(&mut self, message: Message) {
+        self.socket
+            .send(message)
+            .unwrap_or_else(|error| self.fail(&format!("can't send: {error}")));
+    }
+
+    /// Sends messages as fast as they are taken, as long as they are taken.
+    pub fn flood(&mut self, count: usize, text: &str) {
+        for _ in 0..count {
+            if self.socket.write(Message::text(text)).is_err() {
+                return;
+            }
+        }
+        let _ = self.socket.flush();
+    }
+
+    /// The next thing it hears is this.
+    #[track_caller]
+    pub fn hears(&mut self, text: &str) {
+        let heard = self.next();
+        if heard != text {
+            self.fail(&format!("expected {text:?}, heard {heard:?}"));
+        }
+    }
+
+    /// The next things it hears are these, in this order.
+    #[track_caller]
+    pub fn hears_in_order(&mut self, texts: &[&str]) {
+        for text in texts {
+            self.hears(text);
+        }
+    }
+
+    /// Hears things until this one.
+    #[track_caller]
+    pub fn hears_at_last(&mut self, text: &str) {
+        while self.next() != text {}
+    }
+
+    /// The next text it hears.
+    #[track_caller]
+    pub fn next(&mut self) -> String {
+        match self.read() {
+            Ok(Message::Text(text)) => {
+                self.heard.push(text.to_string());
+                text.to_string()
+            }
+            other => self.fail(&format!("expected a text, got {other:?}")),
+        }
+    }
+
+    /// It is closed with this code, whatever it hears before.
+    #[track_caller]
+    pub fn is_closed(&mut self, code: u16) {
+        loop {
+            match self.read() {
+                Ok(Message::Text(text)) => self.heard.push(text.to_string()),
+                Ok(Message::Close(Some(close))) => {
+                    assert_eq!(u16::from(close.code), code, "{}", close.reason);
+                    // The server closes the connection once both have said goodbye.
+                    while self.read().is_ok() {}
+                    return;
+                }
+                other => self.fail(&format!("expected to be closed with {code}, got {other:?}")),
+            }
+        }
+    }
+
+    /// Says goodbye and waits for the answer.
+    #[track_caller]
+    pub fn leave(mut self) {
+        self.socket
+            .close(None)
+            .unwrap_or_else(|error| self.fail(&format!("can't close: {error}")));
+        while self.read().is_ok() {}
+    }
+
+    /// The next message, answering pings on the way.
+    fn read(&mut self) -> Result<Message, Error> {
+        loop {
+            match self.socket.read() {
+                Ok(Message::Ping(_) | Message::Pong(_)) => {}
+                Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.fail("nothing is heard any more")
+                }
+                other => return other,
+            }
+        }
+    }
+
+    /// The next message, a ping or pong too.
+    #[track_caller]
+    pub fn frame(&mut self) -> Message {
+        self.socket
+            .read()
+            .unwrap_or_else(|error| self.fail(&format!("no frame: {error}")))
+    }
+
+    /// Where it connects from.
+    pub fn stream(&self) -> &TcpStream {
+        self.socket.get_ref()
+    }
+
+    #[track_caller]
+    fn fail(&self, what: &str) -> ! {
+        let from = self.heard.len().saturating_sub(20);
+        panic!("{what}; heard before: {:#?}", &self.heard[from..])
+    }
+}

@@ -1,0 +1,43 @@
+//! Few helpers with few verbs. Every wait has the one deadline, and says what it had seen.
+
+mod certs;
+mod client;
+mod program;
+mod proxy;
+mod raw;
+mod redis;
+mod server;
+
+pub use certs::Certs;
+pub use client::Client;
+pub use program::Program;
+pub use proxy::Proxy;
+pub use raw::{Raw, frame};
+pub use redis::Redis;
+pub use server::TestServer;
+
+use std::time::{Duration, Instant};
+
+/// How long anything may take that must happen. Generous: machines are noisy, and a test that
+/// passes does not wait for it.
+pub const DEADLINE: Duration = Duration::from_secs(20);
+
+/// Tries until it works.
+#[track_caller]
+pub fn eventually<T>(what: &str, mut attempt: impl FnMut() -> Option<T>) -> T {
+    let end = Instant::now() + DEADLINE;
+    loop {
+        if let Some(value) = attempt() {
+            return value;
+        }
+        assert!(Instant::now() < end, "{what}: not within {DEADLINE:?}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Runs the same script alone and over Redis: that is the proof that nobody needs to know which.
+pub fn on_both_buses(script: impl Fn(&TestServer)) {
+    script(&TestServer::start());
+    let redis = Redis::start();
+    script(&TestServer::on(&redis));
+}

@@ -1,0 +1,211 @@
+//! A real `redis-server` of one's own, in a temporary folder.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use natterjack::config::{RedisAddress, RedisHost};
+use tempfile::TempDir;
+
+use super::{Certs, DEADLINE, eventually};
+
+/// Runs until it is dropped. Listens on a unix socket, and if asked to on a TLS port as well.
+pub struct Redis {
+    folder: TempDir,
+    options: Vec<String>,
+    child: Option<Child>,
+    port: Option<u16>,
+    password: Option<String>,
+}
+
+impl Redis {
+    /// On a unix socket: no port to race for.
+    pub fn start() -> Redis {
+        Redis::launch(&["--port", "0"], None, None)
+    }
+
+    /// With a password.
+    pub fn with_password(password: &str) -> Redis {
+        let options = ["--port", "0", "--requirepass", password];
+        Redis::launch(&options, None, Some(password.into()))
+    }
+
+    /// On a plain TCP port.
+    pub fn on_tcp() -> Redis {
+        let port = free_port();
+        Redis::launch(&["--port", &port.to_string()], Some(port), None)
+    }
+
+    /// On a TLS port, with a password, under these certificates.
+    pub fn with_tls(certs: &Certs, password: &str) -> Redis {
+        let port = free_port();
+        let path = |name: &str| certs.path(name).display().to_string();
+        let options = [
+            "--port",
+            "0",
+            "--tls-port",
+            &port.to_string(),
+            "--tls-cert-file",
+            &path("cert.pem"),
+            "--tls-key-file",
+            &path("key.pem"),
+            "--tls-ca-cert-file",
+            &path("ca.pem"),
+            "--tls-auth-clients",
+            "no",
+            "--requirepass",
+            password,
+        ];
+        Redis::launch(&options, Some(port), Some(password.into()))
+    }
+
+    fn launch(options: &[&str], port: Option<u16>, password: Option<String>) -> Redis {
+        let folder = tempfile::tempdir().unwrap();
+        let options = options.iter().map(ToString::to_string).collect();
+        let mut redis = Redis {
+            folder,
+            options,
+            child: None,
+            port,
+            password,
+        };
+        redis.run();
+        redis
+    }
+
+    fn run(&mut self) {
+        let folder = self.folder.path();
+        let child = Command::new("redis-server")
+            .args(["--unixsocket", &self.socket().display().to_string()])
+            .args(["--dir", &folder.display().to_string()])
+            .args(["--save", "", "--appendonly", "yes", "--bind", "127.0.0.1"])
+            .args(&self.options)
+            .stdin(Stdio::null())
+            .stdout(fs::File::create(folder.join("log")).unwrap())
+            .spawn()
+            .expect("redis-server must be installed: apt-get install redis-server");
+        self.child = Some(child);
+        eventually("redis-server starts", || {
+            (self.try_ask(&["PING"])?.starts_with("+PONG")).then_some(())
+        });
+    }
+
+    /// Ends it at once, as a power cut would.
+    pub fn kill(&mut self) {
+        let mut child = self.child.take().expect("it runs");
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    /// Starts it again, with the data it had.
+    pub fn restart(&mut self) {
+        self.run();
+    }
+
+    /// Makes it hang: connections stay open, nothing is answered.
+    pub fn freeze(&self) {
+        self.signal("STOP");
+    }
+
+    /// Ends the hanging.
+    pub fn thaw(&self) {
+        self.signal("CONT");
+    }
+
+    fn signal(&self, name: &str) {
+        let id = self.child.as_ref().expect("it runs").id().to_string();
+        assert!(
+            Command::new("kill")
+                .args(["-s", name, &id])
+                .status()
+                .unwrap()
+                .success()
+        );
+    }
+
+    /// How to reach its unix socket.
+    pub fn address(&self) -> RedisAddress {
+        let host = RedisHost::Unix(self.socket());
+        RedisAddress {
+            host,
+            username: None,
+            password: self.password.clone(),
+            ca: None,
+        }
+    }
+
+    /// Its URL on the unix socket.
+    pub fn url(&self) -> String {
+        format!("redis+unix://{}", self.socket().display())
+    }
+
+    /// Its TCP port.
+    pub fn port(&self) -> u16 {
+        self.port.expect("it listens on TCP")
+    }
+
+    /// Asks a command and returns the answer as it is on the wire.
+    #[track_caller]
+    pub fn ask(&self, command: &[&str]) -> String {
+        self.try_ask(command).expect("redis-server answers")
+    }
+
+    /// The members of a set, the fields of a list, sorted.
+    #[track_caller]
+    pub fn list(&self, command: &[&str]) -> Vec<String> {
+        let answer = self.ask(command);
+        let mut lines = answer.split("\r\n").skip(1);
+        let mut items = Vec::new();
+        while let (Some(_length), Some(item)) = (lines.next(), lines.next()) {
+            items.push(item.to_string());
+        }
+        items.sort();
+        items
+    }
+
+    fn try_ask(&self, command: &[&str]) -> Option<String> {
+        let mut stream = UnixStream::connect(self.socket()).ok()?;
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        let mut ask = |command: &[&str]| -> Option<()> {
+            let mut bytes = format!("*{}\r\n", command.len());
+            for word in command {
+                bytes += &format!("${}\r\n{word}\r\n", word.len());
+            }
+            stream.write_all(bytes.as_bytes()).ok()
+        };
+        if let Some(password) = &self.password {
+            ask(&["AUTH", password])?;
+        }
+        ask(command)?;
+        ask(&["QUIT"])?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        let answer = answer.strip_suffix("+OK\r\n").unwrap_or(&answer);
+        Some(answer.strip_prefix("+OK\r\n").unwrap_or(answer).to_string())
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.folder.path().join("redis.sock")
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// A port that was free just now.
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
+}

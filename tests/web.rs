@@ -1,0 +1,152 @@
+//! The one port as a browser, a health check and a confused client see it.
+
+use crate::support::{Client, Raw, TestServer};
+
+const UPGRADE: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+                       Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+
+fn status(server: &TestServer, request: &str) -> u16 {
+    let (status, body) = Raw::ask(server.addr(), request.as_bytes());
+    assert!(
+        status == 200 || body.lines().count() == 1,
+        "{status} with {body:?}"
+    );
+    status
+}
+
+#[test]
+fn pages_and_probes_answer() {
+    let server = TestServer::start();
+    assert_eq!(Raw::get(server.addr(), "/").0, 200);
+    assert_eq!(Raw::get(server.addr(), "/healthz"), (200, "ok\n".into()));
+    assert_eq!(server.ready(), (200, "ok\n".into()));
+    assert_eq!(
+        Raw::ask(server.addr(), b"HEAD /healthz HTTP/1.1\r\nHost: x\r\n\r\n"),
+        (200, "".into())
+    );
+}
+
+#[test]
+fn everything_else_is_refused_with_a_reason() {
+    let server = TestServer::start();
+    for (request, expected) in [
+        ("GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n", 404),
+        (
+            "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello",
+            405,
+        ),
+        ("DELETE /chat/foo HTTP/1.1\r\nHost: x\r\n\r\n", 405),
+        ("GET /chat/foo HTTP/1.1\r\nHost: x\r\n\r\n", 426),
+        ("nonsense\r\n\r\n", 400),
+        ("GET / HTTP/1.1\r\nno colon\r\n\r\n", 400),
+        ("GET / HTTP/9.9\r\n\r\n", 400),
+        ("\u{16}\u{3}\u{1}\0\0", 400),
+    ] {
+        assert_eq!(status(&server, request), expected, "{request:?}");
+    }
+    let upgrade = |target: &str, more: &str| {
+        status(
+            &server,
+            &format!("GET {target} HTTP/1.1\r\nHost: chat.example\r\n{UPGRADE}{more}\r\n"),
+        )
+    };
+    for target in [
+        "/chat/a:b",
+        "/chat/",
+        "/chat/%20a",
+        "/chat/%FF",
+        "/chat/a?room=%23",
+    ] {
+        assert_eq!(upgrade(target, ""), 400, "{target}");
+    }
+    assert_eq!(upgrade("/chat/a", "Origin: https://evil.example\r\n"), 403);
+}
+
+#[test]
+fn a_head_may_come_a_byte_at_a_time_but_not_without_end() {
+    let server = TestServer::start();
+    let mut slow = Raw::connect(server.addr());
+    for byte in b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n" {
+        slow.send(&[*byte]);
+    }
+    assert_eq!(slow.answer().0, 200);
+
+    let long = format!(
+        "GET / HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n",
+        "x".repeat(8 * 1024)
+    );
+    assert_eq!(status(&server, &long), 431);
+    let endless = format!("GET /{}", "x".repeat(100_000));
+    assert_eq!(status(&server, &endless), 431);
+    let many = format!("GET / HTTP/1.1\r\n{}\r\n", "A: b\r\n".repeat(65));
+    assert_eq!(status(&server, &many), 431);
+    let enough = format!("GET /healthz HTTP/1.1\r\n{}\r\n", "A: b\r\n".repeat(64));
+    assert_eq!(status(&server, &enough), 200);
+}
+
+#[test]
+fn half_a_head_is_not_waited_for_for_ever() {
+    let server = TestServer::start();
+    let mut half = Raw::connect(server.addr());
+    half.send(b"GET / HTTP/1.1\r\nHost:");
+    let mut silent = Raw::connect(server.addr());
+    assert_eq!(half.answer().0, 408);
+    assert_eq!(silent.answer().0, 408);
+}
+
+#[test]
+fn pages_of_other_sites_are_kept_out_unless_invited() {
+    let knock = |server: &TestServer, origin: &str| {
+        let result = Client::request(server.addr(), "/chat/foo", |request| {
+            request
+                .headers_mut()
+                .insert("origin", origin.parse().unwrap());
+        });
+        result.map(Client::leave).err()
+    };
+    let server = TestServer::start();
+    assert_eq!(knock(&server, &format!("http://{}", server.addr())), None);
+    assert_eq!(knock(&server, "moz-extension://0123"), None);
+    assert_eq!(knock(&server, "https://evil.example"), Some(403));
+    assert_eq!(knock(&server, "null"), Some(403));
+
+    let origins = ["https://friend.example".to_string()];
+    let origins = natterjack::config::Origins::new(&origins).unwrap();
+    let server = TestServer::with(|config| config.origins = origins);
+    assert_eq!(knock(&server, "https://friend.example"), None);
+    assert_eq!(knock(&server, "https://evil.example"), Some(403));
+}
+
+#[test]
+fn frames_may_follow_the_head_in_one_packet() {
+    let server = TestServer::start();
+    let mut bar = server.join("bar");
+    let mut eager = Raw::connect(server.addr());
+    let mut packet = format!("GET /chat/foo HTTP/1.1\r\nHost: x\r\n{UPGRADE}\r\n").into_bytes();
+    packet.extend(crate::support::frame(0x81, b"in a hurry"));
+    packet.extend(crate::support::frame(0x81, b"really"));
+    eager.send(&packet);
+    bar.hears_in_order(&[
+        "foo: has joined the chat!",
+        "foo: in a hurry",
+        "foo: really",
+    ]);
+}
+
+#[test]
+fn one_peer_too_many_is_asked_to_come_back() {
+    let server = TestServer::with(|config| config.max_peers = 2);
+    let one = server.join("one");
+    let two = server.join("two");
+    let knock = || Client::request(server.addr(), "/chat/three", |_| {});
+    assert_eq!(knock().err(), Some(503));
+    let request = format!("GET /chat/three HTTP/1.1\r\nHost: x\r\n{UPGRADE}\r\n");
+    let mut raw = Raw::connect(server.addr());
+    raw.send(request.as_bytes());
+    raw.takes_until(b"Retry-After: ");
+    // Pages and probes still answer.
+    assert_eq!(server.ready().0, 200);
+    one.leave();
+    crate::support::eventually("there is room again", || knock().ok());
+    two.leave();
+}
