@@ -17,8 +17,10 @@ use smol::channel::Receiver;
 use smol::{Timer, future};
 
 use crate::chat::dialect::{Reply, Roster};
-use crate::chat::event::{Event, Origin, Room, Text, User};
-use crate::chat::peers::{Peer, Peers, Receipt, Seat};
+use crate::chat::event::{Event, Origin, Text};
+use crate::chat::name::{Room, User};
+use crate::chat::peer::{Peer, Receipt};
+use crate::chat::peers::{Peers, Seat};
 use crate::config::Config;
 
 pub use local::Local;

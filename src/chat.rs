@@ -4,8 +4,11 @@
 //! [try to write](outbox::TryWrite), a Redis only something that hands in [events](event::Event).
 
 pub mod dialect;
+pub mod end;
 pub mod event;
 pub mod frame;
+pub mod name;
 pub mod outbox;
+pub mod peer;
 pub mod peers;
 pub mod rate;

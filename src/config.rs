@@ -2,6 +2,8 @@
 //! written down by whoever uses the library. Nothing else reads the environment.
 
 pub mod args;
+mod redis;
+mod setting;
 
 use std::fmt;
 use std::net::SocketAddr;

@@ -11,8 +11,8 @@ use smol::channel::{Receiver, Sender, WeakSender};
 use smol::{Executor, Task, Timer, future};
 
 use crate::bus::{Bus, fanout, within};
+use crate::chat::end::End;
 use crate::chat::event::Instance;
-use crate::chat::outbox::End;
 use crate::chat::peers::Peers;
 use crate::config::Config;
 use crate::net::http::{self, Answer, NoHead};

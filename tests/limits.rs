@@ -11,18 +11,18 @@ use crate::support::{Raw, TestServer, eventually, frame, on_both_buses};
 #[track_caller]
 fn misbehaves(bytes: &[u8], code: u16) {
     let server = TestServer::start();
-    let mut foo = server.join("foo");
+    let mut ann = server.join("ann");
     let mut bad = Raw::join(server.addr(), "bad");
-    foo.hears("bad: has joined the chat!");
+    ann.hears("bad: has joined the chat!");
     let mut bar = server.join("bar");
-    foo.hears("bar: has joined the chat!");
+    ann.hears("bar: has joined the chat!");
     bad.send(bytes);
     assert_eq!(bad.close_code(), code);
-    foo.hears("bad: has left the chat!");
-    foo.say("did you notice anything?");
-    bar.hears_at_last("foo: did you notice anything?");
+    ann.hears("bad: has left the chat!");
+    ann.say("did you notice anything?");
+    bar.hears_at_last("ann: did you notice anything?");
     bar.say("no");
-    foo.hears("bar: no");
+    ann.hears("bar: no");
 }
 
 #[test]

@@ -117,21 +117,16 @@ fn a_wrong_or_missing_password_is_refused() {
 fn plain_and_tls_are_told_apart() {
     let certs = Certs::for_host("localhost");
     let redis = Redis::with_tls(&certs, "sesame");
-    // A TLS port hangs up without a word, as a Redis that is restarting does.
-    let server = TestServer::on_with(address("localhost", &redis, false, None), |_| {});
-    let (status, line) = server.ready();
-    assert!(
-        status == 503 && line.contains("if this is a TLS port"),
-        "{line}"
-    );
     let plain = Redis::on_tcp();
-    let line = refused(address(
-        "localhost",
-        &plain,
-        true,
-        Some(certs.path("ca.pem")),
-    ));
-    assert!(line.contains("does not speak TLS"), "{line}");
+    // Neither port says what is wrong; it could as well be a Redis that is restarting.
+    for (redis, tls, hint) in [
+        (&redis, false, "if this is a TLS port"),
+        (&plain, true, "if this is no TLS port"),
+    ] {
+        let server = TestServer::on_with(address("localhost", redis, tls, None), |_| {});
+        let (status, line) = server.ready();
+        assert!(status == 503 && line.contains(hint), "{line}");
+    }
 }
 
 #[test]

@@ -9,8 +9,10 @@ use smol::channel::Sender;
 
 use super::{Claim, Draft};
 use crate::chat::dialect::{Reply, Roster};
-use crate::chat::event::{Event, Id, Refusal, Room, Text, User, What};
-use crate::chat::peers::{Peer, Peers, Receipt, Seat};
+use crate::chat::event::{Event, Id, Refusal, Text, What};
+use crate::chat::name::{Room, User};
+use crate::chat::peer::{Peer, Receipt};
+use crate::chat::peers::{Peers, Seat};
 
 /// This process alone.
 #[derive(Debug)]

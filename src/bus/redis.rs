@@ -21,8 +21,10 @@ use smol::channel::Sender;
 
 use super::{Claim, Draft, within};
 use crate::chat::dialect::{Reply, Roster};
-use crate::chat::event::{Event, Refusal, Room, Text, User};
-use crate::chat::peers::{Peer, Peers, Receipt, Seat};
+use crate::chat::event::{Event, Refusal, Text};
+use crate::chat::name::{Room, User};
+use crate::chat::peer::{Peer, Receipt};
+use crate::chat::peers::{Peers, Seat};
 use crate::config::{Config, RedisAddress};
 use link::{Endpoint, Trouble};
 use queue::{Queue, Then};

@@ -5,7 +5,8 @@
 
 mod plain;
 
-use super::event::{Event, Refusal, Room, Text, User};
+use super::event::{Event, Refusal, Text};
+use super::name::{Room, User};
 
 /// Which language a connection speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

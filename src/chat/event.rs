@@ -1,4 +1,4 @@
-//! The words of the chat: names, texts, ids and what happens in a room.
+//! The words of the chat: texts, ids, what happens in a room, and why something did not.
 //!
 //! Everything here is valid from construction on, so nobody checks twice. What a peer did wrong
 //! is a [`Refusal`]: text for that peer, and nobody else's business.
@@ -7,102 +7,10 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-/// The room a connection is in when it names none.
-pub const LOBBY: &str = "lobby";
+use super::name::{Room, User};
 
-/// A name has at most this many characters …
-const NAME_CHARS: usize = 32;
-/// … and at most this many bytes of UTF-8.
-const NAME_BYTES: usize = 64;
 /// A text has at most this many characters; longer ones are refused, never cut.
 pub const TEXT_CHARS: usize = 4096;
-
-/// A user's name: unique over all instances while its connection lasts.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct User(Arc<str>);
-
-/// A room's name.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Room(Arc<str>);
-
-impl User {
-    /// Checks a user name.
-    ///
-    /// # Errors
-    /// Says which rule of names is broken.
-    pub fn new(name: &str) -> Result<User, BadName> {
-        check_name("user name", name).map(|()| User(name.into()))
-    }
-
-    /// The name itself.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl Room {
-    /// Checks a room name; the rules are those of user names.
-    ///
-    /// # Errors
-    /// Says which rule of names is broken.
-    pub fn new(name: &str) -> Result<Room, BadName> {
-        check_name("room name", name).map(|()| Room(name.into()))
-    }
-
-    /// The room everybody starts in.
-    pub fn lobby() -> Room {
-        Room(LOBBY.into())
-    }
-
-    /// The name itself.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for User {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl fmt::Display for Room {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// Why a name is not one: a sentence for whoever chose it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BadName {
-    what: &'static str,
-    rule: &'static str,
-}
-
-impl fmt::Display for BadName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "bad {}: it {}", self.what, self.rule)
-    }
-}
-
-impl std::error::Error for BadName {}
-
-fn check_name(what: &'static str, name: &str) -> Result<(), BadName> {
-    let rule = if name.is_empty() {
-        "is empty"
-    } else if name.len() > NAME_BYTES || name.chars().count() > NAME_CHARS {
-        "is longer than 32 characters or 64 bytes"
-    } else if name.chars().any(char::is_control) {
-        "contains a control character"
-    } else if name.contains([':', '/', '@', '#']) {
-        "contains one of : / @ #"
-    } else if name.trim().len() != name.len() {
-        "begins or ends with a space"
-    } else {
-        return Ok(());
-    };
-    Err(BadName { what, rule })
-}
 
 /// What somebody said: neither empty nor too long, and harmless on a terminal.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -334,26 +242,6 @@ impl fmt::Display for Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_follow_their_rules() {
-        let longest = "x".repeat(32);
-        let widest = "é".repeat(32);
-        for good in ["foo", "Föö 1", "日本", "a+b", "%zz", &longest, &widest] {
-            assert_eq!(
-                User::new(good).map(|user| user.to_string()),
-                Ok(good.to_string())
-            );
-        }
-        let too_long = "x".repeat(33);
-        let too_wide = "日".repeat(22);
-        for bad in [
-            "", " foo", "foo ", "a:b", "a/b", "@a", "a#", "a\u{7}b", "a\nb", &too_long, &too_wide,
-        ] {
-            assert!(User::new(bad).is_err(), "{bad:?} must be refused");
-            assert!(Room::new(bad).is_err(), "{bad:?} must be refused");
-        }
-    }
 
     #[test]
     fn texts_are_measured_in_characters_and_made_harmless() {

@@ -111,7 +111,8 @@ impl Broadcast {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::chat::event::{Origin, Room, Text, User};
+    use crate::chat::event::{Origin, Text};
+    use crate::chat::name::{Room, User};
 
     fn said(name: &str, peer: Option<u64>, text: &str) -> Event {
         let origin = peer.map(|peer| Origin {

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use async_lock::{Mutex, OnceCell};
@@ -15,9 +15,12 @@ use bytes::Bytes;
 use slab::Slab;
 
 use super::dialect::{Dialect, Reply, Roster};
-use super::event::{Event, Instance, Origin, Refusal, Room, User, What};
+use super::end::End;
+use super::event::{Event, Instance, Origin, What};
 use super::frame::{self, Broadcast};
-use super::outbox::{End, Outbox};
+use super::name::{Room, User};
+use super::outbox::Outbox;
+use super::peer::Peer;
 
 /// About this many bytes of a room's batch are rendered into one buffer. Well below an outbox's
 /// limit, so that a peer is not ended for one buffer that its socket took half of.
@@ -26,55 +29,9 @@ const BUFFER_TARGET: usize = 48 * 1024;
 /// The sweep looks at this many peers before it lets others at the registry.
 const SWEEP_SLICE: usize = 256;
 
-/// One connection, as the chat sees it.
-#[derive(Debug)]
-pub struct Peer {
-    /// Counts this instance's connections from 1; never used twice. Log lines begin with it.
-    pub number: u64,
-    /// What it speaks.
-    pub dialect: Dialect,
-    /// What it is to be sent.
-    pub outbox: Outbox,
-    /// When the registry's clock started.
-    started: Instant,
-    /// When something was last heard of it, in whole seconds of that clock.
-    heard: AtomicU32,
-}
-
-impl Peer {
-    /// Notes that something was heard of it.
-    pub fn heard(&self) {
-        self.heard
-            .store(self.started.elapsed().as_secs() as u32, Ordering::Relaxed);
-    }
-
-    /// Tells this peer alone.
-    pub fn tell(&self, reply: &Reply<'_>) {
-        self.outbox.push(&[self.frame(reply)]);
-    }
-
-    fn frame(&self, reply: &Reply<'_>) -> Bytes {
-        let mut line = String::new();
-        self.dialect.reply(reply, &mut line);
-        frame::text(&line)
-    }
-}
-
 /// Where a peer sits in the registry. Held by the one task that added it and will remove it.
 #[derive(Debug)]
 pub struct Seat(usize);
-
-/// What becomes of a message that has been handed to the bus: its sender is told where there is
-/// something to tell.
-#[derive(Debug)]
-pub struct Receipt(pub Arc<Peer>);
-
-impl Receipt {
-    /// The message went nowhere, and why.
-    pub fn refuse(self, refusal: &Refusal) {
-        self.0.tell(&Reply::Refused(refusal));
-    }
-}
 
 /// The registry of this instance's peers.
 #[derive(Debug)]
@@ -166,14 +123,7 @@ impl Peers {
     /// A new peer, with the next number. It hears nothing before it is [seated](Self::add).
     pub fn peer(&self, dialect: Dialect, outbox: Outbox) -> Arc<Peer> {
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);
-        let heard = AtomicU32::new(self.started.elapsed().as_secs() as u32);
-        Arc::new(Peer {
-            number,
-            dialect,
-            outbox,
-            started: self.started,
-            heard,
-        })
+        Arc::new(Peer::new(number, dialect, outbox, self.started))
     }
 
     /// How a peer signs its events.
@@ -359,14 +309,13 @@ impl Peers {
     /// Looks at every peer once: pings whoever has been silent for `silence` seconds, ends whoever
     /// stayed silent for as long again.
     pub async fn sweep(&self, silence: u32) {
-        let now = self.started.elapsed().as_secs() as u32;
         let mut from = 0;
         loop {
             let mut registry = self.registry.lock().await;
             let end = registry.seats.capacity();
             for at in from..end.min(from + SWEEP_SLICE) {
                 if let Some(seated) = registry.seats.get_mut(at) {
-                    seated.sweep(now, silence);
+                    seated.sweep(silence);
                 }
             }
             from += SWEEP_SLICE;
@@ -447,8 +396,8 @@ impl Registry {
 }
 
 impl Seated {
-    fn sweep(&mut self, now: u32, silence: u32) {
-        let silent = now.saturating_sub(self.peer.heard.load(Ordering::Relaxed));
+    fn sweep(&mut self, silence: u32) {
+        let silent = self.peer.silent_for();
         if silent < silence {
             self.pinged = false;
         } else if !self.pinged {

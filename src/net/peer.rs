@@ -19,9 +19,12 @@ use super::route::Arrival;
 use super::socket::{self, Socket, Wire};
 use crate::bus::{Claim, Draft};
 use crate::chat::dialect::{Reply, Request};
-use crate::chat::event::{Refusal, Room, User};
-use crate::chat::outbox::{End, Outbox};
-use crate::chat::peers::{Peer, Receipt, Seat};
+use crate::chat::end::End;
+use crate::chat::event::Refusal;
+use crate::chat::name::{Room, User};
+use crate::chat::outbox::Outbox;
+use crate::chat::peer::{Peer, Receipt};
+use crate::chat::peers::Seat;
 use crate::chat::rate::{Rate, Verdict};
 
 /// A reader that has had so many frames in a row lets others run: the executor has no budget of

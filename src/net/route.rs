@@ -5,7 +5,7 @@ use percent_encoding::percent_decode_str;
 
 use super::http::{Answer, Head};
 use crate::chat::dialect::Dialect;
-use crate::chat::event::{Room, User};
+use crate::chat::name::{Room, User};
 use crate::config::Origins;
 
 /// What a request is for.

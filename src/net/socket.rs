@@ -17,7 +17,7 @@ use smol::{Async, future};
 
 use crate::bus::within;
 use crate::chat::outbox::TryWrite;
-use crate::chat::peers::Peer;
+use crate::chat::peer::Peer;
 
 /// One accepted connection. Shared by its task and its outbox.
 pub type Socket = Arc<Async<TcpStream>>;

@@ -7,7 +7,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use crate::chat::event::{Event, Origin, Room, Text, User, What};
+use crate::chat::event::{Event, Origin, Text, What};
+use crate::chat::name::{Room, User};
 
 /// How every envelope begins.
 const MARK: &str = "{\"natterjack\":";

@@ -122,16 +122,21 @@ impl Endpoint {
             Ok(link)
         };
         let slow = || Trouble::Passing(format!("no connection within {CONNECT_TIME:?}"));
-        within(CONNECT_TIME, link)
+        let link = within(CONNECT_TIME, link)
             .await
-            .unwrap_or_else(|| Err(slow()))
+            .unwrap_or_else(|| Err(slow()));
+        link.map_err(|trouble| self.hint(trouble))
     }
 
-    /// A TLS port hangs up on whoever does not speak TLS, and does not say why.
+    /// A TLS port hangs up on whoever does not speak TLS, a plain one waits for the end of a
+    /// line, and neither says why.
     fn hint(&self, trouble: Trouble) -> Trouble {
         match (&self.host, trouble) {
             (RedisHost::Tcp { tls: false, .. }, Trouble::Passing(why)) => {
                 Trouble::Passing(format!("{why}; if this is a TLS port, use rediss://"))
+            }
+            (RedisHost::Tcp { tls: true, .. }, Trouble::Passing(why)) => {
+                Trouble::Passing(format!("{why}; if this is no TLS port, use redis://"))
             }
             (_, trouble) => trouble,
         }

@@ -13,7 +13,7 @@ use redis::Value;
 use smol::channel::Sender;
 
 use crate::chat::event::Refusal;
-use crate::chat::peers::Receipt;
+use crate::chat::peer::Receipt;
 
 /// Messages that may wait at once, answered ones not counted …
 const MOST_MESSAGES: usize = 1000;

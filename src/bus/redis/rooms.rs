@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use event_listener::Event;
 
-use crate::chat::event::Room;
+use crate::chat::name::Room;
 
 /// The subscriptions, as wanted and as confirmed.
 #[derive(Debug, Default)]

@@ -8,7 +8,8 @@ use redis::{Script, Value, cmd};
 use super::envelope;
 use crate::bus::Draft;
 use crate::chat::dialect::Roster;
-use crate::chat::event::{Instance, LOBBY, Origin, Room, Text, User};
+use crate::chat::event::{Instance, Origin, Text};
+use crate::chat::name::{LOBBY, Room, User};
 
 /// An instance that has not renewed its lease for so long is dead, in milliseconds.
 const LEASE: u64 = 15_000;
@@ -17,113 +18,6 @@ const LOG_LIFE: u64 = 7 * 24 * 3600;
 /// For how long a repeated message is still known, in seconds: longer than any outage in which
 /// messages wait.
 const SEEN_LIFE: u64 = 24 * 3600;
-
-/// Number a message, write it to the log, publish it. The instance numbers its messages, too: one
-/// that has been published before the connection broke is not published again.
-/// Returns the id; nothing for a repeated message that was not the instance's last in this room.
-const PUBLISH: &str = r#"
-local seen = redis.call('GET', KEYS[3])
-if seen then
-  local number, id = string.match(seen, '^(%d+) (.*)$')
-  if tonumber(ARGV[3]) == tonumber(number) then return id end
-  if tonumber(ARGV[3]) < tonumber(number) then return '' end
-end
-local time = redis.call('TIME')
-local now = time[1] .. string.format('%03d', math.floor(time[2] / 1000))
-local epoch, n = string.match(redis.call('GET', KEYS[1]) or '', '^(%d+)%-(%d+)$')
-if not epoch then
-  redis.call('DEL', KEYS[2])
-  epoch, n = now, 0
-end
-local id = epoch .. '-' .. string.format('%.0f', n + 1)
-local message = '{"natterjack":"said","id":"' .. id .. '","at":' .. now .. ARGV[2]
-if tonumber(ARGV[4]) > 0 then
-  redis.call('XADD', KEYS[2], 'MAXLEN', '=', ARGV[4], id, 'message', message)
-  redis.call('EXPIRE', KEYS[2], ARGV[5])
-end
-redis.call('SET', KEYS[1], id, 'EX', ARGV[5])
-redis.call('SET', KEYS[3], ARGV[3] .. ' ' .. id, 'EX', ARGV[6])
-redis.call('PUBLISH', ARGV[1], message)
-return id
-"#;
-
-/// Give a name to a connection, unless another connection of a living instance has it.
-const CLAIM: &str = r#"
-local owner = redis.call('HGET', KEYS[2], ARGV[1])
-if owner and owner ~= ARGV[2] then
-  local lease = redis.call('ZSCORE', KEYS[3], string.match(owner, '^[^.]+'))
-  local time = redis.call('TIME')
-  if lease and tonumber(lease) > time[1] * 1000 + time[2] / 1000 then return 0 end
-end
-redis.call('HSET', KEYS[2], ARGV[1], ARGV[2])
-redis.call('SADD', KEYS[1], ARGV[1])
-return 1
-"#;
-
-/// Take a name back from the connection that has it.
-const RELEASE: &str = r#"
-if redis.call('HGET', KEYS[2], ARGV[1]) ~= ARGV[2] then return 0 end
-redis.call('HDEL', KEYS[2], ARGV[1])
-redis.call('SREM', KEYS[1], ARGV[1])
-return 1
-"#;
-
-/// Put a name on a room's roster, and tell: the room aloud, if it is small, else only the
-/// instances, which let the peer in by it. Returns how many are in the room.
-const JOIN: &str = r#"
-redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
-local count = redis.call('HLEN', KEYS[1])
-local envelope = ARGV[4]
-if count > tonumber(ARGV[6]) then envelope = ARGV[5] end
-redis.call('PUBLISH', ARGV[3], envelope)
-return count
-"#;
-
-/// Put a name back on a room's roster, without a word.
-const REJOIN: &str = r#"
-return redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
-"#;
-
-/// Take a connection's name off a room's roster; tell the room if it is small.
-const LEAVE: &str = r#"
-if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end
-local count = redis.call('HLEN', KEYS[1])
-redis.call('HDEL', KEYS[1], ARGV[1])
-if count <= tonumber(ARGV[5]) then
-  redis.call('PUBLISH', ARGV[3], ARGV[4])
-end
-return 1
-"#;
-
-/// How many are in a room, and who, if they are not too many.
-const ROSTER: &str = r#"
-local count = redis.call('HLEN', KEYS[1])
-if count > tonumber(ARGV[1]) then return {count} end
-return {count, redis.call('HKEYS', KEYS[1])}
-"#;
-
-/// Send a private message to the instance of its recipient. 0: nobody has that name.
-const TELL: &str = r#"
-local seen = redis.call('GET', KEYS[3])
-if seen and tonumber(ARGV[4]) <= tonumber(seen) then return 1 end
-local owner = redis.call('HGET', KEYS[1], ARGV[1])
-if not owner then return 0 end
-local instance = string.match(owner, '^[^.]+')
-local lease = redis.call('ZSCORE', KEYS[2], instance)
-local time = redis.call('TIME')
-if not lease or tonumber(lease) <= time[1] * 1000 + time[2] / 1000 then return 0 end
-redis.call('SET', KEYS[3], ARGV[4], 'EX', ARGV[5])
-redis.call('PUBLISH', ARGV[2] .. instance, ARGV[3])
-return 1
-"#;
-
-/// Renew an instance's lease, and let it hear that it did.
-const RENEW: &str = r#"
-local time = redis.call('TIME')
-redis.call('ZADD', KEYS[1], time[1] * 1000 + math.floor(time[2] / 1000) + ARGV[2], ARGV[1])
-redis.call('PUBLISH', ARGV[3], ARGV[4])
-return 1
-"#;
 
 /// All commands of one instance.
 #[derive(Debug)]
@@ -173,15 +67,15 @@ impl Scripts {
             instance,
             history,
             notices,
-            publish: Named::new(PUBLISH),
-            claim: Named::new(CLAIM),
-            release: Named::new(RELEASE),
-            join: Named::new(JOIN),
-            rejoin: Named::new(REJOIN),
-            leave: Named::new(LEAVE),
-            roster: Named::new(ROSTER),
-            tell: Named::new(TELL),
-            renew: Named::new(RENEW),
+            publish: Named::new(include_str!("script/publish.lua")),
+            claim: Named::new(include_str!("script/claim.lua")),
+            release: Named::new(include_str!("script/release.lua")),
+            join: Named::new(include_str!("script/join.lua")),
+            rejoin: Named::new(include_str!("script/rejoin.lua")),
+            leave: Named::new(include_str!("script/leave.lua")),
+            roster: Named::new(include_str!("script/roster.lua")),
+            tell: Named::new(include_str!("script/tell.lua")),
+            renew: Named::new(include_str!("script/renew.lua")),
         }
     }
 

@@ -13,7 +13,7 @@ use super::resp::Replies;
 use super::{ANSWER_TIME, Redis, script};
 use crate::bus::within;
 use crate::chat::dialect::Reply;
-use crate::chat::outbox::End;
+use crate::chat::end::End;
 
 /// How often the lease is renewed and the canary sent.
 const PULSE: Duration = Duration::from_secs(4);

@@ -1,0 +1,230 @@
+//! Where Redis is: a URL, or `REDIS_HOST`.
+
+use std::str::FromStr;
+
+use percent_encoding::percent_decode_str;
+use url::Url;
+
+use super::setting::{Env, Setting, setting};
+use super::{RedisAddress, RedisHost};
+
+/// The address of Redis, if one is set.
+///
+/// # Errors
+/// One line that names the setting; never a password.
+pub fn address(given: Option<String>, env: Env<'_>) -> Result<Option<RedisAddress>, String> {
+    let url = setting("redis", given, env).or_else(|| {
+        env("REDIS_URL").map(|value| Setting {
+            name: "REDIS_URL".into(),
+            value,
+        })
+    });
+    let address = match url {
+        Some(url) => Some(redis_url(&url)?),
+        None => redis_host(env)?,
+    };
+    Ok(address.map(|mut address| {
+        address.username = address.username.or_else(|| env("REDIS_USERNAME"));
+        address.password = address.password.or_else(|| env("REDIS_PASSWORD"));
+        address
+    }))
+}
+
+/// Never shows the value: there may be a password in it.
+fn redis_url(setting: &Setting) -> Result<RedisAddress, String> {
+    let bad = |why: &str| {
+        let name = &setting.name;
+        Err(format!(
+            "{name} is not usable: {why}; redis://HOST:PORT, rediss:// or redis+unix://PATH"
+        ))
+    };
+    let url = match Url::parse(&setting.value) {
+        Ok(url) => url,
+        Err(error) => {
+            return bad(&format!(
+                "{error} (a password with / or # goes into REDIS_PASSWORD)"
+            ));
+        }
+    };
+    let decoded = |part: &str| percent_decode_str(part).decode_utf8().map(String::from);
+    let given = |part: &str| Some(part.to_string()).filter(|part| !part.is_empty());
+    let (username, password) = (
+        decoded(url.username()),
+        url.password().map(decoded).transpose(),
+    );
+    let (Ok(username), Ok(password)) = (username, password) else {
+        return bad("not UTF-8");
+    };
+    if url.fragment().is_some() {
+        return bad("nothing may follow #");
+    }
+    let (host, database) = match url.scheme() {
+        scheme @ ("redis" | "rediss") => {
+            let host = match url.host() {
+                Some(url::Host::Ipv6(address)) => address.to_string(),
+                Some(host) if !host.to_string().is_empty() => host.to_string(),
+                _ => return bad("no host"),
+            };
+            let (port, tls) = (url.port().unwrap_or(6379), scheme == "rediss");
+            (
+                RedisHost::Tcp { host, port, tls },
+                url.path().trim_matches('/'),
+            )
+        }
+        "redis+unix" | "unix" => match decoded(url.path()) {
+            Ok(path) if path.len() > 1 && url.host_str().is_none_or(str::is_empty) => {
+                (RedisHost::Unix(path.into()), "")
+            }
+            _ => return bad("no absolute path"),
+        },
+        _ => return bad("unknown scheme"),
+    };
+    if !matches!(database, "" | "0") {
+        return bad("databases have no say in PUBSUB, share a Redis by --prefix");
+    }
+    let password = password.as_deref().and_then(given);
+    Ok(RedisAddress {
+        host,
+        username: given(&username),
+        password,
+        ca: None,
+    })
+}
+
+/// The ports on which Azure's two services speak TLS.
+const AZURE_TLS_PORTS: [u16; 2] = [6380, 10000];
+
+fn redis_host(env: Env<'_>) -> Result<Option<RedisAddress>, String> {
+    let Some(value) = env("REDIS_HOST") else {
+        return Ok(None);
+    };
+    let setting = Setting {
+        name: "REDIS_HOST".into(),
+        value,
+    };
+    let tls = match env("REDIS_TLS").as_deref() {
+        None => None,
+        Some("1") => Some(true),
+        Some("0") => Some(false),
+        Some(other) => return Err(format!("REDIS_TLS \"{other}\" is not allowed: 1 or 0")),
+    };
+    // An IPv6 address has colons of its own, and then it is in brackets.
+    let (host, port) = match setting.value.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+        _ => (setting.value.as_str(), None),
+    };
+    let port = match port.map(u16::from_str) {
+        None => 6379,
+        Some(Ok(port @ 1..)) => port,
+        _ => return setting.bad("HOST:PORT"),
+    };
+    let host = host
+        .trim_start_matches('[')
+        .trim_end_matches(']')
+        .to_string();
+    if host.is_empty() || host.contains(['/', '@', ' ']) {
+        return setting.bad("HOST:PORT");
+    }
+    let tls = tls.unwrap_or(AZURE_TLS_PORTS.contains(&port));
+    let host = RedisHost::Tcp { host, port, tls };
+    Ok(Some(RedisAddress {
+        host,
+        username: None,
+        password: None,
+        ca: None,
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::args::{Stop, read};
+
+    fn try_redis(args: &[&str], env: &[(&str, &str)]) -> Result<RedisAddress, Stop> {
+        let args: Vec<String> = args.iter().map(ToString::to_string).collect();
+        let look_up = |name: &str| {
+            let mut env = env.iter();
+            env.find(|(key, _)| *key == name)
+                .map(|(_, value)| value.to_string())
+        };
+        read(&args, look_up).map(|config| config.redis.expect("an address"))
+    }
+
+    fn redis(args: &[&str], env: &[(&str, &str)]) -> RedisAddress {
+        try_redis(args, env).unwrap()
+    }
+
+    fn usage(args: &[&str], env: &[(&str, &str)]) -> String {
+        match try_redis(args, env) {
+            Err(Stop::Usage(line)) => line,
+            other => panic!("{args:?} {env:?}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn redis_is_found_by_url_or_by_host() {
+        let tcp = |host: &str, port, tls| RedisHost::Tcp {
+            host: host.into(),
+            port,
+            tls,
+        };
+        for (url, host) in [
+            ("redis://pi", tcp("pi", 6379, false)),
+            ("redis://pi:7000/0", tcp("pi", 7000, false)),
+            ("rediss://a.example:6380", tcp("a.example", 6380, true)),
+            ("redis://[::1]:7", tcp("::1", 7, false)),
+            (
+                "redis+unix:///run/redis.sock",
+                RedisHost::Unix("/run/redis.sock".into()),
+            ),
+        ] {
+            assert_eq!(redis(&["--redis", url], &[]).host, host, "{url}");
+        }
+        for (host, tls, expected) in [
+            ("pi", None, tcp("pi", 6379, false)),
+            ("a.example:6380", None, tcp("a.example", 6380, true)),
+            ("a.example:10000", None, tcp("a.example", 10000, true)),
+            ("a.example:6380", Some("0"), tcp("a.example", 6380, false)),
+            ("a.example:6379", Some("1"), tcp("a.example", 6379, true)),
+            ("[::1]:7000", None, tcp("::1", 7000, false)),
+        ] {
+            let mut env = vec![("REDIS_HOST", host)];
+            env.extend(tls.map(|tls| ("REDIS_TLS", tls)));
+            assert_eq!(redis(&[], &env).host, expected, "{env:?}");
+        }
+    }
+
+    #[test]
+    fn passwords_come_from_the_url_or_the_environment() {
+        let env = [
+            ("REDIS_PASSWORD", "p"),
+            ("REDIS_USERNAME", "u"),
+            ("REDIS_URL", "redis://a"),
+        ];
+        let signed = |redis: RedisAddress| (redis.username.unwrap(), redis.password.unwrap());
+        assert_eq!(signed(redis(&[], &env)), ("u".into(), "p".into()));
+        let url = ["--redis", "rediss://me:s%2Fcret@a"];
+        assert_eq!(signed(redis(&url, &env)), ("me".into(), "s/cret".into()));
+        let url = ["--redis", "rediss://:secret@a"];
+        assert_eq!(signed(redis(&url, &env)), ("u".into(), "secret".into()));
+    }
+
+    #[test]
+    fn an_unusable_redis_is_named_without_its_password() {
+        for url in [
+            "http://:hunter2@a",
+            "redis://:hunter2@",
+            "redis://:hunter2@a/3",
+            "rediss://:hunter2@a#insecure",
+            "redis://:hunter2/x@a:b",
+            "redis+unix://hunter2",
+            "hunter2",
+        ] {
+            let line = usage(&["--redis", url], &[]);
+            assert!(line.starts_with("--redis is not usable: "), "{line}");
+            assert!(!line.contains("hunter2") && !line.contains('\n'), "{line}");
+        }
+        assert!(usage(&[], &[("REDIS_HOST", "a:b")]).contains("REDIS_HOST \"a:b\""));
+        assert!(usage(&[], &[("REDIS_HOST", "a"), ("REDIS_TLS", "yes")]).contains("REDIS_TLS"));
+    }
+}

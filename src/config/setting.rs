@@ -1,0 +1,64 @@
+//! One setting: where it comes from, and what to say when it is no good.
+
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+
+/// A value, and where it came from.
+pub struct Setting {
+    /// The flag or variable, as it is written.
+    pub name: String,
+    /// What it is set to.
+    pub value: String,
+}
+
+impl Setting {
+    /// Says what is allowed instead.
+    ///
+    /// # Errors
+    /// Always: that is the point.
+    pub fn bad<T>(&self, allowed: impl Display) -> Result<T, String> {
+        Err(format!(
+            "{} \"{}\" is not allowed: {allowed}",
+            self.name, self.value
+        ))
+    }
+}
+
+/// How variables are looked up.
+pub type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// A flag, or its variable.
+pub fn setting(flag: &str, given: Option<String>, env: Env<'_>) -> Option<Setting> {
+    let variable = format!("NATTERJACK_{}", flag.replace('-', "_").to_ascii_uppercase());
+    match given {
+        Some(value) => Some(Setting {
+            name: format!("--{flag}"),
+            value,
+        }),
+        None => env(&variable).map(|value| Setting {
+            name: variable,
+            value,
+        }),
+    }
+}
+
+/// A setting's number, if it is set.
+///
+/// # Errors
+/// Says what is allowed.
+pub fn number(
+    setting: Option<Setting>,
+    range: RangeInclusive<usize>,
+) -> Result<Option<usize>, String> {
+    let Some(setting) = setting else {
+        return Ok(None);
+    };
+    match setting.value.parse() {
+        Ok(number) if range.contains(&number) => Ok(Some(number)),
+        _ => setting.bad(format!(
+            "a whole number from {} to {}",
+            range.start(),
+            range.end()
+        )),
+    }
+}

@@ -1,0 +1,42 @@
+#!/bin/sh
+# The house's rule: imports go one way, chat <- bus <- net <- server <- main, and what belongs to
+# one room is named only there. Prints each line that breaks it.
+set -u
+cd "$(dirname "$0")/.."
+broken=0
+
+# forbid WHERE PATTERN WHY
+forbid() {
+    if grep -rnE "$2" $1; then
+        echo "^ $3" >&2
+        broken=1
+    fi
+}
+
+chat="src/chat.rs src/chat"
+bus="src/bus.rs src/bus"
+net="src/net.rs src/net"
+
+forbid "$chat" 'crate::(bus|net|server|config|logger)' 'chat knows nothing above it'
+forbid "$bus" 'crate::(net|server|logger)' 'bus knows only chat and config'
+forbid "$net" 'crate::(server|logger)' 'net knows only chat, bus and config'
+forbid "src/config.rs src/config src/logger.rs" 'crate::(chat|bus|net|server)' 'settings know nothing'
+forbid "src" 'use crate::\{|use crate::\*|use natterjack::\*' 'name the room, not the root'
+
+forbid "$chat" '\b(smol|async_net|async_io|async_tungstenite|redis|std::net)::' \
+    'chat names no runtime, no socket and no Redis'
+forbid "$net src/server.rs src/config.rs src/config" '\bredis::(cmd|Value|Script|Client)' \
+    'Redis is spoken only in bus/redis'
+forbid "src/bus.rs src/bus/fanout.rs src/bus/local.rs" '(^use |[^:a-z])::?redis::(cmd|Value)' \
+    'Redis is spoken only in bus/redis'
+forbid "$chat $bus src/server.rs" 'async_tungstenite' 'the WebSocket layer is named only in net'
+forbid "$(find src/chat -name '*.rs' ! -name frame.rs) src/chat.rs" 'tungstenite' 'frames are made only in chat/frame'
+forbid "src" '\bunsafe\b *(\{|fn|impl)' 'no unsafe code'
+
+long=$(find src tests -name '*.rs' -exec awk 'END { if (NR > 450) print FILENAME ": " NR " lines" }' {} \;)
+if [ -n "$long" ]; then
+    echo "$long"
+    echo "^ one idea per file" >&2
+    broken=1
+fi
+exit $broken
