@@ -4,8 +4,10 @@
 //! so that under load many messages share one buffer and one system call per peer. A lone message
 //! goes out in the same turn.
 
+use std::panic::AssertUnwindSafe;
+
 use smol::channel::Receiver;
-use smol::future;
+use smol::future::{self, FutureExt};
 
 use crate::chat::event::Event;
 use crate::chat::peers::Peers;
@@ -20,7 +22,12 @@ pub async fn run(events: Receiver<Event>, peers: &Peers) {
     while let Ok(event) = events.recv().await {
         batch.push(event);
         gather(&events, &mut batch).await;
-        peers.deliver(&mut batch).await;
+        let delivery = AssertUnwindSafe(peers.deliver(&mut batch)).catch_unwind();
+        if delivery.await.is_err() {
+            // A bug costs a batch, not the chat.
+            log::error!("a batch of {} events was not delivered", batch.len());
+            batch.clear();
+        }
     }
 }
 

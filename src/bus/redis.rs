@@ -13,11 +13,13 @@ mod rooms;
 mod script;
 mod session;
 
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use smol::Timer;
 use smol::channel::Sender;
+use smol::future::FutureExt;
 
 use super::{Claim, Draft, within};
 use crate::chat::dialect::{Reply, Roster};
@@ -92,7 +94,11 @@ impl Redis {
                     log::info!("redis {}: connected", self.endpoint);
                     let _ = first.try_send(Ok(()));
                     (reached, pause) = (true, PAUSE_FIRST);
-                    session.run(self).await
+                    // A bug costs a connection, not the chat.
+                    let run = AssertUnwindSafe(session.run(self)).catch_unwind().await;
+                    self.queue.down();
+                    self.rooms.down();
+                    run.unwrap_or_else(|_| "internal error".into())
                 }
                 Err(Trouble::Lasting(error)) if !reached => {
                     let error = format!("redis {}: {error}", self.endpoint);

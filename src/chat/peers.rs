@@ -189,23 +189,16 @@ impl Peers {
 
     /// Does not let a peer in any more; `false` if it has just entered.
     pub async fn give_up(&self, entry: Entry) -> bool {
-        let mut registry = self.registry.lock().await;
-        let Some(arrival) = registry.arriving.remove(&entry.peer) else {
-            return false;
-        };
-        registry
-            .rooms
-            .entry(arrival.room.clone())
-            .or_default()
-            .arriving -= 1;
-        registry.forget_if_empty(&arrival.room);
-        true
+        self.registry.lock().await.expect_no_more(entry.peer)
     }
 
     /// Takes a peer out of its rooms, its name and its seat: from here on it hears nothing.
     pub async fn remove(&self, seat: Seat) -> Departure {
         let mut registry = self.registry.lock().await;
-        let Seated { user, rooms, .. } = registry.seats.remove(seat.0);
+        let Seated {
+            peer, user, rooms, ..
+        } = registry.seats.remove(seat.0);
+        registry.expect_no_more(peer.number);
         let mut left = Vec::with_capacity(rooms.len());
         for membership in rooms {
             let count = registry.drop_member(&membership);
@@ -343,6 +336,18 @@ impl Registry {
         }
         self.forget_if_empty(&membership.room);
         count
+    }
+
+    /// Forgets an arrival; `false` if there is none.
+    fn expect_no_more(&mut self, peer: u64) -> bool {
+        let Some(arrival) = self.arriving.remove(&peer) else {
+            return false;
+        };
+        if let Some(members) = self.rooms.get_mut(&arrival.room) {
+            members.arriving -= 1;
+        }
+        self.forget_if_empty(&arrival.room);
+        true
     }
 
     fn forget_if_empty(&mut self, room: &Room) {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use async_tungstenite::WebSocketStream;
-use async_tungstenite::tungstenite::error::{CapacityError, Error};
+use async_tungstenite::tungstenite::error::{CapacityError, Error, ProtocolError};
 use async_tungstenite::tungstenite::protocol::{Message, Role, WebSocketConfig};
 use bytes::Bytes;
 use smol::future::{self, FutureExt};
@@ -114,8 +114,7 @@ impl Session<'_> {
             let text = match frames.next().await {
                 Some(Ok(Message::Text(text))) => text,
                 Some(Ok(Message::Binary(_))) => return End::Binary,
-                // The answer to a close is already in the outbox, and so are pongs.
-                Some(Ok(Message::Close(_))) => continue,
+                // The answer, a pong or a close, is in the outbox already.
                 Some(Ok(_)) => continue,
                 Some(Err(error)) => return why(&error),
                 None => return End::Left,
@@ -172,9 +171,7 @@ fn why(error: &Error) -> End {
     match error {
         Error::Capacity(CapacityError::MessageTooLong { .. }) => End::TooBig,
         Error::Utf8(_) => End::NotText,
-        Error::Protocol(
-            async_tungstenite::tungstenite::error::ProtocolError::ResetWithoutClosingHandshake,
-        ) => End::Left,
+        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => End::Left,
         Error::Protocol(_) => End::Broken,
         _ => End::Left,
     }

@@ -110,10 +110,7 @@ impl Session {
             subscribe(bus, subscriber.commands),
             receive(bus, subscriber.replies, &canary),
         );
-        let why = future::or(future::or(speak, listen), watch(bus, &canary)).await;
-        bus.queue.down();
-        bus.rooms.down();
-        why
+        future::or(future::or(speak, listen), watch(bus, &canary)).await
     }
 }
 
