@@ -16,9 +16,9 @@ use std::time::Duration;
 use smol::channel::Receiver;
 use smol::{Timer, future};
 
-use crate::chat::dialect::{Reply, Roster};
-use crate::chat::event::{Event, Origin, Text};
-use crate::chat::name::{Room, User};
+use crate::chat::dialect::Roster;
+use crate::chat::event::{Event, Id, Origin, Text};
+use crate::chat::name::{Email, Lock, Room, User};
 use crate::chat::peer::{Peer, Receipt};
 use crate::chat::peers::{Peers, Seat};
 use crate::config::Config;
@@ -38,17 +38,20 @@ pub enum Bus {
 /// A message on its way to the bus.
 #[derive(Debug)]
 pub struct Draft {
-    /// Where it is to be said.
-    pub room: Room,
     /// By whom.
     pub user: User,
     /// On which connection.
     pub origin: Origin,
+    /// For those who show a picture.
+    pub email: Option<Email>,
     /// The words.
     pub text: Text,
-    /// Who is told when it can't be sent.
+    /// Tells the sender what became of it.
     pub receipt: Receipt,
 }
+
+/// How long a peer may take to enter a room, once that has been announced.
+const ENTER_TIME: Duration = Duration::from_secs(5);
 
 /// What became of a claim to a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +74,10 @@ pub async fn within<T>(limit: Duration, future: impl Future<Output = T>) -> Opti
     future::or(async { Some(future.await) }, timer).await
 }
 
+/// The bus can't be asked now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unreachable;
+
 impl Bus {
     /// The bus the settings ask for, and the events it brings, which somebody must hand to
     /// [`fanout::run`].
@@ -86,55 +93,153 @@ impl Bus {
         Ok((bus, events))
     }
 
-    /// Claims a name for a seated peer. Takes no longer than a few seconds.
-    pub async fn claim(&self, seat: &Seat, peer: &Peer, user: &User) -> Claim {
+    /// Claims a name for a seated peer, instead of the one it may have had. A name under a lock can
+    /// be taken over from an older connection by another claim with the same lock. Takes no longer
+    /// than some seconds.
+    pub async fn claim(&self, seat: &Seat, peer: &Peer, user: &User, lock: Option<Lock>) -> Claim {
         match self {
-            Bus::Local(bus) => bus.claim(seat, user).await,
-            Bus::Redis(bus) => bus.claim(seat, peer, user).await,
+            Bus::Local(bus) => bus.claim(seat, user, lock).await,
+            Bus::Redis(bus) => bus.claim(seat, peer, user, lock).await,
         }
     }
 
-    /// Lets a named peer into a room and the room know. `welcome` is the first it hears there, and
-    /// everything that is said in the room from then on follows. `false`: the bus can't be
-    /// reached. Takes no longer than some seconds.
+    /// Gives a name back that the connection no longer has.
+    pub fn release(&self, peer: &Peer, user: &User) {
+        match self {
+            // The registry is all there is, and there it is gone already.
+            Bus::Local(_) => {}
+            Bus::Redis(bus) => bus.release(peer, user),
+        }
+    }
+
+    /// Lets a named peer into a room and the room know. From then on its outbox is [on
+    /// hold](crate::chat::outbox::Outbox::hold), so that it can first be told what it has entered;
+    /// returns the room's last message before. `Err`: the bus can't be reached. Takes no longer
+    /// than some seconds.
     pub async fn enter(
         &self,
         seat: &Seat,
         peer: &Peer,
         user: &User,
         room: &Room,
-        welcome: &Reply<'_>,
-    ) -> bool {
-        match self {
-            Bus::Local(bus) => bus.enter(seat, peer, user, room, welcome).await,
-            Bus::Redis(bus) => bus.enter(seat, peer, user, room, welcome).await,
+    ) -> Result<Option<Id>, Unreachable> {
+        let result = if self.subscribe(room).await {
+            let entry = self.peers().expect(seat, room).await;
+            let announced = self.appear(peer, user, room).await;
+            let entered = match announced {
+                true => within(ENTER_TIME, entry.wait()).await,
+                false => None,
+            };
+            match entered {
+                Some(last) => return Ok(last),
+                // It may have entered in the last moment.
+                None if !self.peers().give_up(entry).await => return Ok(None),
+                None => Err(Unreachable),
+            }
+        } else {
+            Err(Unreachable)
+        };
+        self.vanish(peer, user, room).await;
+        self.unsubscribe(room).await;
+        result
+    }
+
+    /// Lets a peer without a name hear a room; nobody is told.
+    pub async fn listen(&self, seat: &Seat, room: &Room) -> Result<(), Unreachable> {
+        if !self.subscribe(room).await {
+            self.unsubscribe(room).await;
+            return Err(Unreachable);
         }
+        self.peers().enter(seat, room).await;
+        Ok(())
+    }
+
+    /// Takes a peer out of a room, and lets the room know if it had a name; `false` if it was not
+    /// there.
+    pub async fn leave(&self, seat: &Seat, peer: &Peer, user: Option<&User>, room: &Room) -> bool {
+        let left = self.peers().leave(seat, room).await;
+        if left {
+            self.left(peer, user, room).await;
+        }
+        left
     }
 
     /// Takes a peer out of everything, and lets its rooms know.
     pub async fn depart(&self, seat: Seat, peer: &Peer) {
-        match self {
-            Bus::Local(bus) => bus.depart(seat, peer).await,
-            Bus::Redis(bus) => bus.depart(seat, peer).await,
+        let departure = self.peers().remove(seat).await;
+        for room in &departure.rooms {
+            self.left(peer, departure.user.as_ref(), room).await;
+        }
+        if let Some(user) = &departure.user {
+            self.release(peer, user);
         }
     }
 
-    /// Hands over a message. Messages of one caller stay in order. Waits while the bus works but
-    /// is busy, so a fast sender is slowed down; a message that can't be sent is refused by its
-    /// receipt, never dropped in silence.
-    pub async fn publish(&self, draft: Draft) {
+    async fn left(&self, peer: &Peer, user: Option<&User>, room: &Room) {
+        if let Some(user) = user {
+            self.vanish(peer, user, room).await;
+        }
+        self.unsubscribe(room).await;
+    }
+
+    fn peers(&self) -> &Peers {
         match self {
-            Bus::Local(bus) => bus.publish(draft).await,
-            Bus::Redis(bus) => bus.publish(draft).await,
+            Bus::Local(bus) => &bus.peers,
+            Bus::Redis(bus) => &bus.peers,
         }
     }
 
-    /// Says something to one user only, wherever connected; refused by the receipt when there is
+    /// Counts a peer into a room and waits until what is said there arrives here. `false`: the bus
+    /// can't be reached. Either way, [`unsubscribe`](Self::unsubscribe) must follow one day.
+    async fn subscribe(&self, room: &Room) -> bool {
+        match self {
+            Bus::Local(_) => true,
+            Bus::Redis(bus) => bus.subscribe(room).await,
+        }
+    }
+
+    async fn unsubscribe(&self, room: &Room) {
+        match self {
+            Bus::Local(bus) => bus.unsubscribe(room).await,
+            Bus::Redis(bus) => bus.unsubscribe(room),
+        }
+    }
+
+    /// Tells a room that somebody has come. `false`: the bus can't be reached.
+    pub async fn appear(&self, peer: &Peer, user: &User, room: &Room) -> bool {
+        match self {
+            Bus::Local(bus) => {
+                bus.appear(peer, user, room).await;
+                true
+            }
+            Bus::Redis(bus) => bus.appear(peer, user, room).await,
+        }
+    }
+
+    /// Tells a room that somebody has gone, if it had been told of the coming.
+    pub async fn vanish(&self, peer: &Peer, user: &User, room: &Room) {
+        match self {
+            Bus::Local(bus) => bus.vanish(peer, user, room).await,
+            Bus::Redis(bus) => bus.vanish(peer, user, room),
+        }
+    }
+
+    /// Hands over a message for a room. Messages of one caller stay in order. Waits while the bus
+    /// works but is busy, so a fast sender is slowed down; a message that can't be sent is refused
+    /// by its receipt, never dropped in silence.
+    pub async fn publish(&self, room: &Room, draft: Draft) {
+        match self {
+            Bus::Local(bus) => bus.publish(room, draft).await,
+            Bus::Redis(bus) => bus.publish(room, draft).await,
+        }
+    }
+
+    /// Hands over a message for one user, wherever connected; refused by its receipt when there is
     /// no such user.
-    pub async fn tell(&self, from: &User, to: String, text: Text, receipt: Receipt) {
+    pub async fn tell(&self, to: String, draft: Draft) {
         match self {
-            Bus::Local(bus) => bus.tell(from, to, &text, receipt).await,
-            Bus::Redis(bus) => bus.tell(from, to, &text, receipt).await,
+            Bus::Local(bus) => bus.tell(&to, draft).await,
+            Bus::Redis(bus) => bus.tell(to, draft).await,
         }
     }
 

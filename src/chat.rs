@@ -12,3 +12,4 @@ pub mod outbox;
 pub mod peer;
 pub mod peers;
 pub mod rate;
+mod registry;

@@ -6,6 +6,7 @@
 pub mod http;
 pub mod peer;
 pub mod route;
+mod session;
 pub mod socket;
 
 use std::sync::Arc;

@@ -8,16 +8,16 @@ use async_lock::Mutex;
 use smol::channel::Sender;
 
 use super::{Claim, Draft};
-use crate::chat::dialect::{Reply, Roster};
-use crate::chat::event::{Event, Id, Refusal, Text, What};
-use crate::chat::name::{Room, User};
-use crate::chat::peer::{Peer, Receipt};
+use crate::chat::dialect::{Letter, Roster};
+use crate::chat::event::{Event, Id, Refusal, What};
+use crate::chat::name::{Lock, Room, User};
+use crate::chat::peer::Peer;
 use crate::chat::peers::{Peers, Seat};
 
 /// This process alone.
 #[derive(Debug)]
 pub struct Local {
-    peers: Arc<Peers>,
+    pub(super) peers: Arc<Peers>,
     feed: Sender<Event>,
     /// Rooms up to this size say who comes and goes.
     notices: usize,
@@ -29,6 +29,8 @@ pub struct Local {
 struct Log {
     last: HashMap<Room, Id>,
     newest_epoch: u64,
+    /// The last private message.
+    letter: Option<Id>,
 }
 
 impl Local {
@@ -42,66 +44,74 @@ impl Local {
         }
     }
 
-    pub(super) async fn claim(&self, seat: &Seat, user: &User) -> Claim {
-        if self.peers.claim(seat, user).await {
-            Claim::Granted
-        } else {
-            Claim::Taken
+    pub(super) async fn claim(&self, seat: &Seat, user: &User, lock: Option<Lock>) -> Claim {
+        if self.peers.claim(seat, user, lock).await {
+            return Claim::Granted;
+        }
+        if lock.is_none() || self.peers.lock_of(user).await != lock {
+            return Claim::Taken;
+        }
+        self.peers.take_over(seat, user, lock).await;
+        Claim::Granted
+    }
+
+    pub(super) async fn unsubscribe(&self, room: &Room) {
+        if !self.peers.occupied(room).await {
+            self.log.lock().await.last.remove(room);
         }
     }
 
-    pub(super) async fn enter(
-        &self,
-        seat: &Seat,
-        peer: &Peer,
-        user: &User,
-        room: &Room,
-        welcome: &Reply<'_>,
-    ) -> bool {
-        let (entry, count) = self.peers.expect(seat, room, welcome).await;
-        let aloud = count <= self.notices;
-        self.notice(peer, user, room, What::Joined { aloud }).await;
-        entry.wait().await;
-        true
+    pub(super) async fn appear(&self, peer: &Peer, user: &User, room: &Room) {
+        let aloud = self.peers.people(room).await <= self.notices;
+        let log = self.log.lock().await;
+        let last = log.last.get(room).copied();
+        self.notice(peer, user, room, What::Joined { aloud, last })
+            .await;
     }
 
-    pub(super) async fn depart(&self, seat: Seat, peer: &Peer) {
-        let departure = self.peers.remove(seat).await;
-        let Some(user) = departure.user else { return };
-        for (room, count) in departure.rooms {
-            if count == 1 {
-                self.log.lock().await.last.remove(&room);
-            }
-            if count <= self.notices {
-                self.notice(peer, &user, &room, What::Left).await;
-            }
+    pub(super) async fn vanish(&self, peer: &Peer, user: &User, room: &Room) {
+        // Who leaves is no longer counted.
+        if self.peers.people(room).await < self.notices {
+            self.notice(peer, user, room, What::Left).await;
         }
     }
 
-    pub(super) async fn publish(&self, draft: Draft) {
+    pub(super) async fn publish(&self, room: &Room, draft: Draft) {
         // Held until the channel has taken the event, so that the channel's order is the log's.
         // Whoever else wants to publish would have to wait for the channel anyway.
         let mut log = self.log.lock().await;
-        let (id, at) = log.next(&draft.room);
+        let (id, at) = log.next(room);
         let what = What::Said {
             text: draft.text,
+            email: draft.email,
             id: Some(id),
             at,
         };
-        let event = Event {
-            room: draft.room,
+        self.send(Event {
+            room: room.clone(),
             user: draft.user,
             origin: Some(draft.origin),
             what,
-        };
-        let room = event.room.clone();
-        self.send(event).await;
-        log.last.insert(room, id);
+        })
+        .await;
+        log.last.insert(room.clone(), id);
+        drop(log);
+        draft.receipt.accept(id);
     }
 
-    pub(super) async fn tell(&self, from: &User, to: String, text: &Text, receipt: Receipt) {
-        if !self.peers.tell(&to, &Reply::Private { from, text }).await {
-            receipt.refuse(&Refusal::NoSuchUser(to));
+    pub(super) async fn tell(&self, to: &str, draft: Draft) {
+        let (id, at) = self.log.lock().await.next_letter();
+        let letter = Letter {
+            from: draft.user,
+            email: draft.email,
+            text: draft.text,
+            id,
+            at,
+        };
+        if self.peers.tell(to, &letter).await {
+            draft.receipt.delivered(to, &letter);
+        } else {
+            draft.receipt.refuse(&Refusal::NoSuchUser(to.to_string()));
         }
     }
 
@@ -110,11 +120,10 @@ impl Local {
     }
 
     async fn notice(&self, peer: &Peer, user: &User, room: &Room, what: What) {
-        let origin = Some(self.peers.origin(peer));
         self.send(Event {
             room: room.clone(),
             user: user.clone(),
-            origin,
+            origin: Some(self.peers.origin(peer)),
             what,
         })
         .await;
@@ -129,23 +138,27 @@ impl Local {
 impl Log {
     /// The next id of a room and the time now. A room that nobody was in begins a new epoch.
     fn next(&mut self, room: &Room) -> (Id, u64) {
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
-        let now = now.as_millis() as u64;
+        let now = now();
         let id = match self.last.get(room) {
-            Some(last) => Id {
-                n: last.n + 1,
-                ..*last
-            },
+            Some(last) => last.next(),
             None => {
                 self.newest_epoch = now.max(self.newest_epoch + 1);
-                Id {
-                    epoch: self.newest_epoch,
-                    n: 1,
-                }
+                Id::first(self.newest_epoch)
             }
         };
         (id, now)
     }
+
+    fn next_letter(&mut self) -> (Id, u64) {
+        let now = now();
+        let id = self.letter.map_or(Id::first(now), Id::next);
+        self.letter = Some(id);
+        (id, now)
+    }
+}
+
+/// Milliseconds since 1970.
+fn now() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.unwrap_or_default().as_millis() as u64
 }

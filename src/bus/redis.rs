@@ -22,10 +22,10 @@ use smol::channel::Sender;
 use smol::future::FutureExt;
 
 use super::{Claim, Draft, within};
-use crate::chat::dialect::{Reply, Roster};
-use crate::chat::event::{Event, Refusal, Text};
-use crate::chat::name::{Room, User};
-use crate::chat::peer::{Peer, Receipt};
+use crate::chat::dialect::Roster;
+use crate::chat::event::{Event, Refusal};
+use crate::chat::name::{Lock, Room, User};
+use crate::chat::peer::Peer;
 use crate::chat::peers::{Peers, Seat};
 use crate::config::{Config, RedisAddress};
 use link::{Endpoint, Trouble};
@@ -44,7 +44,7 @@ const PAUSE_MOST: Duration = Duration::from_secs(3);
 /// Many instances, one chat.
 #[derive(Debug)]
 pub struct Redis {
-    peers: Arc<Peers>,
+    pub(super) peers: Arc<Peers>,
     feed: Sender<Event>,
     endpoint: Endpoint,
     scripts: Scripts,
@@ -136,87 +136,78 @@ impl Redis {
         }
     }
 
-    pub(super) async fn claim(&self, seat: &Seat, peer: &Peer, user: &User) -> Claim {
-        let origin = self.peers.origin(peer);
-        let answer = self.ask(self.scripts.claim(user, origin)).await;
-        let claim = match answer.as_ref().and_then(script::number) {
-            Some(0) => return Claim::Taken,
-            Some(_) if self.peers.claim(seat, user).await => return Claim::Granted,
-            Some(_) => Claim::Taken,
-            None => Claim::Unreachable,
-        };
-        // Perhaps it was granted all the same, and the answer got lost.
-        self.queue
-            .push(self.scripts.release(user, origin), Then::Nothing);
-        claim
-    }
-
-    pub(super) async fn enter(
+    pub(super) async fn claim(
         &self,
         seat: &Seat,
         peer: &Peer,
         user: &User,
-        room: &Room,
-        welcome: &Reply<'_>,
-    ) -> bool {
-        let channel = || self.scripts.channel(room);
-        let subscribed = within(ANSWER_TIME, self.rooms.enter(room, channel())).await;
-        if subscribed == Some(true) {
-            let (entry, _) = self.peers.expect(seat, room, welcome).await;
-            let origin = self.peers.origin(peer);
-            // A question, not a duty: when the connection breaks, so does the wait.
-            let joined = self
-                .ask(self.scripts.join(room, user, origin))
-                .await
-                .is_some();
-            if joined && within(ANSWER_TIME, entry.wait()).await.is_some()
-                || !self.peers.give_up(entry).await
-            {
-                return true;
-            }
-            self.queue
-                .push(self.scripts.leave(room, user, origin), Then::Nothing);
-        }
-        self.rooms.leave(room, channel);
-        false
-    }
-
-    pub(super) async fn depart(&self, seat: Seat, peer: &Peer) {
+        lock: Option<Lock>,
+    ) -> Claim {
         let origin = self.peers.origin(peer);
-        let departure = self.peers.remove(seat).await;
-        let Some(user) = departure.user else { return };
-        for (room, _) in departure.rooms {
-            self.rooms.leave(&room, || self.scripts.channel(&room));
-            self.queue
-                .push(self.scripts.leave(&room, &user, origin), Then::Nothing);
-        }
-        self.queue
-            .push(self.scripts.release(&user, origin), Then::Nothing);
+        let answer = self.ask(self.scripts.claim(user, origin, lock, true)).await;
+        let claim = match answer.as_ref().and_then(script::number) {
+            Some(0) => return Claim::Taken,
+            Some(1) if self.peers.claim(seat, user, lock).await => return Claim::Granted,
+            Some(2) => {
+                self.peers.take_over(seat, user, lock).await;
+                return Claim::Granted;
+            }
+            Some(_) => Claim::Taken,
+            None => Claim::Unreachable,
+        };
+        // Perhaps it was granted all the same, and the answer got lost.
+        self.release(peer, user);
+        claim
     }
 
-    pub(super) async fn publish(&self, draft: Draft) {
+    pub(super) fn release(&self, peer: &Peer, user: &User) {
+        let origin = self.peers.origin(peer);
+        self.queue
+            .push(self.scripts.release(user, origin), Then::Nothing);
+    }
+
+    pub(super) async fn subscribe(&self, room: &Room) -> bool {
+        let subscribed = self.rooms.enter(room, self.scripts.channel(room));
+        within(ANSWER_TIME, subscribed).await.unwrap_or(false)
+    }
+
+    pub(super) fn unsubscribe(&self, room: &Room) {
+        self.rooms.leave(room, || self.scripts.channel(room));
+    }
+
+    pub(super) async fn appear(&self, peer: &Peer, user: &User, room: &Room) -> bool {
+        let origin = self.peers.origin(peer);
+        // A question, not a duty: when the connection breaks, so does the wait.
+        self.ask(self.scripts.join(room, user, origin))
+            .await
+            .is_some()
+    }
+
+    pub(super) fn vanish(&self, peer: &Peer, user: &User, room: &Room) {
+        let origin = self.peers.origin(peer);
+        self.queue
+            .push(self.scripts.leave(room, user, origin), Then::Nothing);
+    }
+
+    pub(super) async fn publish(&self, room: &Room, draft: Draft) {
         let bytes = draft.text.as_str().len();
         if !self.queue.admit(bytes).await {
             return draft.receipt.refuse(&Refusal::Unavailable);
         }
         self.queue.publish(bytes, |sequence| {
-            (
-                self.scripts.publish(&draft, sequence),
-                Then::Published(draft.receipt),
-            )
+            let command = self.scripts.publish(room, &draft, sequence);
+            (command, Then::Published(draft.receipt))
         });
     }
 
-    pub(super) async fn tell(&self, from: &User, to: String, text: &Text, receipt: Receipt) {
-        let bytes = text.as_str().len();
+    pub(super) async fn tell(&self, to: String, draft: Draft) {
+        let bytes = draft.text.as_str().len();
         if !self.queue.admit(bytes).await {
-            return receipt.refuse(&Refusal::Unavailable);
+            return draft.receipt.refuse(&Refusal::Unavailable);
         }
         self.queue.publish(bytes, |sequence| {
-            (
-                self.scripts.tell(&to, from, text, sequence),
-                Then::Told(to, receipt),
-            )
+            let command = self.scripts.tell(&to, &draft, sequence);
+            (command, Then::Told(to, draft))
         });
     }
 

@@ -1,25 +1,51 @@
 //! The languages that peers speak, and what they can ask for in them.
 //!
-//! A dialect turns a frame into a [`Request`] and an [`Event`] or a [`Reply`] into text. It does
+//! A dialect turns a frame into a [`Request`], and an [`Event`] or a [`Reply`] into text. It does
 //! not know who listens, nor how a request is carried out.
 
+mod json;
 mod plain;
+mod simple;
+mod typed;
 
-use super::event::{Event, Refusal, Text};
-use super::name::{Room, User};
+use super::event::{Event, Id, Refusal, Text};
+use super::name::{Email, Room, User};
 
 /// Which language a connection speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialect {
     /// Bare lines of text at `/chat/{user}`, made for `wscat` and `websocat`.
     Plain,
+    /// JSON with `email`, `username` and `message`, at `/ws`.
+    Simple,
+    /// JSON with a `type`, at `/ws`, too.
+    Typed,
+}
+
+impl Dialect {
+    /// All of them, each at its [place](Self::place).
+    pub const ALL: [Dialect; 3] = [Dialect::Plain, Dialect::Simple, Dialect::Typed];
+
+    /// Counts the dialects from 0.
+    pub fn place(self) -> usize {
+        self as usize
+    }
 }
 
 /// What a peer asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
-    /// Say it in the room.
-    Say(Text),
+    /// Say it in a room; in the connection's only one, if none is named.
+    Say(Option<Room>, Text),
+    /// Say it in the connection's room under this name.
+    Post {
+        /// The name.
+        user: User,
+        /// Whom the words are from, for those who show a picture.
+        email: Option<Email>,
+        /// The words.
+        text: Text,
+    },
     /// Say it to one user only, wherever connected. The name is as given: whether it is one is for
     /// the registry of names to tell.
     Tell {
@@ -28,17 +54,61 @@ pub enum Request {
         /// What.
         text: Text,
     },
-    /// Who is in the room?
-    Who,
-    /// What can be asked?
+    /// Who is in a room; in the connection's only one, if none is named.
+    Who(Option<Room>),
+    /// What can be asked.
     Help,
+    /// Enter a room.
+    Join(Box<Join>),
+    /// Leave a room.
+    Leave(Room),
+}
+
+/// A wish to enter a room, and on the first one to be somebody.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Join {
+    /// The room.
+    pub room: Room,
+    /// The name, if the connection has none yet.
+    pub user: Option<User>,
+    /// For those who show a picture.
+    pub email: Option<Email>,
+    /// The key that takes the name over from an older connection.
+    pub session: Option<String>,
+}
+
+/// A frame, understood as far as it goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// The dialect of this frame, and of the connection from here on.
+    pub dialect: Dialect,
+    /// What the client calls its message, to be told what became of it.
+    pub reference: Option<String>,
+    /// What it asks for, or what is wrong with it.
+    pub request: Result<Request, Refusal>,
 }
 
 /// What one peer alone is told.
 #[derive(Clone, Debug)]
 pub enum Reply<'a> {
-    /// The name is claimed and the room entered.
-    Welcome(&'a User),
+    /// The name is claimed.
+    Named {
+        /// The name.
+        user: &'a User,
+        /// The key that takes it over later.
+        session: &'a str,
+    },
+    /// The room is entered.
+    Entered {
+        /// Who.
+        user: &'a User,
+        /// The room.
+        room: &'a Room,
+        /// Who is there.
+        roster: &'a Roster,
+        /// The last message before.
+        last: Option<Id>,
+    },
     /// The name belongs to somebody else.
     Taken(&'a User),
     /// The bus can't be reached.
@@ -47,19 +117,36 @@ pub enum Reply<'a> {
     Who(&'a Room, &'a Roster),
     /// What can be asked.
     Help,
-    /// A private message.
+    /// A private message, to whom it is for or back to whom it is from.
     Private {
-        /// Who said it.
-        from: &'a User,
-        /// What.
-        text: &'a Text,
+        /// Whom it is for.
+        to: &'a str,
+        /// What was said, and by whom.
+        letter: &'a Letter,
     },
-    /// What was asked for is not done, and why.
-    Refused(&'a Refusal),
+    /// The message of this reference is on the bus.
+    Accepted(&'a str, Id),
+    /// What was asked for is not done, and why; with the message's reference.
+    Refused(&'a Refusal, Option<&'a str>),
+}
+
+/// A private message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Letter {
+    /// Who says it.
+    pub from: User,
+    /// For those who show a picture.
+    pub email: Option<Email>,
+    /// The words.
+    pub text: Text,
+    /// Its number among all private messages.
+    pub id: Id,
+    /// When, in milliseconds since 1970.
+    pub at: u64,
 }
 
 /// Who is in a room, over all instances.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Roster {
     /// How many there are.
     pub count: usize,
@@ -69,12 +156,14 @@ pub struct Roster {
 
 impl Dialect {
     /// What a frame asks for.
-    ///
-    /// # Errors
-    /// What is wrong with it, for its sender.
-    pub fn parse(self, frame: &str) -> Result<Request, Refusal> {
+    pub fn parse(self, frame: &str) -> Asked {
         match self {
-            Dialect::Plain => plain::parse(frame),
+            Dialect::Plain => Asked {
+                dialect: self,
+                reference: None,
+                request: plain::parse(frame),
+            },
+            Dialect::Simple | Dialect::Typed => json::parse(self, frame),
         }
     }
 
@@ -82,20 +171,22 @@ impl Dialect {
     pub fn render(self, event: &Event, out: &mut String) -> bool {
         match self {
             Dialect::Plain => plain::render(event, out),
+            Dialect::Simple => simple::render(event, out),
+            Dialect::Typed => typed::render(event, out),
         }
     }
 
-    /// Writes what one peer is told.
-    pub fn reply(self, reply: &Reply<'_>, out: &mut String) {
+    /// Writes what one peer is told; `false` if the dialect has no words for it.
+    pub fn reply(self, reply: &Reply<'_>, out: &mut String) -> bool {
         match self {
             Dialect::Plain => plain::reply(reply, out),
+            Dialect::Simple => simple::reply(reply, out),
+            Dialect::Typed => typed::reply(reply, out),
         }
     }
 
     /// Whether the connection that caused an event hears it too.
-    pub fn hears_itself(self, _event: &Event) -> bool {
-        match self {
-            Dialect::Plain => false,
-        }
+    pub fn hears_itself(self, event: &Event) -> bool {
+        self != Dialect::Plain && event.is_speech()
     }
 }

@@ -7,7 +7,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use super::name::{Room, User};
+use super::name::{BadName, Email, Room, User};
 
 /// A text has at most this many characters; longer ones are refused, never cut.
 pub const TEXT_CHARS: usize = 4096;
@@ -121,6 +121,21 @@ pub struct Id {
     pub n: u64,
 }
 
+impl Id {
+    /// The first of an epoch.
+    pub fn first(epoch: u64) -> Id {
+        Id { epoch, n: 1 }
+    }
+
+    /// The one after this.
+    pub fn next(self) -> Id {
+        Id {
+            n: self.n + 1,
+            ..self
+        }
+    }
+}
+
 impl fmt::Display for Id {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}-{}", self.epoch, self.n)
@@ -169,6 +184,11 @@ pub struct Event {
 }
 
 impl Event {
+    /// Whether somebody says something.
+    pub fn is_speech(&self) -> bool {
+        matches!(self.what, What::Said { .. })
+    }
+
     /// About how many bytes it takes to say so.
     pub fn weight(&self) -> usize {
         let text = if let What::Said { text, .. } = &self.what {
@@ -187,6 +207,8 @@ pub enum What {
     Said {
         /// The words.
         text: Text,
+        /// For those who show a picture.
+        email: Option<Email>,
         /// The message's place in the room; `None` for what others publish on our channels.
         id: Option<Id>,
         /// When, in milliseconds since 1970.
@@ -197,6 +219,8 @@ pub enum What {
         /// Whether the room is told. The event takes its place among the others in any case: it
         /// is what lets its peer in.
         aloud: bool,
+        /// The room's last message before.
+        last: Option<Id>,
     },
     /// The user went out, or was found dead.
     Left,
@@ -209,6 +233,8 @@ pub enum Refusal {
     Empty,
     /// Above [`TEXT_CHARS`].
     TooLong,
+    /// An e-mail address that can't be one.
+    LongEmail,
     /// Faster than the limit; holds the messages allowed a second.
     RateLimited(u32),
     /// Nobody of that name is connected.
@@ -217,6 +243,46 @@ pub enum Refusal {
     Usage(&'static str),
     /// The bus is away and can't hold any more.
     Unavailable,
+    /// Not the JSON that is expected, and why.
+    BadJson(String),
+    /// A `type` that nobody knows.
+    UnknownType(String),
+    /// A user name that breaks the rules.
+    BadName(BadName),
+    /// Somebody else has the name.
+    NameTaken(String),
+    /// A room name that breaks the rules, or none, and why.
+    BadRoom(String),
+    /// The connection is not in the room.
+    NotInRoom(Room),
+    /// The connection may not do this, and why.
+    Forbidden(&'static str),
+}
+
+impl Refusal {
+    /// The word for it in the JSON dialects.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Refusal::Empty => "empty",
+            Refusal::TooLong | Refusal::LongEmail => "too_long",
+            Refusal::RateLimited(_) => "rate_limited",
+            Refusal::NoSuchUser(_) => "no_such_user",
+            Refusal::Usage(_) | Refusal::BadJson(_) => "bad_json",
+            Refusal::Unavailable => "unavailable",
+            Refusal::UnknownType(_) => "unknown_type",
+            Refusal::BadName(_) => "bad_name",
+            Refusal::NameTaken(_) => "name_taken",
+            Refusal::BadRoom(_) => "bad_room",
+            Refusal::NotInRoom(_) => "not_in_room",
+            Refusal::Forbidden(_) => "forbidden",
+        }
+    }
+}
+
+impl From<BadName> for Refusal {
+    fn from(bad: BadName) -> Refusal {
+        Refusal::BadName(bad)
+    }
 }
 
 impl fmt::Display for Refusal {
@@ -224,6 +290,7 @@ impl fmt::Display for Refusal {
         match self {
             Refusal::Empty => f.write_str("the message is empty"),
             Refusal::TooLong => write!(f, "the message is longer than {TEXT_CHARS} characters"),
+            Refusal::LongEmail => f.write_str("the e-mail address is longer than 254 bytes"),
             Refusal::RateLimited(rate) => {
                 write!(
                     f,
@@ -235,6 +302,18 @@ impl fmt::Display for Refusal {
             Refusal::Unavailable => {
                 f.write_str("the message could not be sent, please try again later")
             }
+            Refusal::BadJson(why) => write!(f, "bad JSON: {why}"),
+            Refusal::UnknownType(kind) => write!(f, "unknown type: {kind}"),
+            Refusal::BadName(bad) => write!(f, "{bad}"),
+            Refusal::NameTaken(user) => {
+                write!(
+                    f,
+                    "username {user} is already taken. please retry with a different name"
+                )
+            }
+            Refusal::BadRoom(why) => f.write_str(why),
+            Refusal::NotInRoom(room) => write!(f, "you are not in {room}"),
+            Refusal::Forbidden(why) => f.write_str(why),
         }
     }
 }

@@ -58,8 +58,13 @@ pub struct Broadcast {
 
 impl Broadcast {
     /// Renders `events`, in order. `here` is this instance: for peers elsewhere nothing is left
-    /// out.
-    pub fn render(dialect: Dialect, here: Instance, events: &[Event]) -> Broadcast {
+    /// out. `entered` are the peers that came in by one of these events.
+    pub fn render(
+        dialect: Dialect,
+        here: Instance,
+        events: &[Event],
+        entered: &[u64],
+    ) -> Broadcast {
         let mut bytes = BytesMut::new();
         let mut left_out = Vec::new();
         let mut line = String::new();
@@ -72,7 +77,8 @@ impl Broadcast {
             let Some(origin) = event.origin.filter(|origin| origin.instance == here) else {
                 continue;
             };
-            if let What::Joined { .. } = event.what {
+            let joined = matches!(event.what, What::Joined { .. });
+            if joined && entered.contains(&origin.peer) {
                 left_out.retain(|(peer, _)| *peer != origin.peer);
                 start = 0;
             } else if dialect.hears_itself(event) {
@@ -122,6 +128,7 @@ mod tests {
         let text = Text::new(text).unwrap();
         let what = What::Said {
             text,
+            email: None,
             id: None,
             at: 0,
         };
@@ -158,19 +165,19 @@ mod tests {
             said("ops", None, "5"),
             said("b", Some(2), "6"),
         ];
-        let batch = Broadcast::render(Dialect::Plain, Instance(1), &events);
+        let batch = Broadcast::render(Dialect::Plain, Instance(1), &events, &[]);
         assert_eq!(heard(&batch, 1), "b: 2, ops: 5, b: 6");
         assert_eq!(heard(&batch, 2), "a: 1, a: 3, a: 4, ops: 5");
         assert_eq!(heard(&batch, 3), "a: 1, b: 2, a: 3, a: 4, ops: 5, b: 6");
         // The same numbers on another instance are other peers.
-        let elsewhere = Broadcast::render(Dialect::Plain, Instance(2), &events);
+        let elsewhere = Broadcast::render(Dialect::Plain, Instance(2), &events, &[]);
         assert_eq!(heard(&elsewhere, 1), "a: 1, b: 2, a: 3, a: 4, ops: 5, b: 6");
     }
 
     #[test]
     fn who_joins_hears_only_what_comes_after() {
         let joined = |name, peer, aloud| Event {
-            what: What::Joined { aloud },
+            what: What::Joined { aloud, last: None },
             ..said(name, Some(peer), "x")
         };
         let events = [
@@ -180,7 +187,7 @@ mod tests {
             joined("c", 3, false),
             said("a", Some(1), "3"),
         ];
-        let batch = Broadcast::render(Dialect::Plain, Instance(1), &events);
+        let batch = Broadcast::render(Dialect::Plain, Instance(1), &events, &[2, 3]);
         assert_eq!(heard(&batch, 1), "b: has joined the chat!, b: 2");
         assert_eq!(heard(&batch, 2), "a: 3");
         assert_eq!(heard(&batch, 3), "a: 3");

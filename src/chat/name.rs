@@ -3,6 +3,10 @@
 use std::fmt;
 use std::sync::Arc;
 
+use sha2::{Digest, Sha256};
+
+use super::event::Refusal;
+
 /// The room a connection is in when it names none.
 pub const LOBBY: &str = "lobby";
 
@@ -97,6 +101,60 @@ fn check_name(what: &'static str, name: &str) -> Result<(), BadName> {
     Err(BadName { what, rule })
 }
 
+/// An e-mail address, as far as a chat cares: whom to show a picture of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Email(Arc<str>);
+
+/// RFC 5321 has no longer ones (errata 1690).
+const EMAIL_BYTES: usize = 254;
+
+impl Email {
+    /// An address, if one is given. Control characters are dropped.
+    ///
+    /// # Errors
+    /// [`Refusal::LongEmail`].
+    pub fn given(email: Option<&str>) -> Result<Option<Email>, Refusal> {
+        let email = email.unwrap_or_default().trim();
+        if email.len() > EMAIL_BYTES {
+            return Err(Refusal::LongEmail);
+        }
+        let email = email.replace(char::is_control, "");
+        Ok((!email.is_empty()).then(|| Email(email.into())))
+    }
+
+    /// The address itself; shown to peers of the simple dialect only.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// What Gravatar knows it by: the SHA-256 of the address in lower case, in hexadecimal digits.
+    pub fn avatar(&self) -> String {
+        let hash = Sha256::digest(self.0.to_lowercase().as_bytes());
+        hash.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+/// The lock to which a session's secret is the key: the beginning of the secret's SHA-256. It can be
+/// stored and compared; nobody gets the secret out of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lock([u8; 16]);
+
+impl Lock {
+    /// The lock of a secret.
+    pub fn of(secret: &str) -> Lock {
+        let hash = Sha256::digest(secret.as_bytes());
+        let mut lock = [0; 16];
+        lock.copy_from_slice(&hash[..16]);
+        Lock(lock)
+    }
+}
+
+impl fmt::Display for Lock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -119,5 +177,25 @@ mod tests {
             assert!(User::new(bad).is_err(), "{bad:?} must be refused");
             assert!(Room::new(bad).is_err(), "{bad:?} must be refused");
         }
+    }
+
+    #[test]
+    fn avatars_are_what_gravatar_expects() {
+        let avatar = |email| {
+            Email::given(Some(email))
+                .unwrap()
+                .map(|email| email.avatar())
+        };
+        let known = "84059b07d4be67b806386c0aad8070a23f18836bbaae342275dc0a83414c32ee";
+        assert_eq!(
+            avatar(" MyEmailAddress@example.com "),
+            Some(known.to_string())
+        );
+        assert_eq!(avatar(" "), None);
+        assert_eq!(Email::given(None), Ok(None));
+        assert_eq!(
+            Email::given(Some(&"x".repeat(255))),
+            Err(Refusal::LongEmail)
+        );
     }
 }

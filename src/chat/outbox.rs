@@ -40,6 +40,8 @@ struct State {
     /// Whether the first buffer has been taken in part: it must then be finished, or the peer
     /// would see half a frame.
     begun: bool,
+    /// What has been pushed since the outbox is on hold.
+    held: Option<Vec<Bytes>>,
     end: Option<End>,
     waker: Option<Waker>,
 }
@@ -62,6 +64,7 @@ impl Outbox {
             queue: VecDeque::new(),
             queued: 0,
             begun: false,
+            held: None,
             end: None,
             waker: None,
         };
@@ -79,19 +82,22 @@ impl Outbox {
     /// Sends whole frames, in order, as far as the socket takes them, and queues the rest. Beyond
     /// the limit the peer is ended as [`End::Slow`]; after an end nothing is sent any more.
     pub fn push(&self, parts: &[Bytes]) {
+        self.lock().push(parts, self.limit);
+    }
+
+    /// From here on pushes wait, within the limit, until the outbox is [released](Self::release):
+    /// a peer that enters a room is first told what it is entering.
+    pub fn hold(&self) {
+        self.lock().held.get_or_insert_default();
+    }
+
+    /// Sends `first`, and then what has waited.
+    pub fn release(&self, first: &[Bytes]) {
         let mut state = self.lock();
-        if state.end.is_some() {
-            return;
-        }
-        let idle = state.queue.is_empty();
-        let taken = if idle { state.write_through(parts) } else { 0 };
-        state.enqueue(parts, taken);
-        if state.queued > self.limit {
-            state.finish(End::Slow);
-        }
-        if idle && !state.queue.is_empty() || state.end.is_some() {
-            state.wake();
-        }
+        let held = state.held.take().unwrap_or_default();
+        state.queued -= held.iter().map(Bytes::len).sum::<usize>();
+        state.push(first, self.limit);
+        state.push(&held, self.limit);
     }
 
     /// Ends this peer, unless it has been ended before: says why by a close frame, drops what was
@@ -150,6 +156,26 @@ impl Outbox {
 const VECTORS: usize = 32;
 
 impl State {
+    fn push(&mut self, parts: &[Bytes], limit: usize) {
+        if self.end.is_some() || parts.is_empty() {
+            return;
+        }
+        let idle = self.queue.is_empty();
+        if let Some(held) = &mut self.held {
+            held.extend_from_slice(parts);
+            self.queued += parts.iter().map(Bytes::len).sum::<usize>();
+        } else {
+            let taken = if idle { self.write_through(parts) } else { 0 };
+            self.enqueue(parts, taken);
+        }
+        if self.queued > limit {
+            self.finish(End::Slow);
+        }
+        if idle && !self.queue.is_empty() || self.end.is_some() {
+            self.wake();
+        }
+    }
+
     /// Tries the parts on the socket. A broken socket takes nothing: its reader will find out, and
     /// until then the limit bounds what is kept.
     fn write_through(&self, parts: &[Bytes]) -> usize {
@@ -202,10 +228,11 @@ impl State {
 
     fn finish(&mut self, end: End) {
         self.end = Some(end);
+        self.held = None;
         if end == End::Slow {
             self.queue.truncate(usize::from(self.begun));
-            self.queued = self.queue.iter().map(Bytes::len).sum();
         }
+        self.queued = self.queue.iter().map(Bytes::len).sum();
         let Some((code, reason)) = end.close_code() else {
             return;
         };
@@ -315,6 +342,23 @@ mod tests {
         let mut expected = b"begun".to_vec();
         expected.extend_from_slice(&frame::close(1013, "too slow, try again later"));
         assert_eq!(pipe.heard(), expected);
+    }
+
+    #[test]
+    fn who_enters_is_first_told_what_it_enters() {
+        let (pipe, outbox) = outbox(100, 20);
+        outbox.push(&[bytes("before ")]);
+        outbox.hold();
+        outbox.push(&[bytes("after ")]);
+        assert_eq!((pipe.heard(), outbox.queued()), (b"before ".to_vec(), 6));
+        outbox.release(&[bytes("welcome ")]);
+        assert_eq!(
+            (pipe.heard(), outbox.queued()),
+            (b"before welcome after ".to_vec(), 0)
+        );
+        outbox.hold();
+        outbox.push(&[bytes("more than it may hold")]);
+        assert_eq!((outbox.ended(), outbox.queued()), (Some(End::Slow), 0));
     }
 
     #[test]

@@ -1,13 +1,13 @@
 //! One connection, as the chat sees it: a number, a language and an outbox.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::dialect::{Dialect, Reply};
-use super::event::Refusal;
+use super::dialect::{Dialect, Letter, Reply};
+use super::event::{Id, Refusal};
 use super::frame;
 use super::outbox::Outbox;
 
@@ -16,8 +16,8 @@ use super::outbox::Outbox;
 pub struct Peer {
     /// Counts this instance's connections from 1; never used twice. Log lines begin with it.
     pub number: u64,
-    /// What it speaks.
-    pub dialect: Dialect,
+    /// The place of its dialect: a connection may change from simple to typed.
+    dialect: AtomicU8,
     /// What it is to be sent.
     pub outbox: Outbox,
     /// When the registry's clock started.
@@ -30,7 +30,7 @@ impl Peer {
     pub(super) fn new(number: u64, dialect: Dialect, outbox: Outbox, started: Instant) -> Peer {
         let peer = Peer {
             number,
-            dialect,
+            dialect: AtomicU8::new(dialect.place() as u8),
             outbox,
             started,
             heard: AtomicU32::new(0),
@@ -54,27 +54,67 @@ impl Peer {
         self.started.elapsed().as_secs() as u32
     }
 
-    /// Tells this peer alone.
+    /// What it speaks.
+    pub fn dialect(&self) -> Dialect {
+        Dialect::ALL[usize::from(self.dialect.load(Ordering::Relaxed))]
+    }
+
+    /// It speaks this from now on.
+    pub fn speaks(&self, dialect: Dialect) {
+        self.dialect.store(dialect.place() as u8, Ordering::Relaxed);
+    }
+
+    /// Tells this peer alone, if its dialect has words for it.
     pub fn tell(&self, reply: &Reply<'_>) {
-        self.outbox.push(&[self.frame(reply)]);
+        if let Some(frame) = self.frame(reply) {
+            self.outbox.push(&[frame]);
+        }
     }
 
     /// What tells it so, to be sent later.
-    pub fn frame(&self, reply: &Reply<'_>) -> Bytes {
+    pub fn frame(&self, reply: &Reply<'_>) -> Option<Bytes> {
         let mut line = String::new();
-        self.dialect.reply(reply, &mut line);
-        frame::text(&line)
+        self.dialect()
+            .reply(reply, &mut line)
+            .then(|| frame::text(&line))
     }
 }
 
 /// What becomes of a message that has been handed to the bus: its sender is told where there is
 /// something to tell.
 #[derive(Debug)]
-pub struct Receipt(pub Arc<Peer>);
+pub struct Receipt {
+    peer: Arc<Peer>,
+    reference: Option<String>,
+}
 
 impl Receipt {
+    /// For a message of this peer, under the name that it gave it.
+    pub fn new(peer: &Arc<Peer>, reference: Option<String>) -> Receipt {
+        Receipt {
+            peer: peer.clone(),
+            reference,
+        }
+    }
+
+    /// The message is on the bus, under this id.
+    pub fn accept(self, id: Id) {
+        if let Some(reference) = &self.reference {
+            self.peer.tell(&Reply::Accepted(reference, id));
+        }
+    }
+
+    /// The private message is on its way. Only who speaks the typed dialect sees its own.
+    pub fn delivered(self, to: &str, letter: &Letter) {
+        if self.peer.dialect() == Dialect::Typed {
+            self.peer.tell(&Reply::Private { to, letter });
+        }
+        self.accept(letter.id);
+    }
+
     /// The message went nowhere, and why.
     pub fn refuse(self, refusal: &Refusal) {
-        self.0.tell(&Reply::Refused(refusal));
+        self.peer
+            .tell(&Reply::Refused(refusal, self.reference.as_deref()));
     }
 }

@@ -16,14 +16,12 @@ use smol::stream::StreamExt;
 
 use super::Hub;
 use super::route::Arrival;
+use super::session::Session;
 use super::socket::{self, Socket, Wire};
-use crate::bus::{Claim, Draft};
-use crate::chat::dialect::{Reply, Request};
 use crate::chat::end::End;
 use crate::chat::event::Refusal;
-use crate::chat::name::{Room, User};
 use crate::chat::outbox::Outbox;
-use crate::chat::peer::{Peer, Receipt};
+use crate::chat::peer::Peer;
 use crate::chat::peers::Seat;
 use crate::chat::rate::{Rate, Verdict};
 
@@ -39,14 +37,8 @@ pub async fn serve(socket: Socket, ahead: Bytes, arrival: Arrival, hub: Arc<Hub>
     let outbox = Outbox::new(socket.clone(), hub.config.outbox);
     let peer = hub.peers.peer(arrival.dialect, outbox);
     let seat = hub.peers.add(peer.clone()).await;
-    let session = Session {
-        hub: &hub,
-        peer: &peer,
-        socket: &socket,
-    };
-    let end = AssertUnwindSafe(session.run(&seat, ahead, arrival))
-        .catch_unwind()
-        .await;
+    let life = live(&hub, &peer, &seat, &socket, ahead, arrival);
+    let end = AssertUnwindSafe(life).catch_unwind().await;
     let end = end.unwrap_or(End::Fault);
     peer.outbox.end(end);
     let end = peer.outbox.ended().unwrap_or(end);
@@ -56,113 +48,64 @@ pub async fn serve(socket: Socket, ahead: Bytes, arrival: Arrival, hub: Arc<Hub>
     Box::pin(socket::farewell(&socket, &peer)).await;
 }
 
-struct Session<'a> {
-    hub: &'a Arc<Hub>,
-    peer: &'a Arc<Peer>,
-    socket: &'a Socket,
+/// Arrives, then listens and is told until either ends.
+async fn live(
+    hub: &Hub,
+    peer: &Arc<Peer>,
+    seat: &Seat,
+    socket: &Socket,
+    ahead: Bytes,
+    arrival: Arrival,
+) -> End {
+    // The server may have begun to stop, and looked who is here, just before this peer was.
+    if hub.draining() {
+        return End::Stopping;
+    }
+    let mut session = Session::new(hub, peer, seat);
+    if let Some(end) = Box::pin(session.arrive(arrival)).await {
+        return end;
+    }
+    let wire = Wire::new(socket.clone(), peer.clone(), ahead);
+    let config = WebSocketConfig::default()
+        // The read buffer is allocated at once, and stays. Wire reads ahead for it, so a small
+        // one costs no system calls.
+        .read_buffer_size(READ_BUFFER)
+        .write_buffer_size(0)
+        .max_message_size(Some(hub.config.max_message))
+        .max_frame_size(Some(hub.config.max_message));
+    let mut frames = WebSocketStream::from_raw_socket(wire, Role::Server, Some(config)).await;
+    let flush = async {
+        socket::flush(socket, peer).await;
+        peer.outbox.ended().unwrap_or(End::Left)
+    };
+    future::or(flush, listen(&mut frames, &mut session, hub.config.rate)).await
 }
 
-impl Session<'_> {
-    async fn run(&self, seat: &Seat, ahead: Bytes, arrival: Arrival) -> End {
-        let Arrival { user, room, .. } = arrival;
-        // The server may have begun to stop, and looked who is here, just before this peer was.
-        if self.hub.draining() {
-            return End::Stopping;
-        }
-        if let Some(end) = Box::pin(self.arrive(seat, &user, &room)).await {
-            return end;
-        }
-        let wire = Wire::new(self.socket.clone(), self.peer.clone(), ahead);
-        let config = WebSocketConfig::default()
-            // The read buffer is allocated at once, and stays. Wire reads ahead for it, so a small
-            // one costs no system calls.
-            .read_buffer_size(READ_BUFFER)
-            .write_buffer_size(0)
-            .max_message_size(Some(self.hub.config.max_message))
-            .max_frame_size(Some(self.hub.config.max_message));
-        let frames = WebSocketStream::from_raw_socket(wire, Role::Server, Some(config)).await;
-        let flush = async {
-            socket::flush(self.socket, self.peer).await;
-            self.peer.outbox.ended().unwrap_or(End::Left)
+/// Reads frames until the connection ends.
+async fn listen(frames: &mut WebSocketStream<Wire>, session: &mut Session<'_>, rate: u32) -> End {
+    let mut rate = Rate::new(rate, Instant::now());
+    let mut in_a_row = 0;
+    loop {
+        let text = match frames.next().await {
+            Some(Ok(Message::Text(text))) => text,
+            Some(Ok(Message::Binary(_))) => return End::Binary,
+            // The answer, a pong or a close, is in the outbox already.
+            Some(Ok(_)) => continue,
+            Some(Err(error)) => return why(&error),
+            None => return End::Left,
         };
-        future::or(flush, self.listen(frames, user, room)).await
-    }
-
-    /// Claims the name and enters the room; `Some` if it came to nothing.
-    async fn arrive(&self, seat: &Seat, user: &User, room: &Room) -> Option<End> {
-        let (bus, peer) = (&self.hub.bus, self.peer);
-        let claim = bus.claim(seat, peer, user).await;
-        if claim == Claim::Taken {
-            peer.tell(&Reply::Taken(user));
-            return Some(End::Taken);
-        }
-        let welcome = Reply::Welcome(user);
-        let entered = claim == Claim::Granted && bus.enter(seat, peer, user, room, &welcome).await;
-        if !entered {
-            peer.tell(&Reply::Unreachable);
-            return Some(End::Unavailable);
-        }
-        log::debug!("{}: joined", peer.number);
-        None
-    }
-
-    /// Reads frames until the connection ends.
-    async fn listen(&self, mut frames: WebSocketStream<Wire>, user: User, room: Room) -> End {
-        let mut rate = Rate::new(self.hub.config.rate, Instant::now());
-        let mut in_a_row = 0;
-        loop {
-            let text = match frames.next().await {
-                Some(Ok(Message::Text(text))) => text,
-                Some(Ok(Message::Binary(_))) => return End::Binary,
-                // The answer, a pong or a close, is in the outbox already.
-                Some(Ok(_)) => continue,
-                Some(Err(error)) => return why(&error),
-                None => return End::Left,
-            };
-            match rate.check(Instant::now()) {
-                Verdict::Pass => Box::pin(self.act(&text, &user, &room)).await,
-                Verdict::Refuse => self.refuse(Refusal::RateLimited(rate.per_second())),
-                Verdict::Flood => return End::Flooding,
+        match rate.check(Instant::now()) {
+            Verdict::Pass => Box::pin(session.act(&text)).await,
+            Verdict::Refuse => {
+                session.refuse_unread(&text, Refusal::RateLimited(rate.per_second()))
             }
-            in_a_row += 1;
-            if in_a_row == FRAMES_IN_A_ROW {
-                in_a_row = 0;
-                future::yield_now().await;
-            }
+            Verdict::Flood => return End::Flooding,
         }
-    }
-
-    /// Does what a frame asks for.
-    async fn act(&self, frame: &str, user: &User, room: &Room) {
-        let (bus, peer) = (&self.hub.bus, self.peer);
-        match peer.dialect.parse(frame) {
-            Ok(Request::Say(text)) => {
-                let (room, user) = (room.clone(), user.clone());
-                let origin = self.hub.peers.origin(peer);
-                let receipt = Receipt(peer.clone());
-                bus.publish(Draft {
-                    room,
-                    user,
-                    origin,
-                    text,
-                    receipt,
-                })
-                .await;
-            }
-            Ok(Request::Tell { to, text }) => {
-                bus.tell(user, to, text, Receipt(peer.clone())).await;
-            }
-            Ok(Request::Who) => match bus.roster(room).await {
-                Some(roster) => peer.tell(&Reply::Who(room, &roster)),
-                None => self.refuse(Refusal::Unavailable),
-            },
-            Ok(Request::Help) => peer.tell(&Reply::Help),
-            Err(refusal) => self.refuse(refusal),
+        in_a_row += 1;
+        if in_a_row == FRAMES_IN_A_ROW {
+            in_a_row = 0;
+            future::yield_now().await;
         }
-    }
-
-    fn refuse(&self, refusal: Refusal) {
-        self.peer.tell(&Reply::Refused(&refusal));
     }
 }
 

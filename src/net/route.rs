@@ -5,7 +5,7 @@ use percent_encoding::percent_decode_str;
 
 use super::http::{Answer, Head};
 use crate::chat::dialect::Dialect;
-use crate::chat::name::{Room, User};
+use crate::chat::name::{BadName, Room, User};
 use crate::config::Origins;
 
 /// What a request is for.
@@ -21,15 +21,15 @@ pub enum Route {
     Chat(Arrival),
 }
 
-/// Somebody at the door, with a valid name.
+/// Somebody at the door. Whatever name is asked for is a valid one.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Arrival {
     /// What the connection will speak.
     pub dialect: Dialect,
-    /// The name asked for.
-    pub user: User,
-    /// The room asked for.
-    pub room: Room,
+    /// The name asked for; none yet in the simple dialect.
+    pub user: Option<User>,
+    /// The room asked for; none or any in the typed dialect.
+    pub room: Option<Room>,
     /// The value of `Sec-WebSocket-Accept`.
     pub accept: String,
 }
@@ -54,22 +54,39 @@ pub fn route(head: &Head, origins: &Origins) -> Result<Route, Answer> {
             Err(wrong_method("GET, HEAD"))
         };
     }
-    let Some(name) = path.strip_prefix("/chat/") else {
-        return Err(Answer::text(404, "not found"));
+    let name = match path.strip_prefix("/chat/") {
+        Some(name) => Some(decode(name)?),
+        None if path == "/ws" => None,
+        None => return Err(Answer::text(404, "not found")),
     };
     if head.method != "GET" {
         return Err(wrong_method("GET"));
     }
-    let bad_name = |error: &dyn ToString| Answer::text(400, &error.to_string());
-    let user = User::new(&decode(name)?).map_err(|error| bad_name(&error))?;
-    let room = match parameter(query, "room")? {
-        Some(room) => Room::new(&room).map_err(|error| bad_name(&error))?,
-        None => Room::lobby(),
+    let (dialect, name) = match name {
+        Some(name) => (Dialect::Plain, Some(name)),
+        None => match parameter(query, "user")? {
+            Some(name) => (Dialect::Typed, Some(name)),
+            None => (Dialect::Simple, None),
+        },
+    };
+    let bad_name = |error: BadName| Answer::text(400, &error.to_string());
+    let user = name
+        .map(|name| User::new(&name))
+        .transpose()
+        .map_err(bad_name)?;
+    let room = parameter(query, "room")?;
+    let room = room
+        .map(|room| Room::new(&room))
+        .transpose()
+        .map_err(bad_name)?;
+    let room = match dialect {
+        Dialect::Typed => room,
+        _ => Some(room.unwrap_or_else(Room::lobby)),
     };
     let accept = check_upgrade(head)?;
     check_origin(head, origins)?;
     Ok(Route::Chat(Arrival {
-        dialect: Dialect::Plain,
+        dialect,
         user,
         room,
         accept,
@@ -164,18 +181,41 @@ mod tests {
 
     #[test]
     fn a_chat_has_a_user_and_a_room() {
-        for (target, user, room) in [
-            ("/chat/foo", "foo", "lobby"),
-            ("/chat/f%C3%B6%20o?room=a%20b", "fö o", "a b"),
-            ("/chat/foo?x&room=r+s&room=t", "foo", "r s"),
-            ("/chat/foo%3Froom", "foo?room", "lobby"),
+        use Dialect::{Plain, Simple, Typed};
+        for (target, dialect, user, room) in [
+            ("/chat/foo", Plain, Some("foo"), Some("lobby")),
+            (
+                "/chat/f%C3%B6%20o?room=a%20b",
+                Plain,
+                Some("fö o"),
+                Some("a b"),
+            ),
+            (
+                "/chat/foo?x&room=r+s&room=t",
+                Plain,
+                Some("foo"),
+                Some("r s"),
+            ),
+            ("/chat/foo%3Froom", Plain, Some("foo?room"), Some("lobby")),
+            ("/ws", Simple, None, Some("lobby")),
+            ("/ws?room=attic", Simple, None, Some("attic")),
+            ("/ws?user=foo", Typed, Some("foo"), None),
+            (
+                "/ws?room=attic&user=f%20o",
+                Typed,
+                Some("f o"),
+                Some("attic"),
+            ),
         ] {
             let route = routed(&format!("GET {target} HTTP/1.1"), UPGRADE);
-            let Ok(Route::Chat(arrival)) = route else {
-                panic!("{target}: {route:?}")
+            let accept = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=".to_string();
+            let arrival = Arrival {
+                dialect,
+                user: user.map(|user| User::new(user).unwrap()),
+                room: room.map(|room| Room::new(room).unwrap()),
+                accept,
             };
-            assert_eq!((arrival.user.as_str(), arrival.room.as_str()), (user, room));
-            assert_eq!(arrival.accept, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+            assert_eq!(route, Ok(Route::Chat(arrival)), "{target}");
         }
         for target in [
             "/chat/",
@@ -188,6 +228,9 @@ mod tests {
             "/chat/a?room=",
             "/chat/a?room=%40b",
             "/chat/a?room=%FF",
+            "/ws?user=",
+            "/ws?user=a:b",
+            "/ws?room=a:b",
         ] {
             assert_eq!(
                 status(&format!("GET {target} HTTP/1.1"), UPGRADE),

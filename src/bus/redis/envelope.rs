@@ -7,8 +7,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
+use crate::bus::Draft;
+use crate::chat::dialect::Letter;
 use crate::chat::event::{Event, Origin, Text, What};
-use crate::chat::name::{Room, User};
+use crate::chat::name::{Email, Room, User};
 
 /// How every envelope begins.
 const MARK: &str = "{\"natterjack\":";
@@ -30,7 +32,11 @@ struct Envelope<'a> {
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     user: Option<Cow<'a, str>>,
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    last: Option<Cow<'a, str>>,
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
     to: Option<Cow<'a, str>>,
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    email: Option<Cow<'a, str>>,
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     text: Option<Cow<'a, str>>,
 }
@@ -39,60 +45,61 @@ struct Envelope<'a> {
 #[derive(Debug, PartialEq, Eq)]
 pub enum Note {
     /// A private message for one of its users.
-    Private {
-        /// Whom it is for.
-        to: String,
-        /// Who said it.
-        from: User,
-        /// What.
-        text: Text,
-    },
+    Private(String, Letter),
+    /// A name of its now belongs to another connection.
+    Replaced(User, Origin),
     /// Its own sign of life, come all the way round.
     Canary,
 }
 
-/// A message as the publishing script completes it: the script puts id and time in front.
-pub fn said(user: &User, origin: Origin, text: &Text) -> String {
-    let envelope = Envelope {
-        from: Some(origin.to_string().into()),
-        user: Some(user.as_str().into()),
-        text: Some(text.as_str().into()),
-        ..Envelope::default()
-    };
-    // Cuts off the empty mark; what is left is `,"from":…}`.
-    json(&envelope)[MARK.len() + 2..].to_string()
+/// A message, as the publishing script completes it with kind, id and time in front.
+pub fn said(draft: &Draft) -> String {
+    tail(&Envelope {
+        from: Some(draft.origin.to_string().into()),
+        ..words(draft)
+    })
 }
 
-/// Somebody joined a room; `aloud` if its people are told.
-pub fn joined(user: &User, origin: Origin, aloud: bool) -> String {
-    presence(
-        if aloud { "joined" } else { "joined quietly" },
-        user,
-        origin,
-    )
+/// A private message, as its script completes it.
+pub fn letter(to: &str, draft: &Draft) -> String {
+    tail(&Envelope {
+        to: Some(to.into()),
+        ..words(draft)
+    })
+}
+
+fn words(draft: &Draft) -> Envelope<'_> {
+    Envelope {
+        user: Some(draft.user.as_str().into()),
+        email: draft.email.as_ref().map(|email| email.as_str().into()),
+        text: Some(draft.text.as_str().into()),
+        ..Envelope::default()
+    }
+}
+
+/// Somebody joined a room, as the script completes it.
+pub fn joined(user: &User, origin: Origin) -> String {
+    tail(&presence("", user, origin))
 }
 
 /// Somebody left a room.
 pub fn left(user: &User, origin: Origin) -> String {
-    presence("left", user, origin)
+    json(&presence("left", user, origin))
 }
 
-fn presence(kind: &str, user: &User, origin: Origin) -> String {
-    json(&Envelope {
+fn presence<'a>(kind: &'a str, user: &'a User, origin: Origin) -> Envelope<'a> {
+    Envelope {
         kind: kind.into(),
         from: Some(origin.to_string().into()),
         user: Some(user.as_str().into()),
         ..Envelope::default()
-    })
+    }
 }
 
-/// A private message, on its way to the instance of its recipient.
-pub fn private(to: &str, from: &User, text: &Text) -> String {
-    json(&Envelope {
-        kind: "private".into(),
-        to: Some(to.into()),
-        user: Some(from.as_str().into()),
-        text: Some(text.as_str().into()),
+/// A name was taken over, as the script completes it with its old connection in front.
+pub fn replaced(user: &User) -> String {
+    tail(&Envelope {
+        user: Some(user.as_str().into()),
         ..Envelope::default()
     })
 }
@@ -109,28 +116,35 @@ fn json(envelope: &Envelope<'_>) -> String {
     serde_json::to_string(envelope).expect("strings and numbers are always JSON")
 }
 
+/// An envelope without its beginning, `{"natterjack":""`.
+fn tail(envelope: &Envelope<'_>) -> String {
+    json(envelope)[MARK.len() + 2..].to_string()
+}
+
 /// Reads what came on a room's channel. `None`: nothing that anybody could be told.
 pub fn event(room: Room, payload: &[u8]) -> Option<Event> {
     let Some(envelope) = parse(payload) else {
         return foreign(room, payload);
     };
+    let id = |id: Option<Cow<'_, str>>| id?.parse().ok();
     let what = match &*envelope.kind {
         "said" => What::Said {
             text: Text::cut(&envelope.text?)?,
-            id: Some(envelope.id?.parse().ok()?),
+            email: Email::given(envelope.email.as_deref()).ok()?,
+            id: Some(id(envelope.id)?),
             at: envelope.at?,
         },
-        "joined" => What::Joined { aloud: true },
-        "joined quietly" => What::Joined { aloud: false },
+        kind @ ("joined" | "joined quietly") => What::Joined {
+            aloud: kind == "joined",
+            last: id(envelope.last),
+        },
         "left" => What::Left,
         _ => return None,
     };
-    let user = User::new(&envelope.user?).ok()?;
-    let origin = Some(envelope.from?.parse().ok()?);
     Some(Event {
         room,
-        user,
-        origin,
+        user: User::new(&envelope.user?).ok()?,
+        origin: Some(envelope.from?.parse().ok()?),
         what,
     })
 }
@@ -138,13 +152,22 @@ pub fn event(room: Room, payload: &[u8]) -> Option<Event> {
 /// Reads what came on this instance's own channel.
 pub fn note(payload: &[u8]) -> Option<Note> {
     let envelope = parse(payload)?;
+    if envelope.kind == "canary" {
+        return Some(Note::Canary);
+    }
+    let user = User::new(&envelope.user?).ok()?;
     match &*envelope.kind {
-        "canary" => Some(Note::Canary),
-        "private" => Some(Note::Private {
-            to: envelope.to?.into_owned(),
-            from: User::new(&envelope.user?).ok()?,
-            text: Text::cut(&envelope.text?)?,
-        }),
+        "replaced" => Some(Note::Replaced(user, envelope.from?.parse().ok()?)),
+        "private" => {
+            let letter = Letter {
+                from: user,
+                email: Email::given(envelope.email.as_deref()).ok()?,
+                text: Text::cut(&envelope.text?)?,
+                id: envelope.id?.parse().ok()?,
+                at: envelope.at?,
+            };
+            Some(Note::Private(envelope.to?.into_owned(), letter))
+        }
         _ => None,
     }
 }
@@ -177,7 +200,12 @@ fn foreign(room: Room, payload: &[u8]) -> Option<Event> {
         room,
         user,
         origin: None,
-        what: What::Said { text, id: None, at },
+        what: What::Said {
+            text,
+            email: None,
+            id: None,
+            at,
+        },
     })
 }
 
@@ -204,31 +232,30 @@ mod tests {
             instance: Instance(5),
             peer: 9,
         };
-        let text = Text::new("say \"hi\"\n\u{1f438}").unwrap();
-        let tail = said(&user("foo"), origin, &text);
-        let message = format!("{MARK}\"said\",\"id\":\"12-3\",\"at\":45{tail}");
-        let event1 = event(Room::lobby(), message.as_bytes()).unwrap();
-        assert_eq!((event1.user, event1.origin), (user("foo"), Some(origin)));
-        let What::Said { text: read, id, at } = event1.what else {
-            panic!("{:?}", event1.what)
-        };
-        assert_eq!(
-            (read, id, at),
-            (text.clone(), Some(Id { epoch: 12, n: 3 }), 45)
-        );
-
-        let joined = event(Room::lobby(), joined(&user("foo"), origin, true).as_bytes()).unwrap();
-        assert!(matches!(joined.what, What::Joined { aloud: true }));
+        for said in ["joined", "joined quietly"] {
+            let payload = format!(
+                "{MARK}\"{said}\",\"last\":\"12-3\"{}",
+                joined(&user("foo"), origin)
+            );
+            let event = event(Room::lobby(), payload.as_bytes()).unwrap();
+            assert_eq!((event.user, event.origin), (user("foo"), Some(origin)));
+            let What::Joined { aloud, last } = event.what else {
+                panic!("{:?}", event.what)
+            };
+            assert_eq!(
+                (aloud, last),
+                (said == "joined", Some(Id { epoch: 12, n: 3 }))
+            );
+        }
         let left = event(Room::lobby(), left(&user("foo"), origin).as_bytes()).unwrap();
         assert!(matches!(left.what, What::Left));
-
-        let (to, from) = ("bar".to_string(), user("foo"));
-        let payload = private(&to, &from, &text);
-        assert_eq!(
-            note(payload.as_bytes()),
-            Some(Note::Private { to, from, text })
-        );
         assert_eq!(note(canary().as_bytes()), Some(Note::Canary));
+        let payload = format!(
+            "{MARK}\"replaced\",\"from\":\"{origin}\"{}",
+            replaced(&user("foo"))
+        );
+        let replaced = Note::Replaced(user("foo"), origin);
+        assert_eq!(note(payload.as_bytes()), Some(replaced));
     }
 
     #[test]

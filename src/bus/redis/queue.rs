@@ -12,6 +12,9 @@ use event_listener::Event;
 use redis::Value;
 use smol::channel::Sender;
 
+use super::script;
+use crate::bus::Draft;
+use crate::chat::dialect::Letter;
 use crate::chat::event::Refusal;
 use crate::chat::peer::Receipt;
 
@@ -41,8 +44,8 @@ pub enum Then {
     Answer(Sender<Value>),
     /// It says whether a message was published.
     Published(Receipt),
-    /// It says whether a private message found its user.
-    Told(String, Receipt),
+    /// It says whether a private message found its user; the message is kept for its sender.
+    Told(String, Draft),
 }
 
 /// The way to Redis. Shared by everybody who has something to say.
@@ -217,11 +220,31 @@ impl Then {
             // The one who asked may have given up.
             Then::Answer(sender) => drop(sender.try_send(value)),
             Then::Published(receipt) if failed => receipt.refuse(&Refusal::Unavailable),
-            Then::Published(_) => {}
-            Then::Told(to, receipt) => match value {
-                Value::Int(0) => receipt.refuse(&Refusal::NoSuchUser(to)),
-                Value::Int(_) => {}
-                _ => receipt.refuse(&Refusal::Unavailable),
+            Then::Published(receipt) => {
+                if let Some(id) = script::id(&value) {
+                    receipt.accept(id);
+                }
+            }
+            Then::Told(to, draft) => match script::stamp(&value) {
+                Some((id, at)) => {
+                    let Draft {
+                        user,
+                        email,
+                        text,
+                        receipt,
+                        ..
+                    } = draft;
+                    let letter = Letter {
+                        from: user,
+                        email,
+                        text,
+                        id,
+                        at,
+                    };
+                    receipt.delivered(&to, &letter);
+                }
+                None if failed => draft.receipt.refuse(&Refusal::Unavailable),
+                None => draft.receipt.refuse(&Refusal::NoSuchUser(to)),
             },
         }
     }

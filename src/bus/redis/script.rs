@@ -8,8 +8,8 @@ use redis::{Script, Value, cmd};
 use super::envelope;
 use crate::bus::Draft;
 use crate::chat::dialect::Roster;
-use crate::chat::event::{Instance, Origin, Text};
-use crate::chat::name::{LOBBY, Room, User};
+use crate::chat::event::{Id, Instance, Origin};
+use crate::chat::name::{LOBBY, Lock, Room, User};
 
 /// An instance that has not renewed its lease for so long is dead, in milliseconds.
 const LEASE: u64 = 15_000;
@@ -142,18 +142,17 @@ impl Scripts {
         format!("{}-users", self.prefix)
     }
 
-    pub(super) fn publish(&self, draft: &Draft, sequence: u64) -> Vec<u8> {
-        let tail = envelope::said(&draft.user, draft.origin, &draft.text);
+    pub(super) fn publish(&self, room: &Room, draft: &Draft, sequence: u64) -> Vec<u8> {
         let keys = [
-            &self.room_key(&draft.room, "counter"),
-            &self.room_key(&draft.room, "log"),
-            &self.room_key(&draft.room, &format!("seen:{}", self.instance)),
+            &self.room_key(room, "counter"),
+            &self.room_key(room, "log"),
+            &self.room_key(room, &format!("seen:{}", self.instance)),
         ];
         self.publish.call(
             &keys.map(String::as_str),
             &[
-                &self.channel(&draft.room),
-                &tail,
+                &self.channel(room),
+                &envelope::said(draft),
                 &sequence.to_string(),
                 &self.history.to_string(),
                 &LOG_LIFE.to_string(),
@@ -162,29 +161,44 @@ impl Scripts {
         )
     }
 
-    pub(super) fn tell(&self, to: &str, from: &User, text: &Text, sequence: u64) -> Vec<u8> {
+    pub(super) fn tell(&self, to: &str, draft: &Draft, sequence: u64) -> Vec<u8> {
         let keys = [
             &self.users_key("owners"),
             &self.users_key("leases"),
             &self.users_key(&format!("seen:{}", self.instance)),
+            &self.users_key("letters"),
         ];
         self.tell.call(
             &keys.map(String::as_str),
             &[
                 to,
                 &self.instance_channels(),
-                &envelope::private(to, from, text),
+                &envelope::letter(to, draft),
                 &sequence.to_string(),
                 &SEEN_LIFE.to_string(),
             ],
         )
     }
 
-    pub(super) fn claim(&self, user: &User, origin: Origin) -> Vec<u8> {
+    /// `over`: whoever has the name under the same lock loses it.
+    pub(super) fn claim(
+        &self,
+        user: &User,
+        origin: Origin,
+        lock: Option<Lock>,
+        over: bool,
+    ) -> Vec<u8> {
         let (owners, leases) = (self.users_key("owners"), self.users_key("leases"));
         self.claim.call(
             &[&self.visible_key(), &owners, &leases],
-            &[user.as_str(), &origin.to_string()],
+            &[
+                user.as_str(),
+                &origin.to_string(),
+                &lock.map_or(String::new(), |lock| lock.to_string()),
+                &self.instance_channels(),
+                &envelope::replaced(user),
+                if over { "1" } else { "0" },
+            ],
         )
     }
 
@@ -197,13 +211,15 @@ impl Scripts {
 
     pub(super) fn join(&self, room: &Room, user: &User, origin: Origin) -> Vec<u8> {
         self.join.call(
-            &[&self.room_key(room, "roster")],
+            &[
+                &self.room_key(room, "roster"),
+                &self.room_key(room, "counter"),
+            ],
             &[
                 user.as_str(),
                 &origin.to_string(),
                 &self.channel(room),
-                &envelope::joined(user, origin, true),
-                &envelope::joined(user, origin, false),
+                &envelope::joined(user, origin),
                 &self.notices.to_string(),
             ],
         )
@@ -261,6 +277,25 @@ impl Scripts {
 pub fn number(value: &Value) -> Option<i64> {
     match value {
         Value::Int(number) => Some(*number),
+        _ => None,
+    }
+}
+
+/// The answer to [`Scripts::publish`], unless the message had been published before.
+pub fn id(value: &Value) -> Option<Id> {
+    let Value::BulkString(text) = value else {
+        return None;
+    };
+    std::str::from_utf8(text).ok()?.parse().ok()
+}
+
+/// The answer to [`Scripts::tell`], if the message found its user: id and time.
+pub fn stamp(value: &Value) -> Option<(Id, u64)> {
+    match value {
+        Value::Array(parts) => match &parts[..] {
+            [id_part, Value::Int(at)] => Some((id(id_part)?, u64::try_from(*at).ok()?)),
+            _ => None,
+        },
         _ => None,
     }
 }

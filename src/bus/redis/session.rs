@@ -12,8 +12,8 @@ use super::link::{Bytes, Link, Trouble, accept};
 use super::resp::Replies;
 use super::{ANSWER_TIME, Redis, script};
 use crate::bus::within;
-use crate::chat::dialect::Reply;
 use crate::chat::end::End;
+use crate::chat::peers::Present;
 
 /// How often the lease is renewed and the canary sent.
 const PULSE: Duration = Duration::from_secs(4);
@@ -78,18 +78,20 @@ impl Session {
     /// connection.
     async fn register(&mut self, bus: &Redis) -> Result<(), Trouble> {
         for present in bus.peers.present().await.chunks(SOME) {
-            let claim = |(user, origin, _): &_| bus.scripts.claim(user, *origin);
+            let claim = |one: &Present| bus.scripts.claim(&one.user, one.origin, one.lock, false);
             let claims: Vec<_> = present.iter().map(claim).collect();
             let answers = self.commands.ask(&claims).await?;
             accept(&answers, "refused")?;
             let mut joins = Vec::new();
-            for ((user, origin, rooms), answer) in present.iter().zip(&answers) {
+            for (one, answer) in present.iter().zip(&answers) {
                 if script::number(answer) == Some(0) {
-                    bus.peers.end(user, origin.peer, End::Replaced).await;
+                    bus.peers
+                        .end(&one.user, one.origin.peer, End::Replaced)
+                        .await;
                     continue;
                 }
-                let join = |room| bus.scripts.rejoin(room, user, *origin);
-                joins.extend(rooms.iter().map(join));
+                let join = |room| bus.scripts.rejoin(room, &one.user, one.origin);
+                joins.extend(one.rooms.iter().map(join));
             }
             for joins in joins.chunks(SOME) {
                 accept(&self.commands.ask(joins).await?, "refused")?;
@@ -185,12 +187,12 @@ async fn receive(bus: &Redis, mut replies: Reader, canary: &Mutex<Instant>) -> S
 async fn take_note(bus: &Redis, payload: &[u8], canary: &Mutex<Instant>) {
     match envelope::note(payload) {
         Some(Note::Canary) => *canary.lock().unwrap_or_else(|e| e.into_inner()) = Instant::now(),
-        Some(Note::Private { to, from, text }) => {
-            let reply = Reply::Private {
-                from: &from,
-                text: &text,
-            };
-            bus.peers.tell(&to, &reply).await;
+        Some(Note::Private(to, letter)) => {
+            // Whom it was for may have left in this moment.
+            bus.peers.tell(&to, &letter).await;
+        }
+        Some(Note::Replaced(user, origin)) => {
+            bus.peers.end(&user, origin.peer, End::Replaced).await;
         }
         None => {}
     }

@@ -12,7 +12,7 @@ const HELP: &str = "/who lists who is here, /msg NAME TEXT sends a private messa
 pub(super) fn parse(frame: &str) -> Result<Request, Refusal> {
     let (word, rest) = frame.split_once(char::is_whitespace).unwrap_or((frame, ""));
     match word {
-        "/who" => Ok(Request::Who),
+        "/who" => Ok(Request::Who(None)),
         "/help" => Ok(Request::Help),
         "/msg" => {
             let (to, text) = addressed(rest.trim_start()).ok_or(Refusal::Usage(USAGE_MSG))?;
@@ -21,7 +21,7 @@ pub(super) fn parse(frame: &str) -> Result<Request, Refusal> {
                 text: Text::new(text.trim_start())?,
             })
         }
-        _ => Text::new(frame).map(Request::Say),
+        _ => Text::new(frame).map(|text| Request::Say(None, text)),
     }
 }
 
@@ -36,21 +36,21 @@ fn addressed(rest: &str) -> Option<(&str, &str)> {
 pub(super) fn render(event: &Event, out: &mut String) -> bool {
     out.push_str(event.user.as_str());
     match &event.what {
-        What::Joined { aloud: false } => return false,
+        What::Joined { aloud: false, .. } => return false,
         What::Said { text, .. } => {
             out.push_str(": ");
             out.push_str(text.as_str());
         }
-        What::Joined { aloud: true } => out.push_str(": has joined the chat!"),
+        What::Joined { aloud: true, .. } => out.push_str(": has joined the chat!"),
         What::Left => out.push_str(": has left the chat!"),
     }
     true
 }
 
-pub(super) fn reply(reply: &Reply<'_>, out: &mut String) {
+pub(super) fn reply(reply: &Reply<'_>, out: &mut String) -> bool {
     // Writing to a String can't fail.
     let _ = match reply {
-        Reply::Welcome(user) => write!(out, "Welcome {user}!"),
+        Reply::Entered { user, .. } => write!(out, "Welcome {user}!"),
         Reply::Taken(user) => {
             write!(
                 out,
@@ -63,9 +63,13 @@ pub(super) fn reply(reply: &Reply<'_>, out: &mut String) {
         }
         Reply::Who(room, roster) => write!(out, "in {room}: {}", roster.users.join(", ")),
         Reply::Help => write!(out, "{HELP}"),
-        Reply::Private { from, text } => write!(out, "{from} (private): {}", text.as_str()),
-        Reply::Refused(refusal) => write!(out, "error: {refusal}"),
+        Reply::Private { letter, .. } => {
+            write!(out, "{} (private): {}", letter.from, letter.text.as_str())
+        }
+        Reply::Refused(refusal, _) => write!(out, "error: {refusal}"),
+        Reply::Named { .. } | Reply::Accepted(..) => return false,
     };
+    true
 }
 
 #[cfg(test)]
@@ -73,7 +77,7 @@ mod tests {
     use super::*;
 
     fn say(text: &str) -> Result<Request, Refusal> {
-        Ok(Request::Say(Text::new(text).unwrap()))
+        Ok(Request::Say(None, Text::new(text).unwrap()))
     }
 
     fn tell(to: &str, text: &str) -> Result<Request, Refusal> {
@@ -87,8 +91,8 @@ mod tests {
     fn three_words_are_commands_and_everything_else_is_said() {
         for (frame, request) in [
             ("hello", say("hello")),
-            ("/who", Ok(Request::Who)),
-            ("/who\n", Ok(Request::Who)),
+            ("/who", Ok(Request::Who(None))),
+            ("/who\n", Ok(Request::Who(None))),
             ("/help", Ok(Request::Help)),
             ("/whoever", say("/whoever")),
             ("/me waves", say("/me waves")),

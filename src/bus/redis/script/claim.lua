@@ -1,10 +1,21 @@
--- Give a name to a connection, unless another connection of a living instance has it.
+-- Give a name to a connection, unless another connection of a living instance has it. The holder of
+-- the key to its lock takes it over, and the older connection's instance is told.
+-- Returns 0: taken, 1: granted, 2: taken over.
+local granted = 1
 local owner = redis.call('HGET', KEYS[2], ARGV[1])
-if owner and owner ~= ARGV[2] then
-  local lease = redis.call('ZSCORE', KEYS[3], string.match(owner, '^[^.]+'))
-  local time = redis.call('TIME')
-  if lease and tonumber(lease) > time[1] * 1000 + time[2] / 1000 then return 0 end
+if owner then
+  local origin, lock = string.match(owner, '^([^ ]+) ?(.*)$')
+  if origin ~= ARGV[2] then
+    local instance = string.match(origin, '^[^.]+')
+    local lease = redis.call('ZSCORE', KEYS[3], instance)
+    local time = redis.call('TIME')
+    if lease and tonumber(lease) > time[1] * 1000 + time[2] / 1000 then
+      if ARGV[6] ~= '1' or lock == '' or lock ~= ARGV[3] then return 0 end
+      redis.call('PUBLISH', ARGV[4] .. instance, '{"natterjack":"replaced","from":"' .. origin .. '"' .. ARGV[5])
+      granted = 2
+    end
+  end
 end
-redis.call('HSET', KEYS[2], ARGV[1], ARGV[2])
+redis.call('HSET', KEYS[2], ARGV[1], ARGV[2] .. ' ' .. ARGV[3])
 redis.call('SADD', KEYS[1], ARGV[1])
-return 1
+return granted

@@ -1,12 +1,22 @@
--- Send a private message to the instance of its recipient. 0: nobody has that name.
+-- Send a private message, numbered and dated, to the instance of its recipient. A repeated one is not
+-- sent again. Returns its id and time; nothing if nobody has that name.
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local seen = redis.call('GET', KEYS[3])
-if seen and tonumber(ARGV[4]) <= tonumber(seen) then return 1 end
+if seen then
+  local number, id, at = string.match(seen, '^(%d+) ([^ ]+) (%d+)$')
+  if tonumber(ARGV[4]) <= tonumber(number) then return {id, tonumber(at)} end
+end
 local owner = redis.call('HGET', KEYS[1], ARGV[1])
-if not owner then return 0 end
+if not owner then return false end
 local instance = string.match(owner, '^[^.]+')
 local lease = redis.call('ZSCORE', KEYS[2], instance)
-local time = redis.call('TIME')
-if not lease or tonumber(lease) <= time[1] * 1000 + time[2] / 1000 then return 0 end
-redis.call('SET', KEYS[3], ARGV[4], 'EX', ARGV[5])
-redis.call('PUBLISH', ARGV[2] .. instance, ARGV[3])
-return 1
+if not lease or tonumber(lease) <= now then return false end
+local epoch, n = string.match(redis.call('GET', KEYS[4]) or '', '^(%d+)%-(%d+)$')
+if not epoch then epoch, n = string.format('%.0f', now), 0 end
+local id = epoch .. '-' .. string.format('%.0f', n + 1)
+local at = string.format('%.0f', now)
+redis.call('SET', KEYS[4], id)
+redis.call('SET', KEYS[3], ARGV[4] .. ' ' .. id .. ' ' .. at, 'EX', ARGV[5])
+redis.call('PUBLISH', ARGV[2] .. instance, '{"natterjack":"private","id":"' .. id .. '","at":' .. at .. ARGV[3])
+return {id, now}

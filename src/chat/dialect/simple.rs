@@ -1,0 +1,53 @@
+//! The simple JSON dialect: `email`, `username` and `message`, both ways.
+
+use serde::Serialize;
+
+use super::json::{self, Object};
+use super::{Reply, Request};
+use crate::chat::event::{Event, Refusal, Text, What};
+use crate::chat::name::{Email, User};
+
+#[derive(Debug, Serialize)]
+struct Post<'a> {
+    email: &'a str,
+    username: &'a str,
+    message: &'a str,
+}
+
+pub(super) fn request(object: Object) -> Result<Request, Refusal> {
+    let user = User::new(&object.username.unwrap_or_default())?;
+    let email = Email::given(object.email.as_deref())?;
+    let text = Text::new(&object.message.unwrap_or_default())?;
+    Ok(Request::Post { user, email, text })
+}
+
+pub(super) fn render(event: &Event, out: &mut String) -> bool {
+    let What::Said { text, email, .. } = &event.what else {
+        return false;
+    };
+    post(&event.user, email.as_ref(), text.as_str(), out);
+    true
+}
+
+pub(super) fn reply(reply: &Reply<'_>, out: &mut String) -> bool {
+    match reply {
+        Reply::Taken(user) => json::fail(&Refusal::NameTaken(user.to_string()), None, out),
+        Reply::Unreachable => json::fail(&Refusal::Unavailable, None, out),
+        Reply::Refused(refusal, reference) => json::fail(refusal, *reference, out),
+        Reply::Private { letter, .. } => {
+            let text = format!("(private) {}", letter.text.as_str());
+            post(&letter.from, letter.email.as_ref(), &text, out);
+        }
+        _ => return false,
+    }
+    true
+}
+
+fn post(user: &User, email: Option<&Email>, message: &str, out: &mut String) {
+    let post = Post {
+        email: email.map_or("", Email::as_str),
+        username: user.as_str(),
+        message,
+    };
+    json::write(&post, out);
+}

@@ -1,0 +1,251 @@
+//! Seats, names and rooms, behind the lock of [`Peers`](super::peers::Peers). Only map work and
+//! pushes to outboxes: nothing in here waits.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::Arc;
+
+use async_lock::OnceCell;
+use bytes::Bytes;
+use slab::Slab;
+
+use super::dialect::Dialect;
+use super::end::End;
+use super::event::{Event, Id, Instance, What};
+use super::frame::{self, Broadcast};
+use super::name::{Lock, Room, User};
+use super::peer::Peer;
+
+/// Who is connected to this instance.
+#[derive(Debug, Default)]
+pub(super) struct Registry {
+    pub seats: Slab<Seated>,
+    pub names: HashMap<User, usize>,
+    rooms: HashMap<Room, Members>,
+    /// Peers whose join is on the bus, by their number.
+    arriving: HashMap<u64, Arrival>,
+}
+
+#[derive(Debug)]
+pub(super) struct Seated {
+    pub peer: Arc<Peer>,
+    pub user: Option<User>,
+    /// Whoever has the key to it may take the name over.
+    pub lock: Option<Lock>,
+    pub rooms: Vec<Membership>,
+    pinged: bool,
+}
+
+/// A room of a peer, and the peer's place in that room's list.
+#[derive(Debug)]
+pub(super) struct Membership {
+    pub room: Room,
+    at: usize,
+}
+
+/// The peers of this instance in a room.
+#[derive(Debug, Default)]
+struct Members {
+    /// By their seats: 32 bits are plenty, and the list is walked for every batch.
+    here: Vec<u32>,
+    /// How many of them have a name.
+    named: usize,
+    /// How many more are arriving, each with a name.
+    arriving: usize,
+}
+
+/// A peer that will enter a room when its own join comes by.
+#[derive(Debug)]
+struct Arrival {
+    seat: usize,
+    room: Room,
+    entered: Entered,
+}
+
+/// Set when a peer has entered, to the room's last message before.
+pub(super) type Entered = Arc<OnceCell<Option<Id>>>;
+
+impl Registry {
+    pub fn seat(&mut self, peer: Arc<Peer>) -> usize {
+        self.seats.insert(Seated {
+            peer,
+            user: None,
+            lock: None,
+            rooms: Vec::new(),
+            pinged: false,
+        })
+    }
+
+    /// Gives a seat a name, instead of the one it may have had; `false` if somebody has it.
+    pub fn name(&mut self, seat: usize, user: &User, lock: Option<Lock>) -> bool {
+        match self.names.entry(user.clone()) {
+            Entry::Occupied(_) => return false,
+            Entry::Vacant(name) => name.insert(seat),
+        };
+        let seated = &mut self.seats[seat];
+        seated.lock = lock;
+        match seated.user.replace(user.clone()) {
+            Some(old) => self.unname(seat, &old),
+            None => {
+                for membership in &seated.rooms {
+                    if let Some(members) = self.rooms.get_mut(&membership.room) {
+                        members.named += 1;
+                    }
+                }
+            }
+        }
+        true
+    }
+
+    /// Takes a name back, if it is this seat's.
+    pub fn unname(&mut self, seat: usize, user: &User) {
+        if self.names.get(user) == Some(&seat) {
+            self.names.remove(user);
+        }
+    }
+
+    /// Ends whoever has a name, and frees it. The old seat still signs with it until it is left.
+    pub fn replace(&mut self, user: &User) {
+        if let Some(seat) = self.names.remove(user) {
+            self.seats[seat].peer.outbox.end(End::Replaced);
+        }
+    }
+
+    /// A named peer will enter a room when its own join comes by.
+    pub fn expect(&mut self, seat: usize, room: &Room) -> (u64, Entered) {
+        let number = self.seats[seat].peer.number;
+        let entered = Entered::default();
+        let arrival = Arrival {
+            seat,
+            room: room.clone(),
+            entered: entered.clone(),
+        };
+        self.arriving.insert(number, arrival);
+        self.rooms.entry(room.clone()).or_default().arriving += 1;
+        (number, entered)
+    }
+
+    /// Forgets an arrival; `false` if there is none.
+    pub fn expect_no_more(&mut self, peer: u64) -> bool {
+        let Some(arrival) = self.arriving.remove(&peer) else {
+            return false;
+        };
+        if let Some(members) = self.rooms.get_mut(&arrival.room) {
+            members.arriving -= 1;
+        }
+        self.forget_if_empty(&arrival.room);
+        true
+    }
+
+    /// Lets a peer in when its own join comes by, and says who it was. Its outbox is on hold from
+    /// here on.
+    fn let_in(&mut self, event: &Event, here: Instance) -> Option<u64> {
+        let What::Joined { last, .. } = &event.what else {
+            return None;
+        };
+        let origin = event.origin.filter(|origin| origin.instance == here)?;
+        let arrival = self.arriving.remove(&origin.peer)?;
+        self.rooms.entry(arrival.room.clone()).or_default().arriving -= 1;
+        self.enter(arrival.seat, &arrival.room);
+        self.seats[arrival.seat].peer.outbox.hold();
+        // It is ours alone, so it is not set yet.
+        let _ = arrival.entered.set_blocking(*last);
+        Some(origin.peer)
+    }
+
+    /// Puts a seat into a room.
+    pub fn enter(&mut self, seat: usize, room: &Room) {
+        let members = self.rooms.entry(room.clone()).or_default();
+        let seated = &mut self.seats[seat];
+        // Most are in one room for all their life.
+        seated.rooms.reserve_exact(1);
+        seated.rooms.push(Membership {
+            room: room.clone(),
+            at: members.here.len(),
+        });
+        members.here.push(seat as u32);
+        members.named += usize::from(seated.user.is_some());
+    }
+
+    /// Takes a seat out of a room; `false` if it was not there. The last member of the list moves
+    /// into the gap, so leaving costs the same in a room of any size.
+    pub fn leave(&mut self, seat: usize, room: &Room) -> bool {
+        let seated = &mut self.seats[seat];
+        let place = seated.rooms.iter().position(|place| place.room == *room);
+        let (Some(place), Some(members)) = (place, self.rooms.get_mut(room)) else {
+            return false;
+        };
+        let at = seated.rooms.swap_remove(place).at;
+        members.named -= usize::from(seated.user.is_some());
+        members.here.swap_remove(at);
+        if let Some(&moved) = members.here.get(at) {
+            let rooms = &mut self.seats[moved as usize].rooms;
+            if let Some(place) = rooms.iter_mut().find(|place| place.room == *room) {
+                place.at = at;
+            }
+        }
+        self.forget_if_empty(room);
+        true
+    }
+
+    fn forget_if_empty(&mut self, room: &Room) {
+        let empty = |members: &Members| members.here.is_empty() && members.arriving == 0;
+        if self.rooms.get(room).is_some_and(empty) {
+            self.rooms.remove(room);
+        }
+    }
+
+    /// Whether anybody is in a room, or about to be.
+    pub fn occupied(&self, room: &Room) -> bool {
+        self.rooms.contains_key(room)
+    }
+
+    /// How many with a name are in a room, or about to be.
+    pub fn people(&self, room: &Room) -> usize {
+        self.rooms
+            .get(room)
+            .map_or(0, |members| members.named + members.arriving)
+    }
+
+    /// The names in a room, in no order.
+    pub fn names_in(&self, room: &Room) -> impl Iterator<Item = &User> {
+        let members = self.rooms.get(room).map_or(&[][..], |room| &room.here);
+        members
+            .iter()
+            .filter_map(|&seat| self.seats[seat as usize].user.as_ref())
+    }
+
+    /// Sends a room's events to its peers, rendered once for each dialect that is there, and lets
+    /// in who joins by them. `parts` is scratch space.
+    pub fn broadcast(&mut self, here: Instance, events: &[Event], parts: &mut Vec<Bytes>) {
+        let entered = events.iter().filter_map(|event| self.let_in(event, here));
+        let entered: Vec<u64> = entered.collect();
+        let Some(members) = events.first().and_then(|event| self.rooms.get(&event.room)) else {
+            return;
+        };
+        let mut broadcasts = Dialect::ALL.map(|_| None);
+        for &member in &members.here {
+            let peer = &self.seats[member as usize].peer;
+            let dialect = peer.dialect();
+            let broadcast = broadcasts[dialect.place()]
+                .get_or_insert_with(|| Broadcast::render(dialect, here, events, &entered));
+            broadcast.parts_for(peer.number, parts);
+            peer.outbox.push(parts);
+        }
+    }
+}
+
+impl Seated {
+    /// Pings the peer if it has been silent, ends it if it stayed so.
+    pub fn sweep(&mut self, silence: u32) {
+        let silent = self.peer.silent_for();
+        if silent < silence {
+            self.pinged = false;
+        } else if !self.pinged {
+            self.pinged = true;
+            self.peer.outbox.push(&[frame::ping()]);
+        } else if silent >= 2 * silence {
+            self.peer.outbox.end(End::Silent);
+        }
+    }
+}

@@ -1,0 +1,365 @@
+//! What a connection is on the chat's side: its name, its rooms, and how it gets what it asks for.
+//! The same for all dialects; what differs between them is a question of who is told what.
+
+use std::sync::Arc;
+
+use super::Hub;
+use super::route::Arrival;
+use crate::bus::{Bus, Claim, Draft};
+use crate::chat::dialect::{Dialect, Join, Reply, Request, Roster};
+use crate::chat::end::End;
+use crate::chat::event::{Id, Refusal, Text};
+use crate::chat::name::{Email, Lock, Room, User};
+use crate::chat::peer::{Peer, Receipt};
+use crate::chat::peers::Seat;
+
+/// A connection may be in this many rooms; one more is refused as forbidden.
+const MOST_ROOMS: usize = 100;
+/// A client's session key has at most this many bytes.
+const KEY_BYTES: usize = 128;
+
+/// One connection's name and rooms. What it has is given back by [`Bus::depart`].
+pub(super) struct Session<'a> {
+    hub: &'a Hub,
+    peer: &'a Arc<Peer>,
+    seat: &'a Seat,
+    user: Option<User>,
+    email: Option<Email>,
+    /// The secret that takes the name over; only who speaks JSON has one.
+    key: Option<Box<str>>,
+    /// The only one in the plain and simple dialects, any number in the typed one.
+    rooms: Vec<Room>,
+}
+
+impl<'a> Session<'a> {
+    /// Nobody, nowhere.
+    pub(super) fn new(hub: &'a Hub, peer: &'a Arc<Peer>, seat: &'a Seat) -> Session<'a> {
+        Session {
+            hub,
+            peer,
+            seat,
+            user: None,
+            email: None,
+            key: None,
+            rooms: Vec::new(),
+        }
+    }
+
+    fn bus(&self) -> &'a Bus {
+        &self.hub.bus
+    }
+
+    /// Does what the address asks for; `Some` if that is the end of it.
+    pub(super) async fn arrive(&mut self, arrival: Arrival) -> Option<End> {
+        let Arrival { user, room, .. } = arrival;
+        let arrived = match (user, room) {
+            (Some(user), room) => match self.claim(user).await {
+                Ok(()) => match room {
+                    Some(room) => self.enter(room).await,
+                    None => Ok(()),
+                },
+                refused => refused,
+            },
+            (None, Some(room)) => self.overhear(room).await,
+            (None, None) => Ok(()),
+        };
+        match arrived {
+            Ok(()) => None,
+            Err(Refusal::NameTaken(name)) => {
+                // It was a name when it was asked for.
+                let user = User::new(&name).ok()?;
+                self.peer.tell(&Reply::Taken(&user));
+                // Who speaks JSON may try another one on the same connection.
+                (self.peer.dialect() == Dialect::Plain).then_some(End::Taken)
+            }
+            Err(_) => {
+                self.peer.tell(&Reply::Unreachable);
+                Some(End::Unavailable)
+            }
+        }
+    }
+
+    /// Does what a frame asks for.
+    pub(super) async fn act(&mut self, frame: &str) {
+        let asked = self.peer.dialect().parse(frame);
+        if asked.dialect != self.peer.dialect() {
+            self.become_typed(asked.dialect).await;
+        }
+        let receipt = Receipt::new(self.peer, asked.reference);
+        let done = match asked.request {
+            Ok(request) => self.serve(request, receipt).await,
+            Err(refusal) => Err((refusal, receipt)),
+        };
+        if let Err((refusal, receipt)) = done {
+            receipt.refuse(&refusal);
+        }
+    }
+
+    /// Refuses a frame for a reason that has nothing to do with what is in it.
+    pub(super) fn refuse_unread(&self, frame: &str, refusal: Refusal) {
+        let asked = self.peer.dialect().parse(frame);
+        Receipt::new(self.peer, asked.reference).refuse(&refusal);
+    }
+
+    /// Gives the receipt back with a refusal.
+    async fn serve(
+        &mut self,
+        request: Request,
+        receipt: Receipt,
+    ) -> Result<(), (Refusal, Receipt)> {
+        let done = match request {
+            Request::Say(room, text) => return self.say(room, text, receipt).await,
+            Request::Tell { to, text } => return self.tell(to, text, receipt).await,
+            Request::Post { user, email, text } => {
+                return self.post(user, email, text, receipt).await;
+            }
+            Request::Who(room) => self.who(room).await,
+            Request::Help => {
+                self.peer.tell(&Reply::Help);
+                Ok(())
+            }
+            Request::Join(join) => self.join(*join).await,
+            Request::Leave(room) => self.leave(room).await,
+        };
+        done.map_err(|refusal| (refusal, receipt))
+    }
+
+    async fn say(
+        &mut self,
+        room: Option<Room>,
+        text: Text,
+        receipt: Receipt,
+    ) -> Result<(), (Refusal, Receipt)> {
+        let Some(room) = room.or_else(|| self.rooms.first().cloned()) else {
+            return Err((Refusal::BadRoom("room is missing".into()), receipt));
+        };
+        match &self.user {
+            Some(user) if self.rooms.contains(&room) => {
+                let draft = self.draft(user.clone(), text, receipt);
+                self.bus().publish(&room, draft).await;
+                Ok(())
+            }
+            _ => Err((Refusal::NotInRoom(room), receipt)),
+        }
+    }
+
+    async fn tell(
+        &mut self,
+        to: String,
+        text: Text,
+        receipt: Receipt,
+    ) -> Result<(), (Refusal, Receipt)> {
+        match self.be_somebody().await {
+            Ok(user) => {
+                let draft = self.draft(user, text, receipt);
+                self.bus().tell(to, draft).await;
+                Ok(())
+            }
+            Err(refusal) => Err((refusal, receipt)),
+        }
+    }
+
+    /// The simple dialect's only wish: to say something under a name, which may be a new one.
+    async fn post(
+        &mut self,
+        user: User,
+        email: Option<Email>,
+        text: Text,
+        receipt: Receipt,
+    ) -> Result<(), (Refusal, Receipt)> {
+        if self.user.as_ref() != Some(&user)
+            && let Err(refusal) = self.rename(user).await
+        {
+            return Err((refusal, receipt));
+        }
+        self.email = email;
+        self.say(None, text, receipt).await
+    }
+
+    fn draft(&self, user: User, text: Text, receipt: Receipt) -> Draft {
+        Draft {
+            user,
+            origin: self.hub.peers.origin(self.peer),
+            email: self.email.clone(),
+            text,
+            receipt,
+        }
+    }
+
+    async fn who(&self, room: Option<Room>) -> Result<(), Refusal> {
+        let room = room.or_else(|| self.rooms.first().cloned());
+        let room = room.ok_or_else(|| Refusal::BadRoom("room is missing".into()))?;
+        let roster = self.bus().roster(&room).await.ok_or(Refusal::Unavailable)?;
+        self.peer.tell(&Reply::Who(&room, &roster));
+        Ok(())
+    }
+
+    async fn join(&mut self, join: Join) -> Result<(), Refusal> {
+        let Join {
+            room,
+            user,
+            email,
+            session,
+        } = join;
+        if self.user.is_none() {
+            if session.as_ref().is_some_and(|key| key.len() > KEY_BYTES) {
+                return Err(Refusal::BadJson("session is longer than 128 bytes".into()));
+            }
+            self.key = session.filter(|key| !key.is_empty()).map(Into::into);
+            self.email = email;
+            match user {
+                Some(user) => self.claim(user).await?,
+                None => drop(self.be_somebody().await?),
+            }
+        } else if user.is_some() && user != self.user {
+            return Err(Refusal::Forbidden("this connection has a name already"));
+        }
+        if self.rooms.contains(&room) {
+            return self.answer_join(&room, None).await;
+        }
+        if self.rooms.len() >= MOST_ROOMS {
+            return Err(Refusal::Forbidden(
+                "a connection may be in 100 rooms at most",
+            ));
+        }
+        self.enter(room).await
+    }
+
+    async fn leave(&mut self, room: Room) -> Result<(), Refusal> {
+        if !self.rooms.contains(&room) {
+            return Err(Refusal::NotInRoom(room));
+        }
+        self.rooms.retain(|other| *other != room);
+        let user = self.user.as_ref();
+        self.bus().leave(self.seat, self.peer, user, &room).await;
+        Ok(())
+    }
+
+    /// Claims a first name.
+    async fn claim(&mut self, user: User) -> Result<(), Refusal> {
+        if self.peer.dialect() != Dialect::Plain && self.key.is_none() {
+            self.key = Some(secret()?);
+        }
+        let lock = self.key.as_deref().map(Lock::of);
+        match self.bus().claim(self.seat, self.peer, &user, lock).await {
+            Claim::Granted => {}
+            Claim::Taken => return Err(Refusal::NameTaken(user.to_string())),
+            Claim::Unreachable => return Err(Refusal::Unavailable),
+        }
+        let session = self.key.as_deref().unwrap_or_default();
+        self.peer.tell(&Reply::Named {
+            user: &user,
+            session,
+        });
+        self.user = Some(user);
+        Ok(())
+    }
+
+    /// The name, or one that nobody else has.
+    async fn be_somebody(&mut self) -> Result<User, Refusal> {
+        for _ in 0..GUEST_ATTEMPTS {
+            if let Some(user) = &self.user {
+                return Ok(user.clone());
+            }
+            match self.claim(guest()).await {
+                Err(Refusal::NameTaken(_)) => {}
+                done => done?,
+            }
+        }
+        self.user.clone().ok_or(Refusal::Unavailable)
+    }
+
+    /// Takes another name: for the rooms, one has gone and one has come.
+    async fn rename(&mut self, user: User) -> Result<(), Refusal> {
+        let old = self.user.take();
+        if let Err(refusal) = self.claim(user).await {
+            self.user = old;
+            return Err(refusal);
+        }
+        let Some(user) = &self.user else {
+            return Ok(());
+        };
+        for room in &self.rooms {
+            if let Some(old) = &old {
+                self.bus().vanish(self.peer, old, room).await;
+            }
+            self.bus().appear(self.peer, user, room).await;
+        }
+        if let Some(old) = &old {
+            self.bus().release(self.peer, old);
+        }
+        Ok(())
+    }
+
+    /// Enters a room under the name.
+    async fn enter(&mut self, room: Room) -> Result<(), Refusal> {
+        let user = self.be_somebody().await?;
+        let entered = self.bus().enter(self.seat, self.peer, &user, &room).await;
+        let last = entered.map_err(|_| Refusal::Unavailable)?;
+        self.rooms.push(room.clone());
+        log::debug!("{}: joined", self.peer.number);
+        if self.peer.dialect() == Dialect::Typed {
+            return self.answer_join(&room, last).await;
+        }
+        let roster = &Roster::default();
+        self.welcome(&user, &room, roster, last);
+        Ok(())
+    }
+
+    async fn answer_join(&self, room: &Room, last: Option<Id>) -> Result<(), Refusal> {
+        let roster = self.bus().roster(room).await.unwrap_or_default();
+        if let Some(user) = &self.user {
+            self.welcome(user, room, &roster, last);
+        }
+        Ok(())
+    }
+
+    /// Tells first what has been entered, and then what has happened there since.
+    fn welcome(&self, user: &User, room: &Room, roster: &Roster, last: Option<Id>) {
+        let entered = self.peer.frame(&Reply::Entered {
+            user,
+            room,
+            roster,
+            last,
+        });
+        self.peer.outbox.release(entered.as_slice());
+    }
+
+    /// Hears a room without a name.
+    async fn overhear(&mut self, room: Room) -> Result<(), Refusal> {
+        let heard = self.bus().listen(self.seat, &room).await;
+        heard.map_err(|_| Refusal::Unavailable)?;
+        self.rooms.push(room);
+        Ok(())
+    }
+
+    /// From the simple to the typed dialect: it keeps its name, and is in no room until it joins
+    /// one.
+    async fn become_typed(&mut self, dialect: Dialect) {
+        self.peer.speaks(dialect);
+        let user = self.user.as_ref();
+        for room in std::mem::take(&mut self.rooms) {
+            self.bus().leave(self.seat, self.peer, user, &room).await;
+        }
+        if let (Some(user), Some(session)) = (user, &self.key) {
+            self.peer.tell(&Reply::Named { user, session });
+        }
+    }
+}
+
+/// How many guests' names are tried: among two billion, one is free.
+const GUEST_ATTEMPTS: usize = 5;
+
+/// `guest-` and six letters or digits.
+fn guest() -> User {
+    let letters: String = (0..6).map(|_| fastrand::char('a'..='z')).collect();
+    User::new(&format!("guest-{letters}")).expect("twelve letters and a dash are a name")
+}
+
+/// A key that nobody can guess: 128 bits in hexadecimal digits.
+fn secret() -> Result<Box<str>, Refusal> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(|_| Refusal::Unavailable)?;
+    let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(digits.into())
+}
