@@ -210,7 +210,7 @@ impl Door {
             Ok(Route::Health) => Answer::text(200, "ok"),
             Ok(Route::Ready) => ready(hub),
             Ok(Route::Chat(arrival)) => match hub.seat() {
-                Some(seat) if http::upgrade(&socket, &arrival.accept).await => {
+                Some(seat) => {
                     let (hub, alive) = (self.hub.clone(), self.alive.upgrade());
                     // Ends with the connection. A task of its own, since the head's reading takes
                     // more memory than a peer is to hold.
@@ -221,7 +221,6 @@ impl Door {
                     self.runtime.spawn(life).detach();
                     return;
                 }
-                Some(_) => return,
                 None => busy(hub),
             },
             Err(answer) => answer,

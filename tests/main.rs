@@ -6,6 +6,12 @@ mod support;
 /// People talk in a room, alone and over Redis.
 mod talk;
 
+/// The two JSON dialects, and one room in which all three are spoken.
+mod dialects;
+
+/// What the JSON dialects refuse.
+mod refusals;
+
 /// One name, one connection; who is here.
 mod presence;
 

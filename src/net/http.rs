@@ -190,29 +190,25 @@ pub async fn answer(socket: &Socket, answer: &Answer, head_only: bool) {
     if !head_only {
         bytes.extend_from_slice(answer.body.as_bytes());
     }
-    send(socket, &bytes).await;
-}
-
-/// Agrees to a WebSocket (RFC 6455, section 4.2.2); `false` if the other side has gone.
-pub async fn upgrade(socket: &Socket, accept: &str) -> bool {
-    let head = format!(
-        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-         Sec-WebSocket-Accept: {accept}\r\n\r\n"
-    );
-    send(socket, head.as_bytes()).await
-}
-
-async fn send(socket: &Socket, mut bytes: &[u8]) -> bool {
+    let mut rest = &bytes[..];
     let write = async {
-        while !bytes.is_empty() {
-            match socket.write_with(|mut stream| stream.write(bytes)).await {
-                Ok(n @ 1..) => bytes = &bytes[n..],
-                _ => return false,
+        while !rest.is_empty() {
+            match socket.write_with(|mut stream| stream.write(rest)).await {
+                Ok(n @ 1..) => rest = &rest[n..],
+                _ => return,
             }
         }
-        true
     };
-    within(ANSWER_TIME, write).await.unwrap_or(false)
+    within(ANSWER_TIME, write).await;
+}
+
+/// Agrees to a WebSocket (RFC 6455, section 4.2.2).
+pub fn switching(accept: &str) -> Bytes {
+    format!(
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Accept: {accept}\r\n\r\n"
+    )
+    .into()
 }
 
 #[cfg(test)]

@@ -15,9 +15,11 @@ use smol::future::{self, FutureExt};
 use smol::stream::StreamExt;
 
 use super::Hub;
+use super::http;
 use super::route::Arrival;
 use super::session::Session;
 use super::socket::{self, Socket, Wire};
+use crate::chat::dialect::Dialect;
 use crate::chat::end::End;
 use crate::chat::event::Refusal;
 use crate::chat::outbox::Outbox;
@@ -59,10 +61,11 @@ async fn live(
 ) -> End {
     // The server may have begun to stop, and looked who is here, just before this peer was.
     if hub.draining() {
+        peer.outbox.push(&[http::switching(&arrival.accept)]);
         return End::Stopping;
     }
     let mut session = Session::new(hub, peer, seat);
-    if let Some(end) = Box::pin(session.arrive(arrival)).await {
+    if let Some(end) = Box::pin(arrive(&mut session, peer, arrival)).await {
         return end;
     }
     let wire = Wire::new(socket.clone(), peer.clone(), ahead);
@@ -79,6 +82,20 @@ async fn live(
         peer.outbox.ended().unwrap_or(End::Left)
     };
     future::or(flush, listen(&mut frames, &mut session, hub.config.rate)).await
+}
+
+/// Agrees to the WebSocket and does what its address asks for. Who speaks the simple dialect is told
+/// nothing more than that it is connected, so by then it must hear the room already.
+async fn arrive(session: &mut Session<'_>, peer: &Peer, arrival: Arrival) -> Option<End> {
+    let switching = [http::switching(&arrival.accept)];
+    if arrival.dialect != Dialect::Simple {
+        peer.outbox.push(&switching);
+        return session.arrive(arrival).await;
+    }
+    peer.outbox.hold();
+    let end = session.arrive(arrival).await;
+    peer.outbox.release(&switching);
+    end
 }
 
 /// Reads frames until the connection ends.

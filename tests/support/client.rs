@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{SocketAddr, TcpStream};
 
+use serde_json::{Value, json};
 use tungstenite::client::IntoClientRequest;
 use tungstenite::handshake::client::Request;
 use tungstenite::{Error, Message, WebSocket};
@@ -97,6 +98,52 @@ impl Client {
     pub fn hears_in_order(&mut self, texts: &[&str]) {
         for text in texts {
             self.hears(text);
+        }
+    }
+
+    /// Says an object.
+    #[track_caller]
+    pub fn put(&mut self, object: Value) {
+        self.say(&object.to_string());
+    }
+
+    /// The next thing it hears is an object that has at least these keys, with these values; what
+    /// is `null` here may be anything but missing. Returns it whole.
+    #[track_caller]
+    pub fn gets(&mut self, like: Value) -> Value {
+        let heard = self.object();
+        let matches = |(key, value): (&String, &Value)| match heard.get(key) {
+            Some(found) => value.is_null() || found == value,
+            None => false,
+        };
+        if !like.as_object().expect("an object").iter().all(matches) {
+            self.fail(&format!("expected {like}, heard {heard}"));
+        }
+        heard
+    }
+
+    /// The next thing it hears is exactly this object.
+    #[track_caller]
+    pub fn gets_just(&mut self, object: Value) {
+        let heard = self.object();
+        if heard != object {
+            self.fail(&format!("expected {object}, heard {heard}"));
+        }
+    }
+
+    /// What it asks for is refused with this code.
+    #[track_caller]
+    pub fn is_refused(&mut self, object: Value, code: &str) -> Value {
+        self.put(object);
+        self.gets(json!({"type": "error", "code": code, "message": null}))
+    }
+
+    #[track_caller]
+    fn object(&mut self) -> Value {
+        let heard = self.next();
+        match serde_json::from_str(&heard) {
+            Ok(object) => object,
+            Err(error) => self.fail(&format!("{error} in {heard:?}")),
         }
     }
 

@@ -6,6 +6,7 @@ use std::thread::JoinHandle;
 
 use natterjack::config::{Config, RedisAddress};
 use natterjack::server::{Runtime, Server};
+use serde_json::json;
 use smol::Executor;
 use smol::channel::Sender;
 
@@ -101,6 +102,27 @@ impl TestServer {
     /// Connects a text client, whatever it is then told.
     pub fn knock(&self, user: &str, room: &str) -> Client {
         Client::connect(self.addr, &format!("/chat/{user}?room={room}"))
+    }
+
+    /// Connects to `/ws` without a name: in the lobby, speaking the simple dialect, until it says
+    /// otherwise.
+    pub fn json(&self) -> Client {
+        Client::connect(self.addr, "/ws")
+    }
+
+    /// Connects as a typed client with this name, and takes its welcome.
+    pub fn typed(&self, user: &str) -> Client {
+        let mut client = Client::connect(self.addr, &format!("/ws?user={user}"));
+        client.gets(json!({"type": "welcome", "userId": user}));
+        client
+    }
+
+    /// The same in a room, with its roster taken.
+    pub fn typed_in(&self, user: &str, room: &str) -> Client {
+        let mut client = self.typed(user);
+        client.put(json!({"type": "join", "room": room}));
+        client.gets(json!({"type": "joined", "room": room}));
+        client
     }
 
     /// What `/readyz` says: its status, and its line.
