@@ -11,7 +11,7 @@ run: ## build it and start it: alone, on port 8080
 build: ## the release binary: target/release/natterjack
 	$(CARGO) build --release --locked
 
-test: tools ## every test, with a real redis-server
+test: tools ## every test, with a real redis-server and a real browser
 	$(CARGO) test --locked
 
 check: ## formatting, lints, and which way imports go
@@ -20,7 +20,10 @@ check: ## formatting, lints, and which way imports go
 	sh tests/imports.sh
 
 tools: # what the tests start
-	@command -v redis-server >/dev/null || \
-		{ $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq --no-install-recommends redis-server; }
+	@missing=; \
+	command -v redis-server >/dev/null || missing="$$missing redis-server"; \
+	command -v chromium >/dev/null || missing="$$missing chromium"; \
+	[ -z "$$missing" ] || { $(SUDO) apt-get update -qq && \
+		DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends $$missing; }
 
 .PHONY: help run build test check tools

@@ -4,6 +4,7 @@
 //! Knows nothing of how messages spread: it asks the [`Bus`].
 
 pub mod http;
+pub mod page;
 pub mod peer;
 pub mod route;
 mod session;

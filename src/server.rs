@@ -206,7 +206,7 @@ impl Door {
         };
         let hub = &self.hub;
         let answer = match route(&head, &hub.config.origins) {
-            Ok(Route::Page) => Answer::text(200, "natterjack: chat at ws://…/chat/YOUR-NAME"),
+            Ok(Route::Page(file)) => file.answer(&head),
             Ok(Route::Health) => Answer::text(200, "ok"),
             Ok(Route::Ready) => ready(hub),
             Ok(Route::Chat(arrival)) => match hub.seat() {

@@ -15,6 +15,9 @@ mod refusals;
 /// One name, one connection; who is here.
 mod presence;
 
+/// The page, in a real browser.
+mod page;
+
 /// Pages, probes, and what is refused at the door.
 mod web;
 

@@ -157,13 +157,22 @@ pub struct Roster {
 impl Dialect {
     /// What a frame asks for.
     pub fn parse(self, frame: &str) -> Asked {
-        match self {
-            Dialect::Plain => Asked {
-                dialect: self,
-                reference: None,
-                request: plain::parse(frame),
-            },
-            Dialect::Simple | Dialect::Typed => json::parse(self, frame),
+        let asked = |dialect, reference, request| Asked {
+            dialect,
+            reference,
+            request,
+        };
+        if self == Dialect::Plain {
+            return asked(self, None, plain::parse(frame));
+        }
+        match json::read(frame) {
+            Ok((object, reference)) if object.kind.is_none() && self == Dialect::Simple => {
+                asked(self, reference, simple::request(object))
+            }
+            Ok((object, reference)) => {
+                asked(Dialect::Typed, reference, typed::request(object))
+            }
+            Err(refusal) => asked(self, None, Err(refusal)),
         }
     }
 

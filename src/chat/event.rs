@@ -7,7 +7,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use super::name::{BadName, Email, Room, User};
+use super::name::{BadName, Email, LongEmail, Room, User};
 
 /// A text has at most this many characters; longer ones are refused, never cut.
 pub const TEXT_CHARS: usize = 4096;
@@ -276,6 +276,12 @@ impl Refusal {
             Refusal::NotInRoom(_) => "not_in_room",
             Refusal::Forbidden(_) => "forbidden",
         }
+    }
+}
+
+impl From<LongEmail> for Refusal {
+    fn from(_: LongEmail) -> Refusal {
+        Refusal::LongEmail
     }
 }
 

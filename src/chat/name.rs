@@ -5,8 +5,6 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use super::event::Refusal;
-
 /// The room a connection is in when it names none.
 pub const LOBBY: &str = "lobby";
 
@@ -108,15 +106,19 @@ pub struct Email(Arc<str>);
 /// RFC 5321 has no longer ones (errata 1690).
 const EMAIL_BYTES: usize = 254;
 
+/// No e-mail address is this long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LongEmail;
+
 impl Email {
     /// An address, if one is given. Control characters are dropped.
     ///
     /// # Errors
-    /// [`Refusal::LongEmail`].
-    pub fn given(email: Option<&str>) -> Result<Option<Email>, Refusal> {
+    /// [`LongEmail`].
+    pub fn given(email: Option<&str>) -> Result<Option<Email>, LongEmail> {
         let email = email.unwrap_or_default().trim();
         if email.len() > EMAIL_BYTES {
-            return Err(Refusal::LongEmail);
+            return Err(LongEmail);
         }
         let email = email.replace(char::is_control, "");
         Ok((!email.is_empty()).then(|| Email(email.into())))
@@ -195,7 +197,7 @@ mod tests {
         assert_eq!(Email::given(None), Ok(None));
         assert_eq!(
             Email::given(Some(&"x".repeat(255))),
-            Err(Refusal::LongEmail)
+            Err(LongEmail)
         );
     }
 }

@@ -44,9 +44,11 @@ impl Head {
     pub fn lists(&self, name: &str, word: &str) -> bool {
         let mut headers = self.headers.iter().filter(|(key, _)| key == name);
         headers.any(|(_, value)| {
-            value
-                .split(',')
-                .any(|item| item.trim().eq_ignore_ascii_case(word))
+            value.split(',').any(|item| {
+                // `gzip;q=0.5` lists gzip, too.
+                let item = item.split(';').next().unwrap_or_default();
+                item.trim().eq_ignore_ascii_case(word)
+            })
         })
     }
 
@@ -96,10 +98,15 @@ pub async fn read_head(socket: &Socket) -> Result<(Head, Bytes), NoHead> {
     let mut head = Vec::with_capacity(1024);
     let read = async {
         loop {
-            let mut chunk = [0; 2048];
-            match socket.read_with(|mut stream| stream.read(&mut chunk)).await {
-                Ok(n @ 1..) => head.extend_from_slice(&chunk[..n]),
-                _ => return Err(NoHead::Gone),
+            // The chunk lives on the stack, not in the future: many may be on their way in.
+            let read = socket.read_with(|mut stream| {
+                let mut chunk = [0; 2048];
+                let n = stream.read(&mut chunk)?;
+                head.extend_from_slice(&chunk[..n]);
+                Ok(n)
+            });
+            if !matches!(read.await, Ok(1..)) {
+                return Err(NoHead::Gone);
             }
             let parsed = Head::parse(&head).map_err(NoHead::Refuse)?;
             match parsed {
@@ -131,18 +138,37 @@ pub struct Answer {
     /// The status code.
     pub status: u16,
     /// Headers beyond those that every answer has.
-    pub headers: Vec<(&'static str, String)>,
-    /// The body; one line of text where nothing else is meant.
-    pub body: String,
+    headers: Vec<(&'static str, String)>,
+    body: Bytes,
 }
 
 impl Answer {
-    /// One line of text.
+    /// One line of text, about this moment.
     pub fn text(status: u16, line: &str) -> Answer {
+        Answer {
+            body: format!("{line}\n").into(),
+            ..Answer::empty(status)
+        }
+        .with("Content-Type", "text/plain; charset=utf-8")
+        .with("Cache-Control", "no-store")
+    }
+
+    /// A file, to be asked for again each time.
+    pub fn file(content_type: &str, body: Bytes) -> Answer {
+        Answer {
+            body,
+            ..Answer::empty(200)
+        }
+        .with("Content-Type", content_type)
+        .with("Cache-Control", "no-cache")
+    }
+
+    /// No body.
+    pub fn empty(status: u16) -> Answer {
         Answer {
             status,
             headers: Vec::new(),
-            body: format!("{line}\n"),
+            body: Bytes::new(),
         }
     }
 
@@ -154,14 +180,15 @@ impl Answer {
 
     fn head(&self) -> String {
         let mut head = format!(
-            "HTTP/1.1 {} {}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {}\r\n\
-             Connection: close\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n",
+            "HTTP/1.1 {} {}\r\nConnection: close\r\nX-Content-Type-Options: nosniff\r\n",
             self.status,
             phrase(self.status),
-            self.body.len()
         );
+        // Writing to a String can't fail. A 304 speaks of a body that it does not have.
+        if self.status != 304 {
+            let _ = write!(head, "Content-Length: {}\r\n", self.body.len());
+        }
         for (name, value) in &self.headers {
-            // Writing to a String can't fail.
             let _ = write!(head, "{name}: {value}\r\n");
         }
         head + "\r\n"
@@ -171,6 +198,7 @@ impl Answer {
 fn phrase(status: u16) -> &'static str {
     match status {
         200 => "OK",
+        304 => "Not Modified",
         400 => "Bad Request",
         403 => "Forbidden",
         404 => "Not Found",
@@ -188,7 +216,7 @@ fn phrase(status: u16) -> &'static str {
 pub async fn answer(socket: &Socket, answer: &Answer, head_only: bool) {
     let mut bytes = answer.head().into_bytes();
     if !head_only {
-        bytes.extend_from_slice(answer.body.as_bytes());
+        bytes.extend_from_slice(&answer.body);
     }
     let mut rest = &bytes[..];
     let write = async {

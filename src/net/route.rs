@@ -4,6 +4,7 @@ use async_tungstenite::tungstenite::handshake::derive_accept_key;
 use percent_encoding::percent_decode_str;
 
 use super::http::{Answer, Head};
+use super::page::{self, File};
 use crate::chat::dialect::Dialect;
 use crate::chat::name::{BadName, Room, User};
 use crate::config::Origins;
@@ -11,8 +12,8 @@ use crate::config::Origins;
 /// What a request is for.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Route {
-    /// The front page.
-    Page,
+    /// A file of the page.
+    Page(&'static File),
     /// Is the process alive?
     Health,
     /// Does the bus work?
@@ -41,10 +42,9 @@ pub struct Arrival {
 pub fn route(head: &Head, origins: &Origins) -> Result<Route, Answer> {
     let (path, query) = head.target.split_once('?').unwrap_or((&head.target, ""));
     let page = match path {
-        "/" => Some(Route::Page),
         "/healthz" => Some(Route::Health),
         "/readyz" => Some(Route::Ready),
-        _ => None,
+        path => page::find(path).map(Route::Page),
     };
     if let Some(page) = page {
         let allowed = matches!(head.method.as_str(), "GET" | "HEAD");
@@ -170,7 +170,11 @@ mod tests {
 
     #[test]
     fn pages_and_probes() {
-        assert_eq!(routed("GET / HTTP/1.1", ""), Ok(Route::Page));
+        assert!(matches!(routed("GET / HTTP/1.1", ""), Ok(Route::Page(_))));
+        assert!(matches!(
+            routed("HEAD /app.js HTTP/1.1", ""),
+            Ok(Route::Page(_))
+        ));
         assert_eq!(routed("HEAD /healthz HTTP/1.0", ""), Ok(Route::Health));
         assert_eq!(routed("GET /readyz?x=y HTTP/1.1", ""), Ok(Route::Ready));
         assert_eq!(status("POST / HTTP/1.1", ""), 405);

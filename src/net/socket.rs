@@ -180,11 +180,10 @@ pub async fn linger(socket: &Socket) {
 
 /// Reads and forgets until the other side closes.
 async fn discard(socket: &Socket) {
-    let mut scratch = [0; READ_SIZE];
     // A bound of bytes as well as of time: nobody may keep us busy by talking on.
     for _ in 0..256 {
         match socket
-            .read_with(|mut stream| stream.read(&mut scratch))
+            .read_with(|mut stream| stream.read(&mut [0; READ_SIZE]))
             .await
         {
             Ok(1..) => future::yield_now().await,

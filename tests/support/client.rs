@@ -42,7 +42,6 @@ impl Client {
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
         stream.set_write_timeout(Some(DEADLINE)).unwrap();
         stream.set_nodelay(true).unwrap();
-        let target = target.replace(' ', "%20");
         let host = stream.peer_addr().unwrap();
         let mut request = format!("ws://{host}{target}")
             .into_client_request()

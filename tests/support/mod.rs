@@ -1,5 +1,6 @@
 //! Few helpers with few verbs. Every wait has the one deadline, and says what it had seen.
 
+mod browser;
 mod certs;
 mod client;
 mod program;
@@ -8,6 +9,7 @@ mod raw;
 mod redis;
 mod server;
 
+pub use browser::Browser;
 pub use certs::Certs;
 pub use client::Client;
 pub use program::Program;

@@ -6,6 +6,7 @@ use std::thread::JoinHandle;
 
 use natterjack::config::{Config, RedisAddress};
 use natterjack::server::{Runtime, Server};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::json;
 use smol::Executor;
 use smol::channel::Sender;
@@ -101,6 +102,7 @@ impl TestServer {
 
     /// Connects a text client, whatever it is then told.
     pub fn knock(&self, user: &str, room: &str) -> Client {
+        let [user, room] = [user, room].map(|name| utf8_percent_encode(name, NON_ALPHANUMERIC));
         Client::connect(self.addr, &format!("/chat/{user}?room={room}"))
     }
 

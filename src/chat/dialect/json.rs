@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Asked, Dialect, simple, typed};
 use crate::chat::event::Refusal;
 
 /// A client's name for a message has at most this many bytes.
@@ -26,40 +25,20 @@ pub(super) struct Object {
     pub message: Option<String>,
 }
 
-pub(super) fn parse(dialect: Dialect, frame: &str) -> Asked {
-    let bad = |why: &str| Asked {
-        dialect,
-        reference: None,
-        request: Err(Refusal::BadJson(why.to_string())),
-    };
+/// Reads an object, and takes its reference out of it.
+pub(super) fn read(frame: &str) -> Result<(Object, Option<String>), Refusal> {
+    let bad = |why: &str| Refusal::BadJson(why.to_string());
     // serde_json takes an array for a struct as well.
     if !frame.trim_start().starts_with('{') {
-        return bad("a JSON object is expected");
+        return Err(bad("a JSON object is expected"));
     }
-    let mut object: Object = match serde_json::from_str(frame) {
-        Ok(object) => object,
-        Err(error) => return bad(&error.to_string()),
-    };
+    let read = serde_json::from_str(frame);
+    let mut object: Object = read.map_err(|error| bad(&error.to_string()))?;
     let reference = object.reference.take();
-    if reference
-        .as_ref()
-        .is_some_and(|name| name.len() > REFERENCE_BYTES)
-    {
-        return bad("ref is longer than 256 bytes");
+    if reference.as_ref().is_some_and(|name| name.len() > REFERENCE_BYTES) {
+        return Err(bad("ref is longer than 256 bytes"));
     }
-    if object.kind.is_none() && dialect == Dialect::Simple {
-        let request = simple::request(object);
-        return Asked {
-            dialect,
-            reference,
-            request,
-        };
-    }
-    Asked {
-        dialect: Dialect::Typed,
-        reference,
-        request: typed::request(object),
-    }
+    Ok((object, reference))
 }
 
 /// Writes an object.

@@ -1,0 +1,78 @@
+//! Puts the page's files into the binary: as they are for whoever asks so, compressed for browsers,
+//! each with a tag that changes when it does. The emoji table comes from the `emojis` crate, which
+//! follows GitHub's names.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use sha2::{Digest, Sha256};
+
+const FOLDER: &str = "src/net/page";
+
+fn main() {
+    println!("cargo::rerun-if-changed={FOLDER}");
+    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
+    let mut files: Vec<(String, Vec<u8>)> = fs::read_dir(FOLDER)
+        .expect("the page's folder is there")
+        .map(|entry| entry.expect("it can be read").path())
+        .filter(|path| content_type(path).is_some())
+        .map(|path| {
+            let name = path.file_name().expect("it is a file").to_string_lossy();
+            (name.into_owned(), fs::read(&path).expect("it can be read"))
+        })
+        .collect();
+    files.push(("emoji.json".into(), emoji()));
+    files.sort();
+
+    let mut table = String::from("[\n");
+    for (name, bytes) in &files {
+        let path = if name == "index.html" { "" } else { name };
+        let content_type = content_type(Path::new(name)).expect("the others were left out");
+        let tag: String = Sha256::digest(bytes)[..8]
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        let (plain, small) = (out.join(name), out.join(format!("{name}.gz")));
+        fs::write(&plain, bytes).expect("OUT_DIR can be written");
+        fs::write(&small, compressed(bytes)).expect("OUT_DIR can be written");
+        writeln!(
+            table,
+            "    File {{ path: \"/{path}\", content_type: \"{content_type}\", tag: \"W/\\\"{tag}\\\"\", \
+             plain: include_bytes!({plain:?}), gzip: include_bytes!({small:?}) }},"
+        )
+        .expect("a String can be written");
+    }
+    table.push(']');
+    fs::write(out.join("page.rs"), table).expect("OUT_DIR can be written");
+}
+
+fn content_type(path: &Path) -> Option<&'static str> {
+    Some(match path.extension()?.to_str()? {
+        "html" => "text/html; charset=utf-8",
+        "css" => "text/css; charset=utf-8",
+        "js" => "text/javascript; charset=utf-8",
+        "svg" => "image/svg+xml",
+        "json" => "application/json",
+        "webmanifest" => "application/manifest+json",
+        _ => return None,
+    })
+}
+
+fn compressed(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(bytes).expect("a Vec can be written");
+    encoder.finish().expect("a Vec can be written")
+}
+
+/// GitHub's names, each with its emoji, as one JSON object.
+fn emoji() -> Vec<u8> {
+    let named =
+        emojis::iter().flat_map(|emoji| emoji.shortcodes().map(|name| (name, emoji.as_str())));
+    let table: BTreeMap<&str, &str> = named.collect();
+    serde_json::to_vec(&table).expect("strings are JSON")
+}

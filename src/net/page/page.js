@@ -1,0 +1,281 @@
+// The page around the conversation: how people look, the lists of rooms and people, the drawers that
+// hold them on a small screen, and the line that says how the connection is.
+
+/** Everything with an id. Looked up once, while both views are in the document. */
+export const page = Object.fromEntries(
+  [...document.querySelectorAll('[id]')].map((element) => [element.id, element]));
+
+/** More names than this make no list. */
+const MOST_NAMES = 500;
+/** An outage is mentioned after this long: most of them are over in a moment. */
+const MOMENT = 600;
+
+/** Makes an element: a tag, a class, and what is in it. */
+export function make(tag, className = '', ...content) {
+  const element = document.createElement(tag);
+  if (className) element.className = className;
+  element.append(...content);
+  return element;
+}
+
+export function button(className, act, ...content) {
+  const made = make('button', className, ...content);
+  made.type = 'button';
+  made.addEventListener('click', act);
+  return made;
+}
+
+const segmenter = globalThis.Intl?.Segmenter && new Intl.Segmenter();
+
+/** What a reader would call characters. */
+export function segments(text) {
+  return segmenter ? Array.from(segmenter.segment(text), (part) => part.segment) : [...text];
+}
+
+// People
+
+/** A colour for a name, always the same; the style sheet makes it dark or light enough. */
+export function paint(element, name) {
+  let hash = 2166136261;
+  for (const character of name) hash = Math.imul(hash ^ character.codePointAt(0), 16777619);
+  // The low bits of similar names are similar.
+  element.style.setProperty('--hue', ((hash ^ (hash >>> 15)) >>> 0) % 360);
+  return element;
+}
+
+function initials(name) {
+  const words = name.split(/[\s._-]+/).filter(Boolean);
+  return (words.length ? words : [name]).slice(0, 2).map((word) => segments(word)[0]).join('').toUpperCase();
+}
+
+/** Which Gravatars exist: each is asked for once. */
+const pictures = new Map();
+let mayAsk = false;
+
+/** Asking Gravatar tells it who is here, so only those do who have given an address themselves. */
+export function allowGravatar(allowed) {
+  mayAsk = allowed;
+}
+
+function gravatar(hash) {
+  const image = new Image(40, 40);
+  image.alt = '';
+  image.referrerPolicy = 'no-referrer';
+  image.src = `https://gravatar.com/avatar/${hash}?s=80&d=404`;
+  return image;
+}
+
+/** A person's picture: the initials, and over them the Gravatar as soon as it is there, if ever. */
+export function avatar(name, hash) {
+  const face = paint(make('span', 'avatar', initials(name)), name);
+  face.setAttribute('aria-hidden', 'true');
+  if (mayAsk && navigator.onLine && /^[0-9a-f]{64}$/.test(hash ?? '')) {
+    if (!pictures.has(hash)) {
+      pictures.set(hash, gravatar(hash).decode().then(() => true, () => false));
+    }
+    pictures.get(hash).then((exists) => exists && face.append(gravatar(hash)));
+  }
+  return face;
+}
+
+// Times
+
+const clock = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' });
+const date = new Intl.DateTimeFormat('en', { weekday: 'long', day: 'numeric', month: 'long' });
+
+export function time(ts) {
+  const element = make('time', '', clock.format(ts));
+  element.dateTime = new Date(ts).toISOString();
+  return element;
+}
+
+export function day(ts) {
+  const of = (time) => new Date(time).toDateString();
+  const yesterday = new Date();
+  yesterday.setDate(yesterday.getDate() - 1);
+  if (of(ts) === of(Date.now())) return 'Today';
+  return of(ts) === of(yesterday) ? 'Yesterday' : date.format(ts);
+}
+
+/** "ann", "ann and bob", "ann, bob and 3 others". */
+export function list(people) {
+  const [first, second, ...others] = people;
+  if (people.length < 3) return people.join(' and ');
+  return `${first}, ${second} and ${others.length === 1 ? others[0] : `${others.length} others`}`;
+}
+
+// Views and lists
+
+/** Shows one of the two views. The other one leaves the document, so that nothing finds it there. */
+export function show(view) {
+  for (const other of [page.door, page.chat]) if (other !== view) other.remove();
+  view.hidden = false;
+  if (!view.isConnected) document.body.prepend(view);
+}
+
+/** Lists the rooms; `acts` are enter(room) and leave(room). */
+export function showRooms(rooms, current, acts) {
+  refill(page['room-list'], [...rooms.values()].map((room) => {
+    const enter = button('', () => acts.enter(room), make('span', 'label', room.name));
+    enter.dataset.key = `enter ${room.name}`;
+    if (room === current) enter.setAttribute('aria-current', 'true');
+    if (room.unread) enter.append(make('span', 'badge', String(room.unread), make('span', 'unseen', ' unread')));
+    const item = make('li', '', enter);
+    if (rooms.size > 1) {
+      const exit = button('icon', () => acts.leave(room), '×');
+      exit.dataset.key = `leave ${room.name}`;
+      exit.setAttribute('aria-label', `Leave ${room.name}`);
+      item.append(exit);
+    }
+    return item;
+  }));
+  const unread = [...rooms.values()].reduce((sum, room) => sum + room.unread, 0);
+  const elsewhere = unread - current.unread;
+  page.elsewhere.hidden = !elsewhere;
+  page.elsewhere.textContent = elsewhere > 99 ? '99+' : elsewhere;
+  page['show-rooms'].setAttribute('aria-label', elsewhere ? `Rooms, ${elsewhere} unread` : 'Rooms');
+  document.title = `${unread ? `(${unread}) ` : ''}${current.name} · natterjack`;
+}
+
+/** Lists who is in a room, ourselves first; `write(name)` begins a private message. */
+export function showPeople(room, me, faces, write) {
+  const others = [...room.people].filter((name) => name !== me).sort((a, b) => a.localeCompare(b));
+  const self = make('li', 'self', avatar(me, faces.get(me)), make('span', 'label', me), make('span', 'soft', 'you'));
+  refill(page['people-list'], [self, ...others.slice(0, MOST_NAMES).map((name) => {
+    const choice = button('', () => write(name), avatar(name, faces.get(name)), make('span', 'label', name));
+    choice.dataset.key = `write ${name}`;
+    choice.title = 'Write privately';
+    return make('li', '', choice);
+  })]);
+  const unlisted = room.count - 1 - Math.min(others.length, MOST_NAMES);
+  page['people-note'].textContent =
+    unlisted > 0 ? `and ${unlisted.toLocaleString('en')} more`
+    : others.length ? 'Choose somebody to write to them privately.' : '';
+  page.subtitle.textContent =
+    !room.count ? 'entering …' : room.count === 1 ? 'only you' : `${room.count.toLocaleString('en')} people`;
+  page['people-title'].textContent = room.count > 1 ? `People · ${room.count.toLocaleString('en')}` : 'People';
+  showEmpty(room, others);
+}
+
+/** Replaces a list's items; whoever was on one of them with the keyboard still is. */
+function refill(element, items) {
+  const key = element.contains(document.activeElement) && document.activeElement.dataset.key;
+  element.replaceChildren(...items);
+  if (key) element.querySelector(`[data-key="${CSS.escape(key)}"]`)?.focus();
+}
+
+/** What stands where no message is yet. */
+function showEmpty(room, others) {
+  page.empty.hidden = !room.log.isEmpty || !room.count;
+  if (page.empty.hidden) return;
+  const alone = room.count === 1;
+  const who = `${list(others)} ${others.length > 1 ? 'are' : 'is'} here.`;
+  page['empty-text'].textContent =
+    alone ? 'Nobody else is here yet. Share this address:' : `${others.length ? who : 'It is quiet here.'} Say hello!`;
+  page.share.hidden = !alone;
+  page.address.href = page.address.textContent = location.href;
+  // Browsers lend the clipboard only to pages that came over HTTPS, or from this machine.
+  page.copy.hidden = !navigator.clipboard;
+  page.copy.textContent = 'Copy';
+}
+
+page.copy.addEventListener('click', async () => {
+  await navigator.clipboard.writeText(location.href);
+  page.copy.textContent = 'Copied';
+});
+
+// Drawers
+
+const talk = page.composer.closest('main');
+let drawer = null;
+
+export function closeDrawer() {
+  if (!drawer) return;
+  const { side, opener } = drawer;
+  drawer = null;
+  side.classList.remove('open');
+  opener.setAttribute('aria-expanded', 'false');
+  page.shade.hidden = true;
+  talk.inert = false;
+  opener.focus();
+}
+
+for (const [side, opener] of [[page.rooms, page['show-rooms']], [page.people, page['show-people']]]) {
+  opener.addEventListener('click', () => {
+    drawer = { side, opener };
+    side.classList.add('open');
+    opener.setAttribute('aria-expanded', 'true');
+    page.shade.hidden = false;
+    talk.inert = true;
+    side.querySelector('.close').focus();
+  });
+  side.querySelector('.close').addEventListener('click', closeDrawer);
+}
+page.shade.addEventListener('click', closeDrawer);
+matchMedia('(min-width: 56rem)').addEventListener('change', closeDrawer);
+addEventListener('keydown', (event) => event.key === 'Escape' && closeDrawer());
+
+// iOS puts its keyboard over the page instead of making the page smaller.
+visualViewport?.addEventListener('resize', () => {
+  document.body.style.height = `${visualViewport.height}px`;
+  scrollTo(0, 0);
+});
+
+// Status
+
+const statusText = page.status.querySelector('p');
+const statusButton = page.status.querySelector('button');
+let statusTimer = 0;
+
+/** Says how things are, in a moment, and offers something to do about it. Nothing, if all is well. */
+export function say(text, label = '', act = null) {
+  clearTimeout(statusTimer);
+  const isShown = !!statusText.textContent;
+  if (!text && isShown && !statusButton.hidden) return flash('Connected again.');
+  statusTimer = setTimeout(() => put(text, label, act), text && !isShown ? MOMENT : 0);
+}
+
+/** Says something that is soon forgotten. */
+export function flash(text) {
+  clearTimeout(statusTimer);
+  put(text);
+  statusTimer = setTimeout(() => put(''), 4000);
+}
+
+function put(text, label = '', act = null) {
+  if (statusText.textContent !== text) statusText.textContent = text;
+  page.status.classList.toggle('shown', !!text);
+  statusButton.hidden = !label;
+  statusButton.textContent = label;
+  statusButton.onclick = act;
+}
+
+// What is remembered, and what is in the address
+
+export const read = (storage) => {
+  try {
+    return JSON.parse(globalThis[storage].getItem('natterjack')) ?? {};
+  } catch {
+    return {};
+  }
+};
+export const write = (storage, value) => {
+  try {
+    globalThis[storage].setItem('natterjack', JSON.stringify(value));
+  } catch { /* A browser that keeps nothing: then we begin anew each time. */ }
+};
+
+export function roomInAddress() {
+  try {
+    return decodeURIComponent(location.hash.slice(1)).trim();
+  } catch {
+    return '';
+  }
+}
+
+/** What is wrong with a name; the server's rules, to say it at once and at the right field. */
+export function whyNot(name) {
+  if ([...name].length > 32 || new TextEncoder().encode(name).length > 64) return 'it is longer than 32 characters';
+  if (/[:/@#]/.test(name)) return 'it contains one of : / @ #';
+  return /\p{Cc}/u.test(name) ? 'it contains a control character' : '';
+}

@@ -1,0 +1,222 @@
+//! The page that people open, in a real browser.
+
+use serde_json::json;
+
+use crate::support::{Browser, Raw, Redis, TestServer};
+
+#[test]
+fn two_people_talk_over_two_instances() {
+    let redis = Redis::start();
+    let (one, two) = (TestServer::on(&redis), TestServer::on(&redis));
+    let browser = Browser::start();
+    let ann = browser.join(&one, "ann");
+    let bob = browser.join(&two, "bob");
+    ann.shows("bob joined");
+    ann.say("hello bob");
+    bob.shows("hello bob");
+    ann.shows("hello bob");
+    bob.say("hello ann :robot: :+1: :no_such_emoji:");
+    ann.shows("hello ann \u{1f916} \u{1f44d} :no_such_emoji:");
+    // The terminal is in the same room.
+    let mut foo = two.join("foo");
+    foo.say("from a terminal");
+    ann.shows("from a terminal");
+    assert_eq!(
+        ann.count("hello bob"),
+        1,
+        "it is shown once, pending or settled"
+    );
+    assert_eq!(
+        ann.strangers(),
+        [""; 0],
+        "nothing is asked of any other host"
+    );
+}
+
+#[test]
+fn what_others_send_is_only_text() {
+    let server = TestServer::start();
+    let browser = Browser::start();
+    let ann = browser.join(&server, "ann");
+    let mut eve = server.join("<img src=x onerror=alert(1)>");
+    for text in [
+        "<script>document.title = 'gone'</script>",
+        "<img src=x onerror=\"document.title = 'gone'\">",
+        "javascript:alert(1) http://example.org/\"onmouseover=\"alert(1)",
+        "&lt;b&gt; </textarea><b>",
+    ] {
+        eve.say(text);
+        ann.shows(text);
+    }
+    ann.shows("<img src=x onerror=alert(1)>");
+    assert_ne!(ann.value("document.title"), json!("gone"));
+    let log = "document.querySelector('[role=log]')";
+    assert_eq!(
+        ann.value(&format!(
+            "{log}.querySelectorAll('script, [onerror], [onmouseover]').length"
+        )),
+        json!(0)
+    );
+    let links = format!(
+        "[...{log}.querySelectorAll('a')].every((a) => /^https?:/.test(a.href) && a.rel.includes('noopener'))"
+    );
+    ann.until(&links);
+}
+
+#[test]
+fn a_name_that_is_taken_or_bad_is_said_at_its_field() {
+    let server = TestServer::start();
+    let mut foo = server.join("foo");
+    let browser = Browser::start();
+    let page = browser.open(&server, "/");
+    let at_the_field = |text: &str| {
+        let described = "document.getElementById(find('Name').getAttribute('aria-describedby'))";
+        page.until(&format!("{described}.innerText.includes({text:?})"));
+    };
+    page.fill("Name", "foo");
+    page.press("Join");
+    at_the_field("foo");
+    page.fill("Name", "a:b");
+    page.press("Join");
+    at_the_field(":");
+    page.fill("Name", "bob");
+    page.press("Join");
+    page.has("Message");
+    foo.hears("bob: has joined the chat!");
+}
+
+#[test]
+fn the_room_may_be_in_the_address_and_the_name_is_remembered() {
+    let server = TestServer::start();
+    let mut foo = server.join_room("foo", "attic");
+    let browser = Browser::start();
+    let page = browser.open(&server, "/#attic");
+    page.fill("Name", "ann");
+    page.press("Join");
+    page.say("is this the attic?");
+    foo.hears_in_order(&["ann: has joined the chat!", "ann: is this the attic?"]);
+    foo.say("it is");
+    page.shows("it is");
+    // A reload keeps the name, by its session key.
+    page.reload();
+    page.until("!!find('Message') || find('Name')?.value === 'ann'");
+    if page.value("!find('Message')") == json!(true) {
+        page.press("Join");
+    }
+    page.say("still me");
+    foo.hears_at_last("ann: still me");
+}
+
+#[test]
+fn a_restart_of_the_server_loses_nothing_that_was_typed() {
+    let server = TestServer::start();
+    let addr = server.addr();
+    let browser = Browser::start();
+    let ann = browser.join(&server, "ann");
+    ann.say("before");
+    ann.shows("before");
+    server.stop();
+    ann.until("!!document.querySelector('[role=status]')?.innerText.trim()");
+    ann.say("while it was away");
+    ann.fill("Message", "half a wor");
+    let server = TestServer::with(|config| config.listen = addr);
+    let mut foo = server.join("foo");
+    foo.hears_at_last("ann: while it was away");
+    ann.shows("while it was away");
+    assert_eq!(ann.value("find('Message').value"), json!("half a wor"));
+    ann.fill("Message", "half a word");
+    ann.key("Enter");
+    foo.hears("ann: half a word");
+    assert_eq!(ann.count("while it was away"), 1);
+}
+
+#[test]
+fn private_messages_and_errors_are_marked() {
+    let server = TestServer::start();
+    let browser = Browser::start();
+    let ann = browser.join(&server, "ann");
+    let mut foo = server.join("foo");
+    ann.shows("foo joined");
+    foo.say("/msg ann psst");
+    ann.shows("psst");
+    ann.until("/private/i.test(document.querySelector('[role=log]').innerText)");
+    ann.say(&"x".repeat(4097));
+    ann.says("too long");
+    // What can't be sent is not lost.
+    assert_eq!(ann.value("find('Message').value.length"), json!(4097));
+    foo.say("fine");
+    ann.shows("fine");
+}
+
+#[test]
+fn it_fits_a_phone() {
+    let server = TestServer::start();
+    let browser = Browser::start();
+    let page = browser.open(&server, "/");
+    page.phone(390, 844);
+    let fits = "document.documentElement.scrollWidth <= 390";
+    page.until(fits);
+    page.fill("Name", "ann");
+    page.press("Join");
+    page.has("Message");
+    let mut foo = server.join("foo");
+    for n in 0..40 {
+        foo.say(&format!(
+            "{n} a message that is long enough to wrap on a phone {}",
+            "wide".repeat(30)
+        ));
+    }
+    page.shows("39 a message");
+    page.until(fits);
+    // The field is on the screen, above the keyboard's edge, and so is the last message.
+    let inside = |what: &str| format!("(({what}).getBoundingClientRect().bottom <= innerHeight)");
+    page.until(&inside("find('Message')"));
+    page.until(&inside("[...document.querySelectorAll('[role=log] *')].findLast((e) => e.innerText?.includes('39 a message'))"));
+    // Inputs of 16 pixels are not zoomed into.
+    page.until("parseFloat(getComputedStyle(find('Message')).fontSize) >= 16");
+    assert!(page.picture().len() > 1000);
+}
+
+#[test]
+fn its_files_are_small_safe_and_kept_by_browsers() {
+    let server = TestServer::start();
+    let ask = |target: &str, more: &str| {
+        let mut raw = Raw::connect(server.addr());
+        raw.send(format!("GET {target} HTTP/1.1\r\nHost: x\r\n{more}\r\n").as_bytes());
+        String::from_utf8_lossy(&raw.rest()).into_owned()
+    };
+    let header = |answer: &str, name: &str| {
+        let line = answer
+            .lines()
+            .find_map(|line| line.strip_prefix(&format!("{name}: ")));
+        line.map(str::to_string)
+    };
+    let mut transferred = 0;
+    for path in ["/", "/style.css", "/app.js", "/icon.svg", "/emoji.json"] {
+        let plain = ask(path, "");
+        assert!(plain.starts_with("HTTP/1.1 200"), "{path}: {plain}");
+        let policy = header(&plain, "Content-Security-Policy").expect("a policy");
+        assert!(
+            policy.contains("default-src 'none'") && !policy.contains("unsafe"),
+            "{policy}"
+        );
+        assert_eq!(
+            header(&plain, "X-Content-Type-Options").as_deref(),
+            Some("nosniff")
+        );
+        let small = ask(path, "Accept-Encoding: br, gzip\r\n");
+        assert_eq!(header(&small, "Content-Encoding").as_deref(), Some("gzip"));
+        transferred += header(&small, "Content-Length")
+            .unwrap()
+            .parse::<usize>()
+            .unwrap();
+        let tag = header(&small, "ETag").unwrap();
+        let known = ask(path, &format!("If-None-Match: \"other\", {tag}\r\n"));
+        assert!(
+            known.starts_with("HTTP/1.1 304") && known.ends_with("\r\n\r\n"),
+            "{known}"
+        );
+        assert!(ask(path, "If-None-Match: \"other\"\r\n").starts_with("HTTP/1.1 200"));
+    }
+    assert!(transferred <= 60 * 1024, "{transferred} bytes");
+}
