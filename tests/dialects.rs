@@ -85,7 +85,7 @@ fn a_typed_connection_is_welcomed_and_joins() {
             "{welcome}"
         );
         ann.gets_just(
-            json!({"type": "joined", "room": "attic", "users": ["ann"], "count": 1, "complete": true}),
+            json!({"type": "joined", "room": "attic", "users": ["ann"], "count": 1, "last": null, "complete": true}),
         );
         let mut bob = server.typed("bob");
         bob.put(json!({"type": "join", "room": "attic", "unknown": {"keys": ["are", "ignored"]}}));
@@ -124,7 +124,9 @@ fn a_typed_connection_is_welcomed_and_joins() {
         assert_eq!(n(&next), n(&heard) + 1);
         bob.gets(json!({"type": "chat", "userId": "bob"}));
 
-        // Who joins later is told the last message's place.
+        // Who joins later, or again, is told the last message's place.
+        ann.put(json!({"type": "join", "room": "attic"}));
+        ann.gets(json!({"type": "joined", "users": ["ann", "bob"], "last": next["id"]}));
         let mut pi = server.typed("pi");
         pi.put(json!({"type": "join", "room": "attic"}));
         pi.gets(json!({"type": "joined", "users": ["ann", "bob", "pi"], "last": next["id"]}));

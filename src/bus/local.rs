@@ -116,7 +116,9 @@ impl Local {
     }
 
     pub(super) async fn roster(&self, room: &Room) -> Roster {
-        self.peers.roster(room, self.notices).await
+        let mut roster = self.peers.roster(room, self.notices).await;
+        roster.last = self.log.lock().await.last.get(room).copied();
+        roster
     }
 
     async fn notice(&self, peer: &Peer, user: &User, room: &Room, what: What) {

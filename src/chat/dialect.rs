@@ -104,10 +104,8 @@ pub enum Reply<'a> {
         user: &'a User,
         /// The room.
         room: &'a Room,
-        /// Who is there.
+        /// Who is there, and the last message before.
         roster: &'a Roster,
-        /// The last message before.
-        last: Option<Id>,
     },
     /// The name belongs to somebody else.
     Taken(&'a User),
@@ -152,6 +150,8 @@ pub struct Roster {
     pub count: usize,
     /// Their names, sorted; empty in rooms too large for a list.
     pub users: Vec<String>,
+    /// The room's last message so far.
+    pub last: Option<Id>,
 }
 
 impl Dialect {
@@ -169,9 +169,7 @@ impl Dialect {
             Ok((object, reference)) if object.kind.is_none() && self == Dialect::Simple => {
                 asked(self, reference, simple::request(object))
             }
-            Ok((object, reference)) => {
-                asked(Dialect::Typed, reference, typed::request(object))
-            }
+            Ok((object, reference)) => asked(Dialect::Typed, reference, typed::request(object)),
             Err(refusal) => asked(self, None, Err(refusal)),
         }
     }

@@ -195,9 +195,6 @@ mod tests {
         );
         assert_eq!(avatar(" "), None);
         assert_eq!(Email::given(None), Ok(None));
-        assert_eq!(
-            Email::given(Some(&"x".repeat(255))),
-            Err(LongEmail)
-        );
+        assert_eq!(Email::given(Some(&"x".repeat(255))), Err(LongEmail));
     }
 }

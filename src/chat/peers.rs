@@ -194,7 +194,11 @@ impl Peers {
             // While one connection takes a name over from another, both are there.
             users.dedup();
         }
-        Roster { count, users }
+        Roster {
+            count,
+            users,
+            last: None,
+        }
     }
 
     /// Gives the peer of that name a private message; `false` if nobody here has the name.

@@ -8,7 +8,7 @@ use super::route::Arrival;
 use crate::bus::{Bus, Claim, Draft};
 use crate::chat::dialect::{Dialect, Join, Reply, Request, Roster};
 use crate::chat::end::End;
-use crate::chat::event::{Id, Refusal, Text};
+use crate::chat::event::{Refusal, Text};
 use crate::chat::name::{Email, Lock, Room, User};
 use crate::chat::peer::{Peer, Receipt};
 use crate::chat::peers::Seat;
@@ -215,7 +215,11 @@ impl<'a> Session<'a> {
             return Err(Refusal::Forbidden("this connection has a name already"));
         }
         if self.rooms.contains(&room) {
-            return self.answer_join(&room, None).await;
+            let roster = self.bus().roster(&room).await.ok_or(Refusal::Unavailable)?;
+            if let Some(user) = &self.user {
+                self.welcome(user, &room, &roster);
+            }
+            return Ok(());
         }
         if self.rooms.len() >= MOST_ROOMS {
             return Err(Refusal::Forbidden(
@@ -298,30 +302,19 @@ impl<'a> Session<'a> {
         let last = entered.map_err(|_| Refusal::Unavailable)?;
         self.rooms.push(room.clone());
         log::debug!("{}: joined", self.peer.number);
+        let mut roster = Roster::default();
         if self.peer.dialect() == Dialect::Typed {
-            return self.answer_join(&room, last).await;
+            roster = self.bus().roster(&room).await.unwrap_or_default();
         }
-        let roster = &Roster::default();
-        self.welcome(&user, &room, roster, last);
-        Ok(())
-    }
-
-    async fn answer_join(&self, room: &Room, last: Option<Id>) -> Result<(), Refusal> {
-        let roster = self.bus().roster(room).await.unwrap_or_default();
-        if let Some(user) = &self.user {
-            self.welcome(user, room, &roster, last);
-        }
+        // The one that was last when this peer came in: whatever is newer, it hears.
+        roster.last = last;
+        self.welcome(&user, &room, &roster);
         Ok(())
     }
 
     /// Tells first what has been entered, and then what has happened there since.
-    fn welcome(&self, user: &User, room: &Room, roster: &Roster, last: Option<Id>) {
-        let entered = self.peer.frame(&Reply::Entered {
-            user,
-            room,
-            roster,
-            last,
-        });
+    fn welcome(&self, user: &User, room: &Room, roster: &Roster) {
+        let entered = self.peer.frame(&Reply::Entered { user, room, roster });
         self.peer.outbox.release(entered.as_slice());
     }
 

@@ -246,10 +246,12 @@ impl Scripts {
     }
 
     pub(super) fn roster(&self, room: &Room) -> Vec<u8> {
-        self.roster.call(
-            &[&self.room_key(room, "roster")],
-            &[&self.notices.to_string()],
-        )
+        let keys = [
+            self.room_key(room, "roster"),
+            self.room_key(room, "counter"),
+        ];
+        self.roster
+            .call(&[&keys[0], &keys[1]], &[&self.notices.to_string()])
     }
 
     pub(super) fn renew(&self) -> Vec<u8> {
@@ -302,18 +304,18 @@ pub fn stamp(value: &Value) -> Option<(Id, u64)> {
 
 /// The answer to [`Scripts::roster`].
 pub fn roster(value: Value) -> Option<Roster> {
-    let (count, names): (usize, Option<Vec<String>>) = match value {
-        Value::Array(parts) if parts.len() == 1 => (
-            redis::from_redis_value(Value::Array(parts))
-                .map(|(count,): (usize,)| count)
-                .ok()?,
-            None,
-        ),
-        value => redis::from_redis_value(value).ok()?,
+    let Value::Array(parts) = value else {
+        return None;
     };
-    let mut users = names.unwrap_or_default();
+    let mut parts = parts.into_iter();
+    let count = usize::try_from(number(&parts.next()?)?).ok()?;
+    let last = id(&parts.next()?);
+    let mut users: Vec<String> = match parts.next() {
+        Some(names) => redis::from_redis_value(names).ok()?,
+        None => Vec::new(),
+    };
     users.sort_unstable();
-    Some(Roster { count, users })
+    Some(Roster { count, users, last })
 }
 
 #[cfg(test)]
@@ -342,20 +344,21 @@ mod tests {
 
     #[test]
     fn a_roster_comes_with_names_or_without() {
-        let names = ["b", "a"]
-            .map(|name| Value::BulkString(name.into()))
-            .to_vec();
-        let small = Value::Array(vec![Value::Int(2), Value::Array(names)]);
-        let users = vec!["a".to_string(), "b".to_string()];
-        assert_eq!(roster(small), Some(Roster { count: 2, users }));
-        let large = Value::Array(vec![Value::Int(501)]);
-        assert_eq!(
-            roster(large),
-            Some(Roster {
-                count: 501,
-                users: Vec::new()
-            })
-        );
+        let names = ["b", "a"].map(|name| Value::BulkString(name.into()));
+        let last = Value::BulkString("12-3".into());
+        let small = vec![Value::Int(2), last, Value::Array(names.to_vec())];
+        let expected = Roster {
+            count: 2,
+            users: vec!["a".to_string(), "b".to_string()],
+            last: Some(Id { epoch: 12, n: 3 }),
+        };
+        assert_eq!(roster(Value::Array(small)), Some(expected));
+        let large = vec![Value::Int(501), Value::BulkString(Vec::new())];
+        let expected = Roster {
+            count: 501,
+            ..Roster::default()
+        };
+        assert_eq!(roster(Value::Array(large)), Some(expected));
         assert_eq!(roster(Value::Nil), None);
     }
 }

@@ -35,7 +35,10 @@ pub(super) fn read(frame: &str) -> Result<(Object, Option<String>), Refusal> {
     let read = serde_json::from_str(frame);
     let mut object: Object = read.map_err(|error| bad(&error.to_string()))?;
     let reference = object.reference.take();
-    if reference.as_ref().is_some_and(|name| name.len() > REFERENCE_BYTES) {
+    if reference
+        .as_ref()
+        .is_some_and(|name| name.len() > REFERENCE_BYTES)
+    {
         return Err(bad("ref is longer than 256 bytes"));
     }
     Ok((object, reference))

@@ -21,7 +21,6 @@ enum Said<'a> {
         room: &'a str,
         users: &'a [String],
         count: usize,
-        #[serde(skip_serializing_if = "Option::is_none")]
         last: Option<String>,
         complete: bool,
     },
@@ -124,13 +123,11 @@ pub(super) fn reply(reply: &Reply<'_>, out: &mut String) -> bool {
             session,
             lobby: LOBBY,
         },
-        Reply::Entered {
-            room, roster, last, ..
-        } => Said::Joined {
+        Reply::Entered { room, roster, .. } => Said::Joined {
             room: room.as_str(),
             users: &roster.users,
             count: roster.count,
-            last: last.as_ref().map(Id::to_string),
+            last: roster.last.as_ref().map(Id::to_string),
             complete: true,
         },
         Reply::Who(room, roster) => Said::Who {

@@ -1,4 +1,5 @@
--- How many are in a room, and who, if they are not too many.
+-- How many are in a room, its last message, and who is there, if they are not too many.
 local count = redis.call('HLEN', KEYS[1])
-if count > tonumber(ARGV[1]) then return {count} end
-return {count, redis.call('HKEYS', KEYS[1])}
+local last = redis.call('GET', KEYS[2]) or ''
+if count > tonumber(ARGV[1]) then return {count, last} end
+return {count, last, redis.call('HKEYS', KEYS[1])}
