@@ -149,6 +149,106 @@ fn private_messages_and_errors_are_marked() {
 }
 
 #[test]
+fn the_keyboard_is_enough() {
+    let server = TestServer::start();
+    let mut foo = server.join("foo");
+    let browser = Browser::start();
+    let page = browser.open(&server, "/");
+    // The first field has the focus, and Enter joins.
+    page.until("document.activeElement === find('Name')");
+    page.types("ann");
+    page.key("Enter");
+    page.until("!!find('Message') && document.activeElement === find('Message')");
+    foo.hears("ann: has joined the chat!");
+    // An emoji is completed while typing: the arrows choose, Enter takes, and nothing is sent yet.
+    page.types("look: :robo");
+    page.until("!!document.querySelector('[role=option]')?.checkVisibility()");
+    page.key("Enter");
+    page.until("find('Message').value.includes('\u{1f916}')");
+    page.key("Enter");
+    assert!(foo.next().starts_with("ann: look: \u{1f916}"));
+    // Escape closes the list, and the text stays.
+    page.types(":rob");
+    page.until("!!document.querySelector('[role=option]')?.checkVisibility()");
+    page.key("Escape");
+    page.until("!document.querySelector('[role=option]')?.checkVisibility()");
+    page.key("Enter");
+    foo.hears("ann: :rob");
+}
+
+#[test]
+fn several_rooms_count_what_is_unread() {
+    let server = TestServer::start();
+    let browser = Browser::start();
+    let ann = browser.join(&server, "ann");
+    ann.fill("Join another room", "attic");
+    ann.press("Go");
+    ann.until("location.hash === '#attic'");
+    let mut lobby = server.join("foo");
+    let mut attic = server.join_room("bar", "attic");
+    ann.shows("bar joined");
+    lobby.say("one");
+    lobby.say("two");
+    ann.until("document.title.includes('2')");
+    let rooms = "document.querySelector('nav').innerText";
+    ann.until(&format!("/lobby\\s*2/.test({rooms})"));
+    attic.say("up here");
+    ann.shows("up here");
+    assert_eq!(ann.count("two"), 0, "rooms do not mix");
+    ann.press_containing("lobby");
+    ann.shows("two");
+    ann.until("!/\\d/.test(document.title)");
+    ann.say("I am back");
+    lobby.hears_at_last("ann: I am back");
+    // And leave one again.
+    ann.press("Leave attic");
+    attic.hears_at_last("ann: has left the chat!");
+}
+
+#[test]
+fn a_name_in_the_list_is_written_to_in_private() {
+    let server = TestServer::start();
+    let browser = Browser::start();
+    let ann = browser.join(&server, "ann");
+    let mut foo = server.join("foo");
+    let mut bar = server.join("bar");
+    foo.hears("bar: has joined the chat!");
+    ann.until("document.querySelector('aside').innerText.includes('bar')");
+    ann.press_containing("foo");
+    ann.until("document.activeElement === find('Message')");
+    ann.say("just for you");
+    foo.hears("ann (private): just for you");
+    ann.shows("just for you");
+    // The terminal that is not meant hears the next public word only.
+    foo.say("fence");
+    bar.hears("foo: fence");
+}
+
+#[test]
+fn who_reads_back_is_not_dragged_to_the_end() {
+    let server = TestServer::with(|config| config.rate = 0);
+    let browser = Browser::start();
+    let ann = browser.join(&server, "ann");
+    let mut foo = server.join("foo");
+    for n in 0..60 {
+        foo.say(&format!("line {n}"));
+    }
+    ann.shows("line 59");
+    let log = "document.querySelector('[role=log]')";
+    let at_end = format!("{log}.scrollHeight - {log}.scrollTop - {log}.clientHeight < 40");
+    ann.until(&at_end);
+    ann.value(&format!("({log}.scrollTop = 100, 0)"));
+    ann.until(&format!("{log}.scrollTop === 100"));
+    foo.say("news");
+    ann.shows("news");
+    ann.until("!!find('New messages')");
+    assert_eq!(ann.value(&format!("{log}.scrollTop")), json!(100));
+    ann.press("New messages");
+    ann.until(&at_end);
+    ann.until("!find('New messages')");
+}
+
+#[test]
 fn it_fits_a_phone() {
     let server = TestServer::start();
     let browser = Browser::start();

@@ -131,6 +131,23 @@ impl Page {
         self.value(&format!("(find({label:?}).click(), 0)"));
     }
 
+    /// Clicks the button that says this among other things.
+    #[track_caller]
+    pub fn press_containing(&self, text: &str) {
+        let button = format!(
+            "[...document.querySelectorAll('button')].find((b) => b.checkVisibility() && b.innerText.includes({text:?}))"
+        );
+        self.until(&format!("!!{button}"));
+        self.value(&format!("({button}.click(), 0)"));
+    }
+
+    /// Types into whatever has the focus.
+    pub fn types(&self, text: &str) {
+        for letter in text.chars() {
+            self.0.send_character(&letter.to_string()).unwrap();
+        }
+    }
+
     /// Presses a key in whatever has the focus.
     pub fn key(&self, key: &str) {
         self.0.press_key(key).unwrap();
