@@ -25,7 +25,7 @@ function save() {
   if (current && !leaving) current.draft = composer.draft;
   write('sessionStorage', leaving ? {} : {
     me,
-    phase,
+    phase: entered ? 'in' : phase,
     current: current?.name,
     rooms: [...rooms.values()].map(({ name, draft }) => ({ name, draft })),
     outbox: [...outbox.values()].map(({ ref, ts, to, text, room }) => ({ ref, ts, to, text, room: room.name })),
@@ -121,6 +121,7 @@ const answers = {
     const book = to === undefined ? room.book : privates;
     if (id !== undefined && !book.isNew(id)) return;
     if (to === undefined && id !== undefined) room.last = id;
+    const changed = room.log.isEmpty || (face && faces.get(from) !== face);
     if (face) faces.set(from, face);
     // What has no id was published by a script, whatever name it gives.
     const mine = from === me.name && id !== undefined;
@@ -135,7 +136,7 @@ const answers = {
     room.log.add({ id, ts: ts ?? Date.now(), from, to, text, avatar: face, mine, state: 'sent' });
     if (!mine && (room !== current || document.hidden)) room.unread++;
     list();
-    people();
+    if (changed) people();
   },
 
   ack({ ref, id }) {
@@ -185,6 +186,8 @@ const TROUBLES = {
 };
 
 function lost(code) {
+  // Nobody is waiting to be let in: the next try comes with another name.
+  if (phase === 'door') connection.stop();
   welcomed = false;
   busWaits = false;
   replaced = code === REPLACED;
@@ -282,7 +285,15 @@ function leave(room) {
 
 // What is shown
 
-const people = () => showPeople(current, me.name, faces, writeTo);
+let drawing = 0;
+
+/** Draws the people soon: a hundred who come at once are drawn once. */
+function people() {
+  drawing ||= requestAnimationFrame(() => {
+    drawing = 0;
+    showPeople(current, me.name, faces, writeTo);
+  });
+}
 
 const list = () => showRooms(rooms, current, {
   enter(room) {
@@ -313,8 +324,8 @@ function showStatus() {
   if (replaced) {
     say('You are in this chat in another window now.', 'Use it here', () => connection.start());
   } else if (phase !== 'door' && !welcomed) {
-    const outage = navigator.onLine ? 'No connection. Trying again …' : 'You are offline.';
-    const kept = phase === 'in' ? ' What you write is kept and sent later.' : '';
+    const outage = navigator.onLine ? 'No connection, trying again.' : 'You are offline.';
+    const kept = phase === 'in' ? ' What you write is kept.' : '';
     say(outage + kept, 'Try now', () => connection.retryNow());
   } else {
     say(busWaits ? 'The server is waiting for its store. Messages may take a while.' : '');
@@ -324,10 +335,13 @@ function showStatus() {
 // The door
 
 function refuse(field, text) {
+  if (phase !== 'door') {
+    // The server has refused it, and with it the key.
+    if (field === 'name') me.key = '';
+    page.name.value = me.name;
+  }
   phase = 'door';
-  me.key = field === 'name' ? '' : me.key;
   show(page.door);
-  page.name.value = me.name;
   page[`${field}-error`].textContent = text;
   page[field].setAttribute('aria-invalid', 'true');
   page[field].focus();

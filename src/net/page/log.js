@@ -26,6 +26,7 @@ class Log {
   #burst = null;
   #atEnd = true;
   #top = 0;
+  #following = 0;
   #ofElement = new WeakMap();
 
   /** `hooks` are again(message), discard(message), answer(name), and moved(). */
@@ -140,8 +141,19 @@ class Log {
   toEnd() {
     this.#atEnd = true;
     this.unseen = 0;
-    this.element.scrollTop = this.#top = this.element.scrollHeight;
+    this.element.scrollTop = this.element.scrollHeight;
+    this.#top = this.element.scrollTop;
     this.#hooks.moved();
+  }
+
+  /** To the end, once for all that comes until the next frame is drawn. */
+  #follow() {
+    this.#atEnd = true;
+    this.unseen = 0;
+    this.#following ||= requestAnimationFrame(() => {
+      this.#following = 0;
+      if (this.#atEnd) this.toEnd();
+    });
   }
 
   /** The log has been put (back) into the document. */
@@ -168,7 +180,7 @@ class Log {
   #keepPlace(always, change) {
     const follow = always || this.#atEnd;
     change();
-    if (follow) this.toEnd();
+    if (follow) this.#follow();
     return follow;
   }
 
@@ -260,7 +272,11 @@ class Log {
     const { element, meta, state, trouble } = message;
     element.classList.toggle('pending', state === 'pending');
     element.classList.toggle('failed', state === 'failed');
-    meta.firstChild.textContent = { pending: 'waiting', failed: 'not sent' }[state] ?? '';
+    meta.firstChild.textContent = state === 'failed' ? 'not sent' : '';
+    // Most are acknowledged before anybody could read that they wait.
+    if (state === 'pending') {
+      setTimeout(() => message.state === 'pending' && (meta.firstChild.textContent = 'waiting'), 800);
+    }
     element.querySelector('.trouble')?.remove();
     if (state !== 'failed') return;
     const { again, discard } = this.#hooks;

@@ -224,7 +224,9 @@ export class Composer {
   #excess(text) {
     const count = [...text.trim()].length;
     if (count > MOST_CHARACTERS) {
-      return `This is ${(count - MOST_CHARACTERS).toLocaleString('en')} characters too long to be sent as one message.`;
+      const excess = count - MOST_CHARACTERS;
+      const characters = excess === 1 ? '1 character' : `${excess.toLocaleString('en')} characters`;
+      return `This is ${characters} too long to be sent as one message.`;
     }
     const bytes = new TextEncoder().encode(JSON.stringify(text)).length;
     return bytes > MOST_BYTES ? 'This is too long to be sent as one message.' : '';
