@@ -2,7 +2,9 @@
 
 use natterjack::config::{RedisAddress, RedisHost};
 
-use crate::support::{Proxy, Redis, TestServer, eventually};
+use serde_json::json;
+
+use crate::support::{Client, Proxy, Redis, TestServer, eventually};
 
 fn through(proxy: &Proxy) -> RedisAddress {
     let host = RedisHost::Tcp {
@@ -61,6 +63,32 @@ fn redis_restarts_and_nobody_reconnects() {
 }
 
 #[test]
+fn json_peers_are_told_what_can_not_be_done() {
+    let mut redis = Redis::start();
+    let server = TestServer::on(&redis);
+    let mut ann = server.typed_in("ann", "attic");
+    redis.kill();
+    server.becomes(503);
+    for object in [
+        json!({"type": "join", "room": "cellar"}),
+        json!({"type": "join", "room": "attic"}),
+        json!({"type": "who", "room": "attic"}),
+    ] {
+        ann.is_refused(object, "unavailable");
+    }
+    // Who only arrives is asked to come back.
+    for target in ["/ws", "/ws?user=bob", "/ws?user=bob&room=attic"] {
+        let mut late = Client::connect(server.addr(), target);
+        late.gets(json!({"type": "error", "code": "unavailable"}));
+        late.is_closed(1013);
+    }
+    redis.restart();
+    server.becomes(200);
+    ann.put(json!({"type": "join", "room": "cellar"}));
+    ann.gets(json!({"type": "joined", "room": "cellar", "users": ["ann"]}));
+}
+
+#[test]
 fn messages_wait_for_redis_and_are_published_once() {
     let mut redis = Redis::start();
     let server = TestServer::on_with(redis.address(), |config| config.rate = 0);
@@ -73,7 +101,7 @@ fn messages_wait_for_redis_and_are_published_once() {
         foo.say(&n.to_string());
     }
     // A thousand wait; what can't is refused, not dropped in silence.
-    foo.hears("error: the message could not be sent, please try again later");
+    foo.hears("error: this can't be done right now, please try again later");
     redis.restart();
     for n in 0..1000 {
         bar.hears(&format!("foo: {n}"));

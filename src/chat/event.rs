@@ -306,7 +306,7 @@ impl fmt::Display for Refusal {
             Refusal::NoSuchUser(user) => write!(f, "no such user: {user}"),
             Refusal::Usage(usage) => write!(f, "usage: {usage}"),
             Refusal::Unavailable => {
-                f.write_str("the message could not be sent, please try again later")
+                f.write_str("this can't be done right now, please try again later")
             }
             Refusal::BadJson(why) => write!(f, "bad JSON: {why}"),
             Refusal::UnknownType(kind) => write!(f, "unknown type: {kind}"),
