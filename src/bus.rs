@@ -11,7 +11,7 @@ pub mod redis;
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use smol::channel::Receiver;
 use smol::{Timer, future};
@@ -74,6 +74,12 @@ pub async fn within<T>(limit: Duration, future: impl Future<Output = T>) -> Opti
     future::or(async { Some(future.await) }, timer).await
 }
 
+/// Milliseconds since 1970.
+fn now() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.unwrap_or_default().as_millis() as u64
+}
+
 /// The bus can't be asked now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unreachable;
@@ -123,25 +129,23 @@ impl Bus {
         user: &User,
         room: &Room,
     ) -> Result<Option<Id>, Unreachable> {
-        let result = if self.subscribe(room).await {
+        if self.subscribe(room).await {
             let entry = self.peers().expect(seat, room).await;
-            let announced = self.appear(peer, user, room).await;
-            let entered = match announced {
+            let entered = match self.appear(peer, user, room).await {
                 true => within(ENTER_TIME, entry.wait()).await,
                 false => None,
             };
-            match entered {
-                Some(last) => return Ok(last),
-                // It may have entered in the last moment.
-                None if !self.peers().give_up(entry).await => return Ok(None),
-                None => Err(Unreachable),
+            if let Some(last) = entered {
+                return Ok(last);
             }
-        } else {
-            Err(Unreachable)
-        };
-        self.vanish(peer, user, room).await;
+            // It may have entered in the last moment.
+            if !self.peers().give_up(entry).await {
+                return Ok(None);
+            }
+            self.vanish(peer, user, room).await;
+        }
         self.unsubscribe(room).await;
-        result
+        Err(Unreachable)
     }
 
     /// Lets a peer without a name hear a room; nobody is told.
@@ -154,14 +158,11 @@ impl Bus {
         Ok(())
     }
 
-    /// Takes a peer out of a room, and lets the room know if it had a name; `false` if it was not
-    /// there.
-    pub async fn leave(&self, seat: &Seat, peer: &Peer, user: Option<&User>, room: &Room) -> bool {
-        let left = self.peers().leave(seat, room).await;
-        if left {
+    /// Takes a peer out of a room, if it is there, and lets the room know if it has a name.
+    pub async fn leave(&self, seat: &Seat, peer: &Peer, user: Option<&User>, room: &Room) {
+        if self.peers().leave(seat, room).await {
             self.left(peer, user, room).await;
         }
-        left
     }
 
     /// Takes a peer out of everything, and lets its rooms know.

@@ -2,12 +2,11 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use async_lock::Mutex;
 use smol::channel::Sender;
 
-use super::{Claim, Draft};
+use super::{Claim, Draft, now};
 use crate::chat::dialect::{Letter, Roster};
 use crate::chat::event::{Event, Id, Refusal, What};
 use crate::chat::name::{Lock, Room, User};
@@ -157,10 +156,4 @@ impl Log {
         self.letter = Some(id);
         (id, now)
     }
-}
-
-/// Milliseconds since 1970.
-fn now() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    now.unwrap_or_default().as_millis() as u64
 }

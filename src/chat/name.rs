@@ -132,7 +132,7 @@ impl Email {
     /// What Gravatar knows it by: the SHA-256 of the address in lower case, in hexadecimal digits.
     pub fn avatar(&self) -> String {
         let hash = Sha256::digest(self.0.to_lowercase().as_bytes());
-        hash.iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(&hash)
     }
 }
 
@@ -153,8 +153,13 @@ impl Lock {
 
 impl fmt::Display for Lock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(&hex(&self.0))
     }
+}
+
+/// Bytes in hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use crate::bus::{Bus, Claim, Draft};
 use crate::chat::dialect::{Dialect, Join, Reply, Request, Roster};
 use crate::chat::end::End;
 use crate::chat::event::{Refusal, Text};
-use crate::chat::name::{Email, Lock, Room, User};
+use crate::chat::name::{Email, Lock, Room, User, hex};
 use crate::chat::peer::{Peer, Receipt};
 use crate::chat::peers::Seat;
 
@@ -130,8 +130,9 @@ impl<'a> Session<'a> {
         text: Text,
         receipt: Receipt,
     ) -> Result<(), (Refusal, Receipt)> {
-        let Some(room) = room.or_else(|| self.rooms.first().cloned()) else {
-            return Err((Refusal::BadRoom("room is missing".into()), receipt));
+        let room = match self.meant(room) {
+            Ok(room) => room,
+            Err(refusal) => return Err((refusal, receipt)),
         };
         match &self.user {
             Some(user) if self.rooms.contains(&room) => {
@@ -176,6 +177,12 @@ impl<'a> Session<'a> {
         self.say(None, text, receipt).await
     }
 
+    /// The room that is named, or the connection's only one.
+    fn meant(&self, room: Option<Room>) -> Result<Room, Refusal> {
+        let room = room.or_else(|| self.rooms.first().cloned());
+        room.ok_or_else(|| Refusal::BadRoom("room is missing".into()))
+    }
+
     fn draft(&self, user: User, text: Text, receipt: Receipt) -> Draft {
         Draft {
             user,
@@ -187,8 +194,7 @@ impl<'a> Session<'a> {
     }
 
     async fn who(&self, room: Option<Room>) -> Result<(), Refusal> {
-        let room = room.or_else(|| self.rooms.first().cloned());
-        let room = room.ok_or_else(|| Refusal::BadRoom("room is missing".into()))?;
+        let room = self.meant(room)?;
         let roster = self.bus().roster(&room).await.ok_or(Refusal::Unavailable)?;
         self.peer.tell(&Reply::Who(&room, &roster));
         Ok(())
@@ -340,19 +346,18 @@ impl<'a> Session<'a> {
     }
 }
 
-/// How many guests' names are tried: among two billion, one is free.
+/// How many guests' names are tried: among three hundred million, one is free.
 const GUEST_ATTEMPTS: usize = 5;
 
-/// `guest-` and six letters or digits.
+/// `guest-` and six letters.
 fn guest() -> User {
     let letters: String = (0..6).map(|_| fastrand::char('a'..='z')).collect();
-    User::new(&format!("guest-{letters}")).expect("twelve letters and a dash are a name")
+    User::new(&format!("guest-{letters}")).expect("eleven letters and a dash are a name")
 }
 
 /// A key that nobody can guess: 128 bits in hexadecimal digits.
 fn secret() -> Result<Box<str>, Refusal> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(|_| Refusal::Unavailable)?;
-    let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok(digits.into())
+    Ok(hex(&bytes).into())
 }

@@ -3,11 +3,10 @@
 //! somebody else, and is delivered as plain words.
 
 use std::borrow::Cow;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use crate::bus::Draft;
+use crate::bus::{Draft, now};
 use crate::chat::dialect::Letter;
 use crate::chat::event::{Event, Origin, Text, What};
 use crate::chat::name::{Email, Room, User};
@@ -192,10 +191,7 @@ fn foreign(room: Room, payload: &[u8]) -> Option<Event> {
         Some(named) => named,
         None => (User::new(NOBODY).ok()?, Text::cut(&payload)?),
     };
-    let at = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default()
-        .as_millis() as u64;
+    let at = now();
     Some(Event {
         room,
         user,
