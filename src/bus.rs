@@ -7,6 +7,7 @@
 
 pub mod fanout;
 mod local;
+#[cfg_attr(not(feature = "redis"), path = "bus/without_redis.rs")]
 pub mod redis;
 
 use std::future::Future;
@@ -17,10 +18,12 @@ use smol::channel::Receiver;
 use smol::{Timer, future};
 
 use crate::chat::dialect::Roster;
-use crate::chat::event::{Event, Id, Origin, Text};
+use crate::chat::event::{Event, Text};
+use crate::chat::id::{Id, Origin};
 use crate::chat::name::{Email, Lock, Room, User};
 use crate::chat::peer::{Peer, Receipt};
 use crate::chat::peers::{Peers, Seat};
+use crate::chat::replay::Stretch;
 use crate::config::Config;
 
 pub use local::Local;
@@ -30,7 +33,7 @@ pub use redis::Redis;
 #[derive(Debug)]
 pub enum Bus {
     /// This process alone: nothing to set up, nothing that can fail.
-    Local(Local),
+    Local(Box<Local>),
     /// Many instances, one chat.
     Redis(Arc<Redis>),
 }
@@ -50,8 +53,10 @@ pub struct Draft {
     pub receipt: Receipt,
 }
 
-/// How long a peer may take to enter a room, once that has been announced.
-const ENTER_TIME: Duration = Duration::from_secs(5);
+/// How long a peer may take to enter a room, once that has been announced …
+const ENTER_TIME: Duration = Duration::from_secs(3);
+/// … and how often it is announced: the first time may have been lost with a connection.
+const ENTER_ATTEMPTS: usize = 2;
 
 /// What became of a claim to a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,7 +98,7 @@ impl Bus {
     pub fn new(config: &Config, peers: Arc<Peers>) -> Result<(Bus, Receiver<Event>), String> {
         let (feed, events) = smol::channel::bounded(fanout::BATCH);
         let bus = match &config.redis {
-            None => Bus::Local(Local::new(peers, feed, config.notices)),
+            None => Bus::Local(Box::new(Local::new(peers, feed, config))),
             Some(redis) => Bus::Redis(Arc::new(Redis::new(redis, config, peers, feed)?)),
         };
         Ok((bus, events))
@@ -118,7 +123,7 @@ impl Bus {
         }
     }
 
-    /// Lets a named peer into a room and the room know. From then on its outbox is [on
+    /// Lets a peer into a room and, if it has a name, the room know. From then on its outbox is [on
     /// hold](crate::chat::outbox::Outbox::hold), so that it can first be told what it has entered;
     /// returns the room's last message before. `Err`: the bus can't be reached. Takes no longer
     /// than some seconds.
@@ -126,36 +131,54 @@ impl Bus {
         &self,
         seat: &Seat,
         peer: &Peer,
-        user: &User,
+        user: Option<&User>,
         room: &Room,
     ) -> Result<Option<Id>, Unreachable> {
         if self.subscribe(room).await {
-            let entry = self.peers().expect(seat, room).await;
-            let entered = match self.appear(peer, user, room).await {
-                true => within(ENTER_TIME, entry.wait()).await,
-                false => None,
-            };
-            if let Some(last) = entered {
-                return Ok(last);
+            match self.come(seat, peer, user, room).await {
+                Ok(last) => return Ok(last),
+                Err(Unreachable) => {
+                    if let Some(user) = user {
+                        self.vanish(peer, user, room).await;
+                    }
+                }
             }
-            // It may have entered in the last moment.
-            if !self.peers().give_up(entry).await {
-                return Ok(None);
-            }
-            self.vanish(peer, user, room).await;
         }
-        self.unsubscribe(room).await;
+        self.unsubscribe(room);
         Err(Unreachable)
     }
 
-    /// Lets a peer without a name hear a room; nobody is told.
-    pub async fn listen(&self, seat: &Seat, room: &Room) -> Result<(), Unreachable> {
-        if !self.subscribe(room).await {
-            self.unsubscribe(room).await;
-            return Err(Unreachable);
+    /// For a peer that is in a room already: a new hold, which begins right after the message that
+    /// is returned.
+    pub async fn enter_again(
+        &self,
+        seat: &Seat,
+        peer: &Peer,
+        room: &Room,
+    ) -> Result<Option<Id>, Unreachable> {
+        self.come(seat, peer, None, room).await
+    }
+
+    async fn come(
+        &self,
+        seat: &Seat,
+        peer: &Peer,
+        user: Option<&User>,
+        room: &Room,
+    ) -> Result<Option<Id>, Unreachable> {
+        let entry = self.peers().expect(seat, room).await;
+        for _ in 0..ENTER_ATTEMPTS {
+            if self.appear(peer, user, room).await
+                && let Some(last) = within(ENTER_TIME, entry.wait()).await
+            {
+                return Ok(last);
+            }
         }
-        self.peers().enter(seat, room).await;
-        Ok(())
+        // It may have entered in the last moment.
+        match self.peers().give_up(&entry).await {
+            true => Err(Unreachable),
+            false => Ok(entry.wait().await),
+        }
     }
 
     /// Takes a peer out of a room, if it is there, and lets the room know if it has a name.
@@ -180,7 +203,7 @@ impl Bus {
         if let Some(user) = user {
             self.vanish(peer, user, room).await;
         }
-        self.unsubscribe(room).await;
+        self.unsubscribe(room);
     }
 
     fn peers(&self) -> &Peers {
@@ -199,15 +222,16 @@ impl Bus {
         }
     }
 
-    async fn unsubscribe(&self, room: &Room) {
+    fn unsubscribe(&self, room: &Room) {
         match self {
-            Bus::Local(bus) => bus.unsubscribe(room).await,
+            Bus::Local(_) => {}
             Bus::Redis(bus) => bus.unsubscribe(room),
         }
     }
 
-    /// Tells a room that somebody has come. `false`: the bus can't be reached.
-    pub async fn appear(&self, peer: &Peer, user: &User, room: &Room) -> bool {
+    /// Tells a room that somebody has come; of a peer without a name, only the instances hear.
+    /// `false`: the bus can't be reached.
+    pub async fn appear(&self, peer: &Peer, user: Option<&User>, room: &Room) -> bool {
         match self {
             Bus::Local(bus) => {
                 bus.appear(peer, user, room).await;
@@ -244,6 +268,24 @@ impl Bus {
         }
     }
 
+    /// Reads from a room's log the first messages of a stretch, up to `most`, in order; fewer if
+    /// the log no longer has them. `None` when the bus can't be asked now.
+    pub async fn read(&self, room: &Room, stretch: Stretch, most: usize) -> Option<Vec<Event>> {
+        match self {
+            Bus::Local(bus) => Some(bus.read(room, stretch, most).await),
+            Bus::Redis(bus) => bus.read(room, stretch, most).await,
+        }
+    }
+
+    /// Reads from a room's log the last messages before one, or before now, up to `most`, in
+    /// order. `None` when the bus can't be asked now.
+    pub async fn before(&self, room: &Room, id: Option<Id>, most: usize) -> Option<Vec<Event>> {
+        match self {
+            Bus::Local(bus) => Some(bus.before(room, id, most).await),
+            Bus::Redis(bus) => bus.before(room, id, most).await,
+        }
+    }
+
     /// Who is in a room; `None` when the bus can't be asked now.
     pub async fn roster(&self, room: &Room) -> Option<Roster> {
         match self {
@@ -269,6 +311,14 @@ impl Bus {
         match self {
             Bus::Local(_) => {}
             Bus::Redis(bus) => bus.drain().await,
+        }
+    }
+
+    /// Refuses what could not be handed on so far, and from now on what can't be at once.
+    pub fn give_up(&self) {
+        match self {
+            Bus::Local(_) => {}
+            Bus::Redis(bus) => bus.give_up(),
         }
     }
 

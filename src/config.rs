@@ -2,6 +2,7 @@
 //! written down by whoever uses the library. Nothing else reads the environment.
 
 pub mod args;
+#[cfg_attr(not(feature = "redis"), path = "config/without_redis.rs")]
 mod redis;
 mod setting;
 
@@ -28,11 +29,16 @@ pub struct Config {
     pub max_message: usize,
     /// Connections that chat; one more is answered with 503.
     pub max_peers: usize,
+    /// The same from one address, an IPv6 one being a /64; one more is answered with 429.
+    pub max_peers_per_ip: Option<usize>,
     /// Messages a second from one peer, with bursts of three times as many; faster ones are
     /// refused. 0: no limit.
     pub rate: u32,
     /// Bytes that wait for one peer's socket; more, and the peer is let go with 1013.
     pub outbox: usize,
+    /// Bytes that wait for all peers' sockets together; more, and those furthest behind are let go
+    /// with 1013.
+    pub max_queued: usize,
     /// Seconds of silence before a ping; after as many again, the peer is dead.
     pub ping: u32,
     /// Rooms of more people say nothing about who comes and goes, and list nobody.
@@ -54,8 +60,10 @@ impl Default for Config {
             origins: Origins::default(),
             max_message: 16 * 1024,
             max_peers: 10_000,
+            max_peers_per_ip: None,
             rate: 20,
             outbox: 256 * 1024,
+            max_queued: 64 * 1024 * 1024,
             ping: 25,
             notices: 500,
             threads: cores.min(4),

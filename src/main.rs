@@ -74,10 +74,12 @@ async fn serve(mut config: Config, runtime: Runtime) -> Result<(), String> {
     } else {
         addr.ip().to_string()
     };
-    log::info!(
-        "chatting {alone} on {addr}: open http://{host}:{}/",
-        addr.port()
-    );
+    let port = addr.port();
+    if cfg!(feature = "page") {
+        log::info!("chatting {alone} on {addr}: open http://{host}:{port}/");
+    } else {
+        log::info!("chatting {alone} on {addr}: connect to ws://{host}:{port}/chat/NAME");
+    }
     server.run(stopped).await?;
     drop(watch);
     log::info!("stopped");

@@ -3,13 +3,16 @@
 //!
 //! Knows nothing of how messages spread: it asks the [`Bus`].
 
+mod address;
 pub mod http;
 pub mod page;
 pub mod peer;
+pub mod porch;
 pub mod route;
 mod session;
 pub mod socket;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -18,6 +21,8 @@ use async_lock::{Semaphore, SemaphoreGuardArc};
 use crate::bus::Bus;
 use crate::chat::peers::Peers;
 use crate::config::Config;
+use address::{Addresses, Share};
+use http::Answer;
 
 /// What every connection of a server shares.
 #[derive(Debug)]
@@ -29,30 +34,56 @@ pub struct Hub {
     /// Where messages go, and come from.
     pub bus: Bus,
     seats: Arc<Semaphore>,
+    /// Counted only where that is limited.
+    addresses: Option<Arc<Addresses>>,
     draining: AtomicBool,
+}
+
+/// A place for one peer, given back when dropped.
+#[derive(Debug)]
+pub struct Place {
+    _seat: SemaphoreGuardArc,
+    _share: Option<Share>,
 }
 
 impl Hub {
     /// A hub without connections.
     pub fn new(config: Config, peers: Arc<Peers>, bus: Bus) -> Hub {
         let seats = Arc::new(Semaphore::new(config.max_peers));
+        let addresses = config.max_peers_per_ip.map(Addresses::new).map(Arc::new);
         Hub {
             config,
             peers,
             bus,
             seats,
+            addresses,
             draining: AtomicBool::new(false),
         }
     }
 
-    /// A place for one more peer, given back when dropped; `None` at the limit of peers, or when
-    /// the server shuts down.
-    pub fn seat(&self) -> Option<SemaphoreGuardArc> {
+    /// A place for one more peer, from this address.
+    ///
+    /// # Errors
+    /// 503 at the limit of peers or when the server shuts down, 429 at the limit of peers from one
+    /// address.
+    pub fn place(&self, ip: IpAddr) -> Result<Place, Answer> {
         if self.draining() {
-            None
-        } else {
-            self.seats.try_acquire_arc()
+            return Err(later(503, "the server shuts down"));
         }
+        let seat = self.seats.try_acquire_arc();
+        let seat = seat.ok_or_else(|| later(503, "too many peers"))?;
+        let share = match &self.addresses {
+            Some(addresses) => Some(
+                addresses
+                    .share(ip)
+                    .ok_or_else(|| later(429, "too many peers from your address"))?,
+            ),
+            None => None,
+        };
+        Ok(Place {
+            _seat: seat,
+            _share: share,
+        })
     }
 
     /// From here on nobody is let in, and the server says that it is not ready.
@@ -64,4 +95,9 @@ impl Hub {
     pub fn draining(&self) -> bool {
         self.draining.load(Ordering::Acquire)
     }
+}
+
+/// Not now, but it may be worth another try.
+fn later(status: u16, why: &str) -> Answer {
+    Answer::text(status, &format!("{why}, please try again later")).with("Retry-After", "5")
 }

@@ -1,28 +1,32 @@
 //! Opens, lets in, and closes in good order.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use async_lock::{Semaphore, SemaphoreGuardArc};
-use async_net::{TcpListener, TcpStream};
+use async_net::TcpListener;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use smol::channel::{Receiver, Sender, WeakSender};
 use smol::{Executor, Task, Timer, future};
 
 use crate::bus::{Bus, fanout, within};
+use crate::chat::budget::Budget;
 use crate::chat::end::End;
-use crate::chat::event::Instance;
+use crate::chat::id::Instance;
 use crate::chat::peers::Peers;
 use crate::config::Config;
+use crate::net::Hub;
 use crate::net::http::{self, Answer, NoHead};
+use crate::net::peer::{self, Upgrade};
+use crate::net::porch::{Guest, Porch};
 use crate::net::route::{Route, route};
 use crate::net::socket::{Socket, linger};
-use crate::net::{Hub, peer};
 
 /// Connections that may be on their way in at once: sending their head, or being answered. Beyond
-/// it the next ones wait in the kernel's queue, until some of these are done or out of time.
+/// it the next ones wait in the kernel's queue, until some of these are done …
 const ARRIVING: usize = 1024;
+/// … or have had this long, which is enough for any honest head: then the oldest make room.
+const FAIR_TIME: Duration = Duration::from_secs(1);
 /// Files that are open beside the peers' sockets.
 const OTHER_FILES: usize = 64;
 /// The pause after a failed accept; it doubles up to [`ACCEPT_PAUSE_MOST`].
@@ -69,7 +73,8 @@ impl Server {
                 config.listen
             )
         })?;
-        let peers = Arc::new(Peers::new(Instance(fastrand::u64(..))));
+        let budget = Budget::new(config.outbox, config.max_queued);
+        let peers = Arc::new(Peers::new(Instance(fastrand::u64(..)), budget));
         let (bus, events) = Bus::new(&config, peers.clone())?;
         // Ends when the bus is dropped.
         let fanout = runtime.spawn({
@@ -153,20 +158,25 @@ async fn accept(
     hub: &Arc<Hub>,
     alive: Sender<()>,
 ) -> Result<(), String> {
-    let arriving = Arc::new(Semaphore::new(ARRIVING));
+    let porch = Arc::new(Porch::new(ARRIVING, FAIR_TIME));
     let mut pause = ACCEPT_PAUSE;
     loop {
-        let permit = arriving.acquire_arc().await;
         match listener.accept().await {
-            Ok((stream, _)) => {
+            Ok((stream, from)) => {
                 pause = ACCEPT_PAUSE;
+                // Frames are whole messages; waiting for more to send would only delay them.
+                let _ = stream.set_nodelay(true);
+                let socket: Socket = stream.into();
+                let guest = porch.enter(&socket).await;
                 let door = Door {
                     runtime: runtime.clone(),
                     hub: hub.clone(),
                     alive: alive.downgrade(),
                 };
                 // Ends with its answer, or when the peer's own task begins.
-                runtime.spawn(door.receive(stream, permit)).detach();
+                runtime
+                    .spawn(door.receive(socket, from.ip(), guest))
+                    .detach();
             }
             Err(error) => {
                 log::warn!("can't accept connections: {error}");
@@ -195,11 +205,12 @@ struct Door {
 
 impl Door {
     /// Answers a connection's request, or makes a peer of it.
-    async fn receive(self, stream: TcpStream, permit: SemaphoreGuardArc) {
-        // Frames are whole messages; waiting for more to send would only delay them.
-        let _ = stream.set_nodelay(true);
-        let socket: Socket = stream.into();
-        let (head, ahead) = match http::read_head(&socket).await {
+    async fn receive(self, socket: Socket, from: IpAddr, guest: Guest) {
+        let read = http::read_head(&socket).await;
+        if !guest.heard() {
+            return;
+        }
+        let (head, ahead) = match read {
             Ok(read) => read,
             Err(NoHead::Gone) => return,
             Err(NoHead::Refuse(answer)) => return respond(&socket, answer, false).await,
@@ -209,24 +220,27 @@ impl Door {
             Ok(Route::Page(file)) => file.answer(&head),
             Ok(Route::Health) => Answer::text(200, "ok"),
             Ok(Route::Ready) => ready(hub),
-            Ok(Route::Chat(arrival)) => match hub.seat() {
-                Some(seat) => {
+            Ok(Route::Chat(arrival)) => match hub.place(from) {
+                Ok(place) => {
+                    if !guest.leave() {
+                        return;
+                    }
                     let (hub, alive) = (self.hub.clone(), self.alive.upgrade());
+                    let upgrade = Box::new(Upgrade { arrival, ahead });
                     // Ends with the connection. A task of its own, since the head's reading takes
                     // more memory than a peer is to hold.
                     let life = async move {
-                        peer::serve(socket, ahead, arrival, hub).await;
-                        drop((seat, alive));
+                        peer::serve(socket, upgrade, hub).await;
+                        drop((place, alive));
                     };
                     self.runtime.spawn(life).detach();
                     return;
                 }
-                None => busy(hub),
+                Err(answer) => answer,
             },
             Err(answer) => answer,
         };
         respond(&socket, answer, head.method == "HEAD").await;
-        drop(permit);
     }
 }
 
@@ -245,19 +259,12 @@ fn ready(hub: &Hub) -> Answer {
     }
 }
 
-fn busy(hub: &Hub) -> Answer {
-    let why = if hub.draining() {
-        "the server shuts down"
-    } else {
-        "too many peers"
-    };
-    Answer::text(503, &format!("{why}, please try again later")).with("Retry-After", "5")
-}
-
 /// Closes in good order: what was accepted goes out, the peers are told, their names released.
 async fn close(hub: &Hub, gone: &Receiver<()>) {
     let deadline = Instant::now() + STOP_TIME;
     within(DRAIN_TIME, hub.bus.drain()).await;
+    // Whoever is still here learns what will not be said any more.
+    hub.bus.give_up();
     let peers = hub.peers.all().await;
     log::info!("stopping: closing {} connections", peers.len());
     let step = peers.len().div_ceil(SPREAD_STEPS).max(SPREAD_STEPS);

@@ -1,6 +1,7 @@
-//! The bus of a server that runs alone: a counter per room and one bounded channel.
+//! The bus of a server that runs alone: a log per room and one bounded channel.
 
-use std::collections::HashMap;
+mod log;
+
 use std::sync::Arc;
 
 use async_lock::Mutex;
@@ -8,10 +9,14 @@ use smol::channel::Sender;
 
 use super::{Claim, Draft, now};
 use crate::chat::dialect::{Letter, Roster};
-use crate::chat::event::{Event, Id, Refusal, What};
+use crate::chat::event::{Event, Refusal, What};
+use crate::chat::id::Id;
 use crate::chat::name::{Lock, Room, User};
 use crate::chat::peer::Peer;
 use crate::chat::peers::{Peers, Seat};
+use crate::chat::replay::Stretch;
+use crate::config::Config;
+use log::Log;
 
 /// This process alone.
 #[derive(Debug)]
@@ -23,23 +28,14 @@ pub struct Local {
     log: Mutex<Log>,
 }
 
-/// Where each room's count stands, as long as somebody is in it.
-#[derive(Debug, Default)]
-struct Log {
-    last: HashMap<Room, Id>,
-    newest_epoch: u64,
-    /// The last private message.
-    letter: Option<Id>,
-}
-
 impl Local {
     /// A bus between `peers`, whose events go to `feed`.
-    pub(super) fn new(peers: Arc<Peers>, feed: Sender<Event>, notices: usize) -> Local {
+    pub(super) fn new(peers: Arc<Peers>, feed: Sender<Event>, config: &Config) -> Local {
         Local {
             peers,
             feed,
-            notices,
-            log: Mutex::default(),
+            notices: config.notices,
+            log: Mutex::new(Log::new(config.history)),
         }
     }
 
@@ -54,16 +50,11 @@ impl Local {
         Claim::Granted
     }
 
-    pub(super) async fn unsubscribe(&self, room: &Room) {
-        if !self.peers.occupied(room).await {
-            self.log.lock().await.last.remove(room);
-        }
-    }
-
-    pub(super) async fn appear(&self, peer: &Peer, user: &User, room: &Room) {
-        let aloud = self.peers.people(room).await <= self.notices;
+    pub(super) async fn appear(&self, peer: &Peer, user: Option<&User>, room: &Room) {
+        let aloud = user.is_some() && self.peers.people(room).await <= self.notices;
+        // Held until the channel has the event, so that it stands where the log says.
         let log = self.log.lock().await;
-        let last = log.last.get(room).copied();
+        let last = log.last(room);
         self.notice(peer, user, room, What::Joined { aloud, last })
             .await;
     }
@@ -71,7 +62,7 @@ impl Local {
     pub(super) async fn vanish(&self, peer: &Peer, user: &User, room: &Room) {
         // Who leaves is no longer counted.
         if self.peers.people(room).await < self.notices {
-            self.notice(peer, user, room, What::Left).await;
+            self.notice(peer, Some(user), room, What::Left).await;
         }
     }
 
@@ -79,51 +70,79 @@ impl Local {
         // Held until the channel has taken the event, so that the channel's order is the log's.
         // Whoever else wants to publish would have to wait for the channel anyway.
         let mut log = self.log.lock().await;
-        let (id, at) = log.next(room);
+        let reference = reference(&draft, Some(room));
+        if let Some(known) = reference
+            .as_ref()
+            .and_then(|name| log.references().find(name))
+        {
+            return draft.receipt.accept(known);
+        }
+        let id = log.next(room);
         let what = What::Said {
             text: draft.text,
             email: draft.email,
             id: Some(id),
-            at,
+            at: now(),
         };
-        self.send(Event {
+        let event = Event {
             room: room.clone(),
-            user: draft.user,
+            user: Some(draft.user),
             origin: Some(draft.origin),
             what,
-        })
-        .await;
-        log.last.insert(room.clone(), id);
+        };
+        self.send(event.clone()).await;
+        log.keep(event, id);
+        if let Some(reference) = reference {
+            log.references().keep(reference, id);
+        }
         drop(log);
         draft.receipt.accept(id);
     }
 
     pub(super) async fn tell(&self, to: &str, draft: Draft) {
-        let (id, at) = self.log.lock().await.next_letter();
+        let mut log = self.log.lock().await;
+        let reference = reference(&draft, None);
+        if let Some(known) = reference
+            .as_ref()
+            .and_then(|name| log.references().find(name))
+        {
+            return draft.receipt.accept(known);
+        }
+        let id = log.next_letter();
         let letter = Letter {
             from: draft.user,
             email: draft.email,
             text: draft.text,
             id,
-            at,
+            at: now(),
         };
-        if self.peers.tell(to, &letter).await {
-            draft.receipt.delivered(to, &letter);
-        } else {
-            draft.receipt.refuse(&Refusal::NoSuchUser(to.to_string()));
+        if !self.peers.tell(to, &letter).await {
+            return draft.receipt.refuse(&Refusal::NoSuchUser(to.to_string()));
         }
+        if let Some(reference) = reference {
+            log.references().keep(reference, id);
+        }
+        draft.receipt.delivered(to, &letter);
+    }
+
+    pub(super) async fn read(&self, room: &Room, stretch: Stretch, most: usize) -> Vec<Event> {
+        self.log.lock().await.read(room, stretch, most)
+    }
+
+    pub(super) async fn before(&self, room: &Room, id: Option<Id>, most: usize) -> Vec<Event> {
+        self.log.lock().await.before(room, id, most)
     }
 
     pub(super) async fn roster(&self, room: &Room) -> Roster {
         let mut roster = self.peers.roster(room, self.notices).await;
-        roster.last = self.log.lock().await.last.get(room).copied();
+        roster.last = self.log.lock().await.last(room);
         roster
     }
 
-    async fn notice(&self, peer: &Peer, user: &User, room: &Room, what: What) {
+    async fn notice(&self, peer: &Peer, user: Option<&User>, room: &Room, what: What) {
         self.send(Event {
             room: room.clone(),
-            user: user.clone(),
+            user: user.cloned(),
             origin: Some(self.peers.origin(peer)),
             what,
         })
@@ -136,24 +155,8 @@ impl Local {
     }
 }
 
-impl Log {
-    /// The next id of a room and the time now. A room that nobody was in begins a new epoch.
-    fn next(&mut self, room: &Room) -> (Id, u64) {
-        let now = now();
-        let id = match self.last.get(room) {
-            Some(last) => last.next(),
-            None => {
-                self.newest_epoch = now.max(self.newest_epoch + 1);
-                Id::first(self.newest_epoch)
-            }
-        };
-        (id, now)
-    }
-
-    fn next_letter(&mut self) -> (Id, u64) {
-        let now = now();
-        let id = self.letter.map_or(Id::first(now), Id::next);
-        self.letter = Some(id);
-        (id, now)
-    }
+/// Under which name a message would be known, if its client has given it one.
+fn reference(draft: &Draft, room: Option<&Room>) -> Option<(User, Option<Room>, String)> {
+    let name = draft.receipt.reference()?.to_string();
+    Some((draft.user.clone(), room.cloned(), name))
 }

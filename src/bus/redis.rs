@@ -5,15 +5,21 @@
 //! both are made anew, the channels subscribed and the names registered again. Everything that
 //! waits for Redis waits with a limit, and no queue is without one.
 
-mod envelope;
+pub mod answer;
+pub mod envelope;
+mod line;
 mod link;
+mod mail;
 mod queue;
-mod resp;
+mod reap;
+mod recover;
+pub mod resp;
 mod rooms;
 mod script;
 mod session;
 
 use std::panic::AssertUnwindSafe;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -22,14 +28,18 @@ use smol::channel::Sender;
 use smol::future::FutureExt;
 
 use super::{Claim, Draft, within};
-use crate::chat::dialect::Roster;
+use crate::chat::dialect::{Dialect, Reply, Roster};
 use crate::chat::event::{Event, Refusal};
+use crate::chat::id::Id;
 use crate::chat::name::{Lock, Room, User};
 use crate::chat::peer::Peer;
 use crate::chat::peers::{Peers, Seat};
+use crate::chat::replay::Stretch;
 use crate::config::{Config, RedisAddress};
 use link::{Endpoint, Trouble};
-use queue::{Queue, Then};
+use mail::Mail;
+use queue::{Queue, Then, What};
+use reap::Patience;
 use rooms::Rooms;
 use script::Scripts;
 
@@ -50,6 +60,10 @@ pub struct Redis {
     scripts: Scripts,
     queue: Queue,
     rooms: Rooms,
+    mail: Mail,
+    patience: Patience,
+    /// Others may have been told that our peers have left.
+    missed: AtomicBool,
     /// Why messages don't get through now; `None` when they do.
     trouble: Mutex<Option<String>>,
 }
@@ -72,6 +86,9 @@ impl Redis {
             scripts,
             queue: Queue::default(),
             rooms: Rooms::default(),
+            mail: Mail::default(),
+            patience: Patience::default(),
+            missed: AtomicBool::new(false),
             trouble: Mutex::new(Some("not connected yet".into())),
             peers,
             feed,
@@ -93,11 +110,17 @@ impl Redis {
                     self.set_trouble(None);
                     log::info!("redis {}: connected", self.endpoint);
                     let _ = first.try_send(Ok(()));
-                    (reached, pause) = (true, PAUSE_FIRST);
                     // A bug costs a connection, not the chat.
-                    let run = AssertUnwindSafe(session.run(self)).catch_unwind().await;
+                    let run = AssertUnwindSafe(session.run(self, reached))
+                        .catch_unwind()
+                        .await;
+                    (reached, pause) = (true, PAUSE_FIRST);
+                    self.patience.lost();
                     self.queue.down();
                     self.rooms.down();
+                    self.peers
+                        .tell_all(Dialect::Typed, &Reply::Status(false))
+                        .await;
                     run.unwrap_or_else(|_| "internal error".into())
                 }
                 Err(Trouble::Lasting(error)) if !reached => {
@@ -144,8 +167,10 @@ impl Redis {
         lock: Option<Lock>,
     ) -> Claim {
         let origin = self.peers.origin(peer);
-        let answer = self.ask(self.scripts.claim(user, origin, lock, true)).await;
-        let claim = match answer.as_ref().and_then(script::number) {
+        let margin = self.patience.margin();
+        let claim = self.scripts.claim(user, origin, lock, true, margin);
+        let answer = self.ask(claim).await;
+        let claim = match answer.as_ref().and_then(answer::number) {
             Some(0) => return Claim::Taken,
             Some(1) if self.peers.claim(seat, user, lock).await => return Claim::Granted,
             Some(2) => {
@@ -167,20 +192,30 @@ impl Redis {
     }
 
     pub(super) async fn subscribe(&self, room: &Room) -> bool {
-        let subscribed = self.rooms.enter(room, self.scripts.channel(room));
+        let first = || self.frequent(room, true);
+        let subscribed = self.rooms.enter(room, self.scripts.channel(room), first);
         within(ANSWER_TIME, subscribed).await.unwrap_or(false)
     }
 
     pub(super) fn unsubscribe(&self, room: &Room) {
-        self.rooms.leave(room, || self.scripts.channel(room));
+        self.rooms.leave(room, || {
+            self.frequent(room, false);
+            self.scripts.channel(room)
+        });
     }
 
-    pub(super) async fn appear(&self, peer: &Peer, user: &User, room: &Room) -> bool {
+    fn frequent(&self, room: &Room, has_peers: bool) {
+        let command = self.scripts.frequent(&[room], has_peers);
+        self.queue.push(command, Then::Nothing);
+    }
+
+    pub(super) async fn appear(&self, peer: &Peer, user: Option<&User>, room: &Room) -> bool {
         let origin = self.peers.origin(peer);
-        // A question, not a duty: when the connection breaks, so does the wait.
-        self.ask(self.scripts.join(room, user, origin))
-            .await
-            .is_some()
+        let command = match user {
+            Some(user) => self.scripts.join(room, user, origin),
+            None => self.scripts.listen(room, origin),
+        };
+        self.ask(command).await.is_some()
     }
 
     pub(super) fn vanish(&self, peer: &Peer, user: &User, room: &Room) {
@@ -195,8 +230,8 @@ impl Redis {
             return draft.receipt.refuse(&Refusal::Unavailable);
         }
         self.queue.publish(bytes, |sequence| {
-            let command = self.scripts.publish(room, &draft, sequence);
-            (command, Then::Published(draft.receipt))
+            let words = self.scripts.words(room, &draft, sequence);
+            (What::Publish(words), Then::Published(draft.receipt))
         });
     }
 
@@ -207,29 +242,72 @@ impl Redis {
         }
         self.queue.publish(bytes, |sequence| {
             let command = self.scripts.tell(&to, &draft, sequence);
-            (command, Then::Told(to, draft))
+            (What::Command(command), Then::Told(to, draft))
         });
     }
 
     pub(super) async fn roster(&self, room: &Room) -> Option<Roster> {
-        script::roster(self.ask(self.scripts.roster(room)).await?)
+        answer::roster(self.ask(self.scripts.roster(room)).await?)
+    }
+
+    pub(super) async fn read(
+        &self,
+        room: &Room,
+        stretch: Stretch,
+        most: usize,
+    ) -> Option<Vec<Event>> {
+        let answer = self.ask(self.scripts.read(room, stretch, most)).await?;
+        answer::messages(room, &answer)
+    }
+
+    pub(super) async fn before(
+        &self,
+        room: &Room,
+        id: Option<Id>,
+        most: usize,
+    ) -> Option<Vec<Event>> {
+        if id == Some(Id::START) {
+            // Nothing is before it, and Redis takes a range up to there for a mistake.
+            return Some(Vec::new());
+        }
+        let answer = self.ask(self.scripts.before(room, id, most)).await?;
+        let mut messages = answer::messages(room, &answer)?;
+        messages.reverse();
+        Some(messages)
     }
 
     pub(super) async fn drain(&self) {
         self.queue.drained().await;
     }
 
+    pub(super) fn give_up(&self) {
+        self.queue.give_up();
+    }
+
     pub(super) async fn close(&self) {
-        self.queue.push(self.scripts.retire(), Then::Nothing);
+        // Where somebody could not be taken leave of in time, the lease is left to run out: whoever
+        // finds it will.
+        if self.peers.count().await == 0 {
+            self.queue.push(self.scripts.retire(), Then::Nothing);
+        }
         self.queue.drained().await;
     }
 
-    /// Sends a command that somebody waits for; `None` if no answer came in time.
+    /// Sends a command that somebody waits for; `None` if Redis is away or no answer came in time.
+    /// When the connection breaks in between, it is sent again on the next one.
     async fn ask(&self, command: Vec<u8>) -> Option<::redis::Value> {
-        let (answer, answered) = smol::channel::bounded(1);
-        if !self.queue.ask(command, answer) {
-            return None;
-        }
-        within(ANSWER_TIME, answered.recv()).await?.ok()
+        let answer = async {
+            loop {
+                let (answer, answered) = smol::channel::bounded(1);
+                if !self.queue.ask(command.clone(), answer) {
+                    return None;
+                }
+                match answered.recv().await {
+                    Ok(value) => return Some(value),
+                    Err(_) => self.queue.is_up().await,
+                }
+            }
+        };
+        within(ANSWER_TIME, answer).await.flatten()
     }
 }

@@ -8,8 +8,10 @@ mod plain;
 mod simple;
 mod typed;
 
-use super::event::{Event, Id, Refusal, Text};
+use super::event::{Event, Refusal, Text};
+use super::id::Id;
 use super::name::{Email, Room, User};
+use super::replay::Past;
 
 /// Which language a connection speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +64,15 @@ pub enum Request {
     Join(Box<Join>),
     /// Leave a room.
     Leave(Room),
+    /// What was said in a room before a message, or before now.
+    History {
+        /// The room.
+        room: Room,
+        /// The message; the room's end if none.
+        before: Option<Id>,
+        /// How many messages at most.
+        limit: usize,
+    },
 }
 
 /// A wish to enter a room, and on the first one to be somebody.
@@ -75,6 +86,8 @@ pub struct Join {
     pub email: Option<Email>,
     /// The key that takes the name over from an older connection.
     pub session: Option<String>,
+    /// What to hear of what was said there before.
+    pub past: Option<Past>,
 }
 
 /// A frame, understood as far as it goes.
@@ -106,13 +119,21 @@ pub enum Reply<'a> {
         room: &'a Room,
         /// Who is there, and the last message before.
         roster: &'a Roster,
+        /// Whether the log reaches back to what was asked for.
+        complete: bool,
     },
+    /// Messages of the room have been lost; who is there.
+    Incomplete(&'a Room, &'a Roster),
     /// The name belongs to somebody else.
     Taken(&'a User),
     /// The bus can't be reached.
     Unreachable,
     /// Who is in the room.
     Who(&'a Room, &'a Roster),
+    /// What was said in the room, in order.
+    History(&'a Room, &'a [Event]),
+    /// Whether messages get through, or wait.
+    Status(bool),
     /// What can be asked.
     Help,
     /// A private message, to whom it is for or back to whom it is from.

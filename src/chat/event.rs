@@ -1,12 +1,12 @@
-//! The words of the chat: texts, ids, what happens in a room, and why something did not.
+//! The words of the chat: texts, what happens in a room, and why something did not.
 //!
 //! Everything here is valid from construction on, so nobody checks twice. What a peer did wrong
 //! is a [`Refusal`]: text for that peer, and nobody else's business.
 
 use std::fmt;
-use std::str::FromStr;
 use std::sync::Arc;
 
+use super::id::{Id, Origin};
 use super::name::{BadName, Email, LongEmail, Room, User};
 
 /// A text has at most this many characters; longer ones are refused, never cut.
@@ -73,110 +73,13 @@ fn harmless(text: &str) -> Arc<str> {
     clean.into()
 }
 
-/// One server process among those that share a Redis; drawn at random when it starts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Instance(pub u64);
-
-impl fmt::Display for Instance {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:016x}", self.0)
-    }
-}
-
-/// The connection that caused an event: an instance and the number of its peer. Written
-/// `INSTANCE.NUMBER`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Origin {
-    /// The instance the connection belongs to.
-    pub instance: Instance,
-    /// The peer's number there; never used twice by one instance.
-    pub peer: u64,
-}
-
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.instance, self.peer)
-    }
-}
-
-impl FromStr for Origin {
-    type Err = NotAnId;
-
-    fn from_str(text: &str) -> Result<Origin, NotAnId> {
-        let (instance, peer) = text.split_once('.').ok_or(NotAnId)?;
-        Ok(Origin {
-            instance: Instance(u64::from_str_radix(instance, 16).map_err(|_| NotAnId)?),
-            peer: peer.parse().map_err(|_| NotAnId)?,
-        })
-    }
-}
-
-/// The place of a message in its room: `EPOCH-N`. N counts by one without a gap, EPOCH is when
-/// this count began (milliseconds since 1970), so ids of one room are ordered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Id {
-    /// When the room's log began, milliseconds since 1970.
-    pub epoch: u64,
-    /// The message's number in that log, from 1.
-    pub n: u64,
-}
-
-impl Id {
-    /// The first of an epoch.
-    pub fn first(epoch: u64) -> Id {
-        Id { epoch, n: 1 }
-    }
-
-    /// The one after this.
-    pub fn next(self) -> Id {
-        Id {
-            n: self.n + 1,
-            ..self
-        }
-    }
-}
-
-impl fmt::Display for Id {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}", self.epoch, self.n)
-    }
-}
-
-impl FromStr for Id {
-    type Err = NotAnId;
-
-    fn from_str(text: &str) -> Result<Id, NotAnId> {
-        let number = |digits: &str| match digits.bytes().all(|b| b.is_ascii_digit()) {
-            true => digits.parse().map_err(|_| NotAnId),
-            false => Err(NotAnId),
-        };
-        let (epoch, n) = text.split_once('-').ok_or(NotAnId)?;
-        Ok(Id {
-            epoch: number(epoch)?,
-            n: number(n)?,
-        })
-    }
-}
-
-/// The text is no [`Id`] or [`Origin`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NotAnId;
-
-impl fmt::Display for NotAnId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("not an id")
-    }
-}
-
-impl std::error::Error for NotAnId {}
-
 /// Something that everybody in a room is to hear.
 #[derive(Clone, Debug)]
 pub struct Event {
     /// Where it happened.
     pub room: Room,
-    /// Who it is about.
-    pub user: User,
+    /// Who it is about; `None` for a peer without a name, which only ever comes quietly.
+    pub user: Option<User>,
     /// The connection that caused it; `None` for what others publish on our channels.
     pub origin: Option<Origin>,
     /// What happened.
@@ -189,6 +92,14 @@ impl Event {
         matches!(self.what, What::Said { .. })
     }
 
+    /// A message's place in its room.
+    pub fn id(&self) -> Option<Id> {
+        match self.what {
+            What::Said { id, .. } => id,
+            _ => None,
+        }
+    }
+
     /// About how many bytes it takes to say so.
     pub fn weight(&self) -> usize {
         let text = if let What::Said { text, .. } = &self.what {
@@ -196,7 +107,8 @@ impl Event {
         } else {
             0
         };
-        self.user.as_str().len() + text + 64
+        let name = self.user.as_ref().map_or(0, |user| user.as_str().len());
+        name + text + 64
     }
 }
 
@@ -353,33 +265,5 @@ mod tests {
         assert_eq!(Text::cut("  "), None);
         let cut = Text::cut(&"日".repeat(5000)).map(|text| text.as_str().chars().count());
         assert_eq!(cut, Some(4096));
-    }
-
-    #[test]
-    fn ids_are_read_as_they_are_written() {
-        let id = Id {
-            epoch: 1_700_000_000_000,
-            n: 42,
-        };
-        assert_eq!(id.to_string(), "1700000000000-42");
-        assert_eq!("1700000000000-42".parse(), Ok(id));
-        for bad in [
-            "",
-            "-",
-            "1",
-            "1-",
-            "-1",
-            "+1-1",
-            "1-1-1",
-            "x-1",
-            "1-18446744073709551616",
-        ] {
-            assert_eq!(bad.parse::<Id>(), Err(NotAnId), "{bad:?}");
-        }
-        let origin = Origin {
-            instance: Instance(0xbeef),
-            peer: 7,
-        };
-        assert_eq!(origin.to_string().parse(), Ok(origin));
     }
 }

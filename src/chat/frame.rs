@@ -4,6 +4,7 @@
 //! Frames from a server are not masked, so every peer of a room and dialect gets the same bytes:
 //! one [`Broadcast`] is rendered, and each outbox gets a reference to it.
 
+use std::io::Cursor;
 use std::ops::Range;
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -11,12 +12,26 @@ use tungstenite::protocol::frame::FrameHeader;
 use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 
 use super::dialect::Dialect;
-use super::event::{Event, Instance, What};
+use super::event::{Event, What};
+use super::id::Instance;
 
 /// A text frame.
 pub fn text(text: &str) -> Bytes {
     let mut out = BytesMut::with_capacity(text.len() + 10);
     put(&mut out, OpCode::Data(Data::Text), text.as_bytes());
+    out.freeze()
+}
+
+/// What was said before, in order, a frame each.
+pub fn texts(dialect: Dialect, events: &[Event]) -> Bytes {
+    let mut out = BytesMut::new();
+    let mut line = String::new();
+    for event in events {
+        line.clear();
+        if dialect.render(event, &mut line) {
+            put(&mut out, OpCode::Data(Data::Text), line.as_bytes());
+        }
+    }
     out.freeze()
 }
 
@@ -33,6 +48,24 @@ pub fn close(code: u16, reason: &str) -> Bytes {
     let mut out = BytesMut::with_capacity(payload.len() + 2);
     put(&mut out, OpCode::Control(Control::Close), &payload);
     out.freeze()
+}
+
+/// How much of `bytes`, whole frames as a server sends them, must follow the first `begun` bytes so
+/// that no frame is cut: returns where the frame ends in which these stop. What is no frame, the
+/// answer to a handshake, ends where `bytes` do.
+pub fn end_of(bytes: &[u8], begun: usize) -> usize {
+    let mut end = 0;
+    while end < begun {
+        let mut header = Cursor::new(&bytes[end..]);
+        // A server's frames are never in pieces, so each begins with the bit that says so.
+        match FrameHeader::parse(&mut header) {
+            Ok(Some((FrameHeader { is_final: true, .. }, length))) => {
+                end += (header.position() + length) as usize;
+            }
+            _ => return bytes.len(),
+        }
+    }
+    end.min(bytes.len())
 }
 
 fn put(out: &mut BytesMut, opcode: OpCode, payload: &[u8]) {
@@ -117,7 +150,8 @@ impl Broadcast {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::chat::event::{Origin, Text};
+    use crate::chat::event::Text;
+    use crate::chat::id::Origin;
     use crate::chat::name::{Room, User};
 
     fn said(name: &str, peer: Option<u64>, text: &str) -> Event {
@@ -134,7 +168,7 @@ mod tests {
         };
         Event {
             room: Room::lobby(),
-            user: User::new(name).unwrap(),
+            user: User::new(name).ok(),
             origin,
             what,
         }
@@ -195,6 +229,76 @@ mod tests {
             heard(&batch, 4),
             "a: 1, b: has joined the chat!, b: 2, a: 3"
         );
+    }
+
+    /// What peer 1 hears, if it is told one event after another.
+    fn owed(dialect: Dialect, here: Instance, events: &[Event], entered: &[u64]) -> Vec<u8> {
+        let mut owed = Vec::new();
+        for event in events {
+            let by = event.origin.filter(|origin| origin.instance == here);
+            let itself = by.is_some_and(|origin| origin.peer == 1);
+            if itself && matches!(event.what, What::Joined { .. }) && entered.contains(&1) {
+                owed.clear();
+            } else if !itself || dialect.hears_itself(event) {
+                owed.extend(texts(dialect, std::slice::from_ref(event)));
+            }
+        }
+        owed
+    }
+
+    #[test]
+    fn of_any_batch_everybody_gets_what_one_after_the_other_would_bring() {
+        arbtest::arbtest(|u| {
+            let mut events = Vec::new();
+            for n in 0..u.int_in_range(0..=12)? {
+                let origin = (u.int_in_range(0..=3)?, u.int_in_range(0..=2)?);
+                let mut event = said("x", Some(origin.0), &n.to_string());
+                event.user = u.ratio(7, 8)?.then(|| User::new("x").unwrap());
+                event.origin = match origin {
+                    (0, _) => None,
+                    (peer, instance) => Some(Origin {
+                        instance: Instance(instance),
+                        peer,
+                    }),
+                };
+                event.what = match u.int_in_range(0..=6)? {
+                    0 => What::Left,
+                    1 | 2 => What::Joined {
+                        aloud: u.arbitrary()?,
+                        last: None,
+                    },
+                    _ => event.what,
+                };
+                events.push(event);
+            }
+            let entered: &[u64] = u.choose(&[&[][..], &[1], &[2, 1], &[2]])?;
+            for dialect in Dialect::ALL {
+                let here = Instance(1);
+                let mut parts = Vec::new();
+                Broadcast::render(dialect, here, &events, entered).parts_for(1, &mut parts);
+                assert!(parts.iter().all(|part| !part.is_empty()));
+                let owed = owed(dialect, here, &events, entered);
+                assert_eq!(
+                    parts.concat(),
+                    owed,
+                    "{dialect:?}: {events:?}, in: {entered:?}"
+                );
+            }
+            Ok(())
+        })
+        .size_min(128)
+        .size_max(256)
+        .budget_ms(500);
+    }
+
+    #[test]
+    fn what_is_begun_ends_with_its_frame() {
+        let frames = [text("hi"), text(&"x".repeat(300)), ping()].concat();
+        for (begun, end) in [(0, 0), (1, 4), (4, 4), (5, 308), (308, 308), (309, 310)] {
+            assert_eq!(end_of(&frames, begun), end, "{begun}");
+        }
+        let answer = b"HTTP/1.1 101 Switching Protocols\r\n\r\n";
+        assert_eq!(end_of(answer, 1), answer.len());
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What users and rooms are called. A name is valid from construction on.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use sha2::{Digest, Sha256};
 
@@ -46,7 +46,9 @@ impl Room {
 
     /// The room everybody starts in.
     pub fn lobby() -> Room {
-        Room(LOBBY.into())
+        // Made once: most peers are there, and each would have its own.
+        static NAME: LazyLock<Arc<str>> = LazyLock::new(|| LOBBY.into());
+        Room(NAME.clone())
     }
 
     /// The name itself.
@@ -116,11 +118,11 @@ impl Email {
     /// # Errors
     /// [`LongEmail`].
     pub fn given(email: Option<&str>) -> Result<Option<Email>, LongEmail> {
-        let email = email.unwrap_or_default().trim();
+        let email = email.unwrap_or_default().replace(char::is_control, "");
+        let email = email.trim();
         if email.len() > EMAIL_BYTES {
             return Err(LongEmail);
         }
-        let email = email.replace(char::is_control, "");
         Ok((!email.is_empty()).then(|| Email(email.into())))
     }
 
@@ -198,7 +200,13 @@ mod tests {
             avatar(" MyEmailAddress@example.com "),
             Some(known.to_string())
         );
+        // Trimmed also behind what is dropped.
+        assert_eq!(
+            avatar("\u{7} MyEmailAddress@example.com \u{7}"),
+            Some(known.to_string())
+        );
         assert_eq!(avatar(" "), None);
+        assert_eq!(avatar("\u{7} \u{7}"), None);
         assert_eq!(Email::given(None), Ok(None));
         assert_eq!(Email::given(Some(&"x".repeat(255))), Err(LongEmail));
     }

@@ -8,13 +8,17 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::io::{self, IoSlice};
+use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 
+use super::budget::Budget;
 use super::end::End;
 use super::frame;
+use super::hold::Hold;
+use super::name::Room;
 
 /// Something that may take bytes without waiting.
 pub trait TryWrite: Send + Sync {
@@ -26,10 +30,10 @@ pub trait TryWrite: Send + Sync {
     fn try_write(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize>;
 }
 
-/// One peer's queue towards its socket. About 150 bytes while idle.
+/// One peer's queue towards its socket. 120 bytes while idle.
 pub struct Outbox {
     state: Mutex<State>,
-    limit: usize,
+    budget: Arc<Budget>,
 }
 
 struct State {
@@ -37,11 +41,14 @@ struct State {
     /// What the socket has not taken yet. Allocated on first need and given back when drained.
     queue: VecDeque<Bytes>,
     queued: usize,
-    /// Whether the first buffer has been taken in part: it must then be finished, or the peer
-    /// would see half a frame.
-    begun: bool,
+    /// How much of the first buffer has been taken: the frame in which that ends must be finished,
+    /// or the peer would see half of it. 32 bits: buffers are far smaller, and this is kept per
+    /// peer.
+    begun: u32,
+    /// Whether the socket has taken anything of the queue since somebody asked.
+    moved: bool,
     /// What has been pushed since the outbox is on hold.
-    held: Option<Vec<Bytes>>,
+    held: Option<Box<Hold>>,
     end: Option<End>,
     waker: Option<Waker>,
 }
@@ -57,59 +64,107 @@ impl fmt::Debug for Outbox {
 }
 
 impl Outbox {
-    /// An empty outbox in front of `socket` that may hold `limit` bytes.
-    pub fn new(socket: Arc<dyn TryWrite>, limit: usize) -> Outbox {
+    /// An empty outbox in front of `socket`, which counts what it holds in the `budget`.
+    pub fn new(socket: Arc<dyn TryWrite>, budget: Arc<Budget>) -> Outbox {
         let state = State {
             socket,
             queue: VecDeque::new(),
             queued: 0,
-            begun: false,
+            begun: 0,
+            moved: false,
             held: None,
             end: None,
             waker: None,
         };
         Outbox {
             state: Mutex::new(state),
-            limit,
+            budget,
         }
     }
 
     /// A poisoned lock is taken all the same: every change below leaves the state whole.
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> Open<'_> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        Open {
+            before: state.queued,
+            state,
+            budget: &self.budget,
+        }
     }
 
     /// Sends whole frames, in order, as far as the socket takes them, and queues the rest. Beyond
     /// the limit the peer is ended as [`End::Slow`]; after an end nothing is sent any more.
     pub fn push(&self, parts: &[Bytes]) {
-        self.lock().push(parts, self.limit);
+        self.lock().push_from(None, parts, self.budget.each());
     }
 
-    /// From here on pushes wait, within the limit, until the outbox is [released](Self::release):
-    /// a peer that enters a room is first told what it is entering.
+    /// Sends what is said in a room; like [`push`](Self::push) for a peer that is in.
+    pub fn push_from(&self, room: &Room, parts: &[Bytes]) {
+        self.lock().push_from(Some(room), parts, self.budget.each());
+    }
+
+    /// From here on pushes wait until the outbox is [released](Self::release): a peer that enters
+    /// a room is first told what it is entering.
     pub fn hold(&self) {
         self.lock().held.get_or_insert_default();
     }
 
-    /// Sends `first`, and then what has waited.
-    pub fn release(&self, first: &[Bytes]) {
+    /// The peer comes into a room: holds, and forgets what was kept of that room before. When the
+    /// room says more than may wait, all of that is forgotten: it must be read from the log, and
+    /// [`overflowed`](Self::overflowed) says so.
+    pub fn hold_entering(&self, room: &Room) {
+        let mut state = self.lock();
+        let hold = state.held.get_or_insert_default();
+        let before = hold.bytes();
+        hold.enters(room);
+        let forgotten = before - hold.bytes();
+        state.queued -= forgotten;
+    }
+
+    /// Whether the room that is being entered has said more than could be held.
+    pub fn overflowed(&self) -> bool {
+        let state = self.lock();
+        state.held.as_ref().is_some_and(|hold| hold.overflowed())
+    }
+
+    /// Forgets what waits of the room that was to be entered: the peer does not come in after all.
+    pub fn forget_entering(&self) {
+        let mut state = self.lock();
+        if let Some(hold) = &mut state.held {
+            let before = hold.bytes();
+            hold.overflow();
+            let forgotten = before - hold.bytes();
+            state.queued -= forgotten;
+        }
+    }
+
+    /// Sends whole frames although the outbox is on hold, ahead of what waits.
+    pub fn push_ahead(&self, parts: &[Bytes]) {
+        let mut state = self.lock();
+        let held = state.held.take();
+        state.push_from(None, parts, usize::MAX);
+        state.held = held;
+        state.bound(self.budget.each());
+    }
+
+    /// Sends what has waited; the outbox is no longer on hold.
+    pub fn release(&self) {
         let mut state = self.lock();
         let held = state.held.take().unwrap_or_default();
-        state.queued -= held.iter().map(Bytes::len).sum::<usize>();
-        state.push(first, self.limit);
-        state.push(&held, self.limit);
+        state.queued -= held.bytes();
+        state.push_from(None, &held.into_parts(), self.budget.each());
+    }
+
+    /// Bytes that the socket has not taken yet, without those on hold.
+    pub fn ahead(&self) -> usize {
+        let state = self.lock();
+        state.queued - state.held.as_ref().map_or(0, |hold| hold.bytes())
     }
 
     /// Ends this peer, unless it has been ended before: says why by a close frame, drops what was
     /// queued behind the frame being written, and wakes the peer's task.
     pub fn end(&self, end: End) {
-        let mut state = self.lock();
-        if state.end.is_none() {
-            // Whoever is asked to go politely gets first what was said before; whoever is too
-            // slow can't wait for that.
-            state.finish(end);
-            state.wake();
-        }
+        self.lock().finish(end);
     }
 
     /// Why this peer was ended, if it was.
@@ -120,6 +175,12 @@ impl Outbox {
     /// Bytes that the socket has not taken yet.
     pub fn queued(&self) -> usize {
         self.lock().queued
+    }
+
+    /// Whether something waits, of which the socket has taken nothing since this was last asked.
+    pub fn stuck(&self) -> bool {
+        let mut state = self.lock();
+        !std::mem::take(&mut state.moved) && !state.queue.is_empty()
     }
 
     /// Writes what is queued, as far as the socket takes it.
@@ -152,27 +213,74 @@ impl Outbox {
     }
 }
 
+impl Drop for Outbox {
+    fn drop(&mut self) {
+        let queued = self.lock().queued;
+        self.budget.settle(queued, 0);
+    }
+}
+
+/// The state while it is changed. The budget learns in the end what has become of the queue.
+struct Open<'a> {
+    state: MutexGuard<'a, State>,
+    before: usize,
+    budget: &'a Budget,
+}
+
+impl Deref for Open<'_> {
+    type Target = State;
+
+    fn deref(&self) -> &State {
+        &self.state
+    }
+}
+
+impl DerefMut for Open<'_> {
+    fn deref_mut(&mut self) -> &mut State {
+        &mut self.state
+    }
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.budget.settle(self.before, self.state.queued);
+    }
+}
+
 /// How many buffers one vectored write is given at most.
 const VECTORS: usize = 32;
 
 impl State {
-    fn push(&mut self, parts: &[Bytes], limit: usize) {
+    fn push_from(&mut self, room: Option<&Room>, parts: &[Bytes], limit: usize) {
         if self.end.is_some() || parts.is_empty() {
             return;
         }
         let idle = self.queue.is_empty();
         if let Some(held) = &mut self.held {
-            held.extend_from_slice(parts);
-            self.queued += parts.iter().map(Bytes::len).sum::<usize>();
+            let before = held.bytes();
+            held.push(parts, room);
+            self.queued += held.bytes() - before;
         } else {
             let taken = if idle { self.write_through(parts) } else { 0 };
             self.enqueue(parts, taken);
         }
+        if idle && !self.queue.is_empty() {
+            self.wake();
+        }
+        self.bound(limit);
+    }
+
+    /// Forgets what can be read again, or ends the peer, if more waits than may.
+    fn bound(&mut self, limit: usize) {
+        if self.queued > limit
+            && let Some(held) = &mut self.held
+        {
+            let before = held.bytes();
+            held.overflow();
+            self.queued -= before - held.bytes();
+        }
         if self.queued > limit {
             self.finish(End::Slow);
-        }
-        if idle && !self.queue.is_empty() || self.end.is_some() {
-            self.wake();
         }
     }
 
@@ -194,9 +302,10 @@ impl State {
                 taken -= part.len();
                 continue;
             }
-            self.begun |= taken > 0;
+            // Only an empty queue is written past, so a part that is begun comes first.
+            self.begun += taken as u32;
             self.queued += part.len() - taken;
-            self.queue.push_back(part.slice(taken..));
+            self.queue.push_back(part.clone());
             taken = 0;
         }
     }
@@ -207,32 +316,41 @@ impl State {
         for (slice, part) in slices.iter_mut().zip(&self.queue) {
             *slice = IoSlice::new(part);
         }
+        slices[0].advance(self.begun as usize);
         let mut taken = self.socket.try_write(&slices[..count])?;
         if taken == 0 {
             return Err(io::ErrorKind::WriteZero.into());
         }
         self.queued -= taken;
-        while let Some(first) = self.queue.front_mut() {
+        self.moved = true;
+        taken += self.begun as usize;
+        while let Some(first) = self.queue.front() {
             if taken < first.len() {
-                first.advance(taken);
-                self.begun |= taken > 0;
+                self.begun = taken as u32;
                 return Ok(());
             }
             taken -= first.len();
             self.queue.pop_front();
-            self.begun = false;
         }
+        self.begun = 0;
         self.queue = VecDeque::new();
         Ok(())
     }
 
+    /// The first end counts.
     fn finish(&mut self, end: End) {
+        if self.end.is_some() {
+            return;
+        }
         self.end = Some(end);
         self.held = None;
+        self.wake();
+        // Whoever is asked to go politely gets first what was said before; whoever is too slow
+        // can't wait for that.
         if end == End::Slow {
-            self.queue.truncate(usize::from(self.begun));
+            self.finish_frame();
         }
-        self.queued = self.queue.iter().map(Bytes::len).sum();
+        self.queued = self.queue.iter().map(Bytes::len).sum::<usize>() - self.begun as usize;
         let Some((code, reason)) = end.close_code() else {
             return;
         };
@@ -245,6 +363,18 @@ impl State {
         self.enqueue(&[close], taken);
     }
 
+    /// Keeps of the queue only the rest of the frame that has been begun.
+    fn finish_frame(&mut self) {
+        self.queue.truncate(1);
+        if let Some(first) = self.queue.front_mut() {
+            first.truncate(frame::end_of(first, self.begun as usize));
+            if first.len() == self.begun as usize {
+                self.queue.clear();
+                self.begun = 0;
+            }
+        }
+    }
+
     fn wake(&mut self) {
         if let Some(waker) = self.waker.take() {
             waker.wake();
@@ -253,143 +383,6 @@ impl State {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::task::Waker;
-
-    /// A socket that takes as much as it is told to.
-    #[derive(Default)]
-    struct Pipe(Mutex<(usize, Vec<u8>)>);
-
-    impl Pipe {
-        fn room(&self, bytes: usize) {
-            self.0.lock().unwrap().0 = bytes;
-        }
-        fn heard(&self) -> Vec<u8> {
-            self.0.lock().unwrap().1.clone()
-        }
-    }
-
-    impl TryWrite for Pipe {
-        fn try_write(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-            let (room, heard) = &mut *self.0.lock().unwrap();
-            if *room == 0 {
-                return Err(io::ErrorKind::WouldBlock.into());
-            }
-            let mut taken = 0;
-            for buf in bufs {
-                let n = buf.len().min(*room);
-                heard.extend_from_slice(&buf[..n]);
-                *room -= n;
-                taken += n;
-            }
-            Ok(taken)
-        }
-    }
-
-    fn outbox(room: usize, limit: usize) -> (Arc<Pipe>, Outbox) {
-        let pipe = Arc::new(Pipe::default());
-        pipe.room(room);
-        (pipe.clone(), Outbox::new(pipe, limit))
-    }
-
-    fn flush(outbox: &Outbox) -> Poll<io::Result<bool>> {
-        outbox.poll_flush(&mut Context::from_waker(Waker::noop()))
-    }
-
-    fn bytes(text: &'static str) -> Bytes {
-        Bytes::from_static(text.as_bytes())
-    }
-
-    #[test]
-    fn what_the_socket_takes_is_written_at_once() {
-        let (pipe, outbox) = outbox(100, 10);
-        outbox.push(&[bytes("hello "), bytes("world")]);
-        assert_eq!(pipe.heard(), b"hello world");
-        assert_eq!(outbox.queued(), 0);
-        assert!(flush(&outbox).is_pending());
-    }
-
-    #[test]
-    fn the_rest_follows_in_order_whatever_the_socket_takes_at_a_time() {
-        for step in 1..9 {
-            let (pipe, outbox) = outbox(step, 100);
-            outbox.push(&[bytes("one "), bytes("two ")]);
-            outbox.push(&[bytes("three ")]);
-            outbox.push(&[bytes("four")]);
-            while outbox.queued() > 0 {
-                pipe.room(step);
-                let _ = flush(&outbox);
-            }
-            assert!(flush(&outbox).is_pending());
-            assert_eq!(
-                pipe.heard(),
-                b"one two three four",
-                "{step} bytes at a time"
-            );
-        }
-    }
-
-    #[test]
-    fn a_slow_reader_gets_the_buffer_it_has_begun_and_the_reason() {
-        let (pipe, outbox) = outbox(2, 10);
-        outbox.push(&[bytes("begun")]);
-        outbox.push(&[bytes("never sent")]);
-        assert_eq!(outbox.ended(), Some(End::Slow));
-        outbox.push(&[bytes("too late")]);
-        pipe.room(1000);
-        assert!(matches!(flush(&outbox), Poll::Ready(Ok(false))));
-        let mut expected = b"begun".to_vec();
-        expected.extend_from_slice(&frame::close(1013, "too slow, try again later"));
-        assert_eq!(pipe.heard(), expected);
-    }
-
-    #[test]
-    fn who_enters_is_first_told_what_it_enters() {
-        let (pipe, outbox) = outbox(100, 20);
-        outbox.push(&[bytes("before ")]);
-        outbox.hold();
-        outbox.push(&[bytes("after ")]);
-        assert_eq!((pipe.heard(), outbox.queued()), (b"before ".to_vec(), 6));
-        outbox.release(&[bytes("welcome ")]);
-        assert_eq!(
-            (pipe.heard(), outbox.queued()),
-            (b"before welcome after ".to_vec(), 0)
-        );
-        outbox.hold();
-        outbox.push(&[bytes("more than it may hold")]);
-        assert_eq!((outbox.ended(), outbox.queued()), (Some(End::Slow), 0));
-    }
-
-    #[test]
-    fn an_end_wakes_a_task_that_waits_for_the_socket() {
-        struct Woken(std::sync::atomic::AtomicBool);
-        impl std::task::Wake for Woken {
-            fn wake(self: Arc<Self>) {
-                self.0.store(true, std::sync::atomic::Ordering::Relaxed);
-            }
-        }
-        let (_pipe, outbox) = outbox(0, 100);
-        outbox.push(&[bytes("stuck")]);
-        let woken = Arc::new(Woken(false.into()));
-        let waker = Waker::from(woken.clone());
-        let flushed = outbox.poll_flush(&mut Context::from_waker(&waker));
-        assert!(matches!(flushed, Poll::Ready(Ok(true))));
-        outbox.end(End::Stopping);
-        assert!(woken.0.load(std::sync::atomic::Ordering::Relaxed));
-    }
-
-    #[test]
-    fn who_is_asked_to_go_hears_first_what_was_said_before() {
-        let (pipe, outbox) = outbox(0, 100);
-        outbox.push(&[bytes("last words")]);
-        outbox.end(End::Stopping);
-        outbox.end(End::Slow);
-        pipe.room(1000);
-        assert!(matches!(flush(&outbox), Poll::Ready(Ok(false))));
-        let mut expected = b"last words".to_vec();
-        expected.extend_from_slice(&frame::close(1001, "the server shuts down"));
-        assert_eq!(pipe.heard(), expected);
-        assert_eq!(outbox.ended(), Some(End::Stopping));
-    }
-}
+mod model;
+#[cfg(test)]
+mod tests;

@@ -7,8 +7,9 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::dialect::{Dialect, Letter, Reply};
-use super::event::{Id, Refusal};
+use super::event::Refusal;
 use super::frame;
+use super::id::Id;
 use super::outbox::Outbox;
 
 /// One connection, as the chat sees it.
@@ -50,7 +51,8 @@ impl Peer {
             .saturating_sub(self.heard.load(Ordering::Relaxed))
     }
 
-    fn clock(&self) -> u32 {
+    /// The registry's clock, in whole seconds.
+    pub(super) fn clock(&self) -> u32 {
         self.started.elapsed().as_secs() as u32
     }
 
@@ -95,6 +97,11 @@ impl Receipt {
             peer: peer.clone(),
             reference,
         }
+    }
+
+    /// What the client calls the message.
+    pub fn reference(&self) -> Option<&str> {
+        self.reference.as_deref()
     }
 
     /// The message is on the bus, under this id.

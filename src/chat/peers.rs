@@ -9,11 +9,13 @@ use std::time::Instant;
 
 use async_lock::Mutex;
 
+use super::budget::Budget;
 use super::dialect::{Dialect, Letter, Reply, Roster};
 use super::end::End;
-use super::event::{Event, Id, Instance, Origin};
+use super::event::Event;
+use super::id::{Id, Instance, Origin};
 use super::name::{Lock, Room, User};
-use super::outbox::Outbox;
+use super::outbox::{Outbox, TryWrite};
 use super::peer::Peer;
 use super::registry::{Entered, Registry};
 
@@ -34,6 +36,7 @@ pub struct Peers {
     /// This instance, as it signs events.
     pub instance: Instance,
     registry: Mutex<Registry>,
+    budget: Arc<Budget>,
     numbers: AtomicU64,
     started: Instant,
 }
@@ -76,19 +79,21 @@ pub struct Present {
 }
 
 impl Peers {
-    /// An empty registry.
-    pub fn new(instance: Instance) -> Peers {
+    /// An empty registry of peers for whose sockets so much may wait.
+    pub fn new(instance: Instance, budget: Budget) -> Peers {
         Peers {
             instance,
             registry: Mutex::default(),
+            budget: Arc::new(budget),
             numbers: AtomicU64::new(1),
             started: Instant::now(),
         }
     }
 
     /// A new peer, with the next number. It hears nothing before it is [seated](Self::add).
-    pub fn peer(&self, dialect: Dialect, outbox: Outbox) -> Arc<Peer> {
+    pub fn peer(&self, dialect: Dialect, socket: Arc<dyn TryWrite>) -> Arc<Peer> {
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);
+        let outbox = Outbox::new(socket, self.budget.clone());
         Arc::new(Peer::new(number, dialect, outbox, self.started))
     }
 
@@ -123,7 +128,7 @@ impl Peers {
         registry.seats[*registry.names.get(user)?].lock
     }
 
-    /// Lets a named peer into a room as soon as its own join, which is now to be put on the bus,
+    /// Lets a peer into a room as soon as its own join, which is now to be put on the bus,
     /// comes by: so it hears what comes after, nothing that was before, and everybody agrees on
     /// which is which. From then on its outbox is [on hold](Outbox::hold).
     pub async fn expect(&self, seat: &Seat, room: &Room) -> Entry {
@@ -132,13 +137,8 @@ impl Peers {
     }
 
     /// Does not let a peer in any more; `false` if it has just entered.
-    pub async fn give_up(&self, entry: Entry) -> bool {
+    pub async fn give_up(&self, entry: &Entry) -> bool {
         self.registry.lock().await.expect_no_more(entry.peer)
-    }
-
-    /// Puts a peer into a room at once: for one without a name, who need not be announced.
-    pub async fn enter(&self, seat: &Seat, room: &Room) {
-        self.registry.lock().await.enter(seat.0, room);
     }
 
     /// Takes a peer out of a room; `false` if it was not there.
@@ -171,11 +171,6 @@ impl Peers {
     /// How many peers are seated.
     pub async fn count(&self) -> usize {
         self.registry.lock().await.seats.len()
-    }
-
-    /// Whether any peer of this instance is in a room, or about to be.
-    pub async fn occupied(&self, room: &Room) -> bool {
-        self.registry.lock().await.occupied(room)
     }
 
     /// How many peers with a name this instance has in a room, or about to be there.
@@ -213,7 +208,26 @@ impl Peers {
         registry.seats[seat]
             .peer
             .tell(&Reply::Private { to, letter });
+        registry.relieve(&self.budget);
         true
+    }
+
+    /// Tells every peer of this dialect.
+    pub async fn tell_all(&self, dialect: Dialect, reply: &Reply<'_>) {
+        for peer in self.all().await {
+            if peer.dialect() == dialect {
+                peer.tell(reply);
+            }
+        }
+    }
+
+    /// Tells every peer of this dialect in a room.
+    pub async fn tell_room(&self, room: &Room, dialect: Dialect, reply: &Reply<'_>) {
+        let registry = self.registry.lock().await;
+        let peers = registry.peers_in(room);
+        peers
+            .filter(|peer| peer.dialect() == dialect)
+            .for_each(|peer| peer.tell(reply));
     }
 
     /// Ends the connection that has this name, if it has this number.
@@ -259,12 +273,26 @@ impl Peers {
         let mut parts = Vec::new();
         for events in batch.chunk_by(|a, b| a.room == b.room).flat_map(buffers) {
             registry.broadcast(self.instance, events, &mut parts);
+            registry.relieve(&self.budget);
         }
         batch.clear();
     }
 
+    /// Whether more waits for all sockets together than may: [relieve](Self::relieve) them. One
+    /// load; for those to ask who have made one peer be told something.
+    pub fn overburdened(&self) -> bool {
+        self.budget.exceeded()
+    }
+
+    /// Lets go of the peers furthest behind, as [`End::Slow`], until clearly less waits for all
+    /// sockets together than may; nobody, as long as it is not too much.
+    pub async fn relieve(&self) {
+        self.registry.lock().await.relieve(&self.budget);
+    }
+
     /// Looks at every peer once: pings whoever has been silent for `silence` seconds, ends whoever
-    /// stayed silent for as long again.
+    /// stayed silent for as long again, or whose socket took nothing all that time although
+    /// something waits.
     pub async fn sweep(&self, silence: u32) {
         let mut from = 0;
         loop {
@@ -275,6 +303,7 @@ impl Peers {
                     seated.sweep(silence);
                 }
             }
+            registry.relieve(&self.budget);
             from += SWEEP_SLICE;
             if from >= end {
                 return;

@@ -1,6 +1,7 @@
 //! Seats, names and rooms, behind the lock of [`Peers`](super::peers::Peers). Only map work and
 //! pushes to outboxes: nothing in here waits.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
@@ -9,10 +10,12 @@ use async_lock::OnceCell;
 use bytes::Bytes;
 use slab::Slab;
 
+use super::budget::Budget;
 use super::dialect::Dialect;
 use super::end::End;
-use super::event::{Event, Id, Instance, What};
+use super::event::{Event, What};
 use super::frame::{self, Broadcast};
+use super::id::{Id, Instance};
 use super::name::{Lock, Room, User};
 use super::peer::Peer;
 
@@ -34,6 +37,10 @@ pub(super) struct Seated {
     pub lock: Option<Lock>,
     pub rooms: Vec<Membership>,
     pinged: bool,
+    /// Whether its socket took nothing of what waits …
+    stuck: bool,
+    /// … since this second of the registry's clock.
+    stuck_since: u32,
 }
 
 /// A room of a peer, and the peer's place in that room's list.
@@ -48,10 +55,10 @@ pub(super) struct Membership {
 struct Members {
     /// By their seats: 32 bits are plenty, and the list is walked for every batch.
     here: Vec<u32>,
-    /// How many of them have a name.
-    named: usize,
-    /// How many more are arriving, each with a name.
+    /// How many more are arriving.
     arriving: usize,
+    /// How many of both have a name.
+    named: usize,
 }
 
 /// A peer that will enter a room when its own join comes by.
@@ -73,6 +80,8 @@ impl Registry {
             lock: None,
             rooms: Vec::new(),
             pinged: false,
+            stuck: false,
+            stuck_since: 0,
         })
     }
 
@@ -111,7 +120,7 @@ impl Registry {
         }
     }
 
-    /// A named peer will enter a room when its own join comes by.
+    /// A peer will enter a room when its own join comes by.
     pub fn expect(&mut self, seat: usize, room: &Room) -> (u64, Entered) {
         let number = self.seats[seat].peer.number;
         let entered = Entered::default();
@@ -121,20 +130,28 @@ impl Registry {
             entered: entered.clone(),
         };
         self.arriving.insert(number, arrival);
-        self.rooms.entry(room.clone()).or_default().arriving += 1;
+        let members = self.rooms.entry(room.clone()).or_default();
+        members.arriving += 1;
+        members.named += usize::from(self.seats[seat].is_new(room));
         (number, entered)
     }
 
     /// Forgets an arrival; `false` if there is none.
     pub fn expect_no_more(&mut self, peer: u64) -> bool {
-        let Some(arrival) = self.arriving.remove(&peer) else {
+        let Some(arrival) = self.arrived(peer) else {
             return false;
         };
-        if let Some(members) = self.rooms.get_mut(&arrival.room) {
-            members.arriving -= 1;
-        }
         self.forget_if_empty(&arrival.room);
         true
+    }
+
+    fn arrived(&mut self, peer: u64) -> Option<Arrival> {
+        let arrival = self.arriving.remove(&peer)?;
+        if let Some(members) = self.rooms.get_mut(&arrival.room) {
+            members.arriving -= 1;
+            members.named -= usize::from(self.seats[arrival.seat].is_new(&arrival.room));
+        }
+        Some(arrival)
     }
 
     /// Lets a peer in when its own join comes by, and says who it was. Its outbox is on hold from
@@ -144,17 +161,19 @@ impl Registry {
             return None;
         };
         let origin = event.origin.filter(|origin| origin.instance == here)?;
-        let arrival = self.arriving.remove(&origin.peer)?;
-        self.rooms.entry(arrival.room.clone()).or_default().arriving -= 1;
-        self.enter(arrival.seat, &arrival.room);
-        self.seats[arrival.seat].peer.outbox.hold();
+        let arrival = self.arrived(origin.peer)?;
+        let seated = &self.seats[arrival.seat];
+        seated.peer.outbox.hold_entering(&arrival.room);
+        if !seated.is_in(&arrival.room) {
+            self.enter(arrival.seat, &arrival.room);
+        }
         // It is ours alone, so it is not set yet.
         let _ = arrival.entered.set_blocking(*last);
         Some(origin.peer)
     }
 
     /// Puts a seat into a room.
-    pub fn enter(&mut self, seat: usize, room: &Room) {
+    fn enter(&mut self, seat: usize, room: &Room) {
         let members = self.rooms.entry(room.clone()).or_default();
         let seated = &mut self.seats[seat];
         // Most are in one room for all their life.
@@ -195,24 +214,25 @@ impl Registry {
         }
     }
 
-    /// Whether anybody is in a room, or about to be.
-    pub fn occupied(&self, room: &Room) -> bool {
-        self.rooms.contains_key(room)
-    }
-
     /// How many with a name are in a room, or about to be.
     pub fn people(&self, room: &Room) -> usize {
-        self.rooms
-            .get(room)
-            .map_or(0, |members| members.named + members.arriving)
+        self.rooms.get(room).map_or(0, |members| members.named)
     }
 
     /// The names in a room, in no order.
     pub fn names_in(&self, room: &Room) -> impl Iterator<Item = &User> {
+        self.seated_in(room)
+            .filter_map(|seated| seated.user.as_ref())
+    }
+
+    /// The peers in a room, in no order.
+    pub fn peers_in(&self, room: &Room) -> impl Iterator<Item = &Arc<Peer>> {
+        self.seated_in(room).map(|seated| &seated.peer)
+    }
+
+    fn seated_in(&self, room: &Room) -> impl Iterator<Item = &Seated> {
         let members = self.rooms.get(room).map_or(&[][..], |room| &room.here);
-        members
-            .iter()
-            .filter_map(|&seat| self.seats[seat as usize].user.as_ref())
+        members.iter().map(|&seat| &self.seats[seat as usize])
     }
 
     /// Sends a room's events to its peers, rendered once for each dialect that is there, and lets
@@ -220,7 +240,10 @@ impl Registry {
     pub fn broadcast(&mut self, here: Instance, events: &[Event], parts: &mut Vec<Bytes>) {
         let entered = events.iter().filter_map(|event| self.let_in(event, here));
         let entered: Vec<u64> = entered.collect();
-        let Some(members) = events.first().and_then(|event| self.rooms.get(&event.room)) else {
+        let Some(room) = events.first().map(|event| &event.room) else {
+            return;
+        };
+        let Some(members) = self.rooms.get(room) else {
             return;
         };
         let mut broadcasts = Dialect::ALL.map(|_| None);
@@ -230,13 +253,45 @@ impl Registry {
             let broadcast = broadcasts[dialect.place()]
                 .get_or_insert_with(|| Broadcast::render(dialect, here, events, &entered));
             broadcast.parts_for(peer.number, parts);
-            peer.outbox.push(parts);
+            peer.outbox.push_from(room, parts);
+        }
+    }
+
+    /// Ends those who are furthest behind, if more waits for all together than may.
+    pub fn relieve(&self, budget: &Budget) {
+        if !budget.exceeded() {
+            return;
+        }
+        let seated = self.seats.iter().map(|(_, seated)| &seated.peer.outbox);
+        let waiting = seated.filter(|outbox| outbox.ended().is_none());
+        let mut behind: Vec<_> = waiting.map(|outbox| (outbox.queued(), outbox)).collect();
+        behind.sort_unstable_by_key(|(queued, _)| Reverse(*queued));
+        let mut gone = 0;
+        for (_, outbox) in behind.iter().take_while(|(queued, _)| *queued > 0) {
+            if budget.relieved() {
+                break;
+            }
+            outbox.end(End::Slow);
+            gone += 1;
+        }
+        if gone > 0 {
+            log::warn!("{gone} slow readers were let go: too much waited for all together");
         }
     }
 }
 
 impl Seated {
-    /// Pings the peer if it has been silent, ends it if it stayed so.
+    fn is_in(&self, room: &Room) -> bool {
+        self.rooms.iter().any(|place| place.room == *room)
+    }
+
+    /// Whether it would be one more with a name in a room.
+    fn is_new(&self, room: &Room) -> bool {
+        self.user.is_some() && !self.is_in(room)
+    }
+
+    /// Pings the peer if it has been silent, ends it if it stayed so. Ends it, too, if its socket
+    /// took nothing for as long although something waits: it may talk and yet not listen.
     pub fn sweep(&mut self, silence: u32) {
         let silent = self.peer.silent_for();
         if silent < silence {
@@ -247,5 +302,13 @@ impl Seated {
         } else if silent >= 2 * silence {
             self.peer.outbox.end(End::Silent);
         }
+        let stuck = self.peer.outbox.stuck();
+        let now = self.peer.clock();
+        if !stuck || !self.stuck {
+            self.stuck_since = now;
+        } else if now - self.stuck_since >= 2 * silence {
+            self.peer.outbox.end(End::Slow);
+        }
+        self.stuck = stuck;
     }
 }

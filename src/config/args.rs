@@ -43,9 +43,15 @@ struct Args {
     /// kibibytes that may wait for one peer's socket (default 256)
     #[argh(option, arg_name = "kib")]
     outbox: Option<String>,
+    /// mebibytes that may wait for all sockets together (default 64)
+    #[argh(option, arg_name = "mib")]
+    max_queued: Option<String>,
     /// connections that chat (default 10000, or what the file limit allows)
     #[argh(option, arg_name = "n")]
     max_peers: Option<String>,
+    /// the same from one address (default: no limit)
+    #[argh(option, arg_name = "n")]
+    max_peers_per_ip: Option<String>,
     /// seconds of silence before a ping (default 25)
     #[argh(option, arg_name = "seconds")]
     ping: Option<String>,
@@ -154,9 +160,14 @@ fn settings(args: Args, env: Env<'_>) -> Result<Config, String> {
     if let Some(kib) = number("outbox", args.outbox, 1..=1024 * 1024)? {
         config.outbox = kib * 1024;
     }
+    if let Some(mib) = number("max-queued", args.max_queued, 1..=1024 * 1024)? {
+        // As much as there is, where 32 bits can't count it.
+        config.max_queued = mib.saturating_mul(1024 * 1024);
+    }
     if let Some(peers) = number("max-peers", args.max_peers, 1..=MILLION)? {
         config.max_peers = peers;
     }
+    config.max_peers_per_ip = number("max-peers-per-ip", args.max_peers_per_ip, 1..=MILLION)?;
     if let Some(seconds) = number("ping", args.ping, 1..=3600)? {
         config.ping = seconds as u32;
     }
@@ -250,8 +261,12 @@ mod tests {
             "--threads=3",
             "--history=4",
             "--notices=5",
+            "--max-queued=7",
+            "--max-peers-per-ip=8",
         ];
         let some = config(&args, &[("NATTERJACK_MAX_PEERS", "6")]).unwrap();
+        assert_eq!(some.max_queued, 7 * 1024 * 1024);
+        assert_eq!(some.max_peers_per_ip, Some(8));
         assert_eq!(
             (some.max_message, some.rate, some.outbox, some.ping),
             (100, 0, 1024, 2)
@@ -280,6 +295,10 @@ mod tests {
             (
                 &["--ping", "0"],
                 "--ping \"0\" is not allowed: a whole number from 1 to 3600",
+            ),
+            (
+                &["--max-queued", "0"],
+                "--max-queued \"0\" is not allowed: a whole number from 1 to",
             ),
             (
                 &["--listen", "nowhere"],

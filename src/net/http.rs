@@ -178,6 +178,15 @@ impl Answer {
         self
     }
 
+    /// As it is sent; only its head if the request was a `HEAD`.
+    pub fn bytes(&self, head_only: bool) -> Vec<u8> {
+        let mut bytes = self.head().into_bytes();
+        if !head_only {
+            bytes.extend_from_slice(&self.body);
+        }
+        bytes
+    }
+
     fn head(&self) -> String {
         let mut head = format!(
             "HTTP/1.1 {} {}\r\nConnection: close\r\nX-Content-Type-Options: nosniff\r\n",
@@ -205,6 +214,7 @@ fn phrase(status: u16) -> &'static str {
         405 => "Method Not Allowed",
         408 => "Request Timeout",
         426 => "Upgrade Required",
+        429 => "Too Many Requests",
         431 => "Request Header Fields Too Large",
         503 => "Service Unavailable",
         _ => "",
@@ -214,10 +224,7 @@ fn phrase(status: u16) -> &'static str {
 /// Sends an answer; only its head if the request was a `HEAD`. Whether it arrived is nobody's
 /// business any more.
 pub async fn answer(socket: &Socket, answer: &Answer, head_only: bool) {
-    let mut bytes = answer.head().into_bytes();
-    if !head_only {
-        bytes.extend_from_slice(&answer.body);
-    }
+    let bytes = answer.bytes(head_only);
     let mut rest = &bytes[..];
     let write = async {
         while !rest.is_empty() {

@@ -16,6 +16,7 @@ pub struct File {
     gzip: &'static [u8],
 }
 
+/// None in a build without the feature `page`.
 static FILES: &[File] = &include!(concat!(env!("OUT_DIR"), "/page.rs"));
 
 /// Nothing from elsewhere but pictures of Gravatar, no script but our own files, no frame around.
@@ -49,7 +50,7 @@ impl File {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "page"))]
 mod tests {
     use super::*;
 

@@ -3,8 +3,11 @@
 //! Whatever ends it, its rooms and its name are given back: the function that joins is the one
 //! that leaves, and even a panic in between passes through it.
 
+use std::mem;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 use std::time::Instant;
 
 use async_tungstenite::WebSocketStream;
@@ -19,10 +22,8 @@ use super::http;
 use super::route::Arrival;
 use super::session::Session;
 use super::socket::{self, Socket, Wire};
-use crate::chat::dialect::Dialect;
 use crate::chat::end::End;
 use crate::chat::event::Refusal;
-use crate::chat::outbox::Outbox;
 use crate::chat::peer::Peer;
 use crate::chat::peers::Seat;
 use crate::chat::rate::{Rate, Verdict};
@@ -31,97 +32,150 @@ use crate::chat::rate::{Rate, Verdict};
 /// its own, and a flooding peer would starve the rest.
 const FRAMES_IN_A_ROW: u32 = 8;
 
-/// Bytes of a peer's read buffer: most chat messages fit.
-const READ_BUFFER: usize = 128;
+/// Bytes of a peer's read buffer: many chat messages fit.
+const READ_BUFFER: usize = 64;
 
-/// Runs a connection that has been upgraded; `ahead` is what was read behind its request's head.
-pub async fn serve(socket: Socket, ahead: Bytes, arrival: Arrival, hub: Arc<Hub>) {
-    let outbox = Outbox::new(socket.clone(), hub.config.outbox);
-    let peer = hub.peers.peer(arrival.dialect, outbox);
-    let seat = hub.peers.add(peer.clone()).await;
-    let life = live(&hub, &peer, &seat, &socket, ahead, arrival);
-    let end = AssertUnwindSafe(life).catch_unwind().await;
-    let end = end.unwrap_or(End::Fault);
-    peer.outbox.end(end);
-    let end = peer.outbox.ended().unwrap_or(end);
-    log::debug!("{}: gone, {end:?}", peer.number);
-    // Boxed like every rare step below, so that an idle peer's task stays small.
-    Box::pin(hub.bus.depart(seat, &peer)).await;
-    Box::pin(socket::farewell(&socket, &peer)).await;
+/// What a connection brings along.
+#[derive(Debug)]
+pub struct Upgrade {
+    /// What its address asks for.
+    pub arrival: Arrival,
+    /// What was read behind its request's head.
+    pub ahead: Bytes,
+}
+
+impl Upgrade {
+    /// Only the wishes are left.
+    #[expect(clippy::boxed_local, reason = "so that the box is given back at once")]
+    fn unpack(self: Box<Upgrade>) -> Arrival {
+        self.arrival
+    }
+}
+
+/// Runs a connection that has been upgraded. What it brings along is boxed: a task holds what it is
+/// given, once for each function that hands it on, for as long as it lives. An `async fn` holds its
+/// arguments even twice, so the three functions that an idle peer waits in are written out.
+#[expect(
+    clippy::manual_async_fn,
+    reason = "holds its arguments once, not twice"
+)]
+pub fn serve(
+    socket: Socket,
+    upgrade: Box<Upgrade>,
+    hub: Arc<Hub>,
+) -> impl Future<Output = ()> + Send {
+    async move {
+        let peer = hub.peers.peer(upgrade.arrival.dialect, socket.clone());
+        let seat = hub.peers.add(peer.clone()).await;
+        let life = live(&hub, &peer, &seat, &socket, upgrade);
+        let end = AssertUnwindSafe(life).catch_unwind().await;
+        let end = end.unwrap_or(End::Fault);
+        peer.outbox.end(end);
+        let end = peer.outbox.ended().unwrap_or(end);
+        log::debug!("{}: gone, {end:?}", peer.number);
+        // Boxed like every rare step below, so that an idle peer's task stays small.
+        Box::pin(hub.bus.depart(seat, &peer)).await;
+        Box::pin(socket::farewell(&socket, &peer)).await;
+    }
 }
 
 /// Arrives, then listens and is told until either ends.
-async fn live(
-    hub: &Hub,
-    peer: &Arc<Peer>,
-    seat: &Seat,
-    socket: &Socket,
-    ahead: Bytes,
-    arrival: Arrival,
-) -> End {
-    // The server may have begun to stop, and looked who is here, just before this peer was.
-    if hub.draining() {
-        peer.outbox.push(&[http::switching(&arrival.accept)]);
-        return End::Stopping;
+#[expect(
+    clippy::manual_async_fn,
+    reason = "holds its arguments once, not twice"
+)]
+fn live<'a>(
+    hub: &'a Hub,
+    peer: &'a Arc<Peer>,
+    seat: &'a Seat,
+    socket: &'a Socket,
+    mut upgrade: Box<Upgrade>,
+) -> impl Future<Output = End> + Send + 'a {
+    async move {
+        // The server may have begun to stop, and looked who is here, just before this peer was.
+        if hub.draining() {
+            peer.outbox
+                .push(&[http::switching(&upgrade.arrival.accept)]);
+            return End::Stopping;
+        }
+        let ahead = mem::take(&mut upgrade.ahead);
+        let wire = Wire::new(socket.clone(), peer.clone(), ahead);
+        let config = WebSocketConfig::default()
+            // The read buffer is allocated at once, and stays. Wire reads ahead for it, so a small
+            // one costs no system calls.
+            .read_buffer_size(READ_BUFFER)
+            .write_buffer_size(0)
+            .max_message_size(Some(hub.config.max_message))
+            .max_frame_size(Some(hub.config.max_message));
+        let mut frames = WebSocketStream::from_raw_socket(wire, Role::Server, Some(config)).await;
+        let acting = AtomicBool::new(true);
+        let flush = async {
+            socket::flush(socket, peer).await;
+            // A socket that broke: nobody must wait for it to take anything.
+            peer.outbox.end(End::Left);
+            // What a peer has asked for is not dropped half done: a name could stay claimed.
+            future::poll_fn(|_| match acting.load(Ordering::Relaxed) {
+                true => Poll::Pending,
+                false => Poll::Ready(()),
+            })
+            .await;
+            peer.outbox.ended().unwrap_or(End::Left)
+        };
+        let talk = async {
+            let mut session = Session::new(hub, peer, seat);
+            if let Some(end) = Box::pin(session.arrive(upgrade.unpack())).await {
+                return end;
+            }
+            listen(&mut frames, &mut session, hub, &acting).await
+        };
+        future::or(flush, talk).await
     }
-    let mut session = Session::new(hub, peer, seat);
-    if let Some(end) = Box::pin(arrive(&mut session, peer, arrival)).await {
-        return end;
-    }
-    let wire = Wire::new(socket.clone(), peer.clone(), ahead);
-    let config = WebSocketConfig::default()
-        // The read buffer is allocated at once, and stays. Wire reads ahead for it, so a small
-        // one costs no system calls.
-        .read_buffer_size(READ_BUFFER)
-        .write_buffer_size(0)
-        .max_message_size(Some(hub.config.max_message))
-        .max_frame_size(Some(hub.config.max_message));
-    let mut frames = WebSocketStream::from_raw_socket(wire, Role::Server, Some(config)).await;
-    let flush = async {
-        socket::flush(socket, peer).await;
-        peer.outbox.ended().unwrap_or(End::Left)
-    };
-    future::or(flush, listen(&mut frames, &mut session, hub.config.rate)).await
-}
-
-/// Agrees to the WebSocket and does what its address asks for. Who speaks the simple dialect is told
-/// nothing more than that it is connected, so by then it must hear the room already.
-async fn arrive(session: &mut Session<'_>, peer: &Peer, arrival: Arrival) -> Option<End> {
-    let switching = [http::switching(&arrival.accept)];
-    if arrival.dialect != Dialect::Simple {
-        peer.outbox.push(&switching);
-        return session.arrive(arrival).await;
-    }
-    peer.outbox.hold();
-    let end = session.arrive(arrival).await;
-    peer.outbox.release(&switching);
-    end
 }
 
 /// Reads frames until the connection ends.
-async fn listen(frames: &mut WebSocketStream<Wire>, session: &mut Session<'_>, rate: u32) -> End {
-    let mut rate = Rate::new(rate, Instant::now());
-    let mut in_a_row = 0;
-    loop {
-        let text = match frames.next().await {
-            Some(Ok(Message::Text(text))) => text,
-            Some(Ok(Message::Binary(_))) => return End::Binary,
-            // The answer, a pong or a close, is in the outbox already.
-            Some(Ok(_)) => continue,
-            Some(Err(error)) => return why(&error),
-            None => return End::Left,
-        };
-        match rate.check(Instant::now()) {
-            Verdict::Pass => Box::pin(session.act(&text)).await,
-            Verdict::Refuse => {
-                session.refuse_unread(&text, Refusal::RateLimited(rate.per_second()))
+#[expect(
+    clippy::manual_async_fn,
+    reason = "holds its arguments once, not twice"
+)]
+fn listen<'a>(
+    frames: &'a mut WebSocketStream<Wire>,
+    session: &'a mut Session<'_>,
+    hub: &'a Hub,
+    acting: &'a AtomicBool,
+) -> impl Future<Output = End> + Send {
+    async move {
+        let mut rate = Rate::new(hub.config.rate, Instant::now());
+        let mut in_a_row = 0;
+        loop {
+            // What this peer alone was told, nobody else has looked at.
+            if hub.peers.overburdened() {
+                Box::pin(hub.peers.relieve()).await;
             }
-            Verdict::Flood => return End::Flooding,
-        }
-        in_a_row += 1;
-        if in_a_row == FRAMES_IN_A_ROW {
-            in_a_row = 0;
-            future::yield_now().await;
+            acting.store(false, Ordering::Relaxed);
+            if let Some(end) = session.ended() {
+                return end;
+            }
+            let text = match frames.next().await {
+                Some(Ok(Message::Text(text))) => text,
+                Some(Ok(Message::Binary(_))) => return End::Binary,
+                // The answer, a pong or a close, is in the outbox already.
+                Some(Ok(_)) => continue,
+                Some(Err(error)) => return why(&error),
+                None => return End::Left,
+            };
+            acting.store(true, Ordering::Relaxed);
+            match rate.check(Instant::now()) {
+                Verdict::Pass => Box::pin(session.act(&text)).await,
+                Verdict::Refuse => {
+                    session.refuse_unread(&text, Refusal::RateLimited(rate.per_second()))
+                }
+                Verdict::Flood => return End::Flooding,
+            }
+            in_a_row += 1;
+            if in_a_row == FRAMES_IN_A_ROW {
+                in_a_row = 0;
+                future::yield_now().await;
+            }
         }
     }
 }

@@ -6,7 +6,9 @@ use percent_encoding::percent_decode_str;
 use super::http::{Answer, Head};
 use super::page::{self, File};
 use crate::chat::dialect::Dialect;
+use crate::chat::id::Id;
 use crate::chat::name::{BadName, Room, User};
+use crate::chat::replay::Past;
 use crate::config::Origins;
 
 /// What a request is for.
@@ -31,6 +33,8 @@ pub struct Arrival {
     pub user: Option<User>,
     /// The room asked for; none or any in the typed dialect.
     pub room: Option<Room>,
+    /// What it wants to hear of what was said there before.
+    pub past: Option<Past>,
     /// The value of `Sec-WebSocket-Accept`.
     pub accept: String,
 }
@@ -83,14 +87,35 @@ pub fn route(head: &Head, origins: &Origins) -> Result<Route, Answer> {
         Dialect::Typed => room,
         _ => Some(room.unwrap_or_else(Room::lobby)),
     };
+    let past = past(query)?;
     let accept = check_upgrade(head)?;
     check_origin(head, origins)?;
     Ok(Route::Chat(Arrival {
         dialect,
         user,
         room,
+        past,
         accept,
     }))
+}
+
+/// `since` wins over `history`: it says more exactly what is wanted.
+fn past(query: &str) -> Result<Option<Past>, Answer> {
+    if let Some(since) = parameter(query, "since")? {
+        let id: Result<Id, _> = since.parse();
+        let bad = |_| {
+            Answer::text(
+                400,
+                "bad since: it is the id of a message, such as 1700000000000-42",
+            )
+        };
+        return id.map(|id| Some(Past::Since(id))).map_err(bad);
+    }
+    let Some(history) = parameter(query, "history")? else {
+        return Ok(None);
+    };
+    let bad = |_| Answer::text(400, "bad history: it is a number of messages");
+    history.parse().map(|n| Some(Past::Last(n))).map_err(bad)
 }
 
 fn wrong_method(allowed: &str) -> Answer {
@@ -168,16 +193,21 @@ mod tests {
         }
     }
 
+    #[cfg(feature = "page")]
     #[test]
-    fn pages_and_probes() {
+    fn pages() {
         assert!(matches!(routed("GET / HTTP/1.1", ""), Ok(Route::Page(_))));
         assert!(matches!(
             routed("HEAD /app.js HTTP/1.1", ""),
             Ok(Route::Page(_))
         ));
+        assert_eq!(status("POST / HTTP/1.1", ""), 405);
+    }
+
+    #[test]
+    fn probes() {
         assert_eq!(routed("HEAD /healthz HTTP/1.0", ""), Ok(Route::Health));
         assert_eq!(routed("GET /readyz?x=y HTTP/1.1", ""), Ok(Route::Ready));
-        assert_eq!(status("POST / HTTP/1.1", ""), 405);
         assert_eq!(status("DELETE /chat/foo HTTP/1.1", UPGRADE), 405);
         assert_eq!(status("GET /nowhere HTTP/1.1", ""), 404);
         assert_eq!(status("GET /chat HTTP/1.1", UPGRADE), 404);
@@ -217,6 +247,7 @@ mod tests {
                 dialect,
                 user: user.map(|user| User::new(user).unwrap()),
                 room: room.map(|room| Room::new(room).unwrap()),
+                past: None,
                 accept,
             };
             assert_eq!(route, Ok(Route::Chat(arrival)), "{target}");
@@ -241,6 +272,30 @@ mod tests {
                 400,
                 "{target}"
             );
+        }
+    }
+
+    #[test]
+    fn a_chat_may_begin_in_the_past() {
+        let past = |query: &str| match routed(&format!("GET /ws?{query} HTTP/1.1"), UPGRADE) {
+            Ok(Route::Chat(arrival)) => Ok(arrival.past),
+            Ok(other) => panic!("{query}: {other:?}"),
+            Err(answer) => Err(answer.status),
+        };
+        let since = Past::Since(Id { epoch: 17, n: 4 });
+        for (query, expected) in [
+            ("since=17-4", Ok(Some(since))),
+            ("history=10", Ok(Some(Past::Last(10)))),
+            ("history=10&since=17-4", Ok(Some(since))),
+            ("room=attic", Ok(None)),
+            ("since=", Err(400)),
+            ("since=17", Err(400)),
+            ("since=-4", Err(400)),
+            ("history=", Err(400)),
+            ("history=-1", Err(400)),
+            ("history=ten", Err(400)),
+        ] {
+            assert_eq!(past(query), expected, "{query}");
         }
     }
 

@@ -1,12 +1,17 @@
 //! What a connection is on the chat's side: its name, its rooms, and how it gets what it asks for.
 //! The same for all dialects; what differs between them is a question of who is told what.
 
+mod past;
+
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::Hub;
+use super::http;
 use super::route::Arrival;
 use crate::bus::{Bus, Claim, Draft};
-use crate::chat::dialect::{Dialect, Join, Reply, Request, Roster};
+use crate::chat::dialect::{Dialect, Join, Reply, Request};
 use crate::chat::end::End;
 use crate::chat::event::{Refusal, Text};
 use crate::chat::name::{Email, Lock, Room, User, hex};
@@ -29,6 +34,8 @@ pub(super) struct Session<'a> {
     key: Option<Box<str>>,
     /// The only one in the plain and simple dialects, any number in the typed one.
     rooms: Vec<Room>,
+    /// The answer to its handshake, until it has been sent.
+    switching: Option<Box<Bytes>>,
 }
 
 impl<'a> Session<'a> {
@@ -42,6 +49,7 @@ impl<'a> Session<'a> {
             email: None,
             key: None,
             rooms: Vec::new(),
+            switching: None,
         }
     }
 
@@ -49,20 +57,31 @@ impl<'a> Session<'a> {
         &self.hub.bus
     }
 
-    /// Does what the address asks for; `Some` if that is the end of it.
+    /// Agrees to the WebSocket and does what its address asks for; `Some` if that is the end of it.
     pub(super) async fn arrive(&mut self, arrival: Arrival) -> Option<End> {
-        let Arrival { user, room, .. } = arrival;
+        let Arrival {
+            user, room, past, ..
+        } = arrival;
+        self.switching = Some(Box::new(http::switching(&arrival.accept)));
+        if arrival.dialect == Dialect::Simple {
+            // It is told nothing more than that it is connected, so by then it must hear the room.
+            self.peer.outbox.hold();
+        } else {
+            self.switch();
+        }
         let arrived = match (user, room) {
             (Some(user), room) => match self.claim(user).await {
                 Ok(()) => match room {
-                    Some(room) => self.enter(room).await,
+                    Some(room) => self.enter(room, past).await,
                     None => Ok(()),
                 },
                 refused => refused,
             },
-            (None, Some(room)) => self.overhear(room).await,
+            (None, Some(room)) => self.overhear(room, past).await,
             (None, None) => Ok(()),
         };
+        self.switch();
+        self.peer.outbox.release();
         match arrived {
             Ok(()) => None,
             Err(Refusal::NameTaken(name)) => {
@@ -77,6 +96,18 @@ impl<'a> Session<'a> {
                 Some(End::Unavailable)
             }
         }
+    }
+
+    /// Answers the handshake, if that has not been done.
+    fn switch(&mut self) {
+        if let Some(switching) = self.switching.take() {
+            self.peer.outbox.push_ahead(&[*switching]);
+        }
+    }
+
+    /// Why its peer was ended, if it was.
+    pub(super) fn ended(&self) -> Option<End> {
+        self.peer.outbox.ended()
     }
 
     /// Does what a frame asks for.
@@ -120,6 +151,11 @@ impl<'a> Session<'a> {
             }
             Request::Join(join) => self.join(*join).await,
             Request::Leave(room) => self.leave(room).await,
+            Request::History {
+                room,
+                before,
+                limit,
+            } => self.history(room, before, limit).await,
         };
         done.map_err(|refusal| (refusal, receipt))
     }
@@ -206,6 +242,7 @@ impl<'a> Session<'a> {
             user,
             email,
             session,
+            past,
         } = join;
         if self.user.is_none() {
             if session.as_ref().is_some_and(|key| key.len() > KEY_BYTES) {
@@ -221,18 +258,14 @@ impl<'a> Session<'a> {
             return Err(Refusal::Forbidden("this connection has a name already"));
         }
         if self.rooms.contains(&room) {
-            let roster = self.bus().roster(&room).await.ok_or(Refusal::Unavailable)?;
-            if let Some(user) = &self.user {
-                self.welcome(user, &room, &roster);
-            }
-            return Ok(());
+            return self.reenter(&room, past).await;
         }
         if self.rooms.len() >= MOST_ROOMS {
             return Err(Refusal::Forbidden(
                 "a connection may be in 100 rooms at most",
             ));
         }
-        self.enter(room).await
+        self.enter(room, past).await
     }
 
     async fn leave(&mut self, room: Room) -> Result<(), Refusal> {
@@ -293,7 +326,7 @@ impl<'a> Session<'a> {
             if let Some(old) = &old {
                 self.bus().vanish(self.peer, old, room).await;
             }
-            self.bus().appear(self.peer, user, room).await;
+            self.bus().appear(self.peer, Some(user), room).await;
         }
         if let Some(old) = &old {
             self.bus().release(self.peer, old);
@@ -301,45 +334,15 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// Enters a room under the name.
-    async fn enter(&mut self, room: Room) -> Result<(), Refusal> {
-        let user = self.be_somebody().await?;
-        let entered = self.bus().enter(self.seat, self.peer, &user, &room).await;
-        let last = entered.map_err(|_| Refusal::Unavailable)?;
-        self.rooms.push(room.clone());
-        log::debug!("{}: joined", self.peer.number);
-        let mut roster = Roster::default();
-        if self.peer.dialect() == Dialect::Typed {
-            roster = self.bus().roster(&room).await.unwrap_or_default();
-        }
-        // The one that was last when this peer came in: whatever is newer, it hears.
-        roster.last = last;
-        self.welcome(&user, &room, &roster);
-        Ok(())
-    }
-
-    /// Tells first what has been entered, and then what has happened there since.
-    fn welcome(&self, user: &User, room: &Room, roster: &Roster) {
-        let entered = self.peer.frame(&Reply::Entered { user, room, roster });
-        self.peer.outbox.release(entered.as_slice());
-    }
-
-    /// Hears a room without a name.
-    async fn overhear(&mut self, room: Room) -> Result<(), Refusal> {
-        let heard = self.bus().listen(self.seat, &room).await;
-        heard.map_err(|_| Refusal::Unavailable)?;
-        self.rooms.push(room);
-        Ok(())
-    }
-
     /// From the simple to the typed dialect: it keeps its name, and is in no room until it joins
     /// one.
     async fn become_typed(&mut self, dialect: Dialect) {
-        self.peer.speaks(dialect);
         let user = self.user.as_ref();
+        // First out, so that it hears nothing of them in its new language.
         for room in std::mem::take(&mut self.rooms) {
             self.bus().leave(self.seat, self.peer, user, &room).await;
         }
+        self.peer.speaks(dialect);
         if let (Some(user), Some(session)) = (user, &self.key) {
             self.peer.tell(&Reply::Named { user, session });
         }

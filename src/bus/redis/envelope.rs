@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::bus::{Draft, now};
 use crate::chat::dialect::Letter;
-use crate::chat::event::{Event, Origin, Text, What};
+use crate::chat::event::{Event, Text, What};
+use crate::chat::id::Origin;
 use crate::chat::name::{Email, Room, User};
 
 /// How every envelope begins.
@@ -47,6 +48,8 @@ pub enum Note {
     Private(String, Letter),
     /// A name of its now belongs to another connection.
     Replaced(User, Origin),
+    /// It was taken for dead, and what it had is being given up.
+    Reaped,
     /// Its own sign of life, come all the way round.
     Canary,
 }
@@ -76,23 +79,23 @@ fn words(draft: &Draft) -> Envelope<'_> {
     }
 }
 
-/// Somebody joined a room, as the script completes it.
-pub fn joined(user: &User, origin: Origin) -> String {
-    tail(&presence("", user, origin))
+/// Somebody joined a room, perhaps without a name, as the script completes it.
+pub fn joined(user: Option<&User>, origin: &str) -> String {
+    tail(&Envelope {
+        from: Some(origin.into()),
+        user: user.map(|user| user.as_str().into()),
+        ..Envelope::default()
+    })
 }
 
 /// Somebody left a room.
 pub fn left(user: &User, origin: Origin) -> String {
-    json(&presence("left", user, origin))
-}
-
-fn presence<'a>(kind: &'a str, user: &'a User, origin: Origin) -> Envelope<'a> {
-    Envelope {
-        kind: kind.into(),
+    json(&Envelope {
+        kind: "left".into(),
         from: Some(origin.to_string().into()),
         user: Some(user.as_str().into()),
         ..Envelope::default()
-    }
+    })
 }
 
 /// A name was taken over, as the script completes it with its old connection in front.
@@ -105,8 +108,17 @@ pub fn replaced(user: &User) -> String {
 
 /// A sign of life, to be heard by its sender.
 pub fn canary() -> String {
+    bare("canary")
+}
+
+/// An instance was taken for dead.
+pub fn reaped() -> String {
+    bare("reaped")
+}
+
+fn bare(kind: &str) -> String {
     json(&Envelope {
-        kind: "canary".into(),
+        kind: kind.into(),
         ..Envelope::default()
     })
 }
@@ -140,9 +152,17 @@ pub fn event(room: Room, payload: &[u8]) -> Option<Event> {
         "left" => What::Left,
         _ => return None,
     };
+    let user = envelope
+        .user
+        .map(|name| User::new(&name))
+        .transpose()
+        .ok()?;
+    if user.is_none() && !matches!(what, What::Joined { aloud: false, .. }) {
+        return None;
+    }
     Some(Event {
         room,
-        user: User::new(&envelope.user?).ok()?,
+        user,
         origin: Some(envelope.from?.parse().ok()?),
         what,
     })
@@ -151,8 +171,10 @@ pub fn event(room: Room, payload: &[u8]) -> Option<Event> {
 /// Reads what came on this instance's own channel.
 pub fn note(payload: &[u8]) -> Option<Note> {
     let envelope = parse(payload)?;
-    if envelope.kind == "canary" {
-        return Some(Note::Canary);
+    match &*envelope.kind {
+        "canary" => return Some(Note::Canary),
+        "reaped" => return Some(Note::Reaped),
+        _ => {}
     }
     let user = User::new(&envelope.user?).ok()?;
     match &*envelope.kind {
@@ -194,7 +216,7 @@ fn foreign(room: Room, payload: &[u8]) -> Option<Event> {
     let at = now();
     Some(Event {
         room,
-        user,
+        user: Some(user),
         origin: None,
         what: What::Said {
             text,
@@ -208,7 +230,7 @@ fn foreign(room: Room, payload: &[u8]) -> Option<Event> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::chat::event::{Id, Instance};
+    use crate::chat::id::{Id, Instance};
 
     fn user(name: &str) -> User {
         User::new(name).unwrap()
@@ -219,7 +241,7 @@ mod tests {
         let What::Said { text, id: None, .. } = &event.what else {
             panic!("{event:?}")
         };
-        Some((event.user.to_string(), text.as_str().to_string()))
+        Some((event.user?.to_string(), text.as_str().to_string()))
     }
 
     #[test]
@@ -231,10 +253,11 @@ mod tests {
         for said in ["joined", "joined quietly"] {
             let payload = format!(
                 "{MARK}\"{said}\",\"last\":\"12-3\"{}",
-                joined(&user("foo"), origin)
+                joined(Some(&user("foo")), &origin.to_string())
             );
             let event = event(Room::lobby(), payload.as_bytes()).unwrap();
-            assert_eq!((event.user, event.origin), (user("foo"), Some(origin)));
+            assert_eq!(event.user, Some(user("foo")));
+            assert_eq!(event.origin, Some(origin));
             let What::Joined { aloud, last } = event.what else {
                 panic!("{:?}", event.what)
             };

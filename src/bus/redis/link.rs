@@ -197,16 +197,7 @@ impl Link {
     /// # Errors
     /// A broken connection.
     pub async fn ask(&mut self, commands: &[Vec<u8>]) -> Result<Vec<Value>, Trouble> {
-        let broken = |error: io::Error| match error.kind() {
-            io::ErrorKind::InvalidData => Trouble::Lasting(error.to_string()),
-            io::ErrorKind::UnexpectedEof => Trouble::Passing("it closed the connection".into()),
-            _ => Trouble::Passing(error.to_string()),
-        };
-        self.commands
-            .write_all(&commands.concat())
-            .await
-            .map_err(broken)?;
-        self.commands.flush().await.map_err(broken)?;
+        self.say(&commands.concat()).await?;
         let mut answers = Vec::with_capacity(commands.len());
         for _ in commands {
             answers.push(self.replies.next().await.map_err(broken)?);
@@ -214,10 +205,45 @@ impl Link {
         Ok(answers)
     }
 
+    /// Subscribes to channels. What is published on the first of them before the last one is
+    /// confirmed is skipped: it stands in a log.
+    ///
+    /// # Errors
+    /// A broken connection, or Redis refuses.
+    pub async fn subscribe(&mut self, channels: &[String]) -> Result<(), Trouble> {
+        self.say(&cmd("SUBSCRIBE").arg(channels).get_packed_command())
+            .await?;
+        let mut missing = channels.len();
+        while missing > 0 {
+            let answer = self.replies.next().await.map_err(broken)?;
+            accept(std::slice::from_ref(&answer), "refused")?;
+            let Value::Array(push) = answer else {
+                continue;
+            };
+            if matches!(push.first(), Some(Value::BulkString(kind)) if kind == b"subscribe") {
+                missing -= 1;
+            }
+        }
+        Ok(())
+    }
+
+    async fn say(&mut self, bytes: &[u8]) -> Result<(), Trouble> {
+        self.commands.write_all(bytes).await.map_err(broken)?;
+        self.commands.flush().await.map_err(broken)
+    }
+
     /// Asks something that must succeed.
     async fn check(&mut self, command: Vec<u8>, refused: &str) -> Result<(), Trouble> {
         let answers = self.ask(&[command]).await?;
         accept(&answers, refused)
+    }
+}
+
+fn broken(error: io::Error) -> Trouble {
+    match error.kind() {
+        io::ErrorKind::InvalidData => Trouble::Lasting(error.to_string()),
+        io::ErrorKind::UnexpectedEof => Trouble::Passing("it closed the connection".into()),
+        _ => Trouble::Passing(error.to_string()),
     }
 }
 
@@ -233,6 +259,8 @@ pub fn accept(answers: &[Value], refused: &str) -> Result<(), Trouble> {
             .is_some_and(|text| text.contains("max number of clients"));
         return Err(match error.code() {
             "NOAUTH" => Trouble::Lasting(format!("{text}; set REDIS_PASSWORD")),
+            // Its memory or its disk is full, or somebody's script keeps it from working.
+            "OOM" | "MISCONF" | "BUSY" => Trouble::Passing(text),
             _ if busy || passing_error(answer).is_some() => Trouble::Passing(text),
             _ => Trouble::Lasting(text),
         });

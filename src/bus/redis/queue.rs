@@ -12,7 +12,8 @@ use event_listener::Event;
 use redis::Value;
 use smol::channel::Sender;
 
-use super::script;
+use super::answer;
+use super::script::Words;
 use crate::bus::Draft;
 use crate::chat::dialect::Letter;
 use crate::chat::event::Refusal;
@@ -26,13 +27,43 @@ const MOST_BYTES: usize = 1024 * 1024;
 /// About how many bytes go out in one write.
 const WRITE_SIZE: usize = 256 * 1024;
 
+/// How many messages are published by one command at most …
+const GROUP: usize = 64;
+/// … and about how many bytes: Redis does nothing else meanwhile.
+const GROUP_BYTES: usize = 64 * 1024;
+
 /// A command and what its answer is for.
 #[derive(Debug)]
 pub struct Op {
-    command: Vec<u8>,
+    what: What,
     then: Then,
     /// Bytes of message text, for the bound.
     weight: Option<usize>,
+    /// Whether it has been said on some connection, so that nobody knows whether it got through.
+    said: bool,
+    /// Whether it was said together with the one before it: both have one answer.
+    joined: bool,
+}
+
+/// What is to be said.
+#[derive(Debug)]
+pub enum What {
+    /// This.
+    Command(Vec<u8>),
+    /// A message, perhaps together with others.
+    Publish(Words),
+}
+
+impl Op {
+    fn new(what: What, then: Then, weight: Option<usize>) -> Op {
+        Op {
+            what,
+            then,
+            weight,
+            said: false,
+            joined: false,
+        }
+    }
 }
 
 /// What happens with an answer.
@@ -54,7 +85,7 @@ pub struct Queue {
     state: Mutex<State>,
     /// Something waits to be written.
     work: Event,
-    /// Something was answered, or the connection broke.
+    /// Something was answered, or the connection came or went.
     room: Event,
 }
 
@@ -63,6 +94,8 @@ struct State {
     waiting: VecDeque<Op>,
     unanswered: VecDeque<Op>,
     up: bool,
+    /// Nothing waits any more for a connection to come.
+    closing: bool,
     messages: usize,
     bytes: usize,
     sequence: u64,
@@ -75,11 +108,8 @@ impl Queue {
 
     /// Says a duty, now or when Redis is back.
     pub fn push(&self, command: Vec<u8>, then: Then) {
-        self.lock().waiting.push_back(Op {
-            command,
-            then,
-            weight: None,
-        });
+        let op = Op::new(What::Command(command), then, None);
+        self.lock().waiting.push_back(op);
         self.work.notify(1);
     }
 
@@ -88,11 +118,8 @@ impl Queue {
     pub fn ask(&self, command: Vec<u8>, answer: Sender<Value>) -> bool {
         let mut state = self.lock();
         if state.up {
-            state.waiting.push_back(Op {
-                command,
-                then: Then::Answer(answer),
-                weight: None,
-            });
+            let op = Op::new(What::Command(command), Then::Answer(answer), None);
+            state.waiting.push_back(op);
             self.work.notify(1);
         }
         state.up
@@ -104,7 +131,8 @@ impl Queue {
         loop {
             let listener = {
                 let mut state = self.lock();
-                if state.messages < MOST_MESSAGES && state.bytes + bytes <= MOST_BYTES {
+                let room = state.messages < MOST_MESSAGES && state.bytes + bytes <= MOST_BYTES;
+                if room && (state.up || !state.closing) {
                     state.messages += 1;
                     state.bytes += bytes;
                     return true;
@@ -118,32 +146,25 @@ impl Queue {
         }
     }
 
-    /// Says a message of `bytes` that has been admitted. `op` is given its number: messages are numbered in the order in
-    /// which they go out, so a repeated one can be told from a new one.
-    pub fn publish(&self, bytes: usize, op: impl FnOnce(u64) -> (Vec<u8>, Then)) {
+    /// Says a message of `bytes` that has been admitted. `op` is given its number: messages are
+    /// numbered in the order in which they go out, so a repeated one can be told from a new one.
+    pub fn publish(&self, bytes: usize, op: impl FnOnce(u64) -> (What, Then)) {
         let mut state = self.lock();
         state.sequence += 1;
-        let (command, then) = op(state.sequence);
-        state.waiting.push_back(Op {
-            command,
-            then,
-            weight: Some(bytes),
-        });
+        let (what, then) = op(state.sequence);
+        let op = Op::new(what, then, Some(bytes));
+        state.waiting.push_back(op);
         self.work.notify(1);
     }
 
-    /// Waits for something to say, and moves it to what is unanswered. Not cancel safe in the
-    /// sense that what was taken counts as said: when the write fails, call [`down`](Self::down).
-    pub async fn take(&self, out: &mut Vec<u8>) {
+    /// Waits for something to say, and moves it to what is unanswered. `publish` makes one command
+    /// of messages of one room. Not cancel safe: what was taken counts as said. When the write
+    /// fails, call [`down`](Self::down).
+    pub async fn take(&self, out: &mut Vec<u8>, publish: impl Fn(&Words, &[&Words]) -> Vec<u8>) {
         loop {
             let listener = {
                 let mut state = self.lock();
-                while out.len() < WRITE_SIZE
-                    && let Some(op) = state.waiting.pop_front()
-                {
-                    out.extend_from_slice(&op.command);
-                    state.unanswered.push_back(op);
-                }
+                while out.len() < WRITE_SIZE && state.say_next(out, &publish) {}
                 if !out.is_empty() {
                     return;
                 }
@@ -159,26 +180,38 @@ impl Queue {
         if let Some(error) = passing_error(&value) {
             return Err(error);
         }
-        let op = {
-            let mut state = self.lock();
-            let op = state
-                .unanswered
-                .pop_front()
-                .ok_or("an answer to no question")?;
-            if let Some(bytes) = op.weight {
-                state.messages -= 1;
-                state.bytes -= bytes;
-            }
-            op
-        };
+        let ops = self.lock().answered()?;
         self.room.notify(usize::MAX);
-        op.then.settle(value);
+        let published = ops.iter().all(|op| matches!(op.what, What::Publish(_)));
+        match value {
+            Value::Array(values) if published && values.len() == ops.len() => {
+                let settle = |(op, value): (Op, Value)| op.then.settle(value);
+                ops.into_iter().zip(values).for_each(settle);
+            }
+            Value::Array(_) if published => return Err("an answer that makes no sense".into()),
+            value => ops.into_iter().for_each(|op| op.then.settle(value.clone())),
+        }
         Ok(())
     }
 
     /// The connection is there: what waits goes out.
     pub fn up(&self) {
         self.lock().up = true;
+        self.room.notify(usize::MAX);
+    }
+
+    /// Waits until a connection is there. Give it a deadline.
+    pub async fn is_up(&self) {
+        loop {
+            let listener = {
+                let state = self.lock();
+                if state.up {
+                    return;
+                }
+                self.room.listen()
+            };
+            listener.await;
+        }
     }
 
     /// The connection is gone: what was not answered waits again, in front; questions are dropped.
@@ -188,9 +221,29 @@ impl Queue {
         let mut again = mem::take(&mut state.unanswered);
         again.append(&mut state.waiting);
         again.retain(|op| !matches!(op.then, Then::Answer(_)));
+        again.iter_mut().for_each(|op| op.joined = false);
         state.waiting = again;
         drop(state);
         self.room.notify(usize::MAX);
+    }
+
+    /// Refuses the messages that wait for a connection and have never been on one, and from now on
+    /// those that would have to.
+    pub fn give_up(&self) {
+        let mut state = self.lock();
+        state.closing = true;
+        if state.up {
+            return;
+        }
+        let waiting = mem::take(&mut state.waiting);
+        let (kept, refused): (VecDeque<Op>, VecDeque<Op>) = waiting
+            .into_iter()
+            .partition(|op| op.said || op.weight.is_none());
+        state.waiting = kept;
+        drop(state);
+        for op in refused {
+            op.then.refuse();
+        }
     }
 
     /// Waits until everything is said and answered. Give it a deadline.
@@ -208,7 +261,68 @@ impl Queue {
     }
 }
 
+impl State {
+    /// Says the oldest that waits, a message together with those behind it of the same room.
+    fn say_next(
+        &mut self,
+        out: &mut Vec<u8>,
+        publish: &impl Fn(&Words, &[&Words]) -> Vec<u8>,
+    ) -> bool {
+        let count = match self.waiting.front().map(|op| &op.what) {
+            None => return false,
+            Some(What::Command(command)) => {
+                out.extend_from_slice(command);
+                1
+            }
+            Some(What::Publish(first)) => {
+                let mut bytes = 0;
+                let rest = self.waiting.iter().skip(1).take(GROUP - 1);
+                let more: Vec<&Words> = rest
+                    .map_while(|op| match &op.what {
+                        What::Publish(words) if words.room == first.room => {
+                            bytes += words.weight();
+                            (bytes < GROUP_BYTES).then_some(words)
+                        }
+                        _ => None,
+                    })
+                    .collect();
+                out.extend_from_slice(&publish(first, &more));
+                1 + more.len()
+            }
+        };
+        for (place, mut op) in self.waiting.drain(..count).enumerate() {
+            op.said = true;
+            op.joined = place > 0;
+            self.unanswered.push_back(op);
+        }
+        true
+    }
+
+    /// The oldest that is unanswered, and what was said together with it.
+    fn answered(&mut self) -> Result<Vec<Op>, String> {
+        let behind = self.unanswered.iter().skip(1);
+        let count = 1 + behind.take_while(|op| op.joined).count();
+        if self.unanswered.is_empty() {
+            return Err("an answer to no question".into());
+        }
+        let ops: Vec<Op> = self.unanswered.drain(..count).collect();
+        for bytes in ops.iter().filter_map(|op| op.weight) {
+            self.messages -= 1;
+            self.bytes -= bytes;
+        }
+        Ok(ops)
+    }
+}
+
 impl Then {
+    fn refuse(self) {
+        match self {
+            Then::Published(receipt) => receipt.refuse(&Refusal::Unavailable),
+            Then::Told(_, draft) => draft.receipt.refuse(&Refusal::Unavailable),
+            Then::Nothing | Then::Answer(_) => {}
+        }
+    }
+
     fn settle(self, value: Value) {
         if let Value::ServerError(error) = &value {
             // Redis names the command, never its arguments.
@@ -221,11 +335,11 @@ impl Then {
             Then::Answer(sender) => drop(sender.try_send(value)),
             Then::Published(receipt) if failed => receipt.refuse(&Refusal::Unavailable),
             Then::Published(receipt) => {
-                if let Some(id) = script::id(&value) {
+                if let Some(id) = answer::id(&value) {
                     receipt.accept(id);
                 }
             }
-            Then::Told(to, draft) => match script::stamp(&value) {
+            Then::Told(to, draft) => match answer::stamp(&value) {
                 Some((id, at)) => {
                     let Draft {
                         user,
@@ -264,5 +378,9 @@ pub fn passing_error(value: &Value) -> Option<String> {
     let Value::ServerError(error) = value else {
         return None;
     };
-    CODES.contains(&error.code()).then(|| error.to_string())
+    // Redis 6.2 wraps what happens within a script.
+    let wrapped = error
+        .details()
+        .is_some_and(|details| details.contains("-READONLY "));
+    (wrapped || CODES.contains(&error.code())).then(|| error.to_string())
 }

@@ -9,8 +9,12 @@ use smol::io::{AsyncRead, AsyncReadExt};
 
 /// How much is read at once, at most.
 const READ_SIZE: usize = 16 * 1024;
+/// A buffer larger than this, after a page of a log, is given back.
+const KEPT: usize = 8 * READ_SIZE;
 /// No reply we ask for comes near this. A longer one means that the other side is no Redis.
 const LONGEST: usize = 64 * 1024 * 1024;
+/// Nor does a line, the longest of which is an error.
+const LONGEST_LINE: usize = 16 * 1024;
 /// Replies are arrays of arrays at most.
 const DEEPEST: u32 = 8;
 
@@ -47,6 +51,9 @@ impl<R: AsyncRead + Unpin> Replies<R> {
             }
             self.buf.drain(..self.done);
             self.done = 0;
+            if self.buf.is_empty() && self.buf.capacity() > KEPT {
+                self.buf = Vec::new();
+            }
             if self.buf.len() > LONGEST {
                 return Err(not_resp());
             }
@@ -74,8 +81,10 @@ fn length(bytes: &[u8], depth: u32) -> io::Result<Option<usize>> {
     if !b"+-:$*".contains(&kind) || depth > DEEPEST {
         return Err(not_resp());
     }
-    let Some(line) = bytes.windows(2).position(|two| two == b"\r\n") else {
-        let hopeless = bytes.len() > READ_SIZE;
+    // However much of it has come, a line of that length is too long.
+    let begin = &bytes[..bytes.len().min(LONGEST_LINE)];
+    let Some(line) = begin.windows(2).position(|two| two == b"\r\n") else {
+        let hopeless = begin.len() == LONGEST_LINE;
         return if hopeless { Err(not_resp()) } else { Ok(None) };
     };
     let head = line + 2;
@@ -136,12 +145,14 @@ mod tests {
     #[test]
     fn what_is_not_resp_is_an_error() {
         let nested = "*1\r\n".repeat(100_000);
+        let long = format!("+{}\r\n", "x".repeat(LONGEST_LINE));
         for bad in [
             &b"HTTP/1.1"[..],
             b"\x15\x03\x01",
             b"$x\r\n",
             b"*99999999999\r\n",
             nested.as_bytes(),
+            long.as_bytes(),
         ] {
             assert!(length(bad, 0).is_err(), "{bad:?}");
         }

@@ -1,11 +1,15 @@
-//! Which rooms' channels this instance is subscribed to: those it has peers in, and no others.
+//! Which rooms' channels this instance is subscribed to (those it has peers in, and no others), and
+//! how far it has heard each of them.
 
 use std::collections::{HashMap, VecDeque};
+use std::mem;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use event_listener::Event;
 
+use crate::chat::id::Id;
 use crate::chat::name::Room;
+use crate::chat::replay::{Step, step};
 
 /// The subscriptions, as wanted and as confirmed.
 #[derive(Debug, Default)]
@@ -35,6 +39,19 @@ struct Wanted {
     peers: usize,
     turn: u64,
     confirmed: bool,
+    /// The last message heard; none before the first sign of where the room stands.
+    heard: Option<Heard>,
+    /// Messages have been lost, and the peers have not been told yet.
+    incomplete: bool,
+}
+
+/// A message that has been heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heard {
+    /// Its place; [`Id::START`] where nothing has been said yet.
+    pub id: Id,
+    /// Its time, if the message itself was seen. Another one in the same place has another time.
+    pub at: Option<u64>,
 }
 
 impl Rooms {
@@ -43,9 +60,12 @@ impl Rooms {
     }
 
     /// Counts a peer into a room and waits until what is published there arrives; `false` when the
-    /// connection is gone. Either way, [`leave`](Self::leave) must follow one day.
-    pub async fn enter(&self, room: &Room, channel: String) -> bool {
-        self.lock().enter(room, channel, &self.work);
+    /// connection is gone. Either way, [`leave`](Self::leave) must follow one day. `first` is
+    /// called for the first peer, in the order in which rooms come and go.
+    pub async fn enter(&self, room: &Room, channel: String, first: impl FnOnce()) -> bool {
+        if self.lock().enter(room, channel, first) {
+            self.work.notify(1);
+        }
         loop {
             let listener = {
                 let state = self.lock();
@@ -61,8 +81,9 @@ impl Rooms {
         }
     }
 
-    /// Counts a peer out of a room; the last one ends the subscription.
-    pub fn leave(&self, room: &Room, channel: impl FnOnce() -> String) {
+    /// Counts a peer out of a room; the last one ends the subscription, by the channel that `last`
+    /// returns.
+    pub fn leave(&self, room: &Room, last: impl FnOnce() -> String) {
         let mut state = self.lock();
         let Some(wanted) = state.rooms.get_mut(room) else {
             return;
@@ -70,9 +91,69 @@ impl Rooms {
         wanted.peers -= 1;
         if wanted.peers == 0 {
             state.rooms.remove(room);
-            state.command("UNSUBSCRIBE", &[channel()]);
+            state.command("UNSUBSCRIBE", &[last()]);
             self.work.notify(1);
         }
+    }
+
+    /// What a message is to those who are here; see [`step`].
+    pub fn step(&self, room: &Room, id: Id) -> Step {
+        let state = self.lock();
+        let heard = state.rooms.get(room).and_then(|wanted| wanted.heard);
+        heard.map_or(Step::Next, |heard| step(heard.id, id))
+    }
+
+    /// Notes a message if it is the next one, or the first of which anything is known.
+    pub fn hear(&self, room: &Room, id: Id, at: u64) -> Step {
+        let mut state = self.lock();
+        let Some(wanted) = state.rooms.get_mut(room) else {
+            return Step::Next;
+        };
+        let step = wanted.heard.map_or(Step::Next, |heard| step(heard.id, id));
+        if step == Step::Next {
+            let at = Some(at);
+            wanted.heard = Some(Heard { id, at });
+        }
+        step
+    }
+
+    /// The room has been heard up to here.
+    pub fn heard(&self, room: &Room, heard: Heard) {
+        if let Some(wanted) = self.lock().rooms.get_mut(room) {
+            wanted.heard = Some(heard);
+        }
+    }
+
+    /// Notes that messages have been lost.
+    pub fn mark_incomplete(&self, room: &Room) {
+        if let Some(wanted) = self.lock().rooms.get_mut(room) {
+            wanted.incomplete = true;
+        }
+    }
+
+    /// The rooms in which messages have been lost since this was last asked.
+    pub fn take_incomplete(&self) -> Vec<Room> {
+        let mut state = self.lock();
+        let rooms = state.rooms.iter_mut();
+        rooms
+            .filter_map(|(room, wanted)| mem::take(&mut wanted.incomplete).then(|| room.clone()))
+            .collect()
+    }
+
+    /// Notes where a room stands, unless more is known already.
+    pub fn begins(&self, room: &Room, id: Id) {
+        if let Some(wanted) = self.lock().rooms.get_mut(room) {
+            wanted.heard.get_or_insert(Heard { id, at: None });
+        }
+    }
+
+    /// How far each room has been heard that anything is known of.
+    pub fn all_heard(&self) -> Vec<(Room, Heard)> {
+        let state = self.lock();
+        let heard = state.rooms.iter();
+        heard
+            .filter_map(|(room, wanted)| Some((room.clone(), wanted.heard?)))
+            .collect()
     }
 
     /// The rooms to subscribe to when a connection is made.
@@ -124,7 +205,7 @@ impl Rooms {
             let listener = {
                 let mut state = self.lock();
                 if !state.commands.is_empty() {
-                    return std::mem::take(&mut state.commands);
+                    return mem::take(&mut state.commands);
                 }
                 self.work.listen()
             };
@@ -149,23 +230,27 @@ impl Rooms {
 }
 
 impl State {
-    fn enter(&mut self, room: &Room, channel: String, work: &Event) {
+    /// `true` if there is something to send now.
+    fn enter(&mut self, room: &Room, channel: String, first: impl FnOnce()) -> bool {
         if let Some(wanted) = self.rooms.get_mut(room) {
             wanted.peers += 1;
-            return;
+            return false;
         }
+        first();
         self.turn += 1;
         let wanted = Wanted {
             peers: 1,
             turn: self.turn,
             confirmed: false,
+            heard: None,
+            incomplete: false,
         };
         self.rooms.insert(room.clone(), wanted);
         if self.up {
             self.command("SUBSCRIBE", &[channel]);
             self.asked.push_back((room.clone(), self.turn));
-            work.notify(1);
         }
+        self.up
     }
 
     /// Without a connection there is nobody to send it to, and nothing to undo.

@@ -3,21 +3,23 @@
 //! The keys that one script touches share a hash slot, so the same scripts run on a cluster. Time
 //! is always Redis' own. Each command may be repeated when nobody knows whether it got through.
 
-use redis::{Script, Value, cmd};
+mod users;
+
+use redis::{Script, cmd};
 
 use super::envelope;
 use crate::bus::Draft;
-use crate::chat::dialect::Roster;
-use crate::chat::event::{Id, Instance, Origin};
-use crate::chat::name::{LOBBY, Lock, Room, User};
+use crate::chat::id::{Id, Instance, Origin};
+use crate::chat::name::{LOBBY, Room, User};
+use crate::chat::replay::Stretch;
 
-/// An instance that has not renewed its lease for so long is dead, in milliseconds.
-const LEASE: u64 = 15_000;
 /// A room's log goes a week after its last message, in seconds.
 const LOG_LIFE: u64 = 7 * 24 * 3600;
 /// For how long a repeated message is still known, in seconds: longer than any outage in which
 /// messages wait.
 const SEEN_LIFE: u64 = 24 * 3600;
+/// For how long a message is known by the name its client gave it, in seconds.
+const REFERENCE_LIFE: u64 = 15 * 60;
 
 /// All commands of one instance.
 #[derive(Debug)]
@@ -30,11 +32,35 @@ pub struct Scripts {
     claim: Named,
     release: Named,
     join: Named,
+    listen: Named,
     rejoin: Named,
     leave: Named,
     roster: Named,
     tell: Named,
     renew: Named,
+    rewind: Named,
+    condemn: Named,
+    reap_room: Named,
+    reap_names: Named,
+    bury: Named,
+}
+
+/// A message on its way.
+#[derive(Debug)]
+pub struct Words {
+    /// Where it is said.
+    pub room: Room,
+    sequence: u64,
+    /// The key of the name that its client has given it.
+    name: Option<String>,
+    envelope: String,
+}
+
+impl Words {
+    /// About how many bytes it takes to say it.
+    pub fn weight(&self) -> usize {
+        self.envelope.len()
+    }
 }
 
 /// A script and its SHA-1, by which it is called.
@@ -71,11 +97,17 @@ impl Scripts {
             claim: Named::new(include_str!("script/claim.lua")),
             release: Named::new(include_str!("script/release.lua")),
             join: Named::new(include_str!("script/join.lua")),
+            listen: Named::new(include_str!("script/listen.lua")),
             rejoin: Named::new(include_str!("script/rejoin.lua")),
             leave: Named::new(include_str!("script/leave.lua")),
             roster: Named::new(include_str!("script/roster.lua")),
             tell: Named::new(include_str!("script/tell.lua")),
             renew: Named::new(include_str!("script/renew.lua")),
+            rewind: Named::new(include_str!("script/rewind.lua")),
+            condemn: Named::new(include_str!("script/condemn.lua")),
+            reap_room: Named::new(include_str!("script/reap_room.lua")),
+            reap_names: Named::new(include_str!("script/reap_names.lua")),
+            bury: Named::new(include_str!("script/bury.lua")),
         }
     }
 
@@ -86,11 +118,17 @@ impl Scripts {
             &self.claim,
             &self.release,
             &self.join,
+            &self.listen,
             &self.rejoin,
             &self.leave,
             &self.roster,
             &self.tell,
             &self.renew,
+            &self.rewind,
+            &self.condemn,
+            &self.reap_room,
+            &self.reap_names,
+            &self.bury,
         ];
         scripts
             .map(|script| {
@@ -142,97 +180,81 @@ impl Scripts {
         format!("{}-users", self.prefix)
     }
 
-    pub(super) fn publish(&self, room: &Room, draft: &Draft, sequence: u64) -> Vec<u8> {
-        let keys = [
-            &self.room_key(room, "counter"),
-            &self.room_key(room, "log"),
-            &self.room_key(room, &format!("seen:{}", self.instance)),
-        ];
-        self.publish.call(
-            &keys.map(String::as_str),
-            &[
-                &self.channel(room),
-                &envelope::said(draft),
-                &sequence.to_string(),
-                &self.history.to_string(),
-                &LOG_LIFE.to_string(),
-                &SEEN_LIFE.to_string(),
-            ],
-        )
+    /// A message that has the instance's number `sequence`, to be [published](Self::publish).
+    pub fn words(&self, room: &Room, draft: &Draft, sequence: u64) -> Words {
+        // No name holds a colon, so no two clients share a key.
+        let named = |name| self.room_key(room, &format!("ref:{}:{name}", draft.user));
+        Words {
+            room: room.clone(),
+            sequence,
+            name: draft.receipt.reference().map(named),
+            envelope: envelope::said(draft),
+        }
     }
 
-    pub(super) fn tell(&self, to: &str, draft: &Draft, sequence: u64) -> Vec<u8> {
-        let keys = [
-            &self.users_key("owners"),
-            &self.users_key("leases"),
-            &self.users_key(&format!("seen:{}", self.instance)),
-            &self.users_key("letters"),
+    /// Publishes messages, all of the same room as the first.
+    pub fn publish(&self, first: &Words, more: &[&Words]) -> Vec<u8> {
+        let room = &first.room;
+        let mut keys = vec![
+            self.room_key(room, "counter"),
+            self.room_key(room, "log"),
+            self.room_key(room, &format!("seen:{}", self.instance)),
         ];
-        self.tell.call(
-            &keys.map(String::as_str),
-            &[
-                to,
-                &self.instance_channels(),
-                &envelope::letter(to, draft),
-                &sequence.to_string(),
-                &SEEN_LIFE.to_string(),
-            ],
-        )
+        let lives = [LOG_LIFE, SEEN_LIFE, REFERENCE_LIFE].map(|life| life.to_string());
+        let mut args = vec![self.channel(room), self.history.to_string()];
+        args.extend(lives);
+        let mut words = vec![];
+        for message in std::iter::once(&first).chain(more) {
+            let place = message.name.as_ref().map_or(0, |name| {
+                keys.push(name.clone());
+                keys.len()
+            });
+            words.push((message.sequence, place, &message.envelope));
+        }
+        let mut call = cmd("EVALSHA");
+        call.arg(&self.publish.hash).arg(keys.len()).arg(keys);
+        call.arg(args).arg(words).get_packed_command()
     }
 
-    /// `over`: whoever has the name under the same lock loses it.
-    pub(super) fn claim(
+    pub fn join(&self, room: &Room, user: &User, origin: Origin) -> Vec<u8> {
+        self.enter(&self.join, room, user, origin, &[])
+    }
+
+    /// For a peer that is there already. `aloud`: others may have been told that it had left.
+    pub fn rejoin(&self, room: &Room, user: &User, origin: Origin, aloud: bool) -> Vec<u8> {
+        let aloud = if aloud { "1" } else { "0" };
+        self.enter(&self.rejoin, room, user, origin, &[aloud])
+    }
+
+    fn enter(
         &self,
+        script: &Named,
+        room: &Room,
         user: &User,
         origin: Origin,
-        lock: Option<Lock>,
-        over: bool,
+        more: &[&str],
     ) -> Vec<u8> {
-        let (owners, leases) = (self.users_key("owners"), self.users_key("leases"));
-        self.claim.call(
-            &[&self.visible_key(), &owners, &leases],
-            &[
-                user.as_str(),
-                &origin.to_string(),
-                &lock.map_or(String::new(), |lock| lock.to_string()),
-                &self.instance_channels(),
-                &envelope::replaced(user),
-                if over { "1" } else { "0" },
-            ],
-        )
+        let keys = [
+            &self.room_key(room, "roster"),
+            &self.room_key(room, "counter"),
+        ];
+        let (origin, channel) = (&origin.to_string(), &self.channel(room));
+        let (envelope, notices) = (
+            &envelope::joined(Some(user), origin),
+            self.notices.to_string(),
+        );
+        let args = [user.as_str(), origin, channel, envelope, &notices];
+        script.call(&keys.map(String::as_str), &[&args, more].concat())
     }
 
-    pub(super) fn release(&self, user: &User, origin: Origin) -> Vec<u8> {
-        self.release.call(
-            &[&self.visible_key(), &self.users_key("owners")],
-            &[user.as_str(), &origin.to_string()],
-        )
+    /// For a peer without a name.
+    pub fn listen(&self, room: &Room, origin: Origin) -> Vec<u8> {
+        let envelope = envelope::joined(None, &origin.to_string());
+        let key = self.room_key(room, "counter");
+        self.listen.call(&[&key], &[&self.channel(room), &envelope])
     }
 
-    pub(super) fn join(&self, room: &Room, user: &User, origin: Origin) -> Vec<u8> {
-        self.join.call(
-            &[
-                &self.room_key(room, "roster"),
-                &self.room_key(room, "counter"),
-            ],
-            &[
-                user.as_str(),
-                &origin.to_string(),
-                &self.channel(room),
-                &envelope::joined(user, origin),
-                &self.notices.to_string(),
-            ],
-        )
-    }
-
-    /// For a peer that is there already, as far as the room knows.
-    pub(super) fn rejoin(&self, room: &Room, user: &User, origin: Origin) -> Vec<u8> {
-        let key = self.room_key(room, "roster");
-        self.rejoin
-            .call(&[&key], &[user.as_str(), &origin.to_string()])
-    }
-
-    pub(super) fn leave(&self, room: &Room, user: &User, origin: Origin) -> Vec<u8> {
+    pub fn leave(&self, room: &Room, user: &User, origin: Origin) -> Vec<u8> {
         self.leave.call(
             &[&self.room_key(room, "roster")],
             &[
@@ -245,7 +267,7 @@ impl Scripts {
         )
     }
 
-    pub(super) fn roster(&self, room: &Room) -> Vec<u8> {
+    pub fn roster(&self, room: &Room) -> Vec<u8> {
         let keys = [
             self.room_key(room, "roster"),
             self.room_key(room, "counter"),
@@ -254,68 +276,46 @@ impl Scripts {
             .call(&[&keys[0], &keys[1]], &[&self.notices.to_string()])
     }
 
-    pub(super) fn renew(&self) -> Vec<u8> {
-        self.renew.call(
-            &[&self.users_key("leases")],
-            &[
-                &self.instance.to_string(),
-                &LEASE.to_string(),
-                &self.own_channel(),
-                &envelope::canary(),
-            ],
-        )
-    }
-
-    /// Gives the lease up: this instance has no names any more.
-    pub(super) fn retire(&self) -> Vec<u8> {
-        cmd("ZREM")
-            .arg(self.users_key("leases"))
-            .arg(self.instance.to_string())
+    /// The room's last message.
+    pub fn last(&self, room: &Room) -> Vec<u8> {
+        cmd("GET")
+            .arg(self.room_key(room, "counter"))
             .get_packed_command()
     }
-}
 
-/// A script's answer, where it is a number.
-pub fn number(value: &Value) -> Option<i64> {
-    match value {
-        Value::Int(number) => Some(*number),
-        _ => None,
+    /// Begins a new epoch, unless another has begun since.
+    pub fn rewind(&self, room: &Room, epoch: u64) -> Vec<u8> {
+        let key = self.room_key(room, "counter");
+        self.rewind
+            .call(&[&key], &[&epoch.to_string(), &LOG_LIFE.to_string()])
     }
-}
 
-/// The answer to [`Scripts::publish`], unless the message had been published before.
-pub fn id(value: &Value) -> Option<Id> {
-    let Value::BulkString(text) = value else {
-        return None;
-    };
-    std::str::from_utf8(text).ok()?.parse().ok()
-}
-
-/// The answer to [`Scripts::tell`], if the message found its user: id and time.
-pub fn stamp(value: &Value) -> Option<(Id, u64)> {
-    match value {
-        Value::Array(parts) => match &parts[..] {
-            [id_part, Value::Int(at)] => Some((id(id_part)?, u64::try_from(*at).ok()?)),
-            _ => None,
-        },
-        _ => None,
+    /// The messages of a stretch.
+    pub fn read(&self, room: &Room, stretch: Stretch, most: usize) -> Vec<u8> {
+        let (after, until) = (format!("({}", stretch.after), stretch.until.to_string());
+        self.log(room, &after, &until, most)
     }
-}
 
-/// The answer to [`Scripts::roster`].
-pub fn roster(value: Value) -> Option<Roster> {
-    let Value::Array(parts) = value else {
-        return None;
-    };
-    let mut parts = parts.into_iter();
-    let count = usize::try_from(number(&parts.next()?)?).ok()?;
-    let last = id(&parts.next()?);
-    let mut users: Vec<String> = match parts.next() {
-        Some(names) => redis::from_redis_value(names).ok()?,
-        None => Vec::new(),
-    };
-    users.sort_unstable();
-    Some(Roster { count, users, last })
+    /// The messages from this one on, with it.
+    pub fn read_from(&self, room: &Room, from: Id, most: usize) -> Vec<u8> {
+        self.log(room, &from.to_string(), "+", most)
+    }
+
+    fn log(&self, room: &Room, from: &str, to: &str, most: usize) -> Vec<u8> {
+        cmd("XRANGE")
+            .arg(self.room_key(room, "log"))
+            .arg((from, to, "COUNT", most))
+            .get_packed_command()
+    }
+
+    /// The last messages before one, newest first.
+    pub fn before(&self, room: &Room, id: Option<Id>, most: usize) -> Vec<u8> {
+        let from = id.map_or("+".to_string(), |id| format!("({id}"));
+        cmd("XREVRANGE")
+            .arg(self.room_key(room, "log"))
+            .arg((from, "-", "COUNT", most))
+            .get_packed_command()
+    }
 }
 
 #[cfg(test)]
@@ -340,25 +340,5 @@ mod tests {
         ] {
             assert_eq!(scripts.room(not_a_room.as_bytes()), None, "{not_a_room}");
         }
-    }
-
-    #[test]
-    fn a_roster_comes_with_names_or_without() {
-        let names = ["b", "a"].map(|name| Value::BulkString(name.into()));
-        let last = Value::BulkString("12-3".into());
-        let small = vec![Value::Int(2), last, Value::Array(names.to_vec())];
-        let expected = Roster {
-            count: 2,
-            users: vec!["a".to_string(), "b".to_string()],
-            last: Some(Id { epoch: 12, n: 3 }),
-        };
-        assert_eq!(roster(Value::Array(small)), Some(expected));
-        let large = vec![Value::Int(501), Value::BulkString(Vec::new())];
-        let expected = Roster {
-            count: 501,
-            ..Roster::default()
-        };
-        assert_eq!(roster(Value::Array(large)), Some(expected));
-        assert_eq!(roster(Value::Nil), None);
     }
 }

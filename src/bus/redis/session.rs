@@ -1,26 +1,34 @@
 //! One pair of connections, from its making to its end.
 
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use redis::{Value, cmd};
+use redis::Value;
+use smol::channel::{self, Receiver, Sender};
 use smol::io::{AsyncWriteExt, ReadHalf, WriteHalf};
 use smol::{Timer, future};
 
+use super::answer::{self, Lease};
 use super::envelope::{self, Note};
-use super::link::{Bytes, Link, Trouble, accept};
+use super::line::{Line, SOME};
+use super::link::{Bytes, Link, Trouble};
+use super::recover::{catch_up, fill, register, tell_incomplete};
 use super::resp::Replies;
-use super::{ANSWER_TIME, Redis, script};
+use super::script::Words;
+use super::{ANSWER_TIME, Redis, reap};
 use crate::bus::within;
+use crate::chat::dialect::{Dialect, Reply};
 use crate::chat::end::End;
-use crate::chat::peers::Present;
+use crate::chat::event::{Event, What};
+use crate::chat::id::Id;
+use crate::chat::name::Room;
+use crate::chat::replay::{Step, Stretch};
 
 /// How often the lease is renewed and the canary sent.
-const PULSE: Duration = Duration::from_secs(4);
+const PULSE: Duration = Duration::from_secs(3);
 /// A canary that has not come back for so long is dead, and with it the subscription.
 const CANARY_TIME: Duration = Duration::from_secs(9);
-/// How many commands are said at once while making a connection ready.
-const SOME: usize = 256;
 /// A connection that is not ready after this time is given up.
 const READY_TIME: Duration = Duration::from_secs(30);
 /// A write that Redis does not take within this time ends the connection.
@@ -36,8 +44,8 @@ pub struct Session {
 }
 
 impl Session {
-    /// Connects, subscribes to every room with peers here, registers every name, and only then
-    /// lets callers at it.
+    /// Connects, subscribes to every room with peers here, registers every name, reads what was
+    /// said meanwhile, and only then lets callers at it.
     ///
     /// # Errors
     /// Why not.
@@ -54,55 +62,34 @@ impl Session {
     }
 
     async fn prepare(&mut self, bus: &Redis) -> Result<(), Trouble> {
-        let mut commands = bus.scripts.load();
-        commands.push(bus.scripts.renew());
-        accept(&self.commands.ask(&commands).await?, "refused")?;
+        let mut line = Line::Making(&mut self.commands);
+        line.ask(&bus.scripts.load()).await?;
+        let pulse = line
+            .ask(&[bus.scripts.renew(bus.patience.margin())])
+            .await?;
+        if let Some((Lease::Reaped, _)) = pulse.first().and_then(answer::pulse) {
+            bus.missed.store(true, Ordering::Relaxed);
+        }
 
         let rooms = bus.rooms.wanted();
         let mut channels = vec![bus.scripts.own_channel()];
         channels.extend(rooms.iter().map(|room| bus.scripts.channel(room)));
-        let subscribe = |channel: &String| cmd("SUBSCRIBE").arg(channel).get_packed_command();
         for channels in channels.chunks(SOME) {
-            let commands: Vec<_> = channels.iter().map(subscribe).collect();
-            accept(&self.subscriber.ask(&commands).await?, "refused")?;
+            self.subscriber.subscribe(channels).await?;
         }
 
-        self.register(bus).await?;
+        register(bus, &mut line).await?;
+        catch_up(bus, &mut line).await?;
         bus.rooms.up(&rooms, |room| bus.scripts.channel(room));
         bus.queue.up();
-        Ok(())
-    }
-
-    /// Claims every name of this instance again, and puts it on its rooms' rosters, without a
-    /// word: nobody has come. A name that somebody else got meanwhile costs its peer here its
-    /// connection.
-    async fn register(&mut self, bus: &Redis) -> Result<(), Trouble> {
-        for present in bus.peers.present().await.chunks(SOME) {
-            let claim = |one: &Present| bus.scripts.claim(&one.user, one.origin, one.lock, false);
-            let claims: Vec<_> = present.iter().map(claim).collect();
-            let answers = self.commands.ask(&claims).await?;
-            accept(&answers, "refused")?;
-            let mut joins = Vec::new();
-            for (one, answer) in present.iter().zip(&answers) {
-                if script::number(answer) == Some(0) {
-                    bus.peers
-                        .end(&one.user, one.origin.peer, End::Replaced)
-                        .await;
-                    continue;
-                }
-                let join = |room| bus.scripts.rejoin(room, &one.user, one.origin);
-                joins.extend(one.rooms.iter().map(join));
-            }
-            for joins in joins.chunks(SOME) {
-                accept(&self.commands.ask(joins).await?, "refused")?;
-            }
-        }
+        bus.patience.answered(Duration::ZERO);
         Ok(())
     }
 
     /// Carries messages until one of the two connections breaks or falls silent, and says why.
-    pub async fn run(self, bus: &Redis) -> String {
-        let canary = Mutex::new(Instant::now());
+    /// `again`: there was one before, so peers have been told that messages wait.
+    pub async fn run(self, bus: &Redis, again: bool) -> String {
+        let state = State::default();
         let Session {
             commands,
             subscriber,
@@ -110,10 +97,53 @@ impl Session {
         let speak = future::or(ask(bus, commands.commands), hear(bus, commands.replies));
         let listen = future::or(
             subscribe(bus, subscriber.commands),
-            receive(bus, subscriber.replies, &canary),
+            receive(bus, subscriber.replies, &state),
         );
-        future::or(future::or(speak, listen), watch(bus, &canary)).await
+        let (find, found) = channel::bounded(1);
+        let watch = future::or(watch(bus, &state, find), bury(bus, found));
+        let carry = future::or(speak, listen);
+        future::or(carry, future::or(watch, greet(bus, again))).await
     }
+}
+
+/// What the one half of a session knows and the other wants to.
+struct State {
+    /// When the canary was last heard.
+    canary: Mutex<Instant>,
+    /// Others have been told that our peers had left.
+    reaped: AtomicBool,
+}
+
+impl Default for State {
+    fn default() -> State {
+        State {
+            canary: Mutex::new(Instant::now()),
+            reaped: AtomicBool::new(false),
+        }
+    }
+}
+
+impl State {
+    fn canary(&self) -> MutexGuard<'_, Instant> {
+        self.canary.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Tells typed peers that the waiting is over, and who is where by now. Never ends by itself.
+async fn greet(bus: &Redis, again: bool) -> String {
+    if again {
+        bus.peers
+            .tell_all(Dialect::Typed, &Reply::Status(true))
+            .await;
+        for room in bus.rooms.wanted() {
+            if let Some(roster) = bus.roster(&room).await {
+                let who = Reply::Who(&room, &roster);
+                bus.peers.tell_room(&room, Dialect::Typed, &who).await;
+            }
+        }
+        tell_incomplete(bus).await;
+    }
+    future::pending().await
 }
 
 /// Writes what waits, all of it at once.
@@ -121,7 +151,8 @@ async fn ask(bus: &Redis, mut commands: Writer) -> String {
     let mut out = Vec::new();
     loop {
         out.clear();
-        bus.queue.take(&mut out).await;
+        let publish = |first: &Words, more: &[&Words]| bus.scripts.publish(first, more);
+        bus.queue.take(&mut out, publish).await;
         if let Err(why) = write(&mut commands, &out).await {
             return why;
         }
@@ -152,7 +183,7 @@ async fn subscribe(bus: &Redis, mut commands: Writer) -> String {
 }
 
 /// Reads what is published. Slows down with the fan-out: what we don't take waits at Redis.
-async fn receive(bus: &Redis, mut replies: Reader, canary: &Mutex<Instant>) -> String {
+async fn receive(bus: &Redis, mut replies: Reader, state: &State) -> String {
     let own = bus.scripts.own_channel().into_bytes();
     loop {
         let push = match replies.next().await {
@@ -168,14 +199,15 @@ async fn receive(bus: &Redis, mut replies: Reader, canary: &Mutex<Instant>) -> S
                 Value::BulkString(payload),
             ] if kind == b"message" => {
                 if *channel == own {
-                    take_note(bus, payload, canary).await;
+                    take_note(bus, payload, state).await;
                 } else if let Some(event) = bus
                     .scripts
                     .room(channel)
                     .and_then(|room| envelope::event(room, payload))
+                    && let Err(Trouble::Lasting(why) | Trouble::Passing(why)) =
+                        take(bus, event).await
                 {
-                    // Fails only when the fan-out is gone, and then the process is on its way out.
-                    let _ = bus.feed.send(event).await;
+                    return why;
                 }
             }
             [Value::BulkString(kind), ..] if kind == b"subscribe" => bus.rooms.confirmed(),
@@ -184,33 +216,110 @@ async fn receive(bus: &Redis, mut replies: Reader, canary: &Mutex<Instant>) -> S
     }
 }
 
-async fn take_note(bus: &Redis, payload: &[u8], canary: &Mutex<Instant>) {
+/// Hands an event on, in its place: what is missing before it is read from the log first.
+async fn take(bus: &Redis, event: Event) -> Result<(), Trouble> {
+    let room = event.room.clone();
+    match event.what {
+        What::Said {
+            id: Some(id), at, ..
+        } => match bus.rooms.hear(&room, id, at) {
+            Step::Known => return Ok(()),
+            Step::Next => {}
+            Step::Gap(after) => {
+                let n = id.n - 1;
+                catch(bus, &room, after, Id { n, ..id }).await?;
+                bus.rooms.hear(&room, id, at);
+            }
+        },
+        // Whoever joins is told of the room's last message, so everybody must have heard it.
+        What::Joined { last, .. } => {
+            let last = last.unwrap_or(Id::START);
+            match bus.rooms.step(&room, last.next()) {
+                Step::Gap(after) => catch(bus, &room, after, last).await?,
+                Step::Next => bus.rooms.begins(&room, last),
+                Step::Known => {}
+            }
+        }
+        _ => {}
+    }
+    // Fails only when the fan-out is gone, and then the process is on its way out.
+    let _ = bus.feed.send(event).await;
+    Ok(())
+}
+
+async fn catch(bus: &Redis, room: &Room, after: Id, until: Id) -> Result<(), Trouble> {
+    let stretch = Stretch { after, until };
+    if !fill(bus, &mut Line::InUse(bus), room, stretch).await? {
+        log::warn!("redis has lost messages of a room; they can't be delivered any more");
+        bus.rooms.mark_incomplete(room);
+        tell_incomplete(bus).await;
+    }
+    Ok(())
+}
+
+async fn take_note(bus: &Redis, payload: &[u8], state: &State) {
     match envelope::note(payload) {
-        Some(Note::Canary) => *canary.lock().unwrap_or_else(|e| e.into_inner()) = Instant::now(),
-        Some(Note::Private(to, letter)) => {
+        Some(Note::Canary) => *state.canary() = Instant::now(),
+        Some(Note::Private(to, letter)) if bus.mail.comes(letter.id) => {
             // Whom it was for may have left in this moment.
             bus.peers.tell(&to, &letter).await;
         }
         Some(Note::Replaced(user, origin)) => {
             bus.peers.end(&user, origin.peer, End::Replaced).await;
         }
-        None => {}
+        Some(Note::Reaped) => state.reaped.store(true, Ordering::Relaxed),
+        Some(Note::Private(..)) | None => {}
     }
 }
 
 /// Renews the lease and watches the canary: it goes out on one connection and must come back on
-/// the other, so no dead subscription hides behind a living connection.
-async fn watch(bus: &Redis, canary: &Mutex<Instant>) -> String {
+/// the other, so no dead subscription hides behind a living connection. Finds whose lease has run
+/// out, and registers our names again when it was ours.
+async fn watch(bus: &Redis, state: &State, find: Sender<Vec<String>>) -> String {
     loop {
         Timer::after(PULSE).await;
-        if bus.ask(bus.scripts.renew()).await.is_none() {
+        let asked = Instant::now();
+        let Some(answer) = bus.ask(bus.scripts.renew(bus.patience.margin())).await else {
             return format!("no answer within {ANSWER_TIME:?}");
-        }
-        let seen = *canary.lock().unwrap_or_else(|e| e.into_inner());
-        if seen.elapsed() > CANARY_TIME {
+        };
+        let Some((lease, dead)) = answer::pulse(&answer) else {
+            return match answer {
+                Value::ServerError(error) => format!("refused: {error}"),
+                _ => "an answer that makes no sense".into(),
+            };
+        };
+        bus.patience.answered(asked.elapsed());
+        if state.canary().elapsed() > CANARY_TIME {
             return format!("nothing comes back on the subscription since {CANARY_TIME:?}");
         }
+        // Full while the last ones are still being buried: they will be found again.
+        let _ = find.try_send(dead);
+        let reaped = state.reaped.swap(false, Ordering::Relaxed) || lease == Lease::Reaped;
+        if reaped {
+            bus.missed.store(true, Ordering::Relaxed);
+        }
+        if reaped || lease == Lease::None {
+            log::warn!("redis no longer knows our names: registering them again");
+            if let Err(Trouble::Lasting(why) | Trouble::Passing(why)) =
+                register(bus, &mut Line::InUse(bus)).await
+            {
+                return why;
+            }
+        }
     }
+}
+
+/// Gives up what dead instances have left. Never ends by itself.
+async fn bury(bus: &Redis, found: Receiver<Vec<String>>) -> String {
+    while let Ok(dead) = found.recv().await {
+        for instance in dead {
+            if reap::reap(bus, &instance).await.is_err() {
+                // The lease is still there, so somebody will go on.
+                break;
+            }
+        }
+    }
+    future::pending().await
 }
 
 async fn write(out: &mut Writer, bytes: &[u8]) -> Result<(), String> {

@@ -23,6 +23,10 @@ pub(super) struct Object {
     pub email: Option<String>,
     pub username: Option<String>,
     pub message: Option<String>,
+    pub since: Option<String>,
+    pub before: Option<String>,
+    pub history: Option<u64>,
+    pub limit: Option<u64>,
 }
 
 /// Reads an object, and takes its reference out of it.

@@ -34,7 +34,10 @@ fn addressed(rest: &str) -> Option<(&str, &str)> {
 }
 
 pub(super) fn render(event: &Event, out: &mut String) -> bool {
-    out.push_str(event.user.as_str());
+    let Some(user) = &event.user else {
+        return false;
+    };
+    out.push_str(user.as_str());
     match &event.what {
         What::Joined { aloud: false, .. } => return false,
         What::Said { text, .. } => {
@@ -67,7 +70,11 @@ pub(super) fn reply(reply: &Reply<'_>, out: &mut String) -> bool {
             write!(out, "{} (private): {}", letter.from, letter.text.as_str())
         }
         Reply::Refused(refusal, _) => write!(out, "error: {refusal}"),
-        Reply::Named { .. } | Reply::Accepted(..) => return false,
+        Reply::Named { .. }
+        | Reply::Accepted(..)
+        | Reply::History(..)
+        | Reply::Incomplete(..)
+        | Reply::Status(_) => return false,
     };
     true
 }

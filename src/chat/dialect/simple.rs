@@ -22,10 +22,10 @@ pub(super) fn request(object: Object) -> Result<Request, Refusal> {
 }
 
 pub(super) fn render(event: &Event, out: &mut String) -> bool {
-    let What::Said { text, email, .. } = &event.what else {
+    let (What::Said { text, email, .. }, Some(user)) = (&event.what, &event.user) else {
         return false;
     };
-    post(&event.user, email.as_ref(), text.as_str(), out);
+    post(user, email.as_ref(), text.as_str(), out);
     true
 }
 

@@ -3,9 +3,16 @@
 use serde::Serialize;
 
 use super::json::{self, Object};
-use super::{Join, Letter, Reply, Request};
-use crate::chat::event::{Event, Id, Refusal, Text, What};
+use super::{Join, Letter, Reply, Request, Roster};
+use crate::chat::event::{Event, Refusal, Text, What};
+use crate::chat::id::Id;
 use crate::chat::name::{Email, LOBBY, Room, User};
+use crate::chat::replay::Past;
+
+/// A history answer has at most this many messages.
+const HISTORY_MOST: u64 = 100;
+/// … and this many, if the client does not say.
+const HISTORY_USUAL: u64 = 50;
 
 /// Everything that the server says; `type` tells which.
 #[derive(Debug, Serialize)]
@@ -49,6 +56,13 @@ enum Said<'a> {
         users: &'a [String],
         count: usize,
     },
+    History {
+        room: &'a str,
+        messages: Vec<Said<'a>>,
+    },
+    Status {
+        bus: &'static str,
+    },
     Ack {
         #[serde(rename = "ref")]
         reference: &'a str,
@@ -73,27 +87,47 @@ pub(super) fn request(object: Object) -> Result<Request, Refusal> {
             let room = room(object.room)?;
             let user = object.user.as_deref().map(User::new).transpose()?;
             let email = Email::given(object.email.as_deref())?;
+            let since = id("since", object.since.as_deref())?.map(Past::Since);
             Ok(Request::Join(Box::new(Join {
                 room,
                 user,
                 email,
                 session: object.session,
+                past: since.or(object.history.map(Past::Last)),
             })))
         }
         Some("leave") => Ok(Request::Leave(room(object.room)?)),
+        Some("history") => Ok(Request::History {
+            room: room(object.room)?,
+            before: id("before", object.before.as_deref())?,
+            limit: object.limit.unwrap_or(HISTORY_USUAL).min(HISTORY_MOST) as usize,
+        }),
         Some("who") => Ok(Request::Who(Some(room(object.room)?))),
         kind => Err(Refusal::UnknownType(kind.unwrap_or("none").to_string())),
     }
 }
 
+fn id(key: &str, text: Option<&str>) -> Result<Option<Id>, Refusal> {
+    let bad = |_| Refusal::BadJson(format!("{key} is not an id"));
+    text.map(|text| text.parse().map_err(bad)).transpose()
+}
+
 pub(super) fn render(event: &Event, out: &mut String) -> bool {
-    let (room, user_id) = (event.room.as_str(), event.user.as_str());
+    let Some(said) = said(event) else {
+        return false;
+    };
+    json::write(&said, out);
+    true
+}
+
+fn said(event: &Event) -> Option<Said<'_>> {
+    let (room, user_id) = (event.room.as_str(), event.user.as_ref()?.as_str());
     let presence = |status| Said::Presence {
         room,
         user_id,
         status,
     };
-    let said = match &event.what {
+    Some(match &event.what {
         What::Said {
             text,
             email,
@@ -108,12 +142,10 @@ pub(super) fn render(event: &Event, out: &mut String) -> bool {
             text: text.as_str(),
             avatar: email.as_ref().map(Email::avatar),
         },
-        What::Joined { aloud: false, .. } => return false,
+        What::Joined { aloud: false, .. } => return None,
         What::Joined { aloud: true, .. } => presence("online"),
         What::Left => presence("offline"),
-    };
-    json::write(&said, out);
-    true
+    })
 }
 
 pub(super) fn reply(reply: &Reply<'_>, out: &mut String) -> bool {
@@ -123,17 +155,24 @@ pub(super) fn reply(reply: &Reply<'_>, out: &mut String) -> bool {
             session,
             lobby: LOBBY,
         },
-        Reply::Entered { room, roster, .. } => Said::Joined {
-            room: room.as_str(),
-            users: &roster.users,
-            count: roster.count,
-            last: roster.last.as_ref().map(Id::to_string),
-            complete: true,
-        },
+        Reply::Entered {
+            room,
+            roster,
+            complete,
+            ..
+        } => joined(room, roster, *complete),
+        Reply::Incomplete(room, roster) => joined(room, roster, false),
         Reply::Who(room, roster) => Said::Who {
             room: room.as_str(),
             users: &roster.users,
             count: roster.count,
+        },
+        Reply::History(room, messages) => Said::History {
+            room: room.as_str(),
+            messages: messages.iter().filter_map(said).collect(),
+        },
+        Reply::Status(up) => Said::Status {
+            bus: if *up { "ok" } else { "waiting" },
         },
         Reply::Private { to, letter } => private(to, letter),
         Reply::Accepted(reference, id) => Said::Ack {
@@ -156,6 +195,16 @@ pub(super) fn reply(reply: &Reply<'_>, out: &mut String) -> bool {
     };
     json::write(&said, out);
     true
+}
+
+fn joined<'a>(room: &'a Room, roster: &'a Roster, complete: bool) -> Said<'a> {
+    Said::Joined {
+        room: room.as_str(),
+        users: &roster.users,
+        count: roster.count,
+        last: roster.last.as_ref().map(Id::to_string),
+        complete,
+    }
 }
 
 fn private<'a>(to: &'a str, letter: &'a Letter) -> Said<'a> {

@@ -1,35 +1,46 @@
-// Rooms: the conversation in one, who came and went, and where the reader is in it.
+// A conversation: which messages are shown, in which order, and where the reader is in them.
 //
-// A message is { ref, id, ts, from, to, text, avatar, mine, state, trouble }. One of our own is
-// 'pending' until it is acknowledged, and 'failed' if it was refused; everything else is 'sent'.
-// Own messages stay at the end until the server has said where their place is.
+// Messages stand in the order of their ids, whenever they come. Own ones stay at the end until the
+// server has said where their place is.
 
-import { avatar, button, day, list, make, paint, time } from './page.js';
-import { isJustEmoji, render } from './text.js';
+import { draw, isAfter, isFirst, restate, write } from './message.js';
+import { Notice } from './notice.js';
+import { button, day, make, time } from './page.js';
 
-/** More than this is not kept on the page. */
+/** More than this is not kept on the page; twice as much while somebody reads further up. */
 const MOST = 1000;
-/** Ids remembered, so that nothing is shown twice. */
-const MOST_IDS = 2000;
 /** Messages of one person within this time are shown as one group. */
 const GROUP = 5 * 60_000;
 /** So close to the end counts as at the end. */
 const NEAR = 40;
+/** So close to the beginning, more is asked for. */
+const AHEAD = 300;
+/** Screen readers look at what has changed a little later. */
+const HUSH = 1000;
 
-class Log {
+export class Log {
   element = make('div', 'log');
   /** New messages that came while the reader was further up. */
   unseen = 0;
   #hooks;
-  #messages = [];
+  /** Those that have their place, in order, and our own that have none yet. */
+  #placed = [];
   #waiting = [];
-  #burst = null;
+  #ofElement = new WeakMap();
+  #notice = null;
+  /** The line above what was said while we were away, and whether there is one, or a gap. */
+  #away = null;
+  #isMarked = false;
   #atEnd = true;
   #top = 0;
   #following = 0;
-  #ofElement = new WeakMap();
+  #hushed = 0;
+  /** What stands above the first message: a way to older ones, or that there are none. */
+  #head = make('div', 'older');
+  #more = button('', () => this.#hooks.older(), '');
+  #isWhole = false;
 
-  /** `hooks` are again(message), discard(message), answer(name), and moved(). */
+  /** `hooks` are again(message), discard(message), answer(name), moved(), older(), and gone(message). */
   constructor(room, hooks) {
     this.#hooks = hooks;
     const { element } = this;
@@ -37,103 +48,155 @@ class Log {
     element.setAttribute('role', 'log');
     element.setAttribute('aria-live', 'polite');
     element.setAttribute('aria-label', `Conversation in ${room}`);
+    element.append(this.#head);
     element.addEventListener('scroll', () => this.#scrolled(), { passive: true });
     // The keyboard of a phone, a longer text in the field: what was in view at the end stays there.
     new ResizeObserver(() => this.#atEnd && this.toEnd()).observe(element);
+    this.asks(false);
   }
 
   get isEmpty() {
-    return !this.#messages.length;
+    return !this.#placed.length && !this.#waiting.length;
+  }
+
+  /** The id of the oldest message shown. */
+  get oldest() {
+    return this.#placed.find(hasPlace)?.id;
+  }
+
+  /** Whether older messages are known not to be there, or there is no room for them. */
+  get isFull() {
+    return this.#isWhole || this.#placed.length >= 2 * MOST;
   }
 
   add(message) {
-    const first = this.#keepPlace(message.mine, () => {
-      message.element = this.#draw(message);
-      this.#ofElement.set(message.element, message);
-      this.#messages.push(message);
-      if (message.state === 'pending') this.#waiting.push(message);
-      this.#insert(message.element, message.state === 'pending');
-      this.#trim();
-    });
-    if (!first) {
-      this.unseen++;
-      this.#hooks.moved();
-    }
+    const isPending = message.state === 'pending';
+    if (isPending) this.#cameBack();
+    const follows = this.#keepPlace(isPending, () => this.#add(message));
+    this.#trim();
+    if (follows) return;
+    this.unseen++;
+    this.#hooks.moved();
+  }
+
+  /** Adds what was said before; what the reader looks at stays where it is. */
+  addOlder(messages) {
+    this.hush();
+    this.#keepPlace(false, () => this.#keepSight(() => messages.forEach((message) => this.#add(message))));
+  }
+
+  /** Nothing older can be had. */
+  whole() {
+    this.#isWhole = true;
+    this.asks(false);
+  }
+
+  /** Older messages have been asked for, or are there. */
+  asks(isAsking) {
+    const text = !this.isFull ? (isAsking ? 'Loading …' : 'Show older messages')
+      : !this.#isWhole ? 'The page can’t show more at once.'
+      : this.oldest && !isFirst(this.oldest) ? 'Older messages are gone.' : 'The conversation begins here.';
+    this.#more.textContent = text;
+    const hadFocus = this.#head.contains(document.activeElement);
+    const said = this.isFull ? make('p', '', text) : this.#more;
+    if (!said.isConnected) this.#head.replaceChildren(said);
+    if (hadFocus && this.isFull) this.element.focus({ preventScroll: true });
+    this.#head.hidden = this.isEmpty;
+  }
+
+  /** What changes now is not news: screen readers are not to read it out. */
+  hush() {
+    clearTimeout(this.#hushed);
+    this.element.setAttribute('aria-live', 'off');
+    this.#hushed = setTimeout(() => this.element.setAttribute('aria-live', 'polite'), HUSH);
+  }
+
+  /** Says at the end that something may be missing there. */
+  gap() {
+    if (this.isEmpty || this.#lastElement().matches('.gap')) return;
+    this.#isMarked = true;
+    this.#divide(make('p', 'gap', make('span', '', 'Some messages may be missing here')));
+  }
+
+  /** What comes now was said while we were away. */
+  away() {
+    if (this.#isMarked || this.isEmpty) return;
+    this.#isMarked = true;
+    this.#away = make('p', 'away', make('span', '', 'While you were away'));
+    this.#divide(this.#away);
+  }
+
+  /** Whoever writes, or is away again, knows by now. */
+  #cameBack() {
+    const next = this.#away?.nextElementSibling;
+    this.#away?.remove();
+    this.#away = null;
+    this.#regroup(next);
+  }
+
+  /** The connection is lost. */
+  lost() {
+    this.#cameBack();
+    this.#isMarked = false;
+    this.asks(false);
   }
 
   /** The server has taken it. */
   settle(message) {
     message.state = 'sent';
-    this.#restate(message);
+    restate(message, this.#hooks);
   }
 
   /** The server has refused it. It stays where it is, so that nothing is lost. */
   fail(message, trouble) {
     message.state = 'failed';
     message.trouble = trouble;
-    this.#keepPlace(false, () => this.#restate(message));
+    this.#keepPlace(false, () => restate(message, this.#hooks));
   }
 
   retry(message) {
     message.state = 'pending';
-    this.#restate(message);
+    restate(message, this.#hooks);
   }
 
-  /** Everybody has seen it here and now: behind all that came before, in front of what waits. */
-  place(message, { ts, avatar: hash }) {
+  /** Everybody has seen it, and where: it no longer waits. */
+  place(message, { id, ts, avatar: hash }) {
     if (!this.#waiting.includes(message)) return;
     this.#waiting = this.#waiting.filter((other) => other !== message);
-    message.ts = ts;
-    message.avatar = hash;
-    message.state = 'sent';
+    Object.assign(message, { id, ts, avatar: hash, state: 'sent' });
     this.#keepPlace(false, () => {
       message.element.querySelector('time').replaceWith(time(ts));
-      this.#restate(message);
-      // Moved only if it must be: a screen reader would read it again.
-      const next = this.#waiting[0]?.element.compareDocumentPosition(message.element) ?? 0;
-      if (next & Node.DOCUMENT_POSITION_FOLLOWING) this.#insert(message.element, false);
-      this.#regroup(message.element);
+      restate(message, this.#hooks);
+      this.#insert(message);
     });
   }
 
   remove(message) {
     const next = message.element.nextElementSibling;
     message.element.remove();
-    this.#messages = this.#messages.filter((other) => other !== message);
+    this.#placed = this.#placed.filter((other) => other !== message);
     this.#waiting = this.#waiting.filter((other) => other !== message);
     this.#regroup(next);
+    this.#head.hidden = this.isEmpty;
     this.#hooks.moved();
   }
 
   /** Somebody came or went. What happens between two messages is said in one line. */
   notice(name, isHere) {
     this.#keepPlace(false, () => {
-      const last = this.#waiting[0]?.element.previousElementSibling ?? this.element.lastElementChild;
-      if (!this.#burst || this.#burst.element !== last) {
-        this.#burst = { element: make('p', 'notice'), came: new Set(), went: new Set(), passed: new Set() };
-        this.#insert(this.#burst.element, false);
+      if (!this.#notice || this.#notice.element !== this.#lastElement()) {
+        this.#notice = new Notice();
+        this.#divide(this.#notice.element);
       }
-      const { element, came, went, passed } = this.#burst;
-      if (isHere) {
-        passed.delete(name);
-        // Who went and came back was only connecting again.
-        if (!went.delete(name)) came.add(name);
-      } else {
-        (came.delete(name) ? passed : went).add(name);
-      }
-      const parts = [[came, 'joined'], [went, 'left'], [passed, 'looked in']]
-        .filter(([people]) => people.size)
-        .map(([people, what]) => `${list([...people])} ${what}`);
-      element.textContent = parts.join(' · ');
-      element.hidden = !parts.length;
+      this.#notice.add(name, isHere);
     });
   }
 
   /** The names of emoji are known now. */
   redraw() {
     this.#keepPlace(false, () => {
-      for (const message of this.#messages) {
-        if (message.text.includes(':')) this.#write(message);
+      for (const message of [...this.#placed, ...this.#waiting]) {
+        if (message.text.includes(':')) write(message);
       }
     });
   }
@@ -141,6 +204,7 @@ class Log {
   toEnd() {
     this.#atEnd = true;
     this.unseen = 0;
+    this.#trim();
     this.element.scrollTop = this.element.scrollHeight;
     this.#top = this.element.scrollTop;
     this.#hooks.moved();
@@ -174,6 +238,7 @@ class Log {
     }
     this.#top = scrollTop;
     this.#hooks.moved();
+    if (!this.#atEnd && scrollTop < AHEAD) this.#hooks.older();
   }
 
   /** Changes something and goes to the end, if that is where the reader was. Says whether. */
@@ -184,24 +249,75 @@ class Log {
     return follow;
   }
 
-  #insert(element, last) {
-    const before = last ? null : this.#waiting.find((other) => other.element !== element)?.element;
-    const gap = element.nextElementSibling;
-    this.element.insertBefore(element, before ?? null);
-    if (gap) this.#regroup(gap);
-    this.#regroup(element);
-    this.#regroup(element.nextElementSibling);
+  /** Changes something above what the reader looks at. */
+  #keepSight(change) {
+    const { element } = this;
+    if (!element.isConnected) return change();
+    const fromEnd = element.scrollHeight - element.scrollTop;
+    change();
+    element.scrollTop = this.#top = element.scrollHeight - fromEnd;
   }
 
-  #trim() {
-    while (this.#messages.length > MOST) {
-      const oldest = this.#messages.find((message) => !this.#waiting.includes(message));
-      if (!oldest) return;
-      while (this.element.firstElementChild !== oldest.element && this.element.firstElementChild?.matches('.notice')) {
-        this.element.firstElementChild.remove();
-      }
-      this.remove(oldest);
+  #add(message) {
+    draw(message, this.#hooks);
+    this.#ofElement.set(message.element, message);
+    if (message.state === 'pending') {
+      this.#waiting.push(message);
+      this.element.append(message.element);
+      this.#regroup(message.element);
+    } else {
+      this.#insert(message);
     }
+    this.#head.hidden = false;
+  }
+
+  /** Gives a message its place: behind all that came before, in front of what waits. */
+  #insert(message) {
+    const placed = this.#placed;
+    let at = placed.length;
+    for (let above = at - 1; hasPlace(message) && above >= 0; above--) {
+      if (!hasPlace(placed[above])) continue;
+      if (!isAfter(placed[above].id, message.id)) break;
+      at = above;
+    }
+    const before = placed[at]?.element ?? this.#waiting[0]?.element ?? null;
+    placed.splice(at, 0, message);
+    const { element } = message;
+    // Moved only if it must be: a screen reader would read it again.
+    if (element.parentElement !== this.element || element.nextElementSibling !== before) {
+      const gap = element.nextElementSibling;
+      this.element.insertBefore(element, before);
+      this.#regroup(gap);
+    }
+    this.#regroup(element);
+    this.#regroup(before);
+  }
+
+  /** Puts a line at the end, in front of what waits. */
+  #divide(line) {
+    const next = this.#waiting[0]?.element ?? null;
+    this.element.insertBefore(line, next);
+    this.#regroup(next);
+  }
+
+  #lastElement() {
+    return this.#waiting[0]?.element.previousElementSibling ?? this.element.lastElementChild;
+  }
+
+  /** Takes the oldest away when there are too many. */
+  #trim() {
+    const excess = this.#placed.length - (this.#atEnd ? MOST : 2 * MOST);
+    if (excess <= 0) return;
+    const cut = () => {
+      for (const message of this.#placed.splice(0, excess)) this.#hooks.gone(message);
+      const [{ element: first }] = this.#placed;
+      while (this.#head.nextElementSibling !== first) this.#head.nextElementSibling.remove();
+      this.#regroup(first);
+      this.#isWhole = false;
+      this.asks(false);
+    };
+    if (this.#atEnd) cut();
+    else this.#keepSight(cut);
   }
 
   /** Whether a message continues the one above, and whether a day begins with it. */
@@ -231,86 +347,9 @@ class Log {
       mark.firstChild.textContent = day(this.#ofElement.get(mark.parentElement).ts);
     }
   }
-
-  #draw(message) {
-    const { from, to, mine, ts } = message;
-    const isPrivate = to !== undefined;
-    const head = make('header', '', mine ? make('b', 'name', 'You') : paint(make('b', 'name', from), from));
-    const bubble = make('div', 'bubble');
-    if (isPrivate) {
-      const mark = make('p', 'mark', mine ? `private, to ${to}` : 'private');
-      if (!mine) {
-        const answer = button('', () => this.#hooks.answer(from), 'Answer');
-        answer.setAttribute('aria-label', `Answer ${from} privately`);
-        mark.append(answer);
-      }
-      bubble.append(mark);
-    }
-    const text = make('div', 'text');
-    text.dir = 'auto';
-    bubble.append(text);
-    message.meta = make('span', 'meta', make('span', 'state'), time(ts));
-    const body = make('div', 'body', head, bubble);
-    const element = make('article', 'message', make('div', 'line', body));
-    if (!mine) element.lastChild.prepend(avatar(from, message.avatar));
-    element.classList.toggle('mine', mine);
-    element.classList.toggle('private', isPrivate);
-    message.element = element;
-    this.#write(message);
-    this.#restate(message);
-    return element;
-  }
-
-  #write(message) {
-    const text = message.element.querySelector('.text');
-    text.replaceChildren(render(message.text));
-    message.element.classList.toggle('large', message.to === undefined && isJustEmoji(text.textContent));
-    text.append(message.meta);
-  }
-
-  #restate(message) {
-    const { element, meta, state, trouble } = message;
-    element.classList.toggle('pending', state === 'pending');
-    element.classList.toggle('failed', state === 'failed');
-    meta.firstChild.textContent = state === 'failed' ? 'not sent' : '';
-    // Most are acknowledged before anybody could read that they wait.
-    if (state === 'pending') {
-      setTimeout(() => message.state === 'pending' && (meta.firstChild.textContent = 'waiting'), 800);
-    }
-    element.querySelector('.trouble')?.remove();
-    if (state !== 'failed') return;
-    const { again, discard } = this.#hooks;
-    element.querySelector('.body').append(make('p', 'trouble', make('span', '', trouble),
-      button('', () => again(message), 'Try again'), button('', () => discard(message), 'Discard')));
-  }
 }
 
-/** Which messages have been shown, and which of ours have an id but were not heard yet. */
-export class Book {
-  seen = new Set();
-  acked = new Map();
-
-  isNew(id) {
-    if (this.seen.has(id)) return false;
-    this.seen.add(id);
-    if (this.seen.size > MOST_IDS) this.seen.delete(this.seen.values().next().value);
-    return true;
-  }
-}
-
-/** A room we are in, or want to be in. */
-export class Room {
-  joined = false;
-  people = new Set();
-  count = 0;
-  unread = 0;
-  draft = undefined;
-  /** The newest id known: where a replay after an outage will begin. */
-  last = undefined;
-  book = new Book();
-
-  constructor(name, hooks) {
-    this.name = name;
-    this.log = new Log(name, { ...hooks, moved: () => hooks.moved(this) });
-  }
+/** Private messages, and what scripts publish, have no place of their own: they stay where they came. */
+function hasPlace({ id, to }) {
+  return id !== undefined && to === undefined;
 }

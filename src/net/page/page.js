@@ -166,7 +166,7 @@ function refill(element, items) {
 
 /** What stands where no message is yet. */
 function showEmpty(room, others) {
-  page.empty.hidden = !room.log.isEmpty || !room.count;
+  page.empty.hidden = !room.log.isEmpty || !room.count || room.isReplaying;
   if (page.empty.hidden) return;
   const alone = room.count === 1;
   const who = `${list(others)} ${others.length > 1 ? 'are' : 'is'} here.`;

@@ -1,5 +1,6 @@
 -- Give a name to a connection, unless another connection of a living instance has it. The holder of
--- the key to its lock takes it over, and the older connection's instance is told.
+-- the key to its lock takes it over, and the older connection's instance is told. A lease counts for
+-- some time longer than it says where the caller can't know whether its owner has had a chance to renew it.
 -- Returns 0: taken, 1: granted, 2: taken over.
 local granted = 1
 local owner = redis.call('HGET', KEYS[2], ARGV[1])
@@ -9,7 +10,7 @@ if owner then
     local instance = string.match(origin, '^[^.]+')
     local lease = redis.call('ZSCORE', KEYS[3], instance)
     local time = redis.call('TIME')
-    if lease and tonumber(lease) > time[1] * 1000 + time[2] / 1000 then
+    if lease and tonumber(lease) + ARGV[7] > time[1] * 1000 + time[2] / 1000 then
       if ARGV[6] ~= '1' or lock == '' or lock ~= ARGV[3] then return 0 end
       redis.call('PUBLISH', ARGV[4] .. instance, '{"natterjack":"replaced","from":"' .. origin .. '"' .. ARGV[5])
       granted = 2

@@ -1,22 +1,23 @@
--- Send a private message, numbered and dated, to the instance of its recipient. A repeated one is not
--- sent again. Returns its id and time; nothing if nobody has that name.
+-- Send a private message, numbered and dated, to the instance of its recipient, and keep it for an
+-- instance that is not listening just now. A repeated one is not sent again.
+-- Returns its id and time; nothing if nobody has that name.
+local known, sent = string.match(redis.call('GET', KEYS[4]) or '', '^([^ ]+) (%d+)$')
+if known then return {known, tonumber(sent)} end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local seen = redis.call('GET', KEYS[3])
-if seen then
-  local number, id, at = string.match(seen, '^(%d+) ([^ ]+) (%d+)$')
-  if tonumber(ARGV[4]) <= tonumber(number) then return {id, tonumber(at)} end
-end
 local owner = redis.call('HGET', KEYS[1], ARGV[1])
 if not owner then return false end
 local instance = string.match(owner, '^[^.]+')
 local lease = redis.call('ZSCORE', KEYS[2], instance)
 if not lease or tonumber(lease) <= now then return false end
-local epoch, n = string.match(redis.call('GET', KEYS[4]) or '', '^(%d+)%-(%d+)$')
+local epoch, n = string.match(redis.call('GET', KEYS[3]) or '', '^(%d+)%-(%d+)$')
 if not epoch then epoch, n = string.format('%.0f', now), 0 end
 local id = epoch .. '-' .. string.format('%.0f', n + 1)
 local at = string.format('%.0f', now)
-redis.call('SET', KEYS[4], id)
-redis.call('SET', KEYS[3], ARGV[4] .. ' ' .. id .. ' ' .. at, 'EX', ARGV[5])
-redis.call('PUBLISH', ARGV[2] .. instance, '{"natterjack":"private","id":"' .. id .. '","at":' .. at .. ARGV[3])
+local letter = '{"natterjack":"private","id":"' .. id .. '","at":' .. at .. ARGV[3]
+redis.call('SET', KEYS[3], id)
+redis.call('SET', KEYS[4], id .. ' ' .. at, 'EX', ARGV[5])
+redis.call('XADD', ARGV[4] .. instance, 'MAXLEN', '~', ARGV[6], id, 'message', letter)
+redis.call('EXPIRE', ARGV[4] .. instance, ARGV[7])
+redis.call('PUBLISH', ARGV[2] .. instance, letter)
 return {id, now}

@@ -1,0 +1,158 @@
+//! What Redis answers, read.
+
+use redis::Value;
+
+use super::envelope::{self, Note};
+use crate::chat::dialect::Roster;
+use crate::chat::event::Event;
+use crate::chat::id::Id;
+use crate::chat::name::Room;
+
+/// A script's answer, where it is a number.
+pub fn number(value: &Value) -> Option<i64> {
+    match value {
+        Value::Int(number) => Some(*number),
+        _ => None,
+    }
+}
+
+/// The answer to the script `publish`, unless the message had been published before.
+pub fn id(value: &Value) -> Option<Id> {
+    let Value::BulkString(text) = value else {
+        return None;
+    };
+    std::str::from_utf8(text).ok()?.parse().ok()
+}
+
+/// The answer to the script `tell`, if the message found its user: id and time.
+pub fn stamp(value: &Value) -> Option<(Id, u64)> {
+    match value {
+        Value::Array(parts) => match &parts[..] {
+            [id_part, Value::Int(at)] => Some((id(id_part)?, u64::try_from(*at).ok()?)),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// The answer to the script `roster`.
+pub fn roster(value: Value) -> Option<Roster> {
+    let Value::Array(parts) = value else {
+        return None;
+    };
+    let mut parts = parts.into_iter();
+    let count = usize::try_from(number(&parts.next()?)?).ok()?;
+    let last = id(&parts.next()?);
+    let mut users: Vec<String> = match parts.next() {
+        Some(names) => redis::from_redis_value(names).ok()?,
+        None => Vec::new(),
+    };
+    users.sort_unstable();
+    Some(Roster { count, users, last })
+}
+
+/// The answer to the script `renew`: how the lease stood, and whose have run out.
+pub fn pulse(value: &Value) -> Option<(Lease, Vec<String>)> {
+    let Value::Array(parts) = value else {
+        return None;
+    };
+    let [had, expired] = &parts[..] else {
+        return None;
+    };
+    let lease = match number(had)? {
+        0 => Lease::None,
+        1 => Lease::Held,
+        _ => Lease::Reaped,
+    };
+    Some((lease, texts(expired)?))
+}
+
+/// How an instance's lease stood when it was renewed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lease {
+    /// There was none: the instance is new, or Redis has lost it.
+    None,
+    /// It was there.
+    Held,
+    /// The instance was taken for dead.
+    Reaped,
+}
+
+/// A list of texts.
+pub fn texts(value: &Value) -> Option<Vec<String>> {
+    let Value::Array(items) = value else {
+        return None;
+    };
+    items.iter().map(text).collect()
+}
+
+/// A text.
+pub fn text(value: &Value) -> Option<String> {
+    match value {
+        Value::BulkString(bytes) => String::from_utf8(bytes.clone()).ok(),
+        _ => None,
+    }
+}
+
+/// The messages in an excerpt of a room's log; `None` if it is none.
+pub fn messages(room: &Room, value: &Value) -> Option<Vec<Event>> {
+    let read = |payload: &[u8]| envelope::event(room.clone(), payload);
+    Some(entries(value)?.filter_map(read).collect())
+}
+
+/// The private messages in an instance's mail; `None` if it is none.
+pub fn mail(value: &Value) -> Option<Vec<Note>> {
+    Some(entries(value)?.filter_map(envelope::note).collect())
+}
+
+/// The values of a stream's entries: each is an id and a list of one key and its value.
+fn entries(value: &Value) -> Option<impl Iterator<Item = &[u8]>> {
+    let Value::Array(entries) = value else {
+        return None;
+    };
+    Some(entries.iter().filter_map(|entry| match entry {
+        Value::Array(entry) => match &entry[..] {
+            [_, Value::Array(pair)] => match &pair[..] {
+                [_, Value::BulkString(payload)] => Some(&payload[..]),
+                _ => None,
+            },
+            _ => None,
+        },
+        _ => None,
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_roster_comes_with_names_or_without() {
+        let names = ["b", "a"].map(|name| Value::BulkString(name.into()));
+        let last = Value::BulkString("12-3".into());
+        let small = vec![Value::Int(2), last, Value::Array(names.to_vec())];
+        let expected = Roster {
+            count: 2,
+            users: vec!["a".to_string(), "b".to_string()],
+            last: Some(Id { epoch: 12, n: 3 }),
+        };
+        assert_eq!(roster(Value::Array(small)), Some(expected));
+        let large = vec![Value::Int(501), Value::BulkString(Vec::new())];
+        let expected = Roster {
+            count: 501,
+            ..Roster::default()
+        };
+        assert_eq!(roster(Value::Array(large)), Some(expected));
+        assert_eq!(roster(Value::Nil), None);
+    }
+
+    #[test]
+    fn a_pulse_tells_how_things_stand() {
+        let dead = Value::Array(vec![Value::BulkString("beef".into())]);
+        let answer = |had| Value::Array(vec![Value::Int(had), dead.clone()]);
+        for (had, lease) in [(0, Lease::None), (1, Lease::Held), (2, Lease::Reaped)] {
+            assert_eq!(pulse(&answer(had)), Some((lease, vec!["beef".into()])));
+        }
+        assert_eq!(pulse(&Value::Nil), None);
+    }
+}

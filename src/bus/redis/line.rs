@@ -1,0 +1,58 @@
+//! Somebody at Redis to ask: a connection that is being made ready, or the queue to the one in use.
+
+use redis::Value;
+use smol::channel;
+
+use super::link::{Link, Trouble, accept};
+use super::{ANSWER_TIME, Redis};
+use crate::bus::within;
+
+/// How many commands are said at once: enough to make the way there and back count for little, few
+/// enough to be answered in time.
+pub const SOME: usize = 256;
+
+/// Who is asked.
+pub enum Line<'a> {
+    /// A connection of which nobody else knows yet.
+    Making(&'a mut Link),
+    /// The connection in use, in turn with everybody else.
+    InUse(&'a Redis),
+}
+
+impl Line<'_> {
+    /// Says the commands, at most [`SOME`], and waits for an answer to each.
+    ///
+    /// # Errors
+    /// Redis refuses one of them, or does not answer.
+    pub async fn ask(&mut self, commands: &[Vec<u8>]) -> Result<Vec<Value>, Trouble> {
+        let answers = match self {
+            Line::Making(link) => link.ask(commands).await?,
+            Line::InUse(bus) => ask_all(bus, commands).await?,
+        };
+        accept(&answers, "refused")?;
+        Ok(answers)
+    }
+}
+
+async fn ask_all(bus: &Redis, commands: &[Vec<u8>]) -> Result<Vec<Value>, Trouble> {
+    let slow = || Trouble::Passing(format!("no answer within {ANSWER_TIME:?}"));
+    let mut asked = Vec::with_capacity(commands.len());
+    for command in commands {
+        let (answer, answered) = channel::bounded(1);
+        if !bus.queue.ask(command.clone(), answer) {
+            return Err(slow());
+        }
+        asked.push(answered);
+    }
+    let answers = async {
+        let mut answers = Vec::with_capacity(asked.len());
+        for answered in asked {
+            answers.push(answered.recv().await.ok()?);
+        }
+        Some(answers)
+    };
+    within(ANSWER_TIME, answers)
+        .await
+        .flatten()
+        .ok_or_else(slow)
+}

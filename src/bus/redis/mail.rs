@@ -1,0 +1,71 @@
+//! Private messages to this instance's users: how far they have been heard.
+//!
+//! They come on the instance's own channel, and are kept for a while beside it for an instance
+//! that was not listening.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::chat::id::Id;
+
+/// How far the mail has been heard.
+#[derive(Debug, Default)]
+pub struct Mail(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    /// The last letter heard.
+    last: Option<Id>,
+    /// The letters from here …
+    after: Option<Id>,
+    /// … to here have been read from what is kept, and may still come on the channel.
+    until: Option<Id>,
+}
+
+impl Mail {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The last letter heard; what came after it is missing when the channel was broken.
+    pub fn last(&self) -> Id {
+        self.lock().last.unwrap_or(Id::START)
+    }
+
+    /// Notes a letter that comes on the channel; `false` if it has been read before.
+    pub fn comes(&self, id: Id) -> bool {
+        let mut state = self.lock();
+        let read = state.after < Some(id) && Some(id) <= state.until;
+        if !read {
+            state.last = Some(id);
+        }
+        !read
+    }
+
+    /// Notes that what was kept after the last letter has been read, up to this one.
+    pub fn read(&self, until: Id) {
+        let mut state = self.lock();
+        state.after = state.last;
+        (state.until, state.last) = (Some(until), Some(until));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_letter_is_heard_once() {
+        let mail = Mail::default();
+        let id = |n| Id { epoch: 7, n };
+        assert_eq!(mail.last(), Id::START);
+        assert!(mail.comes(id(1)) && mail.comes(id(2)));
+        // The channel breaks and is made anew; 3 and 4 are read, 4 comes as well.
+        assert_eq!(mail.last(), id(2));
+        mail.read(id(4));
+        assert!(!mail.comes(id(4)));
+        assert!(mail.comes(id(5)));
+        assert_eq!(mail.last(), id(5));
+        // A Redis that lost its end gives numbers out again: nothing is held back for that.
+        assert!(mail.comes(id(2)));
+    }
+}

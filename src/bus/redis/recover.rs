@@ -1,0 +1,229 @@
+//! What has to be done when a connection is new: register the names again, and read what was said
+//! meanwhile.
+
+use std::sync::atomic::Ordering;
+
+use super::Redis;
+use super::answer;
+use super::envelope::Note;
+use super::line::{Line, SOME};
+use super::link::Trouble;
+use super::rooms::Heard;
+use crate::chat::dialect::{Dialect, Reply};
+use crate::chat::end::End;
+use crate::chat::event::{Event, What};
+use crate::chat::id::Id;
+use crate::chat::name::Room;
+use crate::chat::peers::Present;
+use crate::chat::replay::{Step, Stretch};
+
+/// How many messages are read from a room's log at once.
+const PAGE: usize = 200;
+/// How many rooms' logs are read at once.
+const ROOMS: usize = 32;
+
+/// Claims every name of this instance again, and puts it on its rooms' rosters: without a word, as
+/// nobody has come, unless others have been told that our peers had left. A name that somebody else
+/// got meanwhile costs its peer here its connection. Can be repeated.
+///
+/// # Errors
+/// Redis does not answer.
+pub async fn register(bus: &Redis, line: &mut Line<'_>) -> Result<(), Trouble> {
+    let aloud = bus.missed.swap(false, Ordering::Relaxed);
+    let done = register_all(bus, line, aloud).await;
+    if done.is_err() && aloud {
+        bus.missed.store(true, Ordering::Relaxed);
+    }
+    done
+}
+
+async fn register_all(bus: &Redis, line: &mut Line<'_>, aloud: bool) -> Result<(), Trouble> {
+    let rooms = bus.rooms.wanted();
+    let rooms: Vec<&Room> = rooms.iter().collect();
+    for rooms in rooms.chunks(SOME) {
+        line.ask(&[bus.scripts.frequent(rooms, true)]).await?;
+    }
+    let margin = bus.patience.margin();
+    for present in bus.peers.present().await.chunks(SOME) {
+        let claim = |one: &Present| {
+            let Present {
+                user, origin, lock, ..
+            } = one;
+            bus.scripts.claim(user, *origin, *lock, false, margin)
+        };
+        let claims: Vec<_> = present.iter().map(claim).collect();
+        let answers = line.ask(&claims).await?;
+        let mut joins = Vec::new();
+        for (one, answer) in present.iter().zip(&answers) {
+            if answer::number(answer) == Some(0) {
+                bus.peers
+                    .end(&one.user, one.origin.peer, End::Replaced)
+                    .await;
+                continue;
+            }
+            let join = |room| bus.scripts.rejoin(room, &one.user, one.origin, aloud);
+            joins.extend(one.rooms.iter().map(join));
+        }
+        for joins in joins.chunks(SOME) {
+            line.ask(joins).await?;
+        }
+    }
+    // Last, so that whoever is interrupted does all of it again, and as loudly.
+    line.ask(&[bus.scripts.revive()]).await?;
+    Ok(())
+}
+
+/// Reads from the logs what was said while nobody here was listening, and hands it on. The channels
+/// must be subscribed to already, so that nothing falls in between.
+///
+/// # Errors
+/// Redis does not answer.
+pub async fn catch_up(bus: &Redis, line: &mut Line<'_>) -> Result<(), Trouble> {
+    let mut lost = 0;
+    for rooms in bus.rooms.all_heard().chunks(ROOMS) {
+        let ask = |(room, heard): &(Room, Heard)| {
+            [
+                bus.scripts.last(room),
+                bus.scripts.read_from(room, heard.id, PAGE),
+            ]
+        };
+        let commands: Vec<_> = rooms.iter().flat_map(ask).collect();
+        let answers = line.ask(&commands).await?;
+        for ((room, heard), answers) in rooms.iter().zip(answers.chunks(2)) {
+            let last = answers.first().and_then(answer::id);
+            let found = answers.get(1).and_then(|log| answer::messages(room, log));
+            let found = found.unwrap_or_default();
+            if !resume(bus, line, room, *heard, last, found).await? {
+                bus.rooms.mark_incomplete(room);
+                lost += 1;
+            }
+        }
+    }
+    if lost > 0 {
+        log::warn!("redis has lost messages of {lost} rooms; they can't be delivered any more");
+    }
+    read_mail(bus, line).await
+}
+
+/// Goes on in one room after `heard`. `last` is where the log stands, and `found` the messages from
+/// `heard` on, with it. `false` if the log no longer has all of them.
+async fn resume(
+    bus: &Redis,
+    line: &mut Line<'_>,
+    room: &Room,
+    heard: Heard,
+    last: Option<Id>,
+    mut found: Vec<Event>,
+) -> Result<bool, Trouble> {
+    let Some(last) = last else {
+        bus.rooms.heard(room, unseen(Id::START));
+        return Ok(heard.id == Id::START);
+    };
+    let full = found.len() == PAGE;
+    let replaced = match found.first().map(|event| (event.id(), &event.what)) {
+        Some((Some(id), What::Said { at, .. })) if id == heard.id => {
+            heard.at.is_some_and(|then| then != *at)
+        }
+        _ => false,
+    };
+    if replaced || last.epoch == heard.id.epoch && last < heard.id {
+        // Other words stand where we have heard some, or will soon. From a new epoch on, places
+        // are unambiguous again.
+        let answers = line.ask(&[bus.scripts.rewind(room, last.epoch)]).await?;
+        let begin = answers.first().and_then(answer::id).unwrap_or(last);
+        bus.rooms.heard(room, unseen(Id::before_all(begin.epoch)));
+        return Ok(false);
+    }
+    let mut whole = heard.id.epoch == last.epoch || heard.id == Id::START;
+    found.retain(|event| event.id() != Some(heard.id));
+    for event in found {
+        whole &= deliver(bus, room, event).await;
+    }
+    let Step::Gap(after) = bus.rooms.step(room, last.next()) else {
+        return Ok(whole);
+    };
+    if !full {
+        // The log does not keep that many, or nothing at all, as with `--history 0`.
+        bus.rooms.heard(room, unseen(last));
+        return Ok(false);
+    }
+    whole &= fill(bus, line, room, Stretch { after, until: last }).await?;
+    Ok(whole)
+}
+
+/// Reads a stretch of a room's log that the channel has not brought, and hands it on. `false` if
+/// the log no longer has all of it.
+///
+/// # Errors
+/// Redis does not answer.
+pub async fn fill(
+    bus: &Redis,
+    line: &mut Line<'_>,
+    room: &Room,
+    mut stretch: Stretch,
+) -> Result<bool, Trouble> {
+    let mut whole = true;
+    while stretch.after < stretch.until {
+        let answers = line.ask(&[bus.scripts.read(room, stretch, PAGE)]).await?;
+        let found = answers.first().and_then(|log| answer::messages(room, log));
+        let found = found.unwrap_or_default();
+        // Falling numbers: somebody tampered with the log. It is not read for ever.
+        let last = found.last().and_then(Event::id);
+        let Some(last) = last.filter(|last| *last > stretch.after) else {
+            bus.rooms.heard(room, unseen(stretch.until));
+            return Ok(false);
+        };
+        for event in found {
+            whole &= deliver(bus, room, event).await;
+        }
+        stretch.after = last;
+    }
+    Ok(whole)
+}
+
+/// Hands on a message from the log, unless it has been heard. `false` if some before it are missing.
+async fn deliver(bus: &Redis, room: &Room, event: Event) -> bool {
+    let (Some(id), What::Said { at, .. }) = (event.id(), &event.what) else {
+        return true;
+    };
+    let step = bus.rooms.hear(room, id, *at);
+    if step == Step::Known {
+        return true;
+    }
+    if step != Step::Next {
+        let at = Some(*at);
+        bus.rooms.heard(room, Heard { id, at });
+    }
+    // Fails only when the fan-out is gone, and then the process is on its way out.
+    let _ = bus.feed.send(event).await;
+    step == Step::Next
+}
+
+/// Tells typed peers in rooms that have lost messages so, and who is there.
+pub async fn tell_incomplete(bus: &Redis) {
+    for room in bus.rooms.take_incomplete() {
+        if let Some(roster) = bus.roster(&room).await {
+            let entered = Reply::Incomplete(&room, &roster);
+            bus.peers.tell_room(&room, Dialect::Typed, &entered).await;
+        }
+    }
+}
+
+fn unseen(id: Id) -> Heard {
+    Heard { id, at: None }
+}
+
+async fn read_mail(bus: &Redis, line: &mut Line<'_>) -> Result<(), Trouble> {
+    let answers = line.ask(&[bus.scripts.mail(bus.mail.last())]).await?;
+    let mut last = None;
+    for note in answers.first().and_then(answer::mail).unwrap_or_default() {
+        if let Note::Private(to, letter) = note {
+            last = Some(letter.id);
+            bus.peers.tell(&to, &letter).await;
+        }
+    }
+    if let Some(last) = last {
+        bus.mail.read(last);
+    }
+    Ok(())
+}

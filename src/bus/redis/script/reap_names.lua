@@ -1,0 +1,18 @@
+-- Give up some of a dead instance's names, as long as its lease has run out. The instance is told, as
+-- above. Returns where to go on; '0' at the end.
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local lease = redis.call('ZSCORE', KEYS[3], ARGV[1])
+if not lease or tonumber(lease) > now then return '0' end
+local page = redis.call('HSCAN', KEYS[2], ARGV[2], 'COUNT', 1000)
+local reaped = 0
+for i = 1, #page[2], 2 do
+  local name, owner = page[2][i], page[2][i + 1]
+  if string.match(owner, '^[^.]+') == ARGV[1] then
+    redis.call('HDEL', KEYS[2], name)
+    redis.call('SREM', KEYS[1], name)
+    reaped = reaped + 1
+  end
+end
+if reaped > 0 then redis.call('PUBLISH', ARGV[3], ARGV[4]) end
+return page[1]

@@ -1,0 +1,17 @@
+-- Take a dead instance's names off a room's roster and tell the room, each once. The instance is told,
+-- too: should it be alive, it comes back. Returns how many there were.
+local entries = redis.call('HGETALL', KEYS[1])
+local count, reaped = #entries / 2, 0
+for i = 1, #entries, 2 do
+  local name, origin = entries[i], entries[i + 1]
+  if string.match(origin, '^[^.]+') == ARGV[1] then
+    redis.call('HDEL', KEYS[1], name)
+    if count <= tonumber(ARGV[3]) then
+      local left = '{"natterjack":"left","from":"' .. origin .. '","user":' .. cjson.encode(name) .. '}'
+      redis.call('PUBLISH', ARGV[2], left)
+    end
+    count, reaped = count - 1, reaped + 1
+  end
+end
+if reaped > 0 then redis.call('PUBLISH', ARGV[4], ARGV[5]) end
+return reaped

@@ -1,0 +1,8 @@
+-- Redis has lost the end of a room's log: begin a new epoch, unless somebody has done so before, so
+-- that no number is given out twice. Returns where the log stands now.
+local last = redis.call('GET', KEYS[1])
+if last and string.match(last, '^%d+') ~= ARGV[1] then return last end
+local time = redis.call('TIME')
+last = time[1] .. string.format('%03d', math.floor(time[2] / 1000)) .. '-0'
+redis.call('SET', KEYS[1], last, 'EX', ARGV[2])
+return last

@@ -1,0 +1,172 @@
+//! The commands about names, leases and private messages: everything in the slot of the user set, and
+//! what has to be done when an instance is dead.
+
+use redis::cmd;
+
+use super::{REFERENCE_LIFE, Scripts};
+use crate::bus::Draft;
+use crate::bus::redis::envelope;
+use crate::chat::id::{Id, Origin};
+use crate::chat::name::{Lock, Room, User};
+
+/// An instance that has not renewed its lease for so long is dead, in milliseconds. With the time
+/// until another one looks, its names are free within the fifteen seconds that are promised.
+const LEASE: u64 = 9_000;
+/// For how long an instance that was taken for dead is told so when it wakes, in milliseconds.
+const REAPED_LIFE: u64 = 24 * 3600 * 1000;
+/// Private messages kept for an instance that is not listening …
+const MAIL_MOST: u64 = 1000;
+/// … and for how long, in seconds.
+const MAIL_LIFE: u64 = 3600;
+
+impl Scripts {
+    pub fn tell(&self, to: &str, draft: &Draft, sequence: u64) -> Vec<u8> {
+        let named = match draft.receipt.reference() {
+            Some(name) => format!("ref:{}:{name}", draft.user),
+            None => format!("ref:@{}:{sequence}", self.instance),
+        };
+        let keys = [
+            &self.users_key("owners"),
+            &self.users_key("leases"),
+            &self.users_key("letters"),
+            &self.users_key(&named),
+        ];
+        self.tell.call(
+            &keys.map(String::as_str),
+            &[
+                to,
+                &self.instance_channels(),
+                &envelope::letter(to, draft),
+                &self.users_key("mail:"),
+                &REFERENCE_LIFE.to_string(),
+                &MAIL_MOST.to_string(),
+                &MAIL_LIFE.to_string(),
+            ],
+        )
+    }
+
+    /// `over`: whoever has the name under the same lock loses it. Leases count for `margin`
+    /// milliseconds longer.
+    pub fn claim(
+        &self,
+        user: &User,
+        origin: Origin,
+        lock: Option<Lock>,
+        over: bool,
+        margin: u64,
+    ) -> Vec<u8> {
+        let (owners, leases) = (self.users_key("owners"), self.users_key("leases"));
+        self.claim.call(
+            &[&self.visible_key(), &owners, &leases],
+            &[
+                user.as_str(),
+                &origin.to_string(),
+                &lock.map_or(String::new(), |lock| lock.to_string()),
+                &self.instance_channels(),
+                &envelope::replaced(user),
+                if over { "1" } else { "0" },
+                &margin.to_string(),
+            ],
+        )
+    }
+
+    pub fn release(&self, user: &User, origin: Origin) -> Vec<u8> {
+        self.release.call(
+            &[&self.visible_key(), &self.users_key("owners")],
+            &[user.as_str(), &origin.to_string()],
+        )
+    }
+
+    /// Leases of others count as run out when they did so `margin` milliseconds ago.
+    pub fn renew(&self, margin: u64) -> Vec<u8> {
+        self.renew.call(
+            &[&self.users_key("leases"), &self.users_key("reaped")],
+            &[
+                &self.instance.to_string(),
+                &LEASE.to_string(),
+                &self.own_channel(),
+                &envelope::canary(),
+                &margin.to_string(),
+            ],
+        )
+    }
+
+    /// Gives the lease up: this instance has no names any more.
+    pub fn retire(&self) -> Vec<u8> {
+        cmd("ZREM")
+            .arg(self.users_key("leases"))
+            .arg(self.instance.to_string())
+            .get_packed_command()
+    }
+
+    /// Notes that this instance has peers in a room, for whoever has to clean up after it; or that
+    /// it has none any more.
+    pub fn frequent(&self, rooms: &[&Room], has_peers: bool) -> Vec<u8> {
+        cmd(if has_peers { "SADD" } else { "SREM" })
+            .arg(self.rooms_key(&self.instance.to_string()))
+            .arg(rooms.iter().map(|room| room.as_str()).collect::<Vec<_>>())
+            .get_packed_command()
+    }
+
+    fn rooms_key(&self, instance: &str) -> String {
+        self.users_key(&format!("rooms:{instance}"))
+    }
+
+    pub fn condemn(&self, dead: &str) -> Vec<u8> {
+        self.condemn.call(
+            &[
+                &self.users_key("leases"),
+                &self.users_key("reaped"),
+                &self.rooms_key(dead),
+            ],
+            &[dead, &REAPED_LIFE.to_string()],
+        )
+    }
+
+    /// This instance has registered its names again.
+    pub fn revive(&self) -> Vec<u8> {
+        cmd("ZREM")
+            .arg(self.users_key("reaped"))
+            .arg(self.instance.to_string())
+            .get_packed_command()
+    }
+
+    pub fn reap_room(&self, dead: &str, room: &Room) -> Vec<u8> {
+        self.reap_room.call(
+            &[&self.room_key(room, "roster")],
+            &[
+                dead,
+                &self.channel(room),
+                &self.notices.to_string(),
+                &format!("{}{dead}", self.instance_channels()),
+                &envelope::reaped(),
+            ],
+        )
+    }
+
+    pub fn reap_names(&self, dead: &str, from: &str) -> Vec<u8> {
+        let (owners, leases) = (self.users_key("owners"), self.users_key("leases"));
+        self.reap_names.call(
+            &[&self.visible_key(), &owners, &leases],
+            &[
+                dead,
+                from,
+                &format!("{}{dead}", self.instance_channels()),
+                &envelope::reaped(),
+            ],
+        )
+    }
+
+    pub fn bury(&self, dead: &str) -> Vec<u8> {
+        let keys = [self.users_key("leases"), self.rooms_key(dead)];
+        self.bury.call(&[&keys[0], &keys[1]], &[dead])
+    }
+
+    /// The private messages for this instance after this one.
+    pub fn mail(&self, after: Id) -> Vec<u8> {
+        cmd("XRANGE")
+            .arg(self.users_key(&format!("mail:{}", self.instance)))
+            .arg((format!("({after}"), "+"))
+            .get_packed_command()
+    }
+}

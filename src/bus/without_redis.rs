@@ -1,0 +1,100 @@
+//! In a build without the feature `redis`: the bus that can't be had. It stands where the real one
+//! would, so that nobody else has to ask which build this is.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use smol::channel::Sender;
+
+use super::{Claim, Draft};
+use crate::chat::dialect::Roster;
+use crate::chat::event::Event;
+use crate::chat::id::Id;
+use crate::chat::name::{Lock, Room, User};
+use crate::chat::peer::Peer;
+use crate::chat::peers::{Peers, Seat};
+use crate::chat::replay::Stretch;
+use crate::config::{Config, RedisAddress};
+
+/// Nobody has one.
+#[derive(Debug)]
+pub struct Redis {
+    pub(super) peers: Arc<Peers>,
+    never: Infallible,
+}
+
+impl Redis {
+    pub(super) fn new(
+        _: &RedisAddress,
+        _: &Config,
+        _: Arc<Peers>,
+        _: Sender<Event>,
+    ) -> Result<Redis, String> {
+        Err("this build has no redis".into())
+    }
+
+    /// Never.
+    pub async fn run(&self, _: Sender<Result<(), String>>) -> String {
+        match self.never {}
+    }
+
+    pub(super) fn health(&self) -> Result<(), String> {
+        match self.never {}
+    }
+
+    pub(super) async fn claim(&self, _: &Seat, _: &Peer, _: &User, _: Option<Lock>) -> Claim {
+        match self.never {}
+    }
+
+    pub(super) fn release(&self, _: &Peer, _: &User) {
+        match self.never {}
+    }
+
+    pub(super) async fn subscribe(&self, _: &Room) -> bool {
+        match self.never {}
+    }
+
+    pub(super) fn unsubscribe(&self, _: &Room) {
+        match self.never {}
+    }
+
+    pub(super) async fn appear(&self, _: &Peer, _: Option<&User>, _: &Room) -> bool {
+        match self.never {}
+    }
+
+    pub(super) fn vanish(&self, _: &Peer, _: &User, _: &Room) {
+        match self.never {}
+    }
+
+    pub(super) async fn publish(&self, _: &Room, _: Draft) {
+        match self.never {}
+    }
+
+    pub(super) async fn tell(&self, _: String, _: Draft) {
+        match self.never {}
+    }
+
+    pub(super) async fn roster(&self, _: &Room) -> Option<Roster> {
+        match self.never {}
+    }
+
+    pub(super) async fn read(&self, _: &Room, _: Stretch, _: usize) -> Option<Vec<Event>> {
+        match self.never {}
+    }
+
+    pub(super) async fn before(&self, _: &Room, _: Option<Id>, _: usize) -> Option<Vec<Event>> {
+        match self.never {}
+    }
+
+    pub(super) async fn drain(&self) {
+        match self.never {}
+    }
+
+    pub(super) fn give_up(&self) {
+        match self.never {}
+    }
+
+    pub(super) async fn close(&self) {
+        match self.never {}
+    }
+}

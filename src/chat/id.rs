@@ -1,0 +1,148 @@
+//! What tells instances, connections and messages apart.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// One server process among those that share a Redis; drawn at random when it starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Instance(pub u64);
+
+impl fmt::Display for Instance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+/// The connection that caused an event: an instance and the number of its peer. Written
+/// `INSTANCE.NUMBER`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The instance the connection belongs to.
+    pub instance: Instance,
+    /// The peer's number there; never used twice by one instance.
+    pub peer: u64,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.instance, self.peer)
+    }
+}
+
+impl FromStr for Origin {
+    type Err = NotAnId;
+
+    fn from_str(text: &str) -> Result<Origin, NotAnId> {
+        let (instance, peer) = text.split_once('.').ok_or(NotAnId)?;
+        Ok(Origin {
+            instance: Instance(u64::from_str_radix(instance, 16).map_err(|_| NotAnId)?),
+            peer: peer.parse().map_err(|_| NotAnId)?,
+        })
+    }
+}
+
+/// The place of a message in its room: `EPOCH-N`. N counts by one without a gap, EPOCH is when
+/// this count began (milliseconds since 1970), so ids of one room are ordered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Id {
+    /// When the room's log began, milliseconds since 1970.
+    pub epoch: u64,
+    /// The message's number in that log, from 1.
+    pub n: u64,
+}
+
+impl Id {
+    /// Before the first message of any room.
+    pub const START: Id = Id { epoch: 0, n: 0 };
+
+    /// Before the first of an epoch.
+    pub fn before_all(epoch: u64) -> Id {
+        Id { epoch, n: 0 }
+    }
+
+    /// The first of an epoch.
+    pub fn first(epoch: u64) -> Id {
+        Id { epoch, n: 1 }
+    }
+
+    /// The one after this. No room counts as far as numbers go, but anybody can write such an id:
+    /// then there is none, and it is this.
+    pub fn next(self) -> Id {
+        Id {
+            n: self.n.saturating_add(1),
+            ..self
+        }
+    }
+}
+
+impl fmt::Display for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.epoch, self.n)
+    }
+}
+
+impl FromStr for Id {
+    type Err = NotAnId;
+
+    fn from_str(text: &str) -> Result<Id, NotAnId> {
+        let number = |digits: &str| match digits.bytes().all(|b| b.is_ascii_digit()) {
+            true => digits.parse().map_err(|_| NotAnId),
+            false => Err(NotAnId),
+        };
+        let (epoch, n) = text.split_once('-').ok_or(NotAnId)?;
+        Ok(Id {
+            epoch: number(epoch)?,
+            n: number(n)?,
+        })
+    }
+}
+
+/// The text is no [`Id`] or [`Origin`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotAnId;
+
+impl fmt::Display for NotAnId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not an id")
+    }
+}
+
+impl std::error::Error for NotAnId {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_read_as_they_are_written() {
+        let id = Id {
+            epoch: 1_700_000_000_000,
+            n: 42,
+        };
+        assert_eq!(id.to_string(), "1700000000000-42");
+        assert_eq!("1700000000000-42".parse(), Ok(id));
+        for bad in [
+            "",
+            "-",
+            "1",
+            "1-",
+            "-1",
+            "+1-1",
+            "1-1-1",
+            "x-1",
+            "1-18446744073709551616",
+        ] {
+            assert_eq!(bad.parse::<Id>(), Err(NotAnId), "{bad:?}");
+        }
+        let last = Id {
+            epoch: 1,
+            n: u64::MAX,
+        };
+        assert_eq!(last.next(), last);
+        let origin = Origin {
+            instance: Instance(0xbeef),
+            peer: 7,
+        };
+        assert_eq!(origin.to_string().parse(), Ok(origin));
+    }
+}

@@ -1,0 +1,326 @@
+//! An outbox as it should be, in as few words as possible, and any sequence of calls to both: they
+//! must never differ.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Wake, Waker};
+
+use arbtest::arbitrary::{Result, Unstructured};
+use arbtest::arbtest;
+
+use super::tests::Pipe;
+use super::*;
+
+/// One buffer, and its frames.
+#[derive(Clone)]
+struct Part(Vec<Bytes>);
+
+impl Part {
+    fn bytes(&self) -> Bytes {
+        self.0.concat().into()
+    }
+}
+
+struct Model {
+    limit: usize,
+    /// How much the socket still takes at once.
+    room: usize,
+    /// All frames that have ever been on their way to the socket, in order …
+    line: Vec<Bytes>,
+    /// … and how many bytes of them it has taken.
+    taken: usize,
+    /// What is on hold, and whether the log has it.
+    held: Option<Vec<(Part, bool)>>,
+    entering: bool,
+    overflowed: bool,
+    end: Option<End>,
+}
+
+fn length(parts: &[Part]) -> usize {
+    parts.iter().flat_map(|part| &part.0).map(Bytes::len).sum()
+}
+
+impl Model {
+    fn ahead(&self) -> usize {
+        self.line.iter().map(Bytes::len).sum::<usize>() - self.taken
+    }
+
+    fn queued(&self) -> usize {
+        let held = self.held.iter().flatten();
+        self.ahead()
+            + held
+                .map(|(part, _)| length(std::slice::from_ref(part)))
+                .sum::<usize>()
+    }
+
+    fn take(&mut self, most: usize) {
+        let n = most.min(self.room);
+        self.taken += n;
+        self.room -= n;
+    }
+
+    fn send(&mut self, parts: &[Part]) {
+        let idle = self.ahead() == 0;
+        self.line
+            .extend(parts.iter().flat_map(|part| part.0.clone()));
+        if idle {
+            self.take(length(&parts[..parts.len().min(VECTORS)]));
+        }
+    }
+
+    fn push(&mut self, parts: &[Part], from_attic: bool) {
+        if self.end.is_some() {
+            return;
+        }
+        match &mut self.held {
+            Some(held) => {
+                let logged = from_attic && self.entering;
+                if !(logged && self.overflowed) {
+                    held.extend(parts.iter().map(|part| (part.clone(), logged)));
+                }
+            }
+            None => self.send(parts),
+        }
+        self.bound();
+    }
+
+    fn push_ahead(&mut self, parts: &[Part]) {
+        if self.end.is_none() {
+            self.send(parts);
+            self.bound();
+        }
+    }
+
+    fn hold(&mut self, entering: bool) {
+        if self.end.is_some() {
+            return;
+        }
+        if self.held.is_none() {
+            self.held = Some(Vec::new());
+            (self.entering, self.overflowed) = (false, false);
+        }
+        if entering {
+            self.forget_logged();
+            (self.entering, self.overflowed) = (true, false);
+        }
+    }
+
+    fn forget_logged(&mut self) {
+        self.held
+            .iter_mut()
+            .for_each(|held| held.retain(|(_, logged)| !logged));
+    }
+
+    fn forget_entering(&mut self) {
+        if self.held.is_some() {
+            self.forget_logged();
+            self.overflowed = true;
+        }
+    }
+
+    fn release(&mut self) {
+        let held = self.held.take().unwrap_or_default();
+        let parts: Vec<Part> = held.into_iter().map(|(part, _)| part).collect();
+        self.push(&parts, false);
+    }
+
+    fn bound(&mut self) {
+        if self.queued() > self.limit {
+            self.forget_entering();
+        }
+        if self.queued() > self.limit {
+            self.finish(End::Slow);
+        }
+    }
+
+    /// The frames that the socket has taken, or begun to take, stay.
+    fn finish(&mut self, end: End) {
+        if self.end.is_some() {
+            return;
+        }
+        (self.end, self.held) = (Some(end), None);
+        if end == End::Slow {
+            let mut length = 0;
+            self.line.retain(|frame| {
+                let begun = length < self.taken;
+                length += frame.len();
+                begun
+            });
+        }
+        if let Some((code, reason)) = end.close_code() {
+            self.send(&[Part(vec![frame::close(code, reason)])]);
+        }
+    }
+}
+
+/// The peer's task: whether it has been woken since it last flushed.
+#[derive(Default)]
+struct Task(AtomicBool);
+
+impl Wake for Task {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+struct Both {
+    outbox: Outbox,
+    pipe: Arc<Pipe>,
+    task: Arc<Task>,
+    budget: Arc<Budget>,
+    model: Model,
+    /// Whether the last flush, if there was one, found nothing to do, and whether the peer had been
+    /// ended.
+    flushed: Option<(bool, bool)>,
+}
+
+impl Both {
+    fn new(limit: usize) -> Both {
+        let pipe = Arc::new(Pipe::default());
+        let budget = Arc::new(Budget::new(limit, limit));
+        let model = Model {
+            limit,
+            room: 0,
+            line: Vec::new(),
+            taken: 0,
+            held: None,
+            entering: false,
+            overflowed: false,
+            end: None,
+        };
+        Both {
+            outbox: Outbox::new(pipe.clone(), budget.clone()),
+            pipe,
+            task: Arc::default(),
+            budget,
+            model,
+            flushed: None,
+        }
+    }
+
+    fn any_call(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
+        let (outbox, model) = (&self.outbox, &mut self.model);
+        let attic = Room::new("attic").unwrap();
+        match u.int_in_range(0..=11)? {
+            0..=2 => {
+                let parts = any_parts(u)?;
+                outbox.push(&bytes(&parts));
+                model.push(&parts, false);
+            }
+            3..=4 => {
+                let (parts, from_attic) = (any_parts(u)?, u.arbitrary()?);
+                let cellar = Room::new("cellar").unwrap();
+                outbox.push_from(if from_attic { &attic } else { &cellar }, &bytes(&parts));
+                model.push(&parts, from_attic);
+            }
+            5 => {
+                let parts = any_parts(u)?;
+                outbox.push_ahead(&bytes(&parts));
+                model.push_ahead(&parts);
+            }
+            6 => {
+                outbox.hold();
+                model.hold(false);
+            }
+            7 => {
+                outbox.hold_entering(&attic);
+                model.hold(true);
+            }
+            8 => {
+                outbox.release();
+                model.release();
+            }
+            9 => match u.int_in_range(0..=7)? {
+                0 => {
+                    let end = *u.choose(&[End::Slow, End::Stopping, End::Left])?;
+                    outbox.end(end);
+                    model.finish(end);
+                }
+                _ => {
+                    outbox.forget_entering();
+                    model.forget_entering();
+                }
+            },
+            _ => self.flush(u.int_in_range(0..=200)?),
+        }
+        Ok(())
+    }
+
+    /// Flushes through a socket that takes so many bytes, now and when it is written to next.
+    fn flush(&mut self, room: usize) {
+        self.pipe.room(room);
+        self.model.room = room;
+        self.model.take(self.model.ahead());
+        self.task.0.store(false, Ordering::Relaxed);
+        let waker = Waker::from(self.task.clone());
+        let flushed = self.outbox.poll_flush(&mut Context::from_waker(&waker));
+        let flushed = flushed.map(|flushed| flushed.unwrap());
+        let expected = match (self.model.ahead(), self.model.end) {
+            (1.., _) => Poll::Ready(true),
+            (0, Some(_)) => Poll::Ready(false),
+            (0, None) => Poll::Pending,
+        };
+        assert_eq!(flushed, expected);
+        self.flushed = Some((flushed.is_pending(), self.model.end.is_some()));
+    }
+
+    fn compare(&self) {
+        let (outbox, model) = (&self.outbox, &self.model);
+        assert_eq!(outbox.ended(), model.end);
+        assert_eq!(self.pipe.heard(), model.line.concat()[..model.taken]);
+        assert_eq!(outbox.ahead(), model.ahead());
+        assert_eq!(outbox.queued(), model.queued());
+        assert_eq!(self.budget.queued(), model.queued());
+        if model.end.is_none() {
+            let overflowed = model.held.is_some() && model.overflowed;
+            assert_eq!(outbox.overflowed(), overflowed);
+            assert!(model.queued() <= model.limit);
+        }
+        let must_wake = self.flushed.is_some_and(|(idle, ended)| {
+            idle && model.ahead() > 0 || !ended && model.end.is_some()
+        });
+        assert!(
+            !must_wake || self.task.0.load(Ordering::Relaxed),
+            "nobody woke the task"
+        );
+    }
+}
+
+fn any_parts(u: &mut Unstructured<'_>) -> Result<Vec<Part>> {
+    (0..u.int_in_range(0..=3)?).map(|_| any_part(u)).collect()
+}
+
+fn any_part(u: &mut Unstructured<'_>) -> Result<Part> {
+    let frames = (0..u.int_in_range(1..=3)?).map(|_| {
+        let length = *u.choose(&[0, 1, 5, 20, 125, 126])?;
+        let letter = u.int_in_range(b'a'..=b'z')?;
+        Ok(frame::text(&char::from(letter).to_string().repeat(length)))
+    });
+    frames.collect::<Result<_>>().map(Part)
+}
+
+fn bytes(parts: &[Part]) -> Vec<Bytes> {
+    parts.iter().map(Part::bytes).collect()
+}
+
+#[test]
+fn whatever_is_called_in_whatever_order_it_does_what_the_model_does() {
+    arbtest(|u| {
+        let mut both = Both::new(*u.choose(&[30, 300, 3000])?);
+        while !u.is_empty() {
+            both.any_call(u)?;
+            both.compare();
+        }
+        both.outbox.release();
+        both.model.release();
+        both.compare();
+        both.flush(usize::MAX);
+        both.compare();
+        assert_eq!(both.outbox.queued(), 0);
+        drop(both.outbox);
+        assert_eq!(both.budget.queued(), 0);
+        Ok(())
+    })
+    .size_min(64)
+    .size_max(1024)
+    .budget_ms(2000);
+}

@@ -1,0 +1,267 @@
+use super::*;
+use std::task::Waker;
+
+/// A socket that takes as much as it is told to.
+#[derive(Default)]
+pub(super) struct Pipe(Mutex<(usize, Vec<u8>)>);
+
+impl Pipe {
+    pub(super) fn room(&self, bytes: usize) {
+        self.0.lock().unwrap().0 = bytes;
+    }
+    pub(super) fn heard(&self) -> Vec<u8> {
+        self.0.lock().unwrap().1.clone()
+    }
+}
+
+impl TryWrite for Pipe {
+    fn try_write(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        let (room, heard) = &mut *self.0.lock().unwrap();
+        if *room == 0 {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let mut taken = 0;
+        for buf in bufs {
+            let n = buf.len().min(*room);
+            heard.extend_from_slice(&buf[..n]);
+            *room -= n;
+            taken += n;
+        }
+        Ok(taken)
+    }
+}
+
+fn outbox(room: usize, limit: usize) -> (Arc<Pipe>, Outbox) {
+    let pipe = Arc::new(Pipe::default());
+    pipe.room(room);
+    let budget = Arc::new(Budget::new(limit, limit));
+    (pipe.clone(), Outbox::new(pipe, budget))
+}
+
+/// An outbox whose socket takes nothing, and what counts it.
+fn counted() -> (Arc<Pipe>, Arc<Budget>, Outbox) {
+    let pipe = Arc::new(Pipe::default());
+    let budget = Arc::new(Budget::new(100, 100));
+    (pipe.clone(), budget.clone(), Outbox::new(pipe, budget))
+}
+
+fn flush(outbox: &Outbox) -> Poll<io::Result<bool>> {
+    outbox.poll_flush(&mut Context::from_waker(Waker::noop()))
+}
+
+fn bytes(text: &'static str) -> Bytes {
+    Bytes::from_static(text.as_bytes())
+}
+
+#[test]
+fn what_the_socket_takes_is_written_at_once() {
+    let (pipe, outbox) = outbox(100, 10);
+    outbox.push(&[bytes("hello "), bytes("world")]);
+    assert_eq!(pipe.heard(), b"hello world");
+    assert_eq!(outbox.queued(), 0);
+    assert!(flush(&outbox).is_pending());
+}
+
+#[test]
+fn the_rest_follows_in_order_whatever_the_socket_takes_at_a_time() {
+    for step in 1..9 {
+        let (pipe, outbox) = outbox(step, 100);
+        outbox.push(&[bytes("one "), bytes("two ")]);
+        outbox.push(&[bytes("three ")]);
+        outbox.push(&[bytes("four")]);
+        while outbox.queued() > 0 {
+            pipe.room(step);
+            let _ = flush(&outbox);
+        }
+        assert!(flush(&outbox).is_pending());
+        assert_eq!(
+            pipe.heard(),
+            b"one two three four",
+            "{step} bytes at a time"
+        );
+    }
+}
+
+#[test]
+fn a_slow_reader_gets_the_frame_it_has_begun_and_the_reason() {
+    let one = frame::text("one");
+    let batch = Bytes::from([&one[..], &frame::text("two")].concat());
+    let close = frame::close(1013, "too slow, try again later");
+    // Nothing of the first frame has been taken, a part of it, all of it.
+    for (room, finished) in [(0, &b""[..]), (2, &one), (one.len(), &one)] {
+        let (pipe, outbox) = outbox(room, 20);
+        outbox.push(std::slice::from_ref(&batch));
+        outbox.push(&[bytes("never sent, since it is too much")]);
+        assert_eq!(outbox.ended(), Some(End::Slow));
+        outbox.push(&[bytes("too late")]);
+        assert_eq!(
+            outbox.queued(),
+            finished.len().saturating_sub(room) + close.len()
+        );
+        pipe.room(1000);
+        assert!(matches!(flush(&outbox), Poll::Ready(Ok(false))));
+        assert_eq!(pipe.heard(), [finished, &close].concat(), "{room} taken");
+    }
+}
+
+#[test]
+fn who_enters_is_first_told_what_it_enters() {
+    let (pipe, outbox) = outbox(100, 20);
+    outbox.push(&[bytes("before ")]);
+    outbox.hold();
+    outbox.push(&[bytes("after ")]);
+    assert_eq!((pipe.heard(), outbox.queued()), (b"before ".to_vec(), 6));
+    outbox.push_ahead(&[bytes("welcome ")]);
+    outbox.release();
+    assert_eq!(
+        (pipe.heard(), outbox.queued()),
+        (b"before welcome after ".to_vec(), 0)
+    );
+    outbox.hold();
+    outbox.push(&[bytes("more than it may hold")]);
+    assert_eq!((outbox.ended(), outbox.queued()), (Some(End::Slow), 0));
+}
+
+#[test]
+fn an_end_wakes_a_task_that_waits_for_the_socket() {
+    struct Woken(std::sync::atomic::AtomicBool);
+    impl std::task::Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, std::sync::atomic::Ordering::Relaxed);
+        }
+    }
+    let too_much = [Bytes::from(vec![b'x'; 101])];
+    let ends: [&dyn Fn(&Outbox); 3] = [
+        &|outbox| outbox.end(End::Stopping),
+        &|outbox| outbox.push(&too_much),
+        &|outbox| outbox.push_ahead(&too_much),
+    ];
+    for end in ends {
+        let (_pipe, outbox) = outbox(0, 100);
+        outbox.push(&[bytes("stuck")]);
+        let woken = Arc::new(Woken(false.into()));
+        let waker = Waker::from(woken.clone());
+        let flushed = outbox.poll_flush(&mut Context::from_waker(&waker));
+        assert!(matches!(flushed, Poll::Ready(Ok(true))));
+        end(&outbox);
+        assert!(outbox.ended().is_some());
+        assert!(woken.0.load(std::sync::atomic::Ordering::Relaxed));
+    }
+}
+
+#[test]
+fn who_is_asked_to_go_hears_first_what_was_said_before() {
+    let (pipe, outbox) = outbox(0, 100);
+    outbox.push(&[bytes("last words")]);
+    outbox.end(End::Stopping);
+    outbox.end(End::Slow);
+    pipe.room(1000);
+    assert!(matches!(flush(&outbox), Poll::Ready(Ok(false))));
+    let mut expected = b"last words".to_vec();
+    expected.extend_from_slice(&frame::close(1001, "the server shuts down"));
+    assert_eq!(pipe.heard(), expected);
+    assert_eq!(outbox.ended(), Some(End::Stopping));
+}
+
+#[test]
+fn who_is_asked_to_go_is_not_let_go_once_more() {
+    let (pipe, outbox) = outbox(0, 20);
+    let words = frame::text("as much as may");
+    outbox.push(std::slice::from_ref(&words));
+    // With the close frame it is more than may wait.
+    outbox.end(End::Stopping);
+    outbox.push_ahead(&[bytes("too late")]);
+    pipe.room(1000);
+    assert!(matches!(flush(&outbox), Poll::Ready(Ok(false))));
+    let close = frame::close(1001, "the server shuts down");
+    assert_eq!(pipe.heard(), [words, close].concat());
+    assert_eq!(outbox.ended(), Some(End::Stopping));
+}
+
+#[test]
+fn a_queue_is_stuck_when_nothing_of_it_is_taken_between_two_looks() {
+    let (pipe, outbox) = outbox(0, 100);
+    assert!(!outbox.stuck(), "there is no queue");
+    outbox.push(&[bytes("0123456789")]);
+    assert!(outbox.stuck());
+    pipe.room(1);
+    let _ = flush(&outbox);
+    assert!(!outbox.stuck(), "one byte is enough");
+    let _ = flush(&outbox);
+    assert!(outbox.stuck());
+    pipe.room(100);
+    let _ = flush(&outbox);
+    outbox.hold();
+    outbox.push(&[bytes("held")]);
+    assert!(!outbox.stuck());
+    assert!(!outbox.stuck(), "the socket was not asked to take this");
+}
+
+#[test]
+fn what_waits_is_counted_whatever_becomes_of_it() {
+    let close = frame::close(1013, "too slow, try again later").len();
+    let (pipe, budget, outbox) = counted();
+    outbox.push(&[bytes("0123456789")]);
+    assert_eq!(budget.queued(), 10);
+    pipe.room(4);
+    let _ = flush(&outbox);
+    assert_eq!(budget.queued(), 6);
+    outbox.hold();
+    outbox.push(&[bytes("held")]);
+    assert_eq!(budget.queued(), 10);
+    outbox.push_ahead(&[bytes("first")]);
+    outbox.release();
+    assert_eq!(budget.queued(), 15);
+    outbox.hold();
+    outbox.push(&[bytes("held")]);
+    outbox.end(End::Slow);
+    assert_eq!(budget.queued(), 6 + close);
+    pipe.room(5);
+    let _ = flush(&outbox);
+    assert_eq!(budget.queued(), 1 + close);
+    drop(outbox);
+    assert_eq!(budget.queued(), 0);
+
+    // Beyond its own limit, and with what it holds when it goes.
+    let (_pipe, budget, outbox) = counted();
+    outbox.push(&[Bytes::from(vec![0; 101])]);
+    assert_eq!(budget.queued(), close);
+    drop(outbox);
+    let (_pipe, budget, outbox) = counted();
+    outbox.hold();
+    outbox.push(&[bytes("held")]);
+    outbox.end(End::Stopping);
+    assert_eq!(outbox.queued(), budget.queued());
+    drop(outbox);
+    assert_eq!(budget.queued(), 0);
+}
+
+#[test]
+fn who_enters_a_busy_room_reads_from_the_log_what_can_not_wait() {
+    let (pipe, outbox) = outbox(100, 20);
+    let (attic, cellar) = (Room::new("attic").unwrap(), Room::new("cellar").unwrap());
+    outbox.push_from(&attic, &[bytes("not in yet ")]);
+    outbox.hold();
+    outbox.push(&[bytes("to you ")]);
+    outbox.hold_entering(&attic);
+    outbox.push_from(&cellar, &[bytes("cellar ")]);
+    outbox.push_from(&attic, &[bytes("1")]);
+    assert!(!outbox.overflowed());
+    outbox.push_from(&attic, &[bytes("too much to wait")]);
+    outbox.push_from(&attic, &[bytes("3")]);
+    assert!(outbox.overflowed());
+    assert_eq!((outbox.ended(), outbox.queued()), (None, 14));
+    // What has been said so far is read, and from here on it is held again.
+    outbox.hold_entering(&attic);
+    outbox.push_from(&attic, &[bytes("4")]);
+    assert!(!outbox.overflowed());
+    outbox.push_ahead(&[bytes("1..3 ")]);
+    outbox.release();
+    assert_eq!(pipe.heard(), b"not in yet 1..3 to you cellar 4");
+    assert_eq!((outbox.queued(), outbox.budget.queued()), (0, 0));
+    // What is in no log must fit.
+    outbox.hold_entering(&attic);
+    outbox.push_from(&cellar, &[bytes("more than the limit is")]);
+    assert_eq!(outbox.ended(), Some(End::Slow));
+    assert_eq!(outbox.budget.queued(), 0);
+}

@@ -1,0 +1,19 @@
+//! In a build without the feature `redis`: whoever asks for it is told so.
+
+use super::RedisAddress;
+use super::setting::{Env, setting};
+
+/// Nowhere.
+///
+/// # Errors
+/// One line, if a Redis is asked for.
+pub fn address(given: Option<String>, env: Env<'_>) -> Result<Option<RedisAddress>, String> {
+    let asked = setting("redis", given, env).map(|setting| setting.name);
+    let variable = ["REDIS_URL", "REDIS_HOST"]
+        .into_iter()
+        .find(|name| env(name).is_some());
+    match asked.or(variable.map(String::from)) {
+        Some(name) => Err(format!("{name}: this build has no redis")),
+        None => Ok(None),
+    }
+}

@@ -1,0 +1,75 @@
+// One message: its place among the others of its room, and how it looks.
+//
+// A message is { ref, id, ts, from, to, text, avatar, mine, state, trouble }. One of our own is
+// 'pending' until it is acknowledged, and 'failed' if it was refused; everything else is 'sent'.
+
+import { avatar, button, make, paint, time } from './page.js';
+import { isJustEmoji, render } from './text.js';
+
+/** Before the first message of any room. */
+export const START = '0-0';
+
+/** EPOCH-N: N counts by one, and EPOCH says when this count began. */
+const numbers = (id) => id.split('-').map(Number);
+
+/** Whether one message of a room comes after another. */
+export function isAfter(id, other) {
+  const [[epoch, n], [otherEpoch, otherN]] = [numbers(id), numbers(other)];
+  return epoch > otherEpoch || (epoch === otherEpoch && n > otherN);
+}
+
+/** Whether nothing was said before, as far as the count knows. */
+export const isFirst = (id) => numbers(id)[1] === 1;
+
+/** Makes `message.element`; `hooks` are again(message), discard(message) and answer(name). */
+export function draw(message, hooks) {
+  const { from, to, mine, ts } = message;
+  const isPrivate = to !== undefined;
+  const head = make('header', '', mine ? make('b', 'name', 'You') : paint(make('b', 'name', from), from));
+  const bubble = make('div', 'bubble');
+  if (isPrivate) {
+    const mark = make('p', 'mark', mine ? `private, to ${to}` : 'private');
+    if (!mine) {
+      const answer = button('', () => hooks.answer(from), 'Answer');
+      answer.setAttribute('aria-label', `Answer ${from} privately`);
+      mark.append(answer);
+    }
+    bubble.append(mark);
+  }
+  const text = make('div', 'text');
+  text.dir = 'auto';
+  bubble.append(text);
+  message.meta = make('span', 'meta', make('span', 'state'), time(ts));
+  const body = make('div', 'body', head, bubble);
+  const element = make('article', 'message', make('div', 'line', body));
+  if (!mine) element.lastChild.prepend(avatar(from, message.avatar));
+  element.classList.toggle('mine', mine);
+  element.classList.toggle('private', isPrivate);
+  message.element = element;
+  write(message);
+  restate(message, hooks);
+}
+
+/** Puts the text in, again once the names of emoji are known. */
+export function write(message) {
+  const text = message.element.querySelector('.text');
+  text.replaceChildren(render(message.text));
+  message.element.classList.toggle('large', message.to === undefined && isJustEmoji(text.textContent));
+  text.append(message.meta);
+}
+
+/** Shows what has become of it. */
+export function restate(message, { again, discard }) {
+  const { element, meta, state, trouble } = message;
+  element.classList.toggle('pending', state === 'pending');
+  element.classList.toggle('failed', state === 'failed');
+  meta.firstChild.textContent = state === 'failed' ? 'not sent' : '';
+  // Most are acknowledged before anybody could read that they wait.
+  if (state === 'pending') {
+    setTimeout(() => message.state === 'pending' && (meta.firstChild.textContent = 'waiting'), 800);
+  }
+  element.querySelector('.trouble')?.remove();
+  if (state !== 'failed') return;
+  element.querySelector('.body').append(make('p', 'trouble', make('span', '', trouble),
+    button('', () => again(message), 'Try again'), button('', () => discard(message), 'Discard')));
+}
