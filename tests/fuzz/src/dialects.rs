@@ -1,0 +1,112 @@
+//! What clients send, in each dialect.
+
+use natterjack::chat::dialect::{Dialect, Join, Letter, Reply, Request, Roster};
+use natterjack::chat::event::{Event, Text, What};
+use natterjack::chat::id::Id;
+use natterjack::chat::name::{Room, User};
+
+use super::rules;
+
+/// Whatever is understood of a frame obeys the rules, and can be said to others; what is refused
+/// can be told.
+pub fn survives(bytes: &[u8]) {
+    let frame = String::from_utf8_lossy(bytes);
+    for dialect in Dialect::ALL {
+        let asked = dialect.parse(&frame);
+        match dialect {
+            Dialect::Simple => assert_ne!(asked.dialect, Dialect::Plain),
+            dialect => assert_eq!(asked.dialect, dialect),
+        }
+        let reference = asked.reference.as_deref();
+        if let Some(reference) = reference {
+            assert!(reference.len() <= 256);
+            rules::reply(&Reply::Accepted(reference, Id::first(7)));
+        }
+        match &asked.request {
+            Ok(request) => carry_out(request),
+            Err(refusal) => {
+                let told = rules::reply(&Reply::Refused(refusal, reference));
+                assert_eq!(told.len(), Dialect::ALL.len());
+            }
+        }
+    }
+}
+
+fn carry_out(request: &Request) {
+    let guest = User::new("foo").unwrap();
+    match request {
+        Request::Say(room, text) => {
+            let room = room.clone().unwrap_or_else(Room::lobby);
+            rules::event(&said(room, guest, text));
+        }
+        Request::Post { user, email, text } => {
+            rules::email(email.as_ref());
+            rules::event(&said(Room::lobby(), user.clone(), text));
+        }
+        Request::Tell { to, text } => {
+            let letter = Letter {
+                from: guest,
+                email: None,
+                text: text.clone(),
+                id: Id::first(7),
+                at: 7,
+            };
+            rules::letter(to, &letter);
+        }
+        Request::Join(join) => enter(join, &guest),
+        Request::Who(Some(room)) | Request::Leave(room) => rules::name(room.as_str()),
+        Request::History { room, limit, .. } => {
+            rules::name(room.as_str());
+            assert!(*limit <= 100);
+        }
+        Request::Who(None) => {}
+        Request::Help => {
+            rules::reply(&Reply::Help);
+        }
+    }
+}
+
+fn said(room: Room, user: User, text: &Text) -> Event {
+    let what = What::Said {
+        text: text.clone(),
+        email: None,
+        id: Some(Id::first(7)),
+        at: 7,
+    };
+    Event {
+        room,
+        user: Some(user),
+        origin: None,
+        what,
+    }
+}
+
+fn enter(join: &Join, guest: &User) {
+    let user = join.user.as_ref().unwrap_or(guest);
+    rules::name(user.as_str());
+    rules::name(join.room.as_str());
+    rules::email(join.email.as_ref());
+    let session = join.session.as_deref().unwrap_or_default();
+    rules::reply(&Reply::Named { user, session });
+    rules::reply(&Reply::Taken(user));
+    rules::reply(&Reply::Entered {
+        user,
+        room: &join.room,
+        roster: &Roster::default(),
+        complete: true,
+    });
+    for what in [
+        What::Left,
+        What::Joined {
+            aloud: true,
+            last: None,
+        },
+    ] {
+        rules::event(&Event {
+            room: join.room.clone(),
+            user: Some(user.clone()),
+            origin: None,
+            what,
+        });
+    }
+}

@@ -1,0 +1,55 @@
+//! What comes over Redis' channels, from other instances and from anybody else.
+
+use natterjack::bus::redis::envelope::{self, Note};
+use natterjack::chat::dialect::Dialect;
+use natterjack::chat::event::What;
+use natterjack::chat::id::Id;
+use natterjack::chat::name::{Room, User};
+use natterjack::chat::replay::step;
+
+use super::rules;
+
+/// Whatever is understood obeys the rules, and can be said in every dialect.
+pub fn survives(bytes: &[u8]) {
+    if let Some(event) = envelope::event(Room::lobby(), bytes) {
+        rules::event(&event);
+        assert!(event.user.is_some() || !event.is_speech());
+        match &event.what {
+            What::Said { email, id, .. } => {
+                rules::email(email.as_ref());
+                assert_eq!(event.origin.is_some(), id.is_some());
+                step(Id::START, id.unwrap_or(Id::START));
+            }
+            What::Joined { last, .. } => {
+                step(Id::START, last.unwrap_or(Id::START).next());
+            }
+            What::Left => {}
+        }
+        if let (Some(user), Some(origin)) = (&event.user, event.origin) {
+            // What it would say of them, others understand.
+            let left = envelope::left(user, origin);
+            let left = envelope::event(Room::lobby(), left.as_bytes()).expect("an event");
+            assert_eq!(
+                (left.user.as_ref(), left.origin),
+                (Some(user), Some(origin))
+            );
+            assert!(!Dialect::Typed.hears_itself(&left));
+        }
+    } else {
+        // At least its words are understood, if there are any, unless it comes from an instance.
+        let words = String::from_utf8_lossy(bytes);
+        assert!(words.starts_with("{\"natterjack\":") || words.chars().take(4096).all(blank));
+    }
+    match envelope::note(bytes) {
+        Some(Note::Private(to, letter)) => rules::letter(&to, &letter),
+        Some(Note::Replaced(user, _)) => {
+            rules::name(user.as_str());
+            assert_eq!(User::new(user.as_str()), Ok(user));
+        }
+        Some(Note::Reaped | Note::Canary) | None => {}
+    }
+}
+
+fn blank(c: char) -> bool {
+    c.is_whitespace()
+}

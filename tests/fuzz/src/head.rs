@@ -1,0 +1,74 @@
+//! What comes in on the port: a request's head, and where it leads.
+
+use natterjack::chat::dialect::Dialect;
+use natterjack::config::Origins;
+use natterjack::net::http::{Answer, Head};
+use natterjack::net::route::{Arrival, Route, route};
+
+use super::rules;
+
+/// A head is understood in one piece as in many, and leads to something that obeys the rules or to
+/// an answer that is whole.
+pub fn survives(bytes: &[u8]) {
+    let (head, length) = match Head::parse(bytes) {
+        Ok(Some(found)) => found,
+        Ok(None) => return,
+        Err(refused) => return whole(&refused, &[400, 431]),
+    };
+    for cut in (0..length).step_by(1 + length / 32) {
+        assert!(matches!(Head::parse(&bytes[..cut]), Ok(None)), "at {cut}");
+    }
+    let again = Head::parse(&bytes[..length]);
+    assert_eq!(
+        format!("{again:?}"),
+        format!("{:?}", Ok::<_, Answer>(Some((&head, length))))
+    );
+    match route(&head, &Origins::default()) {
+        Ok(Route::Page(file)) => whole(&file.answer(&head), &[200, 304]),
+        Ok(Route::Health | Route::Ready) => {}
+        Ok(Route::Chat(arrival)) => arrives(&arrival),
+        Err(refused) => whole(&refused, &[400, 403, 404, 405, 426]),
+    }
+}
+
+fn arrives(arrival: &Arrival) {
+    assert_eq!(arrival.user.is_none(), arrival.dialect == Dialect::Simple);
+    assert!(arrival.room.is_some() || arrival.dialect == Dialect::Typed);
+    if let Some(user) = &arrival.user {
+        rules::name(user.as_str());
+    }
+    if let Some(room) = &arrival.room {
+        rules::name(room.as_str());
+    }
+    // The SHA-1 of the key, in base64.
+    assert!(arrival.accept.is_ascii() && arrival.accept.len() == 28);
+}
+
+/// Nothing of a request gets into the head of its answer.
+fn whole(answer: &Answer, statuses: &[u16]) {
+    assert!(statuses.contains(&answer.status), "{answer:?}");
+    let bytes = answer.bytes(false);
+    let end = bytes.windows(4).position(|four| four == b"\r\n\r\n");
+    let (head, body) = bytes.split_at(end.expect("an end of the head") + 4);
+    assert_eq!(answer.bytes(true), head);
+    let head = std::str::from_utf8(head).expect("a head in ASCII");
+    let mut lines = head.trim_end().split("\r\n");
+    let first = lines.next().expect("a first line");
+    assert!(first.starts_with(&format!("HTTP/1.1 {} ", answer.status)));
+    assert!(!first.ends_with(' '), "a status without a phrase");
+    let mut length = None;
+    for line in lines {
+        let (name, value) = line.split_once(": ").expect("a header");
+        assert!(!value.contains(char::is_control));
+        if name == "Content-Length" {
+            length = value.parse().ok();
+        }
+    }
+    assert_eq!(length, (answer.status != 304).then_some(body.len()));
+    if answer.status >= 400 {
+        assert_eq!(
+            body.iter().position(|byte| *byte == b'\n'),
+            Some(body.len() - 1)
+        );
+    }
+}

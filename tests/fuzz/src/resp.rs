@@ -1,0 +1,82 @@
+//! What Redis, or whatever is at its address, answers.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use natterjack::bus::redis::answer;
+use natterjack::bus::redis::envelope::Note;
+use natterjack::bus::redis::resp::Replies;
+use natterjack::chat::name::Room;
+use redis::Value;
+use smol::io::AsyncRead;
+
+use super::rules;
+
+/// Replies are the same in one piece as in many, and no larger than what came; whatever they are,
+/// they can be looked at.
+pub fn survives(bytes: &[u8]) {
+    let (values, error) = replies(bytes, bytes.len());
+    let in_pieces = replies(bytes, 1 + bytes.len() / 64);
+    assert_eq!((&values, error), (&in_pieces.0, in_pieces.1));
+    let said: usize = values.iter().map(size).sum();
+    assert!(said <= bytes.len());
+    for value in values {
+        answer::number(&value);
+        answer::id(&value);
+        answer::stamp(&value);
+        answer::pulse(&value);
+        answer::text(&value);
+        answer::texts(&value);
+        for event in answer::messages(&Room::lobby(), &value)
+            .into_iter()
+            .flatten()
+        {
+            rules::event(&event);
+        }
+        for note in answer::mail(&value).into_iter().flatten() {
+            if let Note::Private(to, letter) = note {
+                rules::letter(&to, &letter);
+            }
+        }
+        answer::roster(value);
+    }
+}
+
+/// All replies, read so many bytes at a time, and why there are no more.
+fn replies(bytes: &[u8], piece: usize) -> (Vec<Value>, io::ErrorKind) {
+    let mut replies = Replies::new(Pieces(bytes, piece));
+    let mut values = Vec::new();
+    loop {
+        match smol::future::block_on(replies.next()) {
+            Ok(value) => values.push(value),
+            Err(error) => return (values, error.kind()),
+        }
+    }
+}
+
+/// What a value takes at least on the wire.
+fn size(value: &Value) -> usize {
+    3 + match value {
+        Value::Array(values) => values.iter().map(size).sum(),
+        Value::BulkString(bytes) => bytes.len() + 2,
+        Value::SimpleString(text) => text.len(),
+        _ => 0,
+    }
+}
+
+struct Pieces<'a>(&'a [u8], usize);
+
+impl AsyncRead for Pieces<'_> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        buf: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        let n = self.0.len().min(self.1).min(buf.len());
+        let (now, later) = self.0.split_at(n);
+        buf[..n].copy_from_slice(now);
+        self.0 = later;
+        Poll::Ready(Ok(n))
+    }
+}
