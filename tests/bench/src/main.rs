@@ -1,0 +1,107 @@
+//! `make bench`: starts natterjack, talks to it with a load generator of its own, and prints one
+//! table, with the limit beside it: a bare epoll loop that does the same system calls. Loopback
+//! only, bounded in time and counts; ends only what it started.
+
+mod crowd;
+mod limit;
+mod measure;
+mod others;
+mod plan;
+mod proc;
+mod rows;
+mod subject;
+mod table;
+mod tally;
+mod wire;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+const USAGE: &str = "usage: natterjack-bench [--quick | --others] PATH-OF-NATTERJACK";
+/// Files that a process needs besides its peers' sockets.
+const SPARE: u64 = 64;
+
+/// What is measured.
+#[derive(PartialEq)]
+enum Work {
+    /// The whole table.
+    All,
+    /// The same with short runs.
+    Quick,
+    /// Other servers beside natterjack.
+    Others,
+}
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let allowed = proc::raise_file_limit();
+    let done = match words[..] {
+        // What the harness starts itself.
+        ["limit", "each"] => limit::run(false),
+        ["limit", "batched"] => limit::run(true),
+        ["--quick", path] => bench(path, Work::Quick, allowed),
+        ["--others", path] => bench(path, Work::Others, allowed),
+        [path] if !path.starts_with('-') => bench(path, Work::All, allowed),
+        _ => Err(USAGE.to_owned()),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(line) => {
+            eprintln!("natterjack-bench: {line}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn bench(path: &str, work: Work, allowed: u64) -> Result<(), String> {
+    let cores = proc::cores();
+    if cores.len() < 2 {
+        println!("Only one core: server and generator share it, so rates say little.");
+    }
+    let peers = 10_000.min(allowed.saturating_sub(SPARE) as usize);
+    if peers < 10_000 {
+        println!("The file limit allows {peers} idle peers only; raise it with ulimit -n.");
+    }
+    proc::pin(proc::Side::Generator, &cores);
+    let plan = plan::Plan {
+        server: PathBuf::from(path),
+        cores,
+        peers,
+        runs: 3,
+        patient: work == Work::All,
+        time: Duration::from_millis(match work {
+            Work::All => 3000,
+            Work::Quick => 800,
+            Work::Others => 2000,
+        }),
+        hold: Duration::from_secs(if work == Work::All { 10 } else { 2 }),
+    };
+    let table = match work {
+        Work::Others => others::table(&plan)?,
+        _ => rows::table(&plan)?,
+    };
+    println!("{}", machine(plan.cores.len()));
+    println!(
+        "Medians of {} runs of {} s; 64-byte texts.\n",
+        plan.runs,
+        plan.time.as_secs_f64()
+    );
+    table.print();
+    Ok(())
+}
+
+/// The machine's processor and kernel.
+fn machine(cores: usize) -> String {
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let info = read("/proc/cpuinfo");
+    let model = info
+        .lines()
+        .find(|line| line.starts_with("model name") || line.starts_with("Model"));
+    let model = model
+        .and_then(|line| line.split_once(": "))
+        .map_or("unknown processor", |(_, name)| name);
+    let kernel = read("/proc/sys/kernel/osrelease");
+    format!("{model}, {cores} cores, Linux {}.", kernel.trim())
+}

@@ -1,0 +1,245 @@
+//! The measurements: each takes a running server and returns figures of one run.
+
+use std::time::{Duration, Instant};
+
+use rustix::time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec};
+use rustix::time::{timerfd_create, timerfd_settime};
+
+use crate::crowd::Crowd;
+use crate::proc::{self, Others};
+use crate::subject::Subject;
+use crate::tally::Wrong;
+
+/// Texts to a room.
+#[derive(Clone, Copy)]
+pub struct Fan {
+    /// Everybody in the room.
+    pub peers: usize,
+    /// How fast the texts come.
+    pub pace: Pace,
+    /// How long it is measured, after a warm-up.
+    pub time: Duration,
+}
+
+/// How fast texts come.
+#[derive(Clone, Copy)]
+pub enum Pace {
+    /// Each of ten authors always has so many on their way.
+    InFlight(usize),
+    /// One author sends at fixed times, whatever has been heard.
+    PerSecond(u32),
+}
+
+/// Figures of a `Fan`.
+#[derive(Clone, Copy, Debug)]
+pub struct Heard {
+    /// Deliveries per second.
+    pub rate: f64,
+    /// CPU of the server per delivery, µs.
+    pub cpu: f64,
+    /// CPU of its Redis per message, µs.
+    pub redis: f64,
+    /// Milliseconds until a peer had heard it: median, 99 of 100, all.
+    pub p50: f64,
+    /// See `p50`.
+    pub p99: f64,
+    /// See `p50`.
+    pub max: f64,
+    /// What went wrong.
+    pub wrong: Wrong,
+    /// Share of the server's core that it used, percent.
+    pub busy: f64,
+    /// CPU that others used meanwhile, percent of a core.
+    pub others: f64,
+}
+
+/// Texts to a room whose peers are there already.
+pub fn fan(subject: &Subject, fan: &Fan) -> Result<Heard, String> {
+    let (authors, in_flight, every) = match fan.pace {
+        Pace::InFlight(each) => (10, each, None),
+        Pace::PerSecond(rate) => (1, 0, Some(Duration::from_secs(1) / rate)),
+    };
+    let mut crowd = Crowd::new(subject, fan.peers, authors, every.is_some())?;
+    crowd.join(fan.peers)?;
+    crowd.wait(Duration::from_millis(300))?;
+    let timer = ticking(every.unwrap_or(Duration::from_secs(1)))?;
+    crowd.tick(&timer)?;
+    let pids = subject.pids();
+    let used = || -> Vec<_> { pids.iter().map(|pid| proc::used(*pid).cpu).collect() };
+    let warm = Instant::now() + Duration::from_millis(500);
+    let mut due = Instant::now() + every.unwrap_or_default();
+    let mut start: Option<(Instant, Vec<Duration>, Others)> = None;
+    crowd.heard = true;
+    let (began, before, others) = loop {
+        let now = Instant::now();
+        if now >= warm && start.is_none() {
+            start = Some((now, used(), Others::than(&pids)));
+            crowd.tally.measuring = true;
+        }
+        if let Some(done) = start.take_if(|start| now >= start.0 + fan.time) {
+            break done;
+        }
+        match every {
+            // The time it was due counts: a generator that is late must not hide it.
+            Some(every) => {
+                while due <= now {
+                    crowd.say(0, due)?;
+                    due += every;
+                }
+            }
+            None if std::mem::take(&mut crowd.heard) => {
+                for author in 0..authors {
+                    while crowd.tally.in_flight(author) < in_flight {
+                        crowd.say(author, now)?;
+                    }
+                }
+            }
+            None => {}
+        }
+        for author in 0..authors {
+            crowd.flush(author)?;
+        }
+        if crowd.turn(Duration::from_millis(100))? {
+            let _ = rustix::io::read(&timer, &mut [0; 8]);
+        }
+    };
+    let (seconds, after) = (began.elapsed().as_secs_f64(), used());
+    let others = others.percent();
+    crowd.tally.measuring = false;
+    // What is on its way gets three seconds.
+    let deadline = Instant::now() + Duration::from_secs(3);
+    while !crowd.tally.settled() && Instant::now() < deadline {
+        crowd.turn(Duration::from_millis(20))?;
+    }
+    crowd.wait(Duration::from_millis(20))?;
+    let tally = &crowd.tally;
+    let spent = |at: usize| match (before.get(at), after.get(at)) {
+        (Some(before), Some(after)) => (*after - *before).as_secs_f64() * 1e6,
+        _ => 0.0,
+    };
+    let millis = |share: f64| tally.took.share(share).as_secs_f64() * 1e3;
+    Ok(Heard {
+        rate: tally.deliveries as f64 / seconds,
+        cpu: spent(0) / tally.deliveries.max(1) as f64,
+        redis: spent(1) / tally.messages.max(1) as f64,
+        p50: millis(0.5),
+        p99: millis(0.99),
+        max: tally.took.max.as_secs_f64() * 1e3,
+        wrong: tally.wrong(),
+        busy: spent(0) / seconds / 1e4,
+        others,
+    })
+}
+
+fn ticking(every: Duration) -> Result<std::os::fd::OwnedFd, String> {
+    let set = || -> Result<_, rustix::io::Errno> {
+        let timer = timerfd_create(
+            TimerfdClockId::Monotonic,
+            TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC,
+        )?;
+        let time = Timespec {
+            tv_sec: every.as_secs() as i64,
+            tv_nsec: i64::from(every.subsec_nanos()),
+        };
+        let both = Itimerspec {
+            it_interval: time,
+            it_value: time,
+        };
+        timerfd_settime(&timer, TimerfdTimerFlags::empty(), &both)?;
+        Ok(timer)
+    };
+    set().map_err(|error| format!("timer: {error}"))
+}
+
+/// Figures of peers that come and go.
+#[derive(Clone, Copy, Debug)]
+pub struct Churn {
+    /// Connections per second.
+    pub rate: f64,
+    /// CPU of the server for each, µs.
+    pub cpu: f64,
+    /// CPU that others used meanwhile, percent of a core.
+    pub others: f64,
+}
+
+/// Fifty at a time connect, upgrade, are welcomed by name, leave, and wait for the server to close.
+pub fn churn(subject: &Subject, time: Duration) -> Result<Churn, String> {
+    let mut crowd = Crowd::new(subject, 50, 1, false)?;
+    crowd.brief = true;
+    let pid = subject.pids()[0];
+    let warm = Instant::now() + Duration::from_millis(300);
+    let mut next = 0_u32;
+    let mut start = None;
+    loop {
+        let now = Instant::now();
+        match &start {
+            None if now >= warm => {
+                start = Some((now, proc::used(pid).cpu, crowd.left, Others::than(&[pid])))
+            }
+            Some((began, cpu, left, others)) if now >= *began + time => {
+                let done = (crowd.left - left) as f64;
+                return Ok(Churn {
+                    rate: done / began.elapsed().as_secs_f64(),
+                    cpu: (proc::used(pid).cpu - *cpu).as_secs_f64() * 1e6 / done.max(1.0),
+                    others: others.percent(),
+                });
+            }
+            _ => {}
+        }
+        for place in 0..50 {
+            if crowd.vacant(place) {
+                next += 1;
+                crowd.connect(place, &format!("guest{next:07}"))?;
+            }
+        }
+        crowd.turn(Duration::from_millis(100))?;
+    }
+}
+
+/// Figures of peers that only sit there.
+#[derive(Clone, Copy, Debug)]
+pub struct Idle {
+    /// Bytes of the server for each peer, by PSS.
+    pub pss: f64,
+    /// Bytes in the kernel's TCP buffers, both ends of each connection.
+    pub buffers: f64,
+    /// Bytes of kernel objects, both ends of each connection; of the whole machine, so about.
+    pub objects: f64,
+    /// Seconds until everybody was in.
+    pub joined: f64,
+    /// CPU of the server for each join, µs, of the first and of the second half.
+    pub cpu: (f64, f64),
+    /// Wake-ups of the server per second.
+    pub wakes: f64,
+    /// CPU of the server, milliseconds per second.
+    pub rest: f64,
+}
+
+/// Named peers join the lobby, one instant after another, and say nothing.
+pub fn idle(subject: &Subject, peers: usize, hold: Duration) -> Result<Idle, String> {
+    let pid = subject.pids()[0];
+    let mut crowd = Crowd::new(subject, peers, 1, false)?;
+    let (before, kernel) = (proc::memory(pid).1, proc::kernel_memory());
+    let (began, cpu) = (Instant::now(), proc::used(pid).cpu);
+    crowd.join(peers / 2)?;
+    let half = proc::used(pid).cpu;
+    crowd.join(peers)?;
+    let joined = began.elapsed().as_secs_f64();
+    crowd.wait(Duration::from_millis(1500))?;
+    let all = proc::used(pid);
+    let (after, kernel_after) = (proc::memory(pid).1, proc::kernel_memory());
+    let since = Instant::now();
+    crowd.wait(hold)?;
+    let (seconds, later) = (since.elapsed().as_secs_f64(), proc::used(pid));
+    let each = |after: u64, before: u64| after.saturating_sub(before) as f64 / peers as f64;
+    let per_join = |time: Duration| time.as_secs_f64() * 2e6 / peers as f64;
+    Ok(Idle {
+        pss: each(after, before),
+        buffers: each(kernel_after.0, kernel.0),
+        objects: each(kernel_after.1, kernel.1),
+        joined,
+        cpu: (per_join(half - cpu), per_join(all.cpu - half)),
+        wakes: (later.wakes - all.wakes) as f64 / seconds,
+        rest: (later.cpu - all.cpu).as_secs_f64() * 1e3 / seconds,
+    })
+}

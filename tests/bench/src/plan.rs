@@ -1,0 +1,111 @@
+//! How a row is run: several times, natterjack and what stands beside it in turn, so that ratios
+//! compare neighbours in time. A run that others on the machine disturbed is repeated, once.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::measure::{self, Churn, Fan, Heard, Pace};
+use crate::subject::Subject;
+use crate::table::DISTURBED;
+
+/// How much is run.
+pub struct Plan {
+    /// The release binary.
+    pub server: PathBuf,
+    /// The cores that may be used.
+    pub cores: Vec<usize>,
+    /// Idle peers: 10,000, or what the file limit allows.
+    pub peers: usize,
+    /// Runs of each row.
+    pub runs: usize,
+    /// How long each run of texts and of churn takes.
+    pub time: Duration,
+    /// Whether disturbed runs are repeated.
+    pub patient: bool,
+    /// How long idle peers are watched.
+    pub hold: Duration,
+}
+
+impl Plan {
+    /// Alone.
+    pub fn natterjack(&self) -> Result<Subject, String> {
+        Subject::natterjack(&self.server, false, true, &self.cores)
+    }
+
+    /// Natterjack through a Redis on the same core.
+    pub fn with_redis(&self) -> Result<Subject, String> {
+        Subject::natterjack(&self.server, true, true, &self.cores)
+    }
+
+    /// Alone, and nobody is told who joins and leaves: as the limit does it.
+    pub fn discreet(&self) -> Result<Subject, String> {
+        Subject::natterjack(&self.server, false, false, &self.cores)
+    }
+
+    /// The bare loop.
+    pub fn limit(&self, batched: bool) -> Result<Subject, String> {
+        Subject::limit(batched, &self.cores)
+    }
+
+    /// Runs both in turn.
+    pub fn pairs<A, B>(
+        &self,
+        name: &str,
+        ours: impl Fn() -> Result<A, String>,
+        beside: impl Fn() -> Result<B, String>,
+    ) -> Result<Vec<(A, B)>, String> {
+        let run = |number: usize| {
+            eprintln!("{name}: run {number} of {}", self.runs);
+            Ok((ours()?, beside()?))
+        };
+        (1..=self.runs).map(run).collect()
+    }
+
+    /// Texts for as long as planned.
+    pub fn fan(&self, peers: usize, pace: Pace) -> Fan {
+        Fan {
+            peers,
+            pace,
+            time: self.time,
+        }
+    }
+
+    /// One run of texts, with a server of its own.
+    pub fn heard(
+        &self,
+        start: impl Fn() -> Result<Subject, String>,
+        fan: &Fan,
+    ) -> Result<Heard, String> {
+        self.quiet(
+            |heard: &Heard| heard.others,
+            || measure::fan(&start()?, fan),
+        )
+    }
+
+    /// One run of churn, with a server of its own.
+    pub fn churned(&self, start: impl Fn() -> Result<Subject, String>) -> Result<Churn, String> {
+        self.quiet(
+            |churn: &Churn| churn.others,
+            || measure::churn(&start()?, self.time),
+        )
+    }
+
+    /// Repeats what others disturbed, once, and takes the quieter run.
+    fn quiet<T>(
+        &self,
+        others: impl Fn(&T) -> f64,
+        run: impl Fn() -> Result<T, String>,
+    ) -> Result<T, String> {
+        let first = run()?;
+        if others(&first) <= DISTURBED || !self.patient {
+            return Ok(first);
+        }
+        eprintln!("  others used {:.0} % of a core: once more", others(&first));
+        let second = run()?;
+        Ok(if others(&second) < others(&first) {
+            second
+        } else {
+            first
+        })
+    }
+}

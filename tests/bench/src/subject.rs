@@ -1,0 +1,177 @@
+//! What is measured: a server that the harness starts, finds ready, and ends by its own handle.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::proc::{Side, pin};
+
+/// A running server, and its Redis where it has one. Both end with it.
+pub struct Subject {
+    /// Whether it says `Welcome NAME!` to who comes.
+    pub greets: bool,
+    /// Where it listens.
+    pub address: SocketAddrV4,
+    /// From the start of its process to the first answer.
+    pub ready_after: Duration,
+    /// The server first.
+    children: Vec<Child>,
+}
+
+impl Subject {
+    /// The server itself, on one thread and without a rate limit. Small rooms hear who joins and
+    /// leaves, unless `notices` are off.
+    pub fn natterjack(
+        path: &Path,
+        redis: bool,
+        notices: bool,
+        cores: &[usize],
+    ) -> Result<Self, String> {
+        let mut subject = Self::none()?;
+        let mut command = Command::new(path);
+        let address = subject.address.to_string();
+        command.args([
+            "--listen",
+            &address,
+            "--threads",
+            "1",
+            "--rate",
+            "0",
+            "--log",
+            "error",
+        ]);
+        if !notices {
+            command.args(["--notices", "0"]);
+        }
+        if redis {
+            let at = subject.start_redis(cores)?;
+            command.args(["--redis", &format!("redis://{at}")]);
+        }
+        let began = Instant::now();
+        subject.start(&mut command, cores)?;
+        let get = "GET /readyz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n";
+        subject.await_answer(subject.address, get, "HTTP/1.1 200")?;
+        subject.ready_after = began.elapsed();
+        Ok(subject)
+    }
+
+    /// The bare loop, which is this program again.
+    pub fn limit(batched: bool, cores: &[usize]) -> Result<Self, String> {
+        let mut subject = Self::none()?;
+        let this = std::env::current_exe().map_err(|error| format!("who am I: {error}"))?;
+        let mut command = Command::new(this);
+        command
+            .args(["limit", if batched { "batched" } else { "each" }])
+            .stdout(Stdio::piped());
+        subject.start(&mut command, cores)?;
+        let mut line = String::new();
+        if let Some(stdout) = &mut subject.children[0].stdout {
+            let _ = BufReader::new(stdout).read_line(&mut line);
+        }
+        let port = line
+            .trim()
+            .parse()
+            .map_err(|_| "the limit does not start".to_owned())?;
+        subject.address.set_port(port);
+        Ok(subject)
+    }
+
+    /// Another server, on its own one process; it gets its address as its last argument.
+    pub fn other(command: &[&str], greets: bool, cores: &[usize]) -> Result<Self, String> {
+        let mut subject = Self::none()?;
+        let mut parts = command.iter();
+        let mut start = Command::new(parts.next().unwrap_or(&""));
+        start
+            .args(parts)
+            .arg(subject.address.to_string())
+            .stderr(Stdio::null());
+        subject.start(&mut start, cores)?;
+        subject.greets = greets;
+        let get = "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n";
+        subject.await_answer(subject.address, get, "HTTP/1.1 ")?;
+        Ok(subject)
+    }
+
+    fn none() -> Result<Self, String> {
+        Ok(Self {
+            address: free_address()?,
+            greets: true,
+            ready_after: Duration::ZERO,
+            children: Vec::new(),
+        })
+    }
+
+    fn start_redis(&mut self, cores: &[usize]) -> Result<SocketAddrV4, String> {
+        let at = free_address()?;
+        let mut command = Command::new("redis-server");
+        command.args([
+            "--bind",
+            "127.0.0.1",
+            "--port",
+            &at.port().to_string(),
+            "--save",
+            "",
+        ]);
+        command.args(["--appendonly", "no"]).stdout(Stdio::null());
+        self.start(&mut command, cores)?;
+        self.await_answer(at, "PING\r\n", "+PONG")?;
+        Ok(at)
+    }
+
+    fn start(&mut self, command: &mut Command, cores: &[usize]) -> Result<(), String> {
+        // What a process starts stays on its core.
+        pin(Side::Server, cores);
+        let child = command.stdin(Stdio::null()).spawn();
+        pin(Side::Generator, cores);
+        let name = command.get_program().to_string_lossy().into_owned();
+        self.children
+            .insert(0, child.map_err(|error| format!("{name}: {error}"))?);
+        Ok(())
+    }
+
+    fn await_answer(&mut self, at: SocketAddrV4, ask: &str, expected: &str) -> Result<(), String> {
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while Instant::now() < deadline {
+            if let Ok(Some(status)) = self.children[0].try_wait() {
+                return Err(format!("the server ended at once: {status}"));
+            }
+            if let Ok(mut socket) = TcpStream::connect(at) {
+                let mut answer = vec![0; expected.len()];
+                let _ = socket.set_read_timeout(Some(Duration::from_secs(1)));
+                let asked = socket.write_all(ask.as_bytes());
+                if asked.is_ok()
+                    && socket.read_exact(&mut answer).is_ok()
+                    && answer == expected.as_bytes()
+                {
+                    return Ok(());
+                }
+            }
+            std::thread::sleep(Duration::from_micros(500));
+        }
+        Err(format!("{at} does not answer"))
+    }
+
+    /// Its process, and that of its Redis.
+    pub fn pids(&self) -> Vec<u32> {
+        self.children.iter().map(Child::id).collect()
+    }
+}
+
+impl Drop for Subject {
+    fn drop(&mut self) {
+        for child in &mut self.children {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+fn free_address() -> Result<SocketAddrV4, String> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|free| free.local_addr());
+    let port = listener
+        .map_err(|error| format!("no free port: {error}"))?
+        .port();
+    Ok(SocketAddrV4::new(Ipv4Addr::LOCALHOST, port))
+}
