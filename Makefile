@@ -11,12 +11,46 @@ run: ## build it and start it: alone, on port 8080
 build: ## the release binary: target/release/natterjack
 	$(CARGO) build --release --locked
 
+small: ## the smallest binary, without page and Redis: target/small/natterjack
+	$(CARGO) build --profile small --locked --no-default-features
+
 test: tools ## every test, with a real redis-server and a real browser
 	$(CARGO) test --locked
 
-check: ## formatting, lints, and which way imports go
+MINUTES ?= 10
+SEED ?= 1
+soak: tools ## the delivery ledger under seed after seed: MINUTES=10 SEED=1
+	MINUTES=$(MINUTES) SEED=$(SEED) $(CARGO) test --locked --test e2e -- --ignored --nocapture soak
+
+# cargo-fuzz needs a nightly Rust only for its sanitizers. They look for what only unsafe code can
+# do, and here is none; without them stable Rust is enough, with a C++ compiler for libFuzzer. The
+# corpora are only read: what is found on the way stays in target/, what does harm is named.
+SECONDS ?= 60
+fuzz: fuzz-tools ## garbage for everything that parses, in turn: SECONDS=60
+	@set -e; for target in $(notdir $(wildcard tests/fuzz/corpus/*)); do \
+		mkdir -p target/fuzz/found/$$target; \
+		$(CARGO) fuzz run --fuzz-dir tests/fuzz --target-dir target/fuzz --sanitizer none $$target \
+			target/fuzz/found/$$target tests/fuzz/corpus/$$target -- \
+			-max_total_time=$(SECONDS) -timeout=10 -rss_limit_mb=512 -print_final_stats=1; \
+	done
+
+BENCH := $(CARGO) run --release --quiet --locked --manifest-path tests/bench/Cargo.toml --
+bench: build bench-tools ## speed, memory and size beside the limit and the goals: some minutes on a quiet machine
+	$(BENCH) target/release/natterjack
+
+bench-quick: build bench-tools ## the same in about a minute, roughly
+	$(BENCH) --quick target/release/natterjack
+
+bench-others: build bench-others-tools ## other chat servers doing the same: axum + tokio, node ws, nchan
+	$(BENCH) --others target/release/natterjack
+
+check: ## formatting, lints, the smallest build, and which way imports go
 	$(CARGO) fmt --check
+	$(CARGO) fmt --check --manifest-path tests/fuzz/Cargo.toml
+	$(CARGO) fmt --check --manifest-path tests/bench/Cargo.toml
+	$(CARGO) fmt --check --manifest-path tests/bench/peers/axum/Cargo.toml
 	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) clippy --locked --no-default-features -- -D warnings
 	sh tests/imports.sh
 
 tools: # what the tests start
@@ -26,4 +60,19 @@ tools: # what the tests start
 	[ -z "$$missing" ] || { $(SUDO) apt-get update -qq && \
 		DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends $$missing; }
 
-.PHONY: help run build test check tools
+bench-tools: # what the bench starts
+	@command -v redis-server >/dev/null || { $(SUDO) apt-get update -qq && \
+		DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends redis-server; }
+
+# What can't be had is skipped.
+bench-others-tools: # what it compares with
+	@$(CARGO) build --release --quiet --locked --manifest-path tests/bench/peers/axum/Cargo.toml || true
+	@npm install --prefix tests/bench/peers/node --silent --no-audit --no-fund --no-package-lock || true
+	@[ -e /usr/lib/nginx/modules/ngx_nchan_module.so ] || { $(SUDO) apt-get update -qq && \
+		DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends libnginx-mod-nchan; } || true
+
+fuzz-tools: # what fuzzing needs
+	@command -v c++ >/dev/null || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq g++; }
+	@$(CARGO) fuzz --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-fuzz
+
+.PHONY: help run build small test soak fuzz bench bench-quick bench-others check tools bench-tools bench-others-tools fuzz-tools

@@ -343,3 +343,35 @@ fn large_rooms_list_nobody() {
         config.notices = 2
     }));
 }
+
+#[test]
+fn who_turns_to_the_typed_dialect_hears_the_lobby_no_more() {
+    let server = TestServer::with(|config| config.rate = 0);
+    let addr = server.addr();
+    let over = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for name in ["foo", "bar"] {
+            let over = &over;
+            scope.spawn(move || {
+                let mut speaker = Client::connect(addr, &format!("/chat/{name}"));
+                speaker.hears(&format!("Welcome {name}!"));
+                while !over.load(std::sync::atomic::Ordering::Relaxed) {
+                    speaker.flood(50, "blah");
+                    speaker.say("/who");
+                    while !speaker.next().starts_with("in lobby") {}
+                }
+            });
+        }
+        let unasked = (0..60).find_map(|_| {
+            let mut ann = server.json();
+            ann.put(json!({"type": "join", "room": "attic"}));
+            let mut heard = json!(null);
+            while heard["type"] != "joined" && heard["type"] != "chat" {
+                heard = ann.object();
+            }
+            (heard["type"] == "chat").then_some(heard)
+        });
+        over.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert_eq!(unasked, None, "it has not joined the lobby");
+    });
+}

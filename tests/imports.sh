@@ -33,7 +33,7 @@ forbid "$chat $bus src/server.rs" 'async_tungstenite' 'the WebSocket layer is na
 forbid "$(find src/chat -name '*.rs' ! -name frame.rs) src/chat.rs" 'tungstenite' 'frames are made only in chat/frame'
 forbid "src" '\bunsafe\b *(\{|fn|impl)' 'no unsafe code'
 
-long=$(find src tests -name '*.rs' -exec awk 'END { if (NR > 450) print FILENAME ": " NR " lines" }' {} \;)
+long=$(find src tests -name target -prune -o -name '*.rs' -exec awk 'END { if (NR > 450) print FILENAME ": " NR " lines" }' {} \;)
 if [ -n "$long" ]; then
     echo "$long"
     echo "^ one idea per file" >&2

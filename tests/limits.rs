@@ -1,11 +1,11 @@
 //! Bad input costs its sender something, and nobody else anything.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::time::Duration;
 
 use tungstenite::Message;
 
-use crate::support::{Raw, TestServer, eventually, frame, on_both_buses};
+use crate::support::{Client, Proxy, Raw, Redis, TestServer, eventually, frame, on_both_buses};
 
 /// Somebody misbehaves while two others talk; they notice nothing but its coming and going.
 #[track_caller]
@@ -112,6 +112,26 @@ fn a_fast_speaker_is_refused_not_cut_off() {
 }
 
 #[test]
+fn who_ignores_the_limit_for_ten_seconds_is_closed_with_1008() {
+    let server = TestServer::with(|config| config.rate = 1);
+    let mut foo = server.join("foo");
+    let mut loud = server.join("loud");
+    let mut stream = loud.stream().try_clone().unwrap();
+    // Fifty a second, where one is allowed. Ends when the server has hung up, or never does.
+    let flood = std::thread::spawn(move || {
+        for _ in 0..1000 {
+            if stream.write_all(&frame(0x81, b"me!")).is_err() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    });
+    loud.is_closed(1008);
+    foo.hears_at_last("loud: has left the chat!");
+    flood.join().unwrap();
+}
+
+#[test]
 fn without_a_rate_nobody_is_refused() {
     let server = TestServer::with(|config| config.rate = 0);
     let mut foo = server.join("foo");
@@ -185,6 +205,55 @@ fn who_answers_no_ping_is_dead() {
     assert!(dead.rest().windows(2).any(|frame| frame == [0x89, 0]));
     alive.say("/who");
     alive.hears("in lobby: alive");
+}
+
+#[test]
+fn who_talks_but_never_listens_is_let_go() {
+    let server = TestServer::with(|config| {
+        (config.ping, config.rate) = (1, 0);
+        (config.outbox, config.max_queued) = (1 << 30, 1 << 30);
+    });
+    let mut foo = server.join("foo");
+    let deaf = server.join("deaf");
+    deaf.keeps_little();
+    foo.hears("deaf: has joined the chat!");
+    // More than any kernel keeps for it, but by far not too much.
+    foo.flood(4_000, &"x".repeat(4000));
+    let mut stream = deaf.stream().try_clone().unwrap();
+    // Ends when the server has hung up.
+    let talk = std::thread::spawn(move || {
+        while stream.write_all(&frame(0x8a, b"")).is_ok() {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    });
+    foo.hears("deaf: has left the chat!");
+    drop(server);
+    talk.join().unwrap();
+}
+
+#[test]
+fn whose_network_swallows_everything_is_found_dead() {
+    let script = |server: TestServer| {
+        let mut ann = server.join("ann");
+        let network = Proxy::to(server.addr().port());
+        let mut bar = Client::connect(network.addr(), "/chat/bar");
+        bar.hears("Welcome bar!");
+        ann.hears("bar: has joined the chat!");
+        network.stall();
+        bar.say("can you hear me?");
+        ann.say("nobody hears this");
+        ann.hears("bar: has left the chat!");
+        // Its name is free.
+        let mut again = server.join("bar");
+        ann.hears("bar: has joined the chat!");
+        ann.say("better?");
+        again.hears("ann: better?");
+    };
+    script(TestServer::with(|config| config.ping = 1));
+    let redis = Redis::start();
+    script(TestServer::on_with(redis.address(), |config| {
+        config.ping = 1
+    }));
 }
 
 #[test]

@@ -15,8 +15,14 @@ mod refusals;
 /// One name, one connection; who is here.
 mod presence;
 
+/// What was said before: replay, pages of it, and messages sent again.
+mod history;
+
 /// The page, in a real browser.
 mod page;
+
+/// The page again: what was said before, and while it was away.
+mod page_past;
 
 /// Pages, probes, and what is refused at the door.
 mod web;
@@ -24,14 +30,29 @@ mod web;
 /// Bad input, and what it costs: its sender something, others nothing.
 mod limits;
 
+/// Garbage, for everything that parses.
+mod garbage;
+
+/// Many at once: what all of them together may take.
+mod crowd;
+
 /// Many instances, one chat; what Redis shows of it.
 mod cluster;
+
+/// Instances that die, freeze and come back.
+mod ghosts;
 
 /// TLS and passwords towards Redis.
 mod secure;
 
 /// Redis goes away and comes back.
 mod outage;
+
+/// One Redis takes over from another.
+mod failover;
+
+/// Everything goes wrong, and the books must balance.
+mod ledger;
 
 /// Stopping in good order.
 mod shutdown;

@@ -1,31 +1,15 @@
 //! Redis goes away and comes back: what people see, what `/readyz` says, how it heals.
 
-use natterjack::config::{RedisAddress, RedisHost};
-
 use serde_json::json;
 
 use crate::support::{Client, Proxy, Redis, TestServer, eventually};
-
-fn through(proxy: &Proxy) -> RedisAddress {
-    let host = RedisHost::Tcp {
-        host: "127.0.0.1".into(),
-        port: proxy.port(),
-        tls: false,
-    };
-    RedisAddress {
-        host,
-        username: None,
-        password: None,
-        ca: None,
-    }
-}
 
 #[test]
 fn a_redis_that_is_not_there_yet_is_waited_for() {
     let mut redis = Redis::on_tcp();
     redis.kill();
     let proxy = Proxy::to(redis.port());
-    let server = TestServer::on_with(through(&proxy), |_| {});
+    let server = TestServer::on_with(proxy.address(), |_| {});
     let (status, why) = server.ready();
     assert_eq!(status, 503);
     assert!(why.starts_with("redis 127.0.0.1:"), "{why}");
@@ -54,12 +38,130 @@ fn redis_restarts_and_nobody_reconnects() {
     one.becomes(200);
     two.becomes(200);
     foo.say("and after");
-    // What was said meanwhile waited. Whether bar's instance was back in time to hear it live is
-    // not promised here; the order is.
-    bar.hears_at_last("foo: and after");
+    // Whichever instance is back first: nothing is missing.
+    bar.hears_in_order(&["foo: said while redis was away", "foo: and after"]);
     foo.say("/who");
     foo.hears("in lobby: bar, foo");
     assert_eq!(redis.list(&["SMEMBERS", "chat-users"]), ["bar", "foo"]);
+}
+
+#[test]
+fn what_was_said_behind_a_broken_subscription_is_read_from_the_log() {
+    let redis = Redis::on_tcp();
+    let proxy = Proxy::to(redis.port());
+    let (here, there) = (
+        TestServer::on(&redis),
+        TestServer::on_with(proxy.address(), |_| {}),
+    );
+    let mut foo = here.join("foo");
+    let mut typed = here.typed_in("typed", "attic");
+    let mut bar = there.join("bar");
+    foo.hears("bar: has joined the chat!");
+    let mut deaf = there.typed_in("deaf", "attic");
+    typed.gets(json!({"type": "presence"}));
+    proxy.cut();
+    there.becomes(503);
+    deaf.gets(json!({"type": "status", "bus": "waiting"}));
+    // More than one page of the log.
+    for n in 0..50 {
+        foo.say(&n.to_string());
+    }
+    typed.put(json!({"type": "chat", "room": "attic", "text": "can you hear me?"}));
+    typed.gets(json!({"type": "chat", "text": "can you hear me?"}));
+    typed.put(json!({"type": "chat", "to": "deaf", "text": "psst"}));
+    typed.gets(json!({"type": "chat", "text": "psst"}));
+    proxy.heal();
+    there.becomes(200);
+    for n in 0..50 {
+        bar.hears(&format!("foo: {n}"));
+    }
+    let mut heard: Vec<String> = Vec::new();
+    while heard.len() < 2 {
+        let object = deaf.object();
+        if object["type"] == "chat" {
+            heard.push(object["text"].as_str().unwrap().into());
+        }
+    }
+    heard.sort();
+    assert_eq!(heard, ["can you hear me?", "psst"]);
+    // Live again, without doubles.
+    foo.say("and on");
+    bar.hears("foo: and on");
+}
+
+#[test]
+fn a_redis_without_its_data_begins_a_new_epoch() {
+    let redis = Redis::start();
+    let servers = [TestServer::on(&redis), TestServer::on(&redis)];
+    let mut ann = servers[0].typed_in("ann", "attic");
+    let mut bob = servers[1].typed_in("bob", "attic");
+    ann.gets(json!({"type": "presence"}));
+    let say = |who: &mut Client, text: &str| {
+        who.put(json!({"type": "chat", "room": "attic", "text": text}));
+    };
+    say(&mut ann, "before");
+    ann.gets(json!({"type": "chat", "text": "before"}));
+    let before = bob.gets(json!({"type": "chat", "text": "before"}))["id"].clone();
+    redis.ask(&["FLUSHALL"]);
+    // Names and rosters are registered again by themselves, while the connections stay.
+    eventually("both names are registered again", || {
+        (redis.list(&["SMEMBERS", "chat-users"]) == ["ann", "bob"]).then_some(())
+    });
+    assert!(servers.iter().all(|server| server.ready().0 == 200));
+    eventually("both are on the roster again", || {
+        (redis.list(&["HKEYS", "{chat:attic}:roster"]) == ["ann", "bob"]).then_some(())
+    });
+    say(&mut ann, "after");
+    let after = ann.gets(json!({"type": "chat", "text": "after"}))["id"].clone();
+    bob.gets(json!({"type": "chat", "text": "after", "id": after}));
+    let epoch = |id: &serde_json::Value| -> u64 {
+        let (epoch, n) = id.as_str().unwrap().split_once('-').unwrap();
+        assert_eq!(n, "1");
+        epoch.parse().unwrap()
+    };
+    assert!(epoch(&after) > epoch(&before));
+    // Who comes back from the old epoch gets what there is, and is told that it is not all.
+    let mut pi = servers[1].typed("pi");
+    pi.put(json!({"type": "join", "room": "attic", "since": before}));
+    pi.gets(json!({"type": "joined", "complete": false, "users": ["ann", "bob", "pi"]}));
+    pi.gets(json!({"type": "chat", "text": "after"}));
+}
+
+#[test]
+fn a_redis_that_lost_its_last_messages_gives_no_number_twice() {
+    let redis = Redis::start();
+    let servers = [TestServer::on(&redis), TestServer::on(&redis)];
+    let mut ann = servers[0].typed_in("ann", "attic");
+    let mut bob = servers[1].typed_in("bob", "attic");
+    ann.gets(json!({"type": "presence"}));
+    let mut last = String::new();
+    for text in ["one", "two", "three"] {
+        ann.put(json!({"type": "chat", "room": "attic", "text": text}));
+        for peer in [&mut ann, &mut bob] {
+            let heard = peer.gets(json!({"type": "chat", "text": text}));
+            last = heard["id"].as_str().unwrap().into();
+        }
+    }
+    // As after a failover to a replica that was behind.
+    let first = last.replace("-3", "-1");
+    redis.ask(&["SET", "{chat:attic}:counter", &first]);
+    redis.ask(&["XTRIM", "{chat:attic}:log", "MAXLEN", "0"]);
+    redis.ask(&["CLIENT", "KILL", "TYPE", "pubsub"]);
+    for peer in [&mut ann, &mut bob] {
+        peer.gets(json!({"type": "status", "bus": "waiting"}));
+        peer.gets(json!({"type": "status", "bus": "ok"}));
+        peer.gets(json!({"type": "who", "room": "attic"}));
+        peer.gets(
+            json!({"type": "joined", "room": "attic", "complete": false, "users": ["ann", "bob"]}),
+        );
+    }
+    assert!(servers.iter().all(|server| server.ready().0 == 200));
+    for text in ["four", "five", "six"] {
+        bob.put(json!({"type": "chat", "room": "attic", "text": text}));
+        let heard = ann.gets(json!({"type": "chat", "text": text}));
+        assert!(heard["id"].as_str().unwrap() > last.as_str());
+        bob.gets(json!({"type": "chat", "id": heard["id"]}));
+    }
 }
 
 #[test]
@@ -69,6 +171,7 @@ fn json_peers_are_told_what_can_not_be_done() {
     let mut ann = server.typed_in("ann", "attic");
     redis.kill();
     server.becomes(503);
+    ann.gets_just(json!({"type": "status", "bus": "waiting"}));
     for object in [
         json!({"type": "join", "room": "cellar"}),
         json!({"type": "join", "room": "attic"}),
@@ -83,7 +186,9 @@ fn json_peers_are_told_what_can_not_be_done() {
         late.is_closed(1013);
     }
     redis.restart();
-    server.becomes(200);
+    ann.gets_just(json!({"type": "status", "bus": "ok"}));
+    // Who came or went meanwhile was not heard: so who is here is said again.
+    ann.gets(json!({"type": "who", "room": "attic", "users": ["ann"]}));
     ann.put(json!({"type": "join", "room": "cellar"}));
     ann.gets(json!({"type": "joined", "room": "cellar", "users": ["ann"]}));
 }
@@ -114,6 +219,69 @@ fn messages_wait_for_redis_and_are_published_once() {
             .ask(&["GET", "{chat:lobby}:counter"])
             .contains("-1001\r\n")
     );
+}
+
+#[test]
+fn what_waits_for_several_rooms_and_people_stays_in_order() {
+    let mut redis = Redis::start();
+    let server = TestServer::on_with(redis.address(), |config| config.rate = 0);
+    let mut ann = server.typed_in("ann", "attic");
+    ann.put(json!({"type": "join", "room": "cellar"}));
+    ann.gets(json!({"type": "joined"}));
+    let mut bob = server.typed("bob");
+    redis.kill();
+    server.becomes(503);
+    bob.gets(json!({"type": "status", "bus": "waiting"}));
+    let mut sent = Vec::new();
+    for n in 0..300 {
+        let reference = format!("r{n}");
+        let message = match n % 20 {
+            7 => json!({"type": "chat", "room": "cellar", "text": n.to_string(), "ref": reference}),
+            13 => json!({"type": "chat", "to": "bob", "text": n.to_string(), "ref": reference}),
+            // Sent twice, and said once.
+            _ if n % 50 == 0 => {
+                ann.put(json!({"type": "chat", "room": "attic", "text": n.to_string(), "ref": reference}));
+                sent.push(n);
+                json!({"type": "chat", "room": "attic", "text": n.to_string(), "ref": reference})
+            }
+            _ => json!({"type": "chat", "room": "attic", "text": n.to_string(), "ref": reference}),
+        };
+        ann.put(message);
+        sent.push(n);
+    }
+    redis.restart();
+    let (mut acks, mut heard) = (Vec::new(), Vec::new());
+    while acks.len() < sent.len() || heard.len() < 300 {
+        let object = ann.object();
+        match object["type"].as_str() {
+            Some("ack") => acks.push(object),
+            Some("chat") => heard.push(object),
+            _ => {}
+        }
+    }
+    let refs: Vec<String> = sent.iter().map(|n| format!("r{n}")).collect();
+    let acked: Vec<&str> = acks
+        .iter()
+        .map(|ack| ack["ref"].as_str().unwrap())
+        .collect();
+    assert_eq!(acked, refs);
+    for room in ["attic", "cellar"] {
+        let heard: Vec<_> = heard.iter().filter(|chat| chat["room"] == room).collect();
+        for (place, chat) in heard.iter().enumerate() {
+            let id = chat["id"].as_str().unwrap();
+            assert!(id.ends_with(&format!("-{}", place + 1)), "{chat}");
+            let reference = format!("r{}", chat["text"].as_str().unwrap());
+            let mut same = acks.iter().filter(|ack| ack["ref"] == *reference);
+            assert!(same.all(|ack| ack["id"] == id), "{chat}");
+        }
+        let texts = heard.iter().map(|chat| chat["text"].as_str().unwrap());
+        let numbers: Vec<u32> = texts.map(|text| text.parse().unwrap()).collect();
+        assert!(numbers.is_sorted(), "{room}: {numbers:?}");
+    }
+    bob.gets(json!({"type": "status", "bus": "ok"}));
+    for n in (0..300).filter(|n| n % 20 == 13) {
+        bob.gets(json!({"type": "chat", "to": "bob", "text": n.to_string()}));
+    }
 }
 
 #[test]
@@ -194,7 +362,7 @@ fn a_hanging_redis_is_noticed_and_replaced_when_it_wakes() {
 fn a_network_that_swallows_everything_is_noticed() {
     let redis = Redis::on_tcp();
     let proxy = Proxy::to(redis.port());
-    let server = TestServer::on_with(through(&proxy), |_| {});
+    let server = TestServer::on_with(proxy.address(), |_| {});
     let mut foo = server.join("foo");
     proxy.stall();
     server.becomes(503);
@@ -206,4 +374,26 @@ fn a_network_that_swallows_everything_is_noticed() {
     server.becomes(200);
     let _bar = server.join("bar");
     foo.hears("bar: has joined the chat!");
+}
+
+#[test]
+fn a_redis_that_is_full_refuses_and_nobody_is_cut_off() {
+    let redis = Redis::start();
+    let server = TestServer::on(&redis);
+    let mut ann = server.typed_in("ann", "attic");
+    ann.put(json!({"type": "chat", "room": "attic", "text": "before"}));
+    ann.gets(json!({"type": "chat", "text": "before"}));
+    redis.ask(&["CONFIG", "SET", "maxmemory-policy", "noeviction"]);
+    redis.ask(&["CONFIG", "SET", "maxmemory", "1"]);
+    let hello = json!({"type": "chat", "room": "attic", "text": "hello", "ref": "r1"});
+    ann.is_refused(hello.clone(), "unavailable");
+    server.becomes(503);
+    assert!(server.ready().1.contains("OOM"), "{}", server.ready().1);
+    redis.ask(&["CONFIG", "SET", "maxmemory", "0"]);
+    server.becomes(200);
+    ann.gets(json!({"type": "status", "bus": "waiting"}));
+    ann.gets(json!({"type": "status", "bus": "ok"}));
+    ann.gets(json!({"type": "who"}));
+    ann.put(hello);
+    assert_eq!(ann.hears_of("ack")["ref"], "r1");
 }

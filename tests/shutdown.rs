@@ -4,6 +4,8 @@ use std::io::ErrorKind;
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
+use serde_json::json;
+
 use crate::support::{Client, Program, Raw, Redis, TestServer};
 
 #[test]
@@ -44,6 +46,82 @@ fn names_are_given_back_and_others_hear_of_it() {
     assert_eq!(redis.ask(&["ZCARD", "{chat-users}:leases"]), ":1\r\n");
     foo.say("/who");
     foo.hears("in lobby: foo");
+}
+
+#[test]
+fn a_rolling_restart_loses_nothing() {
+    let redis = Redis::start();
+    let start = || TestServer::on_with(redis.address(), |config| config.rate = 0);
+    let mut servers = vec![start(), start()];
+    // Somebody who talks on, whatever happens.
+    let speakers = TestServer::on_with(redis.address(), |config| config.rate = 0);
+    let mut ann = speakers.typed_in("ann", "attic");
+    let mut said = 0;
+    let mut talk = || {
+        for _ in 0..20 {
+            said += 1;
+            let message = json!({"type": "chat", "room": "attic", "text": said.to_string(), "ref": said.to_string()});
+            ann.put(message);
+        }
+        ann.put(json!({"type": "chat", "room": "cellar", "text": "x", "ref": "fence"}));
+        ann.hears_of("error");
+    };
+    let mut since = json!("0-0");
+    let mut heard = 0;
+    let mut listen = |server: &mut TestServer, talk: &mut dyn FnMut()| {
+        let mut bob = server.typed("bob");
+        bob.put(json!({"type": "join", "room": "attic", "since": since}));
+        bob.gets(json!({"type": "joined", "complete": true}));
+        talk();
+        server.begin_to_stop();
+        // Hears on until it is closed, and remembers how far it came.
+        while let Some(object) = bob.object_or_close(1001) {
+            if object["type"] == "chat" {
+                heard += 1;
+                assert_eq!(object["text"], heard.to_string());
+                since = object["id"].clone();
+            }
+        }
+        talk();
+    };
+    for n in 0..4 {
+        let mut old = servers.remove(0);
+        listen(&mut old, &mut talk);
+        old.stop();
+        servers.push(start());
+        assert_eq!(servers.len(), 2, "restart {n}");
+    }
+    let mut bob = servers[0].typed("bob");
+    bob.put(json!({"type": "join", "room": "attic", "since": since}));
+    bob.gets(json!({"type": "joined", "complete": true}));
+    while heard < said {
+        let object = bob.object();
+        if object["type"] == "chat" {
+            heard += 1;
+            assert_eq!(object["text"], heard.to_string());
+        }
+    }
+}
+
+#[test]
+fn what_can_not_be_said_any_more_is_refused() {
+    let mut redis = Redis::start();
+    let mut server = TestServer::on(&redis);
+    let mut ann = server.typed_in("ann", "attic");
+    let mut foo = server.join_room("foo", "attic");
+    ann.gets(json!({"type": "presence"}));
+    redis.kill();
+    server.becomes(503);
+    ann.gets(json!({"type": "status", "bus": "waiting"}));
+    ann.put(json!({"type": "chat", "room": "attic", "text": "hello?", "ref": "r1"}));
+    foo.say("is there anybody?");
+    ann.put(json!({"type": "chat", "room": "attic", "text": " ", "ref": "fence"}));
+    ann.gets(json!({"type": "error", "code": "empty"}));
+    server.begin_to_stop();
+    ann.gets(json!({"type": "error", "code": "unavailable", "ref": "r1"}));
+    ann.is_closed(1001);
+    foo.hears("error: this can't be done right now, please try again later");
+    foo.is_closed(1001);
 }
 
 #[test]

@@ -1,5 +1,8 @@
 //! The one port as a browser, a health check and a confused client see it.
 
+use std::io::Write;
+use std::time::Duration;
+
 use crate::support::{Client, Raw, TestServer};
 
 const UPGRADE: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
@@ -90,8 +93,20 @@ fn half_a_head_is_not_waited_for_for_ever() {
     let mut half = Raw::connect(server.addr());
     half.send(b"GET / HTTP/1.1\r\nHost:");
     let mut silent = Raw::connect(server.addr());
+    // One more byte now and then does not help.
+    let mut dripping = Raw::connect(server.addr());
+    dripping.send(b"GET / HTTP/1.1\r\nX: ");
+    let mut writer = dripping.stream().try_clone().unwrap();
+    // Ends when the server has hung up.
+    let drip = std::thread::spawn(move || {
+        while writer.write_all(b"x").is_ok() {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    });
     assert_eq!(half.answer().0, 408);
     assert_eq!(silent.answer().0, 408);
+    assert_eq!(dripping.answer().0, 408);
+    drip.join().unwrap();
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! A real browser, and pages in it as people see them: by their labels, not by their markup.
 
 use std::ffi::OsStr;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,18 +43,26 @@ impl Browser {
 
     /// Opens the server's page.
     pub fn open(&self, server: &TestServer, path: &str) -> Page {
+        self.open_at(server.addr(), path)
+    }
+
+    /// Opens the page that is served at an address.
+    pub fn open_at(&self, addr: SocketAddr, path: &str) -> Page {
         let context = self.0.new_context().unwrap();
         let page = Page(context.new_tab().unwrap());
-        page.0
-            .navigate_to(&format!("http://{}{path}", server.addr()))
-            .unwrap();
+        page.0.navigate_to(&format!("http://{addr}{path}")).unwrap();
         page.0.wait_until_navigated().unwrap();
         page
     }
 
     /// Opens the page and joins the lobby.
     pub fn join(&self, server: &TestServer, name: &str) -> Page {
-        let page = self.open(server, "/");
+        self.join_at(server.addr(), name)
+    }
+
+    /// Opens the page that is served at an address and joins the lobby.
+    pub fn join_at(&self, addr: SocketAddr, name: &str) -> Page {
+        let page = self.open_at(addr, "/");
         page.fill("Name", name);
         page.press("Join");
         page.has("Message");

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpStream};
+use std::time::Instant;
 
 use serde_json::{Value, json};
 use tungstenite::client::IntoClientRequest;
@@ -111,14 +112,21 @@ impl Client {
     #[track_caller]
     pub fn gets(&mut self, like: Value) -> Value {
         let heard = self.object();
-        let matches = |(key, value): (&String, &Value)| match heard.get(key) {
-            Some(found) => value.is_null() || found == value,
-            None => false,
-        };
-        if !like.as_object().expect("an object").iter().all(matches) {
+        if !has(&heard, &like) {
             self.fail(&format!("expected {like}, heard {heard}"));
         }
         heard
+    }
+
+    /// Hears things until an object [like](Self::gets) this.
+    #[track_caller]
+    pub fn gets_at_last(&mut self, like: Value) -> Value {
+        loop {
+            let heard = self.object();
+            if has(&heard, &like) {
+                return heard;
+            }
+        }
     }
 
     /// The next thing it hears is exactly this object.
@@ -137,8 +145,30 @@ impl Client {
         self.gets(json!({"type": "error", "code": code, "message": null}))
     }
 
+    /// Hears things until an object of this type, and returns it.
     #[track_caller]
-    fn object(&mut self) -> Value {
+    pub fn hears_of(&mut self, kind: &str) -> Value {
+        loop {
+            let object = self.object();
+            if object["type"] == kind {
+                return object;
+            }
+        }
+    }
+
+    /// The next thing it hears, an object; `None` when it is closed with this code instead.
+    #[track_caller]
+    pub fn object_or_close(&mut self, code: u16) -> Option<Value> {
+        match self.read() {
+            Ok(Message::Text(text)) => Some(serde_json::from_str(&text).expect("an object")),
+            Ok(Message::Close(Some(close))) if u16::from(close.code) == code => None,
+            other => self.fail(&format!("expected to be closed with {code}, got {other:?}")),
+        }
+    }
+
+    /// The next thing it hears, an object.
+    #[track_caller]
+    pub fn object(&mut self) -> Value {
         let heard = self.next();
         match serde_json::from_str(&heard) {
             Ok(object) => object,
@@ -190,11 +220,18 @@ impl Client {
         while self.read().is_ok() {}
     }
 
+    /// From here on its system keeps little of what it has not read yet.
+    pub fn keeps_little(&self) {
+        rustix::net::sockopt::set_socket_recv_buffer_size(self.stream(), 128 * 1024).unwrap();
+    }
+
     /// The next message, answering pings on the way.
     fn read(&mut self) -> Result<Message, Error> {
+        let end = Instant::now() + DEADLINE;
         loop {
             match self.socket.read() {
-                Ok(Message::Ping(_) | Message::Pong(_)) => {}
+                Ok(Message::Ping(_) | Message::Pong(_)) if Instant::now() < end => {}
+                Ok(Message::Ping(_) | Message::Pong(_)) => self.fail("only pings are heard"),
                 Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.fail("nothing is heard any more")
                 }
@@ -211,6 +248,14 @@ impl Client {
             .unwrap_or_else(|error| self.fail(&format!("no frame: {error}")))
     }
 
+    /// Waits until the server has taken everything it has said so far; what it hears meanwhile is
+    /// passed over.
+    #[track_caller]
+    pub fn is_taken(&mut self) {
+        self.send(Message::Ping("taken?".into()));
+        while !matches!(self.frame(), Message::Pong(_)) {}
+    }
+
     /// Where it connects from.
     pub fn stream(&self) -> &TcpStream {
         self.socket.get_ref()
@@ -221,4 +266,12 @@ impl Client {
         let from = self.heard.len().saturating_sub(20);
         panic!("{what}; heard before: {:#?}", &self.heard[from..])
     }
+}
+
+fn has(heard: &Value, like: &Value) -> bool {
+    let mut keys = like.as_object().expect("an object").iter();
+    keys.all(|(key, value)| match heard.get(key) {
+        Some(found) => value.is_null() || found == value,
+        None => false,
+    })
 }

@@ -9,15 +9,16 @@ mod raw;
 mod redis;
 mod server;
 
-pub use browser::Browser;
+pub use browser::{Browser, Page};
 pub use certs::Certs;
 pub use client::Client;
 pub use program::Program;
 pub use proxy::Proxy;
-pub use raw::{Raw, frame};
+pub use raw::{Raw, frame, upgrade};
 pub use redis::Redis;
 pub use server::TestServer;
 
+use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 /// How long anything may take that must happen. Generous: machines are noisy, and a test that
@@ -35,6 +36,15 @@ pub fn eventually<T>(what: &str, mut attempt: impl FnMut() -> Option<T>) -> T {
         assert!(Instant::now() < end, "{what}: not within {DEADLINE:?}");
         std::thread::sleep(Duration::from_millis(5));
     }
+}
+
+/// A port that was free just now. Not one of those that the system hands out to outgoing
+/// connections: who gives it up for a while finds it free again.
+pub fn free_port() -> u16 {
+    eventually("a port is free", || {
+        let port = fastrand::u16(10_000..32_000);
+        TcpListener::bind(("127.0.0.1", port)).ok().map(|_| port)
+    })
 }
 
 /// Runs the same script alone and over Redis: that is the proof that nobody needs to know which.

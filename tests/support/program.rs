@@ -2,24 +2,36 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::process::{Child, ChildStderr, Command, ExitStatus, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+
+use super::{DEADLINE, eventually};
 
 /// A running natterjack; killed when dropped.
 pub struct Program {
     child: Child,
-    stderr: BufReader<ChildStderr>,
+    stderr: Receiver<String>,
     log: Vec<String>,
 }
 
 impl Program {
     /// Starts it on a free port of the loopback, with these flags and nothing in the environment.
     pub fn start(flags: &[&str]) -> Program {
+        Program::start_on(0, flags)
+    }
+
+    /// Starts it on this port, so that the next one is found where the last one was.
+    pub fn start_on(port: u16, flags: &[&str]) -> Program {
         let mut child = command(flags, &[("PORT", "")])
-            .args(["--listen", "127.0.0.1:0"])
+            .args(["--listen", &format!("127.0.0.1:{port}")])
             .stderr(Stdio::piped())
             .spawn()
             .expect("the program is built");
-        let stderr = BufReader::new(child.stderr.take().unwrap());
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let (tell, stderr) = mpsc::channel();
+        // Ends with the program. Nobody may have to read what it logs for it to go on.
+        thread::spawn(move || lines.map_while(Result::ok).try_for_each(|l| tell.send(l)));
         Program {
             child,
             stderr,
@@ -36,15 +48,20 @@ impl Program {
     #[track_caller]
     pub fn logs(&mut self, text: &str) -> String {
         loop {
-            let mut line = String::new();
-            if self.stderr.read_line(&mut line).unwrap() == 0 {
+            let Ok(line) = self.stderr.recv_timeout(DEADLINE) else {
                 panic!("no line with {text:?} in {:#?}", self.log);
-            }
-            self.log.push(line.trim_end().to_string());
+            };
+            self.log.push(line.clone());
             if line.contains(text) {
                 return line;
             }
         }
+    }
+
+    /// Everything it has logged.
+    pub fn log(&mut self) -> &[String] {
+        self.log.extend(self.stderr.try_iter());
+        &self.log
     }
 
     /// Where it says that it listens.
@@ -67,16 +84,22 @@ impl Program {
         );
     }
 
+    /// Ends it at once, as a power cut would.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
     /// Waits for its end.
+    #[track_caller]
     pub fn wait(&mut self) -> ExitStatus {
-        self.child.wait().unwrap()
+        eventually("the program ends", || self.child.try_wait().unwrap())
     }
 }
 
 impl Drop for Program {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.kill();
     }
 }
 

@@ -68,6 +68,11 @@ impl Raw {
         let _ = self.stream.write_all(bytes);
     }
 
+    /// The connection itself.
+    pub fn stream(&self) -> &TcpStream {
+        &self.stream
+    }
+
     /// Everything until the server closes.
     #[track_caller]
     pub fn rest(&mut self) -> Vec<u8> {
@@ -123,7 +128,7 @@ impl Raw {
 }
 
 /// A request for an upgrade.
-fn upgrade(user: &str) -> String {
+pub fn upgrade(user: &str) -> String {
     format!(
         "GET /chat/{user} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"

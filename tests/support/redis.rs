@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::TcpListener;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -10,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use natterjack::config::{RedisAddress, RedisHost};
 use tempfile::TempDir;
 
-use super::{Certs, DEADLINE, eventually};
+use super::{Certs, DEADLINE, eventually, free_port};
 
 /// Runs until it is dropped. Listens on a unix socket, and if asked to on a TLS port as well.
 pub struct Redis {
@@ -82,6 +81,9 @@ impl Redis {
             .args(["--unixsocket", &self.socket().display().to_string()])
             .args(["--dir", &folder.display().to_string()])
             .args(["--save", "", "--appendonly", "yes", "--bind", "127.0.0.1"])
+            // Written before it is answered, so a kill loses nothing; `everysec` may put the
+            // writing off while the disk is busy.
+            .args(["--appendfsync", "no"])
             .args(&self.options)
             .stdin(Stdio::null())
             .stdout(fs::File::create(folder.join("log")).unwrap())
@@ -199,13 +201,4 @@ impl Drop for Redis {
             let _ = child.wait();
         }
     }
-}
-
-/// A port that was free just now.
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
 }

@@ -1,0 +1,171 @@
+//! Many at once, and what all of them together may take.
+
+use std::net::{SocketAddr, TcpStream};
+
+use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
+use serde_json::json;
+use tungstenite::Message;
+
+use crate::support::{Client, Raw, TestServer, eventually, upgrade};
+
+const MIB: usize = 1024 * 1024;
+
+/// Four thousand characters, and what a room hears when foo says them.
+fn long() -> (String, String) {
+    let text = "x".repeat(4000);
+    let heard = format!("foo: {text}");
+    (text, heard)
+}
+
+#[test]
+fn when_too_much_waits_for_all_the_furthest_behind_goes_first() {
+    let server = TestServer::with(|config| {
+        (config.rate, config.outbox, config.max_queued) = (0, 1024 * MIB, 16 * MIB);
+    });
+    let (text, heard) = long();
+    let mut ann = server.join_room("ann", "quiet");
+    let mut near = server.join_room("near", "quiet");
+    near.keeps_little();
+    ann.hears("near: has joined the chat!");
+    // More than the kernel keeps for a reader that reads nothing, less than half of what may wait.
+    ann.flood(1800, &text);
+
+    let mut foo = server.join("foo");
+    let mut bar = server.join("bar");
+    let mut far = server.join("far");
+    far.keeps_little();
+    foo.hears_in_order(&["bar: has joined the chat!", "far: has joined the chat!"]);
+    bar.hears("far: has joined the chat!");
+    let mut floods = 0;
+    let mut gone = false;
+    while !gone {
+        assert!(floods < 400, "nobody is let go");
+        floods += 1;
+        foo.flood(50, &text);
+        for _ in 0..50 {
+            let next = bar.next();
+            if next == "far: has left the chat!" {
+                gone = true;
+                bar.hears(&heard);
+            } else {
+                assert!(next == heard, "{next:?}");
+            }
+        }
+    }
+    far.is_closed(1013);
+    foo.hears("far: has left the chat!");
+    // Nobody else had to go, and nothing was lost.
+    for _ in 0..1800 {
+        assert!(near.next() == heard.replace("foo: ", "ann: "));
+    }
+    ann.say("still here?");
+    near.hears("ann: still here?");
+}
+
+#[test]
+fn what_was_kept_for_those_who_have_gone_is_free_again() {
+    let server = TestServer::with(|config| {
+        (config.rate, config.outbox, config.max_queued) = (0, 1024 * MIB, 16 * MIB);
+    });
+    let (text, heard) = long();
+    let mut foo = server.join("foo");
+    let mut bar = server.join("bar");
+    foo.hears("bar: has joined the chat!");
+    for _ in 0..5 {
+        let slow = server.join("slow");
+        slow.keeps_little();
+        foo.hears("slow: has joined the chat!");
+        bar.hears("slow: has joined the chat!");
+        // It goes by itself, with about half of what the ceiling allows still to be sent.
+        foo.flood(2000, &text);
+        (0..2000).for_each(|_| bar.hears(&heard));
+        drop(slow);
+        foo.hears("slow: has left the chat!");
+        bar.hears("slow: has left the chat!");
+    }
+    // A reader that is behind, but within what is left, stays.
+    let mut late = server.join("late");
+    foo.hears("late: has joined the chat!");
+    foo.flood(2000, &text);
+    (0..2000).for_each(|_| late.hears(&heard));
+}
+
+#[test]
+fn who_asks_and_never_reads_the_answers_goes_too() {
+    let server = TestServer::with(|config| {
+        (config.rate, config.outbox, config.max_queued) = (0, 1024 * MIB, MIB);
+        // No sweep comes by.
+        config.ping = 3600;
+    });
+    let mut bar = server.join("bar");
+    let mut deaf = server.typed("deaf");
+    deaf.keeps_little();
+    deaf.put(json!({"type": "join", "room": "lobby"}));
+    bar.hears("deaf: has joined the chat!");
+    let nonsense = json!({"type": "nonsense", "ref": "r".repeat(250)});
+    deaf.flood(30_000, &nonsense.to_string());
+    bar.hears("deaf: has left the chat!");
+}
+
+#[test]
+fn one_address_has_so_many_connections_and_no_more() {
+    let server = TestServer::with(|config| config.max_peers_per_ip = Some(2));
+    let knock = |from: [u8; 4], name: &str| {
+        let stream = connect_from(from, server.addr());
+        Client::over(stream, &format!("/chat/{name}"), |_| {})
+    };
+    let (here, there) = ([127, 0, 0, 1], [127, 0, 0, 2]);
+    let mut one = knock(here, "one").unwrap();
+    let two = knock(here, "two").unwrap();
+    one.hears_in_order(&["Welcome one!", "two: has joined the chat!"]);
+    assert_eq!(knock(here, "three").err(), Some(429));
+    let mut raw = Raw::connect(server.addr());
+    raw.send(upgrade("three").as_bytes());
+    raw.takes_until(b"Retry-After: ");
+    raw.takes_until(b"\r\n\r\ntoo many peers from your address, please try again later\n");
+    // Whoever does not chat is not counted, and neither are others.
+    assert_eq!(server.ready().0, 200);
+    let _other = knock(there, "other").unwrap();
+    one.hears("other: has joined the chat!");
+
+    // Whatever ends a connection gives its place back: a goodbye, a cut, a taken name, a mistake.
+    two.leave();
+    for n in 0..4 {
+        let mut next = eventually("there is room again", || knock(here, "next").ok());
+        next.hears("Welcome next!");
+        if n == 1 {
+            next.send(Message::binary(vec![0]));
+            next.is_closed(1003);
+        }
+        drop(next);
+        let mut taken = eventually("there is room again", || knock(here, "one").ok());
+        taken.hears("username one is already taken. please retry with a different name");
+    }
+    let _last = eventually("there is room again", || knock(here, "last").ok());
+    assert_eq!(knock(here, "three").err(), Some(429));
+}
+
+#[test]
+fn a_thousand_who_say_nothing_keep_nobody_out() {
+    natterjack::server::file_limit();
+    let server = TestServer::start();
+    // More than are let in at once, so that whoever comes next must wait for some of these.
+    let mut idle: Vec<_> = (0..1100).map(|_| Raw::connect(server.addr())).collect();
+    let mut foo = server.join("foo");
+    let mut bar = server.join("bar");
+    foo.hears("bar: has joined the chat!");
+    // The first of them made room, before their time was over: the others still have some.
+    assert_eq!(idle[0].answer().0, 408);
+    idle[200].send(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_eq!(idle[200].answer(), (200, "ok\n".into()));
+    bar.say("hello");
+    foo.hears("bar: hello");
+}
+
+/// A connection from another address of this machine.
+fn connect_from(from: [u8; 4], to: SocketAddr) -> TcpStream {
+    let socket = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+    bind(&socket, &SocketAddr::from((from, 0))).unwrap();
+    connect(&socket, &to).unwrap();
+    socket.into()
+}

@@ -1,0 +1,163 @@
+//! One Redis takes over from another behind the same address: what people see, what `/readyz`
+//! says, how it heals.
+
+use serde_json::json;
+
+use crate::support::{Client, Proxy, Redis, TestServer, eventually};
+
+/// A primary and its replica, two instances at the one address, and people on both.
+struct World {
+    primary: Redis,
+    replica: Redis,
+    proxy: Proxy,
+    servers: [TestServer; 2],
+    pip: Client,
+    ida: Client,
+    ann: Client,
+}
+
+impl World {
+    fn begin() -> World {
+        let (primary, replica) = (Redis::on_tcp(), Redis::on_tcp());
+        // Or else it waits five seconds for more replicas.
+        primary.ask(&["CONFIG", "SET", "repl-diskless-sync-delay", "0"]);
+        follow(&replica, &primary);
+        let proxy = Proxy::to(primary.port());
+        let servers = [1, 2].map(|_| TestServer::on_with(proxy.address(), |_| {}));
+        let mut pip = servers[0].join("pip");
+        let mut ida = servers[1].join("ida");
+        pip.hears("ida: has joined the chat!");
+        let mut ann = servers[1].typed_in("ann", "lobby");
+        pip.hears("ann: has joined the chat!");
+        ida.hears("ann: has joined the chat!");
+        pip.say("before");
+        ida.hears("pip: before");
+        ann.gets(json!({"type": "chat", "text": "before"}));
+        // What is not replicated yet when the primary dies is lost; that is Redis' promise, and
+        // not ours.
+        eventually("the replica has it all", || {
+            let log = ["XLEN", "{chat:lobby}:log"];
+            (replica.ask(&log) == primary.ask(&log)).then_some(())
+        });
+        World {
+            primary,
+            replica,
+            proxy,
+            servers,
+            pip,
+            ida,
+            ann,
+        }
+    }
+
+    /// Everybody talks into the void; typed peers are told that it is one.
+    fn talk_meanwhile(&mut self) {
+        for server in &self.servers {
+            server.becomes(503);
+        }
+        self.ann
+            .gets_at_last(json!({"type": "status", "bus": "waiting"}));
+        for n in 0..10 {
+            self.pip.say(&format!("pip's {n}"));
+            self.ida.say(&format!("ida's {n}"));
+            let (text, reference) = (format!("ann's {n}"), n.to_string());
+            let room = "lobby";
+            self.ann
+                .put(json!({"type": "chat", "room": room, "text": text, "ref": reference}));
+        }
+    }
+
+    /// What was said is heard, once and in order, on the connections that were there all along;
+    /// and who is there is registered with the new Redis.
+    fn heals(mut self) {
+        for server in &self.servers {
+            server.becomes(200);
+        }
+        self.pip.say("the end");
+        let mut of_ida = Vec::new();
+        let mut of_ann = Vec::new();
+        // The two instances do not come back in the same moment, so their messages may mix.
+        while of_ida.len() + of_ann.len() < 20 {
+            let heard = self.pip.next();
+            match heard.split_once(": ") {
+                Some(("ida", text)) => of_ida.push(text.to_string()),
+                Some(("ann", text)) => of_ann.push(text.to_string()),
+                other => panic!("pip hears {other:?}"),
+            }
+        }
+        assert_eq!(of_ida, ten_of("ida"));
+        assert_eq!(of_ann, ten_of("ann"));
+        let mut of_pip = Vec::new();
+        while of_pip.last().is_none_or(|last| last != "the end") {
+            let heard = self.ida.next();
+            match heard.split_once(": ") {
+                Some(("pip", text)) => of_pip.push(text.to_string()),
+                Some(("ann", _)) => {}
+                other => panic!("ida hears {other:?}"),
+            }
+        }
+        assert_eq!(of_pip.pop().as_deref(), Some("the end"));
+        assert_eq!(of_pip, ten_of("pip"));
+        // Typed peers see the numbers: thirty more and the end, without a gap.
+        let mut acks = 0;
+        let mut numbers = Vec::new();
+        let mut told = false;
+        while acks < 10 || numbers.len() < 31 || !told {
+            let heard: serde_json::Value = serde_json::from_str(&self.ann.next()).unwrap();
+            match heard["type"].as_str().unwrap() {
+                "ack" => {
+                    assert_eq!(heard["ref"], acks.to_string());
+                    acks += 1;
+                }
+                "chat" => {
+                    let (_, n) = heard["id"].as_str().unwrap().split_once('-').unwrap();
+                    numbers.push(n.parse::<usize>().unwrap());
+                }
+                "status" => told = heard["bus"] == "ok",
+                _ => {}
+            }
+        }
+        assert_eq!(numbers, (2..33).collect::<Vec<_>>());
+        let everybody = ["ann", "ida", "pip"];
+        assert_eq!(self.replica.list(&["SMEMBERS", "chat-users"]), everybody);
+        self.pip.say("/who");
+        self.pip.hears("in lobby: ann, ida, pip");
+    }
+}
+
+fn ten_of(name: &str) -> Vec<String> {
+    (0..10).map(|n| format!("{name}'s {n}")).collect()
+}
+
+/// Makes the one a replica of the other, and waits until it is.
+fn follow(replica: &Redis, primary: &Redis) {
+    replica.ask(&["REPLICAOF", "127.0.0.1", &primary.port().to_string()]);
+    eventually("the replica follows", || {
+        let info = replica.ask(&["INFO", "replication"]);
+        info.contains("master_link_status:up").then_some(())
+    });
+}
+
+#[test]
+fn a_replica_takes_over_from_a_dead_primary_and_nobody_reconnects() {
+    let mut world = World::begin();
+    world.primary.kill();
+    world.talk_meanwhile();
+    world.replica.ask(&["REPLICAOF", "NO", "ONE"]);
+    world.proxy.lead_to(world.replica.port());
+    world.heals();
+}
+
+#[test]
+fn a_primary_that_becomes_a_replica_is_noticed_and_left() {
+    let mut world = World::begin();
+    world.replica.ask(&["REPLICAOF", "NO", "ONE"]);
+    world
+        .primary
+        .ask(&["REPLICAOF", "127.0.0.1", &world.replica.port().to_string()]);
+    // The connections are as they were, and what is published on the new primary even arrives; but
+    // nothing can be written any more.
+    world.talk_meanwhile();
+    world.proxy.lead_to(world.replica.port());
+    world.heals();
+}

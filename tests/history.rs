@@ -1,0 +1,367 @@
+//! What was said before: replay for those who come, and for those who come back.
+
+use serde_json::{Value, json};
+
+use crate::support::{Client, Redis, TestServer, on_both_buses};
+
+/// The id of the next message that is heard.
+fn id(client: &mut Client) -> String {
+    let heard = client.gets(json!({"type": "chat", "id": null}));
+    heard["id"].as_str().unwrap().to_string()
+}
+
+fn texts(messages: &Value) -> Vec<&str> {
+    let messages = messages["messages"].as_array().unwrap();
+    messages
+        .iter()
+        .map(|message| message["text"].as_str().unwrap())
+        .collect()
+}
+
+#[test]
+fn who_comes_back_with_since_hears_what_it_missed() {
+    on_both_buses(|server| {
+        let mut ann = server.typed_in("ann", "attic");
+        let mut bob = server.typed_in("bob", "attic");
+        ann.gets(json!({"type": "presence"}));
+        for text in ["one", "two"] {
+            ann.put(json!({"type": "chat", "room": "attic", "text": text}));
+            ann.gets(json!({"type": "chat", "text": text}));
+        }
+        bob.gets(json!({"type": "chat", "text": "one"}));
+        let since = id(&mut bob);
+        bob.leave();
+        ann.gets(json!({"type": "presence", "status": "offline"}));
+        for text in ["three", "four"] {
+            ann.put(json!({"type": "chat", "room": "attic", "text": text}));
+            ann.gets(json!({"type": "chat", "text": text}));
+        }
+        // Typed: first who is here and where the room stands, then what was missed.
+        let mut bob = server.typed("bob");
+        bob.put(json!({"type": "join", "room": "attic", "since": since}));
+        let last = format!("{}-4", since.split_once('-').unwrap().0);
+        bob.gets(json!({"type": "joined", "last": last, "complete": true}));
+        bob.gets(json!({"type": "chat", "text": "three", "userId": "ann", "room": "attic"}));
+        bob.gets(json!({"type": "chat", "text": "four", "id": last}));
+        // Plain and simple, by the address.
+        let query = format!("room=attic&since={since}");
+        let mut cat = Client::connect(server.addr(), &format!("/chat/cat?{query}"));
+        cat.hears_in_order(&["Welcome cat!", "ann: three", "ann: four"]);
+        let mut dan = Client::connect(server.addr(), &format!("/ws?{query}"));
+        let words = |text| json!({"email": "", "username": "ann", "message": text});
+        dan.gets_just(words("three"));
+        dan.gets_just(words("four"));
+        // And then it goes on.
+        ann.gets(json!({"type": "presence", "userId": "bob"}));
+        ann.gets(json!({"type": "presence", "userId": "cat"}));
+        ann.put(json!({"type": "chat", "room": "attic", "text": "five"}));
+        cat.hears("ann: five");
+        dan.gets_just(words("five"));
+        bob.gets(json!({"type": "presence", "userId": "cat"}));
+        bob.gets(json!({"type": "chat", "text": "five"}));
+    });
+}
+
+#[test]
+fn a_newcomer_may_ask_for_the_last_messages() {
+    on_both_buses(|server| {
+        let mut foo = server.join("foo");
+        let mut fence = server.join("fence");
+        foo.hears("fence: has joined the chat!");
+        for n in 1..=5 {
+            foo.say(&n.to_string());
+            fence.hears(&format!("foo: {n}"));
+        }
+        let mut bar = Client::connect(server.addr(), "/chat/bar?history=2");
+        bar.hears_in_order(&["Welcome bar!", "foo: 4", "foo: 5"]);
+        let mut all = Client::connect(server.addr(), "/ws?history=1000000");
+        for n in 1..=5 {
+            all.gets(json!({"username": "foo", "message": n.to_string()}));
+        }
+        let mut none = Client::connect(server.addr(), "/ws?user=pi&room=lobby&history=0");
+        none.gets(json!({"type": "welcome"}));
+        none.gets(json!({"type": "joined", "complete": true}));
+        let mut typed = server.typed("typed");
+        typed.put(json!({"type": "join", "room": "lobby", "history": 1}));
+        typed.gets(json!({"type": "joined", "complete": true}));
+        typed.gets(json!({"type": "chat", "text": "5"}));
+        foo.hears_at_last("typed: has joined the chat!");
+        foo.say("6");
+        typed.gets(json!({"type": "chat", "text": "6"}));
+        none.gets(json!({"type": "presence"}));
+        none.gets(json!({"type": "chat", "text": "6"}));
+        bar.hears_at_last("foo: 6");
+    });
+}
+
+#[test]
+fn a_log_that_no_longer_reaches_back_says_so() {
+    let redis = Redis::start();
+    for address in [None, Some(redis.address())] {
+        let server = TestServer::with(|config| {
+            config.redis = address;
+            config.history = 3;
+        });
+        let mut ann = server.typed_in("ann", "attic");
+        let mut ids = Vec::new();
+        for n in 1..=5 {
+            ann.put(json!({"type": "chat", "room": "attic", "text": n.to_string()}));
+            ids.push(id(&mut ann));
+        }
+        let mut back = |since: &str, complete: bool, missed: &[&str]| {
+            let mut bob = server.typed("bob");
+            bob.put(json!({"type": "join", "room": "attic", "since": since}));
+            bob.gets(json!({"type": "joined", "complete": complete, "last": ids[4]}));
+            for text in missed {
+                bob.gets(json!({"type": "chat", "text": text}));
+            }
+            // Nothing else is on its way.
+            bob.put(json!({"type": "history", "room": "attic", "limit": 0}));
+            bob.gets(json!({"type": "history"}));
+            bob.leave();
+            ann.gets(json!({"type": "presence", "status": "online"}));
+            ann.gets(json!({"type": "presence", "status": "offline"}));
+        };
+        back(&ids[1], true, &["3", "4", "5"]);
+        back(&ids[4], true, &[]);
+        back(&ids[0], false, &["3", "4", "5"]);
+        back("1-1", false, &["3", "4", "5"]);
+        back("0-0", false, &["3", "4", "5"]);
+    }
+}
+
+#[test]
+fn a_room_in_which_nothing_was_said_has_a_beginning_to_come_back_to() {
+    on_both_buses(|server| {
+        let mut ann = server.typed_in("ann", "attic");
+        let mut bob = server.typed("bob");
+        bob.put(json!({"type": "join", "room": "attic"}));
+        bob.gets(json!({"type": "joined", "last": Value::Null, "complete": true}));
+        bob.leave();
+        ann.put(json!({"type": "chat", "room": "attic", "text": "hello"}));
+        let mut bob = server.typed("bob");
+        bob.put(json!({"type": "join", "room": "attic", "since": "0-0"}));
+        bob.gets(json!({"type": "joined", "complete": true}));
+        bob.gets(json!({"type": "chat", "text": "hello"}));
+    });
+}
+
+#[test]
+fn older_messages_are_read_page_by_page() {
+    on_both_buses(|server| {
+        let mut ann = server.typed_in("ann", "attic");
+        let said: Vec<String> = (1..=20).map(|n| format!("message {n}")).collect();
+        for text in &said {
+            ann.put(json!({"type": "chat", "room": "attic", "text": text}));
+            ann.gets(json!({"type": "chat", "text": text}));
+        }
+        let mut page = |object: Value| {
+            ann.put(object);
+            ann.gets(json!({"type": "history", "room": "attic"}))
+        };
+        let newest = page(json!({"type": "history", "room": "attic", "limit": 8}));
+        assert_eq!(texts(&newest), said[12..]);
+        let first = &newest["messages"][0];
+        assert_eq!(
+            (&first["type"], &first["userId"]),
+            (&json!("chat"), &json!("ann"))
+        );
+        let older = page(json!({"type": "history", "room": "attic", "before": first["id"]}));
+        assert_eq!(texts(&older), said[..12]);
+        for before in [&older["messages"][0]["id"], &json!("0-0")] {
+            let none =
+                page(json!({"type": "history", "room": "attic", "before": before, "limit": 9}));
+            assert_eq!(texts(&none), [""; 0]);
+        }
+        let end = format!("{0}-{0}", u64::MAX);
+        let last = page(json!({"type": "history", "room": "attic", "before": end, "limit": 1}));
+        assert_eq!(texts(&last), said[19..]);
+        // No page is longer than a hundred.
+        let all = page(json!({"type": "history", "room": "attic", "limit": 1_000_000}));
+        assert_eq!(texts(&all), said);
+
+        for (object, code) in [
+            (json!({"type": "history"}), "bad_room"),
+            (json!({"type": "history", "room": "cellar"}), "not_in_room"),
+            (
+                json!({"type": "history", "room": "attic", "before": "x"}),
+                "bad_json",
+            ),
+            (
+                json!({"type": "history", "room": "attic", "limit": -1}),
+                "bad_json",
+            ),
+            (
+                json!({"type": "join", "room": "attic", "since": "yesterday"}),
+                "bad_json",
+            ),
+            (
+                json!({"type": "join", "room": "attic", "history": "all"}),
+                "bad_json",
+            ),
+        ] {
+            ann.is_refused(object, code);
+        }
+    });
+}
+
+#[test]
+fn who_joins_in_a_flood_hears_everything_once() {
+    let redis = Redis::start();
+    for address in [None, Some(redis.address())] {
+        let server = TestServer::with(|config| {
+            config.redis = address;
+            config.rate = 0;
+            config.history = 100_000;
+        });
+        let mut fence = server.typed_in("fence", "attic");
+        let addr = server.addr();
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                let mut foo = Client::connect(addr, "/chat/foo?room=attic");
+                foo.hears("Welcome foo!");
+                (0..4000).for_each(|n| foo.say(&n.to_string()));
+                foo.say("done");
+                foo.leave();
+            });
+            fence.gets(json!({"type": "presence"}));
+            let since = id(&mut fence);
+            for n in 0..5 {
+                let mut bar = server.typed(&format!("bar{n}"));
+                let since = since.clone();
+                scope.spawn(move || {
+                    bar.put(json!({"type": "join", "room": "attic", "since": since}));
+                    bar.gets(json!({"type": "joined", "complete": true}));
+                    let mut heard = (1, json!(null));
+                    while heard.1 != "done" {
+                        let message = bar.object();
+                        if message["type"] == "chat" {
+                            let (_, n) = message["id"].as_str().unwrap().split_once('-').unwrap();
+                            assert_eq!(n, (heard.0 + 1).to_string(), "after {heard:?}");
+                            heard = (heard.0 + 1, message["text"].clone());
+                        }
+                    }
+                });
+            }
+        });
+    }
+}
+
+#[test]
+fn a_long_past_fits_through_a_small_outbox() {
+    let redis = Redis::start();
+    for address in [None, Some(redis.address())] {
+        let server = TestServer::with(|config| {
+            config.redis = address;
+            config.rate = 0;
+            config.outbox = 64 * 1024;
+        });
+        let mut foo = server.join("foo");
+        let mut fence = server.typed_in("fence", "lobby");
+        let long = "x".repeat(4000);
+        for n in 0..500 {
+            foo.say(&format!("{n} {long}"));
+            fence.gets(json!({"type": "chat"}));
+        }
+        for target in [
+            "/chat/bar?history=500",
+            "/ws?history=500",
+            "/ws?user=pi&room=lobby&history=500",
+        ] {
+            let mut bar = Client::connect(server.addr(), target);
+            for n in 0..500 {
+                while !bar.next().contains(&format!("{n} {long}")) {}
+            }
+            bar.leave();
+        }
+    }
+}
+
+#[test]
+fn nobody_is_told_a_past_with_holes() {
+    const OUTBOX: usize = 7 * 1024 * 1024;
+    let words = "\u{10348}".repeat(4000);
+    let redis = Redis::start();
+    for address in [None, Some(redis.address())] {
+        let server = TestServer::with(|config| {
+            config.redis = address;
+            config.rate = 0;
+            config.max_message = 32 * 1024;
+            config.outbox = OUTBOX;
+            config.history = 200;
+        });
+        let flood = |room: &str, bytes: usize| {
+            let mut foo = server.typed_in("foo", room);
+            for n in 0..bytes / words.len() {
+                let text = format!("{n} {words}");
+                foo.put(json!({"type": "chat", "room": room, "text": text}));
+                foo.hears_of("chat");
+            }
+            foo.leave();
+        };
+        let mut bar = server.typed_in("bar", "attic");
+        bar.put(json!({"type": "chat", "room": "attic", "text": "first"}));
+        bar.gets(json!({"type": "chat", "text": "first"}));
+        // Its socket is full before it enters the attic, so what is said there meanwhile must wait:
+        // more than can, and more than the log keeps.
+        let mut slow = server.typed_in("slow", "cellar");
+        slow.keeps_little();
+        flood("cellar", OUTBOX - 1024 * 1024);
+        slow.put(json!({"type": "join", "room": "attic", "history": 1}));
+        bar.gets(json!({"type": "presence", "userId": "slow", "status": "online"}));
+        let reader =
+            std::thread::spawn(move || while bar.hears_of("presence")["status"] != "offline" {});
+        flood("attic", OUTBOX + 1024 * 1024);
+        let mut heard = 0;
+        while let Some(message) = slow.object_or_close(1013) {
+            if message["room"] == "attic" && message["type"] == "chat" {
+                let (_, n) = message["id"].as_str().unwrap().split_once('-').unwrap();
+                heard += 1;
+                assert_eq!(n, heard.to_string());
+            }
+        }
+        assert_eq!(heard, 1, "what can be told is told");
+        reader.join().unwrap();
+    }
+}
+
+#[test]
+fn a_message_sent_again_is_acknowledged_again_and_said_once() {
+    let redis = Redis::start();
+    let (one, two) = (TestServer::on(&redis), TestServer::on(&redis));
+    let alone = TestServer::start();
+    for [first, second] in [[&alone, &alone], [&one, &two]] {
+        let mut bob = second.typed_in("bob", "attic");
+        let mut ann = first.typed_in("ann", "attic");
+        bob.gets(json!({"type": "presence"}));
+        let hello = json!({"type": "chat", "room": "attic", "text": "hello", "ref": "r1"});
+        let psst = json!({"type": "chat", "to": "bob", "text": "psst", "ref": "r2"});
+        ann.put(hello.clone());
+        let mut acks = vec![ann.hears_of("ack")["id"].clone()];
+        ann.put(psst.clone());
+        acks.push(ann.hears_of("ack")["id"].clone());
+        ann.leave();
+        bob.gets(json!({"type": "chat", "text": "hello"}));
+        bob.gets(json!({"type": "chat", "text": "psst"}));
+        bob.gets(json!({"type": "presence", "status": "offline"}));
+        // The answers may have got lost, so the client says it all again, elsewhere.
+        let mut ann = second.typed_in("ann", "attic");
+        for (message, id) in [(&hello, &acks[0]), (&psst, &acks[1])] {
+            for _ in 0..2 {
+                ann.put(message.clone());
+                assert_eq!(&ann.hears_of("ack")["id"], id);
+            }
+        }
+        ann.put(json!({"type": "chat", "room": "attic", "text": "anything new?", "ref": "r3"}));
+        bob.gets(json!({"type": "presence", "status": "online"}));
+        bob.gets(json!({"type": "chat", "text": "anything new?"}));
+        // What was refused was not said, so it may be said later.
+        let later = json!({"type": "chat", "to": "late", "text": "hi", "ref": "r4"});
+        ann.put(later.clone());
+        assert_eq!(ann.hears_of("error")["code"], "no_such_user");
+        let mut late = second.typed("late");
+        ann.put(later);
+        ann.hears_of("ack");
+        late.gets(json!({"type": "chat", "text": "hi"}));
+    }
+}

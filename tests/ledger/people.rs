@@ -1,0 +1,397 @@
+//! People who talk and listen whatever happens: each a thread that comes back after every broken
+//! connection, to whichever instance lets it in, and asks for what it missed.
+//!
+//! Typed ones come back with their session key and the last id they know, and say again, in order
+//! and under the same `ref`, what was neither acknowledged nor refused. What they make of what
+//! they hear is written down on their page, and nothing else.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use fastrand::Rng;
+use serde_json::{Value, json};
+
+use super::book::{Dialect, Heard, Page, Said, Visit};
+use super::line::{Line, PATIENCE};
+
+/// How long a person listens before it looks up.
+const GLANCE: Duration = Duration::from_millis(20);
+/// How long somebody stays away whose connection was cut.
+const AWAY: Duration = Duration::from_secs(2);
+/// How many things somebody says with its last breath.
+const LAST_WORDS: usize = 5;
+
+/// What everybody is asked to do at the moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Come and listen.
+    Listen,
+    /// Talk as well.
+    Talk,
+    /// Bring to an end what was begun.
+    Settle,
+    /// Go home.
+    Over,
+}
+
+/// What people know of the world.
+pub struct Stage {
+    /// Where the instances are.
+    pub addrs: Vec<SocketAddr>,
+    pub started: Instant,
+    pub phase: Mutex<Phase>,
+}
+
+/// How a connection is lost.
+#[derive(Clone, Copy, Debug)]
+pub enum Cut {
+    /// It breaks, and the server can see it.
+    Broken,
+    /// It falls silent: the server believes that it is still there.
+    Silent,
+}
+
+/// A person from outside.
+pub struct Person {
+    /// Whether its connection is a bad one, which is cut again and again.
+    pub fragile: bool,
+    page: Arc<Mutex<Page>>,
+    cut: Arc<Mutex<Option<Cut>>>,
+    thread: JoinHandle<()>,
+}
+
+impl Person {
+    /// Comes to all its rooms, and says so many things a second when it is time to talk.
+    pub fn start(
+        page: Page,
+        per_second: u32,
+        fragile: bool,
+        stage: &Arc<Stage>,
+        seed: u64,
+    ) -> Person {
+        let page = Arc::new(Mutex::new(page));
+        let cut = Arc::<Mutex<Option<Cut>>>::default();
+        let life = Life {
+            page: page.clone(),
+            cut: cut.clone(),
+            stage: stage.clone(),
+            per_second,
+            rng: Rng::with_seed(seed),
+            session: None,
+            visits: HashMap::new(),
+            lost: Vec::new(),
+        };
+        let thread = thread::spawn(move || life.live());
+        Person {
+            fragile,
+            page,
+            cut,
+            thread,
+        }
+    }
+
+    /// What it has written down so far.
+    pub fn page(&self) -> MutexGuard<'_, Page> {
+        self.page.lock().unwrap()
+    }
+
+    /// Loses its connection and stays away for two seconds.
+    pub fn cut(&self, how: Cut) {
+        *self.cut.lock().unwrap() = Some(how);
+    }
+
+    /// Waits until it has gone home.
+    pub fn leave(self) -> Page {
+        self.thread.join().expect("people do not panic");
+        Arc::into_inner(self.page).unwrap().into_inner().unwrap()
+    }
+}
+
+/// A person from inside.
+struct Life {
+    page: Arc<Mutex<Page>>,
+    cut: Arc<Mutex<Option<Cut>>>,
+    stage: Arc<Stage>,
+    per_second: u32,
+    rng: Rng,
+    session: Option<String>,
+    /// On this connection: which visit is which room's.
+    visits: HashMap<String, usize>,
+    /// Connections that have fallen silent.
+    lost: Vec<Line>,
+}
+
+impl Life {
+    fn live(mut self) {
+        while self.phase() != Phase::Over {
+            let trouble = match self.arrive() {
+                Ok(line) => self.stay(line),
+                Err(trouble) => trouble,
+            };
+            let mut page = self.page();
+            (page.here, page.trouble) = (false, trouble);
+            drop(page);
+            // As any client does, so that a server in trouble is not trampled down.
+            thread::sleep(Duration::from_millis(self.rng.u64(50..250)));
+        }
+    }
+
+    fn phase(&self) -> Phase {
+        *self.stage.phase.lock().unwrap()
+    }
+
+    fn page(&self) -> MutexGuard<'_, Page> {
+        self.page.lock().unwrap()
+    }
+
+    /// Connects to some instance, and enters every room.
+    fn arrive(&mut self) -> Result<Line, String> {
+        let instance = self.rng.usize(..self.stage.addrs.len());
+        let (name, dialect, rooms) = {
+            let page = self.page();
+            (page.name.clone(), page.dialect, page.rooms.clone())
+        };
+        let target = match dialect {
+            Dialect::Plain => format!("/chat/{name}?room={}", rooms[0]),
+            Dialect::Simple => format!("/ws?room={}", rooms[0]),
+            Dialect::Typed => "/ws".into(),
+        };
+        let mut line = Line::connect(&self.stage.addrs, instance, &target)?;
+        self.page().connections += 1;
+        self.visits.clear();
+        let end = Instant::now() + PATIENCE;
+        match dialect {
+            Dialect::Simple => {
+                self.enter(&rooms[0], instance, &Value::Null);
+                self.page().here = self.per_second == 0;
+            }
+            Dialect::Plain => {
+                let first = line.next(end)?.ok_or("no welcome")?;
+                if first != format!("Welcome {name}!") {
+                    return Err(first);
+                }
+                self.enter(&rooms[0], instance, &Value::Null);
+                self.page().here = true;
+            }
+            Dialect::Typed => {
+                for room in &rooms {
+                    let mut join = json!({"type": "join", "room": room, "user": name});
+                    if let Some(session) = &self.session {
+                        join["session"] = json!(session);
+                    }
+                    if let Some(last) = self.page().last(room) {
+                        join["since"] = json!(last.to_string());
+                    }
+                    line.say(&join.to_string())?;
+                }
+                while self.visits.len() < rooms.len() {
+                    let heard = line.next(end)?.ok_or("not let in")?;
+                    self.hear(&heard, instance)?;
+                }
+                self.page().here = true;
+                self.repeat(&mut line)?;
+            }
+        }
+        Ok(line)
+    }
+
+    /// Says again what may have been lost.
+    fn repeat(&self, line: &mut Line) -> Result<(), String> {
+        let mut page = self.page();
+        let open = page.said.iter_mut().filter(|said| !said.settled());
+        for said in open {
+            said.copies += 1;
+            line.say(&chat(said))?;
+        }
+        Ok(())
+    }
+
+    /// Listens and talks until the connection ends, and says why.
+    fn stay(&mut self, mut line: Line) -> String {
+        let mut next = Instant::now();
+        loop {
+            let phase = self.phase();
+            let here = self.page().here;
+            if phase == Phase::Over {
+                return "it is over".into();
+            }
+            let cut = self.cut.lock().unwrap().take();
+            if let Some(how) = cut {
+                // In mid-sentence, so that it can't know what became of its last words.
+                for _ in 0..LAST_WORDS {
+                    if self.per_second > 0 && phase == Phase::Talk && self.talk(&mut line).is_err()
+                    {
+                        break;
+                    }
+                }
+                match how {
+                    Cut::Broken => drop(line),
+                    Cut::Silent => self.lost.push(line),
+                }
+                self.page().here = false;
+                thread::sleep(AWAY);
+                return "cut".into();
+            }
+            // In the simple dialect one has a name only once one has said something.
+            if self.per_second > 0 && (phase == Phase::Talk || !here) && next <= Instant::now() {
+                let pause = 2.0 * self.rng.f32() / self.per_second as f32;
+                next = Instant::now() + Duration::from_secs_f32(pause.max(0.02));
+                if let Err(trouble) = self.talk(&mut line) {
+                    return trouble;
+                }
+            }
+            let heard = match line.next(Instant::now() + GLANCE) {
+                Ok(Some(text)) => self.hear(&text, line.instance),
+                Ok(None) => Ok(()),
+                Err(trouble) => Err(trouble),
+            };
+            if let Err(trouble) = heard {
+                return trouble;
+            }
+        }
+    }
+
+    /// Says something new.
+    fn talk(&mut self, line: &mut Line) -> Result<(), String> {
+        let at = self.stage.started.elapsed();
+        let rng = &mut self.rng;
+        let mut page = self.page.lock().unwrap();
+        let room = rng.choice(&page.rooms).expect("it is somewhere").clone();
+        let reference = format!("{}/{}", page.name, page.said.len() + 1);
+        let said = Said {
+            text: format!("{reference} in {room}"),
+            room,
+            reference,
+            at,
+            copies: 1,
+            acks: Vec::new(),
+            refused: None,
+            put_off: false,
+        };
+        let frame = match page.dialect {
+            Dialect::Plain => said.text.clone(),
+            Dialect::Simple => json!({"username": page.name, "message": said.text}).to_string(),
+            Dialect::Typed => chat(&said),
+        };
+        // Written down first: who knows what becomes of it.
+        page.said.push(said);
+        drop(page);
+        line.say(&frame)
+    }
+
+    fn enter(&mut self, room: &str, instance: usize, joined: &Value) {
+        let at = self.stage.started.elapsed();
+        let mut page = self.page.lock().unwrap();
+        let visit = Visit {
+            room: room.into(),
+            instance,
+            at,
+            since: page.last(room),
+            last: joined["last"].as_str().and_then(|id| id.parse().ok()),
+            complete: joined["complete"] != json!(false),
+            heard: Vec::new(),
+        };
+        self.visits.insert(room.into(), page.visits.len());
+        page.visits.push(visit);
+    }
+
+    /// Writes down what it hears. `Err`: there is nothing to be had on this connection.
+    fn hear(&mut self, text: &str, instance: usize) -> Result<(), String> {
+        let (dialect, room) = {
+            let page = self.page();
+            (page.dialect, page.rooms[0].clone())
+        };
+        if dialect == Dialect::Plain {
+            match text.split_once(": ") {
+                Some(("error", _)) | None => {}
+                Some((_, "has joined the chat!" | "has left the chat!")) => {}
+                Some((_, text)) => self.note(&room, None, text),
+            }
+            return Ok(());
+        }
+        let object: Value = serde_json::from_str(text).unwrap_or_default();
+        let string = |key: &str| object[key].as_str().unwrap_or_default();
+        match (dialect, string("type")) {
+            (Dialect::Simple, "") => {
+                let mut page = self.page();
+                page.here |= string("username") == page.name;
+                drop(page);
+                self.note(&room, None, string("message"));
+            }
+            (Dialect::Simple, "error") if string("code") == "name_taken" => {
+                return Err("name_taken".into());
+            }
+            // Until it has said what it speaks, it is taken for a simple one.
+            (Dialect::Typed, "") => {}
+            (Dialect::Typed, "welcome") => self.session = Some(string("session").into()),
+            // A second one says nothing new.
+            (Dialect::Typed, "joined") if self.visits.contains_key(string("room")) => {}
+            (Dialect::Typed, "joined") => self.enter(string("room"), instance, &object),
+            (Dialect::Typed, "chat") => {
+                self.note(string("room"), Some(string("id")), string("text"))
+            }
+            (Dialect::Typed, "ack") => match string("id").parse() {
+                Ok(id) => self.settle(string("ref"), |said| said.acks.push(id)),
+                Err(odd) => self.page().oddities.push(odd),
+            },
+            (Dialect::Typed, "error") => return self.refused(string("ref"), string("code")),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// A message is refused, or something else that was asked for.
+    fn refused(&self, reference: &str, code: &str) -> Result<(), String> {
+        if reference.is_empty() {
+            return Err(code.into());
+        }
+        let mut again = false;
+        self.settle(reference, |said| match said.copies {
+            0 | 1 => said.refused = Some(code.into()),
+            // Says nothing about the copy that was sent before, which may be under way still: so
+            // there is nothing for it but to ask again.
+            _ => {
+                again = said.acks.is_empty();
+                said.put_off = true;
+            }
+        });
+        match again {
+            true => Err(format!("{reference}: {code}")),
+            false => Ok(()),
+        }
+    }
+
+    fn settle(&self, reference: &str, settle: impl FnOnce(&mut Said)) {
+        let mut page = self.page();
+        let known = |said: &Said| said.reference == reference;
+        match page.said.iter().rposition(known) {
+            Some(at) => settle(&mut page.said[at]),
+            None => page.oddities.push(format!(
+                "was told what became of {reference:?}, which it never said"
+            )),
+        }
+    }
+
+    fn note(&self, room: &str, id: Option<&str>, text: &str) {
+        let at = self.stage.started.elapsed();
+        let mut page = self.page();
+        let id = match id.map(str::parse).transpose() {
+            Ok(id) => id,
+            Err(odd) => return page.oddities.push(format!("heard {text:?}, and {odd}")),
+        };
+        let text = text.to_string();
+        match self.visits.get(room) {
+            Some(&visit) => page.visits[visit].heard.push(Heard { id, text, at }),
+            None => page.oddities.push(format!(
+                "heard {text:?} before it was told that it had joined {room}"
+            )),
+        }
+    }
+}
+
+fn chat(said: &Said) -> String {
+    json!({"type": "chat", "room": said.room, "text": said.text, "ref": said.reference}).to_string()
+}

@@ -1,0 +1,254 @@
+//! The audit finds what is planted in a good ledger, and nothing else.
+
+use std::time::Duration;
+
+use super::audit::audit;
+use super::book::{Book, Dialect, Heard, Id, Page, Said, Visit};
+
+const ANN: usize = 0;
+const BEA: usize = 1;
+const PIP: usize = 2;
+
+fn id(n: u64) -> Id {
+    Id { epoch: 1, n }
+}
+
+fn said(page: &mut Page, text: &str, id: Id) {
+    page.said.push(Said {
+        room: "attic".into(),
+        reference: text.into(),
+        text: text.into(),
+        at: Duration::ZERO,
+        copies: 1,
+        acks: vec![id],
+        refused: None,
+        put_off: false,
+    });
+}
+
+fn visited(page: &mut Page, since: Option<Id>, heard: &[(u64, &str)]) {
+    let typed = page.dialect == Dialect::Typed;
+    page.visits.push(Visit {
+        room: "attic".into(),
+        instance: 0,
+        at: Duration::ZERO,
+        since,
+        last: since,
+        complete: true,
+        heard: Vec::new(),
+    });
+    for (n, text) in heard {
+        hears(page, typed.then_some(id(*n)), text);
+    }
+}
+
+fn hears(page: &mut Page, id: Option<Id>, text: &str) {
+    let at = Duration::ZERO;
+    let text = text.into();
+    let visit = page.visits.last_mut().unwrap();
+    visit.heard.push(Heard { id, text, at });
+}
+
+/// Ann and Pip talk; Bea comes back in the middle; Kim hears a part.
+fn good() -> Book {
+    let mut ann = Page::new("ann", Dialect::Typed, &["attic"]);
+    said(&mut ann, "one", id(1));
+    said(&mut ann, "two", id(2));
+    said(&mut ann, "four", id(4));
+    let all = [(1, "one"), (2, "two"), (3, "three"), (4, "four")];
+    visited(&mut ann, None, &all);
+    let mut bea = Page::new("bea", Dialect::Typed, &["attic"]);
+    visited(&mut bea, None, &all[..2]);
+    visited(&mut bea, Some(id(2)), &all[2..]);
+    let mut pip = Page::new("pip", Dialect::Plain, &["attic"]);
+    said(&mut pip, "three", id(0));
+    pip.said[0].acks.clear();
+    visited(&mut pip, None, &[all[0], all[1], all[3]]);
+    let mut kim = Page::new("kim", Dialect::Simple, &["attic"]);
+    visited(&mut kim, None, &all[1..3]);
+    Book {
+        pages: vec![ann, bea, pip, kim],
+        losses: 0,
+    }
+}
+
+/// Bea comes back after everything was lost, and has missed what was said before and after.
+fn lost() -> Book {
+    let mut book = good();
+    book.losses = 1;
+    let [ann, bea, ..] = &mut book.pages[..] else {
+        unreachable!()
+    };
+    let new = |n| Id { epoch: 2, n };
+    for (n, text) in [(1, "anew"), (2, "again")] {
+        said(ann, text, new(n));
+        hears(ann, Some(new(n)), text);
+    }
+    let back = bea.visits.last_mut().unwrap();
+    back.heard.clear();
+    (back.last, back.complete) = (Some(new(1)), false);
+    hears(bea, Some(new(2)), "again");
+    book
+}
+
+#[track_caller]
+fn finds(mut book: Book, plant: impl FnOnce(&mut Book), expected: &[&str]) {
+    plant(&mut book);
+    let wrong = audit(&book);
+    let found = wrong
+        .iter()
+        .zip(expected)
+        .all(|(one, text)| one.contains(text));
+    assert!(
+        found && wrong.len() == expected.len(),
+        "{expected:#?} was planted, {wrong:#?} was found"
+    );
+}
+
+#[test]
+fn a_good_ledger_balances() {
+    finds(good(), |_| {}, &[]);
+    finds(lost(), |_| {}, &[]);
+}
+
+#[test]
+fn what_one_person_misses_is_found() {
+    let miss = |book: &mut Book| drop(book.pages[BEA].visits[1].heard.remove(0));
+    finds(good(), miss, &["bea: missed 1 of attic: 1-3 \"three\""]);
+    let miss = |book: &mut Book| drop(book.pages[BEA].visits.pop());
+    finds(
+        good(),
+        miss,
+        &["bea: missed 2 of attic: 1-3 \"three\" to 1-4 \"four\""],
+    );
+    let miss = |book: &mut Book| drop(book.pages[PIP].visits[0].heard.remove(1));
+    finds(good(), miss, &["pip: missed [\"two\"] of attic"]);
+}
+
+#[test]
+fn what_nobody_hears_is_found() {
+    let miss = |book: &mut Book| {
+        for page in &mut book.pages {
+            for visit in &mut page.visits {
+                visit.heard.retain(|heard| heard.text != "two");
+            }
+        }
+    };
+    let expected = [
+        "nobody heard what is between 1-1 \"one\" and 1-3 \"three\"",
+        "\"two\" (by ann at 0.00ns, sent 1 times): acknowledged as 1-2, which is heard by nobody",
+    ];
+    finds(good(), miss, &expected);
+}
+
+#[test]
+fn doubles_are_found() {
+    let double = |book: &mut Book| hears(&mut book.pages[BEA], Some(id(4)), "four");
+    finds(
+        good(),
+        double,
+        &["bea: heard 1-4 \"four\" (at 0.00ns) of attic twice"],
+    );
+    let double = |book: &mut Book| hears(&mut book.pages[PIP], None, "four");
+    finds(
+        good(),
+        double,
+        &["pip: heard something of attic twice or out of order"],
+    );
+    // Published twice: everybody agrees, and it is wrong all the same.
+    let double = |book: &mut Book| {
+        for page in &mut book.pages[..2] {
+            hears(page, Some(id(5)), "three");
+        }
+    };
+    finds(good(), double, &["\"three\" is both 1-3 and 1-5"]);
+}
+
+#[test]
+fn disorder_is_found() {
+    let swap = |book: &mut Book| book.pages[BEA].visits[1].heard.swap(0, 1);
+    finds(
+        good(),
+        swap,
+        &["bea: heard 1-3 \"three\" (at 0.00ns) of attic out of order"],
+    );
+    let swap = |book: &mut Book| book.pages[PIP].visits[0].heard.swap(1, 2);
+    finds(
+        good(),
+        swap,
+        &[
+            "pip: missed [\"two\"]",
+            "pip: heard something of attic twice or out of order",
+        ],
+    );
+    let swap = |book: &mut Book| book.pages[ANN].said.swap(0, 1);
+    finds(good(), swap, &["is 1-1, and before it, \"two\" (by ann"]);
+}
+
+#[test]
+fn disagreement_is_found() {
+    let other = |book: &mut Book| book.pages[BEA].visits[0].heard[1].text = "too".into();
+    finds(
+        good(),
+        other,
+        &["1-2 is \"two\" for others and \"too\" for bea"],
+    );
+    let other = |book: &mut Book| hears(&mut book.pages[ANN], Some(id(5)), "five");
+    let expected = ["nobody said 1-5 \"five\"", "bea: missed 1 of attic"];
+    finds(good(), other, &expected);
+}
+
+#[test]
+fn broken_promises_are_found() {
+    let refuse = |book: &mut Book| {
+        let said = &mut book.pages[ANN].said[2];
+        said.acks.clear();
+        said.refused = Some("unavailable".into());
+    };
+    finds(good(), refuse, &["refused (unavailable) and heard as 1-4"]);
+    let refuse = |book: &mut Book| book.pages[ANN].said[2].refused = Some("unavailable".into());
+    finds(
+        good(),
+        refuse,
+        &["refused (unavailable) and acknowledged [\"1-4\"]"],
+    );
+    let twice = |book: &mut Book| book.pages[ANN].said[2].acks.push(id(5));
+    finds(
+        good(),
+        twice,
+        &["acknowledged more than once, [\"1-4\", \"1-5\"]"],
+    );
+    let never = |book: &mut Book| book.pages[ANN].said[2].acks.clear();
+    finds(
+        good(),
+        never,
+        &["attic: 1 neither acknowledged nor refused: \"four\""],
+    );
+}
+
+#[test]
+fn only_what_is_announced_is_forgiven() {
+    // Not announced.
+    let silent = |book: &mut Book| book.pages[BEA].visits[1].complete = true;
+    finds(
+        lost(),
+        silent,
+        &["bea: missed 3 of attic: 1-3 \"three\" to 2-1 \"anew\""],
+    );
+    // Newer than what was announced.
+    let deaf = |book: &mut Book| book.pages[BEA].visits[1].heard.clear();
+    finds(lost(), deaf, &["bea: missed 1 of attic: 2-2 \"again\""]);
+    // Announced, but nothing was lost.
+    let lie = |book: &mut Book| book.pages[BEA].visits[1].complete = false;
+    finds(
+        good(),
+        lie,
+        &["bea: was told that attic's log does not reach back"],
+    );
+    let never = |book: &mut Book| book.losses = 0;
+    let expected = [
+        "attic: began 2 times, though its data was lost only 0 times: {1, 2}",
+        "bea: was told that attic's log does not reach back",
+    ];
+    finds(lost(), never, &expected);
+}

@@ -1,0 +1,416 @@
+//! A small world: one Redis, three instances as processes of their own, each behind a network of
+//! its own, and a dozen people in three rooms.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use fastrand::Rng;
+use serde_json::{Value, json};
+
+use super::book::{Book, Dialect, Page, Said};
+use super::faults::Step;
+use super::people::{Person, Phase, Stage};
+use crate::support::{Client, Program, Proxy, Redis, free_port};
+
+/// How many instances there are.
+pub const INSTANCES: usize = 3;
+/// How long it may take until all is well again: a dead instance may hold its names for fifteen
+/// seconds, and machines are noisy.
+const MENDED: Duration = Duration::from_secs(25);
+
+const ROOMS: [&str; 3] = ["attic", "cellar", "lobby"];
+
+/// Who there is: name, dialect, rooms, messages a second, and whether its connection is bad.
+type Sketch = (&'static str, Dialect, &'static [&'static str], u32, bool);
+
+const PEOPLE: [Sketch; 12] = [
+    ("ann", Dialect::Typed, &["attic", "cellar"], 8, false),
+    ("bea", Dialect::Typed, &["attic"], 8, true),
+    ("cem", Dialect::Typed, &["cellar", "lobby"], 8, false),
+    ("dan", Dialect::Typed, &["lobby"], 12, false),
+    ("eva", Dialect::Typed, &["attic", "lobby"], 8, true),
+    (
+        "fay",
+        Dialect::Typed,
+        &["attic", "cellar", "lobby"],
+        0,
+        false,
+    ),
+    ("gus", Dialect::Typed, &["attic"], 0, true),
+    ("hal", Dialect::Typed, &["cellar", "lobby"], 0, true),
+    ("ida", Dialect::Plain, &["attic"], 5, false),
+    ("jon", Dialect::Plain, &["lobby"], 0, false),
+    ("kim", Dialect::Simple, &["cellar"], 5, false),
+    ("leo", Dialect::Simple, &["lobby"], 0, false),
+];
+
+/// Where everything happens.
+pub struct World {
+    pub redis: Redis,
+    pub proxies: Vec<Proxy>,
+    pub instances: Vec<Program>,
+    pub people: Vec<Person>,
+    stage: Arc<Stage>,
+    /// Says the first and the last word in every room.
+    steward: Page,
+    losses: usize,
+    /// What happened, and when.
+    chronicle: Vec<String>,
+    wrong: Vec<String>,
+    logs: Vec<String>,
+}
+
+impl World {
+    /// Everybody is there, and everybody talks.
+    pub fn begin(rng: &mut Rng) -> World {
+        let redis = Redis::on_tcp();
+        let proxies: Vec<Proxy> = (0..INSTANCES).map(|_| Proxy::to(redis.port())).collect();
+        let addrs: Vec<SocketAddr> = (0..INSTANCES)
+            .map(|_| ([127, 0, 0, 1], free_port()).into())
+            .collect();
+        let instances = addrs
+            .iter()
+            .zip(&proxies)
+            .map(|(a, p)| start(*a, p))
+            .collect();
+        let stage = Arc::new(Stage {
+            addrs,
+            started: Instant::now(),
+            phase: Mutex::new(Phase::Listen),
+        });
+        let mut world = World {
+            redis,
+            proxies,
+            instances,
+            people: Vec::new(),
+            stage,
+            steward: Page::new("steward", Dialect::Typed, &[]),
+            losses: 0,
+            chronicle: Vec::new(),
+            wrong: Vec::new(),
+            logs: Vec::new(),
+        };
+        world.until("every instance is ready", World::ready);
+        // The typed ones first: what is said before them has no number that anybody knows.
+        for typed in [true, false] {
+            for (name, dialect, rooms, per_second, fragile) in PEOPLE {
+                if typed == (dialect == Dialect::Typed) {
+                    let page = Page::new(name, dialect, rooms);
+                    let stage = &world.stage;
+                    let person = Person::start(page, per_second, fragile, stage, rng.u64(..));
+                    world.people.push(person);
+                }
+            }
+            world.until("everybody is there", World::all_here);
+        }
+        // Now everybody knows an id to come back with.
+        world.say_everywhere();
+        world.phase(Phase::Talk);
+        world
+    }
+
+    /// Lives through these faults, one step after the other.
+    pub fn suffer(&mut self, steps: &[Step]) {
+        for step in steps {
+            thread::sleep(step.pause);
+            let begun = Instant::now();
+            let mut moments = Vec::new();
+            for one in &step.incidents {
+                moments.push((one.after, true, one.fault));
+                moments.push((one.after + one.lasts, false, one.fault));
+            }
+            moments.sort_by_key(|(at, ..)| *at);
+            for (at, begins, fault) in moments {
+                thread::sleep(at.saturating_sub(begun.elapsed()));
+                self.note(&format!(
+                    "{fault:?} {}",
+                    if begins { "begins" } else { "ends" }
+                ));
+                match begins {
+                    true => fault.begin(self),
+                    false => fault.end(self),
+                }
+            }
+        }
+    }
+
+    /// Waits until all is well, and everybody has heard the last word. Returns the ledger, and what
+    /// was wrong besides.
+    pub fn end(&mut self) -> (Book, Vec<String>) {
+        self.note("no more faults");
+        self.until("every instance is ready", World::ready);
+        self.phase(Phase::Settle);
+        self.until("everybody is there", World::all_here);
+        self.until("every message is settled", |world| {
+            let count = |person: &Person| person.page().unsettled().count();
+            match world.people.iter().map(count).sum() {
+                0 => Ok(()),
+                count => Err(format!("{count} are not")),
+            }
+        });
+        self.rosters();
+        self.say_everywhere();
+        self.phase(Phase::Over);
+        let people = std::mem::take(&mut self.people);
+        let mut pages: Vec<Page> = people.into_iter().map(Person::leave).collect();
+        pages.push(self.steward.clone());
+        let book = Book {
+            pages,
+            losses: self.losses,
+        };
+        (book, std::mem::take(&mut self.wrong))
+    }
+
+    /// Asks Redis for something to be done.
+    pub fn order(&mut self, command: &[&str]) {
+        self.redis.ask(command);
+    }
+
+    /// Redis forgets everything, while nothing is under way that it would be needed for: a message
+    /// that is sent again because its connection broke would be a new one to it.
+    pub fn forget_everything(&mut self) {
+        self.until("nothing is under way", |world| {
+            world.ready()?;
+            world.all_here()?;
+            let again = |person: &&Person| person.page().unsettled().any(|said| said.copies > 1);
+            match world.people.iter().find(again) {
+                Some(person) => Err(format!("{} repeats itself", person.page().name)),
+                None => Ok(()),
+            }
+        });
+        self.order(&["FLUSHALL"]);
+        self.losses += 1;
+        self.note("everything is forgotten");
+        self.until("the names are registered again", |world| {
+            world.online(world.names(None))
+        });
+    }
+
+    /// Ends an instance as a power cut would.
+    pub fn kill(&mut self, instance: usize) {
+        self.instances[instance].kill();
+    }
+
+    /// Starts an instance in the place of one that is gone.
+    pub fn start_again(&mut self, instance: usize) {
+        let new = start(self.stage.addrs[instance], &self.proxies[instance]);
+        let mut old = std::mem::replace(&mut self.instances[instance], new);
+        self.logs.extend(log(instance, &mut old));
+    }
+
+    /// Waits for an instance that was asked to stop, and starts another in its place.
+    pub fn stopped(&mut self, instance: usize) {
+        let begun = Instant::now();
+        let status = self.instances[instance].wait();
+        if !status.success() || begun.elapsed() > Duration::from_secs(10) {
+            self.wrong.push(format!(
+                "instance {instance} stopped with {status} after {:.2?}",
+                begun.elapsed()
+            ));
+        }
+        self.start_again(instance);
+    }
+
+    /// What happened, and what the instances logged of it.
+    pub fn story(&mut self) -> (Vec<String>, Vec<String>) {
+        for (instance, program) in self.instances.iter_mut().enumerate() {
+            self.logs.extend(log(instance, program));
+        }
+        let story = (&mut self.chronicle, &mut self.logs);
+        (std::mem::take(story.0), std::mem::take(story.1))
+    }
+
+    fn phase(&self, phase: Phase) {
+        *self.stage.phase.lock().unwrap() = phase;
+    }
+
+    fn note(&mut self, what: &str) {
+        let at = self.stage.started.elapsed();
+        self.chronicle
+            .push(format!("{:6.2} s {what}", at.as_secs_f32()));
+    }
+
+    /// Waits for what must come; when it does not, that is a violation like others.
+    fn until(&mut self, what: &str, look: impl Fn(&World) -> Result<(), String>) {
+        let end = Instant::now() + MENDED;
+        while let Err(why) = look(self) {
+            if Instant::now() > end {
+                let at = self.stage.started.elapsed();
+                return self
+                    .wrong
+                    .push(format!("{what}: not within {MENDED:?}, by {at:.2?}: {why}"));
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        self.note(what);
+    }
+
+    fn ready(&self) -> Result<(), String> {
+        for (instance, addr) in self.stage.addrs.iter().enumerate() {
+            let answer = readyz(*addr).unwrap_or_else(|error| error.to_string());
+            if !answer.starts_with("HTTP/1.1 200") {
+                return Err(format!("instance {instance}: {answer:?}"));
+            }
+        }
+        Ok(())
+    }
+
+    fn all_here(&self) -> Result<(), String> {
+        for person in &self.people {
+            let page = person.page();
+            if !page.here {
+                return Err(format!("{}: {}", page.name, page.trouble));
+            }
+        }
+        Ok(())
+    }
+
+    /// Everybody with a name, or those in one room. Who only listens in the simple dialect has
+    /// none.
+    fn names(&self, room: Option<&str>) -> BTreeSet<String> {
+        let named = |who: &&Sketch| who.1 != Dialect::Simple || who.3 > 0;
+        let there = |who: &&Sketch| room.is_none_or(|room| who.2.contains(&room));
+        let people = PEOPLE.iter().filter(named).filter(there);
+        people.map(|who| who.0.to_string()).collect()
+    }
+
+    fn online(&self, expected: BTreeSet<String>) -> Result<(), String> {
+        let found: BTreeSet<String> = self
+            .redis
+            .list(&["SMEMBERS", "chat-users"])
+            .into_iter()
+            .collect();
+        if found == expected {
+            return Ok(());
+        }
+        Err(format!("{found:?} instead of {expected:?}"))
+    }
+
+    /// Who is there is there on every instance, and nobody else.
+    fn rosters(&mut self) {
+        let expected = self.names(None);
+        self.until("who is online is online", |world| {
+            world.online(expected.clone())
+        });
+        let steward = |instance| self.admit(&format!("steward-{instance}"), instance);
+        let stewards: Vec<Client> = (0..INSTANCES).map(steward).collect();
+        let stewards = RefCell::new(stewards);
+        self.until("every roster is true", |world| {
+            for (instance, steward) in stewards.borrow_mut().iter_mut().enumerate() {
+                for room in ROOMS {
+                    steward.put(json!({"type": "who", "room": room}));
+                    let who = steward.gets_at_last(json!({"type": "who", "room": room}));
+                    let found: BTreeSet<String> =
+                        serde_json::from_value(who["users"].clone()).unwrap();
+                    let expected = world.names(Some(room));
+                    if found != expected {
+                        return Err(format!(
+                            "{room} on instance {instance}: {found:?} instead of {expected:?}"
+                        ));
+                    }
+                }
+            }
+            Ok(())
+        });
+        stewards.into_inner().into_iter().for_each(Client::leave);
+    }
+
+    fn admit(&self, name: &str, instance: usize) -> Client {
+        let addr = self.stage.addrs[instance];
+        let mut client = Client::connect(addr, &format!("/ws?user={name}"));
+        client.gets(json!({"type": "welcome"}));
+        client
+    }
+
+    /// Says a word in every room, and waits until everybody has heard it.
+    fn say_everywhere(&mut self) {
+        let count = self.steward.said.len();
+        let mut steward = self.admit(&format!("steward-{count}"), count % INSTANCES);
+        for room in ROOMS {
+            let reference = format!("steward/{}", self.steward.said.len());
+            let text = format!("{reference} in {room}");
+            steward.put(json!({"type": "join", "room": room}));
+            steward.gets_at_last(json!({"type": "joined", "room": room}));
+            steward.put(json!({"type": "chat", "room": room, "text": text, "ref": reference}));
+            let ack: Value = steward.gets_at_last(json!({"type": "ack", "ref": reference}));
+            let id = ack["id"].as_str().unwrap().parse().unwrap();
+            self.steward.said.push(Said {
+                room: room.into(),
+                reference,
+                text,
+                at: self.stage.started.elapsed(),
+                copies: 1,
+                acks: vec![id],
+                refused: None,
+                put_off: false,
+            });
+        }
+        steward.leave();
+        let words: Vec<Said> = self.steward.said[count..].to_vec();
+        self.until("everybody has heard the steward", |world| {
+            for person in &world.people {
+                let page = person.page();
+                for word in words.iter().filter(|word| page.rooms.contains(&word.room)) {
+                    if !page
+                        .hearings(&word.room)
+                        .any(|heard| heard.text == word.text)
+                    {
+                        return Err(format!("{} has not heard {:?}", page.name, word.text));
+                    }
+                }
+            }
+            Ok(())
+        });
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        // Or else they would knock at doors that are gone for as long as the tests run.
+        self.phase(Phase::Over);
+        if thread::panicking() && !self.chronicle.is_empty() {
+            let (chronicle, logs) = self.story();
+            eprintln!("{chronicle:#?}{logs:#?}");
+        }
+    }
+}
+
+fn start(addr: SocketAddr, proxy: &Proxy) -> Program {
+    let redis = format!("redis://127.0.0.1:{}", proxy.port());
+    Program::start_on(
+        addr.port(),
+        &[
+            "--redis",
+            &redis,
+            "--rate",
+            "0",
+            "--history",
+            "100000",
+            "--ping",
+            "5",
+            "--threads",
+            "2",
+        ],
+    )
+}
+
+fn log(instance: usize, program: &mut Program) -> Vec<String> {
+    let lines = program.log().iter();
+    lines
+        .map(|line| format!("instance {instance}: {line}"))
+        .collect()
+}
+
+fn readyz(addr: SocketAddr) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect(addr)?;
+    stream.set_read_timeout(Some(MENDED))?;
+    stream.write_all(format!("GET /readyz HTTP/1.1\r\nHost: {addr}\r\n\r\n").as_bytes())?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
+}

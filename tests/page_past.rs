@@ -1,0 +1,321 @@
+//! What the page shows of the past: before one came, while one was away, further up.
+
+use serde_json::{Value, json};
+
+use crate::support::{Browser, Client, Page, Proxy, Redis, TestServer};
+
+const LOG: &str = "document.querySelector('[role=log]')";
+
+/// The texts of the conversation, in order, the page's own words left out.
+fn texts(page: &Page) -> Vec<String> {
+    let texts = format!(
+        "JSON.stringify([...{LOG}.querySelectorAll('.text')].map((e) => e.firstChild.textContent))"
+    );
+    serde_json::from_str(page.value(&texts).as_str().unwrap()).unwrap()
+}
+
+fn lines(numbers: std::ops::Range<usize>) -> Vec<String> {
+    numbers.map(|n| format!("line {n:04}")).collect()
+}
+
+fn says_lines(client: &mut Client, numbers: std::ops::Range<usize>) {
+    for line in lines(numbers) {
+        client.say(&line);
+    }
+    client.is_taken();
+}
+
+/// A newcomer counts how often something has been said.
+fn said(server: &TestServer, text: &str) -> usize {
+    let mut counter = server.typed("counter");
+    counter.put(json!({"type": "join", "room": "lobby", "history": 100}));
+    counter.put(json!({"type": "history", "room": "lobby", "limit": 100}));
+    loop {
+        let heard: Value = serde_json::from_str(&counter.next()).unwrap();
+        if heard["type"] == "history" {
+            let messages = heard["messages"].as_array().unwrap();
+            let same = messages.iter().filter(|message| message["text"] == text);
+            return same.count();
+        }
+    }
+}
+
+fn loses_its_connection(page: &Page, proxy: &Proxy) {
+    proxy.cut();
+    page.says("No connection");
+}
+
+fn comes_back(page: &Page, proxy: &Proxy) {
+    proxy.heal();
+    // It may have come back by itself.
+    page.value("(find('Try now')?.click(), 0)");
+    page.until("!document.body.innerText.includes('No connection')");
+}
+
+#[test]
+fn who_comes_sees_what_was_said_and_so_after_a_reload() {
+    let server = TestServer::with(|config| config.rate = 0);
+    let mut foo = server.join("foo");
+    says_lines(&mut foo, 0..60);
+    let browser = Browser::start();
+    let ann = browser.join(&server, "ann");
+    ann.shows("line 0059");
+    assert_eq!(texts(&ann), lines(10..60));
+    // It is not new to her.
+    assert!(!ann.value("document.title").to_string().contains('('));
+    assert_eq!(ann.count("While you were away"), 0);
+    ann.say("I see");
+    foo.hears_in_order(&["ann: has joined the chat!", "ann: I see"]);
+    ann.fill("Join another room", "attic");
+    ann.press("Go");
+    ann.says("only you");
+    ann.say("quiet up here");
+    ann.press_containing("lobby");
+    ann.shows("I see");
+    ann.reload();
+    ann.shows("I see");
+    let mut expected = lines(11..60);
+    expected.push("I see".into());
+    assert_eq!(texts(&ann), expected);
+    ann.press_containing("attic");
+    ann.shows("quiet up here");
+    assert_eq!(texts(&ann), ["quiet up here"]);
+}
+
+#[test]
+fn who_was_away_misses_nothing_and_sees_nothing_twice() {
+    let server = TestServer::start();
+    let proxy = Proxy::to(server.addr().port());
+    let mut foo = server.join("foo");
+    let browser = Browser::start();
+    let ann = browser.join_at(proxy.addr(), "ann");
+    foo.hears("ann: has joined the chat!");
+    // A room in which nothing was said yet has a past, too, once somebody has spoken.
+    ann.fill("Join another room", "attic");
+    ann.press("Go");
+    ann.says("only you");
+    ann.press_containing("lobby");
+    ann.say("one");
+    foo.hears("ann: one");
+    foo.say("two");
+    ann.shows("two");
+    loses_its_connection(&ann, &proxy);
+    foo.say("three");
+    foo.say("four");
+    let mut bar = server.join_room("bar", "attic");
+    bar.say("up here");
+    ann.say("five");
+    ann.say("six");
+    comes_back(&ann, &proxy);
+    foo.hears_at_last("ann: five");
+    foo.hears("ann: six");
+    foo.say("seven");
+    ann.shows("seven");
+    ann.until("!document.querySelector('.pending')");
+    let expected = ["one", "two", "three", "four", "five", "six", "seven"];
+    assert_eq!(texts(&ann), expected);
+    // What was said in the other room is unread.
+    ann.until("/attic\\s*1/.test(document.querySelector('nav').innerText)");
+    ann.press_containing("attic");
+    ann.shows("up here");
+    assert_eq!(texts(&ann), ["up here"]);
+}
+
+#[test]
+fn what_is_new_is_marked_until_one_writes() {
+    let server = TestServer::start();
+    let proxy = Proxy::to(server.addr().port());
+    let mut foo = server.join("foo");
+    let browser = Browser::start();
+    let ann = browser.join_at(proxy.addr(), "ann");
+    foo.say("before");
+    ann.shows("before");
+    loses_its_connection(&ann, &proxy);
+    foo.say("meanwhile");
+    comes_back(&ann, &proxy);
+    ann.shows("meanwhile");
+    let text = ann.value(&format!("{LOG}.innerText")).to_string();
+    let places: Vec<_> = ["before", "While you were away", "meanwhile"]
+        .map(|part| text.find(part))
+        .into();
+    assert!(places[0].is_some() && places.is_sorted(), "{text}");
+    ann.say("I am back");
+    ann.until(&format!("!{LOG}.innerText.includes('While you were away')"));
+}
+
+#[test]
+fn a_message_whose_acknowledgement_is_lost_appears_once() {
+    let server = TestServer::start();
+    let proxy = Proxy::to(server.addr().port());
+    let mut foo = server.join("foo");
+    let browser = Browser::start();
+    let ann = browser.join_at(proxy.addr(), "ann");
+    foo.hears("ann: has joined the chat!");
+    // The same words may be said twice; these have been, and are not meant.
+    ann.say("hello");
+    foo.hears("ann: hello");
+    ann.until("!document.querySelector('.pending')");
+    for again_by in ["a new connection", "a reload"] {
+        // The first thing she would hear is kept from her, and all that follows.
+        proxy.stall_after(0);
+        ann.say("hello");
+        foo.hears_at_last("ann: hello");
+        assert_eq!(
+            ann.value("document.querySelectorAll('.pending').length"),
+            json!(1)
+        );
+        if again_by == "a reload" {
+            proxy.heal();
+            proxy.cut();
+            proxy.heal();
+            ann.reload();
+            ann.has("Message");
+        } else {
+            loses_its_connection(&ann, &proxy);
+            comes_back(&ann, &proxy);
+        }
+        foo.say(again_by);
+        ann.shows(again_by);
+        ann.until("!document.querySelector('.pending')");
+    }
+    let expected = ["hello", "hello", "a new connection", "hello", "a reload"];
+    assert_eq!(texts(&ann), expected);
+    assert_eq!(said(&server, "hello"), 3);
+}
+
+#[test]
+fn older_messages_come_when_one_scrolls_up_and_the_reader_stays() {
+    let server = TestServer::with(|config| config.rate = 0);
+    let mut foo = server.join("foo");
+    says_lines(&mut foo, 0..130);
+    let browser = Browser::start();
+    let ann = browser.join(&server, "ann");
+    ann.shows("line 0129");
+    let at_end = format!("{LOG}.scrollHeight - {LOG}.scrollTop - {LOG}.clientHeight < 2");
+    ann.until(&at_end);
+    assert_eq!(texts(&ann), lines(80..130));
+    // Nobody has the past read out to them: while it comes, the log is not live.
+    ann.until(&format!("{LOG}.getAttribute('aria-live') === 'polite'"));
+    ann.value(&format!(
+        "(globalThis.live = [], new MutationObserver(() => live.push({LOG}.getAttribute('aria-live'))).observe({LOG}, {{ childList: true }}), 0)"
+    ));
+    let first = format!(
+        "[...{LOG}.querySelectorAll('.text')].find((e) => e.firstChild.textContent === 'line 0080').getBoundingClientRect().top"
+    );
+    let top = |page: &Page| page.value(&first).as_f64().unwrap();
+    ann.value(&format!("({LOG}.scrollTop = 0, 0)"));
+    let before = top(&ann);
+    ann.shows("line 0030");
+    assert_eq!(texts(&ann), lines(30..130));
+    // Once more a frame later, when the browser has had its say.
+    ann.value("(globalThis.drawn = false, requestAnimationFrame(() => requestAnimationFrame(() => drawn = true)), 0)");
+    ann.until("drawn");
+    let after = top(&ann);
+    assert!((before - after).abs() < 2.0, "{before} has become {after}");
+    assert_eq!(
+        ann.value("live.length > 0 && live.every((live) => live === 'off')"),
+        json!(true)
+    );
+    ann.until(&format!("{LOG}.getAttribute('aria-live') === 'polite'"));
+    // The keyboard does it as well, and there is an end to it.
+    ann.value("(find('Show older messages').focus(), 0)");
+    ann.key("Enter");
+    ann.shows("line 0000");
+    ann.shows("The conversation begins here.");
+    assert_eq!(texts(&ann), lines(0..130));
+    ann.until("!find('Show older messages')");
+    ann.until(&format!("{LOG}.contains(document.activeElement)"));
+    foo.say("news");
+    ann.shows("news");
+    ann.press("New messages");
+    ann.until(&at_end);
+}
+
+#[test]
+fn a_long_conversation_is_not_kept_whole() {
+    let server = TestServer::with(|config| (config.rate, config.history) = (0, 2000));
+    let browser = Browser::start();
+    let ann = browser.join(&server, "ann");
+    let mut foo = server.join("foo");
+    says_lines(&mut foo, 0..1020);
+    ann.shows("line 1019");
+    ann.until(&format!(
+        "{LOG}.querySelectorAll('article').length === 1000"
+    ));
+    assert_eq!(texts(&ann), lines(20..1020));
+    // What was let go can be had again.
+    ann.value(&format!("({LOG}.scrollTop = 0, 0)"));
+    ann.shows("line 0000");
+    assert_eq!(texts(&ann), lines(0..1020));
+    ann.value(&format!("({LOG}.scrollTop = {LOG}.scrollHeight, 0)"));
+    foo.say("line 1020");
+    ann.until(&format!(
+        "{LOG}.querySelectorAll('article').length === 1000"
+    ));
+    ann.shows("line 1020");
+    assert_eq!(texts(&ann), lines(21..1021));
+}
+
+#[test]
+fn what_the_server_no_longer_has_is_said() {
+    let server = TestServer::with(|config| config.history = 5);
+    let proxy = Proxy::to(server.addr().port());
+    let mut foo = server.join("foo");
+    let browser = Browser::start();
+    let ann = browser.join_at(proxy.addr(), "ann");
+    foo.hears("ann: has joined the chat!");
+    says_lines(&mut foo, 0..3);
+    ann.shows("line 0002");
+    loses_its_connection(&ann, &proxy);
+    says_lines(&mut foo, 3..10);
+    comes_back(&ann, &proxy);
+    ann.shows("line 0009");
+    let mut expected = lines(0..3);
+    expected.extend(lines(5..10));
+    assert_eq!(texts(&ann), expected);
+    let text = ann.value(&format!("{LOG}.innerText")).to_string();
+    let places: Vec<_> = [
+        "line 0002",
+        "Some messages may be missing here",
+        "line 0005",
+    ]
+    .map(|part| text.find(part))
+    .into();
+    assert!(places[0].is_some() && places.is_sorted(), "{text}");
+    assert_eq!(ann.count("While you were away"), 0, "one line is enough");
+    // For who comes now, the end is higher up.
+    let bob = browser.join(&server, "bob");
+    bob.shows("line 0009");
+    assert_eq!(texts(&bob), lines(5..10));
+    assert_eq!(bob.count("missing"), 0);
+    bob.press("Show older messages");
+    bob.shows("Older messages are gone.");
+    assert_eq!(texts(&bob), lines(5..10));
+}
+
+#[test]
+fn while_redis_is_away_one_is_told_and_can_write() {
+    let mut redis = Redis::start();
+    let server = TestServer::on(&redis);
+    let browser = Browser::start();
+    let ann = browser.join(&server, "ann");
+    let mut foo = server.join("foo");
+    let bar = server.join("bar");
+    ann.until("document.querySelector('aside').innerText.includes('bar')");
+    foo.hears("bar: has joined the chat!");
+    let told =
+        "document.querySelector('[role=status]').innerText.includes('Waiting for the server')";
+    redis.kill();
+    ann.until(told);
+    bar.leave();
+    ann.say("can anybody hear me?");
+    ann.shows("waiting");
+    redis.restart();
+    ann.until(&format!("!{told}"));
+    foo.hears_at_last("ann: can anybody hear me?");
+    ann.until("!document.querySelector('.pending')");
+    assert_eq!(texts(&ann), ["can anybody hear me?"]);
+    // Who went meanwhile is no longer on the list.
+    ann.until("!document.querySelector('aside').innerText.includes('bar')");
+    assert_eq!(said(&server, "can anybody hear me?"), 1);
+}
