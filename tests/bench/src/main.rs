@@ -18,15 +18,17 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-const USAGE: &str = "usage: natterjack-bench [--quick | --others] PATH-OF-NATTERJACK";
+const USAGE: &str = "usage: natterjack-bench [--quick | --others | --row NAME] PATH-OF-NATTERJACK";
 /// Files that a process needs besides its peers' sockets.
 const SPARE: u64 = 64;
 
 /// What is measured.
-#[derive(PartialEq)]
-enum Work {
+#[derive(Clone, Copy, PartialEq)]
+enum Work<'a> {
     /// The whole table.
     All,
+    /// One row of it, or a few lines that belong together.
+    Row(&'a str),
     /// The same with short runs.
     Quick,
     /// Other servers beside natterjack.
@@ -42,6 +44,7 @@ fn main() -> ExitCode {
         ["limit", "each"] => limit::run(false),
         ["limit", "batched"] => limit::run(true),
         ["--quick", path] => bench(path, Work::Quick, allowed),
+        ["--row", row, path] => bench(path, Work::Row(row), allowed),
         ["--others", path] => bench(path, Work::Others, allowed),
         [path] if !path.starts_with('-') => bench(path, Work::All, allowed),
         _ => Err(USAGE.to_owned()),
@@ -55,7 +58,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn bench(path: &str, work: Work, allowed: u64) -> Result<(), String> {
+fn bench(path: &str, work: Work<'_>, allowed: u64) -> Result<(), String> {
     let cores = proc::cores();
     if cores.len() < 2 {
         println!("Only one core: server and generator share it, so rates say little.");
@@ -70,17 +73,18 @@ fn bench(path: &str, work: Work, allowed: u64) -> Result<(), String> {
         cores,
         peers,
         runs: 3,
-        patient: work == Work::All,
+        patient: matches!(work, Work::All | Work::Row(_)),
         time: Duration::from_millis(match work {
-            Work::All => 3000,
+            Work::All | Work::Row(_) => 3000,
             Work::Quick => 800,
             Work::Others => 2000,
         }),
-        hold: Duration::from_secs(if work == Work::All { 10 } else { 2 }),
+        hold: Duration::from_secs(if work == Work::Quick { 2 } else { 10 }),
     };
     let table = match work {
         Work::Others => others::table(&plan)?,
-        _ => rows::table(&plan)?,
+        Work::Row(row) => rows::table(&plan, Some(row))?,
+        Work::All | Work::Quick => rows::table(&plan, None)?,
     };
     println!("{}", machine(plan.cores.len()));
     println!(

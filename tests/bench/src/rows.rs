@@ -7,8 +7,22 @@ use crate::proc;
 use crate::subject::Subject;
 use crate::table::{Goal, Table, median};
 
-/// Runs everything.
-pub fn table(plan: &Plan) -> Result<Table, String> {
+/// Adds lines to the table and returns how much others used of a core meanwhile, percent.
+type Row = fn(&Plan, &mut Table) -> Result<f64, String>;
+
+/// Everything, by the names that `--row` takes.
+const ROWS: [(&str, Row); 7] = [
+    ("steady", steady),
+    ("saturated", saturated),
+    ("redis", through_redis),
+    ("latency", latency),
+    ("idle", idle),
+    ("churn", churn),
+    ("start", start),
+];
+
+/// Runs everything, or one row.
+pub fn table(plan: &Plan, only: Option<&str>) -> Result<Table, String> {
     let mut table = Table::new(&[
         "server on one core",
         "natterjack",
@@ -18,17 +32,15 @@ pub fn table(plan: &Plan) -> Result<Table, String> {
         "met",
     ]);
     let mut worst = 0.0_f64;
-    let mut fan_rows = |table: &mut Table| -> Result<(), String> {
-        worst = worst.max(steady(plan, table)?);
-        worst = worst.max(saturated(plan, table)?);
-        worst = worst.max(through_redis(plan, table)?);
-        worst = worst.max(latency(plan, table)?);
-        Ok(())
-    };
-    fan_rows(&mut table)?;
-    idle(plan, &mut table)?;
-    worst = worst.max(churn(plan, &mut table)?);
-    start(plan, &mut table)?;
+    let wanted = |name: &str| only.is_none_or(|only| only == name);
+    let rows: Vec<_> = ROWS.iter().filter(|(name, _)| wanted(name)).collect();
+    if rows.is_empty() {
+        let names = ROWS.map(|(name, _)| name).join(", ");
+        return Err(format!("the rows are: {names}"));
+    }
+    for (_, row) in rows {
+        worst = worst.max(row(plan, &mut table)?);
+    }
     table.disturbed(worst);
     Ok(table)
 }
@@ -172,7 +184,7 @@ fn latency(plan: &Plan, table: &mut Table) -> Result<f64, String> {
     Ok(account(table, &runs))
 }
 
-fn idle(plan: &Plan, table: &mut Table) -> Result<(), String> {
+fn idle(plan: &Plan, table: &mut Table) -> Result<f64, String> {
     let of = |start: Result<Subject, String>| measure::idle(&start?, plan.peers, plan.hold);
     let ours = || Ok((of(plan.natterjack())?, of(plan.with_redis())?));
     let runs = plan.pairs("idle peers", ours, || of(plan.limit(false)))?;
@@ -244,7 +256,7 @@ fn idle(plan: &Plan, table: &mut Table) -> Result<(), String> {
         let work = "  CPU per join: first half, second half";
         table.goal(work, cells, second / first, Goal::Most(1.5, "1.5 x"));
     }
-    Ok(())
+    Ok(0.0)
 }
 
 fn churn(plan: &Plan, table: &mut Table) -> Result<f64, String> {
@@ -278,7 +290,7 @@ fn churn(plan: &Plan, table: &mut Table) -> Result<f64, String> {
     }))
 }
 
-fn start(plan: &Plan, table: &mut Table) -> Result<(), String> {
+fn start(plan: &Plan, table: &mut Table) -> Result<f64, String> {
     let begin = || {
         let subject = plan.natterjack()?;
         Ok((
@@ -314,7 +326,7 @@ fn start(plan: &Plan, table: &mut Table) -> Result<(), String> {
         mb,
         Goal::Most(3.0, "3.0 MB"),
     );
-    Ok(())
+    Ok(0.0)
 }
 
 fn millions(figure: f64) -> String {
