@@ -36,7 +36,9 @@ fn main() -> ExitCode {
         // Ends with the process: threads only lend themselves to the runtime.
         std::thread::spawn(move || smol::block_on(runtime.run(future::pending::<()>())));
     }
-    match smol::block_on(runtime.clone().run(serve(config, runtime))) {
+    // A task like the others: what a thread itself waits for is looked at whenever any of them wakes.
+    let serving = runtime.spawn(serve(config, runtime.clone()));
+    match smol::block_on(runtime.run(serving)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(line) => {
             let _ = writeln!(std::io::stderr(), "natterjack: {line}");

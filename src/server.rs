@@ -4,7 +4,6 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use async_net::TcpListener;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use smol::channel::{Receiver, Sender, WeakSender};
 use smol::{Executor, Task, Timer, future};
@@ -20,7 +19,7 @@ use crate::net::http::{self, Answer, NoHead};
 use crate::net::peer::{self, Upgrade};
 use crate::net::porch::{Guest, Porch};
 use crate::net::route::{Route, route};
-use crate::net::socket::{Socket, linger};
+use crate::net::socket::{self, Listener, Socket, linger};
 
 /// Connections that may be on their way in at once: sending their head, or being answered. Beyond
 /// it the next ones wait in the kernel's queue, until some of these are done …
@@ -54,7 +53,7 @@ pub type Runtime = Arc<Executor<'static>>;
 #[derive(Debug)]
 pub struct Server {
     runtime: Runtime,
-    listener: TcpListener,
+    listener: Listener,
     hub: Arc<Hub>,
     fanout: Task<()>,
     /// The bus' own task, if it has one. It ends only with what can't be mended.
@@ -67,7 +66,7 @@ impl Server {
     /// # Errors
     /// One line about what failed and can't be mended by waiting. An unreachable Redis can.
     pub async fn bind(config: Config, runtime: Runtime) -> Result<Server, String> {
-        let listener = TcpListener::bind(config.listen).await.map_err(|error| {
+        let listener = socket::listen(config.listen).await.map_err(|error| {
             format!(
                 "can't listen on {}: {error}; --listen names another address",
                 config.listen
@@ -107,7 +106,7 @@ impl Server {
     /// # Errors
     /// The system's.
     pub fn local_addr(&self) -> std::io::Result<SocketAddr> {
-        self.listener.local_addr()
+        self.listener.get_ref().local_addr()
     }
 
     /// Serves until something is sent on `stop` or it is closed, then closes in good order, which
@@ -154,19 +153,17 @@ impl Server {
 /// Lets connections in, for ever. Every handshake happens in a task of its own.
 async fn accept(
     runtime: &Runtime,
-    listener: &TcpListener,
+    listener: &Listener,
     hub: &Arc<Hub>,
     alive: Sender<()>,
 ) -> Result<(), String> {
     let porch = Arc::new(Porch::new(ARRIVING, FAIR_TIME));
     let mut pause = ACCEPT_PAUSE;
     loop {
-        match listener.accept().await {
-            Ok((stream, from)) => {
+        match socket::accept(listener).await {
+            Ok((socket, from)) => {
                 pause = ACCEPT_PAUSE;
-                // Frames are whole messages; waiting for more to send would only delay them.
-                let _ = stream.set_nodelay(true);
-                let socket: Socket = stream.into();
+                let socket = Arc::new(socket);
                 let guest = porch.enter(&socket).await;
                 let door = Door {
                     runtime: runtime.clone(),
@@ -174,9 +171,7 @@ async fn accept(
                     alive: alive.downgrade(),
                 };
                 // Ends with its answer, or when the peer's own task begins.
-                runtime
-                    .spawn(door.receive(socket, from.ip(), guest))
-                    .detach();
+                runtime.spawn(door.receive(socket, from, guest)).detach();
             }
             Err(error) => {
                 log::warn!("can't accept connections: {error}");
@@ -205,7 +200,7 @@ struct Door {
 
 impl Door {
     /// Answers a connection's request, or makes a peer of it.
-    async fn receive(self, socket: Socket, from: IpAddr, guest: Guest) {
+    async fn receive(self, socket: Arc<Socket>, from: IpAddr, guest: Guest) {
         let read = http::read_head(&socket).await;
         if !guest.heard() {
             return;
@@ -225,6 +220,10 @@ impl Door {
                     if !guest.leave() {
                         return;
                     }
+                    // Who has left the porch is known there no more.
+                    let Some(socket) = Arc::into_inner(socket) else {
+                        return;
+                    };
                     let (hub, alive) = (self.hub.clone(), self.alive.upgrade());
                     let upgrade = Box::new(Upgrade { arrival, ahead });
                     // Ends with the connection. A task of its own, since the head's reading takes

@@ -30,14 +30,18 @@ pub trait TryWrite: Send + Sync {
     fn try_write(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize>;
 }
 
-/// One peer's queue towards its socket. 120 bytes while idle.
-pub struct Outbox {
+/// One peer's queue towards its socket. 112 bytes while idle.
+///
+/// The socket is part of it: a broadcast goes from peer to peer, and every allocation that it has to
+/// look at there is one more wait for memory.
+pub struct Outbox<S: ?Sized = dyn TryWrite> {
     state: Mutex<State>,
     budget: Arc<Budget>,
+    /// What everything is written to.
+    pub socket: S,
 }
 
 struct State {
-    socket: Arc<dyn TryWrite>,
     /// What the socket has not taken yet. Allocated on first need and given back when drained.
     queue: VecDeque<Bytes>,
     queued: usize,
@@ -53,7 +57,7 @@ struct State {
     waker: Option<Waker>,
 }
 
-impl fmt::Debug for Outbox {
+impl<S: ?Sized> fmt::Debug for Outbox<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = self.lock();
         f.debug_struct("Outbox")
@@ -63,11 +67,10 @@ impl fmt::Debug for Outbox {
     }
 }
 
-impl Outbox {
+impl<S: TryWrite> Outbox<S> {
     /// An empty outbox in front of `socket`, which counts what it holds in the `budget`.
-    pub fn new(socket: Arc<dyn TryWrite>, budget: Arc<Budget>) -> Outbox {
+    pub fn new(socket: S, budget: Arc<Budget>) -> Outbox<S> {
         let state = State {
-            socket,
             queue: VecDeque::new(),
             queued: 0,
             begun: 0,
@@ -79,9 +82,21 @@ impl Outbox {
         Outbox {
             state: Mutex::new(state),
             budget,
+            socket,
         }
     }
+}
 
+/// Whatever its socket is, it is used in one way.
+impl<S: TryWrite + 'static> Deref for Outbox<S> {
+    type Target = Outbox;
+
+    fn deref(&self) -> &Outbox {
+        self
+    }
+}
+
+impl<S: ?Sized> Outbox<S> {
     /// A poisoned lock is taken all the same: every change below leaves the state whole.
     fn lock(&self) -> Open<'_> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -91,16 +106,20 @@ impl Outbox {
             budget: &self.budget,
         }
     }
+}
 
+impl Outbox {
     /// Sends whole frames, in order, as far as the socket takes them, and queues the rest. Beyond
     /// the limit the peer is ended as [`End::Slow`]; after an end nothing is sent any more.
     pub fn push(&self, parts: &[Bytes]) {
-        self.lock().push_from(None, parts, self.budget.each());
+        let mut state = self.lock();
+        state.push_from(&self.socket, None, parts, self.budget.each());
     }
 
     /// Sends what is said in a room; like [`push`](Self::push) for a peer that is in.
     pub fn push_from(&self, room: &Room, parts: &[Bytes]) {
-        self.lock().push_from(Some(room), parts, self.budget.each());
+        let mut state = self.lock();
+        state.push_from(&self.socket, Some(room), parts, self.budget.each());
     }
 
     /// From here on pushes wait until the outbox is [released](Self::release): a peer that enters
@@ -142,9 +161,9 @@ impl Outbox {
     pub fn push_ahead(&self, parts: &[Bytes]) {
         let mut state = self.lock();
         let held = state.held.take();
-        state.push_from(None, parts, usize::MAX);
+        state.push_from(&self.socket, None, parts, usize::MAX);
         state.held = held;
-        state.bound(self.budget.each());
+        state.bound(&self.socket, self.budget.each());
     }
 
     /// Sends what has waited; the outbox is no longer on hold.
@@ -152,7 +171,8 @@ impl Outbox {
         let mut state = self.lock();
         let held = state.held.take().unwrap_or_default();
         state.queued -= held.bytes();
-        state.push_from(None, &held.into_parts(), self.budget.each());
+        let parts = held.into_parts();
+        state.push_from(&self.socket, None, &parts, self.budget.each());
     }
 
     /// Bytes that the socket has not taken yet, without those on hold.
@@ -164,7 +184,7 @@ impl Outbox {
     /// Ends this peer, unless it has been ended before: says why by a close frame, drops what was
     /// queued behind the frame being written, and wakes the peer's task.
     pub fn end(&self, end: End) {
-        self.lock().finish(end);
+        self.lock().finish(&self.socket, end);
     }
 
     /// Why this peer was ended, if it was.
@@ -198,7 +218,7 @@ impl Outbox {
             none => *none = Some(cx.waker().clone()),
         }
         while !state.queue.is_empty() {
-            match state.write_queue() {
+            match state.write_queue(&self.socket) {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     return Poll::Ready(Ok(true));
@@ -213,7 +233,7 @@ impl Outbox {
     }
 }
 
-impl Drop for Outbox {
+impl<S: ?Sized> Drop for Outbox<S> {
     fn drop(&mut self) {
         let queued = self.lock().queued;
         self.budget.settle(queued, 0);
@@ -251,7 +271,13 @@ impl Drop for Open<'_> {
 const VECTORS: usize = 32;
 
 impl State {
-    fn push_from(&mut self, room: Option<&Room>, parts: &[Bytes], limit: usize) {
+    fn push_from(
+        &mut self,
+        socket: &dyn TryWrite,
+        room: Option<&Room>,
+        parts: &[Bytes],
+        limit: usize,
+    ) {
         if self.end.is_some() || parts.is_empty() {
             return;
         }
@@ -261,17 +287,21 @@ impl State {
             held.push(parts, room);
             self.queued += held.bytes() - before;
         } else {
-            let taken = if idle { self.write_through(parts) } else { 0 };
+            let taken = if idle {
+                write_through(socket, parts)
+            } else {
+                0
+            };
             self.enqueue(parts, taken);
         }
         if idle && !self.queue.is_empty() {
             self.wake();
         }
-        self.bound(limit);
+        self.bound(socket, limit);
     }
 
     /// Forgets what can be read again, or ends the peer, if more waits than may.
-    fn bound(&mut self, limit: usize) {
+    fn bound(&mut self, socket: &dyn TryWrite, limit: usize) {
         if self.queued > limit
             && let Some(held) = &mut self.held
         {
@@ -280,19 +310,8 @@ impl State {
             self.queued -= before - held.bytes();
         }
         if self.queued > limit {
-            self.finish(End::Slow);
+            self.finish(socket, End::Slow);
         }
-    }
-
-    /// Tries the parts on the socket. A broken socket takes nothing: its reader will find out, and
-    /// until then the limit bounds what is kept.
-    fn write_through(&self, parts: &[Bytes]) -> usize {
-        let mut slices = [IoSlice::new(&[]); VECTORS];
-        let count = parts.len().min(VECTORS);
-        for (slice, part) in slices.iter_mut().zip(parts) {
-            *slice = IoSlice::new(part);
-        }
-        self.socket.try_write(&slices[..count]).unwrap_or(0)
     }
 
     /// Keeps what is behind the first `taken` bytes.
@@ -310,14 +329,14 @@ impl State {
         }
     }
 
-    fn write_queue(&mut self) -> io::Result<()> {
+    fn write_queue(&mut self, socket: &dyn TryWrite) -> io::Result<()> {
         let mut slices = [IoSlice::new(&[]); VECTORS];
         let count = self.queue.len().min(VECTORS);
         for (slice, part) in slices.iter_mut().zip(&self.queue) {
             *slice = IoSlice::new(part);
         }
         slices[0].advance(self.begun as usize);
-        let mut taken = self.socket.try_write(&slices[..count])?;
+        let mut taken = socket.try_write(&slices[..count])?;
         if taken == 0 {
             return Err(io::ErrorKind::WriteZero.into());
         }
@@ -338,7 +357,7 @@ impl State {
     }
 
     /// The first end counts.
-    fn finish(&mut self, end: End) {
+    fn finish(&mut self, socket: &dyn TryWrite, end: End) {
         if self.end.is_some() {
             return;
         }
@@ -356,7 +375,7 @@ impl State {
         };
         let close = frame::close(code, reason);
         let taken = if self.queue.is_empty() {
-            self.write_through(std::slice::from_ref(&close))
+            write_through(socket, std::slice::from_ref(&close))
         } else {
             0
         };
@@ -380,6 +399,17 @@ impl State {
             waker.wake();
         }
     }
+}
+
+/// Tries the parts on the socket. A broken socket takes nothing: its reader will find out, and until
+/// then the limit bounds what is kept.
+fn write_through(socket: &dyn TryWrite, parts: &[Bytes]) -> usize {
+    let mut slices = [IoSlice::new(&[]); VECTORS];
+    let count = parts.len().min(VECTORS);
+    for (slice, part) in slices.iter_mut().zip(parts) {
+        *slice = IoSlice::new(part);
+    }
+    socket.try_write(&slices[..count]).unwrap_or(0)
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! One connection, as the chat sees it: a number, a language and an outbox.
 
+use std::fmt;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::time::Instant;
@@ -10,25 +12,38 @@ use super::dialect::{Dialect, Letter, Reply};
 use super::event::Refusal;
 use super::frame;
 use super::id::Id;
-use super::outbox::Outbox;
+use super::outbox::{Outbox, TryWrite};
 
-/// One connection, as the chat sees it.
-#[derive(Debug)]
-pub struct Peer {
+/// One connection, as the chat sees it, with its socket.
+pub struct Peer<S: ?Sized = dyn TryWrite> {
     /// Counts this instance's connections from 1; never used twice. Log lines begin with it.
     pub number: u64,
     /// The place of its dialect: a connection may change from simple to typed.
     dialect: AtomicU8,
-    /// What it is to be sent.
-    pub outbox: Outbox,
     /// When the registry's clock started.
     started: Instant,
     /// When something was last heard of it, in whole seconds of that clock.
     heard: AtomicU32,
+    /// What it is to be sent.
+    pub outbox: Outbox<S>,
 }
 
-impl Peer {
-    pub(super) fn new(number: u64, dialect: Dialect, outbox: Outbox, started: Instant) -> Peer {
+impl<S: ?Sized> fmt::Debug for Peer<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Peer")
+            .field("number", &self.number)
+            .field("outbox", &&self.outbox)
+            .finish()
+    }
+}
+
+impl<S: TryWrite + 'static> Peer<S> {
+    pub(super) fn new(
+        number: u64,
+        dialect: Dialect,
+        outbox: Outbox<S>,
+        started: Instant,
+    ) -> Peer<S> {
         let peer = Peer {
             number,
             dialect: AtomicU8::new(dialect.place() as u8),
@@ -39,7 +54,18 @@ impl Peer {
         peer.heard();
         peer
     }
+}
 
+/// Whatever its socket is, it is used in one way.
+impl<S: TryWrite + 'static> Deref for Peer<S> {
+    type Target = Peer;
+
+    fn deref(&self) -> &Peer {
+        self
+    }
+}
+
+impl Peer {
     /// Notes that something was heard of it.
     pub fn heard(&self) {
         self.heard.store(self.clock(), Ordering::Relaxed);
@@ -92,11 +118,8 @@ pub struct Receipt {
 
 impl Receipt {
     /// For a message of this peer, under the name that it gave it.
-    pub fn new(peer: &Arc<Peer>, reference: Option<String>) -> Receipt {
-        Receipt {
-            peer: peer.clone(),
-            reference,
-        }
+    pub fn new(peer: Arc<Peer>, reference: Option<String>) -> Receipt {
+        Receipt { peer, reference }
     }
 
     /// What the client calls the message.

@@ -91,7 +91,7 @@ impl Peers {
     }
 
     /// A new peer, with the next number. It hears nothing before it is [seated](Self::add).
-    pub fn peer(&self, dialect: Dialect, socket: Arc<dyn TryWrite>) -> Arc<Peer> {
+    pub fn peer<S: TryWrite + 'static>(&self, dialect: Dialect, socket: S) -> Arc<Peer<S>> {
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);
         let outbox = Outbox::new(socket, self.budget.clone());
         Arc::new(Peer::new(number, dialect, outbox, self.started))

@@ -21,10 +21,9 @@ use super::Hub;
 use super::http;
 use super::route::Arrival;
 use super::session::Session;
-use super::socket::{self, Socket, Wire};
+use super::socket::{self, Socket, Wire, Wired};
 use crate::chat::end::End;
 use crate::chat::event::Refusal;
-use crate::chat::peer::Peer;
 use crate::chat::peers::Seat;
 use crate::chat::rate::{Rate, Verdict};
 
@@ -65,9 +64,9 @@ pub fn serve(
     hub: Arc<Hub>,
 ) -> impl Future<Output = ()> + Send {
     async move {
-        let peer = hub.peers.peer(upgrade.arrival.dialect, socket.clone());
+        let peer = hub.peers.peer(upgrade.arrival.dialect, socket);
         let seat = hub.peers.add(peer.clone()).await;
-        let life = live(&hub, &peer, &seat, &socket, upgrade);
+        let life = live(&hub, &peer, &seat, upgrade);
         let end = AssertUnwindSafe(life).catch_unwind().await;
         let end = end.unwrap_or(End::Fault);
         peer.outbox.end(end);
@@ -75,7 +74,7 @@ pub fn serve(
         log::debug!("{}: gone, {end:?}", peer.number);
         // Boxed like every rare step below, so that an idle peer's task stays small.
         Box::pin(hub.bus.depart(seat, &peer)).await;
-        Box::pin(socket::farewell(&socket, &peer)).await;
+        Box::pin(socket::farewell(&peer)).await;
     }
 }
 
@@ -86,9 +85,8 @@ pub fn serve(
 )]
 fn live<'a>(
     hub: &'a Hub,
-    peer: &'a Arc<Peer>,
+    peer: &'a Arc<Wired>,
     seat: &'a Seat,
-    socket: &'a Socket,
     mut upgrade: Box<Upgrade>,
 ) -> impl Future<Output = End> + Send + 'a {
     async move {
@@ -99,7 +97,7 @@ fn live<'a>(
             return End::Stopping;
         }
         let ahead = mem::take(&mut upgrade.ahead);
-        let wire = Wire::new(socket.clone(), peer.clone(), ahead);
+        let wire = Wire::new(peer, ahead);
         let config = WebSocketConfig::default()
             // The read buffer is allocated at once, and stays. Wire reads ahead for it, so a small
             // one costs no system calls.
@@ -110,7 +108,7 @@ fn live<'a>(
         let mut frames = WebSocketStream::from_raw_socket(wire, Role::Server, Some(config)).await;
         let acting = AtomicBool::new(true);
         let flush = async {
-            socket::flush(socket, peer).await;
+            socket::flush(peer).await;
             // A socket that broke: nobody must wait for it to take anything.
             peer.outbox.end(End::Left);
             // What a peer has asked for is not dropped half done: a name could stay claimed.
@@ -138,7 +136,7 @@ fn live<'a>(
     reason = "holds its arguments once, not twice"
 )]
 fn listen<'a>(
-    frames: &'a mut WebSocketStream<Wire>,
+    frames: &'a mut WebSocketStream<Wire<'_>>,
     session: &'a mut Session<'_>,
     hub: &'a Hub,
     acting: &'a AtomicBool,

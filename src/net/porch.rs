@@ -35,7 +35,7 @@ struct Line {
 
 #[derive(Debug)]
 struct Waiting {
-    socket: Socket,
+    socket: Arc<Socket>,
     since: Instant,
     heard: bool,
 }
@@ -60,7 +60,7 @@ impl Porch {
 
     /// Lets a connection in as soon as there is room, and makes some if need be. Takes no longer
     /// than the fair time, and what those who are let go take to notice.
-    pub async fn enter(self: &Arc<Porch>, socket: &Socket) -> Guest {
+    pub async fn enter(self: &Arc<Porch>, socket: &Arc<Socket>) -> Guest {
         let place = loop {
             if let Some(place) = within(self.patience(), self.places.acquire_arc()).await {
                 break place;
@@ -156,7 +156,7 @@ mod tests {
     use super::*;
 
     /// Both ends of a connection.
-    fn connection() -> (TcpStream, Socket) {
+    fn connection() -> (TcpStream, Arc<Socket>) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (server, _) = listener.accept().unwrap();
@@ -172,7 +172,7 @@ mod tests {
     #[test]
     fn who_came_first_makes_room_and_nobody_else() {
         let porch = Arc::new(Porch::new(2, Duration::ZERO));
-        let enter = |socket: &Socket| smol::block_on(porch.enter(socket));
+        let enter = |socket: &Arc<Socket>| smol::block_on(porch.enter(socket));
         let [one, two, three, four] = std::array::from_fn(|_| connection());
         let first = enter(&one.1);
         let second = enter(&two.1);

@@ -10,12 +10,13 @@ use bytes::Bytes;
 use super::Hub;
 use super::http;
 use super::route::Arrival;
+use super::socket::Wired;
 use crate::bus::{Bus, Claim, Draft};
 use crate::chat::dialect::{Dialect, Join, Reply, Request};
 use crate::chat::end::End;
 use crate::chat::event::{Refusal, Text};
 use crate::chat::name::{Email, Lock, Room, User, hex};
-use crate::chat::peer::{Peer, Receipt};
+use crate::chat::peer::Receipt;
 use crate::chat::peers::Seat;
 
 /// A connection may be in this many rooms; one more is refused as forbidden.
@@ -26,7 +27,7 @@ const KEY_BYTES: usize = 128;
 /// One connection's name and rooms. What it has is given back by [`Bus::depart`].
 pub(super) struct Session<'a> {
     hub: &'a Hub,
-    peer: &'a Arc<Peer>,
+    peer: &'a Arc<Wired>,
     seat: &'a Seat,
     user: Option<User>,
     email: Option<Email>,
@@ -40,7 +41,7 @@ pub(super) struct Session<'a> {
 
 impl<'a> Session<'a> {
     /// Nobody, nowhere.
-    pub(super) fn new(hub: &'a Hub, peer: &'a Arc<Peer>, seat: &'a Seat) -> Session<'a> {
+    pub(super) fn new(hub: &'a Hub, peer: &'a Arc<Wired>, seat: &'a Seat) -> Session<'a> {
         Session {
             hub,
             peer,
@@ -63,12 +64,8 @@ impl<'a> Session<'a> {
             user, room, past, ..
         } = arrival;
         self.switching = Some(Box::new(http::switching(&arrival.accept)));
-        if arrival.dialect == Dialect::Simple {
-            // It is told nothing more than that it is connected, so by then it must hear the room.
-            self.peer.outbox.hold();
-        } else {
-            self.switch();
-        }
+        // Whoever is connected hears the room it asked for: some are told nothing more than that.
+        self.peer.outbox.hold();
         let arrived = match (user, room) {
             (Some(user), room) => match self.claim(user).await {
                 Ok(()) => match room {
@@ -80,7 +77,7 @@ impl<'a> Session<'a> {
             (None, Some(room)) => self.overhear(room, past).await,
             (None, None) => Ok(()),
         };
-        self.switch();
+        self.switch(None);
         self.peer.outbox.release();
         match arrived {
             Ok(()) => None,
@@ -98,11 +95,12 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Answers the handshake, if that has not been done.
-    fn switch(&mut self) {
-        if let Some(switching) = self.switching.take() {
-            self.peer.outbox.push_ahead(&[*switching]);
-        }
+    /// Answers the handshake, if that has not been done, and says the first words with it: one
+    /// packet instead of two.
+    fn switch(&mut self, words: Option<Bytes>) {
+        let switching = self.switching.take().map(|switching| *switching);
+        let parts: Vec<Bytes> = switching.into_iter().chain(words).collect();
+        self.peer.outbox.push_ahead(&parts);
     }
 
     /// Why its peer was ended, if it was.
@@ -116,7 +114,7 @@ impl<'a> Session<'a> {
         if asked.dialect != self.peer.dialect() {
             self.become_typed(asked.dialect).await;
         }
-        let receipt = Receipt::new(self.peer, asked.reference);
+        let receipt = Receipt::new(self.peer.clone(), asked.reference);
         let done = match asked.request {
             Ok(request) => self.serve(request, receipt).await,
             Err(refusal) => Err((refusal, receipt)),
@@ -129,7 +127,7 @@ impl<'a> Session<'a> {
     /// Refuses a frame for a reason that has nothing to do with what is in it.
     pub(super) fn refuse_unread(&self, frame: &str, refusal: Refusal) {
         let asked = self.peer.dialect().parse(frame);
-        Receipt::new(self.peer, asked.reference).refuse(&refusal);
+        Receipt::new(self.peer.clone(), asked.reference).refuse(&refusal);
     }
 
     /// Gives the receipt back with a refusal.
@@ -290,10 +288,13 @@ impl<'a> Session<'a> {
             Claim::Unreachable => return Err(Refusal::Unavailable),
         }
         let session = self.key.as_deref().unwrap_or_default();
-        self.peer.tell(&Reply::Named {
+        let named = self.peer.frame(&Reply::Named {
             user: &user,
             session,
         });
+        if named.is_some() {
+            self.switch(named);
+        }
         self.user = Some(user);
         Ok(())
     }

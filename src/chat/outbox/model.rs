@@ -163,7 +163,7 @@ impl Wake for Task {
 }
 
 struct Both {
-    outbox: Outbox,
+    outbox: Outbox<Arc<Pipe>>,
     pipe: Arc<Pipe>,
     task: Arc<Task>,
     budget: Arc<Budget>,

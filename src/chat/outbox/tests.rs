@@ -14,7 +14,7 @@ impl Pipe {
     }
 }
 
-impl TryWrite for Pipe {
+impl TryWrite for Arc<Pipe> {
     fn try_write(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
         let (room, heard) = &mut *self.0.lock().unwrap();
         if *room == 0 {
@@ -31,7 +31,7 @@ impl TryWrite for Pipe {
     }
 }
 
-fn outbox(room: usize, limit: usize) -> (Arc<Pipe>, Outbox) {
+fn outbox(room: usize, limit: usize) -> (Arc<Pipe>, Outbox<Arc<Pipe>>) {
     let pipe = Arc::new(Pipe::default());
     pipe.room(room);
     let budget = Arc::new(Budget::new(limit, limit));
@@ -39,7 +39,7 @@ fn outbox(room: usize, limit: usize) -> (Arc<Pipe>, Outbox) {
 }
 
 /// An outbox whose socket takes nothing, and what counts it.
-fn counted() -> (Arc<Pipe>, Arc<Budget>, Outbox) {
+fn counted() -> (Arc<Pipe>, Arc<Budget>, Outbox<Arc<Pipe>>) {
     let pipe = Arc::new(Pipe::default());
     let budget = Arc::new(Budget::new(100, 100));
     (pipe.clone(), budget.clone(), Outbox::new(pipe, budget))

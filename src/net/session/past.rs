@@ -56,7 +56,6 @@ impl Session<'_> {
         let entered = self.bus().enter(self.seat, self.peer, None, &room).await;
         let last = entered.map_err(|_| Refusal::Unavailable)?;
         self.keep(&room);
-        self.switch();
         let told = self.tell_past(&room, last, past).await;
         if told.is_err() {
             self.peer.outbox.forget_entering();
@@ -65,7 +64,7 @@ impl Session<'_> {
     }
 
     /// Tells again who is in a room, and what was said there: it hears the rest already.
-    pub(super) async fn reenter(&self, room: &Room, past: Option<Past>) -> Result<(), Refusal> {
+    pub(super) async fn reenter(&mut self, room: &Room, past: Option<Past>) -> Result<(), Refusal> {
         let roster = self.bus().roster(room).await.ok_or(Refusal::Unavailable)?;
         self.tell_past(room, roster.last, past).await
     }
@@ -73,7 +72,7 @@ impl Session<'_> {
     /// Tells what has been entered and what was said there before, up to the message `last`, ahead
     /// of what has been said since.
     async fn tell_past(
-        &self,
+        &mut self,
         room: &Room,
         last: Option<Id>,
         past: Option<Past>,
@@ -155,9 +154,10 @@ impl Session<'_> {
         Ok((page, whole))
     }
 
-    async fn welcome(&self, room: &Room, last: Option<Id>, complete: bool) {
+    /// Tells what has been entered; with it goes the answer to the handshake.
+    async fn welcome(&mut self, room: &Room, last: Option<Id>, complete: bool) {
         let Some(user) = &self.user else {
-            return;
+            return self.switch(None);
         };
         let mut roster = Roster::default();
         if self.peer.dialect() == Dialect::Typed {
@@ -171,7 +171,7 @@ impl Session<'_> {
             roster: &roster,
             complete,
         });
-        self.peer.outbox.push_ahead(entered.as_slice());
+        self.switch(entered);
     }
 
     /// Waits until the socket has taken most of what is ahead of the hold, or the peer has ended.
