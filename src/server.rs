@@ -32,9 +32,11 @@ const OTHER_FILES: usize = 64;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
 /// The longest pause between two attempts to accept.
 const ACCEPT_PAUSE_MOST: Duration = Duration::from_secs(1);
-/// How often silent peers are looked for, in the time that a peer may be silent: a ping is late by
-/// an eighth of it at most.
-const SWEEPS: u32 = 8;
+/// How often silent peers are looked for at most, in the time that a peer may be silent: a ping is
+/// late by an eighth of it …
+const SWEEPS_MOST: u32 = 8;
+/// … and how often at least: so soon it is noticed that a socket takes nothing.
+const SWEEPS_LEAST: u32 = 2;
 /// From the first signal to the end of the last connection.
 const STOP_TIME: Duration = Duration::from_secs(8);
 /// What the bus gets of it for the messages accepted so far …
@@ -182,12 +184,16 @@ async fn accept(
     }
 }
 
-/// Looks for silent peers, for ever.
+/// Looks for silent peers, for ever. Where nobody will be silent for too long soon, it sleeps on: a
+/// server that does nothing is to wake up rarely.
 async fn sweep(hub: &Hub) -> Result<(), String> {
     let silence = Duration::from_secs(hub.config.ping.into());
+    let mut pause = silence / SWEEPS_LEAST;
     loop {
-        Timer::after(silence / SWEEPS).await;
-        hub.peers.sweep(silence.as_secs() as u32).await;
+        Timer::after(pause).await;
+        let next = hub.peers.sweep(silence.as_secs() as u32).await;
+        let next = Duration::from_secs(next.into());
+        pause = next.clamp(silence / SWEEPS_MOST, silence / SWEEPS_LEAST);
     }
 }
 

@@ -292,21 +292,22 @@ impl Peers {
 
     /// Looks at every peer once: pings whoever has been silent for `silence` seconds, ends whoever
     /// stayed silent for as long again, or whose socket took nothing all that time although
-    /// something waits.
-    pub async fn sweep(&self, silence: u32) {
+    /// something waits. Returns after how many seconds somebody is to be looked at again.
+    pub async fn sweep(&self, silence: u32) -> u32 {
         let mut from = 0;
+        let mut next = silence;
         loop {
             let mut registry = self.registry.lock().await;
             let end = registry.seats.capacity();
             for at in from..end.min(from + SWEEP_SLICE) {
                 if let Some(seated) = registry.seats.get_mut(at) {
-                    seated.sweep(silence);
+                    next = next.min(seated.sweep(silence));
                 }
             }
             registry.relieve(&self.budget);
             from += SWEEP_SLICE;
             if from >= end {
-                return;
+                return next;
             }
         }
     }

@@ -291,16 +291,22 @@ impl Seated {
     }
 
     /// Pings the peer if it has been silent, ends it if it stayed so. Ends it, too, if its socket
-    /// took nothing for as long although something waits: it may talk and yet not listen.
-    pub fn sweep(&mut self, silence: u32) {
+    /// took nothing for as long although something waits: it may talk and yet not listen. Returns
+    /// after how many seconds it is to be looked at again.
+    pub fn sweep(&mut self, silence: u32) -> u32 {
         let silent = self.peer.silent_for();
+        let mut next = silence.saturating_sub(silent);
         if silent < silence {
             self.pinged = false;
         } else if !self.pinged {
             self.pinged = true;
             self.peer.outbox.push(&[frame::ping()]);
+            next = silence;
         } else if silent >= 2 * silence {
             self.peer.outbox.end(End::Silent);
+            next = silence;
+        } else {
+            next = 2 * silence - silent;
         }
         let stuck = self.peer.outbox.stuck();
         let now = self.peer.clock();
@@ -310,5 +316,6 @@ impl Seated {
             self.peer.outbox.end(End::Slow);
         }
         self.stuck = stuck;
+        if stuck { 0 } else { next }
     }
 }
