@@ -41,7 +41,7 @@ bench: build bench-tools ## speed, memory and size beside the limit and the goal
 bench-quick: build bench-tools ## the same in about a minute, roughly
 	$(BENCH) --quick target/release/natterjack
 
-bench-others: build bench-others-tools ## other chat servers doing the same: axum + tokio, node ws, nchan
+bench-others: build bench-others-tools ## other chat servers doing the same: axum + tokio, node ws, nchan, NATS
 	$(BENCH) --others target/release/natterjack
 
 check: ## formatting, lints, the smallest build, and which way imports go
@@ -68,8 +68,8 @@ bench-tools: # what the bench starts
 bench-others-tools: # what it compares with
 	@$(CARGO) build --release --quiet --locked --manifest-path tests/bench/peers/axum/Cargo.toml || true
 	@npm install --prefix tests/bench/peers/node --silent --no-audit --no-fund --no-package-lock || true
-	@[ -e /usr/lib/nginx/modules/ngx_nchan_module.so ] || { $(SUDO) apt-get update -qq && \
-		DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends libnginx-mod-nchan; } || true
+	@[ -e /usr/lib/nginx/modules/ngx_nchan_module.so ] && [ -e /usr/sbin/nats-server ] || { $(SUDO) apt-get update -qq && \
+		DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends libnginx-mod-nchan nats-server; } || true
 
 fuzz-tools: # what fuzzing needs
 	@command -v c++ >/dev/null || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq g++; }

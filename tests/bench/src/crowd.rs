@@ -2,7 +2,7 @@
 //! instance. Counts what they hear in a `Tally`; an end that nobody asked for is an error.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddrV4, TcpStream};
+use std::net::{Shutdown, SocketAddrV4, TcpStream};
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
@@ -12,9 +12,9 @@ use rustix::event::epoll::{self, Event, EventData, EventFlags};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with, sockopt};
 
-use crate::subject::Subject;
-use crate::tally::Tally;
-use crate::wire;
+use crate::subject::{Speech, Subject};
+use crate::tally::{Shape, Tally};
+use crate::{nats, wire};
 
 /// Connections that are under way at once while everybody joins.
 const JOINING: usize = 64;
@@ -46,9 +46,12 @@ struct Peer {
 
 /// All clients of one server.
 pub struct Crowd {
+    shape: Shape,
+    /// Bytes of each text.
+    size: usize,
     epoll: OwnedFd,
     server: SocketAddrV4,
-    greets: bool,
+    speech: Speech,
     peers: Vec<Option<Peer>>,
     ready: Vec<Event>,
     buffer: Vec<u8>,
@@ -61,8 +64,8 @@ pub struct Crowd {
     pub left: u64,
     /// Where a peer leaves as soon as it is greeted.
     pub brief: bool,
-    /// Something has been heard by everybody.
-    pub heard: bool,
+    /// Authors of whom something has been heard by everybody.
+    pub heard: Vec<usize>,
     /// Pings that were answered.
     pub pings: u64,
     /// Who heard what.
@@ -70,19 +73,21 @@ pub struct Crowd {
 }
 
 impl Crowd {
-    /// Nobody yet; there will be so many peers, and the first of them talk.
+    /// Nobody yet; there will be so many, and say texts of so many bytes.
     pub fn new(
         subject: &Subject,
-        peers: usize,
-        authors: usize,
+        shape: Shape,
+        size: usize,
         thorough: bool,
     ) -> Result<Self, String> {
         Ok(Self {
+            shape,
+            size,
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC)
                 .map_err(|error| format!("epoll: {error}"))?,
             server: subject.address,
-            greets: subject.greets,
-            peers: (0..peers).map(|_| None).collect(),
+            speech: subject.speech,
+            peers: (0..shape.all_peers()).map(|_| None).collect(),
             ready: Vec::with_capacity(1024),
             buffer: vec![0; 1 << 20],
             key: 0x9e37_79b9,
@@ -90,9 +95,9 @@ impl Crowd {
             joining: 0,
             left: 0,
             brief: false,
-            heard: false,
+            heard: Vec::new(),
             pings: 0,
-            tally: Tally::new(peers, authors, thorough),
+            tally: Tally::new(shape, thorough),
         })
     }
 
@@ -102,12 +107,15 @@ impl Crowd {
         let mut next = self.open;
         while self.open < until {
             while next < until && self.joining < JOINING {
-                let name = if next < 100 {
+                let mut target = if next < 100 {
                     format!("P{next:02}")
                 } else {
                     format!("peer-{next:05}")
                 };
-                self.connect(next, &name)?;
+                if self.shape.rooms > 1 {
+                    target += &format!("?room=room-{:05}", self.shape.room(next));
+                }
+                self.connect(next, &target)?;
                 next += 1;
             }
             self.turn(Duration::from_millis(100))?;
@@ -135,8 +143,8 @@ impl Crowd {
         self.peers[at].is_none()
     }
 
-    /// Begins a connection at that place.
-    pub fn connect(&mut self, at: usize, name: &str) -> Result<(), String> {
+    /// Begins a connection at that place, to `/chat/` and that.
+    pub fn connect(&mut self, at: usize, target: &str) -> Result<(), String> {
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         let start = || -> Result<TcpStream, Errno> {
             let socket = socket_with(AddressFamily::INET, SocketType::STREAM, flags, None)?;
@@ -154,7 +162,10 @@ impl Crowd {
             socket,
             stage: Stage::Connecting,
             rest: Vec::new(),
-            out: format!("GET /chat/{name} {UPGRADE}").into_bytes(),
+            out: match self.speech {
+                Speech::Nats => nats::HELLO.into(),
+                _ => format!("GET /chat/{target} {UPGRADE}").into_bytes(),
+            },
             watched: true,
         });
         self.joining += 1;
@@ -170,7 +181,8 @@ impl Crowd {
     /// Queues the author's next text; `flush` sends it.
     pub fn say(&mut self, author: usize, at: Instant) -> Result<(), String> {
         let number = self.tally.send(author, at)?;
-        self.queue(author, wire::TEXT, &wire::write_text(author, number));
+        let text = wire::write_text(author, number, self.size);
+        self.queue(self.shape.author(author), wire::TEXT, &text);
         Ok(())
     }
 
@@ -178,13 +190,28 @@ impl Crowd {
         self.key ^= self.key << 13;
         self.key ^= self.key >> 17;
         self.key ^= self.key << 5;
-        if let Some(peer) = &mut self.peers[at] {
+        let Some(peer) = &mut self.peers[at] else {
+            return;
+        };
+        if self.speech != Speech::Nats {
             wire::put_masked(&mut peer.out, kind, payload, self.key.to_le_bytes());
+        } else if kind == wire::TEXT {
+            nats::publish(&mut peer.out, payload);
+        } else if kind == wire::PONG {
+            peer.out.extend_from_slice(nats::PONG);
+        } else {
+            // It knows no goodbye: whoever has nothing more to say has left.
+            let _ = peer.socket.shutdown(Shutdown::Write);
         }
     }
 
+    /// Sends what the author has said.
+    pub fn flush_author(&mut self, author: usize) -> Result<(), String> {
+        self.flush(self.shape.author(author))
+    }
+
     /// Sends what is queued, as far as the socket takes it.
-    pub fn flush(&mut self, at: usize) -> Result<(), String> {
+    fn flush(&mut self, at: usize) -> Result<(), String> {
         let Some(peer) = &mut self.peers[at] else {
             return Ok(());
         };
@@ -267,6 +294,9 @@ impl Crowd {
     /// Takes whole frames and says how many bytes they were.
     fn hear(&mut self, at: usize, bytes: &[u8]) -> Result<usize, String> {
         let now = Instant::now();
+        if self.speech == Speech::Nats {
+            return self.hear_nats(at, bytes, now);
+        }
         let mut used = 0;
         let Some(peer) = &mut self.peers[at] else {
             return Ok(0);
@@ -281,7 +311,7 @@ impl Crowd {
             }
             peer.stage = Stage::Greeting;
             used = end + 4;
-            if !self.greets {
+            if self.speech == Speech::Plain {
                 self.greeted(at)?;
             }
         }
@@ -292,8 +322,10 @@ impl Crowd {
             match frame.kind {
                 wire::TEXT if open => {
                     // Notices of who joins and leaves have no number.
-                    if let Some((author, number)) = wire::read_text(payload) {
-                        self.heard |= self.tally.hear(at, author, number, now);
+                    if let Some((author, number)) = wire::read_text(payload, self.size)
+                        && self.tally.hear(at, author, number, now)
+                    {
+                        self.heard.push(author);
                     }
                 }
                 kind => self.control(at, kind, payload)?,
@@ -302,6 +334,31 @@ impl Crowd {
                 return Ok(bytes.len());
             };
             open = peer.stage == Stage::Open;
+        }
+        Ok(used)
+    }
+
+    fn hear_nats(&mut self, at: usize, bytes: &[u8], now: Instant) -> Result<usize, String> {
+        let mut used = 0;
+        while let Some((said, length)) = nats::next(&bytes[used..]) {
+            match said {
+                nats::Said::Message(range) => {
+                    let payload = &bytes[used..][range];
+                    if let Some((author, number)) = wire::read_text(payload, self.size)
+                        && self.tally.hear(at, author, number, now)
+                    {
+                        self.heard.push(author);
+                    }
+                }
+                nats::Said::Ping => self.control(at, wire::PING, b"")?,
+                nats::Said::Pong => self.greeted(at)?,
+                nats::Said::Error => {
+                    let line = String::from_utf8_lossy(&bytes[used..][..length]).into_owned();
+                    return self.ended(at, &line).map(|()| bytes.len());
+                }
+                nats::Said::Other => {}
+            }
+            used += length;
         }
         Ok(used)
     }

@@ -2,9 +2,12 @@
 //! table, with the limit beside it: a bare epoll loop that does the same system calls. Loopback
 //! only, bounded in time and counts; ends only what it started.
 
+mod chart;
 mod crowd;
+mod growth;
 mod limit;
 mod measure;
+mod nats;
 mod others;
 mod plan;
 mod proc;
@@ -12,13 +15,14 @@ mod rows;
 mod subject;
 mod table;
 mod tally;
+mod threads;
 mod wire;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-const USAGE: &str = "usage: natterjack-bench [--quick | --others | --row NAME] PATH-OF-NATTERJACK";
+const USAGE: &str = "usage: natterjack-bench [--quick | --others | --row NAME | --growth CHART.svg] PATH-OF-NATTERJACK";
 /// Files that a process needs besides its peers' sockets.
 const SPARE: u64 = 64;
 
@@ -33,6 +37,8 @@ enum Work<'a> {
     Quick,
     /// Other servers beside natterjack.
     Others,
+    /// How the cost grows, with a chart.
+    Growth(&'a Path),
 }
 
 fn main() -> ExitCode {
@@ -45,6 +51,7 @@ fn main() -> ExitCode {
         ["limit", "batched"] => limit::run(true),
         ["--quick", path] => bench(path, Work::Quick, allowed),
         ["--row", row, path] => bench(path, Work::Row(row), allowed),
+        ["--growth", chart, path] => bench(path, Work::Growth(Path::new(chart)), allowed),
         ["--others", path] => bench(path, Work::Others, allowed),
         [path] if !path.starts_with('-') => bench(path, Work::All, allowed),
         _ => Err(USAGE.to_owned()),
@@ -78,11 +85,13 @@ fn bench(path: &str, work: Work<'_>, allowed: u64) -> Result<(), String> {
             Work::All | Work::Row(_) => 3000,
             Work::Quick => 800,
             Work::Others => 2000,
+            Work::Growth(_) => 1500,
         }),
         hold: Duration::from_secs(if work == Work::Quick { 2 } else { 10 }),
     };
     let table = match work {
         Work::Others => others::table(&plan)?,
+        Work::Growth(chart) => growth::table(&plan, chart, allowed as usize)?,
         Work::Row(row) => rows::table(&plan, Some(row))?,
         Work::All | Work::Quick => rows::table(&plan, None)?,
     };

@@ -8,13 +8,18 @@ use rustix::time::{timerfd_create, timerfd_settime};
 use crate::crowd::Crowd;
 use crate::proc::{self, Others};
 use crate::subject::Subject;
-use crate::tally::Wrong;
+use crate::tally::{Shape, Wrong};
 
-/// Texts to a room.
+/// Bytes of each text, where nothing else is said.
+pub const SIZE: usize = 64;
+
+/// Texts to rooms.
 #[derive(Clone, Copy)]
 pub struct Fan {
-    /// Everybody in the room.
-    pub peers: usize,
+    /// Everybody, and who talks.
+    pub shape: Shape,
+    /// Bytes of each text.
+    pub size: usize,
     /// How fast the texts come.
     pub pace: Pace,
     /// How long it is measured, after a warm-up.
@@ -24,7 +29,7 @@ pub struct Fan {
 /// How fast texts come.
 #[derive(Clone, Copy)]
 pub enum Pace {
-    /// Each of ten authors always has so many on their way.
+    /// Each author always has so many on their way.
     InFlight(usize),
     /// One author sends at fixed times, whatever has been heard.
     PerSecond(u32),
@@ -49,18 +54,20 @@ pub struct Heard {
     pub wrong: Wrong,
     /// Share of the server's core that it used, percent.
     pub busy: f64,
+    /// CPU of the generator, percent of a core.
+    pub generator: f64,
     /// CPU that others used meanwhile, percent of a core.
     pub others: f64,
 }
 
-/// Texts to a room whose peers are there already.
+/// Texts to rooms whose peers are there already.
 pub fn fan(subject: &Subject, fan: &Fan) -> Result<Heard, String> {
-    let (authors, in_flight, every) = match fan.pace {
-        Pace::InFlight(each) => (10, each, None),
-        Pace::PerSecond(rate) => (1, 0, Some(Duration::from_secs(1) / rate)),
+    let (in_flight, every) = match fan.pace {
+        Pace::InFlight(each) => (each, None),
+        Pace::PerSecond(rate) => (0, Some(Duration::from_secs(1) / rate)),
     };
-    let mut crowd = Crowd::new(subject, fan.peers, authors, every.is_some())?;
-    crowd.join(fan.peers)?;
+    let mut crowd = Crowd::new(subject, fan.shape, fan.size, every.is_some())?;
+    crowd.join(fan.shape.all_peers())?;
     crowd.wait(Duration::from_millis(300))?;
     let timer = ticking(every.unwrap_or(Duration::from_secs(1)))?;
     crowd.tick(&timer)?;
@@ -68,36 +75,37 @@ pub fn fan(subject: &Subject, fan: &Fan) -> Result<Heard, String> {
     let used = || -> Vec<_> { pids.iter().map(|pid| proc::used(*pid).cpu).collect() };
     let warm = Instant::now() + Duration::from_millis(500);
     let mut due = Instant::now() + every.unwrap_or_default();
-    let mut start: Option<(Instant, Vec<Duration>, Others)> = None;
-    crowd.heard = true;
-    let (began, before, others) = loop {
+    let own = std::process::id();
+    let mut start: Option<(Instant, Vec<Duration>, Duration, Others)> = None;
+    crowd.heard.clear();
+    if every.is_none() {
+        crowd.heard.extend(0..fan.shape.all_authors());
+    }
+    let mut talking = Vec::new();
+    let (began, before, own_before, others) = loop {
         let now = Instant::now();
         if now >= warm && start.is_none() {
-            start = Some((now, used(), Others::than(&pids)));
+            start = Some((now, used(), proc::used(own).cpu, Others::than(&pids)));
             crowd.tally.measuring = true;
         }
         if let Some(done) = start.take_if(|start| now >= start.0 + fan.time) {
             break done;
         }
-        match every {
+        std::mem::swap(&mut talking, &mut crowd.heard);
+        if let Some(every) = every {
+            talking.clear();
             // The time it was due counts: a generator that is late must not hide it.
-            Some(every) => {
-                while due <= now {
-                    crowd.say(0, due)?;
-                    due += every;
-                }
+            while due <= now {
+                crowd.say(0, due)?;
+                due += every;
+                talking.push(0);
             }
-            None if std::mem::take(&mut crowd.heard) => {
-                for author in 0..authors {
-                    while crowd.tally.in_flight(author) < in_flight {
-                        crowd.say(author, now)?;
-                    }
-                }
-            }
-            None => {}
         }
-        for author in 0..authors {
-            crowd.flush(author)?;
+        for author in talking.drain(..) {
+            while crowd.tally.in_flight(author) < in_flight {
+                crowd.say(author, now)?;
+            }
+            crowd.flush_author(author)?;
         }
         if crowd.turn(Duration::from_millis(100))? {
             let _ = rustix::io::read(&timer, &mut [0; 8]);
@@ -105,6 +113,7 @@ pub fn fan(subject: &Subject, fan: &Fan) -> Result<Heard, String> {
     };
     let (seconds, after) = (began.elapsed().as_secs_f64(), used());
     let others = others.percent();
+    let generator = (proc::used(own).cpu - own_before).as_secs_f64() / seconds * 100.0;
     crowd.tally.measuring = false;
     // What is on its way gets three seconds.
     let deadline = Instant::now() + Duration::from_secs(3);
@@ -127,6 +136,7 @@ pub fn fan(subject: &Subject, fan: &Fan) -> Result<Heard, String> {
         max: tally.took.max.as_secs_f64() * 1e3,
         wrong: tally.wrong(),
         busy: spent(0) / seconds / 1e4,
+        generator,
         others,
     })
 }
@@ -158,27 +168,32 @@ pub struct Churn {
     pub rate: f64,
     /// CPU of the server for each, µs.
     pub cpu: f64,
+    /// CPU of the generator, percent of a core.
+    pub generator: f64,
     /// CPU that others used meanwhile, percent of a core.
     pub others: f64,
 }
 
 /// Fifty at a time connect, upgrade, are welcomed by name, leave, and wait for the server to close.
 pub fn churn(subject: &Subject, time: Duration) -> Result<Churn, String> {
-    let mut crowd = Crowd::new(subject, 50, 1, false)?;
+    let mut crowd = Crowd::new(subject, Shape::lobby(50, 1), SIZE, false)?;
     crowd.brief = true;
-    let pid = subject.pids()[0];
+    let (pid, own) = (subject.pids()[0], std::process::id());
     let warm = Instant::now() + Duration::from_millis(300);
     let mut next = 0_u32;
-    let mut start = None;
+    let mut start: Option<(Instant, [Duration; 2], u64, Others)> = None;
     loop {
         let now = Instant::now();
         match &start {
             None if now >= warm => {
-                start = Some((now, proc::used(pid).cpu, crowd.left, Others::than(&[pid])))
+                let spent = [pid, own].map(|pid| proc::used(pid).cpu);
+                start = Some((now, spent, crowd.left, Others::than(&[pid])))
             }
-            Some((began, cpu, left, others)) if now >= *began + time => {
+            Some((began, [cpu, own_cpu], left, others)) if now >= *began + time => {
                 let done = (crowd.left - left) as f64;
+                let generator = (proc::used(own).cpu - *own_cpu).as_secs_f64();
                 return Ok(Churn {
+                    generator: generator / began.elapsed().as_secs_f64() * 100.0,
                     rate: done / began.elapsed().as_secs_f64(),
                     cpu: (proc::used(pid).cpu - *cpu).as_secs_f64() * 1e6 / done.max(1.0),
                     others: others.percent(),
@@ -218,7 +233,7 @@ pub struct Idle {
 /// Named peers join the lobby, one instant after another, and say nothing.
 pub fn idle(subject: &Subject, peers: usize, hold: Duration) -> Result<Idle, String> {
     let pid = subject.pids()[0];
-    let mut crowd = Crowd::new(subject, peers, 1, false)?;
+    let mut crowd = Crowd::new(subject, Shape::lobby(peers, 1), SIZE, false)?;
     let (before, kernel) = (proc::memory(pid).1, proc::kernel_memory());
     let (began, cpu) = (Instant::now(), proc::used(pid).cpu);
     crowd.join(peers / 2)?;

@@ -3,15 +3,15 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::measure::{self, Fan, Pace};
+use crate::measure::{self, Pace};
 use crate::plan::Plan;
-use crate::subject::Subject;
+use crate::subject::{Speech, Subject};
 use crate::table::{Table, median};
 
-/// Another server: its name, whether it greets, and how it is started.
+/// Another server: its name, what it speaks, and how it is started.
 struct Other {
     name: &'static str,
-    greets: bool,
+    speech: Speech,
     command: Vec<String>,
 }
 
@@ -38,7 +38,7 @@ pub fn table(plan: &Plan) -> Result<Table, String> {
         for (other, runs) in others.iter().zip(&mut runs) {
             eprintln!("{}: run {number} of {}", other.name, plan.runs);
             let command: Vec<&str> = other.command.iter().map(String::as_str).collect();
-            match run(plan, || Subject::other(&command, other.greets, &plan.cores)) {
+            match run(plan, || Subject::other(&command, other.speech, &plan.cores)) {
                 Ok(run) => runs.push(run),
                 Err(error) => eprintln!("  {error}"),
             }
@@ -94,16 +94,7 @@ fn cells(name: &str, runs: &[Run], own: &[Run]) -> Vec<String> {
 }
 
 fn run(plan: &Plan, start: impl Fn() -> Result<Subject, String>) -> Result<Run, String> {
-    let fan = |pace| {
-        measure::fan(
-            &start()?,
-            &Fan {
-                peers: 1000,
-                pace,
-                time: plan.time,
-            },
-        )
-    };
+    let fan = |pace| measure::fan(&start()?, &plan.fan(1000, pace));
     let saturated = fan(Pace::InFlight(16)).map_err(|error| format!("160 in flight: {error}"))?;
     let steady = fan(Pace::PerSecond(20)).map_err(|error| format!("20 messages/s: {error}"))?;
     let idle = measure::idle(&start()?, plan.peers, plan.hold)
@@ -132,26 +123,37 @@ fn installed() -> Result<Vec<Other>, String> {
     let axum = peers.join("axum/target/release/axum-chat");
     let node = peers.join("node");
     let all = [
-        ("axum + tokio", true, axum.clone(), vec![text(axum)]),
+        (
+            "axum + tokio",
+            Speech::Greeting,
+            axum.clone(),
+            vec![text(axum)],
+        ),
         (
             "node ws",
-            true,
+            Speech::Greeting,
             node.join("node_modules/ws"),
             vec!["node".to_owned(), text(node.join("chat.js"))],
         ),
         (
             "nginx + nchan",
-            false,
+            Speech::Plain,
             PathBuf::from("/usr/lib/nginx/modules/ngx_nchan_module.so"),
             vec!["sh".to_owned(), text(peers.join("nchan.sh"))],
         ),
+        (
+            "nats-server, no WebSocket",
+            Speech::Nats,
+            PathBuf::from("/usr/sbin/nats-server"),
+            vec!["sh".to_owned(), text(peers.join("nats.sh"))],
+        ),
     ];
     let mut here = Vec::new();
-    for (name, greets, needs, command) in all {
+    for (name, speech, needs, command) in all {
         match needs.exists() {
             true => here.push(Other {
                 name,
-                greets,
+                speech,
                 command,
             }),
             false => println!("{name} is not installed: skipped."),

@@ -4,9 +4,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::measure::{self, Churn, Fan, Heard, Pace};
-use crate::subject::Subject;
+use crate::measure::{self, Churn, Fan, Heard, Pace, SIZE};
+use crate::subject::{Setting, Subject};
 use crate::table::DISTURBED;
+use crate::tally::Shape;
 
 /// How much is run.
 pub struct Plan {
@@ -29,17 +30,28 @@ pub struct Plan {
 impl Plan {
     /// Alone.
     pub fn natterjack(&self) -> Result<Subject, String> {
-        Subject::natterjack(&self.server, false, true, &self.cores)
+        self.natterjack_as(Setting::default())
     }
 
     /// Natterjack through a Redis on the same core.
     pub fn with_redis(&self) -> Result<Subject, String> {
-        Subject::natterjack(&self.server, true, true, &self.cores)
+        self.natterjack_as(Setting {
+            redis: true,
+            ..Setting::default()
+        })
     }
 
     /// Alone, and nobody is told who joins and leaves: as the limit does it.
     pub fn discreet(&self) -> Result<Subject, String> {
-        Subject::natterjack(&self.server, false, false, &self.cores)
+        self.natterjack_as(Setting {
+            notices: false,
+            ..Setting::default()
+        })
+    }
+
+    /// In some other way.
+    pub fn natterjack_as(&self, setting: Setting) -> Result<Subject, String> {
+        Subject::natterjack(&self.server, setting, &self.cores)
     }
 
     /// The bare loop.
@@ -61,10 +73,15 @@ impl Plan {
         (1..=self.runs).map(run).collect()
     }
 
-    /// Texts for as long as planned.
+    /// Texts to the lobby for as long as planned: of one author at a pace, or of ten.
     pub fn fan(&self, peers: usize, pace: Pace) -> Fan {
+        let authors = match pace {
+            Pace::InFlight(_) => 10,
+            Pace::PerSecond(_) => 1,
+        };
         Fan {
-            peers,
+            shape: Shape::lobby(peers, authors),
+            size: SIZE,
             pace,
             time: self.time,
         }

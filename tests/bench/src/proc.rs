@@ -114,6 +114,8 @@ pub enum Side {
     Server,
     /// The last.
     Generator,
+    /// All of them.
+    Any,
 }
 
 /// The cores this process may use.
@@ -126,12 +128,13 @@ pub fn cores() -> Vec<usize> {
 
 /// Keeps this thread, and what it starts from now on, on one side.
 pub fn pin(side: Side, cores: &[usize]) {
-    let core = match side {
-        Side::Server => cores.first(),
-        Side::Generator => cores.last(),
+    let cores = match side {
+        Side::Server => &cores[..1.min(cores.len())],
+        Side::Generator => &cores[cores.len().saturating_sub(1)..],
+        Side::Any => cores,
     };
     let mut only = CpuSet::new();
-    only.set(*core.unwrap_or(&0));
+    cores.iter().for_each(|core| only.set(*core));
     // Measured all the same where the system does not allow it.
     let _ = sched_setaffinity(None, &only);
 }

@@ -6,12 +6,13 @@ use crate::plan::Plan;
 use crate::proc;
 use crate::subject::Subject;
 use crate::table::{Goal, Table, median};
+use crate::threads;
 
 /// Adds lines to the table and returns how much others used of a core meanwhile, percent.
 type Row = fn(&Plan, &mut Table) -> Result<f64, String>;
 
 /// Everything, by the names that `--row` takes.
-const ROWS: [(&str, Row); 7] = [
+const ROWS: [(&str, Row); 8] = [
     ("steady", steady),
     ("saturated", saturated),
     ("redis", through_redis),
@@ -19,6 +20,7 @@ const ROWS: [(&str, Row); 7] = [
     ("idle", idle),
     ("churn", churn),
     ("start", start),
+    ("threads", threads::rows),
 ];
 
 /// Runs everything, or one row.

@@ -8,44 +8,68 @@ use std::time::{Duration, Instant};
 
 use crate::proc::{Side, pin};
 
+/// What a server speaks.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Speech {
+    /// WebSocket, and it says `Welcome NAME!` to who comes.
+    Greeting,
+    /// WebSocket.
+    Plain,
+    /// The protocol of NATS.
+    Nats,
+}
+
 /// A running server, and its Redis where it has one. Both end with it.
 pub struct Subject {
-    /// Whether it says `Welcome NAME!` to who comes.
-    pub greets: bool,
+    /// What it speaks.
+    pub speech: Speech,
     /// Where it listens.
     pub address: SocketAddrV4,
     /// From the start of its process to the first answer.
     pub ready_after: Duration,
+    spread: bool,
     /// The server first.
     children: Vec<Child>,
 }
 
+/// How natterjack is started.
+#[derive(Clone, Copy)]
+pub struct Setting {
+    /// With a Redis of its own, on the same core.
+    pub redis: bool,
+    /// Small rooms hear who joins and leaves.
+    pub notices: bool,
+    /// On so many threads, …
+    pub threads: usize,
+    /// … which share the cores with the generator; else server and generator have their own.
+    pub spread: bool,
+}
+
+impl Default for Setting {
+    fn default() -> Self {
+        Self {
+            redis: false,
+            notices: true,
+            threads: 1,
+            spread: false,
+        }
+    }
+}
+
 impl Subject {
-    /// The server itself, on one thread and without a rate limit. Small rooms hear who joins and
-    /// leaves, unless `notices` are off.
-    pub fn natterjack(
-        path: &Path,
-        redis: bool,
-        notices: bool,
-        cores: &[usize],
-    ) -> Result<Self, String> {
+    /// The server itself, without a rate limit.
+    pub fn natterjack(path: &Path, setting: Setting, cores: &[usize]) -> Result<Self, String> {
         let mut subject = Self::none()?;
         let mut command = Command::new(path);
         let address = subject.address.to_string();
-        command.args([
-            "--listen",
-            &address,
-            "--threads",
-            "1",
-            "--rate",
-            "0",
-            "--log",
-            "error",
-        ]);
-        if !notices {
+        let threads = setting.threads.to_string();
+        command.args(["--listen", &address, "--threads", &threads]);
+        command.args(["--rate", "0", "--log", "error", "--max-peers", "100000"]);
+        if !setting.notices {
             command.args(["--notices", "0"]);
         }
-        if redis {
+        subject.spread = setting.spread;
+        if setting.redis {
             let at = subject.start_redis(cores)?;
             command.args(["--redis", &format!("redis://{at}")]);
         }
@@ -79,7 +103,7 @@ impl Subject {
     }
 
     /// Another server, on its own one process; it gets its address as its last argument.
-    pub fn other(command: &[&str], greets: bool, cores: &[usize]) -> Result<Self, String> {
+    pub fn other(command: &[&str], speech: Speech, cores: &[usize]) -> Result<Self, String> {
         let mut subject = Self::none()?;
         let mut parts = command.iter();
         let mut start = Command::new(parts.next().unwrap_or(&""));
@@ -88,17 +112,22 @@ impl Subject {
             .arg(subject.address.to_string())
             .stderr(Stdio::null());
         subject.start(&mut start, cores)?;
-        subject.greets = greets;
+        subject.speech = speech;
         let get = "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n";
-        subject.await_answer(subject.address, get, "HTTP/1.1 ")?;
+        let (ask, answer) = match speech {
+            Speech::Nats => ("", "INFO "),
+            _ => (get, "HTTP/1.1 "),
+        };
+        subject.await_answer(subject.address, ask, answer)?;
         Ok(subject)
     }
 
     fn none() -> Result<Self, String> {
         Ok(Self {
             address: free_address()?,
-            greets: true,
+            speech: Speech::Greeting,
             ready_after: Duration::ZERO,
+            spread: false,
             children: Vec::new(),
         })
     }
@@ -122,9 +151,16 @@ impl Subject {
 
     fn start(&mut self, command: &mut Command, cores: &[usize]) -> Result<(), String> {
         // What a process starts stays on its core.
-        pin(Side::Server, cores);
+        pin(if self.spread { Side::Any } else { Side::Server }, cores);
         let child = command.stdin(Stdio::null()).spawn();
-        pin(Side::Generator, cores);
+        pin(
+            if self.spread {
+                Side::Any
+            } else {
+                Side::Generator
+            },
+            cores,
+        );
         let name = command.get_program().to_string_lossy().into_owned();
         self.children
             .insert(0, child.map_err(|error| format!("{name}: {error}"))?);

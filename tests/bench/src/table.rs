@@ -59,6 +59,12 @@ impl Table {
         self.line([work.to_owned(), ours, beside, ratio, goal, met]);
     }
 
+    /// Begins a part of the table whose columns are others.
+    pub fn section(&mut self, heads: [&str; 3]) {
+        self.line([String::new()]);
+        self.line(heads.map(str::to_owned));
+    }
+
     /// Adds a line that only says something.
     pub fn note(&mut self, work: &str, said: String) {
         self.line([work.to_owned(), said]);

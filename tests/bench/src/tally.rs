@@ -4,8 +4,55 @@
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-/// Messages of one author that may be on their way at once; a power of two.
+/// Messages of one author that may be on their way at once, where there are few authors …
 const RING: usize = 1 << 15;
+/// … and where there are many. Powers of two.
+const SMALL_RING: usize = 1 << 7;
+/// More than that are many.
+const FEW: usize = 64;
+
+/// Who is where: peers, counted from 0, fill one room after the other, and the first of each room
+/// are its authors.
+#[derive(Clone, Copy, Debug)]
+pub struct Shape {
+    /// How many rooms.
+    pub rooms: usize,
+    /// Peers in each.
+    pub peers: usize,
+    /// Authors in each.
+    pub authors: usize,
+}
+
+impl Shape {
+    /// One room, the lobby.
+    pub fn lobby(peers: usize, authors: usize) -> Self {
+        Self {
+            rooms: 1,
+            peers,
+            authors,
+        }
+    }
+
+    /// The room that a peer is in.
+    pub fn room(&self, peer: usize) -> usize {
+        peer / self.peers
+    }
+
+    /// All authors, counted from 0.
+    pub fn all_authors(&self) -> usize {
+        self.rooms * self.authors
+    }
+
+    /// All peers.
+    pub fn all_peers(&self) -> usize {
+        self.rooms * self.peers
+    }
+
+    /// Which peer an author is.
+    pub fn author(&self, author: usize) -> usize {
+        author / self.authors * self.peers + author % self.authors
+    }
+}
 
 /// What is kept of an author.
 struct Author {
@@ -16,10 +63,13 @@ struct Author {
     heard: Vec<u32>,
 }
 
-/// The ledger of one room: everybody hears everything except what they said themselves.
+/// The ledger of all rooms: everybody hears everything in their room except what they said
+/// themselves.
 pub struct Tally {
+    shape: Shape,
+    ring: usize,
     authors: Vec<Author>,
-    /// The number that a peer expects next, by peer and author.
+    /// The number that a peer expects next, by peer and author of its room.
     expected: Vec<u32>,
     missing: HashSet<(usize, usize, u32)>,
     hearers: u32,
@@ -49,19 +99,23 @@ pub struct Wrong {
 }
 
 impl Tally {
-    /// A room of that many peers, of whom the first are authors.
-    pub fn new(peers: usize, authors: usize, thorough: bool) -> Self {
+    /// Nothing has been said.
+    pub fn new(shape: Shape, thorough: bool) -> Self {
+        let few = shape.all_authors() <= FEW;
+        let ring = if few { RING } else { SMALL_RING };
         let author = || Author {
             next: 0,
             oldest: 0,
-            sent: vec![Instant::now(); RING],
-            heard: vec![0; RING],
+            sent: vec![Instant::now(); ring],
+            heard: vec![0; ring],
         };
         Self {
-            authors: (0..authors).map(|_| author()).collect(),
-            expected: vec![0; peers * authors],
+            shape,
+            ring,
+            authors: (0..shape.all_authors()).map(|_| author()).collect(),
+            expected: vec![0; shape.all_peers() * shape.authors],
             missing: HashSet::new(),
-            hearers: peers as u32 - 1,
+            hearers: shape.peers as u32 - 1,
             doubled: 0,
             reordered: 0,
             measuring: false,
@@ -79,11 +133,12 @@ impl Tally {
 
     /// The number of the message that the author sends now, or was to send at that time.
     pub fn send(&mut self, author: usize, at: Instant) -> Result<u32, String> {
-        if self.in_flight(author) == RING {
-            return Err(format!("{RING} messages of one author are on their way"));
+        if self.in_flight(author) == self.ring {
+            let ring = self.ring;
+            return Err(format!("{ring} messages of one author are on their way"));
         }
         let author = &mut self.authors[author];
-        let slot = author.next as usize % RING;
+        let slot = author.next as usize % self.ring;
         author.sent[slot] = at;
         author.heard[slot] = 0;
         author.next += 1;
@@ -94,10 +149,11 @@ impl Tally {
     #[inline(always)]
     pub fn hear(&mut self, peer: usize, author: usize, number: u32, now: Instant) -> bool {
         // An echo to its author, as the limit and some others send it.
-        if peer == author || author >= self.authors.len() {
+        if author >= self.authors.len() || peer == self.shape.author(author) {
             return false;
         }
-        let expected = &mut self.expected[peer * self.authors.len() + author];
+        let of_room = self.shape.authors;
+        let expected = &mut self.expected[peer * of_room + author % of_room];
         if number == *expected {
             *expected += 1;
         } else if number > *expected {
@@ -111,7 +167,7 @@ impl Tally {
             return false;
         }
         let author = &mut self.authors[author];
-        let slot = number as usize % RING;
+        let slot = number as usize % self.ring;
         if self.measuring {
             self.deliveries += 1;
             if self.thorough || (number ^ peer as u32) & 7 == 0 {
@@ -124,7 +180,7 @@ impl Tally {
             return false;
         }
         while author.oldest < author.next
-            && author.heard[author.oldest as usize % RING] == self.hearers
+            && author.heard[author.oldest as usize % self.ring] == self.hearers
         {
             author.oldest += 1;
             self.messages += u64::from(self.measuring);
@@ -143,14 +199,15 @@ impl Tally {
     pub fn wrong(&self) -> Wrong {
         let tail = self
             .expected
-            .chunks(self.authors.len())
+            .chunks(self.shape.authors)
             .enumerate()
             .flat_map(|(peer, row)| {
+                let first = self.shape.room(peer) * self.shape.authors;
                 let others = row
                     .iter()
-                    .zip(&self.authors)
+                    .zip(&self.authors[first..])
                     .enumerate()
-                    .filter(move |(a, _)| *a != peer);
+                    .filter(move |(at, _)| self.shape.author(first + at) != peer);
                 others.map(|(_, (expected, author))| u64::from(author.next - expected))
             });
         Wrong {
@@ -210,7 +267,7 @@ mod tests {
 
     #[test]
     fn what_goes_wrong_is_counted() {
-        let mut tally = Tally::new(3, 1, true);
+        let mut tally = Tally::new(Shape::lobby(3, 1), true);
         let now = Instant::now();
         tally.measuring = true;
         (0..4).for_each(|n| assert_eq!(tally.send(0, now), Ok(n)));
@@ -241,6 +298,25 @@ mod tests {
             (7, 1, 3)
         );
         assert!(!tally.settled());
+    }
+
+    #[test]
+    fn rooms_are_counted_apart() {
+        let shape = Shape {
+            rooms: 2,
+            peers: 3,
+            authors: 2,
+        };
+        let mut tally = Tally::new(shape, true);
+        let now = Instant::now();
+        // The second author of the second room is peer 4.
+        assert_eq!((shape.author(3), shape.room(4)), (4, 1));
+        assert_eq!(tally.send(3, now), Ok(0));
+        assert!(!tally.hear(3, 3, 0, now));
+        assert_eq!(tally.wrong().lost, 1);
+        assert!(tally.hear(5, 3, 0, now));
+        assert!(tally.settled());
+        assert_eq!(tally.wrong(), Wrong::default());
     }
 
     #[test]

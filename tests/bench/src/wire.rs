@@ -13,8 +13,12 @@ pub const PING: u8 = 0x89;
 /// The answer.
 pub const PONG: u8 = 0x8a;
 
-/// Bytes of each text: `P03-00001234-xxxx…`.
-pub const SIZE: usize = 64;
+/// Bytes of the shortest text: `P00003-00001234-`; longer ones go on with `xxxx…`, …
+pub const SHORTEST: usize = 16;
+/// … or with toads, four bytes each: texts are measured in characters, and have so many at most.
+const CHARS: usize = 4096;
+/// The longest text.
+pub const LONGEST: usize = SHORTEST + 4 * (CHARS - SHORTEST);
 
 /// One frame at the beginning of some bytes.
 pub struct Frame {
@@ -80,23 +84,29 @@ fn put_length(out: &mut Vec<u8>, length: usize, mask: u8) {
     }
 }
 
-/// An author's text of that number.
-pub fn write_text(author: usize, number: u32) -> [u8; SIZE] {
-    let mut text = [b'x'; SIZE];
-    text[..13].copy_from_slice(format!("P{author:02}-{number:08}-").as_bytes());
+/// An author's text of that number, and of so many bytes.
+pub fn write_text(author: usize, number: u32, size: usize) -> Vec<u8> {
+    let mut text = format!("P{author:05}-{number:08}-").into_bytes();
+    if size <= CHARS {
+        text.resize(size, b'x');
+    } else {
+        text.extend("🐸".bytes().cycle().take(size - SHORTEST));
+    }
     text
 }
 
-/// Author and number of a delivered text, whatever the server put before it.
+/// Author and number of a delivered text of so many bytes, whatever the server put before it.
 #[inline(always)]
-pub fn read_text(payload: &[u8]) -> Option<(usize, u32)> {
-    let text: &[u8; SIZE] = payload.last_chunk()?;
-    if text[0] != b'P' || text[3] != b'-' || text[12] != b'-' {
+pub fn read_text(payload: &[u8], size: usize) -> Option<(usize, u32)> {
+    let text = payload.get(payload.len().checked_sub(size)?..)?;
+    let text: &[u8; SHORTEST] = text.first_chunk()?;
+    if text[0] != b'P' || text[6] != b'-' || text[15] != b'-' {
         return None;
     }
-    let author = usize::from(text[1] & 15) * 10 + usize::from(text[2] & 15);
+    let digits = text[1..6].iter().map(|digit| usize::from(digit & 15));
+    let author = digits.fold(0, |author, digit| author * 10 + digit);
     // Eight decimal digits at once: pairs, then fours, then all.
-    let digits = u64::from_le_bytes(text[4..12].try_into().ok()?) & 0x0f0f_0f0f_0f0f_0f0f;
+    let digits = u64::from_le_bytes(text[7..15].try_into().ok()?) & 0x0f0f_0f0f_0f0f_0f0f;
     let pairs = (digits.wrapping_mul(2561) >> 8) & 0x00ff_00ff_00ff_00ff;
     let fours = (pairs.wrapping_mul(6_553_601) >> 16) & 0x0000_ffff_0000_ffff;
     Some((
@@ -112,15 +122,16 @@ mod tests {
     #[test]
     fn texts_and_frames_come_back_as_they_went() {
         for number in [0, 7, 1_234, 99_999_999] {
-            let text = write_text(42, number);
+            let size = if number == 7 { SHORTEST } else { 64 };
+            let text = write_text(42, number, size);
             let (mut sent, mut shown) = (Vec::new(), Vec::new());
             put_masked(&mut sent, TEXT, &text, [1, 2, 3, 4]);
             put(&mut shown, TEXT, &[b"P42: ", &text]);
             assert_eq!(frame(&sent).unwrap().key, Some([1, 2, 3, 4]));
             assert!(frame(&shown[..shown.len() - 1]).is_none());
             let found = frame(&shown).unwrap();
-            assert_eq!(read_text(&shown[found.payload]), Some((42, number)));
+            assert_eq!(read_text(&shown[found.payload], size), Some((42, number)));
         }
-        assert_eq!(read_text(b"P42: has joined the chat!"), None);
+        assert_eq!(read_text(b"P42: has joined the chat!", 64), None);
     }
 }
