@@ -11,8 +11,13 @@ run: ## build it and start it: alone, on port 8080
 build: ## the release binary: target/release/natterjack
 	$(CARGO) build --release --locked
 
+# Relocations are packed, the tables that only backtraces need are left out, and hashes are computed
+# by small code.
+SMALL := --cfg sha2_backend="soft" --cfg sha2_backend_soft="compact" --cfg sha1_backend="soft"
+SMALL_LINK := -C link-arg=-Wl,-z,pack-relative-relocs -C link-arg=-Wl,--no-eh-frame-hdr
 small: ## the smallest binary, without page and Redis: target/small/natterjack
-	$(CARGO) build --profile small --locked --no-default-features
+	RUSTFLAGS='$(SMALL)' $(CARGO) rustc --profile small --locked --no-default-features \
+		--bin natterjack -- $(SMALL_LINK)
 
 test: tools ## every test, with a real redis-server and a real browser
 	$(CARGO) test --locked
@@ -35,22 +40,27 @@ fuzz: fuzz-tools ## garbage for everything that parses, in turn: SECONDS=60
 	done
 
 BENCH := $(CARGO) run --release --quiet --locked --manifest-path tests/bench/Cargo.toml --
-bench: build bench-tools ## speed, memory and size beside the limit and the goals: some minutes on a quiet machine
+bench: build small bench-tools ## speed, memory and size beside the limit and the goals: some minutes on a quiet machine
 	$(BENCH) target/release/natterjack
 
 bench-quick: build bench-tools ## the same in about a minute, roughly
 	$(BENCH) --quick target/release/natterjack
 
+bench-growth: build bench-tools ## how the cost grows with peers, rooms and messages: tests/bench/growth.svg
+	$(BENCH) --growth tests/bench/growth.svg target/release/natterjack
+
 bench-others: build bench-others-tools ## other chat servers doing the same: axum + tokio, node ws, nchan, NATS
 	$(BENCH) --others target/release/natterjack
 
-check: ## formatting, lints, the smallest build, and which way imports go
+check: ## formatting, lints, the smallest build and its tests, and which way imports go
 	$(CARGO) fmt --check
 	$(CARGO) fmt --check --manifest-path tests/fuzz/Cargo.toml
 	$(CARGO) fmt --check --manifest-path tests/bench/Cargo.toml
 	$(CARGO) fmt --check --manifest-path tests/bench/peers/axum/Cargo.toml
 	$(CARGO) clippy --locked --all-targets -- -D warnings
-	$(CARGO) clippy --locked --no-default-features -- -D warnings
+	$(CARGO) clippy --locked --no-default-features --all-targets -- -D warnings
+	$(MAKE) small
+	NATTERJACK=target/small/natterjack $(CARGO) test --quiet --locked --no-default-features
 	sh tests/imports.sh
 
 tools: # what the tests start
@@ -75,4 +85,4 @@ fuzz-tools: # what fuzzing needs
 	@command -v c++ >/dev/null || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq g++; }
 	@$(CARGO) fuzz --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-fuzz
 
-.PHONY: help run build small test soak fuzz bench bench-quick bench-others check tools bench-tools bench-others-tools fuzz-tools
+.PHONY: help run build small test soak fuzz bench bench-quick bench-growth bench-others check tools bench-tools bench-others-tools fuzz-tools

@@ -68,7 +68,7 @@ impl Server {
     /// # Errors
     /// One line about what failed and can't be mended by waiting. An unreachable Redis can.
     pub async fn bind(config: Config, runtime: Runtime) -> Result<Server, String> {
-        let listener = socket::listen(config.listen).await.map_err(|error| {
+        let listener = socket::listen(config.listen).map_err(|error| {
             format!(
                 "can't listen on {}: {error}; --listen names another address",
                 config.listen

@@ -58,8 +58,8 @@ impl TryWrite for Socket {
 ///
 /// # Errors
 /// The system's.
-pub async fn listen(addr: SocketAddr) -> io::Result<Listener> {
-    let listener: Listener = async_net::TcpListener::bind(addr).await?.into();
+pub fn listen(addr: SocketAddr) -> io::Result<Listener> {
+    let listener = Arc::new(Async::<TcpListener>::bind(addr)?);
     // Frames are whole messages; waiting for more to send would only delay them. Connections
     // inherit it.
     sockopt::set_tcp_nodelay(&*listener, true)?;

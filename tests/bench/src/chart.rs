@@ -53,7 +53,9 @@ fn draw(panel: &Panel, low: f64, high: f64) -> String {
     let (left, right, top, bottom) = MARGINS;
     let first = panel.points.first().map_or(1.0, |point| point.0).log10();
     let last = panel.points.last().map_or(10.0, |point| point.0).log10();
-    let across = |x: f64| left + (x.log10() - first) / (last - first) * (WIDE - left - right);
+    // The first point's figure stands clear of the axis'.
+    let (from, to) = (left + 16.0, WIDE - right - 8.0);
+    let across = |x: f64| from + (x.log10() - first) / (last - first) * (to - from);
     let up = |y: f64| HIGH - bottom - (y - low) / (high - low) * (HIGH - top - bottom);
     let mut out = format!(
         "<text x=\"{left}\" y=\"20\" font-weight=\"600\">{}</text>\n\
@@ -129,7 +131,7 @@ mod tests {
         };
         let drawn = draw(&panel, -1.0, 1.0);
         assert!(
-            drawn.contains("points=\"48.0,192.0 376.0,46.0\""),
+            drawn.contains("points=\"64.0,192.0 368.0,46.0\""),
             "{drawn}"
         );
         assert!(svg("a title", &[panel]).ends_with("</g>\n</svg>\n"));
