@@ -23,13 +23,10 @@ impl Log for Stderr {
     fn log(&self, record: &Record<'_>) {
         if self.enabled(record.metadata()) {
             let level = record.level().as_str().to_ascii_lowercase();
-            // Whoever closed stderr does not want to know.
-            let _ = writeln!(
-                std::io::stderr(),
-                "{} {level}: {}",
-                Utc::now(),
-                record.args()
-            );
+            let line = format!("{} {level}: {}\n", Utc::now(), record.args());
+            // In one piece, or lines of several processes mix. Whoever closed stderr does not want
+            // to know.
+            let _ = std::io::stderr().write_all(line.as_bytes());
         }
     }
 
