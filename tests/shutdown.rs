@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::support::{Client, Program, Raw, Redis, TestServer};
+use crate::support::{Client, Program, Raw, Redis, TestServer, upgrade};
 
 #[test]
 fn everybody_is_told_with_1001() {
@@ -29,6 +29,28 @@ fn everybody_is_told_with_1001() {
             ErrorKind::ConnectionRefused
         );
     }
+}
+
+#[test]
+fn who_is_just_coming_is_answered_before_it_is_sent_away() {
+    let redis = Redis::start();
+    let mut server = TestServer::on_with(redis.address(), |config| config.max_peers = 1);
+    // Its name can't be claimed now, so it stays on its way in.
+    redis.freeze();
+    let mut foo = Raw::connect(server.addr());
+    foo.send(upgrade("foo").as_bytes());
+    assert_eq!(Raw::get(server.addr(), "/healthz").0, 200);
+    let (status, why) = Raw::ask(server.addr(), upgrade("bar").as_bytes());
+    assert_eq!((status, why.contains("too many peers")), (503, true));
+    server.begin_to_stop();
+    let all = foo.rest();
+    redis.thaw();
+    let text = String::from_utf8_lossy(&all);
+    assert!(text.starts_with("HTTP/1.1 101 "), "{text:?}");
+    assert!(
+        all.windows(4)
+            .any(|frame| frame[0] == 0x88 && frame[2..] == 1001_u16.to_be_bytes())
+    );
 }
 
 #[test]

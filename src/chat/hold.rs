@@ -7,6 +7,8 @@ use super::name::Room;
 /// What waits until its outbox is released.
 #[derive(Debug, Default)]
 pub(super) struct Hold {
+    /// Goes out before anything else does.
+    pub first: Option<Bytes>,
     /// The room that is being entered, as soon as the peer is in.
     room: Option<Room>,
     waiting: Vec<Waiting>,
@@ -66,9 +68,7 @@ impl Hold {
 
     /// What waits, in order.
     pub fn into_parts(self) -> Vec<Bytes> {
-        self.waiting
-            .into_iter()
-            .map(|waiting| waiting.bytes)
-            .collect()
+        let waiting = self.waiting.into_iter().map(|waiting| waiting.bytes);
+        self.first.into_iter().chain(waiting).collect()
     }
 }

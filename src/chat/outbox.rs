@@ -122,14 +122,15 @@ impl Outbox {
         state.push_from(&self.socket, Some(room), parts, self.budget.each());
     }
 
-    /// From here on pushes wait until the outbox is [released](Self::release): a peer that enters
-    /// a room is first told what it is entering.
-    pub fn hold(&self) {
-        self.lock().held.get_or_insert_default();
+    /// From here on pushes wait until the outbox is [released](Self::release). `first` goes out
+    /// ahead of whatever does so first, a goodbye too: a peer is answered before it is told
+    /// anything, and in one packet with that.
+    pub fn hold_behind(&self, first: Bytes) {
+        self.lock().held.get_or_insert_default().first = Some(first);
     }
 
-    /// The peer comes into a room: holds, and forgets what was kept of that room before. When the
-    /// room says more than may wait, all of that is forgotten: it must be read from the log, and
+    /// The peer comes into a room, and is first told what it is entering: pushes wait until then.
+    /// Forgets what was kept of that room before. When the room says more than may wait, all of that is forgotten: it must be read from the log, and
     /// [`overflowed`](Self::overflowed) says so.
     pub fn hold_entering(&self, room: &Room) {
         let mut state = self.lock();
@@ -159,9 +160,18 @@ impl Outbox {
 
     /// Sends whole frames although the outbox is on hold, ahead of what waits.
     pub fn push_ahead(&self, parts: &[Bytes]) {
+        if parts.is_empty() {
+            return;
+        }
         let mut state = self.lock();
-        let held = state.held.take();
-        state.push_from(&self.socket, None, parts, usize::MAX);
+        let mut held = state.held.take();
+        match held.as_mut().and_then(|held| held.first.take()) {
+            Some(first) => {
+                let parts = [&[first], parts].concat();
+                state.push_from(&self.socket, None, &parts, usize::MAX);
+            }
+            None => state.push_from(&self.socket, None, parts, usize::MAX),
+        }
         state.held = held;
         state.bound(&self.socket, self.budget.each());
     }
@@ -362,7 +372,7 @@ impl State {
             return;
         }
         self.end = Some(end);
-        self.held = None;
+        let first = self.held.take().and_then(|held| held.first);
         self.wake();
         // Whoever is asked to go politely gets first what was said before; whoever is too slow
         // can't wait for that.
@@ -374,12 +384,13 @@ impl State {
             return;
         };
         let close = frame::close(code, reason);
+        let parts: Vec<Bytes> = first.into_iter().chain([close]).collect();
         let taken = if self.queue.is_empty() {
-            write_through(socket, std::slice::from_ref(&close))
+            write_through(socket, &parts)
         } else {
             0
         };
-        self.enqueue(&[close], taken);
+        self.enqueue(&parts, taken);
     }
 
     /// Keeps of the queue only the rest of the frame that has been begun.

@@ -5,8 +5,6 @@ mod past;
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use super::Hub;
 use super::http;
 use super::route::Arrival;
@@ -35,8 +33,6 @@ pub(super) struct Session<'a> {
     key: Option<Box<str>>,
     /// The only one in the plain and simple dialects, any number in the typed one.
     rooms: Vec<Room>,
-    /// The answer to its handshake, until it has been sent.
-    switching: Option<Box<Bytes>>,
 }
 
 impl<'a> Session<'a> {
@@ -50,7 +46,6 @@ impl<'a> Session<'a> {
             email: None,
             key: None,
             rooms: Vec::new(),
-            switching: None,
         }
     }
 
@@ -63,9 +58,9 @@ impl<'a> Session<'a> {
         let Arrival {
             user, room, past, ..
         } = arrival;
-        self.switching = Some(Box::new(http::switching(&arrival.accept)));
         // Whoever is connected hears the room it asked for: some are told nothing more than that.
-        self.peer.outbox.hold();
+        let switching = http::switching(&arrival.accept);
+        self.peer.outbox.hold_behind(switching);
         let arrived = match (user, room) {
             (Some(user), room) => match self.claim(user).await {
                 Ok(()) => match room {
@@ -77,7 +72,6 @@ impl<'a> Session<'a> {
             (None, Some(room)) => self.overhear(room, past).await,
             (None, None) => Ok(()),
         };
-        self.switch(None);
         self.peer.outbox.release();
         match arrived {
             Ok(()) => None,
@@ -93,14 +87,6 @@ impl<'a> Session<'a> {
                 Some(End::Unavailable)
             }
         }
-    }
-
-    /// Answers the handshake, if that has not been done, and says the first words with it: one
-    /// packet instead of two.
-    fn switch(&mut self, words: Option<Bytes>) {
-        let switching = self.switching.take().map(|switching| *switching);
-        let parts: Vec<Bytes> = switching.into_iter().chain(words).collect();
-        self.peer.outbox.push_ahead(&parts);
     }
 
     /// Why its peer was ended, if it was.
@@ -292,9 +278,7 @@ impl<'a> Session<'a> {
             user: &user,
             session,
         });
-        if named.is_some() {
-            self.switch(named);
-        }
+        self.peer.outbox.push_ahead(named.as_slice());
         self.user = Some(user);
         Ok(())
     }

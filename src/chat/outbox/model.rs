@@ -218,7 +218,7 @@ impl Both {
                 model.push_ahead(&parts);
             }
             6 => {
-                outbox.hold();
+                outbox.hold_behind(Bytes::new());
                 model.hold(false);
             }
             7 => {

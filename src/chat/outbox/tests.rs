@@ -108,7 +108,7 @@ fn a_slow_reader_gets_the_frame_it_has_begun_and_the_reason() {
 fn who_enters_is_first_told_what_it_enters() {
     let (pipe, outbox) = outbox(100, 20);
     outbox.push(&[bytes("before ")]);
-    outbox.hold();
+    outbox.hold_behind(Bytes::new());
     outbox.push(&[bytes("after ")]);
     assert_eq!((pipe.heard(), outbox.queued()), (b"before ".to_vec(), 6));
     outbox.push_ahead(&[bytes("welcome ")]);
@@ -117,7 +117,7 @@ fn who_enters_is_first_told_what_it_enters() {
         (pipe.heard(), outbox.queued()),
         (b"before welcome after ".to_vec(), 0)
     );
-    outbox.hold();
+    outbox.hold_behind(Bytes::new());
     outbox.push(&[bytes("more than it may hold")]);
     assert_eq!((outbox.ended(), outbox.queued()), (Some(End::Slow), 0));
 }
@@ -191,7 +191,7 @@ fn a_queue_is_stuck_when_nothing_of_it_is_taken_between_two_looks() {
     assert!(outbox.stuck());
     pipe.room(100);
     let _ = flush(&outbox);
-    outbox.hold();
+    outbox.hold_behind(Bytes::new());
     outbox.push(&[bytes("held")]);
     assert!(!outbox.stuck());
     assert!(!outbox.stuck(), "the socket was not asked to take this");
@@ -206,13 +206,13 @@ fn what_waits_is_counted_whatever_becomes_of_it() {
     pipe.room(4);
     let _ = flush(&outbox);
     assert_eq!(budget.queued(), 6);
-    outbox.hold();
+    outbox.hold_behind(Bytes::new());
     outbox.push(&[bytes("held")]);
     assert_eq!(budget.queued(), 10);
     outbox.push_ahead(&[bytes("first")]);
     outbox.release();
     assert_eq!(budget.queued(), 15);
-    outbox.hold();
+    outbox.hold_behind(Bytes::new());
     outbox.push(&[bytes("held")]);
     outbox.end(End::Slow);
     assert_eq!(budget.queued(), 6 + close);
@@ -228,7 +228,7 @@ fn what_waits_is_counted_whatever_becomes_of_it() {
     assert_eq!(budget.queued(), close);
     drop(outbox);
     let (_pipe, budget, outbox) = counted();
-    outbox.hold();
+    outbox.hold_behind(Bytes::new());
     outbox.push(&[bytes("held")]);
     outbox.end(End::Stopping);
     assert_eq!(outbox.queued(), budget.queued());
@@ -241,7 +241,7 @@ fn who_enters_a_busy_room_reads_from_the_log_what_can_not_wait() {
     let (pipe, outbox) = outbox(100, 20);
     let (attic, cellar) = (Room::new("attic").unwrap(), Room::new("cellar").unwrap());
     outbox.push_from(&attic, &[bytes("not in yet ")]);
-    outbox.hold();
+    outbox.hold_behind(Bytes::new());
     outbox.push(&[bytes("to you ")]);
     outbox.hold_entering(&attic);
     outbox.push_from(&cellar, &[bytes("cellar ")]);
@@ -264,4 +264,26 @@ fn who_enters_a_busy_room_reads_from_the_log_what_can_not_wait() {
     outbox.push_from(&cellar, &[bytes("more than the limit is")]);
     assert_eq!(outbox.ended(), Some(End::Slow));
     assert_eq!(outbox.budget.queued(), 0);
+}
+
+#[test]
+fn a_peer_is_answered_before_it_is_told_anything() {
+    type Way = fn(&Outbox);
+    let ways: [(Way, &[u8]); 3] = [
+        (|outbox| outbox.push_ahead(&[bytes("ahead")]), b"firstahead"),
+        (Outbox::release, b"firstwaits"),
+        (
+            |outbox| outbox.end(End::Stopping),
+            b"first\x88\x17\x03\xe9the server shuts down",
+        ),
+    ];
+    for (way, heard) in ways {
+        let (pipe, outbox) = outbox(100, 100);
+        outbox.hold_behind(bytes("first"));
+        outbox.push(&[bytes("waits")]);
+        outbox.push_ahead(&[]);
+        assert_eq!(pipe.heard(), b"");
+        way(&outbox);
+        assert_eq!(pipe.heard(), heard);
+    }
 }

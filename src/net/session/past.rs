@@ -64,7 +64,7 @@ impl Session<'_> {
     }
 
     /// Tells again who is in a room, and what was said there: it hears the rest already.
-    pub(super) async fn reenter(&mut self, room: &Room, past: Option<Past>) -> Result<(), Refusal> {
+    pub(super) async fn reenter(&self, room: &Room, past: Option<Past>) -> Result<(), Refusal> {
         let roster = self.bus().roster(room).await.ok_or(Refusal::Unavailable)?;
         self.tell_past(room, roster.last, past).await
     }
@@ -72,7 +72,7 @@ impl Session<'_> {
     /// Tells what has been entered and what was said there before, up to the message `last`, ahead
     /// of what has been said since.
     async fn tell_past(
-        &mut self,
+        &self,
         room: &Room,
         last: Option<Id>,
         past: Option<Past>,
@@ -154,10 +154,9 @@ impl Session<'_> {
         Ok((page, whole))
     }
 
-    /// Tells what has been entered; with it goes the answer to the handshake.
-    async fn welcome(&mut self, room: &Room, last: Option<Id>, complete: bool) {
+    async fn welcome(&self, room: &Room, last: Option<Id>, complete: bool) {
         let Some(user) = &self.user else {
-            return self.switch(None);
+            return;
         };
         let mut roster = Roster::default();
         if self.peer.dialect() == Dialect::Typed {
@@ -171,7 +170,7 @@ impl Session<'_> {
             roster: &roster,
             complete,
         });
-        self.switch(entered);
+        self.peer.outbox.push_ahead(entered.as_slice());
     }
 
     /// Waits until the socket has taken most of what is ahead of the hold, or the peer has ended.
