@@ -65,6 +65,10 @@ pub fn serve(
 ) -> impl Future<Output = ()> + Send {
     async move {
         let peer = hub.peers.peer(upgrade.arrival.dialect, socket);
+        // Answered as soon as there is something to be told: whoever is connected hears the room it
+        // asked for, and some are told nothing more than that.
+        let switching = http::switching(&upgrade.arrival.accept);
+        peer.outbox.hold_behind(switching);
         let seat = hub.peers.add(peer.clone()).await;
         let life = live(&hub, &peer, &seat, upgrade);
         let end = AssertUnwindSafe(life).catch_unwind().await;
@@ -92,8 +96,6 @@ fn live<'a>(
     async move {
         // The server may have begun to stop, and looked who is here, just before this peer was.
         if hub.draining() {
-            peer.outbox
-                .push(&[http::switching(&upgrade.arrival.accept)]);
             return End::Stopping;
         }
         let ahead = mem::take(&mut upgrade.ahead);

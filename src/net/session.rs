@@ -6,7 +6,6 @@ mod past;
 use std::sync::Arc;
 
 use super::Hub;
-use super::http;
 use super::route::Arrival;
 use super::socket::Wired;
 use crate::bus::{Bus, Claim, Draft};
@@ -53,14 +52,11 @@ impl<'a> Session<'a> {
         &self.hub.bus
     }
 
-    /// Agrees to the WebSocket and does what its address asks for; `Some` if that is the end of it.
+    /// Does what its address asks for, and lets the peer be told; `Some` if that is the end of it.
     pub(super) async fn arrive(&mut self, arrival: Arrival) -> Option<End> {
         let Arrival {
             user, room, past, ..
         } = arrival;
-        // Whoever is connected hears the room it asked for: some are told nothing more than that.
-        let switching = http::switching(&arrival.accept);
-        self.peer.outbox.hold_behind(switching);
         let arrived = match (user, room) {
             (Some(user), room) => match self.claim(user).await {
                 Ok(()) => match room {
