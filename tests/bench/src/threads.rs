@@ -92,6 +92,12 @@ pub fn rows(plan: &Plan, table: &mut Table) -> Result<f64, String> {
         let (one, two) = (median(&runs, |r| r.1.cpu), median(&runs, |r| r.0.cpu));
         let each = cells(one, two, two / one, "us");
         table.goal("  CPU each", each, 0.0, Goal::None);
+        let (one, two) = (median(&runs, |r| r.1.p50), median(&runs, |r| r.0.p50));
+        let half = cells(one, two, two / one, "ms");
+        table.goal("  half of them within", half, 0.0, Goal::None);
+        let (one, two) = (median(&runs, |r| r.1.p99), median(&runs, |r| r.0.p99));
+        let most = cells(one, two, two / one, "ms");
+        table.goal("  99 of 100 within", most, 0.0, Goal::None);
         let (one, two) = (
             median(&runs, |r| r.1.generator),
             median(&runs, |r| r.0.generator),
