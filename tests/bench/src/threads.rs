@@ -10,6 +10,9 @@ use crate::tally::Shape;
 /// Small rooms that talk all at once.
 const ROOMS: usize = 500;
 
+/// How much of a core the generator itself uses.
+const GENERATOR: &str = "  the generator, of a core";
+
 /// Lines of the table.
 pub fn rows(plan: &Plan, table: &mut Table) -> Result<f64, String> {
     let on = |threads: usize, notices: bool| -> Result<Subject, String> {
@@ -20,13 +23,6 @@ pub fn rows(plan: &Plan, table: &mut Table) -> Result<f64, String> {
             ..Setting::default()
         })
     };
-    let cells = |one: f64, two: f64, ratio: f64, unit: &str| {
-        [
-            format!("{two:.3} {unit}"),
-            format!("{one:.3} {unit}"),
-            format!("{ratio:.2} x"),
-        ]
-    };
     table.section([
         "one and two threads, sharing all cores with the generator",
         "two",
@@ -34,26 +30,26 @@ pub fn rows(plan: &Plan, table: &mut Table) -> Result<f64, String> {
     ]);
     let churned = |threads| plan.churned(|| on(threads, false));
     let runs = plan.pairs("churn on two threads", || churned(2), || churned(1))?;
-    let rate = median(&runs, |(two, one)| two.rate / one.rate);
-    let thousands = |pick: fn(&(_, _)) -> f64| median(&runs, pick) / 1e3;
-    table.goal(
-        "connect, upgrade, name, leave: connections/s",
-        cells(thousands(|r| r.1.rate), thousands(|r| r.0.rate), rate, "k"),
-        rate,
-        Goal::Least(1.1, "1.1 x"),
+    let mut worst = disturbance(&runs, |churn| churn.others);
+    let name = "connect, upgrade, name, leave: connections/s";
+    let least = Goal::Least(1.1, "1.1 x");
+    line(table, name, &runs, |churn| churn.rate / 1e3, "k", least);
+    line(
+        table,
+        "  CPU each",
+        &runs,
+        |churn| churn.cpu,
+        "us",
+        Goal::None,
     );
-    let (one, two) = (median(&runs, |r| r.1.cpu), median(&runs, |r| r.0.cpu));
-    let each = cells(one, two, two / one, "us");
-    table.goal("  CPU each", each, 0.0, Goal::None);
-    let generator = |two: f64, one: f64| {
-        let percent = |share: f64| format!("{share:.0} % of a core");
-        [percent(two), percent(one), String::new()]
-    };
-    let (one, two) = (
-        median(&runs, |r| r.1.generator),
-        median(&runs, |r| r.0.generator),
+    line(
+        table,
+        GENERATOR,
+        &runs,
+        |churn| churn.generator,
+        "%",
+        Goal::None,
     );
-    table.goal("  the generator", generator(two, one), 0.0, Goal::None);
     let small = Shape {
         rooms: ROOMS,
         peers: 2,
@@ -81,28 +77,80 @@ pub fn rows(plan: &Plan, table: &mut Table) -> Result<f64, String> {
         };
         let heard = |threads| plan.heard(|| on(threads, true), &fan);
         let runs = plan.pairs(name, || heard(2), || heard(1))?;
-        let rate = median(&runs, |(two, one)| two.rate / one.rate);
-        let millions = |pick: fn(&(_, _)) -> f64| median(&runs, pick) / 1e6;
+        worst = worst.max(disturbance(&runs, |heard| heard.others));
         let goal = match pace {
-            Pace::InFlight(1) => Goal::Least(1.1, "1.1 x"),
+            Pace::InFlight(1) => least,
             _ => Goal::None,
         };
-        let rates = cells(millions(|r| r.1.rate), millions(|r| r.0.rate), rate, "M/s");
-        table.goal(&format!("{name}: deliveries"), rates, rate, goal);
-        let (one, two) = (median(&runs, |r| r.1.cpu), median(&runs, |r| r.0.cpu));
-        let each = cells(one, two, two / one, "us");
-        table.goal("  CPU each", each, 0.0, Goal::None);
-        let (one, two) = (median(&runs, |r| r.1.p50), median(&runs, |r| r.0.p50));
-        let half = cells(one, two, two / one, "ms");
-        table.goal("  half of them within", half, 0.0, Goal::None);
-        let (one, two) = (median(&runs, |r| r.1.p99), median(&runs, |r| r.0.p99));
-        let most = cells(one, two, two / one, "ms");
-        table.goal("  99 of 100 within", most, 0.0, Goal::None);
-        let (one, two) = (
-            median(&runs, |r| r.1.generator),
-            median(&runs, |r| r.0.generator),
+        let deliveries = format!("{name}: deliveries");
+        line(
+            table,
+            &deliveries,
+            &runs,
+            |heard| heard.rate / 1e6,
+            "M/s",
+            goal,
         );
-        table.goal("  the generator", generator(two, one), 0.0, Goal::None);
+        line(
+            table,
+            "  CPU each",
+            &runs,
+            |heard| heard.cpu,
+            "us",
+            Goal::None,
+        );
+        line(
+            table,
+            "  half of them within",
+            &runs,
+            |heard| heard.p50,
+            "ms",
+            Goal::None,
+        );
+        line(
+            table,
+            "  99 of 100 within",
+            &runs,
+            |heard| heard.p99,
+            "ms",
+            Goal::None,
+        );
+        line(
+            table,
+            GENERATOR,
+            &runs,
+            |heard| heard.generator,
+            "%",
+            Goal::None,
+        );
     }
-    Ok(0.0)
+    Ok(worst)
+}
+
+/// A figure on two threads, on one, and their ratio, which is judged.
+fn line<T>(
+    table: &mut Table,
+    name: &str,
+    runs: &[(T, T)],
+    figure: impl Fn(&T) -> f64,
+    unit: &str,
+    goal: Goal,
+) {
+    let two = median(runs, |(two, _)| figure(two));
+    let one = median(runs, |(_, one)| figure(one));
+    let ratio = median(runs, |(two, one)| figure(two) / figure(one));
+    let cells = [
+        format!("{two:.3} {unit}"),
+        format!("{one:.3} {unit}"),
+        format!("{ratio:.2} x"),
+    ];
+    table.goal(name, cells, ratio, goal);
+}
+
+/// The most that others used in any run.
+fn disturbance<T>(runs: &[(T, T)], others: impl Fn(&T) -> f64) -> f64 {
+    let all = runs
+        .iter()
+        .flat_map(|(two, one)| [others(two), others(one)]);
+    all.fold(0.0, f64::max)
 }
