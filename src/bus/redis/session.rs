@@ -89,6 +89,11 @@ impl Session {
     /// Carries messages until one of the two connections breaks or falls silent, and says why.
     /// `again`: there was one before, so peers have been told that messages wait.
     pub async fn run(self, bus: &Redis, again: bool) -> String {
+        if again {
+            // Ahead of all that waits: it must not arrive while its peer still thinks that it waits.
+            let over = Reply::Status(true);
+            bus.peers.tell_all(Dialect::Typed, &over).await;
+        }
         let state = State::default();
         let Session {
             commands,
@@ -129,12 +134,9 @@ impl State {
     }
 }
 
-/// Tells typed peers that the waiting is over, and who is where by now. Never ends by itself.
+/// Tells typed peers who is where by now. Never ends by itself.
 async fn greet(bus: &Redis, again: bool) -> String {
     if again {
-        bus.peers
-            .tell_all(Dialect::Typed, &Reply::Status(true))
-            .await;
         for room in bus.rooms.wanted() {
             if let Some(roster) = bus.roster(&room).await {
                 let who = Reply::Who(&room, &roster);
