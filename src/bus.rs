@@ -14,8 +14,9 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use smol::Timer;
 use smol::channel::Receiver;
-use smol::{Timer, future};
+use smol::future::{self, Boxed};
 
 use crate::chat::dialect::Roster;
 use crate::chat::event::{Event, Text};
@@ -302,6 +303,22 @@ impl Bus {
         match self {
             Bus::Local(_) => Ok(()),
             Bus::Redis(bus) => bus.health(),
+        }
+    }
+
+    /// Ends as soon as messages no longer get through, or do so again.
+    pub fn turned(&self) -> Boxed<()> {
+        match self {
+            Bus::Local(_) => Box::pin(future::pending()),
+            Bus::Redis(bus) => Box::pin(bus.turned()),
+        }
+    }
+
+    /// What it is, for people: `alone`, or which Redis.
+    pub fn name(&self) -> String {
+        match self {
+            Bus::Local(_) => "alone".into(),
+            Bus::Redis(bus) => bus.name(),
         }
     }
 

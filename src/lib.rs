@@ -7,8 +7,8 @@
 //! * [`bus`]: how it spreads. In this process, or over Redis.
 //! * [`net`]: how sockets reach it. HTTP, upgrade, one connection's life.
 //!
-//! Above them stands [`server`], which opens and closes; beside them [`config`], the settings, and
-//! [`logger`]. `make check` proves the direction.
+//! Above them stands [`server`], which opens and closes, and [`service`], which speaks with systemd;
+//! beside them [`config`], the settings, and [`logger`]. `make check` proves the direction.
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs, missing_debug_implementations, rust_2018_idioms)]
@@ -19,3 +19,4 @@ pub mod config;
 pub mod logger;
 pub mod net;
 pub mod server;
+pub mod service;

@@ -5,10 +5,13 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use async_signal::{Signal, Signals};
+use log::LevelFilter;
 use natterjack::config::Config;
 use natterjack::config::args::{self, Stop};
-use natterjack::logger;
+use natterjack::net::socket;
 use natterjack::server::{Runtime, Server, file_limit};
+use natterjack::{logger, service};
+use smol::channel::Sender;
 use smol::stream::StreamExt;
 use smol::{Executor, future};
 
@@ -17,7 +20,12 @@ fn main() -> ExitCode {
         .skip(1)
         .map(|arg| arg.to_string_lossy().into_owned())
         .collect();
-    let config = match args::read(&given, |name| std::env::var(name).ok()) {
+    logger::start(LevelFilter::Info, service::is_journal());
+    let variable = |name: &str| match std::env::var_os(name) {
+        Some(value) if !value.is_empty() => Some(value.to_string_lossy().into_owned()),
+        _ => service::credential(name),
+    };
+    let config = match args::read(&given, variable) {
         Ok(config) => config,
         Err(Stop::Print(text)) => {
             // Whoever closed stdout does not want to know.
@@ -29,7 +37,7 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    logger::start(config.log);
+    log::set_max_level(config.log);
     let runtime: Runtime = Arc::new(Executor::new());
     for _ in 1..config.threads {
         let runtime = runtime.clone();
@@ -53,23 +61,25 @@ async fn serve(mut config: Config, runtime: Runtime) -> Result<(), String> {
         log::warn!("the file limit allows {allowed} peers only; raise it with ulimit -n");
         config.max_peers = allowed;
     }
-    let mut signals = Signals::new([Signal::Term, Signal::Int])
+    let signals = Signals::new([Signal::Term, Signal::Int, Signal::Hup])
         .map_err(|error| format!("can't watch for signals: {error}"))?;
     let (stop, stopped) = smol::channel::bounded(1);
     // Ends with the process. Watching begins before anything else, so that a start that waits can
     // be stopped as well.
-    let watch = runtime.spawn(async move {
-        signals.next().await;
-        drop(stop);
-        signals.next().await;
-        std::process::exit(0);
-    });
+    let watch = runtime.spawn(obey(signals, stop));
     let alone = if config.redis.is_some() {
         "over redis"
     } else {
         "alone"
     };
-    let server = Server::bind(config, runtime).await?;
+    let server = match service::listener()? {
+        Some(listener) => {
+            let listener = socket::take_over(listener)
+                .map_err(|error| format!("the socket from the service manager: {error}"))?;
+            Server::on(listener, config, runtime.clone()).await?
+        }
+        None => Server::bind(config, runtime.clone()).await?,
+    };
     let addr = server.local_addr().map_err(|error| error.to_string())?;
     let host = if addr.ip().is_unspecified() {
         "localhost".into()
@@ -82,8 +92,24 @@ async fn serve(mut config: Config, runtime: Runtime) -> Result<(), String> {
     } else {
         log::info!("chatting {alone} on {addr}: connect to ws://{host}:{port}/chat/NAME");
     }
+    // Ends with this function.
+    let report = service::is_watched().then(|| runtime.spawn(service::report(server.hub())));
     server.run(stopped).await?;
-    drop(watch);
+    drop((watch, report));
     log::info!("stopped");
     Ok(())
+}
+
+/// Stops the server at the first signal that asks for it, and ends the process at the second.
+async fn obey(mut signals: Signals, stop: Sender<()>) {
+    let mut stop = Some(stop);
+    while let Some(signal) = signals.next().await {
+        match signal {
+            Ok(Signal::Hup) => {
+                log::info!("SIGHUP: settings are read at the start only; restart to change them");
+            }
+            _ if stop.take().is_some() => service::stopping(),
+            _ => std::process::exit(0),
+        }
+    }
 }

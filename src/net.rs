@@ -4,6 +4,8 @@
 //! Knows nothing of how messages spread: it asks the [`Bus`].
 
 mod address;
+pub mod door;
+pub mod doorbook;
 pub mod http;
 pub mod page;
 pub mod peer;
@@ -22,6 +24,7 @@ use crate::bus::Bus;
 use crate::chat::peers::Peers;
 use crate::config::Config;
 use address::{Addresses, Share};
+use doorbook::DoorBook;
 use http::Answer;
 
 /// What every connection of a server shares.
@@ -37,6 +40,8 @@ pub struct Hub {
     /// Counted only where that is limited.
     addresses: Option<Arc<Addresses>>,
     draining: AtomicBool,
+    /// Who was turned away at the door.
+    pub door_book: DoorBook,
 }
 
 /// A place for one peer, given back when dropped.
@@ -58,18 +63,15 @@ impl Hub {
             seats,
             addresses,
             draining: AtomicBool::new(false),
+            door_book: DoorBook::default(),
         }
     }
 
     /// A place for one more peer, from this address.
     ///
     /// # Errors
-    /// 503 at the limit of peers or when the server shuts down, 429 at the limit of peers from one
-    /// address.
+    /// 503 at the limit of peers, 429 at the limit of peers from one address.
     pub fn place(&self, ip: IpAddr) -> Result<Place, Answer> {
-        if self.draining() {
-            return Err(later(503, "the server shuts down"));
-        }
         let seat = self.seats.try_acquire_arc();
         let seat = seat.ok_or_else(|| later(503, "too many peers"))?;
         let share = match &self.addresses {
@@ -86,7 +88,7 @@ impl Hub {
         })
     }
 
-    /// From here on nobody is let in, and the server says that it is not ready.
+    /// From here on whoever is let in is sent away at once, and the server says that it is not ready.
     pub fn drain(&self) {
         self.draining.store(true, Ordering::Release);
     }

@@ -1,12 +1,12 @@
 //! Opens, lets in, and closes in good order.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use smol::channel::{Receiver, Sender, WeakSender};
-use smol::{Executor, Task, Timer, future};
+use smol::channel::Receiver;
+use smol::{Task, Timer, future};
 
 use crate::bus::{Bus, fanout, within};
 use crate::chat::budget::Budget;
@@ -15,11 +15,11 @@ use crate::chat::id::Instance;
 use crate::chat::peers::Peers;
 use crate::config::Config;
 use crate::net::Hub;
-use crate::net::http::{self, Answer, NoHead};
-use crate::net::peer::{self, Upgrade};
-use crate::net::porch::{Guest, Porch};
-use crate::net::route::{Route, route};
-use crate::net::socket::{self, Listener, Socket, linger};
+use crate::net::door::Door;
+use crate::net::porch::Porch;
+use crate::net::socket::{self, Listener};
+
+pub use crate::net::door::Runtime;
 
 /// Connections that may be on their way in at once: sending their head, or being answered. Beyond
 /// it the next ones wait in the kernel's queue, until some of these are done …
@@ -48,9 +48,6 @@ const SPREAD: Duration = Duration::from_secs(3);
 /// … in this many steps; up to as many peers are closed at once.
 const SPREAD_STEPS: usize = 100;
 
-/// What runs the tasks: any number of threads may lend themselves to it.
-pub type Runtime = Arc<Executor<'static>>;
-
 /// A server that listens, and whose bus has tried to connect once.
 #[derive(Debug)]
 pub struct Server {
@@ -74,6 +71,18 @@ impl Server {
                 config.listen
             )
         })?;
+        Server::on(listener, config, runtime).await
+    }
+
+    /// Opens the bus behind a port that is open.
+    ///
+    /// # Errors
+    /// Those of [`bind`](Self::bind).
+    pub async fn on(
+        listener: Listener,
+        config: Config,
+        runtime: Runtime,
+    ) -> Result<Server, String> {
         let budget = Budget::new(config.outbox, config.max_queued);
         let peers = Arc::new(Peers::new(Instance(fastrand::u64(..)), budget));
         let (bus, events) = Bus::new(&config, peers.clone())?;
@@ -111,6 +120,11 @@ impl Server {
         self.listener.get_ref().local_addr()
     }
 
+    /// What it knows of its connections.
+    pub fn hub(&self) -> Arc<Hub> {
+        self.hub.clone()
+    }
+
     /// Serves until something is sent on `stop` or it is closed, then closes in good order, which
     /// takes less than ten seconds.
     ///
@@ -125,14 +139,16 @@ impl Server {
             fanout,
             mut carrier,
         } = self;
+        // Nothing is ever sent on these: an end comes when the last of those who hold one is gone.
         let (alive, gone) = smol::channel::bounded::<()>(1);
-        let accept = accept(&runtime, &listener, &hub, alive);
-        let stopped = async {
-            // An error means that the other end is gone: a request to stop, too.
-            let _ = stop.recv().await;
-            hub.drain();
-            Ok(())
+        let (coming, came) = smol::channel::bounded::<()>(1);
+        let door = Door {
+            runtime,
+            hub: hub.clone(),
+            alive: alive.downgrade(),
+            coming,
         };
+        let accept = accept(&listener, door, &stop);
         let failed = async {
             match &mut carrier {
                 Some(task) => Err(task.await),
@@ -140,42 +156,45 @@ impl Server {
             }
         };
         let sweep = sweep(&hub);
-        // Dropping the accept loop drops its `alive`; from then on only peers hold one. Whoever is
-        // still at the door can't hold us up.
-        let result = future::or(future::or(stopped, accept), future::or(failed, sweep)).await;
+        let result = future::or(accept, future::or(failed, sweep)).await;
         drop(listener);
         if result.is_ok() {
-            close(&hub, &gone).await;
+            let deadline = Instant::now() + STOP_TIME;
+            // They have been accepted, so they are answered. Whoever says nothing can't hold us up.
+            within(FAIR_TIME, came.recv()).await;
+            drop(alive);
+            close(&hub, &gone, deadline).await;
         }
         drop((fanout, carrier));
         result
     }
 }
 
-/// Lets connections in, for ever. Every handshake happens in a task of its own.
-async fn accept(
-    runtime: &Runtime,
-    listener: &Listener,
-    hub: &Arc<Hub>,
-    alive: Sender<()>,
-) -> Result<(), String> {
+/// Lets connections in until it is told to stop. Every handshake happens in a task of its own.
+async fn accept(listener: &Listener, door: Door, stop: &Receiver<()>) -> Result<(), String> {
     let porch = Arc::new(Porch::new(ARRIVING, FAIR_TIME));
     let mut pause = ACCEPT_PAUSE;
     loop {
-        match socket::accept(listener).await {
-            Ok((socket, from)) => {
+        let stopped = async {
+            // An error means that the other end is gone: a request to stop, too.
+            let _ = stop.recv().await;
+            None
+        };
+        // What has been accepted is served, so nothing but the waiting is broken off.
+        match future::or(stopped, async { Some(socket::accept(listener).await) }).await {
+            None => {
+                door.hub.drain();
+                return Ok(());
+            }
+            Some(Ok((socket, from))) => {
                 pause = ACCEPT_PAUSE;
                 let socket = Arc::new(socket);
                 let guest = porch.enter(&socket).await;
-                let door = Door {
-                    runtime: runtime.clone(),
-                    hub: hub.clone(),
-                    alive: alive.downgrade(),
-                };
                 // Ends with its answer, or when the peer's own task begins.
-                runtime.spawn(door.receive(socket, from, guest)).detach();
+                let receive = door.clone().receive(socket, from, guest);
+                door.runtime.spawn(receive).detach();
             }
-            Err(error) => {
+            Some(Err(error)) => {
                 log::warn!("can't accept connections: {error}");
                 Timer::after(pause).await;
                 pause = (pause * 2).min(ACCEPT_PAUSE_MOST);
@@ -197,76 +216,8 @@ async fn sweep(hub: &Hub) -> Result<(), String> {
     }
 }
 
-/// What a connection needs on its way in.
-struct Door {
-    runtime: Runtime,
-    hub: Arc<Hub>,
-    alive: WeakSender<()>,
-}
-
-impl Door {
-    /// Answers a connection's request, or makes a peer of it.
-    async fn receive(self, socket: Arc<Socket>, from: IpAddr, guest: Guest) {
-        let read = http::read_head(&socket).await;
-        if !guest.heard() {
-            return;
-        }
-        let (head, ahead) = match read {
-            Ok(read) => read,
-            Err(NoHead::Gone) => return,
-            Err(NoHead::Refuse(answer)) => return respond(&socket, answer, false).await,
-        };
-        let hub = &self.hub;
-        let answer = match route(&head, &hub.config.origins) {
-            Ok(Route::Page(file)) => file.answer(&head),
-            Ok(Route::Health) => Answer::text(200, "ok"),
-            Ok(Route::Ready) => ready(hub),
-            Ok(Route::Chat(arrival)) => match hub.place(from) {
-                Ok(place) => {
-                    if !guest.leave() {
-                        return;
-                    }
-                    // Who has left the porch is known there no more.
-                    let Some(socket) = Arc::into_inner(socket) else {
-                        return;
-                    };
-                    let (hub, alive) = (self.hub.clone(), self.alive.upgrade());
-                    let upgrade = Box::new(Upgrade { arrival, ahead });
-                    // Ends with the connection. A task of its own, since the head's reading takes
-                    // more memory than a peer is to hold.
-                    let life = async move {
-                        peer::serve(socket, upgrade, hub).await;
-                        drop((place, alive));
-                    };
-                    self.runtime.spawn(life).detach();
-                    return;
-                }
-                Err(answer) => answer,
-            },
-            Err(answer) => answer,
-        };
-        respond(&socket, answer, head.method == "HEAD").await;
-    }
-}
-
-async fn respond(socket: &Socket, answer: Answer, head_only: bool) {
-    http::answer(socket, &answer, head_only).await;
-    linger(socket).await;
-}
-
-fn ready(hub: &Hub) -> Answer {
-    if hub.draining() {
-        return Answer::text(503, "the server shuts down");
-    }
-    match hub.bus.health() {
-        Ok(()) => Answer::text(200, "ok"),
-        Err(why) => Answer::text(503, &why),
-    }
-}
-
 /// Closes in good order: what was accepted goes out, the peers are told, their names released.
-async fn close(hub: &Hub, gone: &Receiver<()>) {
-    let deadline = Instant::now() + STOP_TIME;
+async fn close(hub: &Hub, gone: &Receiver<()>, deadline: Instant) {
     within(DRAIN_TIME, hub.bus.drain()).await;
     // Whoever is still here learns what will not be said any more.
     hub.bus.give_up();
@@ -282,7 +233,6 @@ async fn close(hub: &Hub, gone: &Receiver<()>) {
     }
     drop(peers);
     let left = deadline.saturating_duration_since(Instant::now());
-    // Nothing is ever sent: the end comes when the last peer's task has dropped its end.
     if within(left, gone.recv()).await.is_none() {
         log::warn!("stopping: {} connections were cut", hub.peers.count().await);
     }

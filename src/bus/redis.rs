@@ -23,6 +23,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use event_listener::{Event as Signal, EventListener};
 use smol::Timer;
 use smol::channel::Sender;
 use smol::future::FutureExt;
@@ -66,6 +67,8 @@ pub struct Redis {
     missed: AtomicBool,
     /// Why messages don't get through now; `None` when they do.
     trouble: Mutex<Option<String>>,
+    /// Whether they do has changed.
+    turned: Signal,
 }
 
 impl Redis {
@@ -90,6 +93,7 @@ impl Redis {
             patience: Patience::default(),
             missed: AtomicBool::new(false),
             trouble: Mutex::new(Some("not connected yet".into())),
+            turned: Signal::new(),
             peers,
             feed,
         })
@@ -147,7 +151,12 @@ impl Redis {
     fn set_trouble(&self, now: Option<String>) -> bool {
         let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
         let broke = trouble.is_none() && now.is_some();
+        let turned = trouble.is_none() != now.is_none();
         *trouble = now;
+        drop(trouble);
+        if turned {
+            self.turned.notify(usize::MAX);
+        }
         broke
     }
 
@@ -157,6 +166,14 @@ impl Redis {
             None => Ok(()),
             Some(trouble) => Err(format!("redis {}: {trouble}", self.endpoint)),
         }
+    }
+
+    pub(super) fn turned(&self) -> EventListener {
+        self.turned.listen()
+    }
+
+    pub(super) fn name(&self) -> String {
+        format!("redis {}", self.endpoint)
     }
 
     pub(super) async fn claim(

@@ -5,6 +5,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use smol::channel::Sender;
+use smol::future;
 
 use super::{Claim, Draft};
 use crate::chat::dialect::Roster;
@@ -39,6 +40,14 @@ impl Redis {
     }
 
     pub(super) fn health(&self) -> Result<(), String> {
+        match self.never {}
+    }
+
+    pub(super) fn turned(&self) -> future::Pending<()> {
+        match self.never {}
+    }
+
+    pub(super) fn name(&self) -> String {
         match self.never {}
     }
 

@@ -1,6 +1,7 @@
 //! Just enough HTTP/1.1 (RFC 9112) for one request per connection: read a head, bounded in size
 //! and time, and answer it.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io::{Read, Write};
 use std::time::Duration;
@@ -170,6 +171,12 @@ impl Answer {
             headers: Vec::new(),
             body: Bytes::new(),
         }
+    }
+
+    /// The first line of its body.
+    pub fn line(&self) -> Cow<'_, str> {
+        let line = self.body.split(|byte| *byte == b'\n').next();
+        String::from_utf8_lossy(line.unwrap_or_default())
     }
 
     /// The same with one more header.

@@ -111,13 +111,17 @@ impl Porch {
         };
         let Waiting { socket, heard, .. } = oldest.remove();
         if !heard {
-            let answer = Answer::text(408, "no complete head yet, and others are waiting");
             // Nothing has been sent before, so the socket has room for it.
-            let _ = socket.try_write(&[IoSlice::new(&answer.bytes(false))]);
+            let _ = socket.try_write(&[IoSlice::new(&crowded().bytes(false))]);
         }
         let _ = socket.get_ref().shutdown(Shutdown::Both);
         true
     }
+}
+
+/// What whoever makes room is told.
+pub fn crowded() -> Answer {
+    Answer::text(408, "no complete head yet, and others are waiting")
 }
 
 impl Guest {

@@ -59,7 +59,15 @@ impl TryWrite for Socket {
 /// # Errors
 /// The system's.
 pub fn listen(addr: SocketAddr) -> io::Result<Listener> {
-    let listener = Arc::new(Async::<TcpListener>::bind(addr)?);
+    take_over(TcpListener::bind(addr)?)
+}
+
+/// Takes a port over that is open already.
+///
+/// # Errors
+/// The system's.
+pub fn take_over(listener: TcpListener) -> io::Result<Listener> {
+    let listener = Arc::new(Async::new(listener)?);
     // Frames are whole messages; waiting for more to send would only delay them. Connections
     // inherit it.
     sockopt::set_tcp_nodelay(&*listener, true)?;

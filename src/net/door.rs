@@ -1,0 +1,117 @@
+//! The door: what happens to a connection between its accept and its answer, or its seat.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use smol::Executor;
+use smol::channel::{Sender, WeakSender};
+
+use super::http::{self, Answer, NoHead};
+use super::peer::{self, Upgrade};
+use super::porch::{Guest, crowded};
+use super::route::{Route, route};
+use super::socket::{Socket, linger};
+use super::{Hub, Place, later};
+
+/// What runs the tasks: any number of threads may lend themselves to it.
+pub type Runtime = Arc<Executor<'static>>;
+
+/// What a connection needs on its way in.
+#[derive(Clone, Debug)]
+pub struct Door {
+    /// Where its peer's task will run.
+    pub runtime: Runtime,
+    /// What all connections share.
+    pub hub: Arc<Hub>,
+    /// Held by those who become peers.
+    pub alive: WeakSender<()>,
+    /// Held by those who are on their way in.
+    pub coming: Sender<()>,
+}
+
+impl Door {
+    /// Answers a connection's request, or makes a peer of it.
+    pub async fn receive(self, socket: Arc<Socket>, from: IpAddr, guest: Guest) {
+        let read = http::read_head(&socket).await;
+        if !guest.heard() {
+            return self.note(from, &crowded());
+        }
+        let (answer, head_only) = match read {
+            Err(NoHead::Gone) => return,
+            Err(NoHead::Refuse(answer)) => (Err(answer), false),
+            Ok((head, ahead)) => {
+                let answer = match route(&head, &self.hub.config.origins) {
+                    Ok(Route::Page(file)) => Ok(file.answer(&head)),
+                    Ok(Route::Health) => Ok(Answer::text(200, "ok")),
+                    Ok(Route::Ready) => Ok(self.ready()),
+                    Ok(Route::Chat(arrival)) => match self.place(from) {
+                        Ok(place) => {
+                            let upgrade = Box::new(Upgrade { arrival, ahead });
+                            return self.let_in(socket, guest, place, upgrade);
+                        }
+                        Err(answer) => Err(answer),
+                    },
+                    Err(answer) => Err(answer),
+                };
+                (answer, head.method == "HEAD")
+            }
+        };
+        let answer = answer.unwrap_or_else(|answer| {
+            self.note(from, &answer);
+            answer
+        });
+        http::answer(&socket, &answer, head_only).await;
+        linger(&socket).await;
+    }
+
+    /// A place for one more peer, and what keeps the server from ending before it.
+    fn place(&self, from: IpAddr) -> Result<(Place, Sender<()>), Answer> {
+        let alive = self.alive.upgrade();
+        let alive = alive.ok_or_else(|| later(503, "the server shuts down"))?;
+        Ok((self.hub.place(from)?, alive))
+    }
+
+    fn let_in(
+        self,
+        socket: Arc<Socket>,
+        guest: Guest,
+        place: (Place, Sender<()>),
+        upgrade: Box<Upgrade>,
+    ) {
+        if !guest.leave() {
+            return;
+        }
+        // Who has left the porch is known there no more.
+        let Some(socket) = Arc::into_inner(socket) else {
+            return;
+        };
+        let Door { runtime, hub, .. } = self;
+        // Ends with the connection. A task of its own, since the head's reading takes more memory
+        // than a peer is to hold.
+        let life = async move {
+            peer::serve(socket, upgrade, hub).await;
+            drop(place);
+        };
+        runtime.spawn(life).detach();
+    }
+
+    fn ready(&self) -> Answer {
+        if self.hub.draining() {
+            return Answer::text(503, "the server shuts down");
+        }
+        match self.hub.bus.health() {
+            Ok(()) => Answer::text(200, "ok"),
+            Err(why) => Answer::text(503, &why),
+        }
+    }
+
+    /// Lets the operator know of somebody who was turned away.
+    fn note(&self, from: IpAddr, answer: &Answer) {
+        if self.hub.door_book.note(from, answer) {
+            let hub = self.hub.clone();
+            // Ends when a second has passed in which nobody was turned away.
+            let settle = async move { hub.door_book.settle().await };
+            self.runtime.spawn(settle).detach();
+        }
+    }
+}
