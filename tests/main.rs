@@ -57,5 +57,11 @@ mod ledger;
 /// Stopping in good order.
 mod shutdown;
 
+/// A service of systemd: its socket, its credentials, its watchdog, its journal.
+mod service;
+
+/// What else may happen to a program.
+mod hardship;
+
 /// The program itself: flags, variables, exit codes.
 mod cli;

@@ -3,6 +3,7 @@
 mod browser;
 mod certs;
 mod client;
+mod manager;
 mod program;
 mod proxy;
 mod raw;
@@ -12,6 +13,7 @@ mod server;
 pub use browser::{Browser, Page};
 pub use certs::Certs;
 pub use client::Client;
+pub use manager::Manager;
 pub use program::Program;
 pub use proxy::Proxy;
 pub use raw::{Raw, frame, upgrade};

@@ -23,8 +23,14 @@ impl Program {
 
     /// Starts it on this port, so that the next one is found where the last one was.
     pub fn start_on(port: u16, flags: &[&str]) -> Program {
-        let mut child = command(flags, &[("PORT", "")])
-            .args(["--listen", &format!("127.0.0.1:{port}")])
+        let mut command = command(flags, &[]);
+        command.args(["--listen", &format!("127.0.0.1:{port}")]);
+        Program::of(command)
+    }
+
+    /// Starts it by a command of one's own.
+    pub fn of(mut command: Command) -> Program {
+        let mut child = command
             .stderr(Stdio::piped())
             .spawn()
             .expect("the program is built");
@@ -37,6 +43,25 @@ impl Program {
             stderr,
             log: Vec::new(),
         }
+    }
+
+    /// Starts it by a command of one's own, which says where its stderr goes.
+    pub fn unheard(mut command: Command) -> Program {
+        Program {
+            child: command.spawn().expect("the program is built"),
+            stderr: mpsc::channel().1,
+            log: Vec::new(),
+        }
+    }
+
+    /// The words that start it.
+    pub fn command() -> Vec<String> {
+        vec![env!("CARGO_BIN_EXE_natterjack").to_string()]
+    }
+
+    /// Its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Runs it to its end.
@@ -104,8 +129,10 @@ impl Drop for Program {
 }
 
 fn command(flags: &[&str], env: &[(&str, &str)]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_natterjack"));
+    let mut words = Program::command().into_iter();
+    let mut command = Command::new(words.next().expect("there is a first word"));
     command
+        .args(words)
         .env_clear()
         .args(flags)
         .envs(env.iter().copied())
