@@ -63,12 +63,18 @@ check: ## formatting, lints, the smallest build and its tests, and which way imp
 	NATTERJACK=target/small/natterjack $(CARGO) test --quiet --locked --no-default-features
 	sh tests/imports.sh
 
-tools: # what the tests start
+tools: target/tools/usr/bin/promtool # what the tests start
 	@missing=; \
 	command -v redis-server >/dev/null || missing="$$missing redis-server"; \
 	command -v chromium >/dev/null || missing="$$missing chromium"; \
 	[ -z "$$missing" ] || { $(SUDO) apt-get update -qq && \
 		DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends $$missing; }
+
+# Only its linter is wanted, not a server that starts by itself.
+target/tools/usr/bin/promtool:
+	@mkdir -p target/tools && cd target/tools && { apt-get download -qq prometheus 2>/dev/null || { \
+		$(SUDO) apt-get update -qq && apt-get download -qq prometheus; } } && \
+		dpkg-deb --fsys-tarfile prometheus_*.deb | tar -x ./usr/bin/promtool && rm prometheus_*.deb
 
 bench-tools: # what the bench starts
 	@command -v redis-server >/dev/null || { $(SUDO) apt-get update -qq && \

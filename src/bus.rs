@@ -26,6 +26,7 @@ use crate::chat::peer::{Peer, Receipt};
 use crate::chat::peers::{Peers, Seat};
 use crate::chat::replay::Stretch;
 use crate::config::Config;
+use crate::count::Distribution;
 
 pub use local::Local;
 pub use redis::Redis;
@@ -78,6 +79,21 @@ pub async fn within<T>(limit: Duration, future: impl Future<Output = T>) -> Opti
         None
     };
     future::or(async { Some(future.await) }, timer).await
+}
+
+/// How the way to the other instances is, in figures.
+#[derive(Clone, Debug)]
+pub struct Figures {
+    /// Messages that wait to be published, or for word that they have been.
+    pub waiting: usize,
+    /// Bytes of their texts.
+    pub waiting_bytes: usize,
+    /// How often it has been connected.
+    pub connects: u64,
+    /// Microseconds from a message's acceptance to word that it is published.
+    pub publish: Distribution,
+    /// Microseconds of the canary's round trip.
+    pub canary: Distribution,
 }
 
 /// Milliseconds since 1970.
@@ -311,6 +327,14 @@ impl Bus {
         match self {
             Bus::Local(_) => Box::pin(future::pending()),
             Bus::Redis(bus) => Box::pin(bus.turned()),
+        }
+    }
+
+    /// How the way to others is, in figures; `None` where there are no others.
+    pub fn figures(&self) -> Option<Figures> {
+        match self {
+            Bus::Local(_) => None,
+            Bus::Redis(bus) => Some(bus.figures()),
         }
     }
 

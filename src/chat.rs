@@ -17,3 +17,4 @@ pub mod peers;
 pub mod rate;
 mod registry;
 pub mod replay;
+pub mod tally;

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use log::LevelFilter;
 
 /// Everything that can be set, with its limits.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// Where to listen: page, health and WebSocket on one port.
     pub listen: SocketAddr,
@@ -45,6 +45,8 @@ pub struct Config {
     pub notices: usize,
     /// Threads that serve.
     pub threads: usize,
+    /// Where to listen for those who ask for metrics.
+    pub metrics: Option<SocketAddr>,
     /// How much is logged.
     pub log: LevelFilter,
 }
@@ -67,6 +69,7 @@ impl Default for Config {
             ping: 25,
             notices: 500,
             threads: cores.min(4),
+            metrics: None,
             log: LevelFilter::Info,
         }
     }

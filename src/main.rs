@@ -92,6 +92,9 @@ async fn serve(mut config: Config, runtime: Runtime) -> Result<(), String> {
     } else {
         log::info!("chatting {alone} on {addr}: connect to ws://{host}:{port}/chat/NAME");
     }
+    if let Some(addr) = server.metrics_addr() {
+        log::info!("metrics are at http://{addr}/metrics");
+    }
     // Ends with this function.
     let report = service::is_watched().then(|| runtime.spawn(service::report(server.hub())));
     server.run(stopped).await?;

@@ -23,6 +23,7 @@ use async_lock::{Semaphore, SemaphoreGuardArc};
 use crate::bus::Bus;
 use crate::chat::peers::Peers;
 use crate::config::Config;
+use crate::count::{Counter, Counters};
 use address::{Addresses, Share};
 use doorbook::DoorBook;
 use http::Answer;
@@ -42,6 +43,10 @@ pub struct Hub {
     draining: AtomicBool,
     /// Who was turned away at the door.
     pub door_book: DoorBook,
+    /// Connections accepted.
+    pub connections: Counter,
+    /// Requests answered, by the status of the answer.
+    pub requests: Counters<12>,
 }
 
 /// A place for one peer, given back when dropped.
@@ -64,6 +69,8 @@ impl Hub {
             addresses,
             draining: AtomicBool::new(false),
             door_book: DoorBook::default(),
+            connections: Counter::default(),
+            requests: Counters::new(&http::STATUSES),
         }
     }
 

@@ -14,6 +14,7 @@ use crate::chat::end::End;
 use crate::chat::id::Instance;
 use crate::chat::peers::Peers;
 use crate::config::Config;
+use crate::metrics;
 use crate::net::Hub;
 use crate::net::door::Door;
 use crate::net::porch::Porch;
@@ -53,6 +54,8 @@ const SPREAD_STEPS: usize = 100;
 pub struct Server {
     runtime: Runtime,
     listener: Listener,
+    /// For those who ask for metrics.
+    metrics: Option<Listener>,
     hub: Arc<Hub>,
     fanout: Task<()>,
     /// The bus' own task, if it has one. It ends only with what can't be mended.
@@ -83,6 +86,14 @@ impl Server {
         config: Config,
         runtime: Runtime,
     ) -> Result<Server, String> {
+        let metrics = match config.metrics {
+            Some(addr) => Some(socket::listen(addr).map_err(|error| {
+                format!(
+                    "can't listen for metrics on {addr}: {error}; --metrics names another address"
+                )
+            })?),
+            None => None,
+        };
         let budget = Budget::new(config.outbox, config.max_queued);
         let peers = Arc::new(Peers::new(Instance(fastrand::u64(..)), budget));
         let (bus, events) = Bus::new(&config, peers.clone())?;
@@ -106,6 +117,7 @@ impl Server {
         Ok(Server {
             runtime,
             listener,
+            metrics,
             hub,
             fanout,
             carrier,
@@ -118,6 +130,11 @@ impl Server {
     /// The system's.
     pub fn local_addr(&self) -> std::io::Result<SocketAddr> {
         self.listener.get_ref().local_addr()
+    }
+
+    /// Where it listens for those who ask for metrics, if it does.
+    pub fn metrics_addr(&self) -> Option<SocketAddr> {
+        self.metrics.as_ref()?.get_ref().local_addr().ok()
     }
 
     /// What it knows of its connections.
@@ -135,6 +152,7 @@ impl Server {
         let Server {
             runtime,
             listener,
+            metrics,
             hub,
             fanout,
             mut carrier,
@@ -142,8 +160,15 @@ impl Server {
         // Nothing is ever sent on these: an end comes when the last of those who hold one is gone.
         let (alive, gone) = smol::channel::bounded::<()>(1);
         let (coming, came) = smol::channel::bounded::<()>(1);
+        let measured = async {
+            match &metrics {
+                Some(listener) => metrics::serve(&runtime, listener, &hub).await,
+                None => future::pending().await,
+            }
+            Ok(())
+        };
         let door = Door {
-            runtime,
+            runtime: runtime.clone(),
             hub: hub.clone(),
             alive: alive.downgrade(),
             coming,
@@ -156,7 +181,8 @@ impl Server {
             }
         };
         let sweep = sweep(&hub);
-        let result = future::or(accept, future::or(failed, sweep)).await;
+        let serve = future::or(accept, future::or(failed, sweep));
+        let result = future::or(serve, measured).await;
         drop(listener);
         if result.is_ok() {
             let deadline = Instant::now() + STOP_TIME;

@@ -11,16 +11,16 @@ use crate::support::{Client, Program, Raw, eventually, free_port};
 /// Two people can talk.
 #[track_caller]
 fn works(addr: SocketAddr) {
-    let mut foo = Client::connect(addr, "/chat/foo");
-    foo.hears("Welcome foo!");
-    let mut bar = Client::connect(addr, "/chat/bar");
-    bar.hears("Welcome bar!");
-    foo.hears("bar: has joined the chat!");
-    bar.say("hello");
-    foo.hears("bar: hello");
-    bar.leave();
-    foo.hears("bar: has left the chat!");
-    foo.leave();
+    let mut ann = Client::connect(addr, "/chat/ann");
+    ann.hears("Welcome ann!");
+    let mut bob = Client::connect(addr, "/chat/bob");
+    bob.hears("Welcome bob!");
+    ann.hears("bob: has joined the chat!");
+    bob.say("hello");
+    ann.hears("bob: hello");
+    bob.leave();
+    ann.hears("bob: has left the chat!");
+    ann.leave();
 }
 
 /// Started by a shell that runs this first, on a port of its own.

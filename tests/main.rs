@@ -60,6 +60,9 @@ mod shutdown;
 /// A service of systemd: its socket, its credentials, its watchdog, its journal.
 mod service;
 
+/// What Prometheus is told, and what the dashboard asks for.
+mod metrics;
+
 /// What else may happen to a program.
 mod hardship;
 

@@ -1,7 +1,12 @@
 //! The smallest build, as `make small` makes it: a chat that runs alone. `NATTERJACK` names its
 //! binary; without it, the one that was built for this test is tested, which is larger.
 
-#![cfg(not(any(feature = "page", feature = "redis")))]
+#![cfg(not(any(
+    feature = "metrics",
+    feature = "page",
+    feature = "redis",
+    feature = "systemd"
+)))]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -94,6 +99,13 @@ fn it_says_what_it_was_built_without() {
     assert_eq!(refused.status.code(), Some(2));
     let line = String::from_utf8(refused.stderr).unwrap();
     assert_eq!(line, "natterjack: --redis: this build has no redis\n");
+    let refused = Command::new(binary())
+        .args(["--metrics", "127.0.0.1:0"])
+        .output()
+        .unwrap();
+    assert_eq!(refused.status.code(), Some(2));
+    let line = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(line, "natterjack: --metrics: this build has no metrics\n");
 }
 
 #[test]

@@ -28,7 +28,7 @@ use smol::Timer;
 use smol::channel::Sender;
 use smol::future::FutureExt;
 
-use super::{Claim, Draft, within};
+use super::{Claim, Draft, Figures, within};
 use crate::chat::dialect::{Dialect, Reply, Roster};
 use crate::chat::event::{Event, Refusal};
 use crate::chat::id::Id;
@@ -37,6 +37,7 @@ use crate::chat::peer::Peer;
 use crate::chat::peers::{Peers, Seat};
 use crate::chat::replay::Stretch;
 use crate::config::{Config, RedisAddress};
+use crate::count::{Counter, Histogram};
 use link::{Endpoint, Trouble};
 use mail::Mail;
 use queue::{Queue, Then, What};
@@ -51,6 +52,12 @@ const ANSWER_TIME: Duration = Duration::from_secs(5);
 const PAUSE_FIRST: Duration = Duration::from_millis(100);
 /// The longest pause between two attempts.
 const PAUSE_MOST: Duration = Duration::from_secs(3);
+
+/// What delays are sorted by, in microseconds.
+const DELAYS: [u64; 15] = [
+    250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000,
+    2_500_000, 5_000_000, 10_000_000,
+];
 
 /// Many instances, one chat.
 #[derive(Debug)]
@@ -69,6 +76,9 @@ pub struct Redis {
     trouble: Mutex<Option<String>>,
     /// Whether they do has changed.
     turned: Signal,
+    connects: Counter,
+    /// Round trips of the canary, in microseconds.
+    canary: Histogram<15>,
 }
 
 impl Redis {
@@ -94,6 +104,8 @@ impl Redis {
             missed: AtomicBool::new(false),
             trouble: Mutex::new(Some("not connected yet".into())),
             turned: Signal::new(),
+            connects: Counter::default(),
+            canary: Histogram::new(&DELAYS),
             peers,
             feed,
         })
@@ -112,6 +124,7 @@ impl Redis {
             let error = match session::Session::open(self).await {
                 Ok(session) => {
                     self.set_trouble(None);
+                    self.connects.add(1);
                     log::info!("redis {}: connected", self.endpoint);
                     let _ = first.try_send(Ok(()));
                     // A bug costs a connection, not the chat.
@@ -170,6 +183,17 @@ impl Redis {
 
     pub(super) fn turned(&self) -> EventListener {
         self.turned.listen()
+    }
+
+    pub(super) fn figures(&self) -> Figures {
+        let (waiting, waiting_bytes) = self.queue.waiting();
+        Figures {
+            waiting,
+            waiting_bytes,
+            connects: self.connects.get(),
+            publish: self.queue.delays.read(),
+            canary: self.canary.read(),
+        }
     }
 
     pub(super) fn name(&self) -> String {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use smol::channel::Sender;
 use smol::future;
 
-use super::{Claim, Draft};
+use super::{Claim, Draft, Figures};
 use crate::chat::dialect::Roster;
 use crate::chat::event::Event;
 use crate::chat::id::Id;
@@ -44,6 +44,10 @@ impl Redis {
     }
 
     pub(super) fn turned(&self) -> future::Pending<()> {
+        match self.never {}
+    }
+
+    pub(super) fn figures(&self) -> Figures {
         match self.never {}
     }
 

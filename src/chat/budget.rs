@@ -1,4 +1,5 @@
-//! What may wait for the peers' sockets: for each alone, and for all of them together.
+//! What may wait for the peers' sockets: for each alone, and for all of them together. And what has
+//! gone to them: every outbox knows the budget, so it is counted here.
 //!
 //! Every [outbox](super::outbox::Outbox) counts what it queues in the one sum, so that many slow
 //! readers, each within its own limit, can't take all memory together. Who is let go when the sum
@@ -6,12 +7,16 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use super::tally::Tally;
+
 /// The limits, and how much waits now. Buffers that peers share count for each of them.
 #[derive(Debug)]
 pub struct Budget {
     each: usize,
     all: usize,
     queued: AtomicUsize,
+    /// What has passed between the chat and its peers.
+    pub tally: Tally,
 }
 
 impl Budget {
@@ -21,6 +26,7 @@ impl Budget {
             each,
             all,
             queued: AtomicUsize::new(0),
+            tally: Tally::default(),
         }
     }
 
@@ -51,7 +57,6 @@ impl Budget {
     }
 
     /// Bytes that wait for all peers.
-    #[cfg(test)]
     pub(super) fn queued(&self) -> usize {
         self.queued.load(Ordering::Relaxed)
     }

@@ -172,6 +172,22 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// Every word for one.
+    pub const CODES: [&str; 12] = [
+        "bad_json",
+        "unknown_type",
+        "bad_name",
+        "name_taken",
+        "bad_room",
+        "not_in_room",
+        "too_long",
+        "empty",
+        "rate_limited",
+        "no_such_user",
+        "unavailable",
+        "forbidden",
+    ];
+
     /// The word for it in the JSON dialects.
     pub fn code(&self) -> &'static str {
         match self {

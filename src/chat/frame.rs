@@ -85,8 +85,18 @@ fn put(out: &mut BytesMut, opcode: OpCode, payload: &[u8]) {
 #[derive(Debug)]
 pub struct Broadcast {
     bytes: Bytes,
+    /// How many frames these are.
+    frames: u64,
     /// Sorted by peer, then by place.
-    left_out: Vec<(u64, Range<usize>)>,
+    left_out: Vec<LeftOut>,
+}
+
+/// What one peer does not get.
+#[derive(Debug)]
+struct LeftOut {
+    peer: u64,
+    bytes: Range<usize>,
+    frames: u64,
 }
 
 impl Broadcast {
@@ -99,51 +109,59 @@ impl Broadcast {
         entered: &[u64],
     ) -> Broadcast {
         let mut bytes = BytesMut::new();
-        let mut left_out = Vec::new();
+        let mut frames = 0;
+        let mut left_out: Vec<LeftOut> = Vec::new();
         let mut line = String::new();
         for event in events {
-            let mut start = bytes.len();
+            let (mut start, mut before) = (bytes.len(), frames);
             line.clear();
             if dialect.render(event, &mut line) {
                 put(&mut bytes, OpCode::Data(Data::Text), line.as_bytes());
+                frames += 1;
             }
             let Some(origin) = event.origin.filter(|origin| origin.instance == here) else {
                 continue;
             };
             let joined = matches!(event.what, What::Joined { .. });
             if joined && entered.contains(&origin.peer) {
-                left_out.retain(|(peer, _)| *peer != origin.peer);
-                start = 0;
+                left_out.retain(|out| out.peer != origin.peer);
+                (start, before) = (0, 0);
             } else if dialect.hears_itself(event) {
                 continue;
             }
-            left_out.push((origin.peer, start..bytes.len()));
+            left_out.push(LeftOut {
+                peer: origin.peer,
+                bytes: start..bytes.len(),
+                frames: frames - before,
+            });
         }
         // Stable, so the places of one peer stay in order.
-        left_out.sort_by_key(|(peer, _)| *peer);
+        left_out.sort_by_key(|out| out.peer);
         Broadcast {
             bytes: bytes.freeze(),
+            frames,
             left_out,
         }
     }
 
-    /// What the peer of this number gets.
-    pub fn parts_for(&self, peer: u64, parts: &mut Vec<Bytes>) {
+    /// What the peer of this number gets, and how many frames and bytes that is.
+    pub fn parts_for(&self, peer: u64, parts: &mut Vec<Bytes>) -> (u64, u64) {
         parts.clear();
-        let first = self.left_out.partition_point(|(other, _)| *other < peer);
-        let mut from = 0;
-        for (_, out) in self.left_out[first..]
-            .iter()
-            .take_while(|(other, _)| *other == peer)
-        {
-            if from < out.start {
-                parts.push(self.bytes.slice(from..out.start));
+        let first = self.left_out.partition_point(|out| out.peer < peer);
+        let (mut from, mut frames, mut size) = (0, self.frames, self.bytes.len());
+        let own = self.left_out[first..].iter();
+        for out in own.take_while(|out| out.peer == peer) {
+            if from < out.bytes.start {
+                parts.push(self.bytes.slice(from..out.bytes.start));
             }
-            from = out.end;
+            from = out.bytes.end;
+            frames -= out.frames;
+            size -= out.bytes.len();
         }
         if from < self.bytes.len() {
             parts.push(self.bytes.slice(from..));
         }
+        (frames, size as u64)
     }
 }
 
@@ -176,8 +194,9 @@ mod tests {
 
     fn heard(broadcast: &Broadcast, peer: u64) -> String {
         let mut parts = Vec::new();
-        broadcast.parts_for(peer, &mut parts);
+        let (frames, size) = broadcast.parts_for(peer, &mut parts);
         let bytes = parts.concat();
+        assert_eq!(bytes.len() as u64, size);
         let mut rest = &bytes[..];
         let mut heard = Vec::new();
         while let [0x81, len, tail @ ..] = rest {
@@ -186,6 +205,7 @@ mod tests {
             rest = next;
         }
         assert!(rest.is_empty(), "{rest:?}");
+        assert_eq!(heard.len() as u64, frames);
         heard.join(", ")
     }
 

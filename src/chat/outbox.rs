@@ -19,6 +19,7 @@ use super::end::End;
 use super::frame;
 use super::hold::Hold;
 use super::name::Room;
+use super::tally::Tally;
 
 /// Something that may take bytes without waiting.
 pub trait TryWrite: Send + Sync {
@@ -112,14 +113,26 @@ impl Outbox {
     /// Sends whole frames, in order, as far as the socket takes them, and queues the rest. Beyond
     /// the limit the peer is ended as [`End::Slow`]; after an end nothing is sent any more.
     pub fn push(&self, parts: &[Bytes]) {
+        self.count(parts);
         let mut state = self.lock();
         state.push_from(&self.socket, None, parts, self.budget.each());
     }
 
-    /// Sends what is said in a room; like [`push`](Self::push) for a peer that is in.
+    /// Sends what is said in a room; like [`push`](Self::push) for a peer that is in. Whoever sends it
+    /// to all of them counts it.
     pub fn push_from(&self, room: &Room, parts: &[Bytes]) {
         let mut state = self.lock();
         state.push_from(&self.socket, Some(room), parts, self.budget.each());
+    }
+
+    fn count(&self, parts: &[Bytes]) {
+        let bytes = parts.iter().map(Bytes::len).sum::<usize>();
+        self.tally().sent_bytes.add(bytes as u64);
+    }
+
+    /// Where its peer's doings are counted.
+    pub fn tally(&self) -> &Tally {
+        &self.budget.tally
     }
 
     /// From here on pushes wait until the outbox is [released](Self::release). `first` goes out
@@ -163,6 +176,7 @@ impl Outbox {
         if parts.is_empty() {
             return;
         }
+        self.count(parts);
         let mut state = self.lock();
         let mut held = state.held.take();
         match held.as_mut().and_then(|held| held.first.take()) {

@@ -99,12 +99,12 @@ impl Peer {
         }
     }
 
-    /// What tells it so, to be sent later.
+    /// What tells it so, to be sent later. Counts as sent.
     pub fn frame(&self, reply: &Reply<'_>) -> Option<Bytes> {
         let mut line = String::new();
-        self.dialect()
-            .reply(reply, &mut line)
-            .then(|| frame::text(&line))
+        let told = self.dialect().reply(reply, &mut line);
+        self.outbox.tally().sent.add(u64::from(told));
+        told.then(|| frame::text(&line))
     }
 }
 
@@ -144,6 +144,7 @@ impl Receipt {
 
     /// The message went nowhere, and why.
     pub fn refuse(self, refusal: &Refusal) {
+        self.peer.outbox.tally().refused.count(refusal.code());
         self.peer
             .tell(&Reply::Refused(refusal, self.reference.as_deref()));
     }

@@ -18,6 +18,7 @@ use super::name::{Lock, Room, User};
 use super::outbox::{Outbox, TryWrite};
 use super::peer::Peer;
 use super::registry::{Entered, Registry};
+use super::tally::Tally;
 
 /// About this many bytes of a room's batch are rendered into one buffer. Well below an outbox's
 /// limit, so that a peer is not ended for one buffer that its socket took half of.
@@ -63,6 +64,19 @@ pub struct Departure {
     pub user: Option<User>,
     /// The rooms it was in.
     pub rooms: Vec<Room>,
+}
+
+/// How much there is of everything, on this instance.
+#[derive(Clone, Copy, Debug)]
+pub struct Figures {
+    /// Connections that chat.
+    pub peers: usize,
+    /// Those with a name.
+    pub users: usize,
+    /// Rooms with peers here.
+    pub rooms: usize,
+    /// Bytes that wait for all sockets together.
+    pub queued: usize,
 }
 
 /// A name, and whose it is.
@@ -173,6 +187,22 @@ impl Peers {
         self.registry.lock().await.seats.len()
     }
 
+    /// What there is to be counted at this moment.
+    pub async fn figures(&self) -> Figures {
+        let registry = self.registry.lock().await;
+        Figures {
+            peers: registry.seats.len(),
+            users: registry.names.len(),
+            rooms: registry.rooms(),
+            queued: self.budget.queued(),
+        }
+    }
+
+    /// What has been counted so far.
+    pub fn tally(&self) -> &Tally {
+        &self.budget.tally
+    }
+
     /// How many peers with a name this instance has in a room, or about to be there.
     pub async fn people(&self, room: &Room) -> usize {
         self.registry.lock().await.people(room)
@@ -267,12 +297,14 @@ impl Peers {
 
     /// Sends a batch of events to everybody who is to hear them, in order, and empties the batch.
     pub async fn deliver(&self, batch: &mut Vec<Event>) {
+        let tally = self.tally();
+        tally.batches.record(batch.len() as u64);
         // Stable: the order within a room stays.
         batch.sort_by(|a, b| a.room.cmp(&b.room));
         let mut registry = self.registry.lock().await;
         let mut parts = Vec::new();
         for events in batch.chunk_by(|a, b| a.room == b.room).flat_map(buffers) {
-            registry.broadcast(self.instance, events, &mut parts);
+            registry.broadcast(self.instance, events, &mut parts, tally);
             registry.relieve(&self.budget);
         }
         batch.clear();

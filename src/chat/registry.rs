@@ -18,6 +18,7 @@ use super::frame::{self, Broadcast};
 use super::id::{Id, Instance};
 use super::name::{Lock, Room, User};
 use super::peer::Peer;
+use super::tally::Tally;
 
 /// Who is connected to this instance.
 #[derive(Debug, Default)]
@@ -225,6 +226,11 @@ impl Registry {
             .filter_map(|seated| seated.user.as_ref())
     }
 
+    /// How many rooms there are.
+    pub fn rooms(&self) -> usize {
+        self.rooms.len()
+    }
+
     /// The peers in a room, in no order.
     pub fn peers_in(&self, room: &Room) -> impl Iterator<Item = &Arc<Peer>> {
         self.seated_in(room).map(|seated| &seated.peer)
@@ -237,7 +243,13 @@ impl Registry {
 
     /// Sends a room's events to its peers, rendered once for each dialect that is there, and lets
     /// in who joins by them. `parts` is scratch space.
-    pub fn broadcast(&mut self, here: Instance, events: &[Event], parts: &mut Vec<Bytes>) {
+    pub fn broadcast(
+        &mut self,
+        here: Instance,
+        events: &[Event],
+        parts: &mut Vec<Bytes>,
+        tally: &Tally,
+    ) {
         let entered = events.iter().filter_map(|event| self.let_in(event, here));
         let entered: Vec<u64> = entered.collect();
         let Some(room) = events.first().map(|event| &event.room) else {
@@ -247,14 +259,19 @@ impl Registry {
             return;
         };
         let mut broadcasts = Dialect::ALL.map(|_| None);
+        // Counted once for all of them: at this pace, one counter that each touches would cost.
+        let mut sent = (0, 0);
         for &member in &members.here {
             let peer = &self.seats[member as usize].peer;
             let dialect = peer.dialect();
             let broadcast = broadcasts[dialect.place()]
                 .get_or_insert_with(|| Broadcast::render(dialect, here, events, &entered));
-            broadcast.parts_for(peer.number, parts);
+            let (frames, bytes) = broadcast.parts_for(peer.number, parts);
+            sent = (sent.0 + frames, sent.1 + bytes);
             peer.outbox.push_from(room, parts);
         }
+        tally.sent.add(sent.0);
+        tally.sent_bytes.add(sent.1);
     }
 
     /// Ends those who are furthest behind, if more waits for all together than may.

@@ -61,6 +61,9 @@ struct Args {
     /// threads that serve (default: the machine's cores, at most 4)
     #[argh(option, arg_name = "n")]
     threads: Option<String>,
+    /// address and port of a listener of its own, for Prometheus (default: none)
+    #[argh(option, arg_name = "addr")]
+    metrics: Option<String>,
     /// error, warn, info, debug or trace (default info)
     #[argh(option, arg_name = "level")]
     log: Option<String>,
@@ -177,6 +180,12 @@ fn settings(args: Args, env: Env<'_>) -> Result<Config, String> {
     if let Some(threads) = number("threads", args.threads, 1..=64)? {
         config.threads = threads;
     }
+    if let Some(metrics) = setting("metrics", args.metrics, env) {
+        if !cfg!(feature = "metrics") {
+            return Err(format!("{}: this build has no metrics", metrics.name));
+        }
+        config.metrics = Some(address(&metrics)?);
+    }
     if let Some(level) = setting("log", args.log, env) {
         config.log = match LevelFilter::from_str(&level.value) {
             Ok(known) if known != LevelFilter::Off => known,
@@ -189,16 +198,7 @@ fn settings(args: Args, env: Env<'_>) -> Result<Config, String> {
 fn listen(given: Option<String>, env: Env<'_>) -> Result<SocketAddr, String> {
     let any = Config::default().listen;
     if let Some(listen) = setting("listen", given, env) {
-        // `:8080` is how many other servers write it.
-        let value = match listen.value.strip_prefix(':') {
-            Some(port) => format!("{}:{port}", any.ip()),
-            None => listen.value.clone(),
-        };
-        let found = value
-            .to_socket_addrs()
-            .ok()
-            .and_then(|mut found| found.next());
-        return found.map_or_else(|| listen.bad("ADDRESS:PORT, such as 127.0.0.1:8080"), Ok);
+        return address(&listen);
     }
     match env("PORT") {
         None => Ok(any),
@@ -217,6 +217,17 @@ fn listen(given: Option<String>, env: Env<'_>) -> Result<SocketAddr, String> {
             ))
         }
     }
+}
+
+fn address(setting: &Setting) -> Result<SocketAddr, String> {
+    // `:8080` is how many other servers write it.
+    let value = match setting.value.strip_prefix(':') {
+        Some(port) => format!("{}:{port}", Config::default().listen.ip()),
+        None => setting.value.clone(),
+    };
+    let found = value.to_socket_addrs().ok();
+    let found = found.and_then(|mut found| found.next());
+    found.map_or_else(|| setting.bad("ADDRESS:PORT, such as 127.0.0.1:8080"), Ok)
 }
 
 #[cfg(test)]

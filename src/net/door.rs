@@ -32,6 +32,7 @@ pub struct Door {
 impl Door {
     /// Answers a connection's request, or makes a peer of it.
     pub async fn receive(self, socket: Arc<Socket>, from: IpAddr, guest: Guest) {
+        self.hub.connections.add(1);
         let read = http::read_head(&socket).await;
         if !guest.heard() {
             return self.note(from, &crowded());
@@ -56,10 +57,16 @@ impl Door {
                 (answer, head.method == "HEAD")
             }
         };
-        let answer = answer.unwrap_or_else(|answer| {
-            self.note(from, &answer);
-            answer
-        });
+        let answer = match answer {
+            Ok(answer) => {
+                self.count(&answer);
+                answer
+            }
+            Err(answer) => {
+                self.note(from, &answer);
+                answer
+            }
+        };
         http::answer(&socket, &answer, head_only).await;
         linger(&socket).await;
     }
@@ -86,6 +93,7 @@ impl Door {
             return;
         };
         let Door { runtime, hub, .. } = self;
+        hub.requests.count("101");
         // Ends with the connection. A task of its own, since the head's reading takes more memory
         // than a peer is to hold.
         let life = async move {
@@ -105,8 +113,13 @@ impl Door {
         }
     }
 
+    fn count(&self, answer: &Answer) {
+        self.hub.requests.count(&answer.status.to_string());
+    }
+
     /// Lets the operator know of somebody who was turned away.
     fn note(&self, from: IpAddr, answer: &Answer) {
+        self.count(answer);
         if self.hub.door_book.note(from, answer) {
             let hub = self.hub.clone();
             // Ends when a second has passed in which nobody was turned away.

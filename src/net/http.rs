@@ -20,6 +20,11 @@ const HEAD_TIME: Duration = Duration::from_secs(10);
 /// An answer must be taken within this time, else the connection is cut.
 const ANSWER_TIME: Duration = Duration::from_secs(10);
 
+/// Every status that a request is answered with.
+pub const STATUSES: [&str; 12] = [
+    "101", "200", "304", "400", "403", "404", "405", "408", "426", "429", "431", "503",
+];
+
 /// A request's head, as far as anybody here wants to know it.
 #[derive(Debug, Default)]
 pub struct Head {

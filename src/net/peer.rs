@@ -75,6 +75,7 @@ pub fn serve(
         let end = end.unwrap_or(End::Fault);
         peer.outbox.end(end);
         let end = peer.outbox.ended().unwrap_or(end);
+        hub.peers.tally().ended(end);
         log::debug!("{}: gone, {end:?}", peer.number);
         // Boxed like every rare step below, so that an idle peer's task stays small.
         Box::pin(hub.bus.depart(seat, &peer)).await;
@@ -112,14 +113,14 @@ fn live<'a>(
         let flush = async {
             socket::flush(peer).await;
             // A socket that broke: nobody must wait for it to take anything.
-            peer.outbox.end(End::Left);
+            peer.outbox.end(End::Lost);
             // What a peer has asked for is not dropped half done: a name could stay claimed.
             future::poll_fn(|_| match acting.load(Ordering::Relaxed) {
                 true => Poll::Pending,
                 false => Poll::Ready(()),
             })
             .await;
-            peer.outbox.ended().unwrap_or(End::Left)
+            peer.outbox.ended().unwrap_or(End::Lost)
         };
         let talk = async {
             let mut session = Session::new(hub, peer, seat);
@@ -164,6 +165,9 @@ fn listen<'a>(
                 None => return End::Left,
             };
             acting.store(true, Ordering::Relaxed);
+            let tally = hub.peers.tally();
+            tally.received.add(1);
+            tally.received_bytes.add(text.len() as u64);
             match rate.check(Instant::now()) {
                 Verdict::Pass => Box::pin(session.act(&text)).await,
                 Verdict::Refuse => {
@@ -185,8 +189,9 @@ fn why(error: &Error) -> End {
     match error {
         Error::Capacity(CapacityError::MessageTooLong { .. }) => End::TooBig,
         Error::Utf8(_) => End::NotText,
-        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => End::Left,
+        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => End::Lost,
         Error::Protocol(_) => End::Broken,
-        _ => End::Left,
+        Error::ConnectionClosed => End::Left,
+        _ => End::Lost,
     }
 }

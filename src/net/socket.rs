@@ -216,7 +216,8 @@ pub async fn farewell(peer: &Wired) {
     };
     let sent = within(FAREWELL, future::or(rest, taking)).await.is_some();
     // Whoever left has nothing more to say, so there is nothing to wait for.
-    if sent && peer.outbox.ended() != Some(End::Left) {
+    let over = matches!(peer.outbox.ended(), Some(End::Left | End::Lost));
+    if sent && !over {
         linger(socket).await;
     }
 }

@@ -7,17 +7,20 @@
 use std::collections::VecDeque;
 use std::mem;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use event_listener::Event;
 use redis::Value;
 use smol::channel::Sender;
 
+use super::DELAYS;
 use super::answer;
 use super::script::Words;
 use crate::bus::Draft;
 use crate::chat::dialect::Letter;
 use crate::chat::event::Refusal;
 use crate::chat::peer::Receipt;
+use crate::count::Histogram;
 
 /// Messages that may wait at once, answered ones not counted …
 const MOST_MESSAGES: usize = 1000;
@@ -37,8 +40,8 @@ const GROUP_BYTES: usize = 64 * 1024;
 pub struct Op {
     what: What,
     then: Then,
-    /// Bytes of message text, for the bound.
-    weight: Option<usize>,
+    /// Bytes of message text, for the bound, and when it was accepted.
+    weight: Option<(usize, Instant)>,
     /// Whether it has been said on some connection, so that nobody knows whether it got through.
     said: bool,
     /// Whether it was said together with the one before it: both have one answer.
@@ -55,7 +58,7 @@ pub enum What {
 }
 
 impl Op {
-    fn new(what: What, then: Then, weight: Option<usize>) -> Op {
+    fn new(what: What, then: Then, weight: Option<(usize, Instant)>) -> Op {
         Op {
             what,
             then,
@@ -80,9 +83,11 @@ pub enum Then {
 }
 
 /// The way to Redis. Shared by everybody who has something to say.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Queue {
     state: Mutex<State>,
+    /// How long messages take from their acceptance to their answer, in microseconds.
+    pub delays: Histogram<15>,
     /// Something waits to be written.
     work: Event,
     /// Something was answered, or the connection came or went.
@@ -101,7 +106,24 @@ struct State {
     sequence: u64,
 }
 
+impl Default for Queue {
+    fn default() -> Queue {
+        Queue {
+            state: Mutex::default(),
+            delays: Histogram::new(&DELAYS),
+            work: Event::new(),
+            room: Event::new(),
+        }
+    }
+}
+
 impl Queue {
+    /// How many messages wait to be said or answered, and bytes of their texts.
+    pub fn waiting(&self) -> (usize, usize) {
+        let state = self.lock();
+        (state.messages, state.bytes)
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -152,7 +174,7 @@ impl Queue {
         let mut state = self.lock();
         state.sequence += 1;
         let (what, then) = op(state.sequence);
-        let op = Op::new(what, then, Some(bytes));
+        let op = Op::new(what, then, Some((bytes, Instant::now())));
         state.waiting.push_back(op);
         self.work.notify(1);
     }
@@ -181,6 +203,9 @@ impl Queue {
             return Err(error);
         }
         let ops = self.lock().answered()?;
+        for (_, accepted) in ops.iter().filter_map(|op| op.weight) {
+            self.delays.record(accepted.elapsed().as_micros() as u64);
+        }
         self.room.notify(usize::MAX);
         let published = ops.iter().all(|op| matches!(op.what, What::Publish(_)));
         match value {
@@ -306,7 +331,7 @@ impl State {
             return Err("an answer to no question".into());
         }
         let ops: Vec<Op> = self.unanswered.drain(..count).collect();
-        for bytes in ops.iter().filter_map(|op| op.weight) {
+        for (bytes, _) in ops.iter().filter_map(|op| op.weight) {
             self.messages -= 1;
             self.bytes -= bytes;
         }

@@ -115,6 +115,8 @@ impl Session {
 struct State {
     /// When the canary was last heard.
     canary: Mutex<Instant>,
+    /// When it was last sent.
+    sent: Mutex<Option<Instant>>,
     /// Others have been told that our peers had left.
     reaped: AtomicBool,
 }
@@ -123,12 +125,17 @@ impl Default for State {
     fn default() -> State {
         State {
             canary: Mutex::new(Instant::now()),
+            sent: Mutex::default(),
             reaped: AtomicBool::new(false),
         }
     }
 }
 
 impl State {
+    fn sent(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.sent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn canary(&self) -> MutexGuard<'_, Instant> {
         self.canary.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -261,7 +268,12 @@ async fn catch(bus: &Redis, room: &Room, after: Id, until: Id) -> Result<(), Tro
 
 async fn take_note(bus: &Redis, payload: &[u8], state: &State) {
     match envelope::note(payload) {
-        Some(Note::Canary) => *state.canary() = Instant::now(),
+        Some(Note::Canary) => {
+            *state.canary() = Instant::now();
+            if let Some(sent) = state.sent().take() {
+                bus.canary.record(sent.elapsed().as_micros() as u64);
+            }
+        }
         Some(Note::Private(to, letter)) if bus.mail.comes(letter.id) => {
             // Whom it was for may have left in this moment.
             bus.peers.tell(&to, &letter).await;
@@ -281,6 +293,7 @@ async fn watch(bus: &Redis, state: &State, find: Sender<Vec<String>>) -> String 
     loop {
         Timer::after(PULSE).await;
         let asked = Instant::now();
+        *state.sent() = Some(asked);
         let Some(answer) = bus.ask(bus.scripts.renew(bus.patience.margin())).await else {
             return format!("no answer within {ANSWER_TIME:?}");
         };

@@ -1,0 +1,53 @@
+//! What this instance's peers have said, heard and been refused since it started.
+
+use super::end::End;
+use super::event::Refusal;
+use crate::count::{Counter, Counters, Histogram};
+
+/// Messages in one batch of the fan-out, at most so many.
+const BATCHES: [u64; 10] = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512];
+
+/// Counts of everything that passes between the chat and its peers.
+#[derive(Debug)]
+pub struct Tally {
+    /// Text frames from peers.
+    pub received: Counter,
+    /// Their bytes.
+    pub received_bytes: Counter,
+    /// Frames for peers: what others say and do, and answers.
+    pub sent: Counter,
+    /// Their bytes.
+    pub sent_bytes: Counter,
+    /// How many events the fan-out took at once.
+    pub batches: Histogram<10>,
+    /// What was refused, by the word for it.
+    pub refused: Counters<12>,
+    ended: [Counter; End::ALL.len()],
+}
+
+impl Default for Tally {
+    fn default() -> Tally {
+        Tally {
+            received: Counter::default(),
+            received_bytes: Counter::default(),
+            sent: Counter::default(),
+            sent_bytes: Counter::default(),
+            batches: Histogram::new(&BATCHES),
+            refused: Counters::new(&Refusal::CODES),
+            ended: Default::default(),
+        }
+    }
+}
+
+impl Tally {
+    /// One more connection has ended.
+    pub fn ended(&self, end: End) {
+        self.ended[end as usize].add(1);
+    }
+
+    /// How many connections have ended, for each reason.
+    pub fn ends(&self) -> impl Iterator<Item = (End, u64)> {
+        let counts = self.ended.iter().map(Counter::get);
+        End::ALL.into_iter().zip(counts)
+    }
+}

@@ -1,0 +1,129 @@
+//! Counters that anybody may count in, from any thread, without waiting. What they are called and
+//! who reads them is somebody else's business.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A number that only grows.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// So many more.
+    pub fn add(&self, n: u64) {
+        self.0.fetch_add(n, Ordering::Relaxed);
+    }
+
+    /// How many by now.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// A counter for each of some labels.
+#[derive(Debug)]
+pub struct Counters<const N: usize> {
+    labels: &'static [&'static str; N],
+    counts: [Counter; N],
+}
+
+impl<const N: usize> Counters<N> {
+    /// All at nought.
+    pub fn new(labels: &'static [&'static str; N]) -> Counters<N> {
+        Counters {
+            labels,
+            counts: std::array::from_fn(|_| Counter::default()),
+        }
+    }
+
+    /// One more of these. A label that is not known is not counted.
+    pub fn count(&self, label: &str) {
+        if let Some(place) = self.labels.iter().position(|known| *known == label) {
+            self.counts[place].add(1);
+        }
+    }
+
+    /// Each label, and how many by now.
+    pub fn all(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let counts = self.counts.iter().map(Counter::get);
+        self.labels.iter().copied().zip(counts)
+    }
+}
+
+/// How many values lie below each of some bounds.
+#[derive(Debug)]
+pub struct Histogram<const N: usize> {
+    bounds: &'static [u64; N],
+    /// Those up to each bound, but above the one before.
+    counts: [Counter; N],
+    above: Counter,
+    sum: Counter,
+}
+
+impl<const N: usize> Histogram<N> {
+    /// Without any values. The bounds must rise.
+    pub fn new(bounds: &'static [u64; N]) -> Histogram<N> {
+        Histogram {
+            bounds,
+            counts: std::array::from_fn(|_| Counter::default()),
+            above: Counter::default(),
+            sum: Counter::default(),
+        }
+    }
+
+    /// One more value.
+    pub fn record(&self, value: u64) {
+        let place = self.bounds.partition_point(|bound| *bound < value);
+        self.counts.get(place).unwrap_or(&self.above).add(1);
+        self.sum.add(value);
+    }
+
+    /// How things are now. Read while others count, the parts may be a little older than the sum.
+    pub fn read(&self) -> Distribution {
+        let mut so_far = 0;
+        let buckets = self.bounds.iter().zip(&self.counts).map(|(bound, count)| {
+            so_far += count.get();
+            (*bound, so_far)
+        });
+        let buckets = buckets.collect();
+        Distribution {
+            buckets,
+            count: so_far + self.above.get(),
+            sum: self.sum.get(),
+        }
+    }
+}
+
+/// What a [`Histogram`] has recorded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Distribution {
+    /// Each bound, with how many values do not exceed it.
+    pub buckets: Vec<(u64, u64)>,
+    /// How many values there are.
+    pub count: u64,
+    /// Their sum.
+    pub sum: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_counts_up_to_its_bound_and_beyond() {
+        let histogram = Histogram::new(&[1, 10, 100]);
+        for value in [0, 1, 2, 10, 11, 1000] {
+            histogram.record(value);
+        }
+        let read = histogram.read();
+        assert_eq!(read.buckets, [(1, 2), (10, 4), (100, 5)]);
+        assert_eq!((read.count, read.sum), (6, 1024));
+    }
+
+    #[test]
+    fn labels_are_counted_apart() {
+        let counters = Counters::new(&["a", "b"]);
+        counters.count("b");
+        counters.count("c");
+        assert_eq!(counters.all().collect::<Vec<_>>(), [("a", 0), ("b", 1)]);
+    }
+}

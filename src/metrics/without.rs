@@ -1,0 +1,14 @@
+//! In a build without the feature `metrics`: nobody asks.
+
+use std::sync::Arc;
+
+use smol::future;
+
+use crate::net::Hub;
+use crate::net::door::Runtime;
+use crate::net::socket::Listener;
+
+/// Never answers. The settings refuse such a listener, so there is none.
+pub async fn serve(_: &Runtime, _: &Listener, _: &Arc<Hub>) {
+    future::pending().await
+}
