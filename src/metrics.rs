@@ -16,7 +16,7 @@ use crate::net::door::Runtime;
 use crate::net::http::{self, Answer, Head, NoHead};
 use crate::net::porch::{Guest, Porch};
 use crate::net::socket::{self, Listener, Socket, linger};
-use text::{Kind, Text};
+use text::{Kind, Text, Unit};
 
 /// How many may ask at once.
 const ASKING: usize = 16;
@@ -24,8 +24,6 @@ const ASKING: usize = 16;
 const FAIR_TIME: Duration = Duration::from_secs(1);
 /// The pause after a failed accept.
 const PAUSE: Duration = Duration::from_secs(1);
-/// What is recorded in microseconds is told in seconds.
-const MICRO: f64 = 1e-6;
 
 /// Answers whoever asks on this listener, for ever.
 pub async fn serve(runtime: &Runtime, listener: &Listener, hub: &Arc<Hub>) {
@@ -48,7 +46,7 @@ pub async fn serve(runtime: &Runtime, listener: &Listener, hub: &Arc<Hub>) {
     }
 }
 
-async fn receive(socket: Arc<Socket>, guest: Guest, hub: Arc<Hub>, started: f64) {
+async fn receive(socket: Arc<Socket>, guest: Guest, hub: Arc<Hub>, started: u64) {
     let read = http::read_head(&socket).await;
     if !guest.heard() {
         return;
@@ -62,7 +60,7 @@ async fn receive(socket: Arc<Socket>, guest: Guest, hub: Arc<Hub>, started: f64)
     linger(&socket).await;
 }
 
-async fn answer(head: &Head, hub: &Hub, started: f64) -> Answer {
+async fn answer(head: &Head, hub: &Hub, started: u64) -> Answer {
     if !matches!(head.method.as_str(), "GET" | "HEAD") {
         return Answer::text(405, "wrong method: use GET, HEAD").with("Allow", "GET, HEAD");
     }
@@ -73,7 +71,7 @@ async fn answer(head: &Head, hub: &Hub, started: f64) -> Answer {
 }
 
 /// Everything that is counted, as it is now.
-async fn all(hub: &Hub, started: f64) -> String {
+async fn all(hub: &Hub, started: u64) -> String {
     let mut text = Text::default();
     let bus = match hub.bus.figures() {
         Some(_) => "redis",
@@ -84,7 +82,7 @@ async fn all(hub: &Hub, started: f64) -> String {
     text.sample(
         "natterjack_build_info",
         &[("version", version), ("bus", bus)],
-        1.0,
+        1,
     );
     peers(&mut text, hub).await;
     messages(&mut text, hub);
@@ -156,11 +154,7 @@ fn messages(text: &mut Text, hub: &Hub) {
         "What peers asked for and did not get, by the code of the error.",
     );
     for (reason, count) in tally.refused.all() {
-        text.sample(
-            "natterjack_refused_total",
-            &[("reason", reason)],
-            count as f64,
-        );
+        text.sample("natterjack_refused_total", &[("reason", reason)], count);
     }
     text.family(
         "natterjack_closed_total",
@@ -170,13 +164,13 @@ fn messages(text: &mut Text, hub: &Hub) {
     for (end, count) in tally.ends() {
         let (code, reason) = end.label();
         let labels = [("code", code), ("reason", reason)];
-        text.sample("natterjack_closed_total", &labels, count as f64);
+        text.sample("natterjack_closed_total", &labels, count);
     }
     text.histogram(
         "natterjack_fanout_batch_events",
         "Events that the fan-out took at once.",
         &tally.batches.read(),
-        1.0,
+        Unit::One,
     );
 }
 
@@ -192,11 +186,7 @@ fn door(text: &mut Text, hub: &Hub) {
         "Requests, by the status of the answer. 101: an upgrade.",
     );
     for (code, count) in hub.requests.all() {
-        text.sample(
-            "natterjack_http_requests_total",
-            &[("code", code)],
-            count as f64,
-        );
+        text.sample("natterjack_http_requests_total", &[("code", code)], count);
     }
 }
 
@@ -230,32 +220,35 @@ fn way(text: &mut Text, hub: &Hub) {
         "natterjack_publish_duration_seconds",
         "From a message's acceptance to word that it is published.",
         &figures.publish,
-        MICRO,
+        Unit::Micro,
     );
     text.histogram(
         "natterjack_canary_duration_seconds",
         "From one connection to Redis to the other.",
         &figures.canary,
-        MICRO,
+        Unit::Micro,
     );
 }
 
 /// What Prometheus' own client libraries tell of a process. How many files are open is left out:
 /// with many peers, counting them would take longer than all the rest.
-fn process(text: &mut Text, started: f64) {
+fn process(text: &mut Text, started: u64) {
     let cpu = clock_gettime(ClockId::ProcessCPUTime);
-    text.family(
+    let micros = cpu.tv_sec * 1_000_000 + cpu.tv_nsec / 1000;
+    text.seconds(
         "process_cpu_seconds_total",
-        Kind::Counter,
         "CPU time spent.",
+        micros as u64,
     );
-    let cpu = cpu.tv_sec as f64 + cpu.tv_nsec as f64 * 1e-9;
-    text.sample("process_cpu_seconds_total", &[], cpu);
     // Linux: proc(5). The second number is the resident set, in pages.
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
     if let Some(Ok(pages)) = statm.split(' ').nth(1).map(str::parse::<usize>) {
         let bytes = pages * page_size();
-        text.gauge("process_resident_memory_bytes", "Memory in use.", bytes);
+        text.gauge(
+            "process_resident_memory_bytes",
+            "Memory in use.",
+            bytes,
+        );
     }
     text.family(
         "process_start_time_seconds",
@@ -265,7 +258,7 @@ fn process(text: &mut Text, started: f64) {
     text.sample("process_start_time_seconds", &[], started);
 }
 
-fn now() -> f64 {
+fn now() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    now.unwrap_or_default().as_secs_f64()
+    now.unwrap_or_default().as_secs()
 }

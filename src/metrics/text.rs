@@ -1,7 +1,7 @@
 //! The text format 0.0.4 of Prometheus:
 //! <https://prometheus.io/docs/instrumenting/exposition_formats/>.
 
-use std::fmt::Write;
+use std::fmt::{self, Display, Write};
 
 use crate::count::Distribution;
 
@@ -17,6 +17,29 @@ pub enum Kind {
     Gauge,
     /// How many values lie where.
     Histogram,
+}
+
+/// What a recorded value counts.
+#[derive(Clone, Copy, Debug)]
+pub enum Unit {
+    /// Itself.
+    One,
+    /// Microseconds, which are told in seconds.
+    Micro,
+}
+
+/// A value in its unit. Written by whole numbers: what the standard library needs for floating ones
+/// is as large as all the rest of this.
+struct Told(u64, Unit);
+
+impl Display for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Told(value, unit) = self;
+        match unit {
+            Unit::One => write!(f, "{value}"),
+            Unit::Micro => write!(f, "{}.{:06}", value / 1_000_000, value % 1_000_000),
+        }
+    }
 }
 
 /// A page of metrics in the making.
@@ -36,7 +59,11 @@ impl Text {
     }
 
     /// One sample. Labels hold no quotes, backslashes and line ends: they are all our own.
-    pub fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: f64) {
+    pub fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: u64) {
+        self.put(name, labels, Told(value, Unit::One));
+    }
+
+    fn put(&mut self, name: &str, labels: &[(&str, &str)], value: Told) {
         self.0.push_str(name);
         for (place, (label, text)) in labels.iter().enumerate() {
             let open = if place == 0 { '{' } else { ',' };
@@ -49,27 +76,31 @@ impl Text {
     /// A family of one gauge.
     pub fn gauge(&mut self, name: &str, help: &str, value: usize) {
         self.family(name, Kind::Gauge, help);
-        self.sample(name, &[], value as f64);
+        self.sample(name, &[], value as u64);
     }
 
     /// A family of one counter.
     pub fn counter(&mut self, name: &str, help: &str, value: u64) {
         self.family(name, Kind::Counter, help);
-        self.sample(name, &[], value as f64);
+        self.sample(name, &[], value);
     }
 
-    /// A family of one histogram. What is recorded is told in units of `unit`.
-    pub fn histogram(&mut self, name: &str, help: &str, values: &Distribution, unit: f64) {
+    /// A family of one counter of microseconds.
+    pub fn seconds(&mut self, name: &str, help: &str, micros: u64) {
+        self.family(name, Kind::Counter, help);
+        self.put(name, &[], Told(micros, Unit::Micro));
+    }
+
+    /// A family of one histogram.
+    pub fn histogram(&mut self, name: &str, help: &str, values: &Distribution, unit: Unit) {
         self.family(name, Kind::Histogram, help);
         let bucket = format!("{name}_bucket");
-        // Rounded to what was meant: 250 * 1e-6 is not quite 0.00025.
-        let told = |bound: u64| (bound as f64 * unit * 1e9).round() / 1e9;
         for (bound, count) in &values.buckets {
-            self.sample(&bucket, &[("le", &told(*bound).to_string())], *count as f64);
+            self.sample(&bucket, &[("le", &Told(*bound, unit).to_string())], *count);
         }
-        self.sample(&bucket, &[("le", "+Inf")], values.count as f64);
-        self.sample(&format!("{name}_sum"), &[], told(values.sum));
-        self.sample(&format!("{name}_count"), &[], values.count as f64);
+        self.sample(&bucket, &[("le", "+Inf")], values.count);
+        self.put(&format!("{name}_sum"), &[], Told(values.sum, unit));
+        self.sample(&format!("{name}_count"), &[], values.count);
     }
 
     /// The page.
@@ -87,18 +118,18 @@ mod tests {
         let mut text = Text::default();
         text.counter("a_total", "All.", 3);
         text.family("b", Kind::Gauge, "Some.");
-        text.sample("b", &[("x", "1"), ("y", "z")], 0.5);
+        text.sample("b", &[("x", "1"), ("y", "z")], 5);
         let values = Distribution {
             buckets: vec![(250, 1), (1000, 2)],
             count: 3,
             sum: 2_001_250,
         };
-        text.histogram("c_seconds", "Long.", &values, 1e-6);
+        text.histogram("c_seconds", "Long.", &values, Unit::Micro);
         let page = "# HELP a_total All.\n# TYPE a_total counter\na_total 3\n\
-            # HELP b Some.\n# TYPE b gauge\nb{x=\"1\",y=\"z\"} 0.5\n\
+            # HELP b Some.\n# TYPE b gauge\nb{x=\"1\",y=\"z\"} 5\n\
             # HELP c_seconds Long.\n# TYPE c_seconds histogram\n\
-            c_seconds_bucket{le=\"0.00025\"} 1\nc_seconds_bucket{le=\"0.001\"} 2\n\
-            c_seconds_bucket{le=\"+Inf\"} 3\nc_seconds_sum 2.00125\nc_seconds_count 3\n";
+            c_seconds_bucket{le=\"0.000250\"} 1\nc_seconds_bucket{le=\"0.001000\"} 2\n\
+            c_seconds_bucket{le=\"+Inf\"} 3\nc_seconds_sum 2.001250\nc_seconds_count 3\n";
         assert_eq!(text.done(), page);
     }
 }
