@@ -27,6 +27,7 @@ use crate::chat::peers::{Peers, Seat};
 use crate::chat::replay::Stretch;
 use crate::config::Config;
 use crate::count::Distribution;
+use crate::report::Report;
 
 pub use local::Local;
 pub use redis::Redis;
@@ -79,6 +80,14 @@ pub async fn within<T>(limit: Duration, future: impl Future<Output = T>) -> Opti
         None
     };
     future::or(async { Some(future.await) }, timer).await
+}
+
+/// Looks at what the bus of these settings needs, and reports how it is.
+pub async fn check(config: &Config, report: &mut Report) {
+    match &config.redis {
+        None => report.good("alone: no redis is set, and none is needed"),
+        Some(redis) => Redis::check(redis, config, report).await,
+    }
 }
 
 /// How the way to the other instances is, in figures.

@@ -88,6 +88,13 @@ pub struct RedisAddress {
     pub ca: Option<PathBuf>,
 }
 
+impl RedisAddress {
+    /// Whether TLS is spoken there.
+    pub fn is_tls(&self) -> bool {
+        matches!(self.host, RedisHost::Tcp { tls: true, .. })
+    }
+}
+
 impl fmt::Debug for RedisAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "RedisAddress({})", self.host)

@@ -7,20 +7,23 @@
 //! * [`bus`]: how it spreads. In this process, or over Redis.
 //! * [`net`]: how sockets reach it. HTTP, upgrade, one connection's life.
 //!
-//! Above them stand [`server`], which opens and closes, [`metrics`] for who watches, and [`service`],
-//! which speaks with systemd; beside them [`config`], the settings, [`logger`] and [`count`]. `make check` proves the direction.
+//! Above them stand [`server`], which opens and closes, [`metrics`] for who watches, [`service`], which
+//! speaks with systemd, and [`check`], which only looks; beside them [`config`], the settings,
+//! [`logger`], [`count`] and [`report`]. `make check` proves the direction.
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs, missing_debug_implementations, rust_2018_idioms)]
 
 pub mod bus;
 pub mod chat;
+pub mod check;
 pub mod config;
 pub mod count;
 pub mod logger;
 #[cfg_attr(not(feature = "metrics"), path = "metrics/without.rs")]
 pub mod metrics;
 pub mod net;
+pub mod report;
 pub mod server;
 #[cfg_attr(not(feature = "systemd"), path = "service/without.rs")]
 pub mod service;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use async_signal::{Signal, Signals};
 use log::LevelFilter;
+use natterjack::check::check;
 use natterjack::config::Config;
 use natterjack::config::args::{self, Stop};
 use natterjack::net::socket;
@@ -31,6 +32,13 @@ fn main() -> ExitCode {
             // Whoever closed stdout does not want to know.
             let _ = writeln!(std::io::stdout(), "{text}");
             return ExitCode::SUCCESS;
+        }
+        Err(Stop::Check(config)) => {
+            let listening = service::is_listening();
+            return match smol::block_on(check(&config, listening)) {
+                true => ExitCode::SUCCESS,
+                false => ExitCode::FAILURE,
+            };
         }
         Err(Stop::Usage(line)) => {
             let _ = writeln!(std::io::stderr(), "natterjack: {line}");

@@ -244,11 +244,7 @@ fn process(text: &mut Text, started: u64) {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
     if let Some(Ok(pages)) = statm.split(' ').nth(1).map(str::parse::<usize>) {
         let bytes = pages * page_size();
-        text.gauge(
-            "process_resident_memory_bytes",
-            "Memory in use.",
-            bytes,
-        );
+        text.gauge("process_resident_memory_bytes", "Memory in use.", bytes);
     }
     text.family(
         "process_start_time_seconds",

@@ -64,6 +64,11 @@ pub fn listener() -> Result<Option<TcpListener>, String> {
     listener.map_err(|error| format!("the socket from the service manager: {error}"))
 }
 
+/// Whether a service manager has opened a socket for us.
+pub fn is_listening() -> bool {
+    ListenFd::from_env().len() > 0
+}
+
 /// Whether a service manager wants to be told how things are.
 pub fn is_watched() -> bool {
     env::var_os("NOTIFY_SOCKET").is_some_and(|socket| !socket.is_empty())

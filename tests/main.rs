@@ -66,5 +66,8 @@ mod metrics;
 /// What else may happen to a program.
 mod hardship;
 
+/// `--check`: what could be wrong, before it is.
+mod check;
+
 /// The program itself: flags, variables, exit codes.
 mod cli;

@@ -6,6 +6,7 @@
 //! waits for Redis waits with a limit, and no queue is without one.
 
 pub mod answer;
+mod check;
 pub mod envelope;
 mod line;
 mod link;
@@ -31,13 +32,14 @@ use smol::future::FutureExt;
 use super::{Claim, Draft, Figures, within};
 use crate::chat::dialect::{Dialect, Reply, Roster};
 use crate::chat::event::{Event, Refusal};
-use crate::chat::id::Id;
+use crate::chat::id::{Id, Instance};
 use crate::chat::name::{Lock, Room, User};
 use crate::chat::peer::Peer;
 use crate::chat::peers::{Peers, Seat};
 use crate::chat::replay::Stretch;
 use crate::config::{Config, RedisAddress};
 use crate::count::{Counter, Histogram};
+use crate::report::Report;
 use link::{Endpoint, Trouble};
 use mail::Mail;
 use queue::{Queue, Then, What};
@@ -109,6 +111,13 @@ impl Redis {
             peers,
             feed,
         })
+    }
+
+    /// Looks at the Redis of these settings, and reports how it is.
+    pub(super) async fn check(address: &RedisAddress, config: &Config, report: &mut Report) {
+        let instance = Instance(fastrand::u64(..));
+        let scripts = Scripts::new(&config.prefix, instance, config.history, config.notices);
+        check::check(address, config, &scripts, report).await;
     }
 
     /// Connects, and connects again for as long as the task lives. `first` hears how the first

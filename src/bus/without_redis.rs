@@ -16,6 +16,7 @@ use crate::chat::peer::Peer;
 use crate::chat::peers::{Peers, Seat};
 use crate::chat::replay::Stretch;
 use crate::config::{Config, RedisAddress};
+use crate::report::Report;
 
 /// Nobody has one.
 #[derive(Debug)]
@@ -32,6 +33,11 @@ impl Redis {
         _: Sender<Event>,
     ) -> Result<Redis, String> {
         Err("this build has no redis".into())
+    }
+
+    /// There is none to look at.
+    pub(super) async fn check(_: &RedisAddress, _: &Config, report: &mut Report) {
+        report.bad("this build has no redis");
     }
 
     /// Never.

@@ -67,6 +67,9 @@ struct Args {
     /// error, warn, info, debug or trace (default info)
     #[argh(option, arg_name = "level")]
     log: Option<String>,
+    /// look at everything that could be wrong, say so, and exit
+    #[argh(switch)]
+    check: bool,
     /// print the version
     #[argh(switch)]
     version: bool,
@@ -77,6 +80,8 @@ struct Args {
 pub enum Stop {
     /// What was asked for is only this text, on stdout.
     Print(String),
+    /// What was asked for is only a look at these settings.
+    Check(Box<Config>),
     /// One line about what is wrong.
     Usage(String),
 }
@@ -95,7 +100,12 @@ pub fn read(args: &[String], env: impl Fn(&str) -> Option<String>) -> Result<Con
     }
     // An empty variable counts as none: that is how one is unset in a file of settings.
     let env = |name: &str| env(name).filter(|value| !value.is_empty());
-    settings(args, &env).map_err(Stop::Usage)
+    let check = args.check;
+    match settings(args, &env) {
+        Ok(config) if check => Err(Stop::Check(Box::new(config))),
+        Ok(config) => Ok(config),
+        Err(line) => Err(Stop::Usage(line)),
+    }
 }
 
 fn parse(args: &[String]) -> Result<Args, Stop> {
@@ -129,6 +139,9 @@ fn settings(args: Args, env: Env<'_>) -> Result<Config, String> {
     let ca = setting("redis-ca", args.redis_ca, env).map(|ca| ca.value);
     config.redis = redis::address(args.redis, env)?;
     match (&mut config.redis, ca) {
+        (Some(redis), Some(_)) if !redis.is_tls() => {
+            return Err("--redis-ca is for TLS: rediss://, or REDIS_TLS=1".into());
+        }
         (Some(redis), ca) => redis.ca = ca.map(Into::into),
         (None, Some(_)) => return Err("--redis-ca needs --redis".into()),
         (None, None) => {}
@@ -325,6 +338,10 @@ mod tests {
                 "--origin \"me\" is not allowed: * or scheme://host",
             ),
             (&["--redis-ca", "x"], "--redis-ca needs --redis"),
+            (
+                &["--redis-ca", "x", "--redis", "redis://localhost"],
+                "--redis-ca is for TLS",
+            ),
             (&["--nonsense"], "--nonsense"),
             (&["stray"], "stray"),
             (&["--rate"], "--rate"),

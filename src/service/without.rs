@@ -24,6 +24,11 @@ pub fn listener() -> Result<Option<TcpListener>, String> {
 }
 
 /// No.
+pub fn is_listening() -> bool {
+    false
+}
+
+/// No.
 pub fn is_watched() -> bool {
     false
 }

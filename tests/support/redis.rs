@@ -32,6 +32,12 @@ impl Redis {
         Redis::launch(&options, None, Some(password.into()))
     }
 
+    /// One node of a cluster, with no others yet.
+    pub fn as_cluster() -> Redis {
+        let port = free_port().to_string();
+        Redis::launch(&["--port", &port, "--cluster-enabled", "yes"], None, None)
+    }
+
     /// On a plain TCP port.
     pub fn on_tcp() -> Redis {
         let port = free_port();

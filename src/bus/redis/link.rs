@@ -142,6 +142,36 @@ impl Endpoint {
         }
     }
 
+    /// Connects and, where TLS is spoken, tells its version and the server's certificate.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    pub async fn certificate(&self) -> Result<Option<(String, Vec<u8>)>, Trouble> {
+        let (RedisHost::Tcp { host, port, .. }, Some((connector, name))) = (&self.host, &self.tls)
+        else {
+            return Ok(None);
+        };
+        let handshake = async {
+            let tcp = TcpStream::connect((host.as_str(), *port)).await;
+            let tcp = tcp.map_err(|error| Trouble::Passing(format!("can't connect: {error}")))?;
+            let tls = connector.connect(name.clone(), tcp).await;
+            tls.map_err(tls_trouble)
+        };
+        let slow = || Trouble::Passing(format!("no connection within {CONNECT_TIME:?}"));
+        let tls = within(CONNECT_TIME, handshake).await;
+        let tls = tls
+            .unwrap_or_else(|| Err(slow()))
+            .map_err(|trouble| self.hint(trouble))?;
+        let (_, session) = tls.get_ref();
+        let version = match session.protocol_version() {
+            Some(rustls::ProtocolVersion::TLSv1_3) => "TLS 1.3",
+            _ => "TLS 1.2",
+        };
+        let chain = session.peer_certificates().unwrap_or_default();
+        let certificate = chain.first().map(|first| first.to_vec());
+        Ok(Some((version.into(), certificate.unwrap_or_default())))
+    }
+
     async fn open(&self) -> Result<Link, Trouble> {
         let unreachable = |error: io::Error| Trouble::Passing(format!("can't connect: {error}"));
         let stream: Stream = match &self.host {

@@ -3,6 +3,7 @@
 //! The keys that one script touches share a hash slot, so the same scripts run on a cluster. Time
 //! is always Redis' own. Each command may be repeated when nobody knows whether it got through.
 
+mod trial;
 mod users;
 
 use redis::{Script, cmd};
@@ -111,9 +112,8 @@ impl Scripts {
         }
     }
 
-    /// What makes Redis know the scripts; an answer each.
-    pub fn load(&self) -> Vec<Vec<u8>> {
-        let scripts = [
+    fn all(&self) -> [&Named; 15] {
+        [
             &self.publish,
             &self.claim,
             &self.release,
@@ -129,8 +129,12 @@ impl Scripts {
             &self.reap_room,
             &self.reap_names,
             &self.bury,
-        ];
-        scripts
+        ]
+    }
+
+    /// What makes Redis know the scripts; an answer each.
+    pub fn load(&self) -> Vec<Vec<u8>> {
+        self.all()
             .map(|script| {
                 cmd("SCRIPT")
                     .arg("LOAD")

@@ -1,0 +1,314 @@
+//! Looks at everything about Redis that could keep messages from getting through, one step after
+//! the other, and says of each how it went.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use async_net::resolve;
+use der::asn1::{AnyRef, GeneralizedTime, UtcTime};
+use der::{Reader, SliceReader, Tag, Tagged};
+use redis::{Value, cmd};
+
+use super::link::{Endpoint, Link, Trouble};
+use super::script::Scripts;
+use crate::bus::within;
+use crate::config::{Config, RedisAddress, RedisHost};
+use crate::report::Report;
+
+/// Any step is given up after this time.
+const STEP_TIME: Duration = Duration::from_secs(5);
+/// The oldest version that has everything we use.
+const OLDEST: (u32, u32) = (6, 2);
+/// A certificate that ends within so many days is worth a word.
+const SOON: u64 = 14;
+/// Clocks may differ by so many seconds.
+const DRIFT: u64 = 30;
+const DAY: u64 = 24 * 3600;
+
+/// Looks at the Redis of these settings.
+pub async fn check(
+    address: &RedisAddress,
+    config: &Config,
+    scripts: &Scripts,
+    report: &mut Report,
+) {
+    let host = &address.host;
+    let endpoint = match Endpoint::new(address, "natterjack-check") {
+        Ok(endpoint) => endpoint,
+        Err(why) => return report.bad(why),
+    };
+    if let RedisHost::Tcp {
+        host: name, port, ..
+    } = host
+    {
+        match within(STEP_TIME, resolve((name.as_str(), *port))).await {
+            Some(Ok(found)) => {
+                let found: Vec<_> = found.iter().map(|addr| addr.ip().to_string()).collect();
+                report.good(format_args!(
+                    "redis {host}: the name is {}",
+                    found.join(", ")
+                ));
+            }
+            Some(Err(error)) => {
+                return report.bad(format_args!(
+                    "redis {host}: the name can't be looked up: {error}"
+                ));
+            }
+            None => {
+                return report.bad(format_args!(
+                    "redis {host}: no answer from the name server within {STEP_TIME:?}"
+                ));
+            }
+        }
+        match endpoint.certificate().await {
+            Ok(None) => {}
+            Ok(Some((version, certificate))) => tls(host, &version, &certificate, report),
+            Err(Trouble::Lasting(why) | Trouble::Passing(why)) => {
+                return report.bad(format_args!("redis {host}: {why}"));
+            }
+        }
+    }
+    let (mut link, mut subscriber) = match (endpoint.connect().await, endpoint.connect().await) {
+        (Ok(link), Ok(subscriber)) => (link, subscriber),
+        (Err(Trouble::Lasting(why) | Trouble::Passing(why)), _)
+        | (_, Err(Trouble::Lasting(why) | Trouble::Passing(why))) => {
+            return report.bad(format_args!("redis {host}: {why}"));
+        }
+    };
+    let user = match (&address.password, &address.username) {
+        (None, _) => "without a password".to_string(),
+        (Some(_), None) => "signed in".to_string(),
+        (Some(_), Some(user)) => format!("signed in as {user}"),
+    };
+    report.good(format_args!("redis {host}: connected, {user}"));
+    let looks = async {
+        about(host, &mut link, report).await?;
+        permissions(host, &mut link, scripts, report).await?;
+        round_trip(host, &mut link, &mut subscriber, scripts, config, report).await
+    };
+    let result = within(4 * STEP_TIME, looks).await;
+    match result {
+        Some(Ok(())) => {}
+        Some(Err(Trouble::Lasting(why) | Trouble::Passing(why))) => {
+            report.bad(format_args!("redis {host}: {why}"));
+        }
+        None => report.bad(format_args!("redis {host}: it does not answer in time")),
+    }
+}
+
+fn tls(host: &RedisHost, version: &str, certificate: &[u8], report: &mut Report) {
+    let Ok(until) = valid_until(certificate) else {
+        // It has been verified all the same.
+        return report.good(format_args!("redis {host}: {version}"));
+    };
+    let days = until.saturating_sub(now()) / DAY;
+    let line = format!("redis {host}: {version}, its certificate is valid for {days} more days");
+    if days < SOON {
+        report.poor(format_args!("{line}; renew it"));
+    } else {
+        report.good(line);
+    }
+}
+
+/// When a certificate (RFC 5280, section 4.1) ends, in seconds since 1970.
+fn valid_until(certificate: &[u8]) -> der::Result<u64> {
+    SliceReader::new(certificate)?.sequence(|certificate| {
+        let until = certificate.sequence(|body| {
+            // A version, unless it is the first one; then number, algorithm and issuer.
+            if AnyRef::tag(&body.decode::<AnyRef<'_>>()?) != Tag::Integer {
+                body.decode::<AnyRef<'_>>()?;
+            }
+            body.decode::<AnyRef<'_>>()?;
+            body.decode::<AnyRef<'_>>()?;
+            let until = body.sequence(|validity| {
+                validity.decode::<AnyRef<'_>>()?;
+                let until: AnyRef<'_> = validity.decode()?;
+                match until.tag() {
+                    Tag::UtcTime => Ok(until.decode_as::<UtcTime>()?.to_unix_duration()),
+                    _ => Ok(until.decode_as::<GeneralizedTime>()?.to_unix_duration()),
+                }
+            });
+            skip(body)?;
+            until
+        });
+        skip(certificate)?;
+        until.map(|until: Duration| until.as_secs())
+    })
+}
+
+fn skip<'a>(rest: &mut impl Reader<'a>) -> der::Result<()> {
+    while !rest.is_finished() {
+        rest.decode::<AnyRef<'_>>()?;
+    }
+    Ok(())
+}
+
+/// What kind of Redis it is, and how it is set up.
+async fn about(host: &RedisHost, link: &mut Link, report: &mut Report) -> Result<(), Trouble> {
+    let info = ask(link, cmd("INFO").get_packed_command()).await?;
+    let Value::BulkString(info) = info else {
+        report.poor(format_args!(
+            "redis {host}: it does not say what it is; let its user have +info to see more here"
+        ));
+        return Ok(());
+    };
+    let info = String::from_utf8_lossy(&info);
+    let line = |name: &str| {
+        let lines = info.lines().filter_map(|line| line.split_once(':'));
+        lines
+            .filter(|(key, _)| *key == name)
+            .map(|(_, value)| value)
+            .next()
+    };
+    let version = line("redis_version").unwrap_or("0");
+    let mut parts = version.split('.').map(|part| part.parse().unwrap_or(0));
+    if (parts.next().unwrap_or(0), parts.next().unwrap_or(0)) < OLDEST {
+        report.bad(format_args!(
+            "redis {host}: version {version} is too old, 6.2 is needed"
+        ));
+    } else {
+        report.good(format_args!("redis {host}: version {version}"));
+    }
+    if line("cluster_enabled") == Some("1") {
+        report.bad(format_args!(
+            "redis {host}: it is a cluster that its clients must know; on Azure, choose the clustering policy Enterprise, or none"
+        ));
+    }
+    if line("role") == Some("slave") {
+        report.bad(format_args!(
+            "redis {host}: it is a replica, which takes no messages; name the primary"
+        ));
+    }
+    match line("maxmemory_policy") {
+        None | Some("noeviction") => {}
+        Some(policy) if line("maxmemory") == Some("0") => report.good(format_args!(
+            "redis {host}: maxmemory-policy {policy}, but no maxmemory"
+        )),
+        Some(policy) => report.poor(format_args!(
+            "redis {host}: maxmemory-policy {policy} may throw names and messages away when memory is short; set noeviction"
+        )),
+    }
+    if line("aof_enabled") == Some("0") {
+        report.poor(format_args!(
+            "redis {host}: its restart loses what it has not saved; set appendonly yes (Azure: data persistence)"
+        ));
+    } else {
+        report.good(format_args!("redis {host}: keeps its data (appendonly)"));
+    }
+    Ok(())
+}
+
+/// Tries every command that is used, on keys of its own.
+async fn permissions(
+    host: &RedisHost,
+    link: &mut Link,
+    scripts: &Scripts,
+    report: &mut Report,
+) -> Result<(), Trouble> {
+    let mut forbidden = Vec::new();
+    let mut others = Vec::new();
+    for (name, command) in scripts.trial() {
+        match ask(link, command).await? {
+            Value::ServerError(error) if error.code() == "NOPERM" => {
+                if !forbidden.contains(&name) {
+                    forbidden.push(name);
+                }
+            }
+            // No script is known by that hash: which it says after it has looked at permissions.
+            Value::ServerError(error) if error.code() == "NOSCRIPT" => {}
+            Value::ServerError(error) => others.push(error.to_string()),
+            _ => {}
+        }
+    }
+    for error in &others {
+        report.bad(format_args!("redis {host}: {error}"));
+    }
+    if !forbidden.is_empty() {
+        report.bad(format_args!(
+            "redis {host}: not allowed to {}; its user needs {}",
+            forbidden.join(", "),
+            scripts.needed()
+        ));
+    } else if others.is_empty() {
+        report.good(format_args!(
+            "redis {host}: every command that is used is allowed"
+        ));
+    }
+    Ok(())
+}
+
+/// Sends something to ourselves, from one connection to the other.
+async fn round_trip(
+    host: &RedisHost,
+    link: &mut Link,
+    subscriber: &mut Link,
+    scripts: &Scripts,
+    config: &Config,
+    report: &mut Report,
+) -> Result<(), Trouble> {
+    if let Value::Array(time) = ask(link, cmd("TIME").get_packed_command()).await?
+        && let Some(Value::BulkString(seconds)) = time.first()
+        && let Ok(theirs) = String::from_utf8_lossy(seconds).parse::<u64>()
+        && theirs.abs_diff(now()) > DRIFT
+    {
+        report.poor(format_args!(
+            "redis {host}: its clock and ours differ by {} seconds; set both by NTP",
+            theirs.abs_diff(now())
+        ));
+    }
+    let channel = scripts.own_channel();
+    subscriber.subscribe(std::slice::from_ref(&channel)).await?;
+    let started = Instant::now();
+    ask(
+        link,
+        cmd("PUBLISH")
+            .arg(&channel)
+            .arg("check")
+            .get_packed_command(),
+    )
+    .await?;
+    let heard = within(STEP_TIME, subscriber.replies.next()).await;
+    match heard {
+        Some(Ok(Value::Array(_))) => report.good(format_args!(
+            "redis {host}: what is published under {} comes back, after {:.1?}",
+            config.prefix,
+            started.elapsed()
+        )),
+        _ => report.bad(format_args!(
+            "redis {host}: what is published under {} does not come back",
+            config.prefix
+        )),
+    }
+    Ok(())
+}
+
+async fn ask(link: &mut Link, command: Vec<u8>) -> Result<Value, Trouble> {
+    let slow = || Trouble::Passing(format!("no answer within {STEP_TIME:?}"));
+    let answers = within(STEP_TIME, link.ask(&[command])).await;
+    let mut answers = answers.unwrap_or_else(|| Err(slow()))?;
+    answers.pop().ok_or_else(slow)
+}
+
+fn now() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.unwrap_or_default().as_secs()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_says_until_when() {
+        for (year, seconds) in [(2030, 1_893_456_000), (2060, 2_840_140_800)] {
+            let mut params = rcgen::CertificateParams::new(vec!["a".to_string()]).unwrap();
+            params.not_after = rcgen::date_time_ymd(year, 1, 1);
+            let key = rcgen::KeyPair::generate().unwrap();
+            let certificate = params.self_signed(&key).unwrap();
+            assert_eq!(valid_until(certificate.der()).unwrap(), seconds, "{year}");
+            for cut in 0..certificate.der().len() {
+                assert!(valid_until(&certificate.der()[..cut]).is_err());
+            }
+        }
+        assert!(valid_until(b"").is_err());
+    }
+}

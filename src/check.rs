@@ -1,0 +1,104 @@
+//! Looks at everything that could keep the server from running well, without running it.
+
+use std::fs;
+use std::net::{SocketAddr, TcpListener};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::bus;
+use crate::config::Config;
+use crate::report::Report;
+use crate::server::file_limit;
+
+/// Nothing of this was written before 2026: a clock that says so is wrong.
+const WRITTEN: u64 = 1_767_225_600;
+/// What an idle peer takes at most, with what the kernel needs for its socket.
+const PEER: usize = 6 * 1024;
+/// What the server takes without peers.
+const SERVER: usize = 8 * 1024 * 1024;
+
+/// Looks at everything, and reports each thing on stdout. `listening`: a service manager has the
+/// port. Returns whether the server would run well.
+pub async fn check(config: &Config, listening: bool) -> bool {
+    let mut report = Report::default();
+    let mut free = |what: &str, flag: &str, addr: SocketAddr| match TcpListener::bind(addr) {
+        Ok(_) => report.good(format_args!("{what} {addr}: free")),
+        Err(error) => report.bad(format_args!(
+            "{what} {addr}: {error}; --{flag} names another address, or is it running already?"
+        )),
+    };
+    if !listening {
+        free("listen", "listen", config.listen);
+    }
+    if let Some(addr) = config.metrics {
+        free("metrics", "metrics", addr);
+    }
+    if listening {
+        report.good("listen: on the socket of the service manager");
+    }
+    files(&mut report, config);
+    memory(&mut report, config);
+    clock(&mut report);
+    bus::check(config, &mut report).await;
+    report.passed()
+}
+
+fn files(report: &mut Report, config: &Config) {
+    let (allowed, wanted) = (file_limit(), config.max_peers);
+    if allowed < wanted {
+        report.poor(format_args!(
+            "files: the limit allows {allowed} peers, not {wanted}; raise it with ulimit -n or LimitNOFILE="
+        ));
+    } else {
+        report.good(format_args!("files: enough for {wanted} peers"));
+    }
+}
+
+fn memory(report: &mut Report, config: &Config) {
+    let needed = SERVER
+        .saturating_add(config.max_queued)
+        .saturating_add(config.max_peers.saturating_mul(PEER));
+    let mib = |bytes: usize| bytes / (1024 * 1024);
+    match memory_limit() {
+        Some(limit) if limit < needed => report.poor(format_args!(
+            "memory: {} MiB, and full of peers it may take {}; lower --max-peers or --max-queued",
+            mib(limit),
+            mib(needed)
+        )),
+        Some(limit) => report.good(format_args!(
+            "memory: {} MiB, of which it takes {} at most",
+            mib(limit),
+            mib(needed)
+        )),
+        None => {}
+    }
+    if config.outbox > config.max_queued {
+        report.poor("--outbox is more than --max-queued: one slow reader may use all of it");
+    }
+}
+
+/// What the machine has, or the control group allows, whichever is less.
+fn memory_limit() -> Option<usize> {
+    let total = fs::read_to_string("/proc/meminfo").ok()?;
+    let total = total.lines().find_map(|line| {
+        let kib = line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB")?;
+        kib.parse::<usize>().ok()?.checked_mul(1024)
+    });
+    let groups = [
+        "/sys/fs/cgroup/memory.max",
+        "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+    ];
+    let groups = groups
+        .iter()
+        .filter_map(|path| fs::read_to_string(path).ok()?.trim().parse().ok());
+    total.into_iter().chain(groups).min()
+}
+
+fn clock(report: &mut Report) {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let now = now.unwrap_or_default().as_secs();
+    if now < WRITTEN {
+        report.bad("clock: it is before 2026; no certificate is valid then: set the time, or let systemd-timesyncd");
+    } else {
+        report.good("clock: set");
+    }
+}

@@ -1,0 +1,189 @@
+//! `--check`: looks at everything that could be wrong, a line for each, and says by its exit code
+//! whether the server would run well.
+
+use std::net::TcpListener;
+
+use crate::support::{Certs, Program, Redis, free_port};
+
+/// Checks these settings; whether they pass, and what was said.
+fn check(flags: &[&str], env: &[(&str, &str)]) -> (bool, String) {
+    let listen = format!("127.0.0.1:{}", free_port());
+    let flags = [&["--check"], flags].concat();
+    let env = [&[("NATTERJACK_LISTEN", listen.as_str())], env].concat();
+    let output = Program::run(&flags, &env);
+    let said = String::from_utf8(output.stdout).unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.is_empty(), "{stderr}");
+    let code = output.status.code().unwrap();
+    assert!(code <= 1, "{code}: {said}");
+    let failed = said.lines().any(|line| line.starts_with("FAIL  "));
+    assert_eq!(failed, code == 1, "{said}");
+    (code == 0, said)
+}
+
+#[track_caller]
+fn finds(flags: &[&str], env: &[(&str, &str)], line: &str) {
+    let (_, said) = check(flags, env);
+    assert!(
+        said.lines().any(|found| found.starts_with(line)),
+        "{line:?} is not in:\n{said}"
+    );
+}
+
+#[test]
+fn alone_it_needs_little() {
+    let (passed, said) = check(&[], &[]);
+    assert!(
+        passed && said.lines().all(|line| line.starts_with("ok  ")),
+        "{said}"
+    );
+    for line in [
+        ": free\n",
+        "files: enough",
+        "clock: set",
+        "alone: no redis is set",
+    ] {
+        assert!(said.contains(line), "{line:?} is not in:\n{said}");
+    }
+}
+
+#[test]
+fn of_redis_every_step_is_told() {
+    let certs = Certs::for_host("localhost");
+    let redis = Redis::with_tls(&certs, "hunter2");
+    let ca = certs.path("ca.pem").display().to_string();
+    let url = format!("rediss://localhost:{}", redis.port());
+    let flags = [
+        "--redis",
+        &url,
+        "--redis-ca",
+        &ca,
+        "--metrics",
+        "127.0.0.1:0",
+    ];
+    let (passed, said) = check(&flags, &[("REDIS_PASSWORD", "hunter2")]);
+    assert!(passed, "{said}");
+    let redis_lines: Vec<_> = said
+        .lines()
+        .filter(|line| line.contains("redis "))
+        .collect();
+    let host = format!("ok    redis localhost:{} (TLS): ", redis.port());
+    for (line, says) in redis_lines.iter().zip([
+        "the name is 127.0.0.1",
+        "TLS 1.3, its certificate is valid for ",
+        "connected, signed in",
+        "version ",
+        "keeps its data (appendonly)",
+        "every command that is used is allowed",
+        "what is published under chat comes back, after ",
+    ]) {
+        let said = line.strip_prefix(&host).unwrap_or_else(|| panic!("{line}"));
+        assert!(said.starts_with(says), "{says:?}: {said}");
+    }
+    assert_eq!(redis_lines.len(), 7, "{said}");
+    assert!(!said.contains("hunter2"));
+    // Nothing is left behind.
+    assert_eq!(redis.ask(&["DBSIZE"]), ":0\r\n");
+}
+
+#[test]
+fn what_keeps_it_from_running_is_named_and_what_to_do() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    let line = format!("FAIL  listen {taken}: Address already in use");
+    finds(&["--listen", &taken], &[], &line);
+    let line = format!("FAIL  metrics {taken}: Address already in use");
+    finds(&["--metrics", &taken], &[], &line);
+
+    let nobody = format!("redis://localhost:{}", free_port());
+    let port = nobody.rsplit(':').next().unwrap();
+    let line = format!("FAIL  redis localhost:{port}: can't connect: Connection refused");
+    finds(&["--redis", &nobody], &[], &line);
+    let line = "FAIL  redis nowhere.invalid:6379: the name can't be looked up: ";
+    finds(&["--redis", "redis://nowhere.invalid"], &[], line);
+
+    let certs = Certs::for_host("localhost");
+    let redis = Redis::with_tls(&certs, "hunter2");
+    let host = format!("redis localhost:{} (TLS)", redis.port());
+    let url = format!("rediss://localhost:{}", redis.port());
+    let line = format!("FAIL  {host}: its certificate is not trusted: ");
+    finds(&["--redis", &url], &[], &line);
+    let ca = certs.path("ca.pem").display().to_string();
+    let flags = ["--redis", &url, "--redis-ca", &ca];
+    let line = format!("FAIL  {host}: sign-in refused: ");
+    finds(&flags, &[("REDIS_PASSWORD", "wrong")], &line);
+    let line = format!("FAIL  {host}: refused: \"NOAUTH\"");
+    finds(&flags, &[], &line);
+}
+
+#[test]
+fn a_redis_that_would_lose_messages_is_named() {
+    let redis = Redis::start();
+    let url = redis.url();
+    let host = url.strip_prefix("redis+unix://").unwrap();
+    redis.ask(&["CONFIG", "SET", "appendonly", "no"]);
+    redis.ask(&["CONFIG", "SET", "maxmemory", "100mb"]);
+    redis.ask(&["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"]);
+    for line in [
+        format!("warn  redis {host}: its restart loses what it has not saved; set appendonly yes"),
+        format!("warn  redis {host}: maxmemory-policy allkeys-lru may throw names and messages"),
+    ] {
+        finds(&["--redis", &url], &[], &line);
+    }
+    redis.ask(&[
+        "ACL", "SETUSER", "bob", "on", ">x", "~chat*", "&*", "+@all", "-xadd", "-publish",
+    ]);
+    let env = [("REDIS_USERNAME", "bob"), ("REDIS_PASSWORD", "x")];
+    let line = format!("FAIL  redis {host}: not allowed to EVALSHA, SET, GET, HSET, ");
+    finds(&["--redis", &url], &env, &line);
+    redis.ask(&["REPLICAOF", "127.0.0.1", "1"]);
+    let line = format!("FAIL  redis {host}: it is a replica");
+    finds(&["--redis", &url], &[], &line);
+    let cluster = Redis::as_cluster();
+    let line = format!("FAIL  redis {}: it is a cluster", &cluster.url()[13..]);
+    finds(&["--redis", &cluster.url()], &[], &line);
+}
+
+/// A user of Redis with just the rights that are named can run a chat.
+#[test]
+fn the_rights_it_asks_for_are_enough() {
+    let redis = Redis::start();
+    redis.ask(&["ACL", "SETUSER", "poor", "on", ">x", "+ping"]);
+    let env = [("REDIS_USERNAME", "poor"), ("REDIS_PASSWORD", "x")];
+    let flags = ["--redis", &redis.url()];
+    let (_, said) = check(&flags, &env);
+    let needs = said
+        .split("; its user needs ")
+        .nth(1)
+        .unwrap()
+        .lines()
+        .next()
+        .unwrap();
+    let rights: Vec<_> = ["ACL", "SETUSER", "bob", "on", ">x"]
+        .into_iter()
+        .chain(needs.split(' '))
+        .collect();
+    let answer = redis.ask(&rights);
+    assert!(!answer.starts_with('-'), "{answer}");
+    let env = [("REDIS_USERNAME", "bob"), ("REDIS_PASSWORD", "x")];
+    let (passed, said) = check(&flags, &env);
+    assert!(passed, "{said}");
+    let mut address = redis.address();
+    address.username = Some("bob".into());
+    address.password = Some("x".into());
+    let server = crate::support::TestServer::on_with(address, |_| {});
+    let mut ann = server.typed_in("ann", "attic");
+    let mut foo = server.join_room("foo", "attic");
+    ann.gets(serde_json::json!({"type": "presence", "userId": "foo"}));
+    foo.say("/msg ann psst");
+    ann.gets(serde_json::json!({"type": "chat", "to": "ann", "text": "psst"}));
+    foo.leave();
+    ann.gets(serde_json::json!({"type": "presence", "status": "offline"}));
+    assert_eq!(server.ready().0, 200);
+}
+
+#[test]
+fn settings_that_can_not_be_are_usage_errors_as_ever() {
+    let output = Program::run(&["--check", "--rate", "fast"], &[]);
+    assert_eq!(output.status.code(), Some(2));
+}
