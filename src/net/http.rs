@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io::{Read, Write};
+use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -24,6 +25,10 @@ const ANSWER_TIME: Duration = Duration::from_secs(10);
 pub const STATUSES: [&str; 12] = [
     "101", "200", "304", "400", "403", "404", "405", "408", "426", "429", "431", "503",
 ];
+
+/// What becomes of something. Boxed, so that its code is in the binary once, and not with everybody
+/// who waits for it.
+type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// A request's head, as far as anybody here wants to know it.
 #[derive(Debug, Default)]
@@ -100,42 +105,44 @@ pub enum NoHead {
 ///
 /// # Errors
 /// [`NoHead::Refuse`] with 400, 408 or 431. Not cancel safe: what was read is lost.
-pub async fn read_head(socket: &Socket) -> Result<(Head, Bytes), NoHead> {
-    let mut head = Vec::with_capacity(1024);
-    let read = async {
-        loop {
-            // The chunk lives on the stack, not in the future: many may be on their way in.
-            let read = socket.read_with(|mut stream| {
-                let mut chunk = [0; 2048];
-                let n = stream.read(&mut chunk)?;
-                head.extend_from_slice(&chunk[..n]);
-                Ok(n)
-            });
-            if !matches!(read.await, Ok(1..)) {
-                return Err(NoHead::Gone);
-            }
-            let parsed = Head::parse(&head).map_err(NoHead::Refuse)?;
-            match parsed {
-                Some((parsed, length)) if length <= HEAD_BYTES => {
-                    return Ok((parsed, Bytes::copy_from_slice(&head[length..])));
+pub fn read_head(socket: &Socket) -> Boxed<'_, Result<(Head, Bytes), NoHead>> {
+    Box::pin(async {
+        let mut head = Vec::with_capacity(1024);
+        let read = async {
+            loop {
+                // The chunk lives on the stack, not in the future: many may be on their way in.
+                let read = socket.read_with(|mut stream| {
+                    let mut chunk = [0; 2048];
+                    let n = stream.read(&mut chunk)?;
+                    head.extend_from_slice(&chunk[..n]);
+                    Ok(n)
+                });
+                if !matches!(read.await, Ok(1..)) {
+                    return Err(NoHead::Gone);
                 }
-                None if head.len() <= HEAD_BYTES => {}
-                _ => {
-                    return Err(NoHead::Refuse(Answer::text(
-                        431,
-                        "the head is longer than 8 KiB",
-                    )));
+                let parsed = Head::parse(&head).map_err(NoHead::Refuse)?;
+                match parsed {
+                    Some((parsed, length)) if length <= HEAD_BYTES => {
+                        return Ok((parsed, Bytes::copy_from_slice(&head[length..])));
+                    }
+                    None if head.len() <= HEAD_BYTES => {}
+                    _ => {
+                        return Err(NoHead::Refuse(Answer::text(
+                            431,
+                            "the head is longer than 8 KiB",
+                        )));
+                    }
                 }
             }
+        };
+        match within(HEAD_TIME, read).await {
+            Some(result) => result,
+            None => Err(NoHead::Refuse(Answer::text(
+                408,
+                "no complete head within 10 seconds",
+            ))),
         }
-    };
-    match within(HEAD_TIME, read).await {
-        Some(result) => result,
-        None => Err(NoHead::Refuse(Answer::text(
-            408,
-            "no complete head within 10 seconds",
-        ))),
-    }
+    })
 }
 
 /// An answer with its body.
@@ -235,18 +242,20 @@ fn phrase(status: u16) -> &'static str {
 
 /// Sends an answer; only its head if the request was a `HEAD`. Whether it arrived is nobody's
 /// business any more.
-pub async fn answer(socket: &Socket, answer: &Answer, head_only: bool) {
+pub fn answer<'a>(socket: &'a Socket, answer: &Answer, head_only: bool) -> Boxed<'a, ()> {
     let bytes = answer.bytes(head_only);
-    let mut rest = &bytes[..];
-    let write = async {
-        while !rest.is_empty() {
-            match socket.write_with(|mut stream| stream.write(rest)).await {
-                Ok(n @ 1..) => rest = &rest[n..],
-                _ => return,
+    Box::pin(async move {
+        let mut rest = &bytes[..];
+        let write = async {
+            while !rest.is_empty() {
+                match socket.write_with(|mut stream| stream.write(rest)).await {
+                    Ok(n @ 1..) => rest = &rest[n..],
+                    _ => return,
+                }
             }
-        }
-    };
-    within(ANSWER_TIME, write).await;
+        };
+        within(ANSWER_TIME, write).await;
+    })
 }
 
 /// Agrees to a WebSocket (RFC 6455, section 4.2.2).

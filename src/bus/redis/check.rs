@@ -208,11 +208,7 @@ async fn permissions(
     let mut others = Vec::new();
     for (name, command) in scripts.trial() {
         match ask(link, command).await? {
-            Value::ServerError(error) if error.code() == "NOPERM" => {
-                if !forbidden.contains(&name) {
-                    forbidden.push(name);
-                }
-            }
+            Value::ServerError(error) if error.code() == "NOPERM" => forbidden.push(name),
             // No script is known by that hash: which it says after it has looked at permissions.
             Value::ServerError(error) if error.code() == "NOSCRIPT" => {}
             Value::ServerError(error) => others.push(error.to_string()),
@@ -222,6 +218,9 @@ async fn permissions(
     for error in &others {
         report.bad(format_args!("redis {host}: {error}"));
     }
+    // Some are tried on several keys, one after the other.
+    forbidden.sort_unstable();
+    forbidden.dedup();
     if !forbidden.is_empty() {
         report.bad(format_args!(
             "redis {host}: not allowed to {}; its user needs {}",

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::io;
 use std::path::Path;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -58,6 +59,9 @@ pub struct Link {
     pub commands: WriteHalf<Stream>,
 }
 
+/// Answers to come. Boxed for the same reason as [`Endpoint::connect`]'s.
+type Asked<'a> = Pin<Box<dyn Future<Output = Result<Vec<Value>, Trouble>> + Send + 'a>>;
+
 /// Whatever carries the bytes.
 type Stream = Box<dyn Bytes>;
 
@@ -83,6 +87,8 @@ impl Endpoint {
     ///
     /// # Errors
     /// One line about an unreadable CA or an impossible host name.
+    // There are two callers, and it is large.
+    #[inline(never)]
     pub fn new(address: &RedisAddress, client_name: &str) -> Result<Endpoint, String> {
         let tls = match &address.host {
             RedisHost::Tcp {
@@ -113,19 +119,22 @@ impl Endpoint {
     ///
     /// # Errors
     /// One line about what failed, without the address.
-    pub async fn connect(&self) -> Result<Link, Trouble> {
-        let link = async {
-            let mut link = self.open().await?;
-            self.sign_in(&mut link)
+    pub fn connect(&self) -> Pin<Box<dyn Future<Output = Result<Link, Trouble>> + Send + '_>> {
+        // Boxed, so that all this code is in the binary once, and not with everybody who connects.
+        Box::pin(async {
+            let link = async {
+                let mut link = self.open().await?;
+                self.sign_in(&mut link)
+                    .await
+                    .map_err(|trouble| self.hint(trouble))?;
+                Ok(link)
+            };
+            let slow = || Trouble::Passing(format!("no connection within {CONNECT_TIME:?}"));
+            let link = within(CONNECT_TIME, link)
                 .await
-                .map_err(|trouble| self.hint(trouble))?;
-            Ok(link)
-        };
-        let slow = || Trouble::Passing(format!("no connection within {CONNECT_TIME:?}"));
-        let link = within(CONNECT_TIME, link)
-            .await
-            .unwrap_or_else(|| Err(slow()));
-        link.map_err(|trouble| self.hint(trouble))
+                .unwrap_or_else(|| Err(slow()));
+            link.map_err(|trouble| self.hint(trouble))
+        })
     }
 
     /// A TLS port hangs up on whoever does not speak TLS, a plain one waits for the end of a
@@ -226,13 +235,15 @@ impl Link {
     ///
     /// # Errors
     /// A broken connection.
-    pub async fn ask(&mut self, commands: &[Vec<u8>]) -> Result<Vec<Value>, Trouble> {
-        self.say(&commands.concat()).await?;
-        let mut answers = Vec::with_capacity(commands.len());
-        for _ in commands {
-            answers.push(self.replies.next().await.map_err(broken)?);
-        }
-        Ok(answers)
+    pub fn ask<'a>(&'a mut self, commands: &'a [Vec<u8>]) -> Asked<'a> {
+        Box::pin(async move {
+            self.say(&commands.concat()).await?;
+            let mut answers = Vec::with_capacity(commands.len());
+            for _ in commands {
+                answers.push(self.replies.next().await.map_err(broken)?);
+            }
+            Ok(answers)
+        })
     }
 
     /// Subscribes to channels. What is published on the first of them before the last one is

@@ -1,64 +1,65 @@
 //! Every command that is used, to be tried on keys of its own: what of it is not allowed should be
 //! known before somebody wants to chat.
 
-use redis::{Cmd, cmd};
+use redis::cmd;
 
 use super::Scripts;
 
-/// How long what was tried stays, if it can't be removed.
+/// How long what was tried stays, if it can't be removed, in seconds.
 const TRIAL_LIFE: u64 = 60;
+
+/// Commands on keys, and harmless words for them.
+const ON_KEYS: [(&str, &str, &str); 24] = [
+    ("EVALSHA", "0000000000000000000000000000000000000000", "0"),
+    ("SET", "string", "1 EX 60"),
+    ("GET", "string", ""),
+    ("HSET", "hash", "a b"),
+    ("HGET", "hash", "a"),
+    ("HGETALL", "hash", ""),
+    ("HKEYS", "hash", ""),
+    ("HLEN", "hash", ""),
+    ("HSCAN", "hash", "0"),
+    ("HDEL", "hash", "c"),
+    ("SADD", "set", "a"),
+    ("SMEMBERS", "set", ""),
+    ("SREM", "set", "c"),
+    ("ZADD", "sorted", "1 a"),
+    ("ZSCORE", "sorted", "a"),
+    ("ZRANGEBYSCORE", "sorted", "0 1"),
+    ("ZREM", "sorted", "c"),
+    ("ZREMRANGEBYSCORE", "sorted", "2 3"),
+    ("XADD", "stream", "MAXLEN ~ 1 * a b"),
+    ("XRANGE", "stream", "- +"),
+    ("XREVRANGE", "stream", "+ -"),
+    ("SCRIPT", "LOAD", "return"),
+    ("PUBLISH", "channel", "check"),
+    ("TIME", "", ""),
+];
+/// The keys that are made by these; each is removed again, or goes by itself.
+const KEYS: [&str; 6] = ["string", "hash", "set", "sorted", "stream", "room"];
 
 impl Scripts {
     /// Each command's name, and a harmless use of it.
     pub fn trial(&self) -> Vec<(&'static str, Vec<u8>)> {
-        let key = |kind: &str| self.users_key(&format!("check:{}:{kind}", self.instance));
-        let room = format!("{{{}:lobby}}:check:{}", self.prefix, self.instance);
-        let script = format!("{:040}", 0);
-        let channel = self.own_channel();
-        let [string, hash, set, sorted] = ["string", "hash", "set", "sorted"].map(key);
-        let stream = key("stream");
-        let mut trial: Vec<(&'static str, Cmd)> = Vec::new();
-        let mut on = |name: &'static str, key: &str, args: &[&str]| {
-            let mut command = cmd(name);
-            command.arg(key).arg(args);
-            trial.push((name, command));
-        };
-        on("SCRIPT", "LOAD", &["return 0"]);
-        on("EVALSHA", &script, &["1", &string]);
         let life = TRIAL_LIFE.to_string();
-        for key in [&string, &room] {
-            on("SET", key, &["1", "EX", &life]);
-            on("GET", key, &[]);
-        }
-        on("HSET", &hash, &["a", "b"]);
-        on("HGET", &hash, &["a"]);
-        on("HGETALL", &hash, &[]);
-        on("HKEYS", &hash, &[]);
-        on("HLEN", &hash, &[]);
-        on("HSCAN", &hash, &["0"]);
-        on("HDEL", &hash, &["c"]);
-        on("SADD", &set, &["a"]);
-        on("SMEMBERS", &set, &[]);
-        on("SREM", &set, &["c"]);
-        on("ZADD", &sorted, &["1", "a"]);
-        on("ZSCORE", &sorted, &["a"]);
-        on("ZRANGEBYSCORE", &sorted, &["0", "1"]);
-        on("ZREM", &sorted, &["c"]);
-        on("ZREMRANGEBYSCORE", &sorted, &["2", "3"]);
-        on("XADD", &stream, &["MAXLEN", "~", "1", "*", "a", "b"]);
-        on("XRANGE", &stream, &["-", "+"]);
-        on("XREVRANGE", &stream, &["+", "-"]);
-        on("PUBLISH", &channel, &["check"]);
-        let all = [&string, &hash, &set, &sorted, &stream, &room];
-        for key in all {
-            on("EXPIRE", key, &[&life]);
-        }
-        for key in all {
-            on("DEL", key, &[]);
-        }
-        trial.push(("TIME", cmd("TIME")));
-        let packed = |(name, command): (_, Cmd)| (name, command.get_packed_command());
-        trial.into_iter().map(packed).collect()
+        let room = [("SET", "room", "1 EX 60"), ("GET", "room", "")];
+        let expire = KEYS.map(|key| ("EXPIRE", key, life.as_str()));
+        let remove = KEYS.map(|key| ("DEL", key, ""));
+        let all = ON_KEYS.into_iter().chain(room).chain(expire).chain(remove);
+        all.map(|(name, key, words)| (name, self.try_one(name, key, words)))
+            .collect()
+    }
+
+    fn try_one(&self, name: &str, key: &str, words: &str) -> Vec<u8> {
+        let key = match key {
+            "room" => format!("{{{}:lobby}}:check:{}", self.prefix, self.instance),
+            "channel" => self.own_channel(),
+            key if KEYS.contains(&key) => self.users_key(&format!("check:{}:{key}", self.instance)),
+            word => word.to_string(),
+        };
+        let words = [key.as_str()].into_iter().chain(words.split(' '));
+        let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
+        cmd(name).arg(words).get_packed_command()
     }
 
     /// What a user of Redis must be allowed to, as `ACL SETUSER` wants it.
