@@ -59,3 +59,6 @@ mod shutdown;
 
 /// The program itself: flags, variables, exit codes.
 mod cli;
+
+/// The program itself: it serves, over TLS as well, and stops; also one built for another processor.
+mod program;
