@@ -60,9 +60,10 @@ debian_rust() {
     private apt-get update -qq >"$here/log" 2>&1 || true
     version=$(private apt-cache policy rustc-web | sed -n 's/^ *Candidate: //p')
     theirs=$(private apt-cache policy "libstd-rust-web-dev:$deb" | sed -n 's/^ *Candidate: //p')
-    if [ -z "$version" ] || [ "$version" != "$theirs" ]; then
+    needed=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+    if [ "$version" != "$theirs" ] || ! dpkg --compare-versions "${version:-0}" ge "$needed"; then
         why=$(sed -n 's/^E: //p' "$here/log" | head -n 1)
-        fail "Debian has rustc-web ${version:-not at all} and for $deb ${theirs:-nothing}${why:+: $why}"
+        fail "Debian's rustc-web is ${version:-missing} here, ${theirs:-missing} for $deb; this needs $needed${why:+ ($why)}"
     fi
     rm -f "$here"/apt/archives/*.deb
     private apt-get install -qq -y --download-only --no-install-recommends "rustc-web=$version" >"$here/log" 2>&1 &&
