@@ -85,6 +85,10 @@ bench-growth: build bench-tools ## how the cost grows with peers, rooms and mess
 bench-others: build bench-others-tools ## other chat servers doing the same: axum + tokio, node ws, nchan, NATS
 	$(BENCH) --others target/release/natterjack
 
+bench-pi: build ## what it holds in 64 MiB and a fifth of a core; as root or with sudo
+	$(CARGO) build --release --quiet --locked --manifest-path tests/bench/Cargo.toml
+	$(SUDO) sh tests/bench/pi.sh
+
 check: ## formatting, lints, the smallest build and its tests, and which way imports go
 	$(CARGO) fmt --check
 	$(CARGO) fmt --check --manifest-path tests/fuzz/Cargo.toml
@@ -122,4 +126,4 @@ fuzz-tools: # what fuzzing needs
 	@command -v c++ >/dev/null || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq g++; }
 	@$(CARGO) fuzz --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-fuzz
 
-.PHONY: help run build small arm64 arm64-test armhf armhf-test static static-test test soak fuzz bench bench-quick bench-growth bench-others check tools qemu bench-tools bench-others-tools fuzz-tools
+.PHONY: help run build small arm64 arm64-test armhf armhf-test static static-test test soak fuzz bench bench-quick bench-growth bench-others bench-pi check tools qemu bench-tools bench-others-tools fuzz-tools
