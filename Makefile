@@ -3,7 +3,7 @@ CARGO ?= cargo
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 24
+	@sed -n 's/^\([a-z0-9-]*\):.*## /  make \1\t/p' Makefile | expand -t 24
 
 run: ## build it and start it: alone, on port 8080
 	$(CARGO) run --release --quiet --locked
@@ -18,6 +18,39 @@ SMALL_LINK := -C link-arg=-Wl,-z,pack-relative-relocs -C link-arg=-Wl,--no-eh-fr
 small: ## the smallest binary, without page and Redis: target/small/natterjack
 	RUSTFLAGS='$(SMALL)' $(CARGO) rustc --profile small --locked --no-default-features \
 		--bin natterjack -- $(SMALL_LINK)
+
+# Wherever a binary runs, it must pass the tests that start it as a process.
+PROCESS := $(CARGO) test --locked --test e2e --
+arm64: ## the release binary for a 64-bit Raspberry Pi: target/aarch64-unknown-linux-gnu/release/natterjack
+	CARGO='$(CARGO)' sh deploy/cross.sh arm64
+
+arm64-test: arm64 tools qemu ## its tests, on an emulated processor
+	NATTERJACK='qemu-aarch64-static -L /usr/aarch64-linux-gnu target/aarch64-unknown-linux-gnu/release/natterjack' \
+		$(PROCESS) cli:: program::
+
+armhf: ## for a 32-bit one, from the Pi 2 on: target/armv7-unknown-linux-gnueabihf/release/natterjack
+	CARGO='$(CARGO)' sh deploy/cross.sh armhf
+
+armhf-test: armhf tools qemu ## its tests, on an emulated processor
+	NATTERJACK='qemu-arm-static -L /usr/arm-linux-gnueabihf target/armv7-unknown-linux-gnueabihf/release/natterjack' \
+		$(PROCESS) cli:: program::
+
+HOST = $(shell rustc -vV | sed -n 's/^host: //p')
+static: ## one that needs no libraries, for this machine's processor: target/static/natterjack
+	RUSTFLAGS='-C target-feature=+crt-static' $(CARGO) build --release --locked --target $(HOST)
+	install -D target/$(HOST)/release/natterjack target/static/natterjack
+
+# An empty root has no file of the tests', so TLS with their certificates stays outside. Who is not
+# root may change the root in a user namespace of one's own.
+EMPTY := target/static/root
+static-test: static tools ## its tests, also in a folder where nothing else is
+	NATTERJACK=target/static/natterjack $(PROCESS) cli:: program::
+	rm -rf $(EMPTY)
+	mkdir -p $(EMPTY)/etc
+	cp target/static/natterjack $(EMPTY)
+	cp /etc/resolv.conf /etc/hosts $(EMPTY)/etc
+	NATTERJACK='$(if $(SUDO),/usr/bin/unshare --map-root-user) /usr/sbin/chroot $(EMPTY) /natterjack' \
+		$(PROCESS) cli:: program:: --skip over_tls
 
 test: tools ## every test, with a real redis-server and a real browser
 	$(CARGO) test --locked
@@ -52,6 +85,10 @@ bench-growth: build bench-tools ## how the cost grows with peers, rooms and mess
 bench-others: build bench-others-tools ## other chat servers doing the same: axum + tokio, node ws, nchan, NATS
 	$(BENCH) --others target/release/natterjack
 
+bench-pi: build ## what it holds in 64 MiB and a fifth of a core; as root or with sudo
+	$(CARGO) build --release --quiet --locked --manifest-path tests/bench/Cargo.toml
+	$(SUDO) sh tests/bench/pi.sh
+
 check: ## formatting, lints, the smallest build and its tests, and which way imports go
 	$(CARGO) fmt --check
 	$(CARGO) fmt --check --manifest-path tests/fuzz/Cargo.toml
@@ -76,6 +113,10 @@ target/tools/usr/bin/promtool:
 		$(SUDO) apt-get update -qq && apt-get download -qq prometheus; } } && \
 		dpkg-deb --fsys-tarfile prometheus_*.deb | tar -x ./usr/bin/promtool && rm prometheus_*.deb
 
+qemu: # what runs binaries for other processors
+	@command -v qemu-arm-static >/dev/null || { $(SUDO) apt-get update -qq && \
+		DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends qemu-user-static; }
+
 bench-tools: # what the bench starts
 	@command -v redis-server >/dev/null || { $(SUDO) apt-get update -qq && \
 		DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends redis-server; }
@@ -91,4 +132,4 @@ fuzz-tools: # what fuzzing needs
 	@command -v c++ >/dev/null || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq g++; }
 	@$(CARGO) fuzz --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-fuzz
 
-.PHONY: help run build small test soak fuzz bench bench-quick bench-growth bench-others check tools bench-tools bench-others-tools fuzz-tools
+.PHONY: help run build small arm64 arm64-test armhf armhf-test static static-test test soak fuzz bench bench-quick bench-growth bench-others bench-pi check tools qemu bench-tools bench-others-tools fuzz-tools

@@ -71,3 +71,6 @@ mod check;
 
 /// The program itself: flags, variables, exit codes.
 mod cli;
+
+/// The program itself: it serves, over TLS as well, and stops; also one built for another processor.
+mod program;

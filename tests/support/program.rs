@@ -1,4 +1,5 @@
-//! The program itself, as an operator starts it.
+//! The program itself, as an operator starts it: the one that was built for this test, or what
+//! `NATTERJACK` in the environment names, a path or a command and its first arguments.
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
@@ -18,12 +19,21 @@ pub struct Program {
 impl Program {
     /// Starts it on a free port of the loopback, with these flags and nothing in the environment.
     pub fn start(flags: &[&str]) -> Program {
-        Program::start_on(0, flags)
+        Program::launch(0, flags, &[])
     }
 
     /// Starts it on this port, so that the next one is found where the last one was.
     pub fn start_on(port: u16, flags: &[&str]) -> Program {
-        let mut command = command(flags, &[]);
+        Program::launch(port, flags, &[])
+    }
+
+    /// Starts it on a free port with this in its environment, where secrets belong.
+    pub fn start_with(flags: &[&str], env: &[(&str, &str)]) -> Program {
+        Program::launch(0, flags, env)
+    }
+
+    fn launch(port: u16, flags: &[&str], env: &[(&str, &str)]) -> Program {
+        let mut command = command(flags, env);
         command.args(["--listen", &format!("127.0.0.1:{port}")]);
         Program::of(command)
     }
@@ -54,9 +64,14 @@ impl Program {
         }
     }
 
-    /// The words that start it.
+    /// The words that start it; the variable `NATTERJACK` may name others.
     pub fn command() -> Vec<String> {
-        vec![env!("CARGO_BIN_EXE_natterjack").to_string()]
+        let named = std::env::var("NATTERJACK").unwrap_or_default();
+        let mut words: Vec<String> = named.split_whitespace().map(Into::into).collect();
+        if words.is_empty() {
+            words.push(env!("CARGO_BIN_EXE_natterjack").into());
+        }
+        words
     }
 
     /// Its process.

@@ -5,6 +5,7 @@
 mod chart;
 mod crowd;
 mod growth;
+mod held;
 mod limit;
 mod measure;
 mod nats;
@@ -22,7 +23,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-const USAGE: &str = "usage: natterjack-bench [--quick | --others | --row NAME | --growth CHART.svg] PATH-OF-NATTERJACK";
+const USAGE: &str = "usage: natterjack-bench [--quick | --others | --row NAME | --growth CHART.svg | --held idle|talk] PATH-OF-NATTERJACK";
 /// Files that a process needs besides its peers' sockets.
 const SPARE: u64 = 64;
 
@@ -39,6 +40,8 @@ enum Work<'a> {
     Others,
     /// How the cost grows, with a chart.
     Growth(&'a Path),
+    /// What it holds where it has little: `idle` peers, or `talk`.
+    Held(&'a str),
 }
 
 fn main() -> ExitCode {
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
         ["--quick", path] => bench(path, Work::Quick, allowed),
         ["--row", row, path] => bench(path, Work::Row(row), allowed),
         ["--growth", chart, path] => bench(path, Work::Growth(Path::new(chart)), allowed),
+        ["--held", work, path] => bench(path, Work::Held(work), allowed),
         ["--others", path] => bench(path, Work::Others, allowed),
         [path] if !path.starts_with('-') => bench(path, Work::All, allowed),
         _ => Err(USAGE.to_owned()),
@@ -86,12 +90,15 @@ fn bench(path: &str, work: Work<'_>, allowed: u64) -> Result<(), String> {
             Work::Quick => 800,
             Work::Others => 2000,
             Work::Growth(_) => 1500,
+            // Many of the periods in which a core's share is handed out.
+            Work::Held(_) => 10_000,
         }),
         hold: Duration::from_secs(if work == Work::Quick { 2 } else { 10 }),
     };
     let table = match work {
         Work::Others => others::table(&plan)?,
         Work::Growth(chart) => growth::table(&plan, chart, allowed as usize)?,
+        Work::Held(work) => held::table(&plan, work)?,
         Work::Row(row) => rows::table(&plan, Some(row))?,
         Work::All | Work::Quick => rows::table(&plan, None)?,
     };
