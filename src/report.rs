@@ -31,6 +31,8 @@ impl Report {
         !self.failed
     }
 
+    // Called from everywhere: in the binary once.
+    #[inline(never)]
     fn line(&self, grade: &str, what: &dyn Display) {
         // One line, whatever a server out there has answered.
         let line = what.to_string().replace(char::is_control, "\u{fffd}");

@@ -8,7 +8,7 @@ use der::asn1::{AnyRef, GeneralizedTime, UtcTime};
 use der::{Reader, SliceReader, Tag, Tagged};
 use redis::{Value, cmd};
 
-use super::link::{Endpoint, Link, Trouble};
+use super::link::{Boxed, Endpoint, Link, Trouble};
 use super::script::Scripts;
 use crate::bus::within;
 use crate::config::{Config, RedisAddress, RedisHost};
@@ -280,11 +280,15 @@ async fn round_trip(
     Ok(())
 }
 
-async fn ask(link: &mut Link, command: Vec<u8>) -> Result<Value, Trouble> {
-    let slow = || Trouble::Passing(format!("no answer within {STEP_TIME:?}"));
-    let answers = within(STEP_TIME, link.ask(&[command])).await;
-    let mut answers = answers.unwrap_or_else(|| Err(slow()))?;
-    answers.pop().ok_or_else(slow)
+/// Boxed, so that its code is in the binary once.
+fn ask(link: &mut Link, command: Vec<u8>) -> Boxed<'_, Value> {
+    Box::pin(async {
+        let slow = || Trouble::Passing(format!("no answer within {STEP_TIME:?}"));
+        let command = [command];
+        let answers = within(STEP_TIME, link.ask(&command)).await;
+        let mut answers = answers.unwrap_or_else(|| Err(slow()))?;
+        answers.pop().ok_or_else(slow)
+    })
 }
 
 fn now() -> u64 {

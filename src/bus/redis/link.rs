@@ -59,8 +59,9 @@ pub struct Link {
     pub commands: WriteHalf<Stream>,
 }
 
-/// Answers to come. Boxed for the same reason as [`Endpoint::connect`]'s.
-type Asked<'a> = Pin<Box<dyn Future<Output = Result<Vec<Value>, Trouble>> + Send + 'a>>;
+/// What becomes of something. Boxed, so that its code is in the binary once, and not with everybody
+/// who waits for it.
+pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = Result<T, Trouble>> + Send + 'a>>;
 
 /// Whatever carries the bytes.
 type Stream = Box<dyn Bytes>;
@@ -119,8 +120,7 @@ impl Endpoint {
     ///
     /// # Errors
     /// One line about what failed, without the address.
-    pub fn connect(&self) -> Pin<Box<dyn Future<Output = Result<Link, Trouble>> + Send + '_>> {
-        // Boxed, so that all this code is in the binary once, and not with everybody who connects.
+    pub fn connect(&self) -> Boxed<'_, Link> {
         Box::pin(async {
             let link = async {
                 let mut link = self.open().await?;
@@ -155,7 +155,11 @@ impl Endpoint {
     ///
     /// # Errors
     /// As [`connect`](Self::connect).
-    pub async fn certificate(&self) -> Result<Option<(String, Vec<u8>)>, Trouble> {
+    pub fn certificate(&self) -> Boxed<'_, Option<(String, Vec<u8>)>> {
+        Box::pin(self.look_at_certificate())
+    }
+
+    async fn look_at_certificate(&self) -> Result<Option<(String, Vec<u8>)>, Trouble> {
         let (RedisHost::Tcp { host, port, .. }, Some((connector, name))) = (&self.host, &self.tls)
         else {
             return Ok(None);
@@ -235,7 +239,7 @@ impl Link {
     ///
     /// # Errors
     /// A broken connection.
-    pub fn ask<'a>(&'a mut self, commands: &'a [Vec<u8>]) -> Asked<'a> {
+    pub fn ask<'a>(&'a mut self, commands: &'a [Vec<u8>]) -> Boxed<'a, Vec<Value>> {
         Box::pin(async move {
             self.say(&commands.concat()).await?;
             let mut answers = Vec::with_capacity(commands.len());

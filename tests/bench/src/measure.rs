@@ -228,6 +228,8 @@ pub struct Idle {
     pub wakes: f64,
     /// CPU of the server, milliseconds per second.
     pub rest: f64,
+    /// Bytes that the server wrote to disks, from its start on.
+    pub written: u64,
 }
 
 /// Named peers join the lobby, one instant after another, and say nothing.
@@ -255,6 +257,7 @@ pub fn idle(subject: &Subject, peers: usize, hold: Duration) -> Result<Idle, Str
         joined,
         cpu: (per_join(half - cpu), per_join(all.cpu - half)),
         wakes: (later.wakes - all.wakes) as f64 / seconds,
+        written: later.written,
         rest: (later.cpu - all.cpu).as_secs_f64() * 1e3 / seconds,
     })
 }

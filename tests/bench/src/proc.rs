@@ -14,11 +14,16 @@ pub struct Used {
     pub cpu: Duration,
     /// How often its threads went from waiting to running.
     pub wakes: u64,
+    /// Bytes written to disks on its account.
+    pub written: u64,
 }
 
 /// Of a process.
 pub fn used(pid: u32) -> Used {
-    let mut used = Used::default();
+    let mut used = Used {
+        written: field(format!("/proc/{pid}/io"), "write_bytes:"),
+        ..Used::default()
+    };
     for task in fs::read_dir(format!("/proc/{pid}/task"))
         .into_iter()
         .flatten()

@@ -229,6 +229,10 @@ fn idle(plan: &Plan, table: &mut Table) -> Result<f64, String> {
     table.goal("  wake-ups", wakes, ours, Goal::Most(2.0, "2 /s"));
     let (wakes, _) = cells(&redis, |idle| idle.wakes, "/s");
     table.goal("  wake-ups with Redis", wakes, 0.0, Goal::None);
+    let (written, ours) = cells(&alone, |idle| idle.written as f64, "B");
+    table.goal("  written to disks", written, ours, Goal::Zero);
+    let (written, ours) = cells(&redis, |idle| idle.written as f64, "B");
+    table.goal("  with Redis", written, ours, Goal::Zero);
     let rest = |runs| format!("{:.2} ms/s", median(runs, |idle: &Idle| idle.rest));
     table.goal(
         "  CPU",
