@@ -110,7 +110,7 @@ deb-arm64: arm64 deb-tools ## the same for 64-bit ARM: target/debian/natterjack_
 	sh tests/deploy/depends.sh target/aarch64-unknown-linux-gnu/release/natterjack
 
 deb-test: deb deploy-check ## install, upgrade under load, remove and purge it in a Debian of its own, booted
-	$(SUDO) env CARGO='$(CARGO)' bash tests/deploy/deb.sh
+	$(SUDO) bash tests/deploy/deb.sh
 
 deploy-check: deb ## lint what is installed: units and their sandbox, man page, completions, scripts, package
 	sh tests/deploy/check.sh

@@ -39,8 +39,9 @@ trap clean EXIT
 mount -t overlay overlay -o "lowerdir=$plain,upperdir=$layer/up,workdir=$layer/work" "$layer/root"
 cp "$first" "$layer/root/root/first.deb"
 step "the same with a higher version"
-"${CARGO:-cargo}" deb --no-build --quiet --deb-version 99.0-1 --output "$layer/next.deb"
-cp "$layer/next.deb" "$layer/root/root/next.deb"
+dpkg-deb --raw-extract "$first" "$layer/next"
+sed -i 's/^Version: .*/Version: 99.0-1/' "$layer/next/DEBIAN/control"
+dpkg-deb --root-owner-group --build "$layer/next" "$layer/root/root/next.deb" >/dev/null
 
 step "boot"
 systemd-nspawn --quiet --directory="$layer/root" --boot --keep-unit --register=no --private-network \
@@ -154,6 +155,7 @@ inside systemctl kill -s STOP natterjack
 eventually "the watchdog ends it, and it is started again" is NRestarts 1
 eventually "it is ready once more" is ActiveState active
 inside rm -r /run/systemd/system/natterjack.service.d
+inside systemctl daemon-reload
 
 step "stop: in good order"
 inside systemctl stop natterjack.socket natterjack.service
