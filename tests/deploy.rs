@@ -140,7 +140,7 @@ fn the_file_of_settings_may_be_in_force_as_a_whole() {
     let config = args::read(&[], |name| settings.get(name).map(ToString::to_string));
     let config = config.unwrap_or_else(|error| panic!("{error:?}"));
     let host = config.redis.unwrap().host.to_string();
-    assert_eq!(host, "localhost:6379");
+    assert_eq!(host, "redis.example.org:6379 (TLS)");
     assert_eq!(config.max_peers_per_ip, Some(100));
     assert!(config.origins.allow("https://www.example.org", None));
 }

@@ -140,8 +140,12 @@ answers /readyz 200 || fail "/readyz says $(status /readyz)"
 show StatusText
 ! inside grep -qa sesame /proc/"$(show MainPID)"/environ || fail "the password is in the environment"
 
+inside systemd-run --quiet --pipe --wait -p EnvironmentFile=/etc/natterjack/natterjack.env \
+    -p LoadCredential=redis-password:/etc/natterjack/redis-password \
+    natterjack --check --listen 127.0.0.1:0 || fail "--check does not like the settings"
+
 step "a crash, and a hang that the watchdog sees"
-inside systemctl kill -s KILL natterjack
+inside systemctl kill --kill-who=main -s KILL natterjack
 eventually "it is started again" is NRestarts 1
 eventually "it is ready again" is ActiveState active
 answers /readyz 200 || fail "/readyz says $(status /readyz)"
@@ -151,7 +155,7 @@ inside systemctl daemon-reload
 inside systemctl restart natterjack
 sleep 3
 must NRestarts 0
-inside systemctl kill -s STOP natterjack
+inside systemctl kill --kill-who=main -s STOP natterjack
 eventually "the watchdog ends it, and it is started again" is NRestarts 1
 eventually "it is ready once more" is ActiveState active
 inside rm -r /run/systemd/system/natterjack.service.d
