@@ -100,10 +100,36 @@ check: ## formatting, lints, the smallest build and its tests, and which way imp
 	NATTERJACK=target/small/natterjack $(CARGO) test --quiet --locked --no-default-features
 	sh tests/imports.sh
 
+# Debian packages
+deb: build deb-tools ## the Debian package: target/debian/natterjack_*.deb
+	$(CARGO) deb --no-build --quiet --output target/debian/
+	sh tests/deploy/depends.sh target/release/natterjack
+
+deb-arm64: arm64 deb-tools ## the same for 64-bit ARM: target/debian/natterjack_*_arm64.deb
+	$(CARGO) deb --no-build --quiet --target aarch64-unknown-linux-gnu --output target/debian/
+	sh tests/deploy/depends.sh target/aarch64-unknown-linux-gnu/release/natterjack
+
+deb-test: deb deploy-check ## install, upgrade under load, remove and purge it in a Debian of its own, booted
+	$(SUDO) bash tests/deploy/deb.sh
+
+deploy-check: deb ## lint what is installed: units and their sandbox, man page, completions, scripts, package
+	sh tests/deploy/check.sh
+
 tools: target/tools/usr/bin/promtool # what the tests start
 	@missing=; \
 	command -v redis-server >/dev/null || missing="$$missing redis-server"; \
 	command -v chromium >/dev/null || missing="$$missing chromium"; \
+	[ -e /usr/sbin/nginx ] || missing="$$missing nginx-light"; \
+	[ -z "$$missing" ] || { $(SUDO) apt-get update -qq && \
+		DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends $$missing; }
+
+# The linters come from Debian; what builds the package from crates.io.
+deb-tools: # what packages are made and tested with
+	@$(CARGO) deb --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-deb
+	@missing=; \
+	for tool in debootstrap systemd-nspawn:systemd-container systemd-analyze:systemd lintian mandoc shellcheck zsh fish; do \
+		command -v $${tool%:*} >/dev/null || missing="$$missing $${tool#*:}"; \
+	done; \
 	[ -z "$$missing" ] || { $(SUDO) apt-get update -qq && \
 		DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends $$missing; }
 
@@ -132,4 +158,4 @@ fuzz-tools: # what fuzzing needs
 	@command -v c++ >/dev/null || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq g++; }
 	@$(CARGO) fuzz --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-fuzz
 
-.PHONY: help run build small arm64 arm64-test armhf armhf-test static static-test test soak fuzz bench bench-quick bench-growth bench-others bench-pi check tools qemu bench-tools bench-others-tools fuzz-tools
+.PHONY: help run build small arm64 arm64-test armhf armhf-test static static-test test soak fuzz bench bench-quick bench-growth bench-others bench-pi check deb deb-arm64 deb-test deploy-check tools deb-tools qemu bench-tools bench-others-tools fuzz-tools

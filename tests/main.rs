@@ -74,3 +74,9 @@ mod cli;
 
 /// The program itself: it serves, over TLS as well, and stops; also one built for another processor.
 mod program;
+
+/// What is installed with it: man page, completions, the file of settings.
+mod deploy;
+
+/// Behind nginx.
+mod proxy_nginx;

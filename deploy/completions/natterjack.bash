@@ -1,0 +1,22 @@
+# bash completion for natterjack
+_natterjack() {
+    local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
+    COMPREPLY=()
+    case $before in
+        --redis-ca)
+            compopt -o filenames
+            mapfile -t COMPREPLY < <(compgen -f -- "$word")
+            ;;
+        --log)
+            mapfile -t COMPREPLY < <(compgen -W 'error warn info debug trace' -- "$word")
+            ;;
+        --listen | --redis | --prefix | --history | --origin | --max-message | --rate | --outbox | \
+            --max-queued | --max-peers | --max-peers-per-ip | --ping | --notices | --threads | --metrics) ;;
+        *)
+            mapfile -t COMPREPLY < <(compgen -W '--listen --redis --redis-ca --prefix --history
+                --origin --max-message --rate --outbox --max-queued --max-peers --max-peers-per-ip
+                --ping --notices --threads --metrics --log --check --version --help' -- "$word")
+            ;;
+    esac
+}
+complete -F _natterjack natterjack

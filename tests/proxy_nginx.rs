@@ -1,0 +1,222 @@
+//! Behind nginx, as deploy/nginx.conf sets it up: TLS, the page, and who may connect from where.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+
+use futures_rustls::pki_types::pem::PemObject;
+use futures_rustls::pki_types::{CertificateDer, ServerName};
+use futures_rustls::rustls::crypto::ring;
+use futures_rustls::rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use tempfile::TempDir;
+use tungstenite::client::IntoClientRequest;
+use tungstenite::{Error, HandshakeError, Message, WebSocket};
+
+use crate::support::{Certs, DEADLINE, Raw, TestServer, eventually, free_port};
+
+const SNIPPET: &str = include_str!("../deploy/nginx.conf");
+const NAME: &str = "chat.example.org";
+
+type Tls = StreamOwned<ClientConnection, TcpStream>;
+
+/// A running nginx; it ends when this is dropped.
+struct Nginx {
+    child: Child,
+    plain: u16,
+    tls: u16,
+    roots: Arc<ClientConfig>,
+    _folder: TempDir,
+}
+
+impl Nginx {
+    /// In front of this server, with our snippet as it is but for ports, paths and addresses.
+    fn before(server: SocketAddr) -> Nginx {
+        let (folder, certs) = (tempfile::tempdir().unwrap(), Certs::for_host(NAME));
+        let (plain, tls) = (free_port(), free_port());
+        let path = |name: &str| certs.path(name).display().to_string();
+        let mut snippet = SNIPPET.to_string();
+        for (ours, here) in [
+            ("server 127.0.0.1:8080;", format!("server {server};")),
+            ("listen 443 ssl;", format!("listen 127.0.0.1:{tls} ssl;")),
+            ("listen [::]:443 ssl;", String::new()),
+            ("listen 80;", format!("listen 127.0.0.1:{plain};")),
+            ("listen [::]:80;", String::new()),
+            (
+                "/etc/letsencrypt/live/chat.example.org/fullchain.pem",
+                path("cert.pem"),
+            ),
+            (
+                "/etc/letsencrypt/live/chat.example.org/privkey.pem",
+                path("key.pem"),
+            ),
+        ] {
+            assert!(snippet.contains(ours), "{ours} is not in deploy/nginx.conf");
+            snippet = snippet.replace(ours, &here);
+        }
+        let at = folder.path().display();
+        let own = ["client_body", "proxy", "fastcgi", "scgi", "uwsgi"]
+            .map(|what| format!("{what}_temp_path {at}/{what};"));
+        let config = format!(
+            "daemon off; worker_processes 1; pid {at}/pid; error_log {at}/log; events {{}}\n\
+             http {{ access_log off; {} include {at}/natterjack.conf; }}\n",
+            own.join(" ")
+        );
+        fs::write(folder.path().join("natterjack.conf"), snippet).unwrap();
+        fs::write(folder.path().join("nginx.conf"), config).unwrap();
+        let log = folder.path().join("log");
+        let child = Command::new("/usr/sbin/nginx")
+            .arg("-e")
+            .arg(&log)
+            .arg("-c")
+            .arg(folder.path().join("nginx.conf"))
+            .stdin(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("nginx is installed: make tools");
+        let mut roots = RootCertStore::empty();
+        let ca = CertificateDer::from_pem_file(certs.path("ca.pem")).unwrap();
+        roots.add(ca).unwrap();
+        let roots = ClientConfig::builder_with_provider(ring::default_provider().into())
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let nginx = Nginx {
+            child,
+            plain,
+            tls,
+            roots: Arc::new(roots),
+            _folder: folder,
+        };
+        eventually("nginx listens", || {
+            TcpStream::connect(("127.0.0.1", tls)).map_or_else(
+                |error| {
+                    let said = fs::read_to_string(&log).unwrap_or_default();
+                    assert!(!said.contains("[emerg]"), "{error}: {said}");
+                    None
+                },
+                Some,
+            )
+        });
+        nginx
+    }
+
+    fn connect(&self) -> Tls {
+        let stream = TcpStream::connect(("127.0.0.1", self.tls)).unwrap();
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        let name = ServerName::try_from(NAME).unwrap();
+        let connection = ClientConnection::new(self.roots.clone(), name).unwrap();
+        StreamOwned::new(connection, stream)
+    }
+
+    /// The answer to a request, as it comes.
+    fn ask(&self, request: &str) -> String {
+        let mut tls = self.connect();
+        tls.write_all(request.as_bytes()).unwrap();
+        let mut answer = Vec::new();
+        // nginx does not always say goodbye in TLS.
+        let _ = tls.read_to_end(&mut answer);
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+
+    /// A WebSocket of a page from this origin, which calls the server `host`; the error is the
+    /// status it is refused with.
+    fn join(&self, host: &str, origin: &str) -> Result<WebSocket<Tls>, u16> {
+        let mut request = format!("wss://{host}/chat/foo")
+            .into_client_request()
+            .unwrap();
+        request
+            .headers_mut()
+            .insert("origin", origin.parse().unwrap());
+        match tungstenite::client(request, self.connect()) {
+            Ok((socket, _)) => Ok(socket),
+            Err(HandshakeError::Failure(Error::Http(answer))) => Err(answer.status().as_u16()),
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+impl Drop for Nginx {
+    fn drop(&mut self) {
+        // Its workers end with it only if it is asked.
+        let id = self.child.id().to_string();
+        let _ = Command::new("kill").args(["-s", "TERM", &id]).status();
+        let _ = self.child.wait();
+    }
+}
+
+fn hears(socket: &mut WebSocket<Tls>, text: &str) {
+    let heard = socket.read().unwrap();
+    assert_eq!(heard, Message::text(text));
+}
+
+#[test]
+fn people_chat_through_nginx() {
+    let server = TestServer::start();
+    let nginx = Nginx::before(server.addr());
+    let mut bar = server.join("bar");
+    let mut foo = nginx.join(NAME, &format!("https://{NAME}")).unwrap();
+    hears(&mut foo, "Welcome foo!");
+    bar.hears("foo: has joined the chat!");
+    // Nothing is held back on the way.
+    for round in 0..10 {
+        foo.send(Message::text(format!("{round}"))).unwrap();
+        bar.hears(&format!("foo: {round}"));
+        bar.say("heard");
+        hears(&mut foo, "bar: heard");
+    }
+    foo.close(None).unwrap();
+    while foo.read().is_ok() {}
+    bar.hears("foo: has left the chat!");
+}
+
+#[test]
+fn a_page_may_connect_to_where_it_came_from_and_no_other() {
+    let server = TestServer::start();
+    let nginx = Nginx::before(server.addr());
+    let port = format!("{NAME}:{}", nginx.tls);
+    for (host, origin, refused) in [
+        (NAME, format!("https://{NAME}"), None),
+        (&port, format!("https://{port}"), None),
+        (NAME, format!("https://{port}"), Some(403)),
+        (NAME, "https://evil.example".into(), Some(403)),
+        (NAME, format!("http://{}", server.addr()), Some(403)),
+    ] {
+        let joined = nginx.join(host, &origin);
+        assert_eq!(joined.as_ref().err(), refused.as_ref(), "{host} {origin}");
+        if let Ok(mut socket) = joined {
+            // The name is free again for the next one.
+            socket.close(None).unwrap();
+            while socket.read().is_ok() {}
+        }
+    }
+}
+
+#[test]
+fn the_page_comes_over_tls_and_bodies_are_not_taken() {
+    let server = TestServer::start();
+    let nginx = Nginx::before(server.addr());
+    let ask = |target: &str| {
+        nginx.ask(&format!(
+            "GET {target} HTTP/1.1\r\nHost: {NAME}\r\nConnection: close\r\n\r\n"
+        ))
+    };
+    let page = ask("/");
+    assert!(page.starts_with("HTTP/1.1 200"), "{page}");
+    assert!(page.contains("<title>natterjack</title>"), "{page}");
+    assert!(ask("/readyz").starts_with("HTTP/1.1 200"));
+    assert!(ask("/chat/foo").starts_with("HTTP/1.1 426"));
+    let mut tls = nginx.connect();
+    let post = format!("POST / HTTP/1.1\r\nHost: {NAME}\r\nContent-Length: 100000\r\n\r\n");
+    tls.write_all(post.as_bytes()).unwrap();
+    let mut status = [0; 12];
+    tls.read_exact(&mut status).unwrap();
+    assert_eq!(&status, b"HTTP/1.1 413");
+    let plain: SocketAddr = ([127, 0, 0, 1], nginx.plain).into();
+    let request = format!("GET /x HTTP/1.1\r\nHost: {NAME}\r\nConnection: close\r\n\r\n");
+    let mut raw = Raw::connect(plain);
+    raw.send(request.as_bytes());
+    raw.takes_until(format!("Location: https://{NAME}/x\r\n").as_bytes());
+}
