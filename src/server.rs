@@ -28,7 +28,7 @@ const ARRIVING: usize = 1024;
 /// … or have had this long, which is enough for any honest head: then the oldest make room.
 const FAIR_TIME: Duration = Duration::from_secs(1);
 /// Files that are open beside the peers' sockets.
-const OTHER_FILES: usize = 64;
+const OTHER_FILES: usize = 32;
 /// The pause after a failed accept; it doubles up to [`ACCEPT_PAUSE_MOST`].
 const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
 /// The longest pause between two attempts to accept.

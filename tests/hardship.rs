@@ -1,10 +1,12 @@
 //! What else may happen to a program: signals, closed files, a full disk, few files, floods, a clock
 //! that jumps. Each is one line at most, and nothing falls over.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::net::SocketAddr;
 use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use serde_json::json;
 
 use crate::support::{Client, Program, Raw, eventually, free_port};
 
@@ -84,18 +86,63 @@ fn a_full_disk_costs_log_lines_only() {
 
 #[test]
 fn few_files_mean_few_peers_and_one_line() {
-    let (command, addr) = under("ulimit -n 100;", &[]);
+    let (command, addr) = under("ulimit -n 64;", &[]);
     let mut program = Program::of(command);
     let line = program.logs("warn: the file limit allows ");
-    assert!(line.contains(" 11 peers only"), "{line}");
+    assert!(line.contains(" 16 peers only"), "{line}");
     listens(addr);
     works(addr);
     let mut peers = Vec::new();
     while let Ok(peer) = Client::request(addr, &format!("/chat/{}", peers.len()), |_| {}) {
         peers.push(peer);
     }
-    assert_eq!(peers.len(), 11);
+    assert_eq!(peers.len(), 16);
     assert_eq!(Raw::get(addr, "/readyz").0, 200);
+}
+
+#[test]
+fn a_clock_that_jumps_changes_nothing_but_the_time_of_day() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = folder.path().join("clock");
+    let jump = |to: &str| fs::write(&clock, to).unwrap();
+    jump("+0");
+    let preload = format!(
+        "export LD_PRELOAD=$(echo /usr/lib/*/faketime/libfaketime.so.1) FAKETIME_NO_CACHE=1 \
+         FAKETIME_DONT_FAKE_MONOTONIC=1 FAKETIME_TIMESTAMP_FILE={};",
+        clock.display()
+    );
+    let (command, addr) = under(&preload, &["--ping", "1"]);
+    let _program = Program::of(command);
+    listens(addr);
+    let mut eve = Client::connect(addr, "/ws?user=eve&room=attic");
+    eve.gets_at_last(json!({"type": "joined"}));
+    let mut last = (0, 0);
+    for (place, to) in ["+0", "-20y", "+20y", "+0"].into_iter().enumerate() {
+        jump(to);
+        eve.put(json!({"type": "chat", "room": "attic", "text": to}));
+        let heard = eve.gets(json!({"type": "chat", "text": to}));
+        let (epoch, n) = heard["id"].as_str().unwrap().split_once('-').unwrap();
+        let id: (u64, u64) = (epoch.parse().unwrap(), n.parse().unwrap());
+        assert!(id.1 == place as u64 + 1 && id > last, "{heard}");
+        last = id;
+        let year = 1970 + heard["ts"].as_u64().unwrap() / (1000 * 86_400 * 365);
+        let jumped = [0, -20, 20, 0][place];
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        let expected = 1970 + now.as_secs() / (86_400 * 365);
+        assert!(
+            year.abs_diff(expected.saturating_add_signed(jumped)) <= 1,
+            "{heard}"
+        );
+        // Nobody is taken for silent, or forgotten.
+        works(addr);
+        eve.is_taken();
+    }
+    let mut pi = Client::connect(addr, "/ws?user=pi");
+    pi.put(json!({"type": "join", "room": "attic", "since": "0-0"}));
+    pi.gets_at_last(json!({"type": "joined", "complete": true}));
+    for to in ["+0", "-20y", "+20y", "+0"] {
+        pi.gets(json!({"type": "chat", "text": to}));
+    }
 }
 
 #[test]
