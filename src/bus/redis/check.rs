@@ -81,7 +81,9 @@ pub async fn check(
     };
     report.good(format_args!("redis {host}: connected, {user}"));
     let looks = async {
-        about(host, &mut link, report).await?;
+        if !about(host, &mut link, report).await? {
+            return Ok(());
+        }
         permissions(host, &mut link, scripts, report).await?;
         round_trip(host, &mut link, &mut subscriber, scripts, config, report).await
     };
@@ -142,14 +144,14 @@ fn skip<'a>(rest: &mut impl Reader<'a>) -> der::Result<()> {
     Ok(())
 }
 
-/// What kind of Redis it is, and how it is set up.
-async fn about(host: &RedisHost, link: &mut Link, report: &mut Report) -> Result<(), Trouble> {
+/// What kind of Redis it is, and how it is set up. `false`: of a kind that takes no messages.
+async fn about(host: &RedisHost, link: &mut Link, report: &mut Report) -> Result<bool, Trouble> {
     let info = ask(link, cmd("INFO").get_packed_command()).await?;
     let Value::BulkString(info) = info else {
         report.poor(format_args!(
             "redis {host}: it does not say what it is; let its user have +info to see more here"
         ));
-        return Ok(());
+        return Ok(true);
     };
     let info = String::from_utf8_lossy(&info);
     let line = |name: &str| {
@@ -159,6 +161,10 @@ async fn about(host: &RedisHost, link: &mut Link, report: &mut Report) -> Result
             .map(|(_, value)| value)
             .next()
     };
+    let (cluster, replica) = (
+        line("cluster_enabled") == Some("1"),
+        line("role") == Some("slave"),
+    );
     let version = line("redis_version").unwrap_or("0");
     let mut parts = version.split('.').map(|part| part.parse().unwrap_or(0));
     if (parts.next().unwrap_or(0), parts.next().unwrap_or(0)) < OLDEST {
@@ -168,12 +174,12 @@ async fn about(host: &RedisHost, link: &mut Link, report: &mut Report) -> Result
     } else {
         report.good(format_args!("redis {host}: version {version}"));
     }
-    if line("cluster_enabled") == Some("1") {
+    if cluster {
         report.bad(format_args!(
             "redis {host}: it is a cluster that its clients must know; on Azure, choose the clustering policy Enterprise, or none"
         ));
     }
-    if line("role") == Some("slave") {
+    if replica {
         report.bad(format_args!(
             "redis {host}: it is a replica, which takes no messages; name the primary"
         ));
@@ -194,7 +200,7 @@ async fn about(host: &RedisHost, link: &mut Link, report: &mut Report) -> Result
     } else {
         report.good(format_args!("redis {host}: keeps its data (appendonly)"));
     }
-    Ok(())
+    Ok(!cluster && !replica)
 }
 
 /// Tries every command that is used, on keys of its own.
