@@ -136,9 +136,9 @@ deb-tools: # what packages are made and tested with
 
 # Only its linter is wanted, not a server that starts by itself.
 target/tools/usr/bin/promtool:
-	@mkdir -p target/tools && cd target/tools && { apt-get download -qq prometheus 2>/dev/null || { \
+	@command -v promtool >/dev/null || { mkdir -p target/tools && cd target/tools && { apt-get download -qq prometheus 2>/dev/null || { \
 		$(SUDO) apt-get update -qq && apt-get download -qq prometheus; } } && \
-		dpkg-deb --fsys-tarfile prometheus_*.deb | tar -x ./usr/bin/promtool && rm prometheus_*.deb
+		dpkg-deb --fsys-tarfile prometheus_*.deb | tar -x ./usr/bin/promtool && rm prometheus_*.deb; }
 
 qemu: # what runs binaries for other processors
 	@command -v qemu-arm-static >/dev/null || { $(SUDO) apt-get update -qq && \
