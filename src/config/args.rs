@@ -338,10 +338,6 @@ mod tests {
                 "--origin \"me\" is not allowed: * or scheme://host",
             ),
             (&["--redis-ca", "x"], "--redis-ca needs --redis"),
-            (
-                &["--redis-ca", "x", "--redis", "redis://localhost"],
-                "--redis-ca is for TLS",
-            ),
             (&["--nonsense"], "--nonsense"),
             (&["stray"], "stray"),
             (&["--rate"], "--rate"),
@@ -358,6 +354,15 @@ mod tests {
             "{line}"
         );
         assert!(usage(&[], &[("PORT", "66000")]).starts_with("PORT \"66000\""));
+    }
+
+    #[cfg(feature = "redis")]
+    #[test]
+    fn a_ca_is_of_no_use_without_tls() {
+        let plain = ["--redis-ca", "x", "--redis", "redis://localhost"];
+        assert!(usage(&plain, &[]).starts_with("--redis-ca is for TLS"));
+        let tls = ["--redis-ca", "x", "--redis", "rediss://localhost"];
+        assert!(config(&tls, &[]).is_ok());
     }
 
     #[test]
