@@ -22,8 +22,9 @@ use crate::net::socket::{self, Listener};
 
 pub use crate::net::door::Runtime;
 
-/// Connections that may be on their way in at once: sending their head, or being answered. Beyond
-/// it the next ones wait in the kernel's queue, until some of these are done …
+/// Connections that may be on their way in at once, where there are files for so many: sending
+/// their head, or being answered. Beyond it the next ones wait in the kernel's queue, until some of
+/// these are done …
 const ARRIVING: usize = 1024;
 /// … or have had this long, which is enough for any honest head: then the oldest make room.
 const FAIR_TIME: Duration = Duration::from_secs(1);
@@ -198,7 +199,7 @@ impl Server {
 
 /// Lets connections in until it is told to stop. Every handshake happens in a task of its own.
 async fn accept(listener: &Listener, door: Door, stop: &Receiver<()>) -> Result<(), String> {
-    let porch = Arc::new(Porch::new(ARRIVING, FAIR_TIME));
+    let porch = Arc::new(Porch::new(arriving(files()), FAIR_TIME));
     let mut pause = ACCEPT_PAUSE;
     loop {
         let stopped = async {
@@ -274,13 +275,21 @@ pub fn file_limit() -> usize {
         current: limit.maximum,
         maximum: limit.maximum,
     };
-    let current = match setrlimit(Resource::Nofile, raised) {
-        Ok(()) => limit.maximum,
-        Err(_) => limit.current,
-    };
-    let files = current.map_or(usize::MAX, |files| {
+    // Where it can't be raised, it is what it is.
+    let _ = setrlimit(Resource::Nofile, raised);
+    let files = files();
+    files.saturating_sub(OTHER_FILES + arriving(files)).max(1)
+}
+
+/// How many files may be open.
+fn files() -> usize {
+    let limit = getrlimit(Resource::Nofile).current;
+    limit.map_or(usize::MAX, |files| {
         usize::try_from(files).unwrap_or(usize::MAX)
-    });
-    let arriving = ARRIVING.min(files / 4);
-    files.saturating_sub(OTHER_FILES + arriving).max(1)
+    })
+}
+
+/// How many of them are for connections on their way in.
+fn arriving(files: usize) -> usize {
+    ARRIVING.min(files / 4).max(1)
 }

@@ -92,6 +92,11 @@ fn few_files_mean_few_peers_and_one_line() {
     assert!(line.contains(" 16 peers only"), "{line}");
     listens(addr);
     works(addr);
+    // Those who come and say nothing don't take all of them.
+    let silent: Vec<_> = (0..64).map(|_| Raw::connect(addr)).collect();
+    works(addr);
+    assert!(program.log().iter().all(|line| !line.contains("accept")));
+    drop(silent);
     let mut peers = Vec::new();
     while let Ok(peer) = Client::request(addr, &format!("/chat/{}", peers.len()), |_| {}) {
         peers.push(peer);
