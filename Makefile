@@ -15,7 +15,7 @@ build: ## the release binary: target/release/natterjack
 # by small code.
 SMALL := --cfg sha2_backend="soft" --cfg sha2_backend_soft="compact" --cfg sha1_backend="soft"
 SMALL_LINK := -C link-arg=-Wl,-z,pack-relative-relocs -C link-arg=-Wl,--no-eh-frame-hdr
-small: ## the smallest binary, without page and Redis: target/small/natterjack
+small: ## the smallest binary, a chat and nothing else: target/small/natterjack
 	RUSTFLAGS='$(SMALL)' $(CARGO) rustc --profile small --locked --no-default-features \
 		--bin natterjack -- $(SMALL_LINK)
 
