@@ -5,12 +5,13 @@
 mod text;
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use rustix::param::page_size;
 use rustix::time::{ClockId, clock_gettime};
 use smol::Timer;
 
+use crate::bus::{self, Figures};
 use crate::net::Hub;
 use crate::net::door::Runtime;
 use crate::net::http::{self, Answer, Head, NoHead};
@@ -28,7 +29,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Answers whoever asks on this listener, for ever.
 pub async fn serve(runtime: &Runtime, listener: &Listener, hub: &Arc<Hub>) {
     let porch = Arc::new(Porch::new(ASKING, FAIR_TIME));
-    let started = now();
+    let started = bus::now() / 1000;
     loop {
         match socket::accept(listener).await {
             Ok((socket, _)) => {
@@ -73,10 +74,8 @@ async fn answer(head: &Head, hub: &Hub, started: u64) -> Answer {
 /// Everything that is counted, as it is now.
 async fn all(hub: &Hub, started: u64) -> String {
     let mut text = Text::default();
-    let bus = match hub.bus.figures() {
-        Some(_) => "redis",
-        None => "local",
-    };
+    let figures = hub.bus.figures();
+    let bus = figures.as_ref().map_or("local", |_| "redis");
     text.family("natterjack_build_info", Kind::Gauge, "What this is.");
     let version = env!("CARGO_PKG_VERSION");
     text.sample(
@@ -87,7 +86,7 @@ async fn all(hub: &Hub, started: u64) -> String {
     peers(&mut text, hub).await;
     messages(&mut text, hub);
     door(&mut text, hub);
-    way(&mut text, hub);
+    way(&mut text, hub, figures);
     process(&mut text, started);
     text.done()
 }
@@ -148,14 +147,12 @@ fn messages(text: &mut Text, hub: &Hub) {
     ] {
         text.counter(name, help, counter.get());
     }
-    text.family(
+    text.counters(
         "natterjack_refused_total",
-        Kind::Counter,
         "What peers asked for and did not get, by the code of the error.",
+        "reason",
+        tally.refused.all(),
     );
-    for (reason, count) in tally.refused.all() {
-        text.sample("natterjack_refused_total", &[("reason", reason)], count);
-    }
     text.family(
         "natterjack_closed_total",
         Kind::Counter,
@@ -180,25 +177,23 @@ fn door(text: &mut Text, hub: &Hub) {
         "Connections accepted.",
         hub.connections.get(),
     );
-    text.family(
+    text.counters(
         "natterjack_http_requests_total",
-        Kind::Counter,
         "Requests, by the status of the answer. 101: an upgrade.",
+        "code",
+        hub.requests.all(),
     );
-    for (code, count) in hub.requests.all() {
-        text.sample("natterjack_http_requests_total", &[("code", code)], count);
-    }
 }
 
 /// The way to the other instances, where there are any.
-fn way(text: &mut Text, hub: &Hub) {
+fn way(text: &mut Text, hub: &Hub, figures: Option<Figures>) {
     let up = hub.bus.health().is_ok();
     text.gauge(
         "natterjack_bus_up",
         "Whether messages get through.",
         usize::from(up),
     );
-    let Some(figures) = hub.bus.figures() else {
+    let Some(figures) = figures else {
         return;
     };
     text.counter(
@@ -252,9 +247,4 @@ fn process(text: &mut Text, started: u64) {
         "When it started, in seconds since 1970.",
     );
     text.sample("process_start_time_seconds", &[], started);
-}
-
-fn now() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    now.unwrap_or_default().as_secs()
 }

@@ -40,7 +40,8 @@ pub fn credential(variable: &str) -> Option<String> {
     }
 }
 
-/// Whether stderr is the journal. As systemd.exec(5) says how to tell: the variable names the very file that stderr is.
+/// Whether stderr is the journal. As systemd.exec(5) says how to tell: the variable names the very
+/// file that stderr is.
 pub fn is_journal() -> bool {
     let Ok(named) = env::var("JOURNAL_STREAM") else {
         return false;

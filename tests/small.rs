@@ -92,20 +92,18 @@ fn it_chats_in_plain_text_and_json() {
 
 #[test]
 fn it_says_what_it_was_built_without() {
-    let refused = Command::new(binary())
-        .args(["--redis", "redis://localhost"])
-        .output()
-        .unwrap();
-    assert_eq!(refused.status.code(), Some(2));
-    let line = String::from_utf8(refused.stderr).unwrap();
-    assert_eq!(line, "natterjack: --redis: this build has no redis\n");
-    let refused = Command::new(binary())
-        .args(["--metrics", "127.0.0.1:0"])
-        .output()
-        .unwrap();
-    assert_eq!(refused.status.code(), Some(2));
-    let line = String::from_utf8(refused.stderr).unwrap();
-    assert_eq!(line, "natterjack: --metrics: this build has no metrics\n");
+    for (flag, value, part) in [
+        ("--redis", "redis://localhost", "redis"),
+        ("--metrics", "127.0.0.1:0", "metrics"),
+    ] {
+        let refused = Command::new(binary()).args([flag, value]).output().unwrap();
+        assert_eq!(refused.status.code(), Some(2));
+        let line = String::from_utf8(refused.stderr).unwrap();
+        assert_eq!(
+            line,
+            format!("natterjack: {flag}: this build has no {part}\n")
+        );
+    }
 }
 
 #[test]

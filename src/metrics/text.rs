@@ -85,6 +85,20 @@ impl Text {
         self.sample(name, &[], value);
     }
 
+    /// A family of counters, one for each value of a label.
+    pub fn counters<'a>(
+        &mut self,
+        name: &str,
+        help: &str,
+        label: &str,
+        counts: impl Iterator<Item = (&'a str, u64)>,
+    ) {
+        self.family(name, Kind::Counter, help);
+        for (value, count) in counts {
+            self.sample(name, &[(label, value)], count);
+        }
+    }
+
     /// A family of one counter of microseconds.
     pub fn seconds(&mut self, name: &str, help: &str, micros: u64) {
         self.family(name, Kind::Counter, help);

@@ -57,16 +57,9 @@ impl Door {
                 (answer, head.method == "HEAD")
             }
         };
-        let answer = match answer {
-            Ok(answer) => {
-                self.count(&answer);
-                answer
-            }
-            Err(answer) => {
-                self.note(from, &answer);
-                answer
-            }
-        };
+        let (Ok(answer) | Err(answer)) = answer
+            .inspect(|answer| self.count(answer))
+            .inspect_err(|answer| self.note(from, answer));
         http::answer(&socket, &answer, head_only).await;
         linger(&socket).await;
     }

@@ -1,7 +1,7 @@
 //! Looks at everything about Redis that could keep messages from getting through, one step after
 //! the other, and says of each how it went.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use async_net::resolve;
 use der::asn1::{AnyRef, GeneralizedTime, UtcTime};
@@ -10,7 +10,7 @@ use redis::{Value, cmd};
 
 use super::link::{Boxed, Endpoint, Link, Trouble};
 use super::script::Scripts;
-use crate::bus::within;
+use crate::bus::{now, within};
 use crate::config::{Config, RedisAddress, RedisHost};
 use crate::report::Report;
 
@@ -102,7 +102,7 @@ fn tls(host: &RedisHost, version: &str, certificate: &[u8], report: &mut Report)
         // It has been verified all the same.
         return report.good(format_args!("redis {host}: {version}"));
     };
-    let days = until.saturating_sub(now()) / DAY;
+    let days = until.saturating_sub(now() / 1000) / DAY;
     let line = format!("redis {host}: {version}, its certificate is valid for {days} more days");
     if days < SOON {
         report.poor(format_args!("{line}; renew it"));
@@ -253,11 +253,11 @@ async fn round_trip(
     if let Value::Array(time) = ask(link, cmd("TIME").get_packed_command()).await?
         && let Some(Value::BulkString(seconds)) = time.first()
         && let Ok(theirs) = String::from_utf8_lossy(seconds).parse::<u64>()
-        && theirs.abs_diff(now()) > DRIFT
+        && let drift = theirs.abs_diff(now() / 1000)
+        && drift > DRIFT
     {
         report.poor(format_args!(
-            "redis {host}: its clock and ours differ by {} seconds; set both by NTP",
-            theirs.abs_diff(now())
+            "redis {host}: its clock and ours differ by {drift} seconds; set both by NTP"
         ));
     }
     let channel = scripts.own_channel();
@@ -295,11 +295,6 @@ fn ask(link: &mut Link, command: Vec<u8>) -> Boxed<'_, Value> {
         let mut answers = answers.unwrap_or_else(|| Err(slow()))?;
         answers.pop().ok_or_else(slow)
     })
-}
-
-fn now() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    now.unwrap_or_default().as_secs()
 }
 
 #[cfg(test)]
