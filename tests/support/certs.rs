@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use tempfile::TempDir;
 
 /// A private CA (`ca.pem`) and a certificate of it for one host (`cert.pem`, `key.pem`).
@@ -20,7 +20,9 @@ impl Certs {
         let ca = params.self_signed(&ca_key).unwrap();
         let issuer = Issuer::new(params, ca_key);
         let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(vec![host.to_string()]).unwrap();
+        let mut params = CertificateParams::new(vec![host.to_string()]).unwrap();
+        // OpenSSL takes a certificate for one that signed itself if its name is the issuer's.
+        params.distinguished_name.push(DnType::CommonName, host);
         let cert = params.signed_by(&key, &issuer).unwrap();
         let certs = Certs {
             folder: tempfile::tempdir().unwrap(),

@@ -4,6 +4,9 @@ mod browser;
 mod certs;
 mod client;
 mod manager;
+// Not every test needs every verb of it.
+#[allow(dead_code)]
+mod nodes;
 mod program;
 mod proxy;
 mod raw;
@@ -14,6 +17,8 @@ pub use browser::{Browser, Page};
 pub use certs::Certs;
 pub use client::Client;
 pub use manager::Manager;
+#[allow(unused_imports)]
+pub use nodes::Nodes;
 pub use program::Program;
 pub use proxy::Proxy;
 pub use raw::{Raw, frame, upgrade};

@@ -20,6 +20,11 @@ pub struct Redis {
     password: Option<String>,
 }
 
+/// What is started: `redis-server`, or what `REDIS_SERVER` names, as `valkey-server`.
+pub(super) fn program() -> String {
+    std::env::var("REDIS_SERVER").unwrap_or_else(|_| "redis-server".into())
+}
+
 impl Redis {
     /// On a unix socket: no port to race for.
     pub fn start() -> Redis {
@@ -67,7 +72,8 @@ impl Redis {
         Redis::launch(&options, Some(port), Some(password.into()))
     }
 
-    fn launch(options: &[&str], port: Option<u16>, password: Option<String>) -> Redis {
+    /// With these options besides those that all have.
+    pub(super) fn launch(options: &[&str], port: Option<u16>, password: Option<String>) -> Redis {
         let folder = tempfile::tempdir().unwrap();
         let options = options.iter().map(ToString::to_string).collect();
         let mut redis = Redis {
@@ -83,7 +89,7 @@ impl Redis {
 
     fn run(&mut self) {
         let folder = self.folder.path();
-        let child = Command::new("redis-server")
+        let child = Command::new(program())
             .args(["--unixsocket", &self.socket().display().to_string()])
             .args(["--dir", &folder.display().to_string()])
             .args(["--save", "", "--appendonly", "yes", "--bind", "127.0.0.1"])
@@ -192,7 +198,8 @@ impl Redis {
         let mut answer = String::new();
         stream.read_to_string(&mut answer).ok()?;
         let answer = answer.strip_suffix("+OK\r\n").unwrap_or(&answer);
-        Some(answer.strip_prefix("+OK\r\n").unwrap_or(answer).to_string())
+        let signed_in = self.password.as_ref().and(answer.strip_prefix("+OK\r\n"));
+        Some(signed_in.unwrap_or(answer).to_string())
     }
 
     fn socket(&self) -> PathBuf {
