@@ -18,11 +18,11 @@ fn servers(nodes: &Nodes) -> [TestServer; 2] {
 }
 
 #[track_caller]
-fn talk(foo: &mut Client, bar: &mut Client, words: &str) {
-    foo.say(words);
-    bar.hears(&format!("foo: {words}"));
-    bar.say(words);
-    foo.hears(&format!("bar: {words}"));
+fn talk(one: &mut Client, other: &mut Client, words: &str) {
+    one.say(words);
+    other.hears(&format!("foo: {words}"));
+    other.say(words);
+    one.hears(&format!("bar: {words}"));
 }
 
 #[test]
@@ -174,4 +174,44 @@ fn the_node_of_the_subscription_dies_and_another_takes_its_place() {
     talk(&mut foo, &mut bar, "still here");
     servers[1].becomes(200);
     talk(&mut foo, &mut bar, "and again");
+}
+
+#[test]
+fn a_node_that_is_new_is_found_by_whoever_is_sent_there() {
+    let nodes = Nodes::start();
+    let servers = servers(&nodes);
+    let mut foo = servers[0].join("foo");
+    let mut bar = servers[1].join("bar");
+    foo.hears("bar: has joined the chat!");
+    talk(&mut foo, &mut bar, "before");
+    nodes.begin_anew(5);
+    let key = counter("lobby");
+    let from = nodes.begin_move(&key, 5);
+    nodes.move_keys(&key, from, 5);
+    talk(&mut foo, &mut bar, "half way");
+    nodes.finish_move(&key, from, 5);
+    talk(&mut foo, &mut bar, "after");
+}
+
+#[test]
+fn a_node_at_an_address_that_leads_nowhere_is_named() {
+    let nodes = Nodes::start();
+    nodes.announce_unreachable(2);
+    let server = TestServer::on_with(nodes.address(0), |_| {});
+    let (status, line) = server.ready();
+    assert_eq!(status, 503);
+    let node = format!(
+        "redis 127.0.0.1:{}: node 192.0.2.1:{}: ",
+        nodes.port(0),
+        nodes.port(2)
+    );
+    assert!(line.starts_with(&node), "{line}");
+    assert!(
+        line.trim_end()
+            .ends_with("its nodes' addresses must be reachable from here"),
+        "{line}"
+    );
+    server
+        .knock("foo", "lobby")
+        .hears("failed to connect. please try again");
 }

@@ -138,7 +138,9 @@ impl Endpoint {
             let link = self.connect_within(Some(node)).await;
             link.map_err(|trouble| match trouble {
                 Trouble::Lasting(why) => Trouble::Lasting(format!("node {node}: {why}")),
-                Trouble::Passing(why) => Trouble::Passing(format!("node {node}: {why}")),
+                Trouble::Passing(why) => Trouble::Passing(format!(
+                    "node {node}: {why}; its nodes' addresses must be reachable from here"
+                )),
             })
         })
     }

@@ -416,3 +416,6 @@ fn together<'a>(
     });
     same.collect()
 }
+
+#[cfg(test)]
+mod tests;
