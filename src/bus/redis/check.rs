@@ -257,7 +257,7 @@ async fn permissions(
         report.bad(format_args!(
             "redis {host}: not allowed to {}; its user needs {}",
             forbidden.join(", "),
-            scripts.needed()
+            scripts.needed(nodes.map().is_some())
         ));
     } else if others.is_empty() {
         report.good(format_args!(

@@ -64,10 +64,13 @@ impl Scripts {
     }
 
     /// What a user of Redis must be allowed to, as `ACL SETUSER` wants it.
-    pub fn needed(&self) -> String {
+    pub fn needed(&self, cluster: bool) -> String {
         let prefix = &self.prefix;
         let mut commands: Vec<&str> = self.trial().iter().map(|(name, _)| *name).collect();
         commands.extend(["SUBSCRIBE", "UNSUBSCRIBE", "PING", "INFO", "CLIENT|SETNAME"]);
+        if cluster {
+            commands.extend(["ASKING", "CLUSTER|SLOTS"]);
+        }
         commands.sort_unstable();
         commands.dedup();
         let commands: Vec<_> = commands
