@@ -215,3 +215,27 @@ fn a_node_at_an_address_that_leads_nowhere_is_named() {
         .knock("foo", "lobby")
         .hears("failed to connect. please try again");
 }
+
+/// What one node publishes comes to another over a connection of theirs. Should that break, nobody
+/// is told; here it is as if it had.
+#[test]
+fn what_the_cluster_swallows_is_found_in_the_log() {
+    let nodes = Nodes::start();
+    let servers = servers(&nodes);
+    let mut foo = servers[0].join("foo");
+    let mut bar = servers[1].join("bar");
+    foo.hears("bar: has joined the chat!");
+    talk(&mut foo, &mut bar, "before");
+    let key = counter("lobby");
+    let log = "{chat:lobby}:log";
+    let newest = nodes.ask_for(&key, &["XREVRANGE", log, "+", "-", "COUNT", "1"]);
+    let line = newest.lines().find(|line| line.starts_with('{')).unwrap();
+    let message: serde_json::Value = serde_json::from_str(line).unwrap();
+    let id = message["id"].as_str().unwrap();
+    let next = format!("{}3", id.strip_suffix('2').expect("the second one"));
+    let message = line.replace(id, &next).replace("before", "swallowed");
+    nodes.ask_for(&key, &["XADD", log, &next, "message", &message]);
+    nodes.ask_for(&key, &["SET", &key, &next]);
+    foo.hears("bar: swallowed");
+    talk(&mut foo, &mut bar, "after");
+}
