@@ -1,12 +1,12 @@
 //! Looks at everything that could keep the server from running well, without running it.
 
-use std::fs;
 use std::net::{SocketAddr, TcpListener};
 
 use crate::bus;
 use crate::config::Config;
+use crate::machine;
 use crate::report::Report;
-use crate::server::file_limit;
+use crate::server::{file_limit, queue_limit};
 
 /// Nothing of this was written before 2026: a clock that says so is wrong.
 const WRITTEN: u64 = 1_767_225_600;
@@ -54,10 +54,10 @@ fn files(report: &mut Report, config: &Config) {
 
 fn memory(report: &mut Report, config: &Config) {
     let needed = SERVER
-        .saturating_add(config.max_queued)
+        .saturating_add(config.max_queued.min(queue_limit()))
         .saturating_add(config.max_peers.saturating_mul(PEER));
     let mib = |bytes: usize| bytes / (1024 * 1024);
-    match memory_limit() {
+    match machine::memory() {
         Some(limit) if limit < needed => report.poor(format_args!(
             "memory: {} MiB, and full of peers it may take {}; lower --max-peers or --max-queued",
             mib(limit),
@@ -73,23 +73,6 @@ fn memory(report: &mut Report, config: &Config) {
     if config.outbox > config.max_queued {
         report.poor("--outbox is more than --max-queued: one slow reader may use all of it");
     }
-}
-
-/// What the machine has, or the control group allows, whichever is less.
-fn memory_limit() -> Option<usize> {
-    let total = fs::read_to_string("/proc/meminfo").ok()?;
-    let total = total.lines().find_map(|line| {
-        let kib = line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB")?;
-        kib.parse::<usize>().ok()?.checked_mul(1024)
-    });
-    let groups = [
-        "/sys/fs/cgroup/memory.max",
-        "/sys/fs/cgroup/memory/memory.limit_in_bytes",
-    ];
-    let groups = groups
-        .iter()
-        .filter_map(|path| fs::read_to_string(path).ok()?.trim().parse().ok());
-    total.into_iter().chain(groups).min()
 }
 
 fn clock(report: &mut Report) {

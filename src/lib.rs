@@ -9,7 +9,7 @@
 //!
 //! Above them stand [`server`], which opens and closes, [`metrics`] for who watches, [`service`], which
 //! speaks with systemd, and [`check`], which only looks; beside them [`config`], the settings,
-//! [`logger`], [`count`] and [`report`]. `make check` proves the direction.
+//! [`logger`], [`count`], [`report`] and [`machine`]. `make check` proves the direction.
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs, missing_debug_implementations, rust_2018_idioms)]
@@ -20,6 +20,7 @@ pub mod check;
 pub mod config;
 pub mod count;
 pub mod logger;
+pub mod machine;
 #[cfg_attr(not(feature = "metrics"), path = "metrics/without.rs")]
 pub mod metrics;
 pub mod net;

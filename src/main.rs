@@ -10,7 +10,7 @@ use natterjack::check::check;
 use natterjack::config::Config;
 use natterjack::config::args::{self, Stop};
 use natterjack::net::socket;
-use natterjack::server::{Runtime, Server, file_limit};
+use natterjack::server::{Runtime, Server, file_limit, queue_limit};
 use natterjack::{logger, service};
 use smol::channel::Sender;
 use smol::stream::StreamExt;
@@ -68,6 +68,12 @@ async fn serve(mut config: Config, runtime: Runtime) -> Result<(), String> {
     if config.max_peers > allowed {
         log::warn!("the file limit allows {allowed} peers only; raise it with ulimit -n");
         config.max_peers = allowed;
+    }
+    let queued = queue_limit();
+    if config.max_queued > queued {
+        let mib = queued >> 20;
+        log::info!("there is little memory: no more than {mib} MiB may wait for slow readers");
+        config.max_queued = queued;
     }
     let signals = Signals::new([Signal::Term, Signal::Int, Signal::Hup])
         .map_err(|error| format!("can't watch for signals: {error}"))?;

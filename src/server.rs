@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use smol::channel::Receiver;
 use smol::{Task, Timer, future};
 
@@ -14,6 +13,7 @@ use crate::chat::end::End;
 use crate::chat::id::Instance;
 use crate::chat::peers::Peers;
 use crate::config::Config;
+use crate::machine;
 use crate::metrics;
 use crate::net::Hub;
 use crate::net::door::Door;
@@ -199,7 +199,7 @@ impl Server {
 
 /// Lets connections in until it is told to stop. Every handshake happens in a task of its own.
 async fn accept(listener: &Listener, door: Door, stop: &Receiver<()>) -> Result<(), String> {
-    let porch = Arc::new(Porch::new(arriving(files()), FAIR_TIME));
+    let porch = Arc::new(Porch::new(arriving(machine::files()), FAIR_TIME));
     let mut pause = ACCEPT_PAUSE;
     loop {
         let stopped = async {
@@ -270,23 +270,15 @@ async fn close(hub: &Hub, gone: &Receiver<()>, deadline: Instant) {
 
 /// Raises the file limit as far as it goes and says how many peers it allows.
 pub fn file_limit() -> usize {
-    let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit {
-        current: limit.maximum,
-        maximum: limit.maximum,
-    };
-    // Where it can't be raised, it is what it is.
-    let _ = setrlimit(Resource::Nofile, raised);
-    let files = files();
+    machine::raise_file_limit();
+    let files = machine::files();
     files.saturating_sub(OTHER_FILES + arriving(files)).max(1)
 }
 
-/// How many files may be open.
-fn files() -> usize {
-    let limit = getrlimit(Resource::Nofile).current;
-    limit.map_or(usize::MAX, |files| {
-        usize::try_from(files).unwrap_or(usize::MAX)
-    })
+/// How much may wait for all sockets together where there is little memory: the rest is for peers,
+/// and for what is on its way.
+pub fn queue_limit() -> usize {
+    machine::memory().map_or(usize::MAX, |bytes| bytes / 4)
 }
 
 /// How many of them are for connections on their way in.

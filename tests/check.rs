@@ -212,11 +212,11 @@ fn enough(url: &str, mut address: RedisAddress, set: impl Fn(&[&str])) {
     address.password = Some("x".into());
     let server = TestServer::on_with(address, |_| {});
     let mut ann = server.typed_in("ann", "attic");
-    let mut foo = server.join_room("foo", "attic");
-    ann.gets(json!({"type": "presence", "userId": "foo"}));
-    foo.say("/msg ann psst");
+    let mut bea = server.join_room("bea", "attic");
+    ann.gets(json!({"type": "presence", "userId": "bea"}));
+    bea.say("/msg ann psst");
     ann.gets(json!({"type": "chat", "to": "ann", "text": "psst"}));
-    foo.leave();
+    bea.leave();
     ann.gets(json!({"type": "presence", "status": "offline"}));
     assert_eq!(server.ready().0, 200);
 }

@@ -36,6 +36,9 @@ mod garbage;
 /// Many at once: what all of them together may take.
 mod crowd;
 
+/// Many who mean harm.
+mod siege;
+
 /// Many instances, one chat; what Redis shows of it.
 mod cluster;
 

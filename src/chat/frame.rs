@@ -15,9 +15,17 @@ use super::dialect::Dialect;
 use super::event::{Event, What};
 use super::id::Instance;
 
-/// A text frame.
+/// A longer text goes in pieces, so that it can be broken off in between by a goodbye (RFC 6455,
+/// section 5.4): what a peer never takes is then given back. No message of a chat is as long, only
+/// what somebody has asked for.
+const WHOLE: usize = 32 * 1024;
+/// How long each piece is.
+const PIECE: usize = 16 * 1024;
+
+/// A text message, of one frame or more.
 pub fn text(text: &str) -> Bytes {
-    let mut out = BytesMut::with_capacity(text.len() + 10);
+    let headers = 10 * (1 + text.len() / PIECE);
+    let mut out = BytesMut::with_capacity(text.len() + headers);
     put(&mut out, OpCode::Data(Data::Text), text.as_bytes());
     out.freeze()
 }
@@ -57,9 +65,9 @@ pub fn end_of(bytes: &[u8], begun: usize) -> usize {
     let mut end = 0;
     while end < begun {
         let mut header = Cursor::new(&bytes[end..]);
-        // A server's frames are never in pieces, so each begins with the bit that says so.
+        // Nothing of ours has this bit, but the first letter of an HTTP answer does.
         match FrameHeader::parse(&mut header) {
-            Ok(Some((FrameHeader { is_final: true, .. }, length))) => {
+            Ok(Some((FrameHeader { rsv1: false, .. }, length))) => {
                 end += (header.position() + length) as usize;
             }
             _ => return bytes.len(),
@@ -68,15 +76,24 @@ pub fn end_of(bytes: &[u8], begun: usize) -> usize {
     end.min(bytes.len())
 }
 
-fn put(out: &mut BytesMut, opcode: OpCode, payload: &[u8]) {
-    let header = FrameHeader {
-        opcode,
-        ..FrameHeader::default()
-    };
-    header
-        .format(payload.len() as u64, &mut out.writer())
-        .expect("a BytesMut grows, so writing to it can't fail");
-    out.extend_from_slice(payload);
+fn put(out: &mut BytesMut, mut opcode: OpCode, mut payload: &[u8]) {
+    let piece = if payload.len() > WHOLE { PIECE } else { WHOLE };
+    loop {
+        let (first, rest) = payload.split_at(payload.len().min(piece));
+        let header = FrameHeader {
+            opcode,
+            is_final: rest.is_empty(),
+            ..FrameHeader::default()
+        };
+        header
+            .format(first.len() as u64, &mut out.writer())
+            .expect("a BytesMut grows, so writing to it can't fail");
+        out.extend_from_slice(first);
+        if rest.is_empty() {
+            return;
+        }
+        (opcode, payload) = (OpCode::Data(Data::Continue), rest);
+    }
 }
 
 /// The frames of one batch of events in one room for one dialect, as every peer gets them, and
@@ -317,18 +334,33 @@ mod tests {
         for (begun, end) in [(0, 0), (1, 4), (4, 4), (5, 308), (308, 308), (309, 310)] {
             assert_eq!(end_of(&frames, begun), end, "{begun}");
         }
+        let long = text(&"x".repeat(2 * PIECE + 1));
+        let piece = PIECE + 4;
+        assert_eq!(long.len(), 2 * piece + 3);
+        for (begun, end) in [
+            (1, piece),
+            (piece + 1, 2 * piece),
+            (long.len() - 1, long.len()),
+        ] {
+            assert_eq!(end_of(&long, begun), end, "{begun}");
+        }
         let answer = b"HTTP/1.1 101 Switching Protocols\r\n\r\n";
         assert_eq!(end_of(answer, 1), answer.len());
+    }
+
+    #[test]
+    fn what_is_long_goes_in_pieces() {
+        let long = text(&"x".repeat(2 * PIECE + 1));
+        assert_eq!(&long[..4], b"\x01\x7e\x40\0");
+        assert_eq!(&long[PIECE + 4..PIECE + 8], b"\0\x7e\x40\0");
+        assert_eq!(&long[2 * PIECE + 8..], b"\x80\x01x");
     }
 
     #[test]
     fn lengths_take_the_form_that_rfc_6455_asks_for() {
         assert_eq!(&text("hi")[..], b"\x81\x02hi");
         assert_eq!(&text(&"x".repeat(126))[..4], b"\x81\x7e\x00\x7e");
-        assert_eq!(
-            &text(&"x".repeat(65536))[..10],
-            b"\x81\x7f\0\0\0\0\0\x01\0\0"
-        );
+        assert_eq!(&text(&"x".repeat(WHOLE))[..4], b"\x81\x7e\x80\0");
         assert_eq!(&close(1001, "bye")[..], b"\x88\x05\x03\xe9bye");
     }
 }

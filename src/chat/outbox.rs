@@ -8,6 +8,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::io::{self, IoSlice};
+use std::mem;
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -102,7 +103,7 @@ impl<S: ?Sized> Outbox<S> {
     fn lock(&self) -> Open<'_> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         Open {
-            before: state.queued,
+            before: state.weight(),
             state,
             budget: &self.budget,
         }
@@ -224,7 +225,7 @@ impl Outbox {
     /// Whether something waits, of which the socket has taken nothing since this was last asked.
     pub fn stuck(&self) -> bool {
         let mut state = self.lock();
-        !std::mem::take(&mut state.moved) && !state.queue.is_empty()
+        !mem::take(&mut state.moved) && !state.queue.is_empty()
     }
 
     /// Writes what is queued, as far as the socket takes it.
@@ -259,8 +260,8 @@ impl Outbox {
 
 impl<S: ?Sized> Drop for Outbox<S> {
     fn drop(&mut self) {
-        let queued = self.lock().queued;
-        self.budget.settle(queued, 0);
+        let weight = self.lock().weight();
+        self.budget.settle(weight, 0);
     }
 }
 
@@ -287,7 +288,7 @@ impl DerefMut for Open<'_> {
 
 impl Drop for Open<'_> {
     fn drop(&mut self) {
-        self.budget.settle(self.before, self.state.queued);
+        self.budget.settle(self.before, self.state.weight());
     }
 }
 
@@ -295,6 +296,11 @@ impl Drop for Open<'_> {
 const VECTORS: usize = 32;
 
 impl State {
+    /// Bytes that are kept for it: of a buffer that is begun, all.
+    fn weight(&self) -> usize {
+        self.queued + self.begun as usize
+    }
+
     fn push_from(
         &mut self,
         socket: &dyn TryWrite,
@@ -407,15 +413,14 @@ impl State {
         self.enqueue(&parts, taken);
     }
 
-    /// Keeps of the queue only the rest of the frame that has been begun.
+    /// Keeps of the queue only the rest of the frame that has been begun, in a buffer of its own:
+    /// the one that it is in may be much larger.
     fn finish_frame(&mut self) {
-        self.queue.truncate(1);
-        if let Some(first) = self.queue.front_mut() {
-            first.truncate(frame::end_of(first, self.begun as usize));
-            if first.len() == self.begun as usize {
-                self.queue.clear();
-                self.begun = 0;
-            }
+        let begun = mem::take(&mut self.begun) as usize;
+        let first = mem::take(&mut self.queue).pop_front().unwrap_or_default();
+        let rest = &first[begun..frame::end_of(&first, begun)];
+        if !rest.is_empty() {
+            self.queue.push_back(Bytes::copy_from_slice(rest));
         }
     }
 

@@ -205,20 +205,21 @@ fn what_waits_is_counted_whatever_becomes_of_it() {
     assert_eq!(budget.queued(), 10);
     pipe.room(4);
     let _ = flush(&outbox);
-    assert_eq!(budget.queued(), 6);
+    assert_eq!(outbox.queued(), 6);
+    assert_eq!(budget.queued(), 10, "all of the buffer is still kept");
     outbox.hold_behind(Bytes::new());
     outbox.push(&[bytes("held")]);
-    assert_eq!(budget.queued(), 10);
+    assert_eq!(budget.queued(), 14);
     outbox.push_ahead(&[bytes("first")]);
     outbox.release();
-    assert_eq!(budget.queued(), 15);
+    assert_eq!(budget.queued(), 19);
     outbox.hold_behind(Bytes::new());
     outbox.push(&[bytes("held")]);
     outbox.end(End::Slow);
-    assert_eq!(budget.queued(), 6 + close);
-    pipe.room(5);
+    assert_eq!(budget.queued(), 6 + close, "only the rest of the frame is");
+    pipe.room(7);
     let _ = flush(&outbox);
-    assert_eq!(budget.queued(), 1 + close);
+    assert_eq!((outbox.queued(), budget.queued()), (close - 1, close));
     drop(outbox);
     assert_eq!(budget.queued(), 0);
 
@@ -286,4 +287,25 @@ fn a_peer_is_answered_before_it_is_told_anything() {
         way(&outbox);
         assert_eq!(pipe.heard(), heard);
     }
+}
+
+#[test]
+fn what_is_long_can_be_broken_off_and_is_not_kept() {
+    let budget = Arc::new(Budget::new(1 << 20, 1 << 20));
+    let pipe = Arc::new(Pipe::default());
+    let outbox = Outbox::new(pipe.clone(), budget.clone());
+    pipe.room(20_000);
+    outbox.push(&[frame::text(&"x".repeat(200_000))]);
+    assert!(budget.queued() > 200_000);
+    outbox.end(End::Slow);
+    let close = frame::close(1013, "too slow, try again later").len();
+    assert!(
+        budget.queued() < 16 * 1024 + 4 + close,
+        "{}",
+        budget.queued()
+    );
+    pipe.room(100_000);
+    let _ = flush(&outbox);
+    // Two whole pieces, and the goodbye.
+    assert_eq!(pipe.heard().len(), 2 * (16 * 1024 + 4) + close);
 }
