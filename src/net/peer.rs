@@ -169,14 +169,18 @@ fn listen<'a>(
             tally.received.add(1);
             tally.received_bytes.add(text.len() as u64);
             match rate.check(Instant::now()) {
-                Verdict::Pass => Box::pin(session.act(&text)).await,
+                Verdict::Pass => {
+                    if Box::pin(session.act(&text)).await {
+                        in_a_row = FRAMES_IN_A_ROW;
+                    }
+                }
                 Verdict::Refuse => {
                     session.refuse_unread(&text, Refusal::RateLimited(rate.per_second()))
                 }
                 Verdict::Flood => return End::Flooding,
             }
             in_a_row += 1;
-            if in_a_row == FRAMES_IN_A_ROW {
+            if in_a_row >= FRAMES_IN_A_ROW {
                 in_a_row = 0;
                 future::yield_now().await;
             }

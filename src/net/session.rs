@@ -90,9 +90,14 @@ impl<'a> Session<'a> {
         self.peer.outbox.ended()
     }
 
-    /// Does what a frame asks for.
-    pub(super) async fn act(&mut self, frame: &str) {
+    /// Does what a frame asks for. Returns whether that was much more work than for a message, as a
+    /// look into the log is: then others are to go first.
+    pub(super) async fn act(&mut self, frame: &str) -> bool {
         let asked = self.peer.dialect().parse(frame);
+        let heavy = matches!(
+            asked.request,
+            Ok(Request::History { .. } | Request::Join(_) | Request::Who(_))
+        );
         if asked.dialect != self.peer.dialect() {
             self.become_typed(asked.dialect).await;
         }
@@ -104,6 +109,7 @@ impl<'a> Session<'a> {
         if let Err((refusal, receipt)) = done {
             receipt.refuse(&refusal);
         }
+        heavy
     }
 
     /// Refuses a frame for a reason that has nothing to do with what is in it.

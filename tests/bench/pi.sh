@@ -48,7 +48,7 @@ limit() {
     [ ! -e "$2" ] || echo "$1" >"$2"
 }
 
-for work in idle talk; do
+for work in idle talk deaf; do
     for folder in $folders; do
         mkdir "$folder" || fail "can't make $folder: this needs root, and control groups"
         limit $memory "$folder/memory.limit_in_bytes"

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use crate::crowd::Crowd;
+use crate::deaf;
 use crate::measure::{Heard, Pace, SIZE};
 use crate::plan::Plan;
 use crate::proc;
@@ -15,13 +16,14 @@ const STEP: usize = 250;
 /// … and are watched so long when all are there: longer than it takes until each got a ping.
 const WATCHED: Duration = Duration::from_secs(60);
 
-/// Runs one kind of work: `idle` or `talk`.
+/// Runs one kind of work: `idle`, `talk` or `deaf`.
 pub fn table(plan: &Plan, work: &str) -> Result<Table, String> {
     let mut table = Table::new(&["with little memory and a slow core", "natterjack"]);
     match work {
         "idle" => idle(plan, &mut table)?,
         "talk" => talk(plan, &mut table)?,
-        _ => return Err("what is held is idle or talk".to_owned()),
+        "deaf" => deaf::row(plan, &mut table)?,
+        _ => return Err("what is held is idle, talk or deaf".to_owned()),
     }
     Ok(table)
 }

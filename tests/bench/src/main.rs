@@ -4,6 +4,7 @@
 
 mod chart;
 mod crowd;
+mod deaf;
 mod growth;
 mod held;
 mod limit;
@@ -23,7 +24,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-const USAGE: &str = "usage: natterjack-bench [--quick | --others | --row NAME | --growth CHART.svg | --held idle|talk] PATH-OF-NATTERJACK";
+const USAGE: &str = "usage: natterjack-bench [--quick | --others | --row NAME | --growth CHART.svg | --held idle|talk|deaf] PATH-OF-NATTERJACK";
 /// Files that a process needs besides its peers' sockets.
 const SPARE: u64 = 64;
 
