@@ -89,7 +89,7 @@ bench-pi: build ## what it holds in 64 MiB and a fifth of a core; as root or wit
 	$(CARGO) build --release --quiet --locked --manifest-path tests/bench/Cargo.toml
 	$(SUDO) sh tests/bench/pi.sh
 
-check: ## formatting, lints, the smallest build and its tests, and which way imports go
+check: ## formatting, lints, the smallest build and its tests, which way imports go, what comes along
 	$(CARGO) fmt --check
 	$(CARGO) fmt --check --manifest-path tests/fuzz/Cargo.toml
 	$(CARGO) fmt --check --manifest-path tests/bench/Cargo.toml
@@ -99,6 +99,10 @@ check: ## formatting, lints, the smallest build and its tests, and which way imp
 	$(MAKE) small
 	NATTERJACK=target/small/natterjack $(CARGO) test --quiet --locked --no-default-features
 	sh tests/imports.sh
+	CARGO='$(CARGO)' sh tests/dependencies.sh
+
+audit: audit-tools ## licenses and known vulnerabilities of what it is made of; asks the RustSec database
+	$(CARGO) deny --locked --config tests/deny.toml check
 
 # Debian packages
 deb: build deb-tools ## the Debian package: target/debian/natterjack_*.deb
@@ -155,8 +159,11 @@ bench-others-tools: # what it compares with
 	@[ -e /usr/lib/nginx/modules/ngx_nchan_module.so ] && [ -e /usr/sbin/nats-server ] || { $(SUDO) apt-get update -qq && \
 		DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends libnginx-mod-nchan nats-server; } || true
 
+audit-tools: # what looks at dependencies
+	@$(CARGO) deny --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-deny
+
 fuzz-tools: # what fuzzing needs
 	@command -v c++ >/dev/null || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq g++; }
 	@$(CARGO) fuzz --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-fuzz
 
-.PHONY: help run build small arm64 arm64-test armhf armhf-test static static-test test soak fuzz bench bench-quick bench-growth bench-others bench-pi check deb deb-arm64 deb-test deploy-check tools deb-tools qemu bench-tools bench-others-tools fuzz-tools
+.PHONY: help run build small arm64 arm64-test armhf armhf-test static static-test test soak fuzz audit bench bench-quick bench-growth bench-others bench-pi check deb deb-arm64 deb-test deploy-check tools deb-tools qemu bench-tools bench-others-tools audit-tools fuzz-tools
