@@ -239,3 +239,27 @@ fn what_the_cluster_swallows_is_found_in_the_log() {
     foo.hears("bar: swallowed");
     talk(&mut foo, &mut bar, "after");
 }
+
+#[test]
+fn a_room_that_moves_out_of_reach_waits_until_it_is_within_again() {
+    let nodes = Nodes::start();
+    let servers = servers(&nodes);
+    let mut foo = servers[0].join("foo");
+    let mut bar = servers[1].join("bar");
+    foo.hears("bar: has joined the chat!");
+    nodes.announce_unreachable(5);
+    nodes.begin_anew(5);
+    let key = counter("lobby");
+    let home = nodes.node_of_key(&key);
+    nodes.move_slot_of_key(&key, 5);
+    foo.say("is it far?");
+    servers[0].becomes(503);
+    let (_, line) = servers[0].ready();
+    assert!(
+        line.contains(&format!("node 192.0.2.1:{}", nodes.port(5))),
+        "{line}"
+    );
+    nodes.move_slot_of_key(&key, home);
+    bar.hears("foo: is it far?");
+    talk(&mut foo, &mut bar, "here we are");
+}

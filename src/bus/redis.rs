@@ -166,10 +166,12 @@ impl Redis {
                     self.rooms.down();
                     match run.unwrap_or_else(|_| Broken::Why("internal error".into())) {
                         // Nobody need know, unless the connections can't be made anew at once.
-                        Broken::NewNode(node) => {
+                        Broken::NewNode(node) if self.meet(&node) => {
                             log::info!("redis {}: slots are now at {node}", self.endpoint);
-                            self.meet(node);
                             continue;
+                        }
+                        Broken::NewNode(node) => {
+                            format!("node {node}, which has slots now, can't be reached")
                         }
                         Broken::Why(why) => why,
                     }
@@ -218,11 +220,23 @@ impl Redis {
         self.met.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn meet(&self, node: Address) {
+    /// Notes a node that no map knows yet; `false` if it has been noted already, so that it must
+    /// have been tried in vain.
+    fn meet(&self, node: &Address) -> bool {
         let mut met = self.met();
-        met.strangers.retain(|stranger| *stranger != node);
+        if met.strangers.contains(node) {
+            return false;
+        }
         met.strangers.truncate(MOST_STRANGERS - 1);
-        met.strangers.insert(0, node);
+        met.strangers.insert(0, node.clone());
+        true
+    }
+
+    /// These nodes are connected.
+    fn know(&self, nodes: &[Address]) {
+        let mut met = self.met();
+        met.strangers.retain(|stranger| !nodes.contains(stranger));
+        met.nodes = nodes.to_vec();
     }
 
     /// Notes how things are; `true` if they worked until now and no longer do.

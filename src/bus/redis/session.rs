@@ -90,7 +90,7 @@ impl<'a> Session<'a> {
         catch_up(bus, &mut line).await?;
         bus.rooms.up(&rooms, |room| bus.scripts.channel(room));
         bus.queue.up(self.nodes.map());
-        bus.met().nodes = self.nodes.map().map_or(Vec::new(), |map| map.nodes.clone());
+        bus.know(self.nodes.map().map_or(&[], |map| &map.nodes));
         bus.patience.answered(Duration::ZERO);
         Ok(())
     }
