@@ -3,7 +3,10 @@
 
 use std::net::TcpListener;
 
-use crate::support::{Certs, Program, Redis, free_port};
+use natterjack::config::RedisAddress;
+use serde_json::json;
+
+use crate::support::{Certs, Nodes, Program, Redis, TestServer, free_port};
 
 /// Checks these settings; whether they pass, and what was said.
 fn check(flags: &[&str], env: &[(&str, &str)]) -> (bool, String) {
@@ -140,45 +143,81 @@ fn a_redis_that_would_lose_messages_is_named() {
     let line = format!("FAIL  redis {host}: it is a replica");
     finds(&["--redis", &url], &[], &line);
     let cluster = Redis::as_cluster();
-    let line = format!("FAIL  redis {}: it is a cluster", &cluster.url()[13..]);
+    let host = &cluster.url()[13..];
+    let line = format!("FAIL  redis {host}: the cluster has no slots yet");
     finds(&["--redis", &cluster.url()], &[], &line);
+    cluster.ask(&[
+        "ACL", "SETUSER", "bob", "on", ">x", "~*", "&*", "+@all", "-cluster",
+    ]);
+    let line = format!("FAIL  redis {host}: it is a cluster, and does not say where its slots are");
+    finds(&["--redis", &cluster.url()], &env, &line);
+}
+
+#[test]
+fn a_cluster_is_looked_at_node_by_node() {
+    let nodes = Nodes::start();
+    let (passed, said) = check(&["--redis", &nodes.url(3)], &[]);
+    assert!(passed, "{said}");
+    let host = format!("redis 127.0.0.1:{}", nodes.port(3));
+    let line = format!("ok    {host}: a cluster, and each of its 3 primaries can be reached");
+    assert!(said.contains(&line), "{said}");
+    nodes.announce_unreachable(2);
+    let line = format!("FAIL  {host}: node 192.0.2.1:{}: ", nodes.port(2));
+    finds(&["--redis", &nodes.url(3)], &[], &line);
 }
 
 /// A user of Redis with just the rights that are named can run a chat.
 #[test]
 fn the_rights_it_asks_for_are_enough() {
     let redis = Redis::start();
-    redis.ask(&["ACL", "SETUSER", "poor", "on", ">x", "+ping"]);
+    enough(&redis.url(), redis.address(), |rights| {
+        let answer = redis.ask(rights);
+        assert!(!answer.starts_with('-'), "{answer}");
+    });
+}
+
+#[test]
+fn the_rights_it_asks_for_in_a_cluster_are_enough() {
+    let nodes = Nodes::start();
+    enough(&nodes.url(0), nodes.address(0), |rights| {
+        nodes.order(rights)
+    });
+}
+
+fn enough(url: &str, mut address: RedisAddress, set: impl Fn(&[&str])) {
+    set(&[
+        "ACL",
+        "SETUSER",
+        "poor",
+        "on",
+        ">x",
+        "+ping",
+        "+cluster|slots",
+    ]);
     let env = [("REDIS_USERNAME", "poor"), ("REDIS_PASSWORD", "x")];
-    let flags = ["--redis", &redis.url()];
-    let (_, said) = check(&flags, &env);
-    let needs = said
-        .split("; its user needs ")
-        .nth(1)
-        .unwrap()
+    let (_, said) = check(&["--redis", url], &env);
+    let needs = said.split("; its user needs ").nth(1);
+    let needs = needs
+        .unwrap_or_else(|| panic!("{said}"))
         .lines()
         .next()
         .unwrap();
-    let rights: Vec<_> = ["ACL", "SETUSER", "bob", "on", ">x"]
-        .into_iter()
-        .chain(needs.split(' '))
-        .collect();
-    let answer = redis.ask(&rights);
-    assert!(!answer.starts_with('-'), "{answer}");
+    let rights = ["ACL", "SETUSER", "bob", "on", ">x"];
+    let rights: Vec<_> = rights.into_iter().chain(needs.split(' ')).collect();
+    set(&rights);
     let env = [("REDIS_USERNAME", "bob"), ("REDIS_PASSWORD", "x")];
-    let (passed, said) = check(&flags, &env);
+    let (passed, said) = check(&["--redis", url], &env);
     assert!(passed, "{said}");
-    let mut address = redis.address();
     address.username = Some("bob".into());
     address.password = Some("x".into());
-    let server = crate::support::TestServer::on_with(address, |_| {});
+    let server = TestServer::on_with(address, |_| {});
     let mut ann = server.typed_in("ann", "attic");
     let mut foo = server.join_room("foo", "attic");
-    ann.gets(serde_json::json!({"type": "presence", "userId": "foo"}));
+    ann.gets(json!({"type": "presence", "userId": "foo"}));
     foo.say("/msg ann psst");
-    ann.gets(serde_json::json!({"type": "chat", "to": "ann", "text": "psst"}));
+    ann.gets(json!({"type": "chat", "to": "ann", "text": "psst"}));
     foo.leave();
-    ann.gets(serde_json::json!({"type": "presence", "status": "offline"}));
+    ann.gets(json!({"type": "presence", "status": "offline"}));
     assert_eq!(server.ready().0, 200);
 }
 

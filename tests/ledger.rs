@@ -8,6 +8,7 @@
 mod audit;
 mod book;
 mod faults;
+mod home;
 mod line;
 mod people;
 mod planted;
@@ -20,6 +21,7 @@ use fastrand::Rng;
 
 use book::Book;
 use faults::Step;
+use home::Home;
 use world::World;
 
 /// How long things go wrong under one seed of a soak.
@@ -31,15 +33,23 @@ fn on_a_calm_day_everybody_hears_everything_once() {
         pause: Duration::from_secs(2),
         incidents: Vec::new(),
     };
-    println!("{}", live(1, |_| vec![quiet]));
+    println!("{}", live(1, Home::one(), |_| vec![quiet]));
 }
 
 #[test]
 fn whatever_breaks_nothing_acknowledged_is_lost_or_doubled() {
-    println!("{}", live(1, faults::each_once));
+    let each = |rng: &mut Rng| faults::each_once(&faults::ONE_REDIS, rng);
+    println!("{}", live(1, Home::one(), each));
 }
 
-/// `MINUTES=10 SEED=7` tries seeds from 7 on for ten minutes, `SEEDS=3` exactly three of them.
+#[test]
+fn whatever_becomes_of_a_cluster_nothing_acknowledged_is_lost_or_doubled() {
+    let each = |rng: &mut Rng| faults::each_once(&faults::CLUSTER, rng);
+    println!("{}", live(1, Home::cluster(), each));
+}
+
+/// `MINUTES=10 SEED=7` tries seeds from 7 on for ten minutes, `SEEDS=3` exactly three of them;
+/// `CLUSTER=1` with a cluster instead of one Redis.
 #[test]
 #[ignore = "takes as long as one likes: make soak"]
 fn a_soak_of_seed_after_seed_finds_nothing_lost_or_doubled() {
@@ -54,16 +64,21 @@ fn a_soak_of_seed_after_seed_finds_nothing_lost_or_doubled() {
         if enough {
             break;
         }
-        println!("{}", live(seed, |rng| faults::at_random(rng, SOAK)));
+        let (home, kinds) = match number("CLUSTER") {
+            Some(1) => (Home::cluster(), &faults::CLUSTER[..]),
+            _ => (Home::one(), &faults::ONE_REDIS[..]),
+        };
+        let random = |rng: &mut Rng| faults::at_random(kinds, rng, SOAK);
+        println!("{}", live(seed, home, random));
     }
 }
 
 /// One world from its beginning to its audit; returns its sum.
 #[track_caller]
-fn live(seed: u64, plan: impl FnOnce(&mut Rng) -> Vec<Step>) -> String {
+fn live(seed: u64, home: Home, plan: impl FnOnce(&mut Rng) -> Vec<Step>) -> String {
     let mut rng = Rng::with_seed(seed);
     let steps = plan(&mut rng);
-    let mut world = World::begin(&mut rng);
+    let mut world = World::begin(home, &mut rng);
     world.suffer(&steps);
     let (book, mut wrong) = world.end();
     wrong.extend(audit::audit(&book));

@@ -51,6 +51,9 @@ mod outage;
 /// One Redis takes over from another.
 mod failover;
 
+/// A Redis Cluster: rooms on many nodes, which die and change places.
+mod redis_cluster;
+
 /// Everything goes wrong, and the books must balance.
 mod ledger;
 

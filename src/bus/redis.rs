@@ -1,16 +1,19 @@
 //! The bus of many instances behind one Redis.
 //!
 //! Two connections: one for commands, pipelined, and one that is subscribed to the channels of the
-//! rooms that have peers here. They live and die together: when either breaks or falls silent,
-//! both are made anew, the channels subscribed and the names registered again. Everything that
-//! waits for Redis waits with a limit, and no queue is without one.
+//! rooms that have peers here. In a cluster there is one for commands to each node that has slots;
+//! what is published on any node is heard on all. They live and die together: when one breaks or
+//! falls silent, all are made anew, the channels subscribed and the names registered again.
+//! Everything that waits for Redis waits with a limit, and no queue is without one.
 
 pub mod answer;
 mod check;
+mod cluster;
 pub mod envelope;
 mod line;
 mod link;
 mod mail;
+mod nodes;
 mod queue;
 mod reap;
 mod recover;
@@ -18,10 +21,11 @@ pub mod resp;
 mod rooms;
 mod script;
 mod session;
+mod slot;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use event_listener::{Event as Signal, EventListener};
@@ -40,12 +44,14 @@ use crate::chat::replay::Stretch;
 use crate::config::{Config, RedisAddress};
 use crate::count::{Counter, Histogram};
 use crate::report::Report;
-use link::{Endpoint, Trouble};
+use cluster::Address;
+use link::{Endpoint, Link, Trouble};
 use mail::Mail;
-use queue::{Queue, Then, What};
+use queue::{Broken, Queue, Then, What};
 use reap::Patience;
 use rooms::Rooms;
 use script::Scripts;
+use slot::Command;
 
 /// How long a caller waits for an answer before it is told that Redis can't be reached.
 const ANSWER_TIME: Duration = Duration::from_secs(5);
@@ -54,6 +60,9 @@ const ANSWER_TIME: Duration = Duration::from_secs(5);
 const PAUSE_FIRST: Duration = Duration::from_millis(100);
 /// The longest pause between two attempts.
 const PAUSE_MOST: Duration = Duration::from_secs(3);
+
+/// Nodes that no map of the cluster knows yet; more are forgotten.
+const MOST_STRANGERS: usize = 16;
 
 /// What delays are sorted by, in microseconds.
 const DELAYS: [u64; 15] = [
@@ -74,6 +83,7 @@ pub struct Redis {
     patience: Patience,
     /// Others may have been told that our peers have left.
     missed: AtomicBool,
+    met: Mutex<Met>,
     /// Why messages don't get through now; `None` when they do.
     trouble: Mutex<Option<String>>,
     /// Whether they do has changed.
@@ -81,6 +91,15 @@ pub struct Redis {
     connects: Counter,
     /// Round trips of the canary, in microseconds.
     canary: Histogram<15>,
+}
+
+/// What is known of a cluster from before.
+#[derive(Debug, Default)]
+struct Met {
+    /// Its nodes: should the one that the operator has named be gone, another will know the rest.
+    nodes: Vec<Address>,
+    /// Nodes that others have sent us to, and no map knows yet.
+    strangers: Vec<Address>,
 }
 
 impl Redis {
@@ -104,6 +123,7 @@ impl Redis {
             mail: Mail::default(),
             patience: Patience::default(),
             missed: AtomicBool::new(false),
+            met: Mutex::default(),
             trouble: Mutex::new(Some("not connected yet".into())),
             turned: Signal::new(),
             connects: Counter::default(),
@@ -127,7 +147,7 @@ impl Redis {
     /// # Errors
     /// What trying again can't mend, as long as Redis has never been reached.
     pub async fn run(&self, first: Sender<Result<(), String>>) -> String {
-        let mut reached = false;
+        let (mut reached, mut told) = (false, false);
         let mut pause = PAUSE_FIRST;
         loop {
             let error = match session::Session::open(self).await {
@@ -137,17 +157,22 @@ impl Redis {
                     log::info!("redis {}: connected", self.endpoint);
                     let _ = first.try_send(Ok(()));
                     // A bug costs a connection, not the chat.
-                    let run = AssertUnwindSafe(session.run(self, reached))
+                    let run = AssertUnwindSafe(session.run(self, told))
                         .catch_unwind()
                         .await;
-                    (reached, pause) = (true, PAUSE_FIRST);
+                    (reached, told, pause) = (true, false, PAUSE_FIRST);
                     self.patience.lost();
                     self.queue.down();
                     self.rooms.down();
-                    self.peers
-                        .tell_all(Dialect::Typed, &Reply::Status(false))
-                        .await;
-                    run.unwrap_or_else(|_| "internal error".into())
+                    match run.unwrap_or_else(|_| Broken::Why("internal error".into())) {
+                        // Nobody need know, unless the connections can't be made anew at once.
+                        Broken::NewNode(node) => {
+                            log::info!("redis {}: slots are now at {node}", self.endpoint);
+                            self.meet(node);
+                            continue;
+                        }
+                        Broken::Why(why) => why,
+                    }
                 }
                 Err(Trouble::Lasting(error)) if !reached => {
                     let error = format!("redis {}: {error}", self.endpoint);
@@ -156,6 +181,11 @@ impl Redis {
                 }
                 Err(Trouble::Lasting(error) | Trouble::Passing(error)) => error,
             };
+            if reached && !told {
+                told = true;
+                let waiting = Reply::Status(false);
+                self.peers.tell_all(Dialect::Typed, &waiting).await;
+            }
             if self.set_trouble(Some(error.clone())) || !reached && first.receiver_count() > 0 {
                 log::warn!(
                     "redis {}: {error}; trying again until it works",
@@ -167,6 +197,32 @@ impl Redis {
             Timer::after(pause.mul_f32(0.5 + fastrand::f32() / 2.0)).await;
             pause = (pause * 2).min(PAUSE_MOST);
         }
+    }
+
+    /// A connection to where the operator says, or to another node of the cluster that was there.
+    async fn connect(&self) -> Result<Link, Trouble> {
+        let why = match self.endpoint.connect().await {
+            Err(Trouble::Passing(why)) => why,
+            done => return done,
+        };
+        let nodes = self.met().nodes.clone();
+        for node in nodes {
+            if let Ok(link) = self.endpoint.connect_to(&node).await {
+                return Ok(link);
+            }
+        }
+        Err(Trouble::Passing(why))
+    }
+
+    fn met(&self) -> MutexGuard<'_, Met> {
+        self.met.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn meet(&self, node: Address) {
+        let mut met = self.met();
+        met.strangers.retain(|stranger| *stranger != node);
+        met.strangers.truncate(MOST_STRANGERS - 1);
+        met.strangers.insert(0, node);
     }
 
     /// Notes how things are; `true` if they worked until now and no longer do.
@@ -345,7 +401,7 @@ impl Redis {
 
     /// Sends a command that somebody waits for; `None` if Redis is away or no answer came in time.
     /// When the connection breaks in between, it is sent again on the next one.
-    async fn ask(&self, command: Vec<u8>) -> Option<::redis::Value> {
+    async fn ask(&self, command: Command) -> Option<::redis::Value> {
         let answer = async {
             loop {
                 let (answer, answered) = smol::channel::bounded(1);

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
+use super::home::key_of;
 use super::people::Cut;
-use super::world::{INSTANCES, World};
+use super::world::{INSTANCES, ROOMS, World};
 
 /// Something that goes wrong.
 #[derive(Clone, Copy, Debug)]
@@ -36,6 +37,14 @@ pub enum Fault {
     InstanceKilled(usize),
     /// An instance is stopped in good order, and started again.
     InstanceStopped(usize),
+    /// The primary of these keys is killed; its replica takes over, and it comes back as a replica.
+    PrimaryKilled(usize),
+    /// The replica of the primary of these keys takes over in good order.
+    PrimaryReplaced(usize),
+    /// The slot of these keys moves to the next primary.
+    SlotMoved(usize),
+    /// The same, but it is half way for a while: some keys are there and some here.
+    SlotHalfWay(usize),
     /// Some people's connections break, or fall silent; they come back after two seconds.
     PeopleCut(u64),
 }
@@ -50,8 +59,12 @@ enum Place {
     Everywhere,
 }
 
-/// How many kinds there are.
-const KINDS: usize = 13;
+/// What happens to one Redis, to what stands behind it, and to people.
+pub const ONE_REDIS: [usize; 13] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12];
+/// What happens to a cluster, and to what stands behind it.
+pub const CLUSTER: [usize; 10] = [2, 3, 4, 10, 11, 12, 13, 14, 15, 16];
+/// The kind that strikes people.
+const PEOPLE: usize = 12;
 
 /// A fault in its time.
 #[derive(Clone, Copy, Debug)]
@@ -70,8 +83,8 @@ pub struct Step {
 }
 
 /// Every fault once, in some order, and each of them short.
-pub fn each_once(rng: &mut Rng) -> Vec<Step> {
-    let mut kinds: Vec<usize> = (0..KINDS).collect();
+pub fn each_once(kinds: &[usize], rng: &mut Rng) -> Vec<Step> {
+    let mut kinds = kinds.to_vec();
     rng.shuffle(&mut kinds);
     let mut steps = Vec::new();
     while let Some(kind) = kinds.pop() {
@@ -90,13 +103,13 @@ pub fn each_once(rng: &mut Rng) -> Vec<Step> {
 }
 
 /// Any faults, as many as fill so much time; people are cut again and again.
-pub fn at_random(rng: &mut Rng, time: Duration) -> Vec<Step> {
+pub fn at_random(kinds: &[usize], rng: &mut Rng, time: Duration) -> Vec<Step> {
     let mut steps = Vec::new();
     let mut planned = Duration::ZERO;
     while planned < time {
         let any = |rng: &mut Rng| match rng.u8(..4) {
-            0 => KINDS - 1,
-            _ => rng.usize(..KINDS),
+            0 => PEOPLE,
+            _ => kinds[rng.usize(..kinds.len())],
         };
         let kind = any(rng);
         let mut incidents = vec![Incident::new(kind, Duration::ZERO, false, rng)];
@@ -124,6 +137,7 @@ impl Incident {
     fn new(kind: usize, after: Duration, short: bool, rng: &mut Rng) -> Incident {
         let instance = rng.usize(..INSTANCES);
         let bytes = rng.usize(1..600);
+        let part = rng.usize(..=ROOMS.len());
         let (fault, from, to) = match kind {
             0 => (Fault::RedisKilled, 0.2, 3.0),
             1 => (Fault::RedisFrozen, 0.5, 12.0),
@@ -137,6 +151,10 @@ impl Incident {
             9 => (Fault::AnswerStalled(instance, bytes), 0.5, 6.0),
             10 => (Fault::InstanceKilled(instance), 0.5, 4.0),
             11 => (Fault::InstanceStopped(instance), 0.5, 4.0),
+            13 => (Fault::PrimaryKilled(part), 0.2, 6.0),
+            14 => (Fault::PrimaryReplaced(part), 0.0, 0.0),
+            15 => (Fault::SlotMoved(part), 0.0, 0.0),
+            16 => (Fault::SlotHalfWay(part), 0.0, 2.0),
             _ => (Fault::PeopleCut(rng.u64(..)), 0.0, 2.0),
         };
         let to = if short { f32::min(to, 2.5) } else { to };
@@ -161,7 +179,11 @@ impl Fault {
             | Fault::RedisFrozen
             | Fault::SubscriptionsKilled
             | Fault::CommandsKilled
-            | Fault::ScriptsForgotten => Place::Redis,
+            | Fault::ScriptsForgotten
+            | Fault::PrimaryKilled(_)
+            | Fault::PrimaryReplaced(_)
+            | Fault::SlotMoved(_)
+            | Fault::SlotHalfWay(_) => Place::Redis,
             Fault::EverythingForgotten => Place::Everywhere,
             Fault::NetworkCut(i)
             | Fault::NetworkStalled(i)
@@ -175,18 +197,43 @@ impl Fault {
     /// Lets it happen.
     pub fn begin(self, world: &mut World) {
         match self {
-            Fault::RedisKilled => world.redis.kill(),
-            Fault::RedisFrozen => world.redis.freeze(),
+            Fault::RedisKilled => world.home.redis().kill(),
+            Fault::RedisFrozen => world.home.redis().freeze(),
             Fault::SubscriptionsKilled => world.order(&["CLIENT", "KILL", "TYPE", "pubsub"]),
             Fault::CommandsKilled => world.order(&["CLIENT", "KILL", "TYPE", "normal"]),
             Fault::ScriptsForgotten => world.order(&["SCRIPT", "FLUSH"]),
             Fault::EverythingForgotten => world.forget_everything(),
-            Fault::NetworkCut(i) => world.proxies[i].cut(),
-            Fault::NetworkStalled(i) => world.proxies[i].stall(),
-            Fault::AnswerCut(i, bytes) => world.proxies[i].cut_after(bytes),
-            Fault::AnswerStalled(i, bytes) => world.proxies[i].stall_after(bytes),
+            Fault::NetworkCut(i) => world.home.way(i).cut(),
+            Fault::NetworkStalled(i) => world.home.way(i).stall(),
+            Fault::AnswerCut(i, bytes) => world.home.way(i).cut_after(bytes),
+            Fault::AnswerStalled(i, bytes) => world.home.way(i).stall_after(bytes),
             Fault::InstanceKilled(i) => world.kill(i),
             Fault::InstanceStopped(i) => world.instances[i].signal("TERM"),
+            Fault::PrimaryKilled(part) => {
+                let nodes = world.home.nodes();
+                nodes.settle();
+                let primary = nodes.node_of_key(&key_of(part));
+                nodes.kill(primary);
+                world.struck = Some(primary);
+            }
+            Fault::PrimaryReplaced(part) => {
+                let nodes = world.home.nodes();
+                nodes.settle();
+                let primary = nodes.node_of_key(&key_of(part));
+                nodes.fail_over_to(nodes.replica_of(primary));
+            }
+            Fault::SlotMoved(part) => {
+                let nodes = world.home.nodes();
+                let next = nodes.next_primary(&key_of(part));
+                nodes.move_slot_of_key(&key_of(part), next);
+            }
+            Fault::SlotHalfWay(part) => {
+                let nodes = world.home.nodes();
+                let next = nodes.next_primary(&key_of(part));
+                let from = nodes.begin_move(&key_of(part), next);
+                nodes.move_these(&[&key_of(part)], from, next);
+                world.struck = Some(from);
+            }
             Fault::PeopleCut(seed) => {
                 let mut rng = Rng::with_seed(seed);
                 for person in world.people.iter().filter(|person| person.fragile) {
@@ -203,17 +250,33 @@ impl Fault {
     /// Mends it.
     pub fn end(self, world: &mut World) {
         match self {
-            Fault::RedisKilled => world.redis.restart(),
-            Fault::RedisFrozen => world.redis.thaw(),
+            Fault::RedisKilled => world.home.redis().restart(),
+            Fault::RedisFrozen => world.home.redis().thaw(),
             Fault::NetworkCut(i)
             | Fault::NetworkStalled(i)
             | Fault::AnswerCut(i, _)
-            | Fault::AnswerStalled(i, _) => world.proxies[i].heal(),
+            | Fault::AnswerStalled(i, _) => world.home.way(i).heal(),
             Fault::InstanceKilled(i) => world.start_again(i),
             Fault::InstanceStopped(i) => world.stopped(i),
+            Fault::PrimaryKilled(part) => {
+                let dead = world.struck.take().expect("one was killed");
+                let nodes = world.home.nodes();
+                nodes.has_failed_over(&key_of(part), dead);
+                nodes.restart(dead);
+                nodes.settle();
+            }
+            Fault::SlotHalfWay(part) => {
+                let from = world.struck.take().expect("it is on its way");
+                let nodes = world.home.nodes();
+                let next = nodes.next_primary(&key_of(part));
+                nodes.move_keys(&key_of(part), from, next);
+                nodes.finish_move(&key_of(part), from, next);
+            }
             Fault::SubscriptionsKilled
             | Fault::CommandsKilled
             | Fault::ScriptsForgotten
+            | Fault::PrimaryReplaced(_)
+            | Fault::SlotMoved(_)
             | Fault::EverythingForgotten
             | Fault::PeopleCut(_) => {}
         }

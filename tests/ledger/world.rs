@@ -1,5 +1,5 @@
-//! A small world: one Redis, three instances as processes of their own, each behind a network of
-//! its own, and a dozen people in three rooms.
+//! A small world: three instances as processes of their own behind one Redis or a cluster, and a
+//! dozen people in three rooms.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -14,8 +14,9 @@ use serde_json::{Value, json};
 
 use super::book::{Book, Dialect, Page, Said};
 use super::faults::Step;
+use super::home::Home;
 use super::people::{Person, Phase, Stage};
-use crate::support::{Client, Program, Proxy, Redis, free_port};
+use crate::support::{Client, Program, free_port};
 
 /// How many instances there are.
 pub const INSTANCES: usize = 3;
@@ -23,7 +24,8 @@ pub const INSTANCES: usize = 3;
 /// seconds, and machines are noisy.
 const MENDED: Duration = Duration::from_secs(25);
 
-const ROOMS: [&str; 3] = ["attic", "cellar", "lobby"];
+/// Where everybody is.
+pub const ROOMS: [&str; 3] = ["attic", "cellar", "lobby"];
 
 /// Who there is: name, dialect, rooms, messages a second, and whether its connection is bad.
 type Sketch = (&'static str, Dialect, &'static [&'static str], u32, bool);
@@ -51,14 +53,15 @@ const PEOPLE: [Sketch; 12] = [
 
 /// Where everything happens.
 pub struct World {
-    pub redis: Redis,
-    pub proxies: Vec<Proxy>,
+    pub home: Home,
     pub instances: Vec<Program>,
     pub people: Vec<Person>,
     stage: Arc<Stage>,
     /// Says the first and the last word in every room.
     steward: Page,
     losses: usize,
+    /// The node that something is wrong with now.
+    pub struck: Option<usize>,
     /// What happened, and when.
     chronicle: Vec<String>,
     wrong: Vec<String>,
@@ -67,30 +70,25 @@ pub struct World {
 
 impl World {
     /// Everybody is there, and everybody talks.
-    pub fn begin(rng: &mut Rng) -> World {
-        let redis = Redis::on_tcp();
-        let proxies: Vec<Proxy> = (0..INSTANCES).map(|_| Proxy::to(redis.port())).collect();
+    pub fn begin(home: Home, rng: &mut Rng) -> World {
         let addrs: Vec<SocketAddr> = (0..INSTANCES)
             .map(|_| ([127, 0, 0, 1], free_port()).into())
             .collect();
-        let instances = addrs
-            .iter()
-            .zip(&proxies)
-            .map(|(a, p)| start(*a, p))
-            .collect();
+        let instances = addrs.iter().enumerate();
+        let instances = instances.map(|(i, addr)| home.start(i, *addr)).collect();
         let stage = Arc::new(Stage {
             addrs,
             started: Instant::now(),
             phase: Mutex::new(Phase::Listen),
         });
         let mut world = World {
-            redis,
-            proxies,
+            home,
             instances,
             people: Vec::new(),
             stage,
             steward: Page::new("steward", Dialect::Typed, &[]),
             losses: 0,
+            struck: None,
             chronicle: Vec::new(),
             wrong: Vec::new(),
             logs: Vec::new(),
@@ -168,7 +166,7 @@ impl World {
 
     /// Asks Redis for something to be done.
     pub fn order(&mut self, command: &[&str]) {
-        self.redis.ask(command);
+        self.home.order(command);
     }
 
     /// Redis forgets everything, while nothing is under way that it would be needed for: a message
@@ -198,7 +196,7 @@ impl World {
 
     /// Starts an instance in the place of one that is gone.
     pub fn start_again(&mut self, instance: usize) {
-        let new = start(self.stage.addrs[instance], &self.proxies[instance]);
+        let new = self.home.start(instance, self.stage.addrs[instance]);
         let mut old = std::mem::replace(&mut self.instances[instance], new);
         self.logs.extend(log(instance, &mut old));
     }
@@ -280,11 +278,7 @@ impl World {
     }
 
     fn online(&self, expected: BTreeSet<String>) -> Result<(), String> {
-        let found: BTreeSet<String> = self
-            .redis
-            .list(&["SMEMBERS", "chat-users"])
-            .into_iter()
-            .collect();
+        let found: BTreeSet<String> = self.home.online().into_iter().collect();
         if found == expected {
             return Ok(());
         }
@@ -378,25 +372,6 @@ impl Drop for World {
             eprintln!("{chronicle:#?}{logs:#?}");
         }
     }
-}
-
-fn start(addr: SocketAddr, proxy: &Proxy) -> Program {
-    let redis = format!("redis://127.0.0.1:{}", proxy.port());
-    Program::start_on(
-        addr.port(),
-        &[
-            "--redis",
-            &redis,
-            "--rate",
-            "0",
-            "--history",
-            "100000",
-            "--ping",
-            "5",
-            "--threads",
-            "2",
-        ],
-    )
 }
 
 fn log(instance: usize, program: &mut Program) -> Vec<String> {

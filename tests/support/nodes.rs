@@ -18,6 +18,8 @@ const TIMEOUT: &str = "1500";
 pub struct Nodes {
     nodes: Vec<Redis>,
     ports: Vec<u16>,
+    /// Where they speak with each other.
+    buses: Vec<u16>,
     /// Killed or frozen: these are not asked.
     away: BTreeSet<usize>,
     tls: bool,
@@ -91,15 +93,16 @@ impl Nodes {
         let nodes = Nodes {
             nodes: nodes.collect(),
             ports,
+            buses,
             away: BTreeSet::new(),
             tls,
             password,
         };
-        nodes.meet(&buses);
+        nodes.meet();
         nodes
     }
 
-    fn meet(&self, buses: &[u16]) {
+    fn meet(&self) {
         for i in 0..6 {
             // Or else they quarrel about who is whose elder.
             self.does(i, &["CLUSTER", "SET-CONFIG-EPOCH", &(i + 1).to_string()]);
@@ -110,8 +113,7 @@ impl Nodes {
         }
         // The others hear of each other from it.
         for other in 1..6 {
-            let (port, bus) = (self.ports[other].to_string(), buses[other].to_string());
-            self.does(0, &["CLUSTER", "MEET", "127.0.0.1", &port, &bus]);
+            self.introduce(other);
         }
         for replica in 3..6 {
             let primary = self.id(replica - 3);
@@ -121,6 +123,29 @@ impl Nodes {
             });
         }
         self.settle();
+    }
+
+    fn introduce(&self, i: usize) {
+        let (port, bus) = (self.ports[i].to_string(), self.buses[i].to_string());
+        self.does(0, &["CLUSTER", "MEET", "127.0.0.1", &port, &bus]);
+    }
+
+    /// Makes a replica a new primary, which has no slots yet. No answer of `CLUSTER SLOTS` names it.
+    pub fn begin_anew(&self, i: usize) {
+        let before = self.id(i);
+        self.does(i, &["CLUSTER", "RESET", "HARD"]);
+        for other in (0..6).filter(|other| *other != i) {
+            self.does(other, &["CLUSTER", "FORGET", &before]);
+        }
+        self.introduce(i);
+        eventually("everybody knows the new primary", || {
+            let known = |i: usize| self.ask(i, &["CLUSTER", "NODES"]).matches("master").count();
+            let well = |i: usize| {
+                self.ask(i, &["CLUSTER", "INFO"])
+                    .contains("cluster_state:ok")
+            };
+            (0..6).all(|i| known(i) == 4 && well(i)).then_some(())
+        });
     }
 
     /// Waits until all nodes that run agree that everything is well, and each replica has all that
@@ -209,6 +234,21 @@ impl Nodes {
     pub fn node_of_key(&self, key: &str) -> usize {
         let slot = self.slot(key);
         eventually("a node has the slot", || self.node_of_slot(slot))
+    }
+
+    /// A primary that does not have this key, and always the same one as long as nothing changes.
+    pub fn next_primary(&self, key: &str) -> usize {
+        let from = self.node_of_key(key);
+        let others = (1..6).map(|step| (from + step) % 6);
+        let mut primaries = others.filter(|i| !self.away.contains(i) && self.myself(*i).primary);
+        primaries.next().expect("there are three")
+    }
+
+    /// Asks every node for something to be done.
+    pub fn order(&self, command: &[&str]) {
+        for i in (0..6).filter(|i| !self.away.contains(i)) {
+            self.ask(i, command);
+        }
     }
 
     fn node_of_slot(&self, slot: u16) -> Option<usize> {

@@ -9,7 +9,9 @@ use der::{Reader, SliceReader, Tag, Tagged};
 use redis::{Value, cmd};
 
 use super::link::{Boxed, Endpoint, Link, Trouble};
+use super::nodes::Nodes;
 use super::script::Scripts;
+use super::slot::Command;
 use crate::bus::{now, within};
 use crate::config::{Config, RedisAddress, RedisHost};
 use crate::report::Report;
@@ -67,10 +69,9 @@ pub async fn check(
             }
         }
     }
-    let (mut link, mut subscriber) = match (endpoint.connect().await, endpoint.connect().await) {
-        (Ok(link), Ok(subscriber)) => (link, subscriber),
-        (Err(Trouble::Lasting(why) | Trouble::Passing(why)), _)
-        | (_, Err(Trouble::Lasting(why) | Trouble::Passing(why))) => {
+    let mut subscriber = match endpoint.connect().await {
+        Ok(subscriber) => subscriber,
+        Err(Trouble::Lasting(why) | Trouble::Passing(why)) => {
             return report.bad(format_args!("redis {host}: {why}"));
         }
     };
@@ -81,11 +82,24 @@ pub async fn check(
     };
     report.good(format_args!("redis {host}: connected, {user}"));
     let looks = async {
-        if !about(host, &mut link, report).await? {
+        let kind = about(host, &mut subscriber, report).await?;
+        if kind == Kind::Replica {
             return Ok(());
         }
-        permissions(host, &mut link, scripts, report).await?;
-        round_trip(host, &mut link, &mut subscriber, scripts, config, report).await
+        let mut nodes = Nodes::connect(&endpoint, &mut subscriber, &[], Vec::new()).await?;
+        if let Some(map) = nodes.map() {
+            let count = map.nodes.len();
+            report.good(format_args!(
+                "redis {host}: a cluster, and each of its {count} primaries can be reached"
+            ));
+        } else if kind == Kind::Cluster {
+            report.bad(format_args!(
+                "redis {host}: it is a cluster, and does not say where its slots are; its user needs +cluster|slots"
+            ));
+            return Ok(());
+        }
+        permissions(host, &mut nodes, scripts, report).await?;
+        round_trip(host, &mut nodes, &mut subscriber, scripts, config, report).await
     };
     let result = within(4 * STEP_TIME, looks).await;
     match result {
@@ -144,14 +158,25 @@ fn skip<'a>(rest: &mut impl Reader<'a>) -> der::Result<()> {
     Ok(())
 }
 
-/// What kind of Redis it is, and how it is set up. `false`: of a kind that takes no messages.
-async fn about(host: &RedisHost, link: &mut Link, report: &mut Report) -> Result<bool, Trouble> {
+/// What kind of Redis it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// One that has everything, as far as it says.
+    Single,
+    /// A node of a cluster.
+    Cluster,
+    /// One that takes no messages.
+    Replica,
+}
+
+/// What kind of Redis it is, and how it is set up.
+async fn about(host: &RedisHost, link: &mut Link, report: &mut Report) -> Result<Kind, Trouble> {
     let info = ask(link, cmd("INFO").get_packed_command()).await?;
     let Value::BulkString(info) = info else {
         report.poor(format_args!(
             "redis {host}: it does not say what it is; let its user have +info to see more here"
         ));
-        return Ok(true);
+        return Ok(Kind::Single);
     };
     let info = String::from_utf8_lossy(&info);
     let line = |name: &str| {
@@ -174,11 +199,8 @@ async fn about(host: &RedisHost, link: &mut Link, report: &mut Report) -> Result
     } else {
         report.good(format_args!("redis {host}: version {version}"));
     }
-    if cluster {
-        report.bad(format_args!(
-            "redis {host}: it is a cluster that its clients must know; on Azure, choose the clustering policy Enterprise, or none"
-        ));
-    }
+    // The other nodes of a cluster say which of them are primaries.
+    let replica = replica && !cluster;
     if replica {
         report.bad(format_args!(
             "redis {host}: it is a replica, which takes no messages; name the primary"
@@ -200,20 +222,24 @@ async fn about(host: &RedisHost, link: &mut Link, report: &mut Report) -> Result
     } else {
         report.good(format_args!("redis {host}: keeps its data (appendonly)"));
     }
-    Ok(!cluster && !replica)
+    Ok(match (cluster, replica) {
+        (true, _) => Kind::Cluster,
+        (_, true) => Kind::Replica,
+        _ => Kind::Single,
+    })
 }
 
 /// Tries every command that is used, on keys of its own.
 async fn permissions(
     host: &RedisHost,
-    link: &mut Link,
+    nodes: &mut Nodes<'_>,
     scripts: &Scripts,
     report: &mut Report,
 ) -> Result<(), Trouble> {
     let mut forbidden = Vec::new();
     let mut others = Vec::new();
     for (name, command) in scripts.trial() {
-        match ask(link, command).await? {
+        match ask_nodes(nodes, command).await? {
             Value::ServerError(error) if error.code() == "NOPERM" => forbidden.push(name),
             // No script is known by that hash: which it says after it has looked at permissions.
             Value::ServerError(error) if error.code() == "NOSCRIPT" => {}
@@ -231,7 +257,7 @@ async fn permissions(
         report.bad(format_args!(
             "redis {host}: not allowed to {}; its user needs {}",
             forbidden.join(", "),
-            scripts.needed()
+            scripts.needed(nodes.map().is_some())
         ));
     } else if others.is_empty() {
         report.good(format_args!(
@@ -244,13 +270,13 @@ async fn permissions(
 /// Sends something to ourselves, from one connection to the other.
 async fn round_trip(
     host: &RedisHost,
-    link: &mut Link,
+    nodes: &mut Nodes<'_>,
     subscriber: &mut Link,
     scripts: &Scripts,
     config: &Config,
     report: &mut Report,
 ) -> Result<(), Trouble> {
-    if let Value::Array(time) = ask(link, cmd("TIME").get_packed_command()).await?
+    if let Value::Array(time) = ask_nodes(nodes, Command::on("", &cmd("TIME"))).await?
         && let Some(Value::BulkString(seconds)) = time.first()
         && let Ok(theirs) = String::from_utf8_lossy(seconds).parse::<u64>()
         && let drift = theirs.abs_diff(now() / 1000)
@@ -263,14 +289,9 @@ async fn round_trip(
     let channel = scripts.own_channel();
     subscriber.subscribe(std::slice::from_ref(&channel)).await?;
     let started = Instant::now();
-    ask(
-        link,
-        cmd("PUBLISH")
-            .arg(&channel)
-            .arg("check")
-            .get_packed_command(),
-    )
-    .await?;
+    let mut publish = cmd("PUBLISH");
+    publish.arg(&channel).arg("check");
+    ask_nodes(nodes, Command::on(&channel, &publish)).await?;
     let heard = within(STEP_TIME, subscriber.replies.next()).await;
     match heard {
         Some(Ok(Value::Array(_))) => report.good(format_args!(
@@ -284,6 +305,15 @@ async fn round_trip(
         )),
     }
     Ok(())
+}
+
+/// Asks where the command's keys are.
+async fn ask_nodes(nodes: &mut Nodes<'_>, command: Command) -> Result<Value, Trouble> {
+    let slow = || Trouble::Passing(format!("no answer within {STEP_TIME:?}"));
+    let commands = [command];
+    let answers = within(STEP_TIME, nodes.ask(&commands)).await;
+    let mut answers = answers.unwrap_or_else(|| Err(slow()))?;
+    answers.pop().ok_or_else(slow)
 }
 
 /// Boxed, so that its code is in the binary once.

@@ -3,7 +3,9 @@
 use redis::Value;
 use smol::channel;
 
-use super::link::{Link, Trouble, accept};
+use super::link::{Trouble, accept};
+use super::nodes::Nodes;
+use super::slot::Command;
 use super::{ANSWER_TIME, Redis};
 use crate::bus::within;
 
@@ -12,21 +14,21 @@ use crate::bus::within;
 pub const SOME: usize = 256;
 
 /// Who is asked.
-pub enum Line<'a> {
-    /// A connection of which nobody else knows yet.
-    Making(&'a mut Link),
-    /// The connection in use, in turn with everybody else.
+pub enum Line<'a, 'b> {
+    /// Connections of which nobody else knows yet.
+    Making(&'a mut Nodes<'b>),
+    /// Those in use, in turn with everybody else.
     InUse(&'a Redis),
 }
 
-impl Line<'_> {
+impl Line<'_, '_> {
     /// Says the commands, at most [`SOME`], and waits for an answer to each.
     ///
     /// # Errors
     /// Redis refuses one of them, or does not answer.
-    pub async fn ask(&mut self, commands: &[Vec<u8>]) -> Result<Vec<Value>, Trouble> {
+    pub async fn ask(&mut self, commands: &[Command]) -> Result<Vec<Value>, Trouble> {
         let answers = match self {
-            Line::Making(link) => link.ask(commands).await?,
+            Line::Making(nodes) => nodes.ask(commands).await?,
             Line::InUse(bus) => ask_all(bus, commands).await?,
         };
         accept(&answers, "refused")?;
@@ -34,7 +36,7 @@ impl Line<'_> {
     }
 }
 
-async fn ask_all(bus: &Redis, commands: &[Vec<u8>]) -> Result<Vec<Value>, Trouble> {
+async fn ask_all(bus: &Redis, commands: &[Command]) -> Result<Vec<Value>, Trouble> {
     let slow = || Trouble::Passing(format!("no answer within {ANSWER_TIME:?}"));
     let mut asked = Vec::with_capacity(commands.len());
     for command in commands {

@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::io;
+use std::net::IpAddr;
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use redis::{Value, cmd};
 use rustix::net::sockopt;
 use smol::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 
+use super::cluster::Address;
 use super::queue::passing_error;
 use super::resp::Replies;
 use crate::bus::within;
@@ -122,19 +124,55 @@ impl Endpoint {
     /// One line about what failed, without the address.
     pub fn connect(&self) -> Boxed<'_, Link> {
         Box::pin(async {
-            let link = async {
-                let mut link = self.open().await?;
-                self.sign_in(&mut link)
-                    .await
-                    .map_err(|trouble| self.hint(trouble))?;
-                Ok(link)
-            };
-            let slow = || Trouble::Passing(format!("no connection within {CONNECT_TIME:?}"));
-            let link = within(CONNECT_TIME, link)
-                .await
-                .unwrap_or_else(|| Err(slow()));
+            let link = self.connect_within(None).await;
             link.map_err(|trouble| self.hint(trouble))
         })
+    }
+
+    /// Connects to a node of the cluster, and signs in.
+    ///
+    /// # Errors
+    /// One line about what failed, with the node's address.
+    pub fn connect_to<'a>(&'a self, node: &'a Address) -> Boxed<'a, Link> {
+        Box::pin(async move {
+            let link = self.connect_within(Some(node)).await;
+            link.map_err(|trouble| match trouble {
+                Trouble::Lasting(why) => Trouble::Lasting(format!("node {node}: {why}")),
+                Trouble::Passing(why) => Trouble::Passing(format!(
+                    "node {node}: {why}; its nodes' addresses must be reachable from here"
+                )),
+            })
+        })
+    }
+
+    /// The host, as the operator has named it; empty for a socket on this machine.
+    pub fn host_name(&self) -> &str {
+        match &self.host {
+            RedisHost::Tcp { host, .. } => host,
+            RedisHost::Unix(_) => "",
+        }
+    }
+
+    async fn connect_within(&self, node: Option<&Address>) -> Result<Link, Trouble> {
+        let link = async {
+            let mut link = self.open(node).await?;
+            self.sign_in(&mut link).await?;
+            Ok(link)
+        };
+        let slow = || Trouble::Passing(format!("no connection within {CONNECT_TIME:?}"));
+        let link = within(CONNECT_TIME, link).await;
+        link.unwrap_or_else(|| Err(slow()))
+    }
+
+    /// The name that a node's certificate must have. Most clusters announce their nodes by
+    /// addresses, and have certificates for the name under which the operator knows them.
+    fn certified(&self, node: Option<&Address>, name: &ServerName<'static>) -> ServerName<'static> {
+        let announced = node.and_then(|node| {
+            let address = node.host.parse::<IpAddr>().is_ok();
+            let named = matches!(name, ServerName::DnsName(_));
+            (!address || !named).then(|| ServerName::try_from(node.host.clone()).ok())
+        });
+        announced.flatten().unwrap_or_else(|| name.clone())
     }
 
     /// A TLS port hangs up on whoever does not speak TLS, a plain one waits for the end of a
@@ -185,21 +223,23 @@ impl Endpoint {
         Ok(Some((version.into(), certificate.unwrap_or_default())))
     }
 
-    async fn open(&self) -> Result<Link, Trouble> {
+    async fn open(&self, node: Option<&Address>) -> Result<Link, Trouble> {
         let unreachable = |error: io::Error| Trouble::Passing(format!("can't connect: {error}"));
-        let stream: Stream = match &self.host {
-            RedisHost::Unix(path) => {
-                Box::new(UnixStream::connect(path).await.map_err(unreachable)?)
-            }
-            RedisHost::Tcp { host, port, .. } => {
-                let tcp = TcpStream::connect((host.as_str(), *port))
-                    .await
-                    .map_err(unreachable)?;
+        let target = match (node, &self.host) {
+            (Some(node), _) => Ok((node.host.as_str(), node.port)),
+            (None, RedisHost::Tcp { host, port, .. }) => Ok((host.as_str(), *port)),
+            (None, RedisHost::Unix(path)) => Err(path),
+        };
+        let stream: Stream = match target {
+            Err(path) => Box::new(UnixStream::connect(path).await.map_err(unreachable)?),
+            Ok(target) => {
+                let tcp = TcpStream::connect(target).await.map_err(unreachable)?;
                 watch(&tcp).map_err(unreachable)?;
                 match &self.tls {
                     None => Box::new(tcp),
                     Some((connector, name)) => {
-                        let handshake = connector.connect(name.clone(), tcp).await;
+                        let name = self.certified(node, name);
+                        let handshake = connector.connect(name, tcp).await;
                         Box::new(handshake.map_err(tls_trouble)?)
                     }
                 }
@@ -304,6 +344,9 @@ pub fn accept(answers: &[Value], refused: &str) -> Result<(), Trouble> {
             .is_some_and(|text| text.contains("max number of clients"));
         return Err(match error.code() {
             "NOAUTH" => Trouble::Lasting(format!("{text}; set REDIS_PASSWORD")),
+            "MOVED" => Trouble::Lasting(format!(
+                "{text}; it is a cluster: let its user have +cluster|slots"
+            )),
             // Its memory or its disk is full, or somebody's script keeps it from working.
             "OOM" | "MISCONF" | "BUSY" => Trouble::Passing(text),
             _ if busy || passing_error(answer).is_some() => Trouble::Passing(text),

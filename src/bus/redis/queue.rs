@@ -4,23 +4,27 @@
 //! connection breaks, what was not answered is said again on the next one: each such command may
 //! be repeated without harm. Only questions that somebody waits for are dropped then.
 
+mod lanes;
+mod op;
+
 use std::collections::VecDeque;
-use std::mem;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use event_listener::Event;
 use redis::Value;
-use smol::channel::Sender;
+use smol::Timer;
+use smol::channel::{self, Sender};
 
 use super::DELAYS;
-use super::answer;
+use super::cluster::{Address, Map};
 use super::script::Words;
-use crate::bus::Draft;
-use crate::chat::dialect::Letter;
-use crate::chat::event::Refusal;
-use crate::chat::peer::Receipt;
+use super::slot::Command;
 use crate::count::Histogram;
+use lanes::Lanes;
+use op::Op;
+
+pub use op::{Then, What};
 
 /// Messages that may wait at once, answered ones not counted …
 const MOST_MESSAGES: usize = 1000;
@@ -29,58 +33,8 @@ const MOST_MESSAGES: usize = 1000;
 const MOST_BYTES: usize = 1024 * 1024;
 /// About how many bytes go out in one write.
 const WRITE_SIZE: usize = 256 * 1024;
-
-/// How many messages are published by one command at most …
-const GROUP: usize = 64;
-/// … and about how many bytes: Redis does nothing else meanwhile.
-const GROUP_BYTES: usize = 64 * 1024;
-
-/// A command and what its answer is for.
-#[derive(Debug)]
-pub struct Op {
-    what: What,
-    then: Then,
-    /// Bytes of message text, for the bound, and when it was accepted.
-    weight: Option<(usize, Instant)>,
-    /// Whether it has been said on some connection, so that nobody knows whether it got through.
-    said: bool,
-    /// Whether it was said together with the one before it: both have one answer.
-    joined: bool,
-}
-
-/// What is to be said.
-#[derive(Debug)]
-pub enum What {
-    /// This.
-    Command(Vec<u8>),
-    /// A message, perhaps together with others.
-    Publish(Words),
-}
-
-impl Op {
-    fn new(what: What, then: Then, weight: Option<(usize, Instant)>) -> Op {
-        Op {
-            what,
-            then,
-            weight,
-            said: false,
-            joined: false,
-        }
-    }
-}
-
-/// What happens with an answer.
-#[derive(Debug)]
-pub enum Then {
-    /// Nothing: the command is a duty.
-    Nothing,
-    /// Somebody waits for it, unless the connection breaks.
-    Answer(Sender<Value>),
-    /// It says whether a message was published.
-    Published(Receipt),
-    /// It says whether a private message found its user; the message is kept for its sender.
-    Told(String, Draft),
-}
+/// A slot that is on its way from one node to another is tried again after this time.
+const AGAIN: Duration = Duration::from_millis(50);
 
 /// The way to Redis. Shared by everybody who has something to say.
 #[derive(Debug)]
@@ -88,16 +42,15 @@ pub struct Queue {
     state: Mutex<State>,
     /// How long messages take from their acceptance to their answer, in microseconds.
     pub delays: Histogram<15>,
-    /// Something waits to be written.
-    work: Event,
     /// Something was answered, or the connection came or went.
     room: Event,
+    /// Something is to be tried again.
+    again: Event,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    waiting: VecDeque<Op>,
-    unanswered: VecDeque<Op>,
+    lanes: Lanes,
     up: bool,
     /// Nothing waits any more for a connection to come.
     closing: bool,
@@ -111,8 +64,8 @@ impl Default for Queue {
         Queue {
             state: Mutex::default(),
             delays: Histogram::new(&DELAYS),
-            work: Event::new(),
             room: Event::new(),
+            again: Event::new(),
         }
     }
 }
@@ -129,22 +82,32 @@ impl Queue {
     }
 
     /// Says a duty, now or when Redis is back.
-    pub fn push(&self, command: Vec<u8>, then: Then) {
+    pub fn push(&self, command: Command, then: Then) {
         let op = Op::new(What::Command(command), then, None);
-        self.lock().waiting.push_back(op);
-        self.work.notify(1);
+        self.lock().lanes.push(op);
     }
 
     /// Asks something, if Redis is there to be asked. When the connection breaks before the
     /// answer, the sender is dropped.
-    pub fn ask(&self, command: Vec<u8>, answer: Sender<Value>) -> bool {
+    pub fn ask(&self, command: Command, answer: Sender<Value>) -> bool {
         let mut state = self.lock();
         if state.up {
             let op = Op::new(What::Command(command), Then::Answer(answer), None);
-            state.waiting.push_back(op);
-            self.work.notify(1);
+            state.lanes.push(op);
         }
         state.up
+    }
+
+    /// Asks every node whether it is alive, and whether all of them are.
+    pub async fn ping(&self) -> bool {
+        let (answer, answered) = channel::unbounded();
+        let count = self.lock().lanes.ping(&answer);
+        drop(answer);
+        let mut alive = 0;
+        while answered.recv().await.is_ok() {
+            alive += 1;
+        }
+        alive == count
     }
 
     /// Makes room for a message of that many bytes, which must then be [published](Self::publish)
@@ -175,54 +138,85 @@ impl Queue {
         state.sequence += 1;
         let (what, then) = op(state.sequence);
         let op = Op::new(what, then, Some((bytes, Instant::now())));
-        state.waiting.push_back(op);
-        self.work.notify(1);
+        state.lanes.push(op);
     }
 
-    /// Waits for something to say, and moves it to what is unanswered. `publish` makes one command
-    /// of messages of one room. Not cancel safe: what was taken counts as said. When the write
-    /// fails, call [`down`](Self::down).
-    pub async fn take(&self, out: &mut Vec<u8>, publish: impl Fn(&Words, &[&Words]) -> Vec<u8>) {
+    /// Waits for something to say to a node, and moves it to what is unanswered. `publish` makes one
+    /// command of messages of one room. Not cancel safe: what was taken counts as said. When the
+    /// write fails, call [`down`](Self::down).
+    pub async fn take(
+        &self,
+        lane: usize,
+        out: &mut Vec<u8>,
+        publish: impl Fn(&Words, &[&Words]) -> Command,
+    ) {
         loop {
             let listener = {
                 let mut state = self.lock();
-                while out.len() < WRITE_SIZE && state.say_next(out, &publish) {}
+                while out.len() < WRITE_SIZE && state.lanes.say_next(lane, out, &publish) {}
                 if !out.is_empty() {
                     return;
                 }
-                self.work.listen()
+                state.lanes.work(lane)
             };
             listener.await;
         }
     }
 
-    /// Takes the answer to the oldest unanswered command. `Err`: the answer says that this Redis
-    /// can't do its work now, so the connection is of no use; the command stays unanswered.
-    pub fn answered(&self, value: Value) -> Result<(), String> {
-        if let Some(error) = passing_error(&value) {
-            return Err(error);
+    /// Takes a node's answer to the oldest that it was asked. `Err`: the answer says that this
+    /// Redis can't do its work now, so the connection is of no use; the command stays unanswered.
+    pub fn answered(&self, lane: usize, value: Value) -> Result<(), Broken> {
+        let mut state = self.lock();
+        let ops = state.lanes.answered(lane, &value)?;
+        let mut delays = Vec::new();
+        for (bytes, accepted) in ops.iter().filter_map(|op| op.weight) {
+            state.messages -= 1;
+            state.bytes -= bytes;
+            delays.push(accepted.elapsed().as_micros() as u64);
         }
-        let ops = self.lock().answered()?;
-        for (_, accepted) in ops.iter().filter_map(|op| op.weight) {
-            self.delays.record(accepted.elapsed().as_micros() as u64);
-        }
+        let again = state.lanes.to_be_tried_again();
+        drop(state);
+        delays
+            .into_iter()
+            .for_each(|delay| self.delays.record(delay));
         self.room.notify(usize::MAX);
-        let published = ops.iter().all(|op| matches!(op.what, What::Publish(_)));
+        if again {
+            self.again.notify(1);
+        }
+        let published = ops.iter().all(|op| op.words().is_some());
         match value {
             Value::Array(values) if published && values.len() == ops.len() => {
                 let settle = |(op, value): (Op, Value)| op.then.settle(value);
                 ops.into_iter().zip(values).for_each(settle);
             }
-            Value::Array(_) if published => return Err("an answer that makes no sense".into()),
+            Value::Array(_) if published && !ops.is_empty() => {
+                return Err(Broken::Why("an answer that makes no sense".into()));
+            }
             value => ops.into_iter().for_each(|op| op.then.settle(value.clone())),
         }
         Ok(())
     }
 
-    /// The connection is there: what waits goes out.
-    pub fn up(&self) {
-        self.lock().up = true;
+    /// The connection is there: what waits goes out, on as many lanes as there are nodes.
+    pub fn up(&self, map: Option<&Map>) {
+        let mut state = self.lock();
+        state.lanes.spread(map);
+        state.up = true;
+        drop(state);
         self.room.notify(usize::MAX);
+    }
+
+    /// Says again what could not be done because its slot is on its way from one node to another.
+    /// Never ends. Cancel safe.
+    pub async fn try_again(&self) {
+        loop {
+            let listener = self.again.listen();
+            if !self.lock().lanes.to_be_tried_again() {
+                listener.await;
+            }
+            Timer::after(AGAIN).await;
+            self.lock().lanes.try_again();
+        }
     }
 
     /// Waits until a connection is there. Give it a deadline.
@@ -243,11 +237,7 @@ impl Queue {
     pub fn down(&self) {
         let mut state = self.lock();
         state.up = false;
-        let mut again = mem::take(&mut state.unanswered);
-        again.append(&mut state.waiting);
-        again.retain(|op| !matches!(op.then, Then::Answer(_)));
-        again.iter_mut().for_each(|op| op.joined = false);
-        state.waiting = again;
+        state.lanes.gather();
         drop(state);
         self.room.notify(usize::MAX);
     }
@@ -260,11 +250,7 @@ impl Queue {
         if state.up {
             return;
         }
-        let waiting = mem::take(&mut state.waiting);
-        let (kept, refused): (VecDeque<Op>, VecDeque<Op>) = waiting
-            .into_iter()
-            .partition(|op| op.said || op.weight.is_none());
-        state.waiting = kept;
+        let refused: VecDeque<Op> = state.lanes.take_unsaid_messages();
         drop(state);
         for op in refused {
             op.then.refuse();
@@ -276,7 +262,7 @@ impl Queue {
         loop {
             let listener = {
                 let state = self.lock();
-                if state.waiting.is_empty() && state.unanswered.is_empty() {
+                if state.lanes.is_empty() {
                     return;
                 }
                 self.room.listen()
@@ -286,106 +272,18 @@ impl Queue {
     }
 }
 
-impl State {
-    /// Says the oldest that waits, a message together with those behind it of the same room.
-    fn say_next(
-        &mut self,
-        out: &mut Vec<u8>,
-        publish: &impl Fn(&Words, &[&Words]) -> Vec<u8>,
-    ) -> bool {
-        let count = match self.waiting.front().map(|op| &op.what) {
-            None => return false,
-            Some(What::Command(command)) => {
-                out.extend_from_slice(command);
-                1
-            }
-            Some(What::Publish(first)) => {
-                let mut bytes = 0;
-                let rest = self.waiting.iter().skip(1).take(GROUP - 1);
-                let more: Vec<&Words> = rest
-                    .map_while(|op| match &op.what {
-                        What::Publish(words) if words.room == first.room => {
-                            bytes += words.weight();
-                            (bytes < GROUP_BYTES).then_some(words)
-                        }
-                        _ => None,
-                    })
-                    .collect();
-                out.extend_from_slice(&publish(first, &more));
-                1 + more.len()
-            }
-        };
-        for (place, mut op) in self.waiting.drain(..count).enumerate() {
-            op.said = true;
-            op.joined = place > 0;
-            self.unanswered.push_back(op);
-        }
-        true
-    }
-
-    /// The oldest that is unanswered, and what was said together with it.
-    fn answered(&mut self) -> Result<Vec<Op>, String> {
-        let behind = self.unanswered.iter().skip(1);
-        let count = 1 + behind.take_while(|op| op.joined).count();
-        if self.unanswered.is_empty() {
-            return Err("an answer to no question".into());
-        }
-        let ops: Vec<Op> = self.unanswered.drain(..count).collect();
-        for (bytes, _) in ops.iter().filter_map(|op| op.weight) {
-            self.messages -= 1;
-            self.bytes -= bytes;
-        }
-        Ok(ops)
-    }
+/// Why the connections are of no use any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Broken {
+    /// A cluster has sent us to a node that was not known when they were made.
+    NewNode(Address),
+    /// One line.
+    Why(String),
 }
 
-impl Then {
-    fn refuse(self) {
-        match self {
-            Then::Published(receipt) => receipt.refuse(&Refusal::Unavailable),
-            Then::Told(_, draft) => draft.receipt.refuse(&Refusal::Unavailable),
-            Then::Nothing | Then::Answer(_) => {}
-        }
-    }
-
-    fn settle(self, value: Value) {
-        if let Value::ServerError(error) = &value {
-            // Redis names the command, never its arguments.
-            log::warn!("redis refuses: {error}");
-        }
-        let failed = matches!(value, Value::ServerError(_));
-        match self {
-            Then::Nothing => {}
-            // The one who asked may have given up.
-            Then::Answer(sender) => drop(sender.try_send(value)),
-            Then::Published(receipt) if failed => receipt.refuse(&Refusal::Unavailable),
-            Then::Published(receipt) => {
-                if let Some(id) = answer::id(&value) {
-                    receipt.accept(id);
-                }
-            }
-            Then::Told(to, draft) => match answer::stamp(&value) {
-                Some((id, at)) => {
-                    let Draft {
-                        user,
-                        email,
-                        text,
-                        receipt,
-                        ..
-                    } = draft;
-                    let letter = Letter {
-                        from: user,
-                        email,
-                        text,
-                        id,
-                        at,
-                    };
-                    receipt.delivered(&to, &letter);
-                }
-                None if failed => draft.receipt.refuse(&Refusal::Unavailable),
-                None => draft.receipt.refuse(&Refusal::NoSuchUser(to)),
-            },
-        }
+impl From<String> for Broken {
+    fn from(why: String) -> Broken {
+        Broken::Why(why)
     }
 }
 

@@ -28,7 +28,7 @@ const ROOMS: usize = 32;
 ///
 /// # Errors
 /// Redis does not answer.
-pub async fn register(bus: &Redis, line: &mut Line<'_>) -> Result<(), Trouble> {
+pub async fn register(bus: &Redis, line: &mut Line<'_, '_>) -> Result<(), Trouble> {
     let aloud = bus.missed.swap(false, Ordering::Relaxed);
     let done = register_all(bus, line, aloud).await;
     if done.is_err() && aloud {
@@ -37,7 +37,7 @@ pub async fn register(bus: &Redis, line: &mut Line<'_>) -> Result<(), Trouble> {
     done
 }
 
-async fn register_all(bus: &Redis, line: &mut Line<'_>, aloud: bool) -> Result<(), Trouble> {
+async fn register_all(bus: &Redis, line: &mut Line<'_, '_>, aloud: bool) -> Result<(), Trouble> {
     let rooms = bus.rooms.wanted();
     let rooms: Vec<&Room> = rooms.iter().collect();
     for rooms in rooms.chunks(SOME) {
@@ -78,7 +78,7 @@ async fn register_all(bus: &Redis, line: &mut Line<'_>, aloud: bool) -> Result<(
 ///
 /// # Errors
 /// Redis does not answer.
-pub async fn catch_up(bus: &Redis, line: &mut Line<'_>) -> Result<(), Trouble> {
+pub async fn catch_up(bus: &Redis, line: &mut Line<'_, '_>) -> Result<(), Trouble> {
     let mut lost = 0;
     for rooms in bus.rooms.all_heard().chunks(ROOMS) {
         let ask = |(room, heard): &(Room, Heard)| {
@@ -105,11 +105,27 @@ pub async fn catch_up(bus: &Redis, line: &mut Line<'_>) -> Result<(), Trouble> {
     read_mail(bus, line).await
 }
 
+/// Where the rooms' logs stand of which we have heard anything.
+///
+/// # Errors
+/// Redis does not answer.
+pub async fn last_ids(bus: &Redis, line: &mut Line<'_, '_>) -> Result<Vec<(Room, Id)>, Trouble> {
+    let mut found = Vec::new();
+    for rooms in bus.rooms.all_heard().chunks(SOME) {
+        let ask = |(room, _): &(Room, Heard)| bus.scripts.last(room);
+        let commands: Vec<_> = rooms.iter().map(ask).collect();
+        let answers = line.ask(&commands).await?;
+        let last = rooms.iter().zip(&answers);
+        found.extend(last.filter_map(|((room, _), last)| Some((room.clone(), answer::id(last)?))));
+    }
+    Ok(found)
+}
+
 /// Goes on in one room after `heard`. `last` is where the log stands, and `found` the messages from
 /// `heard` on, with it. `false` if the log no longer has all of them.
 async fn resume(
     bus: &Redis,
-    line: &mut Line<'_>,
+    line: &mut Line<'_, '_>,
     room: &Room,
     heard: Heard,
     last: Option<Id>,
@@ -158,7 +174,7 @@ async fn resume(
 /// Redis does not answer.
 pub async fn fill(
     bus: &Redis,
-    line: &mut Line<'_>,
+    line: &mut Line<'_, '_>,
     room: &Room,
     mut stretch: Stretch,
 ) -> Result<bool, Trouble> {
@@ -213,7 +229,7 @@ fn unseen(id: Id) -> Heard {
     Heard { id, at: None }
 }
 
-async fn read_mail(bus: &Redis, line: &mut Line<'_>) -> Result<(), Trouble> {
+async fn read_mail(bus: &Redis, line: &mut Line<'_, '_>) -> Result<(), Trouble> {
     let answers = line.ask(&[bus.scripts.mail(bus.mail.last())]).await?;
     let mut last = None;
     for note in answers.first().and_then(answer::mail).unwrap_or_default() {

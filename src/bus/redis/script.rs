@@ -9,6 +9,7 @@ mod users;
 use redis::{Script, cmd};
 
 use super::envelope;
+use super::slot::{Command, slot};
 use crate::bus::Draft;
 use crate::chat::id::{Id, Instance, Origin};
 use crate::chat::name::{LOBBY, Room, User};
@@ -51,6 +52,8 @@ pub struct Scripts {
 pub struct Words {
     /// Where it is said.
     pub room: Room,
+    /// Where the room's keys are.
+    pub slot: u16,
     sequence: u64,
     /// The key of the name that its client has given it.
     name: Option<String>,
@@ -79,10 +82,10 @@ impl Named {
         }
     }
 
-    fn call(&self, keys: &[&str], args: &[&str]) -> Vec<u8> {
+    fn call(&self, keys: &[&str], args: &[&str]) -> Command {
         let mut call = cmd("EVALSHA");
         call.arg(&self.hash).arg(keys.len()).arg(keys).arg(args);
-        call.get_packed_command()
+        Command::on(keys.first().unwrap_or(&""), &call)
     }
 }
 
@@ -190,6 +193,7 @@ impl Scripts {
         let named = |name| self.room_key(room, &format!("ref:{}:{name}", draft.user));
         Words {
             room: room.clone(),
+            slot: slot(&self.room_key(room, "")),
             sequence,
             name: draft.receipt.reference().map(named),
             envelope: envelope::said(draft),
@@ -197,7 +201,7 @@ impl Scripts {
     }
 
     /// Publishes messages, all of the same room as the first.
-    pub fn publish(&self, first: &Words, more: &[&Words]) -> Vec<u8> {
+    pub fn publish(&self, first: &Words, more: &[&Words]) -> Command {
         let room = &first.room;
         let mut keys = vec![
             self.room_key(room, "counter"),
@@ -217,15 +221,19 @@ impl Scripts {
         }
         let mut call = cmd("EVALSHA");
         call.arg(&self.publish.hash).arg(keys.len()).arg(keys);
-        call.arg(args).arg(words).get_packed_command()
+        call.arg(args).arg(words);
+        Command {
+            slot: first.slot,
+            packed: call.get_packed_command(),
+        }
     }
 
-    pub fn join(&self, room: &Room, user: &User, origin: Origin) -> Vec<u8> {
+    pub fn join(&self, room: &Room, user: &User, origin: Origin) -> Command {
         self.enter(&self.join, room, user, origin, &[])
     }
 
     /// For a peer that is there already. `aloud`: others may have been told that it had left.
-    pub fn rejoin(&self, room: &Room, user: &User, origin: Origin, aloud: bool) -> Vec<u8> {
+    pub fn rejoin(&self, room: &Room, user: &User, origin: Origin, aloud: bool) -> Command {
         let aloud = if aloud { "1" } else { "0" };
         self.enter(&self.rejoin, room, user, origin, &[aloud])
     }
@@ -237,7 +245,7 @@ impl Scripts {
         user: &User,
         origin: Origin,
         more: &[&str],
-    ) -> Vec<u8> {
+    ) -> Command {
         let keys = [
             &self.room_key(room, "roster"),
             &self.room_key(room, "counter"),
@@ -252,13 +260,13 @@ impl Scripts {
     }
 
     /// For a peer without a name.
-    pub fn listen(&self, room: &Room, origin: Origin) -> Vec<u8> {
+    pub fn listen(&self, room: &Room, origin: Origin) -> Command {
         let envelope = envelope::joined(None, &origin.to_string());
         let key = self.room_key(room, "counter");
         self.listen.call(&[&key], &[&self.channel(room), &envelope])
     }
 
-    pub fn leave(&self, room: &Room, user: &User, origin: Origin) -> Vec<u8> {
+    pub fn leave(&self, room: &Room, user: &User, origin: Origin) -> Command {
         self.leave.call(
             &[&self.room_key(room, "roster")],
             &[
@@ -271,7 +279,7 @@ impl Scripts {
         )
     }
 
-    pub fn roster(&self, room: &Room) -> Vec<u8> {
+    pub fn roster(&self, room: &Room) -> Command {
         let keys = [
             self.room_key(room, "roster"),
             self.room_key(room, "counter"),
@@ -281,44 +289,41 @@ impl Scripts {
     }
 
     /// The room's last message.
-    pub fn last(&self, room: &Room) -> Vec<u8> {
-        cmd("GET")
-            .arg(self.room_key(room, "counter"))
-            .get_packed_command()
+    pub fn last(&self, room: &Room) -> Command {
+        let key = self.room_key(room, "counter");
+        Command::on(&key, cmd("GET").arg(&key))
     }
 
     /// Begins a new epoch, unless another has begun since.
-    pub fn rewind(&self, room: &Room, epoch: u64) -> Vec<u8> {
+    pub fn rewind(&self, room: &Room, epoch: u64) -> Command {
         let key = self.room_key(room, "counter");
         self.rewind
             .call(&[&key], &[&epoch.to_string(), &LOG_LIFE.to_string()])
     }
 
     /// The messages of a stretch.
-    pub fn read(&self, room: &Room, stretch: Stretch, most: usize) -> Vec<u8> {
+    pub fn read(&self, room: &Room, stretch: Stretch, most: usize) -> Command {
         let (after, until) = (format!("({}", stretch.after), stretch.until.to_string());
         self.log(room, &after, &until, most)
     }
 
     /// The messages from this one on, with it.
-    pub fn read_from(&self, room: &Room, from: Id, most: usize) -> Vec<u8> {
+    pub fn read_from(&self, room: &Room, from: Id, most: usize) -> Command {
         self.log(room, &from.to_string(), "+", most)
     }
 
-    fn log(&self, room: &Room, from: &str, to: &str, most: usize) -> Vec<u8> {
-        cmd("XRANGE")
-            .arg(self.room_key(room, "log"))
-            .arg((from, to, "COUNT", most))
-            .get_packed_command()
+    fn log(&self, room: &Room, from: &str, to: &str, most: usize) -> Command {
+        let key = self.room_key(room, "log");
+        let range = (from, to, "COUNT", most);
+        Command::on(&key, cmd("XRANGE").arg(&key).arg(range))
     }
 
     /// The last messages before one, newest first.
-    pub fn before(&self, room: &Room, id: Option<Id>, most: usize) -> Vec<u8> {
+    pub fn before(&self, room: &Room, id: Option<Id>, most: usize) -> Command {
         let from = id.map_or("+".to_string(), |id| format!("({id}"));
-        cmd("XREVRANGE")
-            .arg(self.room_key(room, "log"))
-            .arg((from, "-", "COUNT", most))
-            .get_packed_command()
+        let key = self.room_key(room, "log");
+        let range = (from, "-", "COUNT", most);
+        Command::on(&key, cmd("XREVRANGE").arg(&key).arg(range))
     }
 }
 

@@ -1,7 +1,9 @@
 //! One pair of connections, from its making to its end.
 
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use redis::Value;
@@ -13,7 +15,9 @@ use super::answer::{self, Lease};
 use super::envelope::{self, Note};
 use super::line::{Line, SOME};
 use super::link::{Bytes, Link, Trouble};
-use super::recover::{catch_up, fill, register, tell_incomplete};
+use super::nodes::Nodes;
+use super::queue::Broken;
+use super::recover::{catch_up, fill, last_ids, register, tell_incomplete};
 use super::resp::Replies;
 use super::script::Words;
 use super::{ANSWER_TIME, Redis, reap};
@@ -29,31 +33,36 @@ use crate::chat::replay::{Step, Stretch};
 const PULSE: Duration = Duration::from_secs(3);
 /// A canary that has not come back for so long is dead, and with it the subscription.
 const CANARY_TIME: Duration = Duration::from_secs(9);
+/// How often a cluster's logs are looked at for what has not reached us.
+const LOOK: Duration = Duration::from_secs(10);
 /// A connection that is not ready after this time is given up.
 const READY_TIME: Duration = Duration::from_secs(30);
 /// A write that Redis does not take within this time ends the connection.
 const WRITE_TIME: Duration = Duration::from_secs(10);
 
+/// What carries commands or answers, until it breaks.
+type Carry<'a> = Pin<Box<dyn Future<Output = Broken> + Send + 'a>>;
 type Reader = Replies<ReadHalf<Box<dyn Bytes>>>;
 type Writer = WriteHalf<Box<dyn Bytes>>;
 
-/// A connection for commands and one that is subscribed.
-pub struct Session {
-    commands: Link,
+/// Connections for commands and one that is subscribed.
+pub struct Session<'a> {
+    nodes: Nodes<'a>,
     subscriber: Link,
 }
 
-impl Session {
+impl<'a> Session<'a> {
     /// Connects, subscribes to every room with peers here, registers every name, reads what was
     /// said meanwhile, and only then lets callers at it.
     ///
     /// # Errors
     /// Why not.
-    pub async fn open(bus: &Redis) -> Result<Session, Trouble> {
-        let mut session = Session {
-            commands: bus.endpoint.connect().await?,
-            subscriber: bus.endpoint.connect().await?,
-        };
+    pub async fn open(bus: &'a Redis) -> Result<Session<'a>, Trouble> {
+        let mut subscriber = bus.connect().await?;
+        let strangers = bus.met().strangers.clone();
+        let ready = bus.scripts.load();
+        let nodes = Nodes::connect(&bus.endpoint, &mut subscriber, &strangers, ready).await?;
+        let mut session = Session { nodes, subscriber };
         let slow = || Trouble::Passing(format!("not ready within {READY_TIME:?}"));
         within(READY_TIME, session.prepare(bus))
             .await
@@ -62,8 +71,7 @@ impl Session {
     }
 
     async fn prepare(&mut self, bus: &Redis) -> Result<(), Trouble> {
-        let mut line = Line::Making(&mut self.commands);
-        line.ask(&bus.scripts.load()).await?;
+        let mut line = Line::Making(&mut self.nodes);
         let pulse = line
             .ask(&[bus.scripts.renew(bus.patience.margin())])
             .await?;
@@ -81,33 +89,40 @@ impl Session {
         register(bus, &mut line).await?;
         catch_up(bus, &mut line).await?;
         bus.rooms.up(&rooms, |room| bus.scripts.channel(room));
-        bus.queue.up();
+        bus.queue.up(self.nodes.map());
+        bus.met().nodes = self.nodes.map().map_or(Vec::new(), |map| map.nodes.clone());
         bus.patience.answered(Duration::ZERO);
         Ok(())
     }
 
-    /// Carries messages until one of the two connections breaks or falls silent, and says why.
-    /// `again`: there was one before, so peers have been told that messages wait.
-    pub async fn run(self, bus: &Redis, again: bool) -> String {
+    /// Carries messages until one of the connections breaks or falls silent, and says why. `again`:
+    /// there were some before, and peers have been told that messages wait.
+    pub async fn run(self, bus: &Redis, again: bool) -> Broken {
         if again {
             // Ahead of all that waits: it must not arrive while its peer still thinks that it waits.
             let over = Reply::Status(true);
             bus.peers.tell_all(Dialect::Typed, &over).await;
         }
         let state = State::default();
-        let Session {
-            commands,
-            subscriber,
-        } = self;
-        let speak = future::or(ask(bus, commands.commands), hear(bus, commands.replies));
+        let Session { nodes, subscriber } = self;
+        let cluster = nodes.map().is_some();
+        let links = nodes.into_links();
+        let count = links.len();
+        let mut carry: Vec<Carry<'_>> = Vec::new();
+        for (lane, link) in links.into_iter().enumerate() {
+            carry.push(Box::pin(ask(bus, lane, link.commands)));
+            carry.push(Box::pin(hear(bus, lane, link.replies)));
+        }
+        let speak = future::or(first(carry), again_and_again(bus));
         let listen = future::or(
             subscribe(bus, subscriber.commands),
-            receive(bus, subscriber.replies, &state),
+            receive(bus, subscriber.replies, &state, cluster),
         );
         let (find, found) = channel::bounded(1);
-        let watch = future::or(watch(bus, &state, find), bury(bus, found));
-        let carry = future::or(speak, listen);
-        future::or(carry, future::or(watch, greet(bus, again))).await
+        let watch = future::or(watch(bus, &state, find, count), bury(bus, found));
+        let listen = async { Broken::Why(future::or(listen, watch).await) };
+        let greet = async { Broken::Why(greet(bus, again).await) };
+        future::or(speak, future::or(listen, greet)).await
     }
 }
 
@@ -150,33 +165,52 @@ async fn greet(bus: &Redis, again: bool) -> String {
                 bus.peers.tell_room(&room, Dialect::Typed, &who).await;
             }
         }
-        tell_incomplete(bus).await;
     }
+    tell_incomplete(bus).await;
     future::pending().await
 }
 
-/// Writes what waits, all of it at once.
-async fn ask(bus: &Redis, mut commands: Writer) -> String {
+/// Runs all of them until one ends.
+async fn first(mut all: Vec<Carry<'_>>) -> Broken {
+    future::poll_fn(|cx| {
+        for one in &mut all {
+            if let Poll::Ready(broken) = one.as_mut().poll(cx) {
+                return Poll::Ready(broken);
+            }
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+/// Tries again what could not be done because its slot was on its way. Never ends by itself.
+async fn again_and_again(bus: &Redis) -> Broken {
+    bus.queue.try_again().await;
+    future::pending().await
+}
+
+/// Writes what waits for a node, all of it at once.
+async fn ask(bus: &Redis, lane: usize, mut commands: Writer) -> Broken {
     let mut out = Vec::new();
     loop {
         out.clear();
         let publish = |first: &Words, more: &[&Words]| bus.scripts.publish(first, more);
-        bus.queue.take(&mut out, publish).await;
+        bus.queue.take(lane, &mut out, publish).await;
         if let Err(why) = write(&mut commands, &out).await {
-            return why;
+            return why.into();
         }
     }
 }
 
-/// Reads the answers.
-async fn hear(bus: &Redis, mut replies: Reader) -> String {
+/// Reads a node's answers.
+async fn hear(bus: &Redis, lane: usize, mut replies: Reader) -> Broken {
     loop {
         let answer = match replies.next().await {
             Ok(answer) => answer,
-            Err(error) => return format!("connection lost: {error}"),
+            Err(error) => return format!("connection lost: {error}").into(),
         };
-        if let Err(why) = bus.queue.answered(answer) {
-            return why;
+        if let Err(broken) = bus.queue.answered(lane, answer) {
+            return broken;
         }
     }
 }
@@ -192,9 +226,19 @@ async fn subscribe(bus: &Redis, mut commands: Writer) -> String {
 }
 
 /// Reads what is published. Slows down with the fan-out: what we don't take waits at Redis.
-async fn receive(bus: &Redis, mut replies: Reader, state: &State) -> String {
+///
+/// In a cluster, what is published on one node reaches us by way of another, and the way between them
+/// may break without a sign: so we look now and then whether there is more in the logs.
+async fn receive(bus: &Redis, mut replies: Reader, state: &State, cluster: bool) -> String {
     let own = bus.scripts.own_channel().into_bytes();
+    let mut looked = Instant::now();
     loop {
+        if cluster && looked.elapsed() > LOOK {
+            if let Err(Trouble::Lasting(why) | Trouble::Passing(why)) = look(bus).await {
+                return why;
+            }
+            looked = Instant::now();
+        }
         let push = match replies.next().await {
             Ok(Value::Array(push)) => push,
             Ok(Value::ServerError(error)) => return error.to_string(),
@@ -223,6 +267,16 @@ async fn receive(bus: &Redis, mut replies: Reader, state: &State) -> String {
             _ => {}
         }
     }
+}
+
+/// Looks whether the rooms have gone on without us, and reads what we have not heard.
+async fn look(bus: &Redis) -> Result<(), Trouble> {
+    for (room, last) in last_ids(bus, &mut Line::InUse(bus)).await? {
+        if let Step::Gap(after) = bus.rooms.step(&room, last.next()) {
+            catch(bus, &room, after, last).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Hands an event on, in its place: what is missing before it is read from the log first.
@@ -289,12 +343,15 @@ async fn take_note(bus: &Redis, payload: &[u8], state: &State) {
 /// Renews the lease and watches the canary: it goes out on one connection and must come back on
 /// the other, so no dead subscription hides behind a living connection. Finds whose lease has run
 /// out, and registers our names again when it was ours.
-async fn watch(bus: &Redis, state: &State, find: Sender<Vec<String>>) -> String {
+async fn watch(bus: &Redis, state: &State, find: Sender<Vec<String>>, lanes: usize) -> String {
     loop {
         Timer::after(PULSE).await;
         let asked = Instant::now();
         *state.sent() = Some(asked);
-        let Some(answer) = bus.ask(bus.scripts.renew(bus.patience.margin())).await else {
+        let answer = bus.ask(bus.scripts.renew(bus.patience.margin())).await;
+        // A single Redis has answered already if it is alive.
+        let alive = lanes == 1 || within(ANSWER_TIME, bus.queue.ping()).await == Some(true);
+        let (Some(answer), true) = (answer, alive) else {
             return format!("no answer within {ANSWER_TIME:?}");
         };
         let Some((lease, dead)) = answer::pulse(&answer) else {

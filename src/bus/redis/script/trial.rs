@@ -4,6 +4,7 @@
 use redis::cmd;
 
 use super::Scripts;
+use crate::bus::redis::slot::Command;
 
 /// How long what was tried stays, if it can't be removed, in seconds.
 const TRIAL_LIFE: u64 = 60;
@@ -40,7 +41,7 @@ const KEYS: [&str; 6] = ["string", "hash", "set", "sorted", "stream", "room"];
 
 impl Scripts {
     /// Each command's name, and a harmless use of it.
-    pub fn trial(&self) -> Vec<(&'static str, Vec<u8>)> {
+    pub fn trial(&self) -> Vec<(&'static str, Command)> {
         let life = TRIAL_LIFE.to_string();
         let room = [("SET", "room", "1 EX 60"), ("GET", "room", "")];
         let expire = KEYS.map(|key| ("EXPIRE", key, life.as_str()));
@@ -50,7 +51,7 @@ impl Scripts {
             .collect()
     }
 
-    fn try_one(&self, name: &str, key: &str, words: &str) -> Vec<u8> {
+    fn try_one(&self, name: &str, key: &str, words: &str) -> Command {
         let key = match key {
             "room" => format!("{{{}:lobby}}:check:{}", self.prefix, self.instance),
             "channel" => self.own_channel(),
@@ -59,14 +60,17 @@ impl Scripts {
         };
         let words = [key.as_str()].into_iter().chain(words.split(' '));
         let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
-        cmd(name).arg(words).get_packed_command()
+        Command::on(&key, cmd(name).arg(words))
     }
 
     /// What a user of Redis must be allowed to, as `ACL SETUSER` wants it.
-    pub fn needed(&self) -> String {
+    pub fn needed(&self, cluster: bool) -> String {
         let prefix = &self.prefix;
         let mut commands: Vec<&str> = self.trial().iter().map(|(name, _)| *name).collect();
         commands.extend(["SUBSCRIBE", "UNSUBSCRIBE", "PING", "INFO", "CLIENT|SETNAME"]);
+        if cluster {
+            commands.extend(["ASKING", "CLUSTER|SLOTS"]);
+        }
         commands.sort_unstable();
         commands.dedup();
         let commands: Vec<_> = commands

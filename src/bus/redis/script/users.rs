@@ -6,6 +6,7 @@ use redis::cmd;
 use super::{REFERENCE_LIFE, Scripts};
 use crate::bus::Draft;
 use crate::bus::redis::envelope;
+use crate::bus::redis::slot::Command;
 use crate::chat::id::{Id, Origin};
 use crate::chat::name::{Lock, Room, User};
 
@@ -20,7 +21,7 @@ const MAIL_MOST: u64 = 1000;
 const MAIL_LIFE: u64 = 3600;
 
 impl Scripts {
-    pub fn tell(&self, to: &str, draft: &Draft, sequence: u64) -> Vec<u8> {
+    pub fn tell(&self, to: &str, draft: &Draft, sequence: u64) -> Command {
         let named = match draft.receipt.reference() {
             Some(name) => format!("ref:{}:{name}", draft.user),
             None => format!("ref:@{}:{sequence}", self.instance),
@@ -54,7 +55,7 @@ impl Scripts {
         lock: Option<Lock>,
         over: bool,
         margin: u64,
-    ) -> Vec<u8> {
+    ) -> Command {
         let (owners, leases) = (self.users_key("owners"), self.users_key("leases"));
         self.claim.call(
             &[&self.visible_key(), &owners, &leases],
@@ -70,7 +71,7 @@ impl Scripts {
         )
     }
 
-    pub fn release(&self, user: &User, origin: Origin) -> Vec<u8> {
+    pub fn release(&self, user: &User, origin: Origin) -> Command {
         self.release.call(
             &[&self.visible_key(), &self.users_key("owners")],
             &[user.as_str(), &origin.to_string()],
@@ -78,7 +79,7 @@ impl Scripts {
     }
 
     /// Leases of others count as run out when they did so `margin` milliseconds ago.
-    pub fn renew(&self, margin: u64) -> Vec<u8> {
+    pub fn renew(&self, margin: u64) -> Command {
         self.renew.call(
             &[&self.users_key("leases"), &self.users_key("reaped")],
             &[
@@ -92,27 +93,24 @@ impl Scripts {
     }
 
     /// Gives the lease up: this instance has no names any more.
-    pub fn retire(&self) -> Vec<u8> {
-        cmd("ZREM")
-            .arg(self.users_key("leases"))
-            .arg(self.instance.to_string())
-            .get_packed_command()
+    pub fn retire(&self) -> Command {
+        self.remove_from("leases")
     }
 
     /// Notes that this instance has peers in a room, for whoever has to clean up after it; or that
     /// it has none any more.
-    pub fn frequent(&self, rooms: &[&Room], has_peers: bool) -> Vec<u8> {
-        cmd(if has_peers { "SADD" } else { "SREM" })
-            .arg(self.rooms_key(&self.instance.to_string()))
-            .arg(rooms.iter().map(|room| room.as_str()).collect::<Vec<_>>())
-            .get_packed_command()
+    pub fn frequent(&self, rooms: &[&Room], has_peers: bool) -> Command {
+        let key = self.rooms_key(&self.instance.to_string());
+        let rooms: Vec<_> = rooms.iter().map(|room| room.as_str()).collect();
+        let mut change = cmd(if has_peers { "SADD" } else { "SREM" });
+        Command::on(&key, change.arg(&key).arg(rooms))
     }
 
     fn rooms_key(&self, instance: &str) -> String {
         self.users_key(&format!("rooms:{instance}"))
     }
 
-    pub fn condemn(&self, dead: &str) -> Vec<u8> {
+    pub fn condemn(&self, dead: &str) -> Command {
         self.condemn.call(
             &[
                 &self.users_key("leases"),
@@ -124,14 +122,17 @@ impl Scripts {
     }
 
     /// This instance has registered its names again.
-    pub fn revive(&self) -> Vec<u8> {
-        cmd("ZREM")
-            .arg(self.users_key("reaped"))
-            .arg(self.instance.to_string())
-            .get_packed_command()
+    pub fn revive(&self) -> Command {
+        self.remove_from("reaped")
     }
 
-    pub fn reap_room(&self, dead: &str, room: &Room) -> Vec<u8> {
+    fn remove_from(&self, instances: &str) -> Command {
+        let key = self.users_key(instances);
+        let remove = (&key, self.instance.to_string());
+        Command::on(&key, cmd("ZREM").arg(remove))
+    }
+
+    pub fn reap_room(&self, dead: &str, room: &Room) -> Command {
         self.reap_room.call(
             &[&self.room_key(room, "roster")],
             &[
@@ -144,7 +145,7 @@ impl Scripts {
         )
     }
 
-    pub fn reap_names(&self, dead: &str, from: &str) -> Vec<u8> {
+    pub fn reap_names(&self, dead: &str, from: &str) -> Command {
         let (owners, leases) = (self.users_key("owners"), self.users_key("leases"));
         self.reap_names.call(
             &[&self.visible_key(), &owners, &leases],
@@ -157,16 +158,15 @@ impl Scripts {
         )
     }
 
-    pub fn bury(&self, dead: &str) -> Vec<u8> {
+    pub fn bury(&self, dead: &str) -> Command {
         let keys = [self.users_key("leases"), self.rooms_key(dead)];
         self.bury.call(&[&keys[0], &keys[1]], &[dead])
     }
 
     /// The private messages for this instance after this one.
-    pub fn mail(&self, after: Id) -> Vec<u8> {
-        cmd("XRANGE")
-            .arg(self.users_key(&format!("mail:{}", self.instance)))
-            .arg((format!("({after}"), "+"))
-            .get_packed_command()
+    pub fn mail(&self, after: Id) -> Command {
+        let key = self.users_key(&format!("mail:{}", self.instance));
+        let range = (format!("({after}"), "+");
+        Command::on(&key, cmd("XRANGE").arg(&key).arg(range))
     }
 }

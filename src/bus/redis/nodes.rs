@@ -1,0 +1,196 @@
+//! The connections for commands: to the one Redis, or to every node of a cluster that has slots.
+
+use std::time::Duration;
+
+use redis::{Value, cmd};
+use smol::Timer;
+
+use super::cluster::{Address, Map, Redirect, redirect};
+use super::link::{Boxed, Endpoint, Link, Trouble, accept};
+use super::slot::Command;
+
+/// How often a command follows redirects, or waits for a slot that is on its way …
+const ATTEMPTS: usize = 60;
+/// … and for how long each time.
+const AGAIN: Duration = Duration::from_millis(50);
+
+/// Signed-in connections, of which nobody else knows yet.
+pub struct Nodes<'a> {
+    endpoint: &'a Endpoint,
+    /// What every node has to know before it is of use.
+    ready: Vec<Vec<u8>>,
+    links: Vec<Link>,
+    /// The cluster's, if it is one; its nodes are in the order of the links.
+    map: Option<Map>,
+}
+
+impl<'a> Nodes<'a> {
+    /// Asks over a connection whether there is a cluster, connects to every node and makes it
+    /// `ready`. To `strangers`, which some node has named but no map knows yet, as well, if they
+    /// can be reached.
+    ///
+    /// # Errors
+    /// One line about the first node that can't be used.
+    pub async fn connect(
+        endpoint: &'a Endpoint,
+        first: &mut Link,
+        strangers: &[Address],
+        ready: Vec<Vec<u8>>,
+    ) -> Result<Nodes<'a>, Trouble> {
+        let mut nodes = Nodes {
+            endpoint,
+            ready,
+            links: Vec::new(),
+            map: map(endpoint, first).await?,
+        };
+        let Some(map) = &nodes.map else {
+            let link = endpoint.connect().await?;
+            nodes.add(link).await?;
+            return Ok(nodes);
+        };
+        for node in map.nodes.clone() {
+            let link = endpoint.connect_to(&node).await?;
+            nodes.add(link).await?;
+        }
+        for node in strangers {
+            if nodes.place(node).is_none()
+                && let Err(Trouble::Lasting(why) | Trouble::Passing(why)) = nodes.meet(node).await
+            {
+                log::debug!("redis {endpoint}: {why}");
+            }
+        }
+        Ok(nodes)
+    }
+
+    /// The cluster's map, if there is a cluster.
+    pub fn map(&self) -> Option<&Map> {
+        self.map.as_ref()
+    }
+
+    /// The connections, in the order of the map's nodes.
+    pub fn into_links(self) -> Vec<Link> {
+        self.links
+    }
+
+    async fn add(&mut self, mut link: Link) -> Result<(), Trouble> {
+        let answers = link.ask(&self.ready).await?;
+        accept(&answers, "refused")?;
+        self.links.push(link);
+        Ok(())
+    }
+
+    fn place(&self, node: &Address) -> Option<usize> {
+        self.map
+            .as_ref()?
+            .nodes
+            .iter()
+            .position(|known| known == node)
+    }
+
+    /// Connects to a node that no map has named.
+    async fn meet(&mut self, node: &Address) -> Result<usize, Trouble> {
+        let link = self.endpoint.connect_to(node).await?;
+        self.add(link).await?;
+        if let Some(map) = &mut self.map {
+            map.nodes.push(node.clone());
+        }
+        Ok(self.links.len() - 1)
+    }
+
+    /// Says each command where its keys are, and waits for the answers.
+    ///
+    /// # Errors
+    /// A broken connection, or slots that don't come to rest.
+    pub fn ask<'b>(&'b mut self, commands: &'b [Command]) -> Boxed<'b, Vec<Value>> {
+        Box::pin(self.ask_all(commands))
+    }
+
+    async fn ask_all(&mut self, commands: &[Command]) -> Result<Vec<Value>, Trouble> {
+        let mut answers = vec![Value::Nil; commands.len()];
+        let mut open: Vec<usize> = (0..commands.len()).collect();
+        for _ in 0..ATTEMPTS {
+            let mut again = Vec::new();
+            for lane in 0..self.links.len() {
+                let here = |place: &usize| self.lane_of(&commands[*place]) == lane;
+                let mine: Vec<usize> = open.iter().copied().filter(here).collect();
+                let packed = mine.iter().map(|&place| commands[place].packed.clone());
+                let packed: Vec<_> = packed.collect();
+                let heard = self.links[lane].ask(&packed).await?;
+                for (place, answer) in mine.into_iter().zip(heard) {
+                    match self.follow(&commands[place], lane, answer).await? {
+                        Some(answer) => answers[place] = answer,
+                        None => again.push(place),
+                    }
+                }
+            }
+            if again.is_empty() {
+                return Ok(answers);
+            }
+            again.sort_unstable();
+            open = again;
+            Timer::after(AGAIN).await;
+        }
+        Err(Trouble::Passing("its slots don't come to rest".into()))
+    }
+
+    fn lane_of(&self, command: &Command) -> usize {
+        let route = self.map.as_ref().map(|map| &map.route);
+        let lane = route.and_then(|route| route.get(usize::from(command.slot)));
+        lane.map_or(0, |&lane| lane.into())
+    }
+
+    /// The answer, or `None` if the command has to be said again.
+    async fn follow(
+        &mut self,
+        command: &Command,
+        lane: usize,
+        answer: Value,
+    ) -> Result<Option<Value>, Trouble> {
+        let redirect = redirect(&answer).filter(|_| self.map.is_some());
+        let (mut node, asking) = match redirect {
+            None => return Ok(Some(answer)),
+            Some(Redirect::TryAgain) => return Ok(None),
+            Some(Redirect::Moved(node)) => (node, false),
+            Some(Redirect::Ask(node)) => (node, true),
+        };
+        if node.host.is_empty()
+            && let Some(named_by) = self.map.as_ref().and_then(|map| map.nodes.get(lane))
+        {
+            node.host.clone_from(&named_by.host);
+        }
+        let place = match self.place(&node) {
+            Some(place) => place,
+            None => self.meet(&node).await?,
+        };
+        if asking {
+            let asking = cmd("ASKING").get_packed_command();
+            let both = [asking, command.packed.clone()];
+            let answer = self.links[place].ask(&both).await?.pop();
+            return Ok(answer.filter(|answer| super::cluster::redirect(answer).is_none()));
+        }
+        if let Some(map) = &mut self.map {
+            map.route[usize::from(command.slot)] = place as u16;
+        }
+        Ok(None)
+    }
+}
+
+/// The map of the cluster at the other end, if it is one. Whoever may not ask has none.
+///
+/// # Errors
+/// A broken connection, or a cluster that can't work yet.
+pub async fn map(endpoint: &Endpoint, link: &mut Link) -> Result<Option<Map>, Trouble> {
+    let question = [cmd("CLUSTER").arg("SLOTS").get_packed_command()];
+    let answer = link.ask(&question).await?.pop().unwrap_or(Value::Nil);
+    match answer {
+        Value::ServerError(error) if error.code() == "LOADING" => {
+            Err(Trouble::Passing(error.to_string()))
+        }
+        // It knows of no clusters, or is none.
+        Value::ServerError(_) => Ok(None),
+        answer => {
+            let map = Map::read(&answer, endpoint.host_name());
+            map.map(Some).map_err(Trouble::Passing)
+        }
+    }
+}

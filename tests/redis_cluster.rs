@@ -1,0 +1,217 @@
+//! A Redis Cluster: rooms live on different nodes, and these come, go and change places.
+
+use serde_json::json;
+
+use crate::support::{Certs, Client, Nodes, TestServer, eventually};
+
+/// Rooms whose keys are on each of the three primaries, in their order.
+const ROOMS: [&str; 3] = ["kitchen", "attic", "pond"];
+
+/// The key by which a room's node is known.
+fn counter(room: &str) -> String {
+    format!("{{chat:{room}}}:counter")
+}
+
+/// One instance at each of two nodes.
+fn servers(nodes: &Nodes) -> [TestServer; 2] {
+    [0, 4].map(|i| TestServer::on_with(nodes.address(i), |_| {}))
+}
+
+#[track_caller]
+fn talk(one: &mut Client, other: &mut Client, words: &str) {
+    one.say(words);
+    other.hears(&format!("foo: {words}"));
+    other.say(words);
+    one.hears(&format!("bar: {words}"));
+}
+
+#[test]
+fn rooms_live_on_all_nodes_and_are_one_chat() {
+    let nodes = Nodes::start();
+    let servers = servers(&nodes);
+    let mut used: Vec<usize> = vec![nodes.node_of_key("chat-users")];
+    for room in ROOMS {
+        let mut foo = servers[0].join_room("foo", room);
+        let mut bar = servers[1].join_room("bar", room);
+        foo.hears("bar: has joined the chat!");
+        talk(&mut foo, &mut bar, "hello");
+        foo.say("/who");
+        foo.hears(&format!("in {room}: bar, foo"));
+        foo.say("/msg bar psst");
+        bar.hears("foo (private): psst");
+        bar.leave();
+        foo.hears("bar: has left the chat!");
+        foo.leave();
+        used.push(nodes.node_of_key(&counter(room)));
+    }
+    used.sort_unstable();
+    used.dedup();
+    assert_eq!(used, [0, 1, 2], "the rooms of this test are on all nodes");
+    eventually("nobody is left", || {
+        nodes
+            .list("chat-users", &["SMEMBERS", "chat-users"])
+            .is_empty()
+            .then_some(())
+    });
+}
+
+#[test]
+fn nodes_that_go_by_addresses_are_trusted_by_the_name_of_the_cluster() {
+    let certs = Certs::for_host("localhost");
+    let nodes = Nodes::with_tls(&certs, "s3cret");
+    let mut address = nodes.address(1);
+    address.ca = Some(certs.path("ca.pem"));
+    let servers = [(); 2].map(|()| TestServer::on_with(address.clone(), |_| {}));
+    let mut foo = servers[0].join("foo");
+    let mut bar = servers[1].join("bar");
+    foo.hears("bar: has joined the chat!");
+    talk(&mut foo, &mut bar, "hello");
+}
+
+#[test]
+fn a_room_and_the_names_move_to_another_node_and_nobody_notices() {
+    let nodes = Nodes::start();
+    let servers = servers(&nodes);
+    let mut foo = servers[0].join("foo");
+    let mut bar = servers[1].join("bar");
+    foo.hears("bar: has joined the chat!");
+    let mut ann = servers[1].typed_in("ann", "lobby");
+    foo.hears("ann: has joined the chat!");
+    bar.hears("ann: has joined the chat!");
+    for key in [counter("lobby"), "chat-users".into()] {
+        for _ in 0..2 {
+            let to = (nodes.node_of_key(&key) + 1) % 3;
+            nodes.move_slot_of_key(&key, to);
+            talk(&mut foo, &mut bar, "moved");
+            foo.say("/msg bar psst");
+            bar.hears("foo (private): psst");
+        }
+    }
+    // Not even the typed ones: they would have been told that messages wait.
+    let mut numbers = Vec::new();
+    for _ in 0..8 {
+        let chat = ann.gets(json!({"type": "chat", "text": "moved"}));
+        let (_, n) = chat["id"].as_str().unwrap().split_once('-').unwrap();
+        numbers.push(n.parse::<u64>().unwrap());
+    }
+    assert_eq!(numbers, (1..9).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_room_that_is_on_its_way_waits_and_the_others_go_on() {
+    let nodes = Nodes::start();
+    let servers = servers(&nodes);
+    let mut foo = servers[0].join_room("foo", ROOMS[0]);
+    let mut bar = servers[1].join_room("bar", ROOMS[0]);
+    foo.hears("bar: has joined the chat!");
+    talk(&mut foo, &mut bar, "before");
+    let mut ida = servers[0].join_room("ida", ROOMS[1]);
+    let mut pip = servers[1].join_room("pip", ROOMS[1]);
+    ida.hears("pip: has joined the chat!");
+
+    // One of the room's keys is there, the others are here: nobody can publish.
+    let key = counter(ROOMS[0]);
+    let to = nodes.node_of_key(&counter(ROOMS[1]));
+    let from = nodes.begin_move(&key, to);
+    nodes.move_these(&[&key], from, to);
+    for n in 0..10 {
+        foo.say(&format!("on the way {n}"));
+    }
+    ida.say("here all is well");
+    pip.hears("ida: here all is well");
+
+    // All of its keys are there, but it is still said to be here.
+    nodes.move_keys(&key, from, to);
+    for n in 0..10 {
+        bar.hears(&format!("foo: on the way {n}"));
+    }
+    for n in 0..10 {
+        foo.say(&format!("half way {n}"));
+        bar.hears(&format!("foo: half way {n}"));
+    }
+    nodes.finish_move(&key, from, to);
+    talk(&mut foo, &mut bar, "after");
+}
+
+#[test]
+fn a_primary_dies_and_its_replica_carries_on() {
+    let mut nodes = Nodes::start();
+    let servers = servers(&nodes);
+    let mut foo = servers[0].join("foo");
+    let mut bar = servers[1].join("bar");
+    foo.hears("bar: has joined the chat!");
+    talk(&mut foo, &mut bar, "before");
+    for key in [counter("lobby"), "chat-users".into()] {
+        nodes.settle();
+        let dead = nodes.node_of_key(&key);
+        nodes.kill(dead);
+        foo.say("meanwhile");
+        bar.hears("foo: meanwhile");
+        nodes.has_failed_over(&key, dead);
+        talk(&mut foo, &mut bar, "after");
+        foo.say("/msg bar psst");
+        bar.hears("foo (private): psst");
+        for server in &servers {
+            server.becomes(200);
+        }
+        nodes.restart(dead);
+    }
+    assert_eq!(
+        nodes.list("chat-users", &["SMEMBERS", "chat-users"]),
+        ["bar", "foo"]
+    );
+}
+
+#[test]
+fn the_node_of_the_subscription_dies_and_another_takes_its_place() {
+    let mut nodes = Nodes::start();
+    let servers = servers(&nodes);
+    let mut foo = servers[0].join("foo");
+    let mut bar = servers[1].join("bar");
+    foo.hears("bar: has joined the chat!");
+    // A replica, so no slot is nobody's: only what bar's instance hears is cut off.
+    nodes.kill(4);
+    talk(&mut foo, &mut bar, "still here");
+    servers[1].becomes(200);
+    talk(&mut foo, &mut bar, "and again");
+}
+
+#[test]
+fn a_node_that_is_new_is_found_by_whoever_is_sent_there() {
+    let nodes = Nodes::start();
+    let servers = servers(&nodes);
+    let mut foo = servers[0].join("foo");
+    let mut bar = servers[1].join("bar");
+    foo.hears("bar: has joined the chat!");
+    talk(&mut foo, &mut bar, "before");
+    nodes.begin_anew(5);
+    let key = counter("lobby");
+    let from = nodes.begin_move(&key, 5);
+    nodes.move_keys(&key, from, 5);
+    talk(&mut foo, &mut bar, "half way");
+    nodes.finish_move(&key, from, 5);
+    talk(&mut foo, &mut bar, "after");
+}
+
+#[test]
+fn a_node_at_an_address_that_leads_nowhere_is_named() {
+    let nodes = Nodes::start();
+    nodes.announce_unreachable(2);
+    let server = TestServer::on_with(nodes.address(0), |_| {});
+    let (status, line) = server.ready();
+    assert_eq!(status, 503);
+    let node = format!(
+        "redis 127.0.0.1:{}: node 192.0.2.1:{}: ",
+        nodes.port(0),
+        nodes.port(2)
+    );
+    assert!(line.starts_with(&node), "{line}");
+    assert!(
+        line.trim_end()
+            .ends_with("its nodes' addresses must be reachable from here"),
+        "{line}"
+    );
+    server
+        .knock("foo", "lobby")
+        .hears("failed to connect. please try again");
+}
