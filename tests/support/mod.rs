@@ -11,6 +11,7 @@ mod program;
 mod proxy;
 mod raw;
 mod redis;
+mod sentinels;
 mod server;
 
 pub use browser::{Browser, Page};
@@ -23,6 +24,7 @@ pub use program::Program;
 pub use proxy::Proxy;
 pub use raw::{Raw, frame, upgrade};
 pub use redis::Redis;
+pub use sentinels::Sentinels;
 pub use server::TestServer;
 
 use std::net::TcpListener;

@@ -9,6 +9,7 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use async_net::TcpStream;
@@ -24,8 +25,9 @@ use smol::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 use super::cluster::Address;
 use super::queue::passing_error;
 use super::resp::Replies;
+use super::sentinel::{self, Primary};
 use crate::bus::within;
-use crate::config::{RedisAddress, RedisHost};
+use crate::config::{RedisAddress, RedisHost, Sentinels};
 
 /// A connection, from the look-up of the name to being signed in, is up after this time or given
 /// up.
@@ -45,12 +47,25 @@ pub enum Trouble {
     Passing(String),
 }
 
+impl Trouble {
+    /// The same with other words.
+    pub fn map(self, change: impl Fn(String) -> String) -> Trouble {
+        match self {
+            Trouble::Lasting(why) => Trouble::Lasting(change(why)),
+            Trouble::Passing(why) => Trouble::Passing(change(why)),
+        }
+    }
+}
+
 /// Where Redis is, and how to sign in there. Displays the address, never a secret.
 pub struct Endpoint {
     host: RedisHost,
-    tls: Option<(TlsConnector, ServerName<'static>)>,
+    /// With the names that the operator has given: one, or one for each sentinel.
+    tls: Option<(TlsConnector, Vec<ServerName<'static>>)>,
     auth: Option<(String, String)>,
     client_name: String,
+    /// Which sentinel is asked first, counted on and on.
+    pub turn: AtomicUsize,
 }
 
 /// A signed-in connection.
@@ -59,6 +74,8 @@ pub struct Link {
     pub replies: Replies<ReadHalf<Stream>>,
     /// Where commands go.
     pub commands: WriteHalf<Stream>,
+    /// Where a sentinel has led us.
+    pub primary: Option<Primary>,
 }
 
 /// What becomes of something. Boxed, so that its code is in the binary once, and not with everybody
@@ -93,15 +110,23 @@ impl Endpoint {
     // There are two callers, and it is large.
     #[inline(never)]
     pub fn new(address: &RedisAddress, client_name: &str) -> Result<Endpoint, String> {
-        let tls = match &address.host {
-            RedisHost::Tcp {
-                host, tls: true, ..
-            } => {
-                let name = ServerName::try_from(host.clone())
-                    .map_err(|_| format!("redis {}: not a host name for TLS", address.host))?;
-                Some((connector(address.ca.as_deref())?, name))
+        let names = match &address.host {
+            RedisHost::Tcp { host, .. } => vec![host],
+            RedisHost::Sentinel(sentinels) => {
+                sentinels.hosts.iter().map(|(host, _)| host).collect()
             }
-            _ => None,
+            RedisHost::Unix(_) => Vec::new(),
+        };
+        let tls = match address.is_tls() {
+            true => {
+                let name = |host: &String| {
+                    ServerName::try_from(host.clone())
+                        .map_err(|_| format!("redis {host}: not a host name for TLS"))
+                };
+                let names: Result<_, _> = names.into_iter().map(name).collect();
+                Some((connector(address.ca.as_deref())?, names?))
+            }
+            false => None,
         };
         let auth = address.password.clone().map(|password| {
             (
@@ -115,6 +140,7 @@ impl Endpoint {
             tls,
             auth,
             client_name,
+            turn: AtomicUsize::new(0),
         })
     }
 
@@ -124,9 +150,24 @@ impl Endpoint {
     /// One line about what failed, without the address.
     pub fn connect(&self) -> Boxed<'_, Link> {
         Box::pin(async {
-            let link = self.connect_within(None).await;
+            let link = match &self.host {
+                RedisHost::Sentinel(sentinels) => sentinel::connect(self, sentinels).await,
+                _ => self.connect_within(None, 0).await,
+            };
             link.map_err(|trouble| self.hint(trouble))
         })
+    }
+
+    /// Connects once more to where this connection leads, and signs in: should there be another
+    /// primary by now, it is not this one's.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    pub fn connect_beside<'a>(&'a self, link: &'a Link) -> Boxed<'a, Link> {
+        match &link.primary {
+            Some(primary) => sentinel::reach(self, primary),
+            None => self.connect(),
+        }
     }
 
     /// Connects to a node of the cluster, and signs in.
@@ -135,7 +176,7 @@ impl Endpoint {
     /// One line about what failed, with the node's address.
     pub fn connect_to<'a>(&'a self, node: &'a Address) -> Boxed<'a, Link> {
         Box::pin(async move {
-            let link = self.connect_within(Some(node)).await;
+            let link = self.connect_within(Some(node), 0).await;
             link.map_err(|trouble| match trouble {
                 Trouble::Lasting(why) => Trouble::Lasting(format!("node {node}: {why}")),
                 Trouble::Passing(why) => Trouble::Passing(format!(
@@ -145,34 +186,40 @@ impl Endpoint {
         })
     }
 
+    /// The sentinels, if they are who knows where Redis is.
+    pub fn sentinels(&self) -> Option<&Sentinels> {
+        match &self.host {
+            RedisHost::Sentinel(sentinels) => Some(sentinels),
+            _ => None,
+        }
+    }
+
     /// The host, as the operator has named it; empty for a socket on this machine.
     pub fn host_name(&self) -> &str {
         match &self.host {
             RedisHost::Tcp { host, .. } => host,
-            RedisHost::Unix(_) => "",
+            _ => "",
         }
     }
 
-    async fn connect_within(&self, node: Option<&Address>) -> Result<Link, Trouble> {
+    /// Connects and signs in: to where the operator says, or to what the host at this place among
+    /// those named by the operator has sent us to.
+    ///
+    /// # Errors
+    /// One line about what failed, without the address.
+    pub async fn connect_within(
+        &self,
+        node: Option<&Address>,
+        named_by: usize,
+    ) -> Result<Link, Trouble> {
         let link = async {
-            let mut link = self.open(node).await?;
+            let mut link = self.open(node, named_by).await?;
             self.sign_in(&mut link).await?;
             Ok(link)
         };
         let slow = || Trouble::Passing(format!("no connection within {CONNECT_TIME:?}"));
         let link = within(CONNECT_TIME, link).await;
         link.unwrap_or_else(|| Err(slow()))
-    }
-
-    /// The name that a node's certificate must have. Most clusters announce their nodes by
-    /// addresses, and have certificates for the name under which the operator knows them.
-    fn certified(&self, node: Option<&Address>, name: &ServerName<'static>) -> ServerName<'static> {
-        let announced = node.and_then(|node| {
-            let address = node.host.parse::<IpAddr>().is_ok();
-            let named = matches!(name, ServerName::DnsName(_));
-            (!address || !named).then(|| ServerName::try_from(node.host.clone()).ok())
-        });
-        announced.flatten().unwrap_or_else(|| name.clone())
     }
 
     /// A TLS port hangs up on whoever does not speak TLS, a plain one waits for the end of a
@@ -189,23 +236,37 @@ impl Endpoint {
         }
     }
 
-    /// Connects and, where TLS is spoken, tells its version and the server's certificate.
+    /// Connects and, where TLS is spoken, tells its version and the server's certificate. As
+    /// [`connect_within`](Self::connect_within), to where the operator says or to a node.
     ///
     /// # Errors
     /// As [`connect`](Self::connect).
-    pub fn certificate(&self) -> Boxed<'_, Option<(String, Vec<u8>)>> {
-        Box::pin(self.look_at_certificate())
+    pub fn certificate<'a>(
+        &'a self,
+        node: Option<&'a Address>,
+        named_by: usize,
+    ) -> Boxed<'a, Option<(String, Vec<u8>)>> {
+        Box::pin(self.look_at_certificate(node, named_by))
     }
 
-    async fn look_at_certificate(&self) -> Result<Option<(String, Vec<u8>)>, Trouble> {
-        let (RedisHost::Tcp { host, port, .. }, Some((connector, name))) = (&self.host, &self.tls)
-        else {
+    async fn look_at_certificate(
+        &self,
+        node: Option<&Address>,
+        named_by: usize,
+    ) -> Result<Option<(String, Vec<u8>)>, Trouble> {
+        let target = match (node, &self.host) {
+            (Some(node), _) => Some((node.host.as_str(), node.port)),
+            (None, RedisHost::Tcp { host, port, .. }) => Some((host.as_str(), *port)),
+            (None, _) => None,
+        };
+        let (Some(target), Some((connector, names))) = (target, &self.tls) else {
             return Ok(None);
         };
+        let name = certified(node, &names[named_by]);
         let handshake = async {
-            let tcp = TcpStream::connect((host.as_str(), *port)).await;
+            let tcp = TcpStream::connect(target).await;
             let tcp = tcp.map_err(|error| Trouble::Passing(format!("can't connect: {error}")))?;
-            let tls = connector.connect(name.clone(), tcp).await;
+            let tls = connector.connect(name, tcp).await;
             tls.map_err(tls_trouble)
         };
         let slow = || Trouble::Passing(format!("no connection within {CONNECT_TIME:?}"));
@@ -223,12 +284,19 @@ impl Endpoint {
         Ok(Some((version.into(), certificate.unwrap_or_default())))
     }
 
-    async fn open(&self, node: Option<&Address>) -> Result<Link, Trouble> {
+    /// Connects, and no more than that.
+    ///
+    /// # Errors
+    /// One line about what failed, without the address.
+    pub async fn open(&self, node: Option<&Address>, named_by: usize) -> Result<Link, Trouble> {
         let unreachable = |error: io::Error| Trouble::Passing(format!("can't connect: {error}"));
         let target = match (node, &self.host) {
             (Some(node), _) => Ok((node.host.as_str(), node.port)),
             (None, RedisHost::Tcp { host, port, .. }) => Ok((host.as_str(), *port)),
             (None, RedisHost::Unix(path)) => Err(path),
+            (None, RedisHost::Sentinel(_)) => {
+                return Err(Trouble::Passing("no sentinel was asked".into()));
+            }
         };
         let stream: Stream = match target {
             Err(path) => Box::new(UnixStream::connect(path).await.map_err(unreachable)?),
@@ -237,8 +305,8 @@ impl Endpoint {
                 watch(&tcp).map_err(unreachable)?;
                 match &self.tls {
                     None => Box::new(tcp),
-                    Some((connector, name)) => {
-                        let name = self.certified(node, name);
+                    Some((connector, names)) => {
+                        let name = certified(node, &names[named_by]);
                         let handshake = connector.connect(name, tcp).await;
                         Box::new(handshake.map_err(tls_trouble)?)
                     }
@@ -249,10 +317,20 @@ impl Endpoint {
         Ok(Link {
             replies: Replies::new(read),
             commands: write,
+            primary: None,
         })
     }
 
-    async fn sign_in(&self, link: &mut Link) -> Result<(), Trouble> {
+    /// Whether there is something to sign in with.
+    pub fn has_password(&self) -> bool {
+        self.auth.is_some()
+    }
+
+    /// Signs a connection in that has been made by [`open`](Self::open).
+    ///
+    /// # Errors
+    /// A broken connection, or a refusal.
+    pub async fn sign_in(&self, link: &mut Link) -> Result<(), Trouble> {
         if let Some((username, password)) = &self.auth {
             // The form with a user name is for ACLs; `default` is also what the old form means.
             let mut auth = cmd("AUTH");
@@ -322,6 +400,17 @@ impl Link {
         let answers = self.ask(&[command]).await?;
         accept(&answers, refused)
     }
+}
+
+/// The name that a node's certificate must have. Most clusters and sentinels announce
+/// nodes by addresses, and certificates are for the name under which the operator knows them.
+fn certified(node: Option<&Address>, name: &ServerName<'static>) -> ServerName<'static> {
+    let announced = node.and_then(|node| {
+        let address = node.host.parse::<IpAddr>().is_ok();
+        let named = matches!(name, ServerName::DnsName(_));
+        (!address || !named).then(|| ServerName::try_from(node.host.clone()).ok())
+    });
+    announced.flatten().unwrap_or_else(|| name.clone())
 }
 
 fn broken(error: io::Error) -> Trouble {
