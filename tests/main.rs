@@ -54,6 +54,9 @@ mod failover;
 /// A Redis Cluster: rooms on many nodes, which die and change places.
 mod redis_cluster;
 
+/// Sentinels know who the primary is.
+mod sentinel;
+
 /// Everything goes wrong, and the books must balance.
 mod ledger;
 

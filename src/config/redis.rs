@@ -250,6 +250,37 @@ mod tests {
     }
 
     #[test]
+    fn sentinels_are_several_hosts_and_a_name() {
+        let found = |url: &str| match redis(&["--redis", url], &[]).host {
+            RedisHost::Sentinel(found) => found,
+            other => panic!("{url}: {other}"),
+        };
+        let one = found("redis+sentinel://pi/pond");
+        assert_eq!((one.name.as_str(), one.tls), ("pond", false));
+        assert_eq!(one.hosts, [("pi".to_string(), 26379)]);
+        let many = "rediss+sentinel://me:a%2Cb@pi,[::1]:7,10.0.0.1:26380/my.pond-1_a";
+        let three = found(many);
+        let hosts = [("pi", 26379), ("::1", 7), ("10.0.0.1", 26380)];
+        assert_eq!(
+            three.hosts,
+            hosts.map(|(host, port)| (host.to_string(), port))
+        );
+        assert_eq!((three.name.as_str(), three.tls), ("my.pond-1_a", true));
+        let signed = redis(&["--redis", many], &[]);
+        assert_eq!(signed.username.as_deref(), Some("me"));
+        assert_eq!(signed.password.as_deref(), Some("a,b"));
+        assert_eq!(
+            signed.host.to_string(),
+            "my.pond-1_a by sentinels pi:26379, [::1]:7, 10.0.0.1:26380 (TLS)"
+        );
+        let most = vec!["pi"; 16].join(",");
+        assert_eq!(
+            found(&format!("redis+sentinel://{most}/pond")).hosts.len(),
+            16
+        );
+    }
+
+    #[test]
     fn passwords_come_from_the_url_or_the_environment() {
         let env = [
             ("REDIS_PASSWORD", "p"),
@@ -273,6 +304,16 @@ mod tests {
             "rediss://:hunter2@a#insecure",
             "redis://:hunter2/x@a:b",
             "redis+unix://hunter2",
+            "redis+sentinel://:hunter2@a,b",
+            "redis+sentinel://:hunter2@a,b/",
+            "redis+sentinel://:hunter2@a,,b/pond",
+            "redis+sentinel://:hunter2@a:b,c/pond",
+            "redis+sentinel://:hunter2@a,c:b/pond",
+            "redis+sentinel://:hunter2@a/pond/0",
+            "redis+sentinel://:hunter2@a/the pond",
+            "redis+sentinel://:hunter2@/pond",
+            "redis+sentinel://:hunter2@a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p,q/pond",
+            "redis+sentinel:hunter2",
             "hunter2",
         ] {
             let line = usage(&["--redis", url], &[]);

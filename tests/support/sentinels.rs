@@ -2,26 +2,28 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use natterjack::config::{self, RedisAddress, RedisHost};
 use tempfile::TempDir;
 
 use super::redis::program;
-use super::{DEADLINE, Redis, eventually, free_port};
+use super::{Certs, DEADLINE, Redis, eventually, free_port};
 
 /// How they call the primary.
 const NAME: &str = "pond";
 
-/// Two of them must agree before one puts a replica in the primary's place, a second after the
-/// primary has fallen silent. They run until they are dropped.
+/// Two of them must agree before one puts a replica in the primary's place, two seconds after the
+/// primary has fallen silent: less, and a busy machine looks like a dead primary. They run until they are dropped.
 pub struct Sentinels {
-    _folder: TempDir,
+    folder: TempDir,
     children: Vec<Option<Child>>,
     ports: Vec<u16>,
-    password: Option<String>,
     replicas: usize,
+    tls: bool,
+    password: Option<String>,
 }
 
 impl Sentinels {
@@ -30,47 +32,63 @@ impl Sentinels {
         Sentinels::launch(primary, replicas, None)
     }
 
-    /// The same, and they want this password, as Redis does.
-    pub fn with_password(primary: &Redis, replicas: usize, password: &str) -> Sentinels {
-        Sentinels::launch(primary, replicas, Some(password.into()))
+    /// With TLS and a password, over a primary with the same. They know it by its address, and the
+    /// certificates are for a name.
+    pub fn with_tls(primary: &Redis, certs: &Certs, password: &str) -> Sentinels {
+        Sentinels::launch(primary, 0, Some((certs, password)))
     }
 
-    fn launch(primary: &Redis, replicas: usize, password: Option<String>) -> Sentinels {
-        let folder = tempfile::tempdir().unwrap();
+    fn launch(primary: &Redis, replicas: usize, safe: Option<(&Certs, &str)>) -> Sentinels {
         let mut sentinels = Sentinels {
+            folder: tempfile::tempdir().unwrap(),
             children: Vec::new(),
-            ports: Vec::new(),
-            password,
+            ports: vec![free_port(), free_port(), free_port()],
             replicas,
-            _folder: folder,
+            tls: safe.is_some(),
+            password: safe.map(|(_, password)| password.into()),
         };
-        for i in 0..3 {
-            let port = free_port();
-            let mut file = format!(
-                "port {port}\nbind 127.0.0.1\ndir {folder}\n\
-                 sentinel monitor {NAME} 127.0.0.1 {primary} 2\n\
-                 sentinel down-after-milliseconds {NAME} 1000\n\
-                 sentinel failover-timeout {NAME} 3000\n",
-                folder = sentinels._folder.path().display(),
-                primary = primary.port(),
+        let mut more = String::new();
+        if let Some((certs, password)) = safe {
+            let path = |name: &str| certs.path(name).display().to_string();
+            more = format!(
+                "requirepass {password}\nsentinel auth-pass {NAME} {password}\n\
+                 tls-auth-clients no\ntls-replication yes\ntls-cert-file {}\n\
+                 tls-key-file {}\ntls-ca-cert-file {}\n",
+                path("cert.pem"),
+                path("key.pem"),
+                path("ca.pem"),
             );
-            if let Some(password) = &sentinels.password {
-                file += &format!("requirepass {password}\nsentinel auth-pass {NAME} {password}\n");
-            }
-            let path = sentinels._folder.path().join(format!("sentinel-{i}.conf"));
-            fs::write(&path, file).unwrap();
+        }
+        for (i, port) in sentinels.ports.clone().into_iter().enumerate() {
+            let ports = match safe {
+                None => format!("port {port}"),
+                Some(_) => format!("port 0\ntls-port {port}"),
+            };
+            let file = format!(
+                "{ports}\nunixsocket {}\nbind 127.0.0.1\ndir {}\n\
+                 sentinel monitor {NAME} 127.0.0.1 {} 2\n\
+                 sentinel down-after-milliseconds {NAME} 2000\n\
+                 sentinel failover-timeout {NAME} 3000\n{more}",
+                sentinels.path(i, "sock").display(),
+                sentinels.folder.path().display(),
+                primary.port(),
+            );
+            fs::write(sentinels.path(i, "conf"), file).unwrap();
             let child = Command::new(program())
-                .arg(&path)
+                .arg(sentinels.path(i, "conf"))
                 .arg("--sentinel")
                 .stdin(Stdio::null())
-                .stdout(fs::File::create(path.with_extension("log")).unwrap())
+                .stdout(fs::File::create(sentinels.path(i, "log")).unwrap())
                 .spawn()
                 .expect("redis-server must be installed: apt-get install redis-server");
             sentinels.children.push(Some(child));
-            sentinels.ports.push(port);
         }
         sentinels.settle();
         sentinels
+    }
+
+    fn path(&self, i: usize, kind: &str) -> PathBuf {
+        self.folder.path().join(format!("sentinel-{i}.{kind}"))
     }
 
     /// Waits until those that run know of each other and of every replica, so that they can act.
@@ -87,12 +105,13 @@ impl Sentinels {
 
     /// Where to ask them; the password, if there is one, is Redis' too.
     pub fn address(&self) -> RedisAddress {
-        let hosts = self.ports.iter().map(|port| ("127.0.0.1".into(), *port));
+        let host = if self.tls { "localhost" } else { "127.0.0.1" };
+        let hosts = self.ports.iter().map(|port| (host.into(), *port));
         RedisAddress {
             host: RedisHost::Sentinel(config::Sentinels {
                 hosts: hosts.collect(),
                 name: NAME.into(),
-                tls: false,
+                tls: self.tls,
             }),
             username: None,
             password: self.password.clone(),
@@ -102,12 +121,12 @@ impl Sentinels {
 
     /// The same as a URL, without the password.
     pub fn url(&self) -> String {
-        let hosts: Vec<_> = self
-            .ports
-            .iter()
-            .map(|port| format!("127.0.0.1:{port}"))
-            .collect();
-        format!("redis+sentinel://{}/{NAME}", hosts.join(","))
+        let (scheme, host) = match self.tls {
+            true => ("rediss+sentinel", "localhost"),
+            false => ("redis+sentinel", "127.0.0.1"),
+        };
+        let hosts = self.ports.iter().map(|port| format!("{host}:{port}"));
+        format!("{scheme}://{}/{NAME}", hosts.collect::<Vec<_>>().join(","))
     }
 
     /// The port of one of them.
@@ -149,7 +168,7 @@ impl Sentinels {
 
     /// Its answer as it is on the wire.
     fn try_ask(&self, i: usize, command: &[&str]) -> Option<String> {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.ports[i])).ok()?;
+        let mut stream = UnixStream::connect(self.path(i, "sock")).ok()?;
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
         let mut lines = String::new();
         if let Some(password) = &self.password {
