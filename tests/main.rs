@@ -75,6 +75,9 @@ mod hardship;
 /// `--check`: what could be wrong, before it is.
 mod check;
 
+/// What a user of Redis must be allowed to.
+mod rights;
+
 /// The program itself: flags, variables, exit codes.
 mod cli;
 

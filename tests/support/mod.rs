@@ -4,8 +4,6 @@ mod browser;
 mod certs;
 mod client;
 mod manager;
-// Not every test needs every verb of it.
-#[allow(dead_code)]
 mod nodes;
 mod program;
 mod proxy;
@@ -18,7 +16,6 @@ pub use browser::{Browser, Page};
 pub use certs::Certs;
 pub use client::Client;
 pub use manager::Manager;
-#[allow(unused_imports)]
 pub use nodes::Nodes;
 pub use program::Program;
 pub use proxy::Proxy;

@@ -3,21 +3,18 @@
 //! Verifies certificate and host name, by the built-in web roots or the operator's own CA, and
 //! tells apart what trying again can mend from what it can't.
 
+mod tls;
+
 use std::fmt;
 use std::io;
-use std::net::IpAddr;
-use std::path::Path;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use async_net::TcpStream;
 use async_net::unix::UnixStream;
 use futures_rustls::TlsConnector;
-use futures_rustls::pki_types::pem::PemObject;
-use futures_rustls::pki_types::{CertificateDer, ServerName};
-use futures_rustls::rustls::{self, ClientConfig, RootCertStore};
+use futures_rustls::pki_types::ServerName;
 use redis::{Value, cmd};
 use rustix::net::sockopt;
 use smol::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
@@ -28,6 +25,7 @@ use super::resp::Replies;
 use super::sentinel::{self, Primary};
 use crate::bus::within;
 use crate::config::{RedisAddress, RedisHost, Sentinels};
+use tls::{certified, connector, tls_trouble};
 
 /// A connection, from the look-up of the name to being signed in, is up after this time or given
 /// up.
@@ -236,54 +234,6 @@ impl Endpoint {
         }
     }
 
-    /// Connects and, where TLS is spoken, tells its version and the server's certificate. As
-    /// [`connect_within`](Self::connect_within), to where the operator says or to a node.
-    ///
-    /// # Errors
-    /// As [`connect`](Self::connect).
-    pub fn certificate<'a>(
-        &'a self,
-        node: Option<&'a Address>,
-        named_by: usize,
-    ) -> Boxed<'a, Option<(String, Vec<u8>)>> {
-        Box::pin(self.look_at_certificate(node, named_by))
-    }
-
-    async fn look_at_certificate(
-        &self,
-        node: Option<&Address>,
-        named_by: usize,
-    ) -> Result<Option<(String, Vec<u8>)>, Trouble> {
-        let target = match (node, &self.host) {
-            (Some(node), _) => Some((node.host.as_str(), node.port)),
-            (None, RedisHost::Tcp { host, port, .. }) => Some((host.as_str(), *port)),
-            (None, _) => None,
-        };
-        let (Some(target), Some((connector, names))) = (target, &self.tls) else {
-            return Ok(None);
-        };
-        let name = certified(node, &names[named_by]);
-        let handshake = async {
-            let tcp = TcpStream::connect(target).await;
-            let tcp = tcp.map_err(|error| Trouble::Passing(format!("can't connect: {error}")))?;
-            let tls = connector.connect(name, tcp).await;
-            tls.map_err(tls_trouble)
-        };
-        let slow = || Trouble::Passing(format!("no connection within {CONNECT_TIME:?}"));
-        let tls = within(CONNECT_TIME, handshake).await;
-        let tls = tls
-            .unwrap_or_else(|| Err(slow()))
-            .map_err(|trouble| self.hint(trouble))?;
-        let (_, session) = tls.get_ref();
-        let version = match session.protocol_version() {
-            Some(rustls::ProtocolVersion::TLSv1_3) => "TLS 1.3",
-            _ => "TLS 1.2",
-        };
-        let chain = session.peer_certificates().unwrap_or_default();
-        let certificate = chain.first().map(|first| first.to_vec());
-        Ok(Some((version.into(), certificate.unwrap_or_default())))
-    }
-
     /// Connects, and no more than that.
     ///
     /// # Errors
@@ -402,17 +352,6 @@ impl Link {
     }
 }
 
-/// The name that a node's certificate must have. Most clusters and sentinels announce
-/// nodes by addresses, and certificates are for the name under which the operator knows them.
-fn certified(node: Option<&Address>, name: &ServerName<'static>) -> ServerName<'static> {
-    let announced = node.and_then(|node| {
-        let address = node.host.parse::<IpAddr>().is_ok();
-        let named = matches!(name, ServerName::DnsName(_));
-        (!address || !named).then(|| ServerName::try_from(node.host.clone()).ok())
-    });
-    announced.flatten().unwrap_or_else(|| name.clone())
-}
-
 fn broken(error: io::Error) -> Trouble {
     match error.kind() {
         io::ErrorKind::InvalidData => Trouble::Lasting(error.to_string()),
@@ -452,49 +391,4 @@ fn watch(tcp: &TcpStream) -> io::Result<()> {
     sockopt::set_tcp_keepidle(tcp, KEEPALIVE)?;
     sockopt::set_tcp_user_timeout(tcp, USER_TIMEOUT_MS)?;
     Ok(())
-}
-
-fn connector(ca: Option<&Path>) -> Result<TlsConnector, String> {
-    let mut roots = RootCertStore::empty();
-    match ca {
-        None => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
-        Some(path) => {
-            let unreadable = |error: &dyn fmt::Display| {
-                format!(
-                    "--redis-ca {}: no certificate to be read: {error}",
-                    path.display()
-                )
-            };
-            let certificates =
-                CertificateDer::pem_file_iter(path).map_err(|error| unreadable(&error))?;
-            for certificate in certificates {
-                let certificate = certificate.map_err(|error| unreadable(&error))?;
-                roots.add(certificate).map_err(|error| unreadable(&error))?;
-            }
-            if roots.is_empty() {
-                return Err(unreadable(&"the file holds none in PEM form"));
-            }
-        }
-    }
-    let config = ClientConfig::builder()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(TlsConnector::from(Arc::new(config)))
-}
-
-fn tls_trouble(error: io::Error) -> Trouble {
-    use rustls::Error::{AlertReceived, InvalidCertificate, InvalidMessage, PeerIncompatible};
-    let inner = error
-        .get_ref()
-        .and_then(|inner| inner.downcast_ref::<rustls::Error>());
-    match inner {
-        Some(InvalidCertificate(why)) => Trouble::Lasting(format!(
-            "its certificate is not trusted: {why}; --redis-ca names a private CA"
-        )),
-        Some(InvalidMessage(_)) => Trouble::Lasting("it does not speak TLS on this port".into()),
-        Some(error @ (AlertReceived(_) | PeerIncompatible(_))) => {
-            Trouble::Lasting(format!("TLS refused: {error}"))
-        }
-        _ => Trouble::Passing(format!("TLS failed: {error}")),
-    }
 }
