@@ -55,6 +55,19 @@ static-test: static tools ## its tests, also in a folder where nothing else is
 test: tools ## every test, with a real redis-server and a real browser
 	$(CARGO) test --locked
 
+# Debian has it from 13 on.
+VALKEY ?= valkey-server
+WITH_REDIS := talk:: dialects:: refusals:: presence:: history:: limits:: cluster:: ghosts:: secure:: \
+	outage:: failover:: sentinel:: ledger:: shutdown:: metrics:: check::
+valkey-test: tools ## what concerns Redis, with Valkey in its place: VALKEY=/path/of/valkey-server
+	@command -v $(VALKEY) >/dev/null || { $(SUDO) apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+		$(SUDO) apt-get install -y -qq --no-install-recommends valkey-server; } >/dev/null 2>&1 || true
+	@if command -v $(VALKEY) >/dev/null; then \
+		REDIS_SERVER=$(VALKEY) $(CARGO) test --locked --test e2e -- $(WITH_REDIS); \
+	else \
+		echo 'there is no valkey-server here, and this Debian has none: 13 does'; \
+	fi
+
 MINUTES ?= 10
 SEED ?= 1
 soak: tools ## the delivery ledger under seed after seed: MINUTES=10 SEED=1
@@ -166,4 +179,4 @@ fuzz-tools: # what fuzzing needs
 	@command -v c++ >/dev/null || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq g++; }
 	@$(CARGO) fuzz --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-fuzz
 
-.PHONY: help run build small arm64 arm64-test armhf armhf-test static static-test test soak fuzz audit bench bench-quick bench-growth bench-others bench-pi check deb deb-arm64 deb-test deploy-check tools deb-tools qemu bench-tools bench-others-tools audit-tools fuzz-tools
+.PHONY: help run build small arm64 arm64-test armhf armhf-test static static-test test valkey-test soak fuzz audit bench bench-quick bench-growth bench-others bench-pi check deb deb-arm64 deb-test deploy-check tools deb-tools qemu bench-tools bench-others-tools audit-tools fuzz-tools

@@ -91,7 +91,7 @@ pub struct RedisAddress {
 impl RedisAddress {
     /// Whether TLS is spoken there.
     pub fn is_tls(&self) -> bool {
-        matches!(self.host, RedisHost::Tcp { tls: true, .. })
+        self.host.is_tls()
     }
 }
 
@@ -115,19 +115,50 @@ pub enum RedisHost {
     },
     /// On this machine, at this path.
     Unix(PathBuf),
+    /// Where sentinels say.
+    Sentinel(Sentinels),
+}
+
+/// Who knows which Redis is the primary.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sentinels {
+    /// Their names or addresses, with TLS also the names in their certificates, and their ports.
+    /// At least one, at most 16.
+    pub hosts: Vec<(String, u16)>,
+    /// How they call the primary, whichever it is.
+    pub name: String,
+    /// Whether to speak TLS, to them and to Redis.
+    pub tls: bool,
+}
+
+impl RedisHost {
+    fn is_tls(&self) -> bool {
+        match self {
+            RedisHost::Tcp { tls, .. } => *tls,
+            RedisHost::Sentinel(sentinels) => sentinels.tls,
+            RedisHost::Unix(_) => false,
+        }
+    }
 }
 
 impl fmt::Display for RedisHost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let place = |f: &mut fmt::Formatter<'_>, host: &str, port: u16| match host.contains(':') {
+            true => write!(f, "[{host}]:{port}"),
+            false => write!(f, "{host}:{port}"),
+        };
         match self {
-            RedisHost::Tcp { host, port, tls } => {
-                let bracket = host.contains(':');
-                let (open, close) = if bracket { ("[", "]") } else { ("", "") };
-                let tls = if *tls { " (TLS)" } else { "" };
-                write!(f, "{open}{host}{close}:{port}{tls}")
+            RedisHost::Tcp { host, port, .. } => place(f, host, *port)?,
+            RedisHost::Unix(path) => return write!(f, "{}", path.display()),
+            RedisHost::Sentinel(sentinels) => {
+                write!(f, "{} by sentinels ", sentinels.name)?;
+                for (count, (host, port)) in sentinels.hosts.iter().enumerate() {
+                    f.write_str(if count == 0 { "" } else { ", " })?;
+                    place(f, host, *port)?;
+                }
             }
-            RedisHost::Unix(path) => write!(f, "{}", path.display()),
         }
+        f.write_str(if self.is_tls() { " (TLS)" } else { "" })
     }
 }
 

@@ -3,13 +3,10 @@
 
 use std::net::TcpListener;
 
-use natterjack::config::RedisAddress;
-use serde_json::json;
-
-use crate::support::{Certs, Nodes, Program, Redis, TestServer, free_port};
+use crate::support::{Certs, Nodes, Program, Redis, free_port};
 
 /// Checks these settings; whether they pass, and what was said.
-fn check(flags: &[&str], env: &[(&str, &str)]) -> (bool, String) {
+pub fn check(flags: &[&str], env: &[(&str, &str)]) -> (bool, String) {
     let listen = format!("127.0.0.1:{}", free_port());
     let flags = [&["--check"], flags].concat();
     let env = [&[("NATTERJACK_LISTEN", listen.as_str())], env].concat();
@@ -164,61 +161,6 @@ fn a_cluster_is_looked_at_node_by_node() {
     nodes.announce_unreachable(2);
     let line = format!("FAIL  {host}: node 192.0.2.1:{}: ", nodes.port(2));
     finds(&["--redis", &nodes.url(3)], &[], &line);
-}
-
-/// A user of Redis with just the rights that are named can run a chat.
-#[test]
-fn the_rights_it_asks_for_are_enough() {
-    let redis = Redis::start();
-    enough(&redis.url(), redis.address(), |rights| {
-        let answer = redis.ask(rights);
-        assert!(!answer.starts_with('-'), "{answer}");
-    });
-}
-
-#[test]
-fn the_rights_it_asks_for_in_a_cluster_are_enough() {
-    let nodes = Nodes::start();
-    enough(&nodes.url(0), nodes.address(0), |rights| {
-        nodes.order(rights)
-    });
-}
-
-fn enough(url: &str, mut address: RedisAddress, set: impl Fn(&[&str])) {
-    set(&[
-        "ACL",
-        "SETUSER",
-        "poor",
-        "on",
-        ">x",
-        "+ping",
-        "+cluster|slots",
-    ]);
-    let env = [("REDIS_USERNAME", "poor"), ("REDIS_PASSWORD", "x")];
-    let (_, said) = check(&["--redis", url], &env);
-    let needs = said.split("; its user needs ").nth(1);
-    let needs = needs
-        .unwrap_or_else(|| panic!("{said}"))
-        .lines()
-        .next()
-        .unwrap();
-    let rights = ["ACL", "SETUSER", "bob", "on", ">x"];
-    let rights: Vec<_> = rights.into_iter().chain(needs.split(' ')).collect();
-    set(&rights);
-    let env = [("REDIS_USERNAME", "bob"), ("REDIS_PASSWORD", "x")];
-    let (passed, said) = check(&["--redis", url], &env);
-    assert!(passed, "{said}");
-    address.username = Some("bob".into());
-    address.password = Some("x".into());
-    let server = TestServer::on_with(address, |_| {});
-    let mut ann = server.typed_in("ann", "attic");
-    let mut bea = server.join_room("bea", "attic");
-    ann.gets(json!({"type": "presence", "userId": "bea"}));
-    bea.say("/msg ann psst");
-    ann.gets(json!({"type": "chat", "to": "ann", "text": "psst"}));
-    bea.leave();
-    ann.gets(json!({"type": "presence", "status": "offline"}));
-    assert_eq!(server.ready().0, 200);
 }
 
 #[test]

@@ -1,29 +1,45 @@
-//! One Redis takes over from another behind the same address: what people see, what `/readyz`
-//! says, how it heals.
+//! One Redis takes over from another, behind the same address or as sentinels have it: what people
+//! see, what `/readyz` says, how it heals.
 
+use natterjack::config::RedisAddress;
 use serde_json::json;
 
-use crate::support::{Client, Proxy, Redis, TestServer, eventually};
+use crate::support::{Client, Proxy, Redis, Sentinels, TestServer, eventually};
 
-/// A primary and its replica, two instances at the one address, and people on both.
-struct World {
+/// A primary and its replica, two instances that find the one of them that counts in this way, and
+/// people on both.
+struct World<Way> {
     primary: Redis,
     replica: Redis,
-    proxy: Proxy,
+    way: Way,
     servers: [TestServer; 2],
     pip: Client,
     ida: Client,
     ann: Client,
 }
 
-impl World {
-    fn begin() -> World {
+impl World<Proxy> {
+    /// All go to one address, and what is there changes.
+    fn behind_an_address() -> World<Proxy> {
+        World::begin(|primary| Proxy::to(primary.port()), Proxy::address)
+    }
+}
+
+impl World<Sentinels> {
+    /// All ask sentinels.
+    fn behind_sentinels() -> World<Sentinels> {
+        World::begin(|primary| Sentinels::over(primary, 1), Sentinels::address)
+    }
+}
+
+impl<Way> World<Way> {
+    fn begin(to: impl Fn(&Redis) -> Way, address: impl Fn(&Way) -> RedisAddress) -> World<Way> {
         let (primary, replica) = (Redis::on_tcp(), Redis::on_tcp());
         // Or else it waits five seconds for more replicas.
         primary.ask(&["CONFIG", "SET", "repl-diskless-sync-delay", "0"]);
         follow(&replica, &primary);
-        let proxy = Proxy::to(primary.port());
-        let servers = [1, 2].map(|_| TestServer::on_with(proxy.address(), |_| {}));
+        let way = to(&primary);
+        let servers = [1, 2].map(|_| TestServer::on_with(address(&way), |_| {}));
         let mut pip = servers[0].join("pip");
         let mut ida = servers[1].join("ida");
         pip.hears("ida: has joined the chat!");
@@ -42,7 +58,7 @@ impl World {
         World {
             primary,
             replica,
-            proxy,
+            way,
             servers,
             pip,
             ida,
@@ -140,17 +156,17 @@ fn follow(replica: &Redis, primary: &Redis) {
 
 #[test]
 fn a_replica_takes_over_from_a_dead_primary_and_nobody_reconnects() {
-    let mut world = World::begin();
+    let mut world = World::behind_an_address();
     world.primary.kill();
     world.talk_meanwhile();
     world.replica.ask(&["REPLICAOF", "NO", "ONE"]);
-    world.proxy.lead_to(world.replica.port());
+    world.way.lead_to(world.replica.port());
     world.heals();
 }
 
 #[test]
 fn a_primary_that_becomes_a_replica_is_noticed_and_left() {
-    let mut world = World::begin();
+    let mut world = World::behind_an_address();
     world.replica.ask(&["REPLICAOF", "NO", "ONE"]);
     world
         .primary
@@ -158,6 +174,35 @@ fn a_primary_that_becomes_a_replica_is_noticed_and_left() {
     // The connections are as they were, and what is published on the new primary even arrives; but
     // nothing can be written any more.
     world.talk_meanwhile();
-    world.proxy.lead_to(world.replica.port());
+    world.way.lead_to(world.replica.port());
     world.heals();
+}
+
+#[test]
+fn sentinels_replace_a_dead_primary_and_nobody_reconnects() {
+    let mut world = World::behind_sentinels();
+    world.primary.kill();
+    world.talk_meanwhile();
+    world.heals();
+}
+
+#[test]
+fn nobody_goes_on_talking_to_a_primary_that_sentinels_have_replaced() {
+    let mut world = World::behind_sentinels();
+    world.way.fail_over();
+    // The old one is as it was, connections and all, and would take every message.
+    assert!(world.primary.ask(&["ROLE"]).contains("master"));
+    eventually("the new one has everybody's lease", || {
+        let lists = world.replica.list(&["PUBSUB", "CHANNELS"]);
+        (lists.len() == 3).then_some(())
+    });
+    world
+        .ann
+        .gets_at_last(json!({"type": "status", "bus": "ok"}));
+    for n in 0..10 {
+        world.pip.say(&format!("still here {n}"));
+        world.ida.hears(&format!("pip: still here {n}"));
+    }
+    let log = ["XLEN", "{chat:lobby}:log"];
+    assert_eq!(world.replica.ask(&log), ":11\r\n");
 }

@@ -48,8 +48,14 @@ fn whatever_becomes_of_a_cluster_nothing_acknowledged_is_lost_or_doubled() {
     println!("{}", live(1, Home::cluster(), each));
 }
 
+#[test]
+fn whomever_sentinels_choose_nothing_acknowledged_is_lost_or_doubled() {
+    let each = |rng: &mut Rng| faults::each_once(&faults::WATCHED, rng);
+    println!("{}", live(1, Home::watched(), each));
+}
+
 /// `MINUTES=10 SEED=7` tries seeds from 7 on for ten minutes, `SEEDS=3` exactly three of them;
-/// `CLUSTER=1` with a cluster instead of one Redis.
+/// `CLUSTER=1` with a cluster instead of one Redis, `SENTINEL=1` with sentinels.
 #[test]
 #[ignore = "takes as long as one likes: make soak"]
 fn a_soak_of_seed_after_seed_finds_nothing_lost_or_doubled() {
@@ -64,8 +70,9 @@ fn a_soak_of_seed_after_seed_finds_nothing_lost_or_doubled() {
         if enough {
             break;
         }
-        let (home, kinds) = match number("CLUSTER") {
-            Some(1) => (Home::cluster(), &faults::CLUSTER[..]),
+        let (home, kinds) = match (number("CLUSTER"), number("SENTINEL")) {
+            (Some(1), _) => (Home::cluster(), &faults::CLUSTER[..]),
+            (_, Some(1)) => (Home::watched(), &faults::WATCHED[..]),
             _ => (Home::one(), &faults::ONE_REDIS[..]),
         };
         let random = |rng: &mut Rng| faults::at_random(kinds, rng, SOAK);

@@ -57,6 +57,9 @@ mod failover;
 /// A Redis Cluster: rooms on many nodes, which die and change places.
 mod redis_cluster;
 
+/// Sentinels know who the primary is.
+mod sentinel;
+
 /// Everything goes wrong, and the books must balance.
 mod ledger;
 
@@ -74,6 +77,9 @@ mod hardship;
 
 /// `--check`: what could be wrong, before it is.
 mod check;
+
+/// What a user of Redis must be allowed to.
+mod rights;
 
 /// The program itself: flags, variables, exit codes.
 mod cli;

@@ -163,6 +163,27 @@ fn a_primary_dies_and_its_replica_carries_on() {
 }
 
 #[test]
+fn a_primary_hangs_and_its_replica_carries_on() {
+    let mut nodes = Nodes::start();
+    let servers = servers(&nodes);
+    let mut foo = servers[0].join("foo");
+    let mut bar = servers[1].join("bar");
+    foo.hears("bar: has joined the chat!");
+    let hung = nodes.node_of_key(&counter("lobby"));
+    nodes.freeze(hung);
+    foo.say("meanwhile");
+    nodes.has_failed_over(&counter("lobby"), hung);
+    bar.hears("foo: meanwhile");
+    talk(&mut foo, &mut bar, "after");
+    // It may still say what it was sent before it hung, until it hears that another has its slots.
+    nodes.thaw(hung);
+    nodes.settle();
+    for server in &servers {
+        server.becomes(200);
+    }
+}
+
+#[test]
 fn the_node_of_the_subscription_dies_and_another_takes_its_place() {
     let mut nodes = Nodes::start();
     let servers = servers(&nodes);

@@ -20,6 +20,7 @@ mod recover;
 pub mod resp;
 mod rooms;
 mod script;
+mod sentinel;
 mod session;
 mod slot;
 

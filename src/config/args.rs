@@ -19,7 +19,7 @@ struct Args {
     /// address and port to listen on (default 0.0.0.0:8080)
     #[argh(option, arg_name = "addr")]
     listen: Option<String>,
-    /// redis://, rediss:// (TLS) or redis+unix:// (default: alone, in memory)
+    /// redis://, rediss:// (TLS), redis+unix:// or redis+sentinel:// (default: alone, in memory)
     #[argh(option, arg_name = "url")]
     redis: Option<String>,
     /// PEM file of the private CA that signed Redis' certificate

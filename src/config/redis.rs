@@ -6,7 +6,7 @@ use percent_encoding::percent_decode_str;
 use url::Url;
 
 use super::setting::{Env, Setting, setting};
-use super::{RedisAddress, RedisHost};
+use super::{RedisAddress, RedisHost, Sentinels};
 
 /// The address of Redis, if one is set.
 ///
@@ -35,10 +35,11 @@ fn redis_url(setting: &Setting) -> Result<RedisAddress, String> {
     let bad = |why: &str| {
         let name = &setting.name;
         Err(format!(
-            "{name} is not usable: {why}; redis://HOST:PORT, rediss:// or redis+unix://PATH"
+            "{name} is not usable: {why}; redis://HOST:PORT, rediss://, redis+unix://PATH or redis+sentinel://HOST,HOST/NAME"
         ))
     };
-    let url = match Url::parse(&setting.value) {
+    let (value, others) = first_host(&setting.value);
+    let url = match Url::parse(&value) {
         Ok(url) => url,
         Err(error) => {
             return bad(&format!(
@@ -60,10 +61,8 @@ fn redis_url(setting: &Setting) -> Result<RedisAddress, String> {
     }
     let (host, database) = match url.scheme() {
         scheme @ ("redis" | "rediss") => {
-            let host = match url.host() {
-                Some(url::Host::Ipv6(address)) => address.to_string(),
-                Some(host) if !host.to_string().is_empty() => host.to_string(),
-                _ => return bad("no host"),
+            let Some(host) = host_of(&url) else {
+                return bad("no host");
             };
             let (port, tls) = (url.port().unwrap_or(6379), scheme == "rediss");
             (
@@ -77,6 +76,29 @@ fn redis_url(setting: &Setting) -> Result<RedisAddress, String> {
             }
             _ => return bad("no absolute path"),
         },
+        scheme @ ("redis+sentinel" | "rediss+sentinel") => {
+            let mut hosts = Vec::new();
+            let others = others
+                .iter()
+                .map(|other| Url::parse(&format!("{scheme}://{other}")));
+            for url in [Ok(url.clone())].into_iter().chain(others) {
+                let Some((Some(host), url)) = url.ok().map(|url| (host_of(&url), url)) else {
+                    return bad("a sentinel without a host");
+                };
+                hosts.push((host, url.port().unwrap_or(SENTINEL_PORT)));
+            }
+            if hosts.len() > MOST_SENTINELS {
+                return bad("more than 16 sentinels");
+            }
+            let name = url.path().trim_matches('/').to_string();
+            // The characters that a sentinel's configuration allows.
+            let allowed = |c: char| c.is_ascii_alphanumeric() || ".-_".contains(c);
+            if name.is_empty() || !name.chars().all(allowed) {
+                return bad("the name of the primary must follow the sentinels");
+            }
+            let tls = scheme == "rediss+sentinel";
+            (RedisHost::Sentinel(Sentinels { hosts, name, tls }), "")
+        }
         _ => return bad("unknown scheme"),
     };
     if !matches!(database, "" | "0") {
@@ -89,6 +111,39 @@ fn redis_url(setting: &Setting) -> Result<RedisAddress, String> {
         password,
         ca: None,
     })
+}
+
+/// Where sentinels listen unless they are told otherwise.
+const SENTINEL_PORT: u16 = 26379;
+/// As many as are named at most: usually there are three or five, and each that is down costs time.
+const MOST_SENTINELS: usize = 16;
+
+/// Of a URL with several hosts, as sentinels have it, one with the first of them, and the others.
+fn first_host(value: &str) -> (String, Vec<&str>) {
+    let whole = || (value.to_string(), Vec::new());
+    let Some((scheme, rest)) = value.split_once("://") else {
+        return whole();
+    };
+    if !scheme.ends_with("+sentinel") {
+        return whole();
+    }
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(end);
+    let (user, hosts) = match authority.rsplit_once('@') {
+        Some((user, hosts)) => (format!("{user}@"), hosts),
+        None => (String::new(), authority),
+    };
+    let mut hosts = hosts.split(',');
+    let first = hosts.next().unwrap_or_default();
+    (format!("{scheme}://{user}{first}{path}"), hosts.collect())
+}
+
+fn host_of(url: &Url) -> Option<String> {
+    let host = match url.host()? {
+        url::Host::Ipv6(address) => address.to_string(),
+        host => host.to_string(),
+    };
+    Some(host).filter(|host| !host.is_empty())
 }
 
 /// The ports on which Azure's two services speak TLS.
@@ -195,6 +250,37 @@ mod tests {
     }
 
     #[test]
+    fn sentinels_are_several_hosts_and_a_name() {
+        let found = |url: &str| match redis(&["--redis", url], &[]).host {
+            RedisHost::Sentinel(found) => found,
+            other => panic!("{url}: {other}"),
+        };
+        let one = found("redis+sentinel://pi/pond");
+        assert_eq!((one.name.as_str(), one.tls), ("pond", false));
+        assert_eq!(one.hosts, [("pi".to_string(), 26379)]);
+        let many = "rediss+sentinel://me:a%2Cb@pi,[::1]:7,10.0.0.1:26380/my.pond-1_a";
+        let three = found(many);
+        let hosts = [("pi", 26379), ("::1", 7), ("10.0.0.1", 26380)];
+        assert_eq!(
+            three.hosts,
+            hosts.map(|(host, port)| (host.to_string(), port))
+        );
+        assert_eq!((three.name.as_str(), three.tls), ("my.pond-1_a", true));
+        let signed = redis(&["--redis", many], &[]);
+        assert_eq!(signed.username.as_deref(), Some("me"));
+        assert_eq!(signed.password.as_deref(), Some("a,b"));
+        assert_eq!(
+            signed.host.to_string(),
+            "my.pond-1_a by sentinels pi:26379, [::1]:7, 10.0.0.1:26380 (TLS)"
+        );
+        let most = vec!["pi"; 16].join(",");
+        assert_eq!(
+            found(&format!("redis+sentinel://{most}/pond")).hosts.len(),
+            16
+        );
+    }
+
+    #[test]
     fn passwords_come_from_the_url_or_the_environment() {
         let env = [
             ("REDIS_PASSWORD", "p"),
@@ -218,6 +304,16 @@ mod tests {
             "rediss://:hunter2@a#insecure",
             "redis://:hunter2/x@a:b",
             "redis+unix://hunter2",
+            "redis+sentinel://:hunter2@a,b",
+            "redis+sentinel://:hunter2@a,b/",
+            "redis+sentinel://:hunter2@a,,b/pond",
+            "redis+sentinel://:hunter2@a:b,c/pond",
+            "redis+sentinel://:hunter2@a,c:b/pond",
+            "redis+sentinel://:hunter2@a/pond/0",
+            "redis+sentinel://:hunter2@a/the pond",
+            "redis+sentinel://:hunter2@/pond",
+            "redis+sentinel://:hunter2@a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p,q/pond",
+            "redis+sentinel:hunter2",
             "hunter2",
         ] {
             let line = usage(&["--redis", url], &[]);

@@ -9,6 +9,7 @@ use fastrand::Rng;
 use super::home::key_of;
 use super::people::Cut;
 use super::world::{INSTANCES, ROOMS, World};
+use crate::support::eventually;
 
 /// Something that goes wrong.
 #[derive(Clone, Copy, Debug)]
@@ -41,6 +42,11 @@ pub enum Fault {
     PrimaryKilled(usize),
     /// The replica of the primary of these keys takes over in good order.
     PrimaryReplaced(usize),
+    /// The primary is killed; sentinels make its replica the primary, and it comes back as a replica.
+    PrimaryLost,
+    /// The operator has sentinels make the replica the primary, and lets nothing be written until
+    /// that is done.
+    PrimaryLeft,
     /// The slot of these keys moves to the next primary.
     SlotMoved(usize),
     /// The same, but it is half way for a while: some keys are there and some here.
@@ -63,6 +69,10 @@ enum Place {
 pub const ONE_REDIS: [usize; 13] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12];
 /// What happens to a cluster, and to what stands behind it.
 pub const CLUSTER: [usize; 10] = [2, 3, 4, 10, 11, 12, 13, 14, 15, 16];
+/// What happens to a primary and its replica, and to what stands behind them. Connections are not
+/// cut: the sentinels' would be too, and they would take the primary for dead, which goes on taking
+/// messages until it hears of that.
+pub const WATCHED: [usize; 6] = [4, 10, 11, 12, 17, 18];
 /// The kind that strikes people.
 const PEOPLE: usize = 12;
 
@@ -155,6 +165,8 @@ impl Incident {
             14 => (Fault::PrimaryReplaced(part), 0.0, 0.0),
             15 => (Fault::SlotMoved(part), 0.0, 0.0),
             16 => (Fault::SlotHalfWay(part), 0.0, 2.0),
+            17 => (Fault::PrimaryLost, 0.2, 6.0),
+            18 => (Fault::PrimaryLeft, 0.0, 0.0),
             _ => (Fault::PeopleCut(rng.u64(..)), 0.0, 2.0),
         };
         let to = if short { f32::min(to, 2.5) } else { to };
@@ -182,6 +194,8 @@ impl Fault {
             | Fault::ScriptsForgotten
             | Fault::PrimaryKilled(_)
             | Fault::PrimaryReplaced(_)
+            | Fault::PrimaryLost
+            | Fault::PrimaryLeft
             | Fault::SlotMoved(_)
             | Fault::SlotHalfWay(_) => Place::Redis,
             Fault::EverythingForgotten => Place::Everywhere,
@@ -221,6 +235,21 @@ impl Fault {
                 nodes.settle();
                 let primary = nodes.node_of_key(&key_of(part));
                 nodes.fail_over_to(nodes.replica_of(primary));
+            }
+            Fault::PrimaryLost => {
+                let primary = world.home.primary();
+                world.home.in_step();
+                world.home.watch().1[primary].kill();
+                world.struck = Some(primary);
+            }
+            Fault::PrimaryLeft => {
+                let primary = world.home.primary();
+                let (_, redis) = world.home.watch();
+                // Longer than it takes until everybody has gone over to the other.
+                redis[primary].ask(&["CLIENT", "PAUSE", "6000", "WRITE"]);
+                world.home.in_step();
+                let (sentinels, _) = world.home.watch();
+                sentinels.fail_over();
             }
             Fault::SlotMoved(part) => {
                 let nodes = world.home.nodes();
@@ -265,6 +294,15 @@ impl Fault {
                 nodes.restart(dead);
                 nodes.settle();
             }
+            Fault::PrimaryLost => {
+                let dead = world.struck.take().expect("one was killed");
+                eventually("the sentinels choose the other", || {
+                    (world.home.primary() != dead).then_some(())
+                });
+                world.home.watch().1[dead].restart();
+                world.home.in_step();
+            }
+            Fault::PrimaryLeft => world.home.in_step(),
             Fault::SlotHalfWay(part) => {
                 let from = world.struck.take().expect("it is on its way");
                 let nodes = world.home.nodes();

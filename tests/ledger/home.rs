@@ -1,10 +1,10 @@
 //! What the instances stand behind: one Redis, and between each of them and it a network of its own;
-//! or a cluster, over TLS.
+//! or a cluster, over TLS; or a primary and its replica, between which sentinels choose.
 
 use std::net::SocketAddr;
 
 use super::world::{INSTANCES, ROOMS};
-use crate::support::{Certs, Nodes, Program, Proxy, Redis};
+use crate::support::{Certs, Nodes, Program, Proxy, Redis, Sentinels, eventually};
 
 /// The cluster's password.
 const PASSWORD: &str = "s3cret";
@@ -15,6 +15,8 @@ pub enum Home {
     One(Redis, Vec<Proxy>),
     /// To a cluster with these certificates.
     Cluster(Nodes, Certs),
+    /// To one of these two, as the sentinels say.
+    Watched(Sentinels, [Redis; 2]),
 }
 
 impl Home {
@@ -38,6 +40,20 @@ impl Home {
         Home::Cluster(nodes, certs)
     }
 
+    /// A primary and a replica of it.
+    pub fn watched() -> Home {
+        let redis = [Redis::on_tcp(), Redis::on_tcp()];
+        for one in &redis {
+            // Or else it waits five seconds for more replicas.
+            one.ask(&["CONFIG", "SET", "repl-diskless-sync-delay", "0"]);
+        }
+        let port = redis[0].port().to_string();
+        redis[1].ask(&["REPLICAOF", "127.0.0.1", &port]);
+        let home = Home::Watched(Sentinels::over(&redis[0], 1), redis);
+        home.in_step();
+        home
+    }
+
     /// Starts an instance there.
     pub fn start(&self, instance: usize, addr: SocketAddr) -> Program {
         let mut flags: Vec<String> = Vec::new();
@@ -55,6 +71,7 @@ impl Home {
                 let port = proxies[instance].port();
                 set("--redis", &format!("redis://127.0.0.1:{port}"));
             }
+            Home::Watched(sentinels, _) => set("--redis", &sentinels.url()),
             Home::Cluster(nodes, certs) => {
                 let url = nodes
                     .url(instance)
@@ -72,6 +89,11 @@ impl Home {
         match self {
             Home::One(redis, _) => drop(redis.ask(command)),
             Home::Cluster(nodes, _) => nodes.order(command),
+            Home::Watched(_, redis) => {
+                for one in redis {
+                    one.ask(command);
+                }
+            }
         }
     }
 
@@ -81,6 +103,7 @@ impl Home {
         match self {
             Home::One(redis, _) => redis.list(&members),
             Home::Cluster(nodes, _) => nodes.list("chat-users", &members),
+            Home::Watched(_, redis) => redis[self.primary()].list(&members),
         }
     }
 
@@ -88,7 +111,7 @@ impl Home {
     pub fn redis(&mut self) -> &mut Redis {
         match self {
             Home::One(redis, _) => redis,
-            Home::Cluster(..) => panic!("there is more than one"),
+            _ => panic!("there is more than one"),
         }
     }
 
@@ -96,16 +119,60 @@ impl Home {
     pub fn way(&self, instance: usize) -> &Proxy {
         match self {
             Home::One(_, proxies) => &proxies[instance],
-            Home::Cluster(..) => panic!("there are more than one"),
+            _ => panic!("there is more than one"),
         }
     }
 
     /// The nodes of the cluster.
     pub fn nodes(&mut self) -> &mut Nodes {
         match self {
-            Home::One(..) => panic!("there is no cluster"),
             Home::Cluster(nodes, _) => nodes,
+            _ => panic!("there is no cluster"),
         }
+    }
+
+    /// The sentinels, and the two that they watch.
+    pub fn watch(&mut self) -> (&mut Sentinels, &mut [Redis; 2]) {
+        match self {
+            Home::Watched(sentinels, redis) => (sentinels, redis),
+            _ => panic!("nobody watches"),
+        }
+    }
+
+    /// Which of the two is the primary.
+    pub fn primary(&self) -> usize {
+        let Home::Watched(sentinels, redis) = self else {
+            panic!("nobody watches");
+        };
+        let port = sentinels.primary();
+        let place = redis.iter().position(|one| one.port() == port);
+        place.expect("one of the two")
+    }
+
+    /// Makes the other of the two a replica of the primary, and waits until it has all that the
+    /// primary has and the sentinels know it.
+    pub fn in_step(&self) {
+        let Home::Watched(sentinels, redis) = self else {
+            panic!("nobody watches");
+        };
+        let primary = self.primary();
+        // The sentinels do that too, but let twenty seconds pass.
+        let port = redis[primary].port().to_string();
+        redis[1 - primary].ask(&["REPLICAOF", "127.0.0.1", &port]);
+        eventually("the replica has all that the primary has", || {
+            let [mine, theirs] = [primary, 1 - primary].map(|i| {
+                let info = redis[i].ask(&["INFO", "replication"]);
+                let line = |name: &str| {
+                    info.lines()
+                        .find(|line| line.starts_with(name))
+                        .map(String::from)
+                };
+                (line("role:"), line("master_repl_offset:"))
+            });
+            let roles = (mine.0?, theirs.0?) == ("role:master".into(), "role:slave".into());
+            (roles && mine.1 == theirs.1).then_some(())
+        });
+        sentinels.settle();
     }
 }
 

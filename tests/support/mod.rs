@@ -4,25 +4,24 @@ mod browser;
 mod certs;
 mod client;
 mod manager;
-// Not every test needs every verb of it.
-#[allow(dead_code)]
 mod nodes;
 mod program;
 mod proxy;
 mod raw;
 mod redis;
+mod sentinels;
 mod server;
 
 pub use browser::{Browser, Page};
 pub use certs::Certs;
 pub use client::Client;
 pub use manager::Manager;
-#[allow(unused_imports)]
 pub use nodes::Nodes;
 pub use program::Program;
 pub use proxy::Proxy;
 pub use raw::{Raw, frame, upgrade};
 pub use redis::Redis;
+pub use sentinels::Sentinels;
 pub use server::TestServer;
 
 use std::net::TcpListener;

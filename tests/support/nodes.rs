@@ -202,12 +202,6 @@ impl Nodes {
         self.nodes[i].ask(command)
     }
 
-    /// Asks the primary that has this key.
-    #[track_caller]
-    pub fn ask_for(&self, key: &str, command: &[&str]) -> String {
-        self.ask(self.node_of_key(key), command)
-    }
-
     /// The members of a set, the fields of a list, sorted; from the primary that has the key.
     #[track_caller]
     pub fn list(&self, key: &str, command: &[&str]) -> Vec<String> {
@@ -386,12 +380,7 @@ impl Nodes {
             set(node, "cluster-preferred-endpoint-type", "hostname");
         }
         eventually("everybody has heard of the address", || {
-            let heard = |i| {
-                self.ask(i, &["CLUSTER", "SLOTS"])
-                    .matches("192.0.2.1")
-                    .count()
-                    == 1
-            };
+            let heard = |i| self.ask(i, &["CLUSTER", "SLOTS"]).contains("192.0.2.1");
             (0..6).all(heard).then_some(())
         });
     }

@@ -1,6 +1,9 @@
 //! Looks at everything about Redis that could keep messages from getting through, one step after
 //! the other, and says of each how it went.
 
+mod sentinels;
+
+use std::fmt::Display;
 use std::time::{Duration, Instant};
 
 use async_net::resolve;
@@ -61,13 +64,21 @@ pub async fn check(
                 ));
             }
         }
-        match endpoint.certificate().await {
+        match endpoint.certificate(None, 0).await {
             Ok(None) => {}
-            Ok(Some((version, certificate))) => tls(host, &version, &certificate, report),
+            Ok(Some((version, certificate))) => tls(
+                &format_args!("redis {host}"),
+                &version,
+                &certificate,
+                report,
+            ),
             Err(Trouble::Lasting(why) | Trouble::Passing(why)) => {
                 return report.bad(format_args!("redis {host}: {why}"));
             }
         }
+    }
+    if let RedisHost::Sentinel(sentinels) = host {
+        sentinels::ask_all(&endpoint, sentinels, report).await;
     }
     let mut subscriber = match endpoint.connect().await {
         Ok(subscriber) => subscriber,
@@ -75,6 +86,9 @@ pub async fn check(
             return report.bad(format_args!("redis {host}: {why}"));
         }
     };
+    if let Some(primary) = &subscriber.primary {
+        sentinels::found(&endpoint, host, primary, report).await;
+    }
     let user = match (&address.password, &address.username) {
         (None, _) => "without a password".to_string(),
         (Some(_), None) => "signed in".to_string(),
@@ -111,13 +125,13 @@ pub async fn check(
     }
 }
 
-fn tls(host: &RedisHost, version: &str, certificate: &[u8], report: &mut Report) {
+fn tls(host: &impl Display, version: &str, certificate: &[u8], report: &mut Report) {
     let Ok(until) = valid_until(certificate) else {
         // It has been verified all the same.
-        return report.good(format_args!("redis {host}: {version}"));
+        return report.good(format_args!("{host}: {version}"));
     };
     let days = until.saturating_sub(now() / 1000) / DAY;
-    let line = format!("redis {host}: {version}, its certificate is valid for {days} more days");
+    let line = format!("{host}: {version}, its certificate is valid for {days} more days");
     if days < SOON {
         report.poor(format_args!("{line}; renew it"));
     } else {

@@ -3,20 +3,18 @@
 //! Verifies certificate and host name, by the built-in web roots or the operator's own CA, and
 //! tells apart what trying again can mend from what it can't.
 
+mod tls;
+
 use std::fmt;
 use std::io;
-use std::net::IpAddr;
-use std::path::Path;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use async_net::TcpStream;
 use async_net::unix::UnixStream;
 use futures_rustls::TlsConnector;
-use futures_rustls::pki_types::pem::PemObject;
-use futures_rustls::pki_types::{CertificateDer, ServerName};
-use futures_rustls::rustls::{self, ClientConfig, RootCertStore};
+use futures_rustls::pki_types::ServerName;
 use redis::{Value, cmd};
 use rustix::net::sockopt;
 use smol::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
@@ -24,8 +22,10 @@ use smol::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 use super::cluster::Address;
 use super::queue::passing_error;
 use super::resp::Replies;
+use super::sentinel::{self, Primary};
 use crate::bus::within;
-use crate::config::{RedisAddress, RedisHost};
+use crate::config::{RedisAddress, RedisHost, Sentinels};
+use tls::{certified, connector, tls_trouble};
 
 /// A connection, from the look-up of the name to being signed in, is up after this time or given
 /// up.
@@ -45,12 +45,25 @@ pub enum Trouble {
     Passing(String),
 }
 
+impl Trouble {
+    /// The same with other words.
+    pub fn map(self, change: impl Fn(String) -> String) -> Trouble {
+        match self {
+            Trouble::Lasting(why) => Trouble::Lasting(change(why)),
+            Trouble::Passing(why) => Trouble::Passing(change(why)),
+        }
+    }
+}
+
 /// Where Redis is, and how to sign in there. Displays the address, never a secret.
 pub struct Endpoint {
     host: RedisHost,
-    tls: Option<(TlsConnector, ServerName<'static>)>,
+    /// With the names that the operator has given: one, or one for each sentinel.
+    tls: Option<(TlsConnector, Vec<ServerName<'static>>)>,
     auth: Option<(String, String)>,
     client_name: String,
+    /// Which sentinel is asked first, counted on and on.
+    pub turn: AtomicUsize,
 }
 
 /// A signed-in connection.
@@ -59,6 +72,8 @@ pub struct Link {
     pub replies: Replies<ReadHalf<Stream>>,
     /// Where commands go.
     pub commands: WriteHalf<Stream>,
+    /// Where a sentinel has led us.
+    pub primary: Option<Primary>,
 }
 
 /// What becomes of something. Boxed, so that its code is in the binary once, and not with everybody
@@ -93,15 +108,23 @@ impl Endpoint {
     // There are two callers, and it is large.
     #[inline(never)]
     pub fn new(address: &RedisAddress, client_name: &str) -> Result<Endpoint, String> {
-        let tls = match &address.host {
-            RedisHost::Tcp {
-                host, tls: true, ..
-            } => {
-                let name = ServerName::try_from(host.clone())
-                    .map_err(|_| format!("redis {}: not a host name for TLS", address.host))?;
-                Some((connector(address.ca.as_deref())?, name))
+        let names = match &address.host {
+            RedisHost::Tcp { host, .. } => vec![host],
+            RedisHost::Sentinel(sentinels) => {
+                sentinels.hosts.iter().map(|(host, _)| host).collect()
             }
-            _ => None,
+            RedisHost::Unix(_) => Vec::new(),
+        };
+        let tls = match address.is_tls() {
+            true => {
+                let name = |host: &String| {
+                    ServerName::try_from(host.clone())
+                        .map_err(|_| format!("redis {host}: not a host name for TLS"))
+                };
+                let names: Result<_, _> = names.into_iter().map(name).collect();
+                Some((connector(address.ca.as_deref())?, names?))
+            }
+            false => None,
         };
         let auth = address.password.clone().map(|password| {
             (
@@ -115,6 +138,7 @@ impl Endpoint {
             tls,
             auth,
             client_name,
+            turn: AtomicUsize::new(0),
         })
     }
 
@@ -124,9 +148,24 @@ impl Endpoint {
     /// One line about what failed, without the address.
     pub fn connect(&self) -> Boxed<'_, Link> {
         Box::pin(async {
-            let link = self.connect_within(None).await;
+            let link = match &self.host {
+                RedisHost::Sentinel(sentinels) => sentinel::connect(self, sentinels).await,
+                _ => self.connect_within(None, 0).await,
+            };
             link.map_err(|trouble| self.hint(trouble))
         })
+    }
+
+    /// Connects once more to where this connection leads, and signs in: should there be another
+    /// primary by now, it is not this one's.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    pub fn connect_beside<'a>(&'a self, link: &'a Link) -> Boxed<'a, Link> {
+        match &link.primary {
+            Some(primary) => sentinel::reach(self, primary),
+            None => self.connect(),
+        }
     }
 
     /// Connects to a node of the cluster, and signs in.
@@ -135,7 +174,7 @@ impl Endpoint {
     /// One line about what failed, with the node's address.
     pub fn connect_to<'a>(&'a self, node: &'a Address) -> Boxed<'a, Link> {
         Box::pin(async move {
-            let link = self.connect_within(Some(node)).await;
+            let link = self.connect_within(Some(node), 0).await;
             link.map_err(|trouble| match trouble {
                 Trouble::Lasting(why) => Trouble::Lasting(format!("node {node}: {why}")),
                 Trouble::Passing(why) => Trouble::Passing(format!(
@@ -145,34 +184,40 @@ impl Endpoint {
         })
     }
 
+    /// The sentinels, if they are who knows where Redis is.
+    pub fn sentinels(&self) -> Option<&Sentinels> {
+        match &self.host {
+            RedisHost::Sentinel(sentinels) => Some(sentinels),
+            _ => None,
+        }
+    }
+
     /// The host, as the operator has named it; empty for a socket on this machine.
     pub fn host_name(&self) -> &str {
         match &self.host {
             RedisHost::Tcp { host, .. } => host,
-            RedisHost::Unix(_) => "",
+            _ => "",
         }
     }
 
-    async fn connect_within(&self, node: Option<&Address>) -> Result<Link, Trouble> {
+    /// Connects and signs in: to where the operator says, or to what the host at this place among
+    /// those named by the operator has sent us to.
+    ///
+    /// # Errors
+    /// One line about what failed, without the address.
+    pub async fn connect_within(
+        &self,
+        node: Option<&Address>,
+        named_by: usize,
+    ) -> Result<Link, Trouble> {
         let link = async {
-            let mut link = self.open(node).await?;
+            let mut link = self.open(node, named_by).await?;
             self.sign_in(&mut link).await?;
             Ok(link)
         };
         let slow = || Trouble::Passing(format!("no connection within {CONNECT_TIME:?}"));
         let link = within(CONNECT_TIME, link).await;
         link.unwrap_or_else(|| Err(slow()))
-    }
-
-    /// The name that a node's certificate must have. Most clusters announce their nodes by
-    /// addresses, and have certificates for the name under which the operator knows them.
-    fn certified(&self, node: Option<&Address>, name: &ServerName<'static>) -> ServerName<'static> {
-        let announced = node.and_then(|node| {
-            let address = node.host.parse::<IpAddr>().is_ok();
-            let named = matches!(name, ServerName::DnsName(_));
-            (!address || !named).then(|| ServerName::try_from(node.host.clone()).ok())
-        });
-        announced.flatten().unwrap_or_else(|| name.clone())
     }
 
     /// A TLS port hangs up on whoever does not speak TLS, a plain one waits for the end of a
@@ -189,46 +234,19 @@ impl Endpoint {
         }
     }
 
-    /// Connects and, where TLS is spoken, tells its version and the server's certificate.
+    /// Connects, and no more than that.
     ///
     /// # Errors
-    /// As [`connect`](Self::connect).
-    pub fn certificate(&self) -> Boxed<'_, Option<(String, Vec<u8>)>> {
-        Box::pin(self.look_at_certificate())
-    }
-
-    async fn look_at_certificate(&self) -> Result<Option<(String, Vec<u8>)>, Trouble> {
-        let (RedisHost::Tcp { host, port, .. }, Some((connector, name))) = (&self.host, &self.tls)
-        else {
-            return Ok(None);
-        };
-        let handshake = async {
-            let tcp = TcpStream::connect((host.as_str(), *port)).await;
-            let tcp = tcp.map_err(|error| Trouble::Passing(format!("can't connect: {error}")))?;
-            let tls = connector.connect(name.clone(), tcp).await;
-            tls.map_err(tls_trouble)
-        };
-        let slow = || Trouble::Passing(format!("no connection within {CONNECT_TIME:?}"));
-        let tls = within(CONNECT_TIME, handshake).await;
-        let tls = tls
-            .unwrap_or_else(|| Err(slow()))
-            .map_err(|trouble| self.hint(trouble))?;
-        let (_, session) = tls.get_ref();
-        let version = match session.protocol_version() {
-            Some(rustls::ProtocolVersion::TLSv1_3) => "TLS 1.3",
-            _ => "TLS 1.2",
-        };
-        let chain = session.peer_certificates().unwrap_or_default();
-        let certificate = chain.first().map(|first| first.to_vec());
-        Ok(Some((version.into(), certificate.unwrap_or_default())))
-    }
-
-    async fn open(&self, node: Option<&Address>) -> Result<Link, Trouble> {
+    /// One line about what failed, without the address.
+    pub async fn open(&self, node: Option<&Address>, named_by: usize) -> Result<Link, Trouble> {
         let unreachable = |error: io::Error| Trouble::Passing(format!("can't connect: {error}"));
         let target = match (node, &self.host) {
             (Some(node), _) => Ok((node.host.as_str(), node.port)),
             (None, RedisHost::Tcp { host, port, .. }) => Ok((host.as_str(), *port)),
             (None, RedisHost::Unix(path)) => Err(path),
+            (None, RedisHost::Sentinel(_)) => {
+                return Err(Trouble::Passing("no sentinel was asked".into()));
+            }
         };
         let stream: Stream = match target {
             Err(path) => Box::new(UnixStream::connect(path).await.map_err(unreachable)?),
@@ -237,8 +255,8 @@ impl Endpoint {
                 watch(&tcp).map_err(unreachable)?;
                 match &self.tls {
                     None => Box::new(tcp),
-                    Some((connector, name)) => {
-                        let name = self.certified(node, name);
+                    Some((connector, names)) => {
+                        let name = certified(node, &names[named_by]);
                         let handshake = connector.connect(name, tcp).await;
                         Box::new(handshake.map_err(tls_trouble)?)
                     }
@@ -249,10 +267,20 @@ impl Endpoint {
         Ok(Link {
             replies: Replies::new(read),
             commands: write,
+            primary: None,
         })
     }
 
-    async fn sign_in(&self, link: &mut Link) -> Result<(), Trouble> {
+    /// Whether there is something to sign in with.
+    pub fn has_password(&self) -> bool {
+        self.auth.is_some()
+    }
+
+    /// Signs a connection in that has been made by [`open`](Self::open).
+    ///
+    /// # Errors
+    /// A broken connection, or a refusal.
+    pub async fn sign_in(&self, link: &mut Link) -> Result<(), Trouble> {
         if let Some((username, password)) = &self.auth {
             // The form with a user name is for ACLs; `default` is also what the old form means.
             let mut auth = cmd("AUTH");
@@ -363,49 +391,4 @@ fn watch(tcp: &TcpStream) -> io::Result<()> {
     sockopt::set_tcp_keepidle(tcp, KEEPALIVE)?;
     sockopt::set_tcp_user_timeout(tcp, USER_TIMEOUT_MS)?;
     Ok(())
-}
-
-fn connector(ca: Option<&Path>) -> Result<TlsConnector, String> {
-    let mut roots = RootCertStore::empty();
-    match ca {
-        None => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
-        Some(path) => {
-            let unreadable = |error: &dyn fmt::Display| {
-                format!(
-                    "--redis-ca {}: no certificate to be read: {error}",
-                    path.display()
-                )
-            };
-            let certificates =
-                CertificateDer::pem_file_iter(path).map_err(|error| unreadable(&error))?;
-            for certificate in certificates {
-                let certificate = certificate.map_err(|error| unreadable(&error))?;
-                roots.add(certificate).map_err(|error| unreadable(&error))?;
-            }
-            if roots.is_empty() {
-                return Err(unreadable(&"the file holds none in PEM form"));
-            }
-        }
-    }
-    let config = ClientConfig::builder()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(TlsConnector::from(Arc::new(config)))
-}
-
-fn tls_trouble(error: io::Error) -> Trouble {
-    use rustls::Error::{AlertReceived, InvalidCertificate, InvalidMessage, PeerIncompatible};
-    let inner = error
-        .get_ref()
-        .and_then(|inner| inner.downcast_ref::<rustls::Error>());
-    match inner {
-        Some(InvalidCertificate(why)) => Trouble::Lasting(format!(
-            "its certificate is not trusted: {why}; --redis-ca names a private CA"
-        )),
-        Some(InvalidMessage(_)) => Trouble::Lasting("it does not speak TLS on this port".into()),
-        Some(error @ (AlertReceived(_) | PeerIncompatible(_))) => {
-            Trouble::Lasting(format!("TLS refused: {error}"))
-        }
-        _ => Trouble::Passing(format!("TLS failed: {error}")),
-    }
 }

@@ -44,7 +44,7 @@ impl<'a> Nodes<'a> {
             map: map(endpoint, first).await?,
         };
         let Some(map) = &nodes.map else {
-            let link = endpoint.connect().await?;
+            let link = endpoint.connect_beside(first).await?;
             nodes.add(link).await?;
             return Ok(nodes);
         };

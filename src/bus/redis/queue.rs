@@ -290,12 +290,13 @@ impl From<String> for Broken {
 /// The errors of a Redis that is starting, stepping down, or has forgotten our scripts. A new
 /// connection finds the one that works, or loads them again.
 pub fn passing_error(value: &Value) -> Option<String> {
-    const CODES: [&str; 6] = [
+    const CODES: [&str; 7] = [
         "LOADING",
         "READONLY",
         "MASTERDOWN",
         "CLUSTERDOWN",
         "TRYAGAIN",
+        "NOREPLICAS",
         "NOSCRIPT",
     ];
     let Value::ServerError(error) = value else {

@@ -20,7 +20,7 @@ use super::queue::Broken;
 use super::recover::{catch_up, fill, last_ids, register, tell_incomplete};
 use super::resp::Replies;
 use super::script::Words;
-use super::{ANSWER_TIME, Redis, reap};
+use super::{ANSWER_TIME, Redis, reap, sentinel};
 use crate::bus::within;
 use crate::chat::dialect::{Dialect, Reply};
 use crate::chat::end::End;
@@ -105,6 +105,7 @@ impl<'a> Session<'a> {
         }
         let state = State::default();
         let Session { nodes, subscriber } = self;
+        let primary = subscriber.primary;
         let cluster = nodes.map().is_some();
         let links = nodes.into_links();
         let count = links.len();
@@ -120,6 +121,8 @@ impl<'a> Session<'a> {
         );
         let (find, found) = channel::bounded(1);
         let watch = future::or(watch(bus, &state, find, count), bury(bus, found));
+        let replaced = sentinel::replaced(&bus.endpoint, primary.as_ref());
+        let watch = future::or(watch, replaced);
         let listen = async { Broken::Why(future::or(listen, watch).await) };
         let greet = async { Broken::Why(greet(bus, again).await) };
         future::or(speak, future::or(listen, greet)).await

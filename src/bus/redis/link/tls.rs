@@ -1,0 +1,129 @@
+//! TLS towards Redis: whom we trust, which name a certificate must have, and what went wrong.
+
+use std::fmt;
+use std::io;
+use std::net::IpAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use async_net::TcpStream;
+use futures_rustls::TlsConnector;
+use futures_rustls::pki_types::pem::PemObject;
+use futures_rustls::pki_types::{CertificateDer, ServerName};
+use futures_rustls::rustls::{self, ClientConfig, RootCertStore};
+
+use super::{Boxed, CONNECT_TIME, Endpoint, Trouble};
+use crate::bus::redis::cluster::Address;
+use crate::bus::within;
+use crate::config::RedisHost;
+
+impl Endpoint {
+    /// Connects and, where TLS is spoken, tells its version and the server's certificate. As
+    /// [`connect_within`](Self::connect_within), to where the operator says or to a node.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    pub fn certificate<'a>(
+        &'a self,
+        node: Option<&'a Address>,
+        named_by: usize,
+    ) -> Boxed<'a, Option<(String, Vec<u8>)>> {
+        Box::pin(self.look_at_certificate(node, named_by))
+    }
+
+    async fn look_at_certificate(
+        &self,
+        node: Option<&Address>,
+        named_by: usize,
+    ) -> Result<Option<(String, Vec<u8>)>, Trouble> {
+        let target = match (node, &self.host) {
+            (Some(node), _) => Some((node.host.as_str(), node.port)),
+            (None, RedisHost::Tcp { host, port, .. }) => Some((host.as_str(), *port)),
+            (None, _) => None,
+        };
+        let (Some(target), Some((connector, names))) = (target, &self.tls) else {
+            return Ok(None);
+        };
+        let name = certified(node, &names[named_by]);
+        let handshake = async {
+            let tcp = TcpStream::connect(target).await;
+            let tcp = tcp.map_err(|error| Trouble::Passing(format!("can't connect: {error}")))?;
+            let tls = connector.connect(name, tcp).await;
+            tls.map_err(tls_trouble)
+        };
+        let slow = || Trouble::Passing(format!("no connection within {CONNECT_TIME:?}"));
+        let tls = within(CONNECT_TIME, handshake).await;
+        let tls = tls
+            .unwrap_or_else(|| Err(slow()))
+            .map_err(|trouble| self.hint(trouble))?;
+        let (_, session) = tls.get_ref();
+        let version = match session.protocol_version() {
+            Some(rustls::ProtocolVersion::TLSv1_3) => "TLS 1.3",
+            _ => "TLS 1.2",
+        };
+        let chain = session.peer_certificates().unwrap_or_default();
+        let certificate = chain.first().map(|first| first.to_vec());
+        Ok(Some((version.into(), certificate.unwrap_or_default())))
+    }
+}
+
+/// The name that a node's certificate must have. Most clusters and sentinels announce
+/// nodes by addresses, and certificates are for the name under which the operator knows them.
+pub fn certified(node: Option<&Address>, name: &ServerName<'static>) -> ServerName<'static> {
+    let announced = node.and_then(|node| {
+        let address = node.host.parse::<IpAddr>().is_ok();
+        let named = matches!(name, ServerName::DnsName(_));
+        (!address || !named).then(|| ServerName::try_from(node.host.clone()).ok())
+    });
+    announced.flatten().unwrap_or_else(|| name.clone())
+}
+
+/// Verifies certificates by this CA, or by the built-in web roots.
+///
+/// # Errors
+/// One line about an unreadable CA.
+pub fn connector(ca: Option<&Path>) -> Result<TlsConnector, String> {
+    let mut roots = RootCertStore::empty();
+    match ca {
+        None => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
+        Some(path) => {
+            let unreadable = |error: &dyn fmt::Display| {
+                format!(
+                    "--redis-ca {}: no certificate to be read: {error}",
+                    path.display()
+                )
+            };
+            let certificates =
+                CertificateDer::pem_file_iter(path).map_err(|error| unreadable(&error))?;
+            for certificate in certificates {
+                let certificate = certificate.map_err(|error| unreadable(&error))?;
+                roots.add(certificate).map_err(|error| unreadable(&error))?;
+            }
+            if roots.is_empty() {
+                return Err(unreadable(&"the file holds none in PEM form"));
+            }
+        }
+    }
+    let config = ClientConfig::builder()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(TlsConnector::from(Arc::new(config)))
+}
+
+/// Tells apart what trying again can mend from what it can't.
+pub fn tls_trouble(error: io::Error) -> Trouble {
+    use rustls::Error::{AlertReceived, InvalidCertificate, InvalidMessage, PeerIncompatible};
+    let inner = error
+        .get_ref()
+        .and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    match inner {
+        Some(InvalidCertificate(why)) => Trouble::Lasting(format!(
+            "its certificate is not trusted: {why}; --redis-ca names a private CA"
+        )),
+        Some(InvalidMessage(_)) => Trouble::Lasting("it does not speak TLS on this port".into()),
+        Some(error @ (AlertReceived(_) | PeerIncompatible(_))) => {
+            Trouble::Lasting(format!("TLS refused: {error}"))
+        }
+        _ => Trouble::Passing(format!("TLS failed: {error}")),
+    }
+}
