@@ -316,11 +316,14 @@ impl Redis {
         id: Option<Id>,
         most: usize,
     ) -> Option<Vec<Event>> {
-        if id == Some(Id::START) {
-            // Nothing is before it, and Redis takes a range up to there for a mistake.
+        let last = id.map(Id::previous);
+        if last == Some(None) {
+            // Nothing is before the beginning.
             return Some(Vec::new());
         }
-        let answer = self.ask(self.scripts.before(room, id, most)).await?;
+        let answer = self
+            .ask(self.scripts.up_to(room, last.flatten(), most))
+            .await?;
         let mut messages = answer::messages(room, &answer)?;
         messages.reverse();
         Some(messages)

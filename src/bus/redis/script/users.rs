@@ -166,7 +166,7 @@ impl Scripts {
     pub fn mail(&self, after: Id) -> Vec<u8> {
         cmd("XRANGE")
             .arg(self.users_key(&format!("mail:{}", self.instance)))
-            .arg((format!("({after}"), "+"))
+            .arg((after.next().to_string(), "+"))
             .get_packed_command()
     }
 }
