@@ -16,6 +16,7 @@ fn address(host: &str, redis: &Redis, tls: bool, ca: Option<PathBuf>) -> RedisAd
         host,
         username: None,
         password: Some("sesame".into()),
+        auth_command: None,
         ca,
     }
 }

@@ -14,10 +14,12 @@ mod mail;
 mod queue;
 mod reap;
 mod recover;
+mod renew;
 pub mod resp;
 mod rooms;
 mod script;
 mod session;
+mod token;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::AtomicBool;
@@ -46,6 +48,7 @@ use queue::{Queue, Then, What};
 use reap::Patience;
 use rooms::Rooms;
 use script::Scripts;
+use session::{Over, Session};
 
 /// How long a caller waits for an answer before it is told that Redis can't be reached.
 const ANSWER_TIME: Duration = Duration::from_secs(5);
@@ -130,7 +133,7 @@ impl Redis {
         let mut reached = false;
         let mut pause = PAUSE_FIRST;
         loop {
-            let error = match session::Session::open(self).await {
+            let error = match Session::open(self).await {
                 Ok(session) => {
                     self.set_trouble(None);
                     self.connects.add(1);
@@ -140,6 +143,7 @@ impl Redis {
                     let run = AssertUnwindSafe(session.run(self, reached))
                         .catch_unwind()
                         .await;
+                    self.endpoint.login.ended();
                     (reached, pause) = (true, PAUSE_FIRST);
                     self.patience.lost();
                     self.queue.down();
@@ -147,7 +151,13 @@ impl Redis {
                     self.peers
                         .tell_all(Dialect::Typed, &Reply::Status(false))
                         .await;
-                    run.unwrap_or_else(|_| "internal error".into())
+                    match run.unwrap_or_else(|_| Over::Broken("internal error".into())) {
+                        Over::Broken(error) => error,
+                        Over::Outdated => {
+                            log::debug!("redis {}: connecting with the new token", self.endpoint);
+                            continue;
+                        }
+                    }
                 }
                 Err(Trouble::Lasting(error)) if !reached => {
                     let error = format!("redis {}: {error}", self.endpoint);

@@ -9,6 +9,7 @@ mod proxy;
 mod raw;
 mod redis;
 mod server;
+mod token_service;
 
 pub use browser::{Browser, Page};
 pub use certs::Certs;
@@ -19,6 +20,7 @@ pub use proxy::Proxy;
 pub use raw::{Raw, frame, upgrade};
 pub use redis::Redis;
 pub use server::TestServer;
+pub use token_service::{TokenService, token};
 
 use std::net::TcpListener;
 use std::time::{Duration, Instant};

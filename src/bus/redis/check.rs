@@ -72,7 +72,7 @@ pub async fn check(
     }
     let (mut link, mut subscriber) = match (
         endpoint.connect().await,
-        endpoint.connect().await,
+        endpoint.connect_subscriber().await,
     ) {
         (Ok(link), Ok(subscriber)) => (link, subscriber),
         (Err(Trouble::Lasting(why) | Trouble::Passing(why)), _)
@@ -80,11 +80,7 @@ pub async fn check(
             return report.bad(format_args!("redis {host}: {why}"));
         }
     };
-    let user = match (&address.password, &address.username) {
-        (None, _) => "without a password".to_string(),
-        (Some(_), None) => "signed in".to_string(),
-        (Some(_), Some(user)) => format!("signed in as {user}"),
-    };
+    let user = endpoint.login.describe();
     report.good(format_args!("redis {host}: connected, {user}"));
     let looks = async {
         if !about(host, &mut link, report).await? {

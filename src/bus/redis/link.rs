@@ -20,8 +20,10 @@ use redis::{Value, cmd};
 use rustix::net::sockopt;
 use smol::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 
+use super::answer::{self, News};
 use super::queue::passing_error;
 use super::resp::Replies;
+use super::token::{Login, Proof};
 use crate::bus::within;
 use crate::config::{RedisAddress, RedisHost};
 
@@ -47,7 +49,8 @@ pub enum Trouble {
 pub struct Endpoint {
     host: RedisHost,
     tls: Option<(TlsConnector, ServerName<'static>)>,
-    auth: Option<(String, String)>,
+    /// Who signs in.
+    pub login: Login,
     client_name: String,
 }
 
@@ -57,6 +60,8 @@ pub struct Link {
     pub replies: Replies<ReadHalf<Stream>>,
     /// Where commands go.
     pub commands: WriteHalf<Stream>,
+    /// Whether it can be signed in anew while it is subscribed.
+    pub renewable: bool,
 }
 
 /// What becomes of something. Boxed, so that its code is in the binary once, and not with everybody
@@ -101,17 +106,11 @@ impl Endpoint {
             }
             _ => None,
         };
-        let auth = address.password.clone().map(|password| {
-            (
-                address.username.clone().unwrap_or_else(|| "default".into()),
-                password,
-            )
-        });
         let client_name = client_name.to_string();
         Ok(Endpoint {
             host: address.host.clone(),
             tls,
-            auth,
+            login: Login::new(address),
             client_name,
         })
     }
@@ -122,9 +121,11 @@ impl Endpoint {
     /// One line about what failed, without the address.
     pub fn connect(&self) -> Boxed<'_, Link> {
         Box::pin(async {
+            // Ahead of the rest: it takes its own time, and a connection should not wait for it.
+            let proof = self.login.proof().await?;
             let link = async {
                 let mut link = self.open().await?;
-                self.sign_in(&mut link)
+                self.sign_in(&mut link, proof.as_ref())
                     .await
                     .map_err(|trouble| self.hint(trouble))?;
                 Ok(link)
@@ -134,6 +135,28 @@ impl Endpoint {
                 .await
                 .unwrap_or_else(|| Err(slow()));
             link.map_err(|trouble| self.hint(trouble))
+        })
+    }
+
+    /// Connects and signs in for a subscription. Where passwords change, the connection speaks
+    /// RESP3, in which a subscriber may sign in anew; a Redis that does not is no trouble.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    pub fn connect_subscriber(&self) -> Boxed<'_, Link> {
+        Box::pin(async move {
+            let mut link = self.connect().await?;
+            if self.login.changes() {
+                let hello = [cmd("HELLO").arg(3).get_packed_command()];
+                let slow = || Trouble::Passing(format!("no answer within {CONNECT_TIME:?}"));
+                let answers = within(CONNECT_TIME, link.ask(&hello)).await;
+                let answers = answers.unwrap_or_else(|| Err(slow()))?;
+                link.renewable = accept(&answers, "refused").is_ok();
+                if !link.renewable {
+                    log::debug!("redis {self}: no RESP3, so new tokens need new connections");
+                }
+            }
+            Ok(link)
         })
     }
 
@@ -209,18 +232,19 @@ impl Endpoint {
         Ok(Link {
             replies: Replies::new(read),
             commands: write,
+            renewable: false,
         })
     }
 
-    async fn sign_in(&self, link: &mut Link) -> Result<(), Trouble> {
-        if let Some((username, password)) = &self.auth {
-            // The form with a user name is for ACLs; `default` is also what the old form means.
-            let mut auth = cmd("AUTH");
-            if username != "default" {
-                auth.arg(username);
-            }
-            link.check(auth.arg(password).get_packed_command(), "sign-in refused")
-                .await?;
+    async fn sign_in(
+        &self,
+        link: &mut Link,
+        proof: Option<&(Arc<Proof>, bool)>,
+    ) -> Result<(), Trouble> {
+        if let Some((proof, new)) = proof {
+            let answers = link.ask(&[proof.command()]).await?;
+            accept(&answers, "sign-in refused")
+                .map_err(|trouble| self.login.refused(*new, trouble))?;
         }
         link.check(cmd("PING").get_packed_command(), "refused")
             .await?;
@@ -262,10 +286,7 @@ impl Link {
         while missing > 0 {
             let answer = self.replies.next().await.map_err(broken)?;
             accept(std::slice::from_ref(&answer), "refused")?;
-            let Value::Array(push) = answer else {
-                continue;
-            };
-            if matches!(push.first(), Some(Value::BulkString(kind)) if kind == b"subscribe") {
+            if answer::news(&answer) == Some(News::Subscribed) {
                 missing -= 1;
             }
         }

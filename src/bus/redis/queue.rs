@@ -5,6 +5,7 @@
 //! be repeated without harm. Only questions that somebody waits for are dropped then.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::mem;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -49,12 +50,21 @@ pub struct Op {
 }
 
 /// What is to be said.
-#[derive(Debug)]
 pub enum What {
     /// This.
     Command(Vec<u8>),
     /// A message, perhaps together with others.
     Publish(Words),
+}
+
+impl fmt::Debug for What {
+    /// Not what: there are passwords and people's words among it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            What::Command(_) => "Command",
+            What::Publish(_) => "Publish",
+        })
+    }
 }
 
 impl Op {

@@ -9,11 +9,12 @@ use smol::channel::{self, Receiver, Sender};
 use smol::io::{AsyncWriteExt, ReadHalf, WriteHalf};
 use smol::{Timer, future};
 
-use super::answer::{self, Lease};
+use super::answer::{self, Lease, News};
 use super::envelope::{self, Note};
 use super::line::{Line, SOME};
 use super::link::{Bytes, Link, Trouble};
 use super::recover::{catch_up, fill, register, tell_incomplete};
+use super::renew::renew;
 use super::resp::Replies;
 use super::script::Words;
 use super::{ANSWER_TIME, Redis, reap};
@@ -37,6 +38,15 @@ const WRITE_TIME: Duration = Duration::from_secs(10);
 type Reader = Replies<ReadHalf<Box<dyn Bytes>>>;
 type Writer = WriteHalf<Box<dyn Bytes>>;
 
+/// Why a session is over.
+#[derive(Debug)]
+pub enum Over {
+    /// Something is wrong: what.
+    Broken(String),
+    /// Nothing is wrong, but only new connections can be signed in with the new token.
+    Outdated,
+}
+
 /// A connection for commands and one that is subscribed.
 pub struct Session {
     commands: Link,
@@ -52,7 +62,7 @@ impl Session {
     pub async fn open(bus: &Redis) -> Result<Session, Trouble> {
         let mut session = Session {
             commands: bus.endpoint.connect().await?,
-            subscriber: bus.endpoint.connect().await?,
+            subscriber: bus.endpoint.connect_subscriber().await?,
         };
         let slow = || Trouble::Passing(format!("not ready within {READY_TIME:?}"));
         within(READY_TIME, session.prepare(bus))
@@ -86,15 +96,17 @@ impl Session {
         Ok(())
     }
 
-    /// Carries messages until one of the two connections breaks or falls silent, and says why.
+    /// Carries messages until one of the two connections breaks or falls silent, or the token
+    /// changes and they can't follow.
     /// `again`: there was one before, so peers have been told that messages wait.
-    pub async fn run(self, bus: &Redis, again: bool) -> String {
+    pub async fn run(self, bus: &Redis, again: bool) -> Over {
         if again {
             // Ahead of all that waits: it must not arrive while its peer still thinks that it waits.
             let over = Reply::Status(true);
             bus.peers.tell_all(Dialect::Typed, &over).await;
         }
         let state = State::default();
+        let renew = renew(bus, self.subscriber.renewable);
         let Session {
             commands,
             subscriber,
@@ -107,7 +119,8 @@ impl Session {
         let (find, found) = channel::bounded(1);
         let watch = future::or(watch(bus, &state, find), bury(bus, found));
         let carry = future::or(speak, listen);
-        future::or(carry, future::or(watch, greet(bus, again))).await
+        let serve = future::or(carry, future::or(watch, greet(bus, again)));
+        future::or(async { Over::Broken(serve.await) }, renew).await
     }
 }
 
@@ -196,18 +209,13 @@ async fn receive(bus: &Redis, mut replies: Reader, state: &State) -> String {
     let own = bus.scripts.own_channel().into_bytes();
     loop {
         let push = match replies.next().await {
-            Ok(Value::Array(push)) => push,
             Ok(Value::ServerError(error)) => return error.to_string(),
-            Ok(_) => continue,
+            Ok(push) => push,
             Err(error) => return format!("subscription lost: {error}"),
         };
-        match &push[..] {
-            [
-                Value::BulkString(kind),
-                Value::BulkString(channel),
-                Value::BulkString(payload),
-            ] if kind == b"message" => {
-                if *channel == own {
+        match answer::news(&push) {
+            Some(News::Message { channel, payload }) => {
+                if channel == own {
                     take_note(bus, payload, state).await;
                 } else if let Some(event) = bus
                     .scripts
@@ -219,8 +227,8 @@ async fn receive(bus: &Redis, mut replies: Reader, state: &State) -> String {
                     return why;
                 }
             }
-            [Value::BulkString(kind), ..] if kind == b"subscribe" => bus.rooms.confirmed(),
-            _ => {}
+            Some(News::Subscribed) => bus.rooms.confirmed(),
+            None => {}
         }
     }
 }
