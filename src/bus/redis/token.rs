@@ -236,9 +236,16 @@ impl Login {
     /// Waits until the living connections should be signed in anew, and returns what with; for ever
     /// where passwords don't end. While the command fails the old token is used up. Cancel safe.
     pub async fn renewed(&self) -> Arc<Proof> {
-        let life = self.kept().as_ref().and_then(|proof| proof.life);
-        let (Some(command), Some(life)) = (&self.command, life) else {
+        let Some(command) = &self.command else {
             return future::pending().await;
+        };
+        let life = loop {
+            let life = self.kept().as_ref().and_then(|proof| proof.life);
+            match life {
+                Some(life) => break life,
+                // There may be one that ends, once somebody had to ask again.
+                None => drop(Timer::after(PAUSE_MOST).await),
+            }
         };
         Timer::at(life.renew).await;
         let mut pause = PAUSE_FIRST;
