@@ -224,15 +224,18 @@ fn tokens_come_and_go_under_load_and_nothing_is_lost_or_doubled() {
     tokens.issue(&redis, "user-0", Duration::from_secs(3));
     let servers =
         [1, 2].map(|_| TestServer::on_with(tokens.address(&redis), |config| config.rate = 0));
+    // Both are there before anybody says a word.
+    let names = ["talker0", "talker1"];
+    let clients = [0, 1].map(|n| servers[n].typed_in(names[n], "attic"));
     let over = AtomicBool::new(false);
     let mut cut = Vec::new();
     let pages = thread::scope(|scope| {
-        let talkers: Vec<_> = servers
-            .iter()
-            .enumerate()
-            .map(|(n, server)| {
+        let talkers: Vec<_> = names
+            .into_iter()
+            .zip(clients)
+            .map(|(name, client)| {
                 let over = &over;
-                scope.spawn(move || talk(server, &format!("talker{n}"), over))
+                scope.spawn(move || talk(client, name, over))
             })
             .collect();
         let mut issued = vec![(
@@ -295,8 +298,7 @@ struct Page {
 }
 
 /// Talks until it is over, and listens until the other has said goodbye, too.
-fn talk(server: &TestServer, name: &str, over: &AtomicBool) -> Page {
-    let mut client = server.typed_in(name, "attic");
+fn talk(mut client: Client, name: &str, over: &AtomicBool) -> Page {
     let mut page = Page::default();
     let (mut waiting, mut byes) = (0, 0);
     let mut leaving = false;
