@@ -84,6 +84,9 @@ pub struct RedisAddress {
     pub username: Option<String>,
     /// The password; a secret, never shown.
     pub password: Option<String>,
+    /// What a shell runs to get the password, or a token that ends, instead; see its flag.
+    #[cfg(feature = "redis")]
+    pub auth_command: Option<String>,
     /// PEM file of a private CA; the built-in web roots if none.
     pub ca: Option<PathBuf>,
 }
@@ -262,6 +265,8 @@ mod tests {
             host,
             username: None,
             password,
+            #[cfg(feature = "redis")]
+            auth_command: None,
             ca: None,
         };
         assert_eq!(format!("{address:?}"), "RedisAddress([::1]:6380 (TLS))");

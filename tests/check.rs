@@ -130,9 +130,7 @@ fn a_redis_that_would_lose_messages_is_named() {
     ] {
         finds(&["--redis", &url], &[], &line);
     }
-    redis.ask(&[
-        "ACL", "SETUSER", "bob", "on", ">x", "~chat*", "&*", "+@all", "-xadd", "-publish",
-    ]);
+    redis.allow("bob", "on >x ~chat* &* +@all -xadd -publish");
     let env = [("REDIS_USERNAME", "bob"), ("REDIS_PASSWORD", "x")];
     let line = format!("FAIL  redis {host}: not allowed to DEL, EXPIRE, GET, HDEL, ");
     finds(&["--redis", &url], &env, &line);

@@ -30,6 +30,7 @@ fn help_and_version_go_to_stdout() {
         "--listen",
         "--redis",
         "--redis-ca",
+        "--redis-auth-command",
         "--prefix",
         "--history",
         "--origin",

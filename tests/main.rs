@@ -48,6 +48,12 @@ mod ghosts;
 /// TLS and passwords towards Redis.
 mod secure;
 
+/// Passwords of Redis that a command prints, such as the tokens of Microsoft Entra ID.
+mod tokens_redis;
+
+/// The command that prints them.
+mod auth_command;
+
 /// Redis goes away and comes back.
 mod outage;
 

@@ -248,15 +248,15 @@ fn what_the_cluster_swallows_is_found_in_the_log() {
     foo.hears("bar: has joined the chat!");
     talk(&mut foo, &mut bar, "before");
     let key = counter("lobby");
-    let log = "{chat:lobby}:log";
-    let newest = nodes.ask_for(&key, &["XREVRANGE", log, "+", "-", "COUNT", "1"]);
+    let (node, log) = (nodes.node_of_key(&key), "{chat:lobby}:log");
+    let newest = nodes.ask(node, &["XREVRANGE", log, "+", "-", "COUNT", "1"]);
     let line = newest.lines().find(|line| line.starts_with('{')).unwrap();
     let message: serde_json::Value = serde_json::from_str(line).unwrap();
     let id = message["id"].as_str().unwrap();
     let next = format!("{}3", id.strip_suffix('2').expect("the second one"));
     let message = line.replace(id, &next).replace("before", "swallowed");
-    nodes.ask_for(&key, &["XADD", log, &next, "message", &message]);
-    nodes.ask_for(&key, &["SET", &key, &next]);
+    nodes.ask(node, &["XADD", log, &next, "message", &message]);
+    nodes.ask(node, &["SET", &key, &next]);
     foo.hears("bar: swallowed");
     talk(&mut foo, &mut bar, "after");
 }

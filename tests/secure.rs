@@ -16,6 +16,7 @@ fn address(host: &str, redis: &Redis, tls: bool, ca: Option<PathBuf>) -> RedisAd
         host,
         username: None,
         password: Some("sesame".into()),
+        auth_command: None,
         ca,
     }
 }
@@ -57,16 +58,7 @@ fn two_instances_talk_over_tls() {
 fn an_acl_user_signs_in_by_name() {
     let certs = Certs::for_host("localhost");
     let redis = Redis::with_tls(&certs, "sesame");
-    redis.ask(&[
-        "ACL",
-        "SETUSER",
-        "chatter",
-        "on",
-        ">opensesame",
-        "~*",
-        "&*",
-        "+@all",
-    ]);
+    redis.allow("chatter", "on >opensesame ~* &* +@all");
     let mut address = address("localhost", &redis, true, Some(certs.path("ca.pem")));
     address.username = Some("chatter".into());
     let line = refused(address.clone());

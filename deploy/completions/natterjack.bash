@@ -10,10 +10,10 @@ _natterjack() {
         --log)
             mapfile -t COMPREPLY < <(compgen -W 'error warn info debug trace' -- "$word")
             ;;
-        --listen | --redis | --prefix | --history | --origin | --max-message | --rate | --outbox | \
+        --listen | --redis | --redis-auth-command | --prefix | --history | --origin | --max-message | --rate | --outbox | \
             --max-queued | --max-peers | --max-peers-per-ip | --ping | --notices | --threads | --metrics) ;;
         *)
-            mapfile -t COMPREPLY < <(compgen -W '--listen --redis --redis-ca --prefix --history
+            mapfile -t COMPREPLY < <(compgen -W '--listen --redis --redis-ca --redis-auth-command --prefix --history
                 --origin --max-message --rate --outbox --max-queued --max-peers --max-peers-per-ip
                 --ping --notices --threads --metrics --log --check --version --help' -- "$word")
             ;;

@@ -3,6 +3,7 @@ complete -c natterjack -f
 complete -c natterjack -l listen -x -d 'address and port to listen on'
 complete -c natterjack -l redis -x -d 'Redis that makes many instances one chat'
 complete -c natterjack -l redis-ca -r -F -d 'private CA that signed the certificate of Redis'
+complete -c natterjack -l redis-auth-command -x -d 'command that prints the password or token for Redis'
 complete -c natterjack -l prefix -x -d 'what every key and channel in Redis begins with'
 complete -c natterjack -l history -x -d 'messages kept per room'
 complete -c natterjack -l origin -x -d 'a site whose pages may connect'

@@ -17,12 +17,14 @@ mod nodes;
 mod queue;
 mod reap;
 mod recover;
+mod renew;
 pub mod resp;
 mod rooms;
 mod script;
 mod sentinel;
 mod session;
 mod slot;
+mod token;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::AtomicBool;
@@ -52,6 +54,7 @@ use queue::{Broken, Queue, Then, What};
 use reap::Patience;
 use rooms::Rooms;
 use script::Scripts;
+use session::Session;
 use slot::Command;
 
 /// How long a caller waits for an answer before it is told that Redis can't be reached.
@@ -151,7 +154,7 @@ impl Redis {
         let (mut reached, mut told) = (false, false);
         let mut pause = PAUSE_FIRST;
         loop {
-            let error = match session::Session::open(self).await {
+            let error = match Session::open(self).await {
                 Ok(session) => {
                     self.set_trouble(None);
                     self.connects.add(1);
@@ -161,6 +164,7 @@ impl Redis {
                     let run = AssertUnwindSafe(session.run(self, told))
                         .catch_unwind()
                         .await;
+                    self.endpoint.login.ended();
                     (reached, told, pause) = (true, false, PAUSE_FIRST);
                     self.patience.lost();
                     self.queue.down();
@@ -169,6 +173,10 @@ impl Redis {
                         // Nobody need know, unless the connections can't be made anew at once.
                         Broken::NewNode(node) if self.meet(&node) => {
                             log::info!("redis {}: slots are now at {node}", self.endpoint);
+                            continue;
+                        }
+                        Broken::Outdated => {
+                            log::debug!("redis {}: connecting with the new token", self.endpoint);
                             continue;
                         }
                         Broken::NewNode(node) => {
@@ -387,11 +395,14 @@ impl Redis {
         id: Option<Id>,
         most: usize,
     ) -> Option<Vec<Event>> {
-        if id == Some(Id::START) {
-            // Nothing is before it, and Redis takes a range up to there for a mistake.
+        let last = id.map(Id::previous);
+        if last == Some(None) {
+            // Nothing is before the beginning.
             return Some(Vec::new());
         }
-        let answer = self.ask(self.scripts.before(room, id, most)).await?;
+        let answer = self
+            .ask(self.scripts.up_to(room, last.flatten(), most))
+            .await?;
         let mut messages = answer::messages(room, &answer)?;
         messages.reverse();
         Some(messages)

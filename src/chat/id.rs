@@ -73,6 +73,18 @@ impl Id {
             ..self
         }
     }
+
+    /// The one before this, whatever its epoch; none before [`START`](Self::START).
+    pub fn previous(self) -> Option<Id> {
+        match (self.epoch, self.n) {
+            (0, 0) => None,
+            (epoch, 0) => Some(Id {
+                epoch: epoch - 1,
+                n: u64::MAX,
+            }),
+            (epoch, n) => Some(Id { epoch, n: n - 1 }),
+        }
+    }
 }
 
 impl fmt::Display for Id {
@@ -139,6 +151,9 @@ mod tests {
             n: u64::MAX,
         };
         assert_eq!(last.next(), last);
+        assert_eq!(Id::START.previous(), None);
+        assert_eq!(Id::before_all(2).previous(), Some(last));
+        assert_eq!(Id::first(2).previous(), Some(Id::before_all(2)));
         let origin = Origin {
             instance: Instance(0xbeef),
             peer: 7,

@@ -25,6 +25,10 @@ struct Args {
     /// PEM file of the private CA that signed Redis' certificate
     #[argh(option, arg_name = "file")]
     redis_ca: Option<String>,
+    /// shell command that prints the password or token for Redis; run again before a token ends
+    #[cfg(feature = "redis")]
+    #[argh(option, arg_name = "cmd")]
+    redis_auth_command: Option<String>,
     /// what every key and channel in Redis begins with (default chat)
     #[argh(option, arg_name = "name")]
     prefix: Option<String>,
@@ -138,6 +142,8 @@ fn settings(args: Args, env: Env<'_>) -> Result<Config, String> {
     };
     let ca = setting("redis-ca", args.redis_ca, env).map(|ca| ca.value);
     config.redis = redis::address(args.redis, env)?;
+    #[cfg(feature = "redis")]
+    redis::auth_command(&mut config.redis, args.redis_auth_command, env)?;
     match (&mut config.redis, ca) {
         (Some(redis), Some(_)) if !redis.is_tls() => {
             return Err("--redis-ca is for TLS: rediss://, or REDIS_TLS=1".into());

@@ -30,6 +30,32 @@ pub fn address(given: Option<String>, env: Env<'_>) -> Result<Option<RedisAddres
     }))
 }
 
+/// Sets the command that prints the password.
+///
+/// # Errors
+/// One line, if there is no Redis, or a password already.
+pub fn auth_command(
+    address: &mut Option<RedisAddress>,
+    given: Option<String>,
+    env: Env<'_>,
+) -> Result<(), String> {
+    let Some(command) = setting("redis-auth-command", given, env) else {
+        return Ok(());
+    };
+    let name = command.name;
+    match address {
+        _ if command.value.trim().is_empty() => Err(format!("{name} is empty")),
+        None => Err(format!("{name} needs --redis")),
+        Some(address) if address.password.is_some() => Err(format!(
+            "{name} is instead of a password, and there is one: in the URL, or REDIS_PASSWORD"
+        )),
+        Some(address) => {
+            address.auth_command = Some(command.value);
+            Ok(())
+        }
+    }
+}
+
 /// Never shows the value: there may be a password in it.
 fn redis_url(setting: &Setting) -> Result<RedisAddress, String> {
     let bad = |why: &str| {
@@ -109,6 +135,7 @@ fn redis_url(setting: &Setting) -> Result<RedisAddress, String> {
         host,
         username: given(&username),
         password,
+        auth_command: None,
         ca: None,
     })
 }
@@ -186,6 +213,7 @@ fn redis_host(env: Env<'_>) -> Result<Option<RedisAddress>, String> {
         host,
         username: None,
         password: None,
+        auth_command: None,
         ca: None,
     }))
 }
@@ -293,6 +321,29 @@ mod tests {
         assert_eq!(signed(redis(&url, &env)), ("me".into(), "s/cret".into()));
         let url = ["--redis", "rediss://:secret@a"];
         assert_eq!(signed(redis(&url, &env)), ("u".into(), "secret".into()));
+    }
+
+    #[test]
+    fn a_command_is_instead_of_a_password() {
+        let command = ["--redis-auth-command", "echo x"];
+        let with = |url| [&command[..], &["--redis", url]].concat();
+        let address = redis(&with("redis://me@a"), &[]);
+        assert_eq!(address.auth_command.as_deref(), Some("echo x"));
+        assert_eq!(address.username.as_deref(), Some("me"));
+        for (args, env) in [
+            (with("redis://:hunter2@a"), vec![]),
+            (with("redis://a"), vec![("REDIS_PASSWORD", "hunter2")]),
+        ] {
+            let line = usage(&args, &env);
+            assert!(
+                line.starts_with("--redis-auth-command is instead of a password, and there is one"),
+                "{line}"
+            );
+            assert!(!line.contains("hunter2") && !line.contains('\n'), "{line}");
+        }
+        assert_eq!(usage(&command, &[]), "--redis-auth-command needs --redis");
+        let empty = ["--redis-auth-command", " ", "--redis", "redis://a"];
+        assert_eq!(usage(&empty, &[]), "--redis-auth-command is empty");
     }
 
     #[test]

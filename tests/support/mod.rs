@@ -11,6 +11,7 @@ mod raw;
 mod redis;
 mod sentinels;
 mod server;
+mod token_service;
 
 pub use browser::{Browser, Page};
 pub use certs::Certs;
@@ -23,6 +24,7 @@ pub use raw::{Raw, frame, upgrade};
 pub use redis::Redis;
 pub use sentinels::Sentinels;
 pub use server::TestServer;
+pub use token_service::{TokenService, token};
 
 use std::net::TcpListener;
 use std::time::{Duration, Instant};

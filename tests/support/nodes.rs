@@ -180,6 +180,7 @@ impl Nodes {
             username: None,
             password: self.password.clone(),
             ca: None,
+            auth_command: None,
         }
     }
 

@@ -86,6 +86,7 @@ impl Proxy {
             host,
             username: None,
             password: None,
+            auth_command: None,
             ca: None,
         }
     }

@@ -37,6 +37,12 @@ impl Redis {
         Redis::launch(&options, None, Some(password.into()))
     }
 
+    /// One that speaks RESP2 and nothing else.
+    pub fn without_hello() -> Redis {
+        let options = ["--port", "0", "--rename-command", "HELLO", ""];
+        Redis::launch(&options, None, None)
+    }
+
     /// One node of a cluster, with no others yet.
     pub fn as_cluster() -> Redis {
         let port = free_port().to_string();
@@ -147,6 +153,7 @@ impl Redis {
             host,
             username: None,
             password: self.password.clone(),
+            auth_command: None,
             ca: None,
         }
     }
@@ -178,6 +185,38 @@ impl Redis {
         }
         items.sort();
         items
+    }
+
+    /// Makes this user, by rules as `ACL SETUSER` wants them.
+    #[track_caller]
+    pub fn allow(&self, user: &str, rules: &str) {
+        let words = ["ACL", "SETUSER", user].into_iter();
+        let mut words: Vec<&str> = words.chain(rules.split(' ')).collect();
+        let mut answer = self.ask(&words);
+        if answer.starts_with('-') {
+            // Before 6.2, Redis knows no rights to channels.
+            words.retain(|rule| !rule.starts_with('&'));
+            answer = self.ask(&words);
+        }
+        assert!(!answer.starts_with('-'), "{answer}");
+    }
+
+    /// The connections for chatting: of each its id, and who is signed in.
+    #[track_caller]
+    pub fn chatters(&self) -> Vec<(String, String)> {
+        let list = self.ask(&["CLIENT", "LIST"]);
+        let word = |line: &str, key: &str| {
+            let mut words = line.split(' ').filter_map(|word| word.split_once('='));
+            let found = words.find(|(name, _)| *name == key);
+            found.map_or(String::new(), |(_, value)| value.to_string())
+        };
+        list.lines()
+            .filter(|line| word(line, "name").starts_with("natterjack"))
+            .map(|line| {
+                let id = line.find("id=").map_or(line, |at| &line[at..]);
+                (word(id, "id"), word(id, "user"))
+            })
+            .collect()
     }
 
     fn try_ask(&self, command: &[&str]) -> Option<String> {

@@ -116,6 +116,7 @@ impl Sentinels {
             username: None,
             password: self.password.clone(),
             ca: None,
+            auth_command: None,
         }
     }
 

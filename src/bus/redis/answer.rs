@@ -1,6 +1,6 @@
 //! What Redis answers, read.
 
-use redis::Value;
+use redis::{PushKind, Value};
 
 use super::envelope::{self, Note};
 use crate::chat::dialect::Roster;
@@ -78,6 +78,45 @@ pub enum Lease {
     Reaped,
 }
 
+/// What comes on a connection that is subscribed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum News<'a> {
+    /// Something was published.
+    Message {
+        /// Where.
+        channel: &'a [u8],
+        /// What.
+        payload: &'a [u8],
+    },
+    /// A subscription is confirmed.
+    Subscribed,
+}
+
+/// What has come on a connection that is subscribed, in RESP2 or RESP3; `None` for what is of no
+/// interest.
+pub fn news(value: &Value) -> Option<News<'_>> {
+    let (subscribed, words) = match value {
+        Value::Array(words) => match words.split_first()? {
+            (Value::BulkString(kind), rest) if kind == b"message" => (false, rest),
+            (Value::BulkString(kind), rest) if kind == b"subscribe" => (true, rest),
+            _ => return None,
+        },
+        Value::Push { kind, data } => match kind {
+            PushKind::Message => (false, &data[..]),
+            PushKind::Subscribe => (true, &data[..]),
+            _ => return None,
+        },
+        _ => return None,
+    };
+    match words {
+        _ if subscribed => Some(News::Subscribed),
+        [Value::BulkString(channel), Value::BulkString(payload)] => {
+            Some(News::Message { channel, payload })
+        }
+        _ => None,
+    }
+}
+
 /// A list of texts.
 pub fn texts(value: &Value) -> Option<Vec<String>> {
     let Value::Array(items) = value else {
@@ -144,6 +183,36 @@ mod tests {
         };
         assert_eq!(roster(Value::Array(large)), Some(expected));
         assert_eq!(roster(Value::Nil), None);
+    }
+
+    #[test]
+    fn news_are_the_same_in_both_protocols() {
+        let text = |text: &str| Value::BulkString(text.into());
+        let message = News::Message {
+            channel: b"chat",
+            payload: b"hello",
+        };
+        for (kind, name, rest, expected) in [
+            (
+                PushKind::Message,
+                "message",
+                vec![text("chat"), text("hello")],
+                Some(message),
+            ),
+            (
+                PushKind::Subscribe,
+                "subscribe",
+                vec![text("chat"), Value::Int(1)],
+                Some(News::Subscribed),
+            ),
+            (PushKind::Unsubscribe, "unsubscribe", vec![], None),
+            (PushKind::Message, "message", vec![text("chat")], None),
+        ] {
+            let words = [vec![text(name)], rest.clone()].concat();
+            assert_eq!(news(&Value::Array(words)), expected, "{name}");
+            assert_eq!(news(&Value::Push { kind, data: rest }), expected, "{name}");
+        }
+        assert_eq!(news(&Value::Okay), None);
     }
 
     #[test]

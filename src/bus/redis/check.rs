@@ -11,6 +11,7 @@ use der::asn1::{AnyRef, GeneralizedTime, UtcTime};
 use der::{Reader, SliceReader, Tag, Tagged};
 use redis::{Value, cmd};
 
+use super::answer;
 use super::link::{Boxed, Endpoint, Link, Trouble};
 use super::nodes::Nodes;
 use super::script::Scripts;
@@ -22,7 +23,9 @@ use crate::report::Report;
 /// Any step is given up after this time.
 const STEP_TIME: Duration = Duration::from_secs(5);
 /// The oldest version that has everything we use.
-const OLDEST: (u32, u32) = (6, 2);
+const OLDEST: (u32, u32) = (6, 0);
+/// The oldest version in which channels are a matter of permission, and saying hello is not.
+const CHANNELS: (u32, u32) = (6, 2);
 /// A certificate that ends within so many days is worth a word.
 const SOON: u64 = 14;
 /// Clocks may differ by so many seconds.
@@ -89,11 +92,7 @@ pub async fn check(
     if let Some(primary) = &subscriber.primary {
         sentinels::found(&endpoint, host, primary, report).await;
     }
-    let user = match (&address.password, &address.username) {
-        (None, _) => "without a password".to_string(),
-        (Some(_), None) => "signed in".to_string(),
-        (Some(_), Some(user)) => format!("signed in as {user}"),
-    };
+    let user = endpoint.login.describe();
     report.good(format_args!("redis {host}: connected, {user}"));
     let looks = async {
         let kind = about(host, &mut subscriber, report).await?;
@@ -112,7 +111,12 @@ pub async fn check(
             ));
             return Ok(());
         }
-        permissions(host, &mut nodes, scripts, report).await?;
+        let old = version(&mut subscriber)
+            .await?
+            .is_some_and(|it| it < CHANNELS);
+        let needed = scripts.needed(nodes.map().is_some(), old);
+        endpoint.prepare_to_renew(&mut subscriber).await?;
+        permissions(host, &mut nodes, scripts, &needed, report).await?;
         round_trip(host, &mut nodes, &mut subscriber, scripts, config, report).await
     };
     let result = within(4 * STEP_TIME, looks).await;
@@ -205,10 +209,9 @@ async fn about(host: &RedisHost, link: &mut Link, report: &mut Report) -> Result
         line("role") == Some("slave"),
     );
     let version = line("redis_version").unwrap_or("0");
-    let mut parts = version.split('.').map(|part| part.parse().unwrap_or(0));
-    if (parts.next().unwrap_or(0), parts.next().unwrap_or(0)) < OLDEST {
+    if numbers(version) < OLDEST {
         report.bad(format_args!(
-            "redis {host}: version {version} is too old, 6.2 is needed"
+            "redis {host}: version {version} is too old, 6.0 is needed"
         ));
     } else {
         report.good(format_args!("redis {host}: version {version}"));
@@ -243,11 +246,34 @@ async fn about(host: &RedisHost, link: &mut Link, report: &mut Report) -> Result
     })
 }
 
+/// The first two numbers of a version.
+fn numbers(version: &str) -> (u32, u32) {
+    let mut parts = version.split('.').map(|part| part.parse().unwrap_or(0));
+    (parts.next().unwrap_or(0), parts.next().unwrap_or(0))
+}
+
+/// Its version, as it tells it also to whom it tells nothing else.
+async fn version(link: &mut Link) -> Result<Option<(u32, u32)>, Trouble> {
+    let words = match ask(link, cmd("HELLO").arg(2).get_packed_command()).await? {
+        Value::Array(words) => words,
+        // Before 6.2, even to hear this was a matter of permission.
+        Value::ServerError(error) if error.code() == "NOPERM" => return Ok(Some(OLDEST)),
+        _ => return Ok(None),
+    };
+    let words: Vec<_> = words.iter().map(answer::text).collect();
+    let name = words
+        .iter()
+        .position(|word| word.as_deref() == Some("version"));
+    let version = name.and_then(|name| words.get(name + 1)?.as_deref());
+    Ok(version.map(numbers))
+}
+
 /// Tries every command that is used, on keys of its own.
 async fn permissions(
     host: &RedisHost,
     nodes: &mut Nodes<'_>,
     scripts: &Scripts,
+    needed: &str,
     report: &mut Report,
 ) -> Result<(), Trouble> {
     let mut forbidden = Vec::new();
@@ -269,9 +295,8 @@ async fn permissions(
     forbidden.dedup();
     if !forbidden.is_empty() {
         report.bad(format_args!(
-            "redis {host}: not allowed to {}; its user needs {}",
-            forbidden.join(", "),
-            scripts.needed(nodes.map().is_some())
+            "redis {host}: not allowed to {}; its user needs {needed}",
+            forbidden.join(", ")
         ));
     } else if others.is_empty() {
         report.good(format_args!(
@@ -308,7 +333,7 @@ async fn round_trip(
     ask_nodes(nodes, Command::on(&channel, &publish)).await?;
     let heard = within(STEP_TIME, subscriber.replies.next()).await;
     match heard {
-        Some(Ok(Value::Array(_))) => report.good(format_args!(
+        Some(Ok(push)) if answer::news(&push).is_some() => report.good(format_args!(
             "redis {host}: what is published under {} comes back, after {:.1?}",
             config.prefix,
             started.elapsed()

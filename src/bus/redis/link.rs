@@ -8,6 +8,7 @@ mod tls;
 use std::fmt;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
@@ -19,10 +20,12 @@ use redis::{Value, cmd};
 use rustix::net::sockopt;
 use smol::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 
+use super::answer::{self, News};
 use super::cluster::Address;
 use super::queue::passing_error;
 use super::resp::Replies;
 use super::sentinel::{self, Primary};
+use super::token::{Login, Proof};
 use crate::bus::within;
 use crate::config::{RedisAddress, RedisHost, Sentinels};
 use tls::{certified, connector, tls_trouble};
@@ -60,7 +63,8 @@ pub struct Endpoint {
     host: RedisHost,
     /// With the names that the operator has given: one, or one for each sentinel.
     tls: Option<(TlsConnector, Vec<ServerName<'static>>)>,
-    auth: Option<(String, String)>,
+    /// Who signs in.
+    pub login: Login,
     client_name: String,
     /// Which sentinel is asked first, counted on and on.
     pub turn: AtomicUsize,
@@ -74,6 +78,8 @@ pub struct Link {
     pub commands: WriteHalf<Stream>,
     /// Where a sentinel has led us.
     pub primary: Option<Primary>,
+    /// Whether it can be signed in anew while it is subscribed.
+    pub renewable: bool,
 }
 
 /// What becomes of something. Boxed, so that its code is in the binary once, and not with everybody
@@ -126,17 +132,11 @@ impl Endpoint {
             }
             false => None,
         };
-        let auth = address.password.clone().map(|password| {
-            (
-                address.username.clone().unwrap_or_else(|| "default".into()),
-                password,
-            )
-        });
         let client_name = client_name.to_string();
         Ok(Endpoint {
             host: address.host.clone(),
             tls,
-            auth,
+            login: Login::new(address),
             client_name,
             turn: AtomicUsize::new(0),
         })
@@ -210,14 +210,36 @@ impl Endpoint {
         node: Option<&Address>,
         named_by: usize,
     ) -> Result<Link, Trouble> {
+        // Ahead of the rest: it takes its own time, and a connection should not wait for it.
+        let proof = self.login.proof().await?;
         let link = async {
             let mut link = self.open(node, named_by).await?;
-            self.sign_in(&mut link).await?;
+            self.sign_in(&mut link, proof.as_ref()).await?;
             Ok(link)
         };
         let slow = || Trouble::Passing(format!("no connection within {CONNECT_TIME:?}"));
         let link = within(CONNECT_TIME, link).await;
         link.unwrap_or_else(|| Err(slow()))
+    }
+
+    /// Where passwords change, lets a connection speak RESP3, in which a subscriber may sign in anew;
+    /// a Redis that does not is no trouble.
+    ///
+    /// # Errors
+    /// A broken connection.
+    pub async fn prepare_to_renew(&self, link: &mut Link) -> Result<(), Trouble> {
+        if !self.login.changes() {
+            return Ok(());
+        }
+        let hello = [cmd("HELLO").arg(3).get_packed_command()];
+        let slow = || Trouble::Passing(format!("no answer within {CONNECT_TIME:?}"));
+        let answers = within(CONNECT_TIME, link.ask(&hello)).await;
+        let answers = answers.unwrap_or_else(|| Err(slow()))?;
+        link.renewable = accept(&answers, "refused").is_ok();
+        if !link.renewable {
+            log::debug!("redis {self}: no RESP3, so new tokens need new connections");
+        }
+        Ok(())
     }
 
     /// A TLS port hangs up on whoever does not speak TLS, a plain one waits for the end of a
@@ -268,27 +290,23 @@ impl Endpoint {
             replies: Replies::new(read),
             commands: write,
             primary: None,
+            renewable: false,
         })
-    }
-
-    /// Whether there is something to sign in with.
-    pub fn has_password(&self) -> bool {
-        self.auth.is_some()
     }
 
     /// Signs a connection in that has been made by [`open`](Self::open).
     ///
     /// # Errors
     /// A broken connection, or a refusal.
-    pub async fn sign_in(&self, link: &mut Link) -> Result<(), Trouble> {
-        if let Some((username, password)) = &self.auth {
-            // The form with a user name is for ACLs; `default` is also what the old form means.
-            let mut auth = cmd("AUTH");
-            if username != "default" {
-                auth.arg(username);
-            }
-            link.check(auth.arg(password).get_packed_command(), "sign-in refused")
-                .await?;
+    pub async fn sign_in(
+        &self,
+        link: &mut Link,
+        proof: Option<&(Arc<Proof>, bool)>,
+    ) -> Result<(), Trouble> {
+        if let Some((proof, new)) = proof {
+            let answers = link.ask(&[proof.command()]).await?;
+            accept(&answers, "sign-in refused")
+                .map_err(|trouble| self.login.refused(*new, trouble))?;
         }
         link.check(cmd("PING").get_packed_command(), "refused")
             .await?;
@@ -330,10 +348,7 @@ impl Link {
         while missing > 0 {
             let answer = self.replies.next().await.map_err(broken)?;
             accept(std::slice::from_ref(&answer), "refused")?;
-            let Value::Array(push) = answer else {
-                continue;
-            };
-            if matches!(push.first(), Some(Value::BulkString(kind)) if kind == b"subscribe") {
+            if answer::news(&answer) == Some(News::Subscribed) {
                 missing -= 1;
             }
         }

@@ -98,16 +98,17 @@ impl Queue {
         state.up
     }
 
-    /// Asks every node whether it is alive, and whether all of them are.
-    pub async fn ping(&self) -> bool {
+    /// Asks every node the same, and waits for all their answers; `None` if a connection breaks
+    /// before. Give it a deadline.
+    pub async fn ask_everywhere(&self, command: &[u8]) -> Option<Vec<Value>> {
         let (answer, answered) = channel::unbounded();
-        let count = self.lock().lanes.ping(&answer);
+        let count = self.lock().lanes.ask_everywhere(command, &answer);
         drop(answer);
-        let mut alive = 0;
-        while answered.recv().await.is_ok() {
-            alive += 1;
+        let mut answers = Vec::new();
+        while let Ok(answer) = answered.recv().await {
+            answers.push(answer);
         }
-        alive == count
+        (answers.len() == count).then_some(answers)
     }
 
     /// Makes room for a message of that many bytes, which must then be [published](Self::publish)
@@ -277,6 +278,8 @@ impl Queue {
 pub enum Broken {
     /// A cluster has sent us to a node that was not known when they were made.
     NewNode(Address),
+    /// Nothing is wrong with them, but only new ones can be signed in with the new token.
+    Outdated,
     /// One line.
     Why(String),
 }

@@ -1,6 +1,6 @@
-//! Values out of a stream of bytes: finds where a reply ends (RESP2, the Redis serialization
-//! protocol) and lets the `redis` crate read it. The crate's own incremental reader would bring
-//! tokio's traits along, and its connections queue without a bound.
+//! Values out of a stream of bytes: finds where a reply ends (RESP2 and RESP3, the Redis
+//! serialization protocol) and lets the `redis` crate read it. The crate's own incremental reader
+//! would bring tokio's traits along, and its connections queue without a bound.
 
 use std::io;
 
@@ -17,6 +17,15 @@ const LONGEST: usize = 64 * 1024 * 1024;
 const LONGEST_LINE: usize = 16 * 1024;
 /// Replies are arrays of arrays at most.
 const DEEPEST: u32 = 8;
+
+/// What is a line and no more: texts, errors and numbers; in RESP3 also nothing, fractions, truth
+/// and large numbers.
+const LINES: &[u8] = b"+-:_,#(";
+/// What has its length ahead, in bytes: texts; in RESP3 also those with a format, and errors.
+const BYTES: &[u8] = b"$=!";
+/// What has its length ahead, in values: arrays; in RESP3 also sets and what is published, and, with
+/// two values for one, maps and what is said about the value behind them.
+const VALUES: &[u8] = b"*~>%|";
 
 /// The replies on one connection.
 #[derive(Debug)]
@@ -37,7 +46,8 @@ impl<R: AsyncRead + Unpin> Replies<R> {
         }
     }
 
-    /// The next reply; an error that Redis answers with is a value, too. Cancel safe.
+    /// The next reply; an error that Redis answers with is a value, too. Where something is said
+    /// about a value (RESP3's attributes), this is the value itself. Cancel safe.
     ///
     /// # Errors
     /// [`io::ErrorKind::InvalidData`] for what is not RESP, [`io::ErrorKind::UnexpectedEof`] when
@@ -47,7 +57,11 @@ impl<R: AsyncRead + Unpin> Replies<R> {
             if let Some(length) = length(&self.buf[self.done..], 0)? {
                 let reply = &self.buf[self.done..self.done + length];
                 self.done += length;
-                return redis::parse_redis_value(reply).map_err(|_| not_resp());
+                let mut value = redis::parse_redis_value(reply).map_err(|_| not_resp())?;
+                while let Value::Attribute { data, .. } = value {
+                    value = *data;
+                }
+                return Ok(value);
             }
             self.buf.drain(..self.done);
             self.done = 0;
@@ -78,7 +92,10 @@ fn length(bytes: &[u8], depth: u32) -> io::Result<Option<usize>> {
     let Some(&kind) = bytes.first() else {
         return Ok(None);
     };
-    if !b"+-:$*".contains(&kind) || depth > DEEPEST {
+    let known = [LINES, BYTES, VALUES]
+        .iter()
+        .any(|some| some.contains(&kind));
+    if !known || depth > DEEPEST {
         return Err(not_resp());
     }
     // However much of it has come, a line of that length is too long.
@@ -88,7 +105,7 @@ fn length(bytes: &[u8], depth: u32) -> io::Result<Option<usize>> {
         return if hopeless { Err(not_resp()) } else { Ok(None) };
     };
     let head = line + 2;
-    if b"+-:".contains(&kind) {
+    if LINES.contains(&kind) {
         return Ok(Some(head));
     }
     let digits = std::str::from_utf8(&bytes[1..line]).map_err(|_| not_resp())?;
@@ -96,15 +113,23 @@ fn length(bytes: &[u8], depth: u32) -> io::Result<Option<usize>> {
     if count > LONGEST as i64 {
         return Err(not_resp());
     }
-    // A negative count is RESP2's nothing.
+    // A negative count is RESP2's nothing; RESP3 has another one.
+    let nothing = bytes[1] == b'-';
+    if nothing && !b"$*".contains(&kind) {
+        return Err(not_resp());
+    }
     let count = count.max(0) as usize;
-    if kind == b'$' {
-        let nothing = bytes[1] == b'-';
+    if BYTES.contains(&kind) {
         let end = if nothing { head } else { head + count + 2 };
         return Ok((bytes.len() >= end).then_some(end));
     }
+    let values = match kind {
+        b'%' => 2 * count,
+        b'|' => 2 * count + 1,
+        _ => count,
+    };
     let mut end = head;
-    for _ in 0..count {
+    for _ in 0..values {
         match length(&bytes[end..], depth + 1)? {
             Some(length) => end += length,
             None => return Ok(None),
@@ -115,6 +140,8 @@ fn length(bytes: &[u8], depth: u32) -> io::Result<Option<usize>> {
 
 #[cfg(test)]
 mod tests {
+    use redis::PushKind;
+
     use super::*;
 
     #[test]
@@ -129,6 +156,17 @@ mod tests {
             b"*-1\r\n",
             b"*0\r\n",
             b"*3\r\n$7\r\nmessage\r\n*2\r\n:1\r\n+a\r\n$1\r\nx\r\n",
+            b"_\r\n",
+            b"#t\r\n",
+            b",1.5\r\n",
+            b"(3492890328409238509324850943850943825024385\r\n",
+            b"=15\r\ntxt:Some string\r\n",
+            b"!21\r\nSYNTAX invalid syntax\r\n",
+            b"%0\r\n",
+            b"%2\r\n+a\r\n:1\r\n+b\r\n*1\r\n:2\r\n",
+            b"~2\r\n+a\r\n_\r\n",
+            b">3\r\n$7\r\nmessage\r\n$1\r\na\r\n$1\r\nx\r\n",
+            b"|1\r\n+ttl\r\n:3600\r\n*1\r\n:1\r\n",
         ] {
             for cut in 0..whole.len() {
                 assert_eq!(
@@ -151,6 +189,10 @@ mod tests {
             b"\x15\x03\x01",
             b"$x\r\n",
             b"*99999999999\r\n",
+            b"%-1\r\n",
+            b">-1\r\n",
+            b"=-1\r\n",
+            b"$?\r\n",
             nested.as_bytes(),
             long.as_bytes(),
         ] {
@@ -176,10 +218,17 @@ mod tests {
             }
         }
         smol::block_on(async {
-            let mut replies = Replies::new(Drip(b"+OK\r\n*2\r\n:1\r\n$2\r\nab\r\n"));
+            let mut replies = Replies::new(Drip(
+                b"+OK\r\n*2\r\n:1\r\n$2\r\nab\r\n>2\r\n+message\r\n:1\r\n|1\r\n+a\r\n+b\r\n:2\r\n",
+            ));
             assert_eq!(replies.next().await.unwrap(), Value::Okay);
             let pair = Value::Array(vec![Value::Int(1), Value::BulkString(b"ab".to_vec())]);
             assert_eq!(replies.next().await.unwrap(), pair);
+            let Value::Push { kind, data } = replies.next().await.unwrap() else {
+                panic!("nothing is published");
+            };
+            assert_eq!((kind, data), (PushKind::Message, vec![Value::Int(1)]));
+            assert_eq!(replies.next().await.unwrap(), Value::Int(2));
             let end = replies.next().await.unwrap_err();
             assert_eq!(end.kind(), io::ErrorKind::UnexpectedEof);
         });

@@ -2,6 +2,7 @@
 //! how far it has heard each of them.
 
 use std::collections::{HashMap, VecDeque};
+use std::fmt;
 use std::mem;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -21,7 +22,7 @@ pub struct Rooms {
     news: Event,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct State {
     rooms: HashMap<Room, Wanted>,
     commands: Vec<u8>,
@@ -52,6 +53,14 @@ pub struct Heard {
     pub id: Id,
     /// Its time, if the message itself was seen. Another one in the same place has another time.
     pub at: Option<u64>,
+}
+
+impl fmt::Debug for State {
+    /// Without the commands: there may be a password among them.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let State { rooms, up, .. } = self;
+        write!(f, "State({rooms:?}, {up})")
+    }
 }
 
 impl Rooms {
@@ -197,6 +206,16 @@ impl Rooms {
             .for_each(|wanted| wanted.confirmed = false);
         drop(state);
         self.news.notify(usize::MAX);
+    }
+
+    /// Says a command among the others. Its answer is no news, unless it is an error.
+    pub fn say(&self, command: &[u8]) {
+        let mut state = self.lock();
+        if state.up {
+            state.commands.extend_from_slice(command);
+        }
+        drop(state);
+        self.work.notify(1);
     }
 
     /// Waits for commands to send.

@@ -303,8 +303,9 @@ impl Scripts {
 
     /// The messages of a stretch.
     pub fn read(&self, room: &Room, stretch: Stretch, most: usize) -> Command {
-        let (after, until) = (format!("({}", stretch.after), stretch.until.to_string());
-        self.log(room, &after, &until, most)
+        // The next id, and not "after this one": Redis 6.0 can't say that.
+        let (from, until) = (stretch.after.next().to_string(), stretch.until.to_string());
+        self.log(room, &from, &until, most)
     }
 
     /// The messages from this one on, with it.
@@ -318,9 +319,9 @@ impl Scripts {
         Command::on(&key, cmd("XRANGE").arg(&key).arg(range))
     }
 
-    /// The last messages before one, newest first.
-    pub fn before(&self, room: &Room, id: Option<Id>, most: usize) -> Command {
-        let from = id.map_or("+".to_string(), |id| format!("({id}"));
+    /// The last messages up to one, with it, or of all; newest first.
+    pub fn up_to(&self, room: &Room, id: Option<Id>, most: usize) -> Command {
+        let from = id.map_or("+".to_string(), |id| id.to_string());
         let key = self.room_key(room, "log");
         let range = (from, "-", "COUNT", most);
         Command::on(&key, cmd("XREVRANGE").arg(&key).arg(range))

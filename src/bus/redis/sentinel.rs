@@ -169,8 +169,10 @@ async fn ask_over(
         };
         let mut answers = link.ask(&question).await?;
         // Most sentinels want no password; to those that do, the one of Redis is given.
-        if wants_password(&answers) && endpoint.has_password() {
-            endpoint.sign_in(link).await?;
+        if wants_password(&answers)
+            && let Some(proof) = endpoint.login.proof().await?
+        {
+            endpoint.sign_in(link, Some(&proof)).await?;
             answers = link.ask(&question).await?;
         }
         Ok(answers)

@@ -11,13 +11,14 @@ use smol::channel::{self, Receiver, Sender};
 use smol::io::{AsyncWriteExt, ReadHalf, WriteHalf};
 use smol::{Timer, future};
 
-use super::answer::{self, Lease};
+use super::answer::{self, Lease, News};
 use super::envelope::{self, Note};
 use super::line::{Line, SOME};
 use super::link::{Bytes, Link, Trouble};
 use super::nodes::Nodes;
 use super::queue::Broken;
 use super::recover::{catch_up, fill, last_ids, register, tell_incomplete};
+use super::renew::renew;
 use super::resp::Replies;
 use super::script::Words;
 use super::{ANSWER_TIME, Redis, reap, sentinel};
@@ -62,6 +63,7 @@ impl<'a> Session<'a> {
         let strangers = bus.met().strangers.clone();
         let ready = bus.scripts.load();
         let nodes = Nodes::connect(&bus.endpoint, &mut subscriber, &strangers, ready).await?;
+        bus.endpoint.prepare_to_renew(&mut subscriber).await?;
         let mut session = Session { nodes, subscriber };
         let slow = || Trouble::Passing(format!("not ready within {READY_TIME:?}"));
         within(READY_TIME, session.prepare(bus))
@@ -95,8 +97,9 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// Carries messages until one of the connections breaks or falls silent, and says why. `again`:
-    /// there were some before, and peers have been told that messages wait.
+    /// Carries messages until one of the connections breaks or falls silent, or the token changes and
+    /// they can't follow. `again`: there were some before, and peers have been told that messages
+    /// wait.
     pub async fn run(self, bus: &Redis, again: bool) -> Broken {
         if again {
             // Ahead of all that waits: it must not arrive while its peer still thinks that it waits.
@@ -104,6 +107,7 @@ impl<'a> Session<'a> {
             bus.peers.tell_all(Dialect::Typed, &over).await;
         }
         let state = State::default();
+        let renew = renew(bus, self.subscriber.renewable);
         let Session { nodes, subscriber } = self;
         let primary = subscriber.primary;
         let cluster = nodes.map().is_some();
@@ -125,7 +129,8 @@ impl<'a> Session<'a> {
         let watch = future::or(watch, replaced);
         let listen = async { Broken::Why(future::or(listen, watch).await) };
         let greet = async { Broken::Why(greet(bus, again).await) };
-        future::or(speak, future::or(listen, greet)).await
+        let serve = future::or(speak, future::or(listen, greet));
+        future::or(serve, renew).await
     }
 }
 
@@ -243,18 +248,13 @@ async fn receive(bus: &Redis, mut replies: Reader, state: &State, cluster: bool)
             looked = Instant::now();
         }
         let push = match replies.next().await {
-            Ok(Value::Array(push)) => push,
             Ok(Value::ServerError(error)) => return error.to_string(),
-            Ok(_) => continue,
+            Ok(push) => push,
             Err(error) => return format!("subscription lost: {error}"),
         };
-        match &push[..] {
-            [
-                Value::BulkString(kind),
-                Value::BulkString(channel),
-                Value::BulkString(payload),
-            ] if kind == b"message" => {
-                if *channel == own {
+        match answer::news(&push) {
+            Some(News::Message { channel, payload }) => {
+                if channel == own {
                     take_note(bus, payload, state).await;
                 } else if let Some(event) = bus
                     .scripts
@@ -266,8 +266,8 @@ async fn receive(bus: &Redis, mut replies: Reader, state: &State, cluster: bool)
                     return why;
                 }
             }
-            [Value::BulkString(kind), ..] if kind == b"subscribe" => bus.rooms.confirmed(),
-            _ => {}
+            Some(News::Subscribed) => bus.rooms.confirmed(),
+            None => {}
         }
     }
 }
@@ -353,7 +353,7 @@ async fn watch(bus: &Redis, state: &State, find: Sender<Vec<String>>, lanes: usi
         *state.sent() = Some(asked);
         let answer = bus.ask(bus.scripts.renew(bus.patience.margin())).await;
         // A single Redis has answered already if it is alive.
-        let alive = lanes == 1 || within(ANSWER_TIME, bus.queue.ping()).await == Some(true);
+        let alive = lanes == 1 || alive(bus).await;
         let (Some(answer), true) = (answer, alive) else {
             return format!("no answer within {ANSWER_TIME:?}");
         };
@@ -382,6 +382,13 @@ async fn watch(bus: &Redis, state: &State, find: Sender<Vec<String>>, lanes: usi
             }
         }
     }
+}
+
+/// Whether every node answers.
+async fn alive(bus: &Redis) -> bool {
+    let ping = redis::cmd("PING").get_packed_command();
+    let answers = within(ANSWER_TIME, bus.queue.ask_everywhere(&ping)).await;
+    answers.flatten().is_some()
 }
 
 /// Gives up what dead instances have left. Never ends by itself.

@@ -105,16 +105,16 @@ impl Lanes {
         !self.route.is_empty()
     }
 
-    /// Asks every node for a sign of life; returns how many there are.
-    pub fn ping(&mut self, answer: &Sender<Value>) -> usize {
+    /// Asks every node the same; returns how many there are.
+    pub fn ask_everywhere(&mut self, command: &[u8], answer: &Sender<Value>) -> usize {
         for lane in &mut self.lanes {
-            let ping = Command {
+            let command = Command {
                 slot: u16::MAX,
-                packed: redis::cmd("PING").get_packed_command(),
+                packed: command.to_vec(),
             };
             let then = Then::Answer(answer.clone());
             lane.waiting
-                .push_back(Op::new(What::Command(ping), then, None));
+                .push_back(Op::new(What::Command(command), then, None));
             lane.work.notify(1);
         }
         self.lanes.len()

@@ -1,5 +1,6 @@
 //! One thing to say to Redis, and what its answer is for.
 
+use std::fmt;
 use std::time::Instant;
 
 use redis::Value;
@@ -33,7 +34,6 @@ pub struct Op {
 }
 
 /// What is to be said.
-#[derive(Debug)]
 pub enum What {
     /// This.
     Command(Command),
@@ -41,6 +41,17 @@ pub enum What {
     Publish(Words),
     /// That the next command is for a slot that the node is about to get.
     Asking,
+}
+
+impl fmt::Debug for What {
+    /// Not what: there are passwords and people's words among it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            What::Command(_) => "Command",
+            What::Publish(_) => "Publish",
+            What::Asking => "Asking",
+        })
+    }
 }
 
 /// What happens with an answer.

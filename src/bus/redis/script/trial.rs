@@ -63,14 +63,16 @@ impl Scripts {
         Command::on(&key, cmd(name).arg(words))
     }
 
-    /// What a user of Redis must be allowed to, as `ACL SETUSER` wants it.
-    pub fn needed(&self, cluster: bool) -> String {
+    /// What a user of Redis must be allowed to, as `ACL SETUSER` wants it. Signing in needs no
+    /// right. `old`: a Redis before 6.2, which knows no rights to channels, but one to say `HELLO`.
+    pub fn needed(&self, cluster: bool, old: bool) -> String {
         let prefix = &self.prefix;
         let mut commands: Vec<&str> = self.trial().iter().map(|(name, _)| *name).collect();
         commands.extend(["SUBSCRIBE", "UNSUBSCRIBE", "PING", "INFO", "CLIENT|SETNAME"]);
         if cluster {
             commands.extend(["ASKING", "CLUSTER|SLOTS"]);
         }
+        commands.extend(old.then_some("HELLO"));
         commands.sort_unstable();
         commands.dedup();
         let commands: Vec<_> = commands
@@ -78,7 +80,12 @@ impl Scripts {
             .map(|name| format!("+{}", name.to_ascii_lowercase()))
             .collect();
         format!(
-            "~{prefix}-users ~{{{prefix}* &{prefix} &{prefix}:* {}",
+            "~{prefix}-users ~{{{prefix}* {}{}",
+            if old {
+                String::new()
+            } else {
+                format!("&{prefix} &{prefix}:* ")
+            },
             commands.join(" ")
         )
     }

@@ -166,7 +166,7 @@ impl Scripts {
     /// The private messages for this instance after this one.
     pub fn mail(&self, after: Id) -> Command {
         let key = self.users_key(&format!("mail:{}", self.instance));
-        let range = (format!("({after}"), "+");
+        let range = (after.next().to_string(), "+");
         Command::on(&key, cmd("XRANGE").arg(&key).arg(range))
     }
 }

@@ -138,7 +138,7 @@ fn whatever_happens_everything_waits_in_order_when_the_connections_go() {
     answer(&mut lanes, 0, ASK);
     assert_eq!(said(&mut lanes, 1), "ASKING one");
     push(&mut lanes, 1, "five");
-    lanes.ping(&smol::channel::bounded(2).0);
+    lanes.ask_everywhere(b"ping", &smol::channel::bounded(2).0);
     lanes.gather();
     assert_eq!(said(&mut lanes, 0), "one two three four five");
 }

@@ -1,0 +1,31 @@
+//! The living connections, signed in anew before their token ends: nobody is to notice.
+
+use super::link::{Trouble, accept};
+use super::queue::Broken;
+use super::{ANSWER_TIME, Redis};
+use crate::bus::within;
+
+/// Signs all connections in with a new token whenever there is one, in the midst of everything else
+/// that is said on them. Ends when Redis refuses it, or when the subscriber can't follow; never
+/// where passwords don't end. Whether it followed, the subscriber hears with what is published.
+pub async fn renew(bus: &Redis, renewable: bool) -> Broken {
+    let login = &bus.endpoint.login;
+    loop {
+        let proof = login.renewed().await;
+        if !renewable {
+            return Broken::Outdated;
+        }
+        // First where somebody waits for the answer: the other connection is of no use without it.
+        let command = proof.command();
+        let answers = within(ANSWER_TIME, bus.queue.ask_everywhere(&command)).await;
+        let Some(answers) = answers.flatten() else {
+            return Broken::Why(format!("no answer within {ANSWER_TIME:?}"));
+        };
+        if let Err(trouble) = accept(&answers, "sign-in refused") {
+            let (Trouble::Lasting(why) | Trouble::Passing(why)) = login.refused(true, trouble);
+            return Broken::Why(why);
+        }
+        bus.rooms.say(&command);
+        log::debug!("redis {}: signed in with a new token", bus.endpoint);
+    }
+}

@@ -1,0 +1,330 @@
+//! Who we are at Redis, by which password, and until when.
+//!
+//! A password may be set once and for all. Or a command prints it: a token then, that ends after a
+//! while and is got anew before it does. Whoever signs a connection in asks here first, and all of
+//! them share one token for as long as it has enough of its life left.
+
+mod command;
+mod read;
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use async_lock::Semaphore;
+use redis::cmd;
+use smol::{Timer, future};
+
+use super::link::Trouble;
+use crate::bus::now;
+use crate::config::RedisAddress;
+use read::Read;
+
+/// A token is got anew when this much of its life is over, at the earliest …
+const EARLIEST: f32 = 0.6;
+/// … and this much at the latest; drawn, so that many instances do not come at once.
+const LATEST: f32 = 0.8;
+/// At least so long before its end, as Microsoft advises …
+const AHEAD: Duration = Duration::from_secs(3 * 60);
+/// … unless its whole life is shorter than this: it would hardly be used.
+const AHEAD_FROM: Duration = Duration::from_secs(4 * 60);
+/// A token is used for so long at least, however short its life.
+const USED: Duration = Duration::from_secs(1);
+/// What says that it lives longer is taken for this long: clocks can't count for ever.
+const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
+/// The first pause before a failed renewal is tried again; it doubles up to [`PAUSE_MOST`].
+const PAUSE_FIRST: Duration = Duration::from_secs(1);
+/// The longest pause between two attempts.
+const PAUSE_MOST: Duration = Duration::from_secs(30);
+
+/// What to sign in with. Shows no secret.
+pub struct Proof {
+    user: Option<String>,
+    password: String,
+    life: Option<Life>,
+}
+
+/// How long a token lives.
+#[derive(Clone, Copy, Debug)]
+struct Life {
+    ends: Instant,
+    renew: Instant,
+}
+
+impl fmt::Debug for Proof {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Proof({:?})", self.user)
+    }
+}
+
+impl Proof {
+    fn new(user: Option<&String>, read: Read) -> Result<Proof, Trouble> {
+        let life = read.ends.map(|ends| {
+            let left = ends - now() as f64 / 1000.0;
+            if left > 0.0 {
+                let left = Duration::from_secs_f64(left.min(LONGEST.as_secs_f64()));
+                return Ok(Life::new(left, fastrand::f32()));
+            }
+            Err(Trouble::Passing(format!(
+                "redis auth command: its token ended {:.0} s ago; is the clock right?",
+                -left
+            )))
+        });
+        Ok(Proof {
+            user: user.cloned().or(read.oid),
+            password: read.password,
+            life: life.transpose()?,
+        })
+    }
+
+    /// What a connection is signed in with.
+    pub fn command(&self) -> Vec<u8> {
+        // The form with a user name is for ACLs; `default` is also what the old form means.
+        let mut auth = cmd("AUTH");
+        if let Some(user) = self.user.as_ref().filter(|user| *user != "default") {
+            auth.arg(user);
+        }
+        auth.arg(&self.password).get_packed_command()
+    }
+
+    /// Whether it is neither over nor about to be renewed.
+    fn is_fresh(&self) -> bool {
+        self.life.is_none_or(|life| Instant::now() < life.renew)
+    }
+
+    fn is_alive(&self) -> bool {
+        self.life.is_none_or(|life| Instant::now() < life.ends)
+    }
+}
+
+impl Life {
+    /// Of one that has so much left. `draw` is between 0 and 1.
+    fn new(left: Duration, draw: f32) -> Life {
+        let mut renew = left.mul_f32(EARLIEST + (LATEST - EARLIEST) * draw);
+        if left >= AHEAD_FROM {
+            renew = renew.min(left - AHEAD);
+        }
+        let got = Instant::now();
+        Life {
+            ends: got + left,
+            renew: got + renew.max(USED),
+        }
+    }
+}
+
+/// How to sign in. Shows no secret.
+pub struct Login {
+    username: Option<String>,
+    command: Option<String>,
+    /// What was last got, or has been set.
+    kept: Mutex<Option<Arc<Proof>>>,
+    /// The command runs once, however many wait for what it prints.
+    turn: Semaphore,
+    /// Renewals fail, and that has been said.
+    failing: AtomicBool,
+}
+
+impl fmt::Debug for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Login({:?})", self.username)
+    }
+}
+
+impl Login {
+    /// As the settings say.
+    pub fn new(address: &RedisAddress) -> Login {
+        let set = |password: &String| {
+            Arc::new(Proof {
+                user: address.username.clone(),
+                password: password.clone(),
+                life: None,
+            })
+        };
+        Login {
+            username: address.username.clone(),
+            command: address.auth_command.clone(),
+            kept: Mutex::new(match address.auth_command {
+                None => address.password.as_ref().map(set),
+                Some(_) => None,
+            }),
+            turn: Semaphore::new(1),
+            failing: AtomicBool::new(false),
+        }
+    }
+
+    /// Whether a command says what the password is, so that it may be another one soon.
+    pub fn changes(&self) -> bool {
+        self.command.is_some()
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Option<Arc<Proof>>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What to sign in with now, and whether nobody has used it yet; `None`: nobody asks for a
+    /// password. Has a deadline. Cancel safe: the command ends with the future.
+    ///
+    /// # Errors
+    /// The command fails, and nothing it has printed before is still good.
+    pub async fn proof(&self) -> Result<Option<(Arc<Proof>, bool)>, Trouble> {
+        let Some(command) = &self.command else {
+            return Ok(self.kept().clone().map(|proof| (proof, true)));
+        };
+        let living = || self.kept().clone().filter(|proof| proof.is_alive());
+        if self.failing.load(Ordering::Relaxed)
+            && let Some(proof) = living()
+        {
+            // A renewal is on its way, and it has been said that it fails.
+            return Ok(Some((proof, false)));
+        }
+        match self.fresh(command).await {
+            Ok(got) => Ok(Some(got)),
+            Err(trouble) => match living() {
+                Some(proof) => Ok(Some((proof, false))),
+                None => Err(trouble),
+            },
+        }
+    }
+
+    /// What is kept, or else what the command prints.
+    async fn fresh(&self, command: &str) -> Result<(Arc<Proof>, bool), Trouble> {
+        let kept = || self.kept().clone().filter(|proof| proof.is_fresh());
+        if let Some(proof) = kept() {
+            return Ok((proof, false));
+        }
+        let _turn = self.turn.acquire().await;
+        // Somebody has just had a turn.
+        if let Some(proof) = kept() {
+            return Ok((proof, false));
+        }
+        let proof = command::run(command)
+            .await
+            .and_then(|printed| read::read(&printed, now() as f64 / 1000.0))
+            .and_then(|read| Proof::new(self.username.as_ref(), read))?;
+        let proof = Arc::new(proof);
+        *self.kept() = Some(proof.clone());
+        if self.failing.swap(false, Ordering::Relaxed) {
+            log::info!("redis auth command: works again");
+        }
+        Ok((proof, true))
+    }
+
+    /// Redis does not take it: the command runs anew for whoever asks next. Returns what that means
+    /// to who was refused: what a token that was not new is refused for may be mended by a new one.
+    pub fn refused(&self, new: bool, trouble: Trouble) -> Trouble {
+        if !self.changes() {
+            return trouble;
+        }
+        if matches!(trouble, Trouble::Lasting(_)) {
+            *self.kept() = None;
+        }
+        match trouble {
+            Trouble::Lasting(why) if !new => Trouble::Passing(why),
+            trouble => trouble,
+        }
+    }
+
+    /// The connections are gone. A password of which nobody knows how long it is good was good for
+    /// them.
+    pub fn ended(&self) {
+        if self.changes() {
+            self.kept().take_if(|proof| proof.life.is_none());
+        }
+    }
+
+    /// Waits until the living connections should be signed in anew, and returns what with; for ever
+    /// where passwords don't end. While the command fails the old token is used up. Cancel safe.
+    pub async fn renewed(&self) -> Arc<Proof> {
+        let Some(command) = &self.command else {
+            return future::pending().await;
+        };
+        let life = loop {
+            let life = self.kept().as_ref().and_then(|proof| proof.life);
+            match life {
+                Some(life) => break life,
+                // There may be one that ends, once somebody had to ask again.
+                None => drop(Timer::after(PAUSE_MOST).await),
+            }
+        };
+        Timer::at(life.renew).await;
+        let mut pause = PAUSE_FIRST;
+        loop {
+            match self.fresh(command).await {
+                Ok((proof, _)) => return proof,
+                Err(Trouble::Lasting(why) | Trouble::Passing(why)) => {
+                    if !self.failing.swap(true, Ordering::Relaxed) {
+                        let left = life.ends.saturating_duration_since(Instant::now());
+                        log::warn!(
+                            "{why}; the last token is good for {} s, trying again until it works",
+                            left.as_secs()
+                        );
+                    }
+                }
+            }
+            Timer::after(pause.mul_f32(0.5 + fastrand::f32() / 2.0)).await;
+            pause = (pause * 2).min(PAUSE_MOST);
+        }
+    }
+
+    /// Who is signed in, and for how long, for people.
+    pub fn describe(&self) -> String {
+        let Some(proof) = self.kept().clone() else {
+            return "without a password".into();
+        };
+        let user = match &proof.user {
+            Some(user) => format!("signed in as {user}"),
+            None => "signed in".into(),
+        };
+        let left = proof
+            .life
+            .map(|life| life.ends.saturating_duration_since(Instant::now()));
+        match left.map(|left| left.as_secs()) {
+            _ if !self.changes() => user,
+            None => format!("{user} with what the auth command prints, which does not say its end"),
+            Some(left) if left < 600 => format!("{user} with a token that lives for {left} s"),
+            Some(left) => format!("{user} with a token that lives for {} min", left / 60),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn renewed_after(left: u64, draw: f32) -> f32 {
+        let left = Duration::from_secs(left);
+        let life = Life::new(left, draw);
+        (life.renew - (life.ends - left)).as_secs_f32().round()
+    }
+
+    #[test]
+    fn a_token_is_renewed_well_before_its_end() {
+        for (left, draw, after) in [
+            (3600, 0.0, 2160.0),
+            (3600, 1.0, 2880.0),
+            // Three minutes must be left …
+            (600, 0.0, 360.0),
+            (600, 1.0, 420.0),
+            (300, 0.5, 120.0),
+            (240, 0.5, 60.0),
+            // … of a life that has them to spare.
+            (200, 0.5, 140.0),
+            (10, 0.5, 7.0),
+            (1, 0.5, 1.0),
+        ] {
+            assert_eq!(renewed_after(left, draw), after, "{left} s, {draw}");
+        }
+    }
+
+    #[test]
+    fn secrets_are_not_shown() {
+        let read = Read {
+            password: "hunter2".into(),
+            oid: None,
+            ends: None,
+        };
+        let proof = Proof::new(Some(&"me".into()), read).unwrap();
+        assert_eq!(format!("{proof:?}"), "Proof(Some(\"me\"))");
+    }
+}

@@ -1,0 +1,160 @@
+//! Runs an auth command, with limits to everything: how long it takes, how much it prints, and
+//! what of it is told.
+
+use std::io::{self, ErrorKind};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use smol::io::{AsyncRead, AsyncReadExt};
+use smol::{Async, Timer, future};
+
+use crate::bus::redis::link::Trouble;
+use crate::bus::within;
+
+/// How long it may take. Azure's command line takes one to three seconds on a small machine.
+const TIME: Duration = Duration::from_secs(10);
+/// Bytes of the longest output. Tokens have some thousand.
+const MOST: usize = 64 * 1024;
+/// Characters that are told of what it complains about.
+const TOLD: usize = 200;
+/// How often to look whether it has ended, once it has closed its output: at once, as a rule.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// Runs a command in a shell, and returns what it prints. Cancel safe: the command is killed.
+///
+/// # Errors
+/// One line, never with what it prints. Lasting where it is not to be run, or prints too much;
+/// what it fails for, or is late for, may pass.
+pub async fn run(command: &str) -> Result<Vec<u8>, Trouble> {
+    let mut running = Running::start(command).map_err(|error| {
+        let line = format!("redis auth command: can't run /bin/sh: {error}");
+        match error.kind() {
+            ErrorKind::NotFound | ErrorKind::PermissionDenied => Trouble::Lasting(line),
+            _ => Trouble::Passing(line),
+        }
+    })?;
+    let odd = |error: io::Error| Trouble::Passing(format!("redis auth command: {error}"));
+    let (mut out, mut err) = running.outputs().map_err(odd)?;
+    let (mut printed, mut complained) = (Vec::new(), Vec::new());
+    let end = async {
+        read(&mut out, &mut printed).await?;
+        if printed.len() > MOST {
+            return Ok(None);
+        }
+        running.ended().await.map(Some)
+    };
+    let mut listen = Box::pin(async {
+        read(&mut err, &mut complained).await?;
+        // What is more is of no interest, but it must not be what the command waits for.
+        let mut sink = [0; 1024];
+        while err.read(&mut sink).await? > 0 {}
+        future::pending().await
+    });
+    let end = within(TIME, future::or(end, &mut listen)).await;
+    // What it has said with its last breath.
+    let _: Option<io::Result<Option<ExitStatus>>> = future::poll_once(&mut listen).await;
+    drop(listen);
+    let status = match end {
+        Some(Ok(Some(status))) => status,
+        Some(Ok(None)) => {
+            let line = format!(
+                "redis auth command: it prints more than {} KiB",
+                MOST / 1024
+            );
+            return Err(Trouble::Lasting(line));
+        }
+        Some(Err(error)) => return Err(odd(error)),
+        None => {
+            let line = format!("redis auth command: not done within {TIME:?}, killed");
+            return Err(Trouble::Passing(line + &told(&complained)));
+        }
+    };
+    if status.success() {
+        return Ok(printed);
+    }
+    let line = match (status.code(), status.signal()) {
+        (Some(code), _) => format!("redis auth command: exited with {code}"),
+        (None, signal) => format!(
+            "redis auth command: killed by signal {}",
+            signal.unwrap_or(0)
+        ),
+    };
+    let line = line + &told(&complained);
+    Err(match status.code() {
+        // So says the shell of what is not there, or not to be run.
+        Some(126 | 127) => Trouble::Lasting(line),
+        _ => Trouble::Passing(line),
+    })
+}
+
+/// The first line of a complaint, behind a colon; nothing where there is none.
+fn told(complained: &[u8]) -> String {
+    let text = String::from_utf8_lossy(complained);
+    let line = text.lines().map(str::trim).find(|line| !line.is_empty());
+    let plain = line.unwrap_or_default().chars().filter(|c| !c.is_control());
+    let plain: String = plain.take(TOLD).collect();
+    match plain.as_str() {
+        "" => plain,
+        plain => format!(": {plain}"),
+    }
+}
+
+/// Reads up to the end, but no more than a little over [`MOST`].
+async fn read(from: &mut (impl AsyncRead + Unpin), into: &mut Vec<u8>) -> io::Result<()> {
+    from.take(MOST as u64 + 1).read_to_end(into).await?;
+    Ok(())
+}
+
+/// A shell and its children, in a process group of their own. Killed when dropped.
+struct Running(Option<Child>);
+
+impl Running {
+    fn start(command: &str) -> io::Result<Running> {
+        let child = Command::new("/bin/sh")
+            .args(["-c", command])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .spawn()?;
+        Ok(Running(Some(child)))
+    }
+
+    fn outputs(&mut self) -> io::Result<(Async<ChildStdout>, Async<ChildStderr>)> {
+        let gone = || io::Error::from(ErrorKind::BrokenPipe);
+        let child = self.0.as_mut().ok_or_else(gone)?;
+        let out = child.stdout.take().ok_or_else(gone)?;
+        let err = child.stderr.take().ok_or_else(gone)?;
+        Ok((Async::new(out)?, Async::new(err)?))
+    }
+
+    /// Waits for its end. Cancel safe.
+    async fn ended(&mut self) -> io::Result<ExitStatus> {
+        loop {
+            let child = self.0.as_mut();
+            if let Some(status) = child.map(Child::try_wait).transpose()?.flatten() {
+                // From now on its number may be somebody else's.
+                self.0 = None;
+                return Ok(status);
+            }
+            Timer::after(LOOK).await;
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let Some(mut child) = self.0.take() else {
+            return;
+        };
+        // Nobody has waited for it yet, so the number is its own, even if it has ended.
+        let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+        if let Some(group) = group {
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+        // Takes no time worth mentioning: it has been killed.
+        let _ = child.wait();
+    }
+}
