@@ -192,10 +192,12 @@ fn nobody_goes_on_talking_to_a_primary_that_sentinels_have_replaced() {
     world.way.fail_over();
     // The old one is as it was, connections and all, and would take every message.
     assert!(world.primary.ask(&["ROLE"]).contains("master"));
-    eventually("the new one has everybody's lease", || {
+    eventually("everybody has gone over", || {
         let lists = world.replica.list(&["PUBSUB", "CHANNELS"]);
         (lists.len() == 3).then_some(())
     });
+    // Sooner than the sentinels have made the old one a replica, which would end all connections.
+    assert!(world.primary.ask(&["ROLE"]).contains("master"));
     world
         .ann
         .gets_at_last(json!({"type": "status", "bus": "ok"}));
