@@ -9,10 +9,10 @@ use log::LevelFilter;
 use natterjack::check::check;
 use natterjack::config::Config;
 use natterjack::config::args::{self, Stop};
-use natterjack::net::socket;
+use natterjack::net::{Hub, socket};
 use natterjack::server::{Runtime, Server, file_limit};
 use natterjack::{logger, service};
-use smol::channel::Sender;
+use smol::channel::{Receiver, Sender};
 use smol::stream::StreamExt;
 use smol::{Executor, future};
 
@@ -72,9 +72,10 @@ async fn serve(mut config: Config, runtime: Runtime) -> Result<(), String> {
     let signals = Signals::new([Signal::Term, Signal::Int, Signal::Hup])
         .map_err(|error| format!("can't watch for signals: {error}"))?;
     let (stop, stopped) = smol::channel::bounded(1);
+    let (again, asked) = smol::channel::bounded(1);
     // Ends with the process. Watching begins before anything else, so that a start that waits can
     // be stopped as well.
-    let watch = runtime.spawn(obey(signals, stop));
+    let watch = runtime.spawn(obey(signals, stop, again));
     let alone = if config.redis.is_some() {
         "over redis"
     } else {
@@ -95,32 +96,48 @@ async fn serve(mut config: Config, runtime: Runtime) -> Result<(), String> {
         addr.ip().to_string()
     };
     let port = addr.port();
+    let s = if server.hub().tls.is_some() { "s" } else { "" };
     if cfg!(feature = "page") {
-        log::info!("chatting {alone} on {addr}: open http://{host}:{port}/");
+        log::info!("chatting {alone} on {addr}: open http{s}://{host}:{port}/");
     } else {
-        log::info!("chatting {alone} on {addr}: connect to ws://{host}:{port}/chat/NAME");
+        log::info!("chatting {alone} on {addr}: connect to ws{s}://{host}:{port}/chat/NAME");
     }
     if let Some(addr) = server.metrics_addr() {
         log::info!("metrics are at http://{addr}/metrics");
     }
     // Ends with this function.
     let report = service::is_watched().then(|| runtime.spawn(service::report(server.hub())));
+    // Ends with this function.
+    let reload = runtime.spawn(reload(server.hub(), asked));
     server.run(stopped).await?;
-    drop((watch, report));
+    drop((watch, report, reload));
     log::info!("stopped");
     Ok(())
 }
 
 /// Stops the server at the first signal that asks for it, and ends the process at the second.
-async fn obey(mut signals: Signals, stop: Sender<()>) {
+async fn obey(mut signals: Signals, stop: Sender<()>, again: Sender<()>) {
     let mut stop = Some(stop);
     while let Some(signal) = signals.next().await {
         match signal {
             Ok(Signal::Hup) => {
-                log::info!("SIGHUP: settings are read at the start only; restart to change them");
+                // One that was not heard yet asks for the same.
+                let _ = again.try_send(());
             }
             _ if stop.take().is_some() => service::stopping(),
             _ => std::process::exit(0),
+        }
+    }
+}
+
+/// Reads again what can be, whenever it is asked for.
+async fn reload(hub: Arc<Hub>, asked: Receiver<()>) {
+    while asked.recv().await.is_ok() {
+        match &hub.tls {
+            Some(tls) => tls.reload(),
+            None => {
+                log::info!("SIGHUP: settings are read at the start only; restart to change them")
+            }
         }
     }
 }

@@ -23,12 +23,19 @@ use super::tally::Tally;
 
 /// Something that may take bytes without waiting.
 pub trait TryWrite: Send + Sync {
-    /// Writes what is taken at once and says how much that was.
+    /// Writes what is taken at once and says how much that was. What is [owed](Self::owes) goes
+    /// first; where not even all of that did, but some, `Ok(0)`.
     ///
     /// # Errors
     /// [`io::ErrorKind::WouldBlock`] when nothing is taken now; anything else means that nothing
     /// will ever be taken again.
     fn try_write(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize>;
+
+    /// Whether it has taken bytes that are still to be written: whoever waits until all is out goes
+    /// on writing, be it nothing.
+    fn owes(&self) -> bool {
+        false
+    }
 }
 
 /// One peer's queue towards its socket. 112 bytes while idle.
@@ -224,7 +231,7 @@ impl Outbox {
     /// Whether something waits, of which the socket has taken nothing since this was last asked.
     pub fn stuck(&self) -> bool {
         let mut state = self.lock();
-        !std::mem::take(&mut state.moved) && !state.queue.is_empty()
+        !std::mem::take(&mut state.moved) && (!state.queue.is_empty() || self.socket.owes())
     }
 
     /// Writes what is queued, as far as the socket takes it.
@@ -241,7 +248,7 @@ impl Outbox {
             Some(waker) => waker.clone_from(cx.waker()),
             none => *none = Some(cx.waker().clone()),
         }
-        while !state.queue.is_empty() {
+        while !state.queue.is_empty() || self.socket.owes() {
             match state.write_queue(&self.socket) {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -318,7 +325,7 @@ impl State {
             };
             self.enqueue(parts, taken);
         }
-        if idle && !self.queue.is_empty() {
+        if idle && (!self.queue.is_empty() || socket.owes()) {
             self.wake();
         }
         self.bound(socket, limit);
@@ -360,12 +367,16 @@ impl State {
             *slice = IoSlice::new(part);
         }
         slices[0].advance(self.begun as usize);
+        let owed = socket.owes();
         let mut taken = socket.try_write(&slices[..count])?;
+        self.moved = true;
         if taken == 0 {
-            return Err(io::ErrorKind::WriteZero.into());
+            return match owed {
+                true => Ok(()),
+                false => Err(io::ErrorKind::WriteZero.into()),
+            };
         }
         self.queued -= taken;
-        self.moved = true;
         taken += self.begun as usize;
         while let Some(first) = self.queue.front() {
             if taken < first.len() {
