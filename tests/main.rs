@@ -45,6 +45,12 @@ mod ghosts;
 /// TLS and passwords towards Redis.
 mod secure;
 
+/// TLS towards people: `https://` and `wss://`.
+mod tls;
+
+/// Their certificate: what is wrong with it, and how it is renewed.
+mod tls_files;
+
 /// Redis goes away and comes back.
 mod outage;
 

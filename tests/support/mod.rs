@@ -8,7 +8,9 @@ mod program;
 mod proxy;
 mod raw;
 mod redis;
+pub mod secure;
 mod server;
+mod stream;
 
 pub use browser::{Browser, Page};
 pub use certs::Certs;
