@@ -452,7 +452,9 @@ fn reason(error: &Error) -> &'static str {
     use PeerIncompatible as Odd;
     match error {
         Error::PeerIncompatible(odd) => match odd {
-            Odd::Tls12NotOffered
+            // Since TLS 1.2 every client names its signatures, and that is looked at first.
+            Odd::SignatureAlgorithmsExtensionRequired
+            | Odd::Tls12NotOffered
             | Odd::Tls12NotOfferedOrEnabled
             | Odd::SupportedVersionsExtensionRequired
             | Odd::ServerTlsVersionIsDisabledByOurConfig
@@ -462,9 +464,7 @@ fn reason(error: &Error) -> &'static str {
             | Odd::NoEcPointFormatsInCommon
             | Odd::NamedGroupsExtensionRequired
             | Odd::KeyShareExtensionRequired => EXCHANGE,
-            Odd::NoSignatureSchemesInCommon | Odd::SignatureAlgorithmsExtensionRequired => {
-                SIGNATURE
-            }
+            Odd::NoSignatureSchemesInCommon => SIGNATURE,
             _ => BROKEN,
         },
         Error::NoApplicationProtocol => PROTOCOL,
