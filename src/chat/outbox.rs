@@ -5,6 +5,8 @@
 //! control frames of the WebSocket layer, pass through here, so no frame ever cuts into another.
 //! A peer that falls too far behind is ended: nobody waits for a slow reader.
 
+mod try_write;
+
 use std::collections::VecDeque;
 use std::fmt;
 use std::io::{self, IoSlice};
@@ -20,23 +22,7 @@ use super::frame;
 use super::hold::Hold;
 use super::name::Room;
 use super::tally::Tally;
-
-/// Something that may take bytes without waiting.
-pub trait TryWrite: Send + Sync {
-    /// Writes what is taken at once and says how much that was. What is [owed](Self::owes) goes
-    /// first; where not even all of that did, but some, `Ok(0)`.
-    ///
-    /// # Errors
-    /// [`io::ErrorKind::WouldBlock`] when nothing is taken now; anything else means that nothing
-    /// will ever be taken again.
-    fn try_write(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize>;
-
-    /// Whether it has taken bytes that are still to be written: whoever waits until all is out goes
-    /// on writing, be it nothing.
-    fn owes(&self) -> bool {
-        false
-    }
-}
+pub use try_write::TryWrite;
 
 /// One peer's queue towards its socket. 112 bytes while idle.
 ///

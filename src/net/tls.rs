@@ -5,6 +5,7 @@
 //! has.
 
 pub mod files;
+mod records;
 pub mod session;
 
 use std::convert::Infallible;

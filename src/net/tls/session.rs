@@ -1,60 +1,33 @@
 //! TLS on one connection: ciphertext on the socket's side, plain bytes on the other, and nothing
-//! waits.
-//!
-//! It owns its buffers, and has them only while they hold something: what has come of a record that
-//! is not complete, and what the socket has not taken yet. So an idle connection holds little more
-//! than its keys.
+//! waits. What comes and goes is in [records](super::records).
 
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::fmt;
 use std::io::{self, IoSlice, Read, Write};
-use std::mem;
 use std::net::TcpStream;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
-use rustls::unbuffered::{
-    ConnectionState, EncodeError, EncodeTlsData, EncryptError, InsufficientSizeError,
-    UnbufferedStatus, WriteTraffic,
-};
-use rustls::{AlertDescription, Error, PeerIncompatible, ServerConfig};
+use rustls::ServerConfig;
 
-use crate::net::terms::{
-    BROKEN, CIPHER, DISTRUST, ENDED, EXCHANGE, Failure, HUNG_UP, PROTOCOL, SIGNATURE, Shaking,
-    Taken, VERSION,
-};
+use super::records::Records;
+use crate::net::terms::{Failure, HUNG_UP, Shaking, Taken};
 
 /// What one read takes at most. Lives on the stack.
 const READ_SIZE: usize = 4096;
 /// Plain bytes that are made a record at once: the most that fits one (RFC 8446, section 5.1).
 const RECORD: usize = 16 * 1024;
-/// More of a record, or of a handshake message, is not waited for.
-const INCOMPLETE: usize = 24 * 1024;
 /// How every handshake begins (RFC 8446, section 5.1).
 const HANDSHAKE: u8 = 22;
-
 /// So often it is read on when what comes is not for the peer.
 const READS: usize = 8;
 
 /// TLS on one connection. Boxed, since few connections have one.
 pub struct Session(Box<Mutex<State>>);
 
-type Traffic<'c> = WriteTraffic<'c, ServerConnectionData>;
-
 struct State {
-    connection: UnbufferedServerConnection,
+    records: Records,
     stage: Stage,
-    /// What has come of a record that is not complete.
-    incoming: Vec<u8>,
-    /// Records of which the socket has not taken everything.
-    outgoing: Vec<u8>,
-    /// How much of these it has taken.
-    written: usize,
-    /// Something came with the handshake's end, and nobody has read it.
-    unread: bool,
-    /// The other side has said that nothing follows.
-    closed: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,16 +53,9 @@ impl Session {
     /// # Errors
     /// The system has no randomness to give.
     pub fn new(config: &Arc<ServerConfig>) -> io::Result<Session> {
-        let connection = UnbufferedServerConnection::new(config.clone());
-        let connection = connection.map_err(io::Error::other)?;
         let state = State {
-            connection,
+            records: Records::new(config)?,
             stage: Stage::New,
-            incoming: Vec::new(),
-            outgoing: Vec::new(),
-            written: 0,
-            unread: false,
-            closed: false,
         };
         Ok(Session(Box::new(Mutex::new(state))))
     }
@@ -133,7 +99,7 @@ impl Session {
 
     /// Whether it has taken bytes that the socket has not.
     pub fn owes(&self) -> bool {
-        !self.lock().outgoing.is_empty()
+        self.lock().records.owes()
     }
 
     /// Says that nothing follows, if the socket takes that at once.
@@ -149,7 +115,7 @@ impl State {
             if !self.flush(stream).map_err(|_| gone)? {
                 return Ok(Shaking::Write);
             }
-            if !self.connection.is_handshaking() {
+            if !self.records.is_shaking() {
                 self.stage = Stage::Open;
                 return Ok(Shaking::Done);
             }
@@ -169,12 +135,11 @@ impl State {
                 }
                 self.stage = Stage::Shaking;
             }
-            let result = self.decrypt(came, None);
-            if let Err(error) = result {
+            if let Err(error) = self.records.decrypt(came, None) {
                 self.stage = Stage::Over;
                 // It may not take the reason either.
                 let _ = self.flush(stream);
-                return Err(Failure::Because(reason(&error)));
+                return Err(Failure::Because(error));
             }
         }
     }
@@ -186,16 +151,16 @@ impl State {
             take(part);
         };
         let mut drained = false;
-        if mem::take(&mut self.unread) {
+        if self.records.unread() {
             self.take(&mut [], stream, &mut take)?;
         }
         for _ in 0..READS {
-            if bytes.get() > 0 || drained || self.closed {
+            if bytes.get() > 0 || drained || self.records.closed {
                 break;
             }
             let mut scratch = [0; READ_SIZE];
             match retry(|| (&*stream).read(&mut scratch))? {
-                0 => self.closed = true,
+                0 => self.records.closed = true,
                 came => {
                     drained = came < READ_SIZE;
                     self.take(&mut scratch[..came], stream, &mut take)?;
@@ -203,11 +168,11 @@ impl State {
             }
         }
         match bytes.get() {
-            0 if !self.closed => Err(io::ErrorKind::WouldBlock.into()),
+            0 if !self.records.closed => Err(io::ErrorKind::WouldBlock.into()),
             // What is behind the last bytes is read at once, or nobody would learn of the end.
             bytes => Ok(Taken {
                 bytes,
-                drained: drained && !self.closed,
+                drained: drained && !self.records.closed,
             }),
         }
     }
@@ -219,87 +184,12 @@ impl State {
         stream: &TcpStream,
         take: &mut dyn FnMut(&[u8]),
     ) -> io::Result<()> {
-        if let Err(error) = self.decrypt(came, Some(take)) {
+        if let Err(error) = self.records.decrypt(came, Some(take)) {
             self.stage = Stage::Over;
             let _ = self.flush(stream);
             return Err(io::Error::new(io::ErrorKind::InvalidData, error));
         }
         Ok(())
-    }
-
-    /// Decrypts what has come, as far as it is complete, and keeps the rest. Without `take`, only
-    /// the handshake.
-    fn decrypt(
-        &mut self,
-        came: &mut [u8],
-        take: Option<&mut dyn FnMut(&[u8])>,
-    ) -> Result<(), Error> {
-        if self.incoming.is_empty() {
-            let (used, result) = self.process(came, take);
-            self.incoming = came[used..].to_vec();
-            result?;
-        } else {
-            let mut all = mem::take(&mut self.incoming);
-            all.extend_from_slice(came);
-            let (used, result) = self.process(&mut all, take);
-            all.drain(..used);
-            // Given back when empty.
-            self.incoming = if all.is_empty() { Vec::new() } else { all };
-            result?;
-        }
-        match self.incoming.len() > INCOMPLETE {
-            true => Err(Error::General("a message that is too long".into())),
-            false => Ok(()),
-        }
-    }
-
-    /// Lets rustls have these bytes, the first that it has not said it is done with. Returns how
-    /// many it is done with now.
-    fn process(
-        &mut self,
-        bytes: &mut [u8],
-        mut take: Option<&mut dyn FnMut(&[u8])>,
-    ) -> (usize, Result<(), Error>) {
-        let mut used = 0;
-        let mut failed = None;
-        loop {
-            let UnbufferedStatus { discard, state } =
-                self.connection.process_tls_records(&mut bytes[used..]);
-            let mut done = false;
-            match state {
-                Ok(ConnectionState::EncodeTlsData(data)) => encode(&mut self.outgoing, data),
-                // It goes out with the next flush, ahead of anything else.
-                Ok(ConnectionState::TransmitTlsData(data)) => data.done(),
-                _ if failed.is_some() => done = true,
-                Ok(ConnectionState::ReadTraffic(mut traffic)) => match &mut take {
-                    Some(take) => {
-                        while let Some(record) = traffic.next_record() {
-                            match record {
-                                Ok(record) => take(record.payload),
-                                Err(error) => failed = Some(error),
-                            }
-                        }
-                    }
-                    None => {
-                        self.unread = true;
-                        done = true;
-                    }
-                },
-                Ok(ConnectionState::PeerClosed) => self.closed = true,
-                Ok(ConnectionState::Closed) => {
-                    self.closed = true;
-                    done = true;
-                }
-                // Nothing more is to be had of these bytes; early data is not offered.
-                Ok(_) => done = true,
-                // Once more: there may be word of it for the other side.
-                Err(error) => failed = Some(error),
-            }
-            used += discard;
-            if done {
-                return (used, failed.map_or(Ok(()), Err));
-            }
-        }
     }
 
     fn write(&mut self, stream: &TcpStream, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
@@ -310,9 +200,9 @@ impl State {
                 return Err(io::ErrorKind::NotConnected.into());
             }
         }
-        let before = self.written;
+        let before = self.records.outgoing().len();
         if !self.flush(stream)? {
-            return match self.written > before {
+            return match self.records.outgoing().len() < before {
                 true => Ok(0),
                 false => Err(io::ErrorKind::WouldBlock.into()),
             };
@@ -323,7 +213,10 @@ impl State {
             if piece.is_empty() {
                 return Ok(taken);
             }
-            self.encrypt(&piece)?;
+            if !self.records.encrypt(&piece) {
+                self.stage = Stage::Over;
+                return Err(io::ErrorKind::NotConnected.into());
+            }
             taken += piece.len();
             if !self.flush(stream)? {
                 return Ok(taken);
@@ -331,54 +224,16 @@ impl State {
         }
     }
 
-    /// Makes a record of these bytes.
-    fn encrypt(&mut self, bytes: &[u8]) -> io::Result<()> {
-        match self.writing(|traffic, out| traffic.encrypt(bytes, out)) {
-            true => Ok(()),
-            false => {
-                self.stage = Stage::Over;
-                Err(io::ErrorKind::NotConnected.into())
-            }
-        }
-    }
-
-    /// Appends to what goes out; whether that was possible.
-    fn writing(
-        &mut self,
-        mut write: impl FnMut(&mut Traffic<'_>, &mut [u8]) -> Result<usize, EncryptError>,
-    ) -> bool {
-        loop {
-            // What is there of a record that is not complete: rustls wants to see it each time.
-            let UnbufferedStatus { state, .. } =
-                self.connection.process_tls_records(&mut self.incoming);
-            match state {
-                Ok(ConnectionState::WriteTraffic(mut traffic)) => {
-                    return put(&mut self.outgoing, |out| {
-                        write(&mut traffic, out).map_err(|error| match error {
-                            EncryptError::InsufficientSize(size) => Some(size),
-                            EncryptError::EncryptExhausted => None,
-                        })
-                    });
-                }
-                Ok(ConnectionState::EncodeTlsData(data)) => encode(&mut self.outgoing, data),
-                Ok(ConnectionState::TransmitTlsData(data)) => data.done(),
-                _ => return false,
-            }
-        }
-    }
-
     /// Writes records as far as the socket takes them; whether it took everything.
     fn flush(&mut self, stream: &TcpStream) -> io::Result<bool> {
-        while self.written < self.outgoing.len() {
-            match retry(|| (&*stream).write(&self.outgoing[self.written..])) {
+        while self.records.owes() {
+            match retry(|| (&*stream).write(self.records.outgoing())) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(written) => self.written += written,
+                Ok(written) => self.records.sent(written),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
                 Err(error) => return Err(error),
             }
         }
-        self.written = 0;
-        self.outgoing = Vec::new();
         Ok(true)
     }
 
@@ -387,34 +242,10 @@ impl State {
             return;
         }
         self.stage = Stage::Over;
-        self.writing(|traffic, out| traffic.queue_close_notify(out));
+        self.records.close();
         // Whoever has not even taken what came before does not wait for this.
         let _ = self.flush(stream);
     }
-}
-
-/// Appends what `write` writes into a buffer of the size that it asks for; whether it did.
-fn put(
-    out: &mut Vec<u8>,
-    mut write: impl FnMut(&mut [u8]) -> Result<usize, Option<InsufficientSizeError>>,
-) -> bool {
-    let before = out.len();
-    let mut result = write(&mut []);
-    if let Err(Some(size)) = result {
-        out.resize(before + size.required_size, 0);
-        result = write(&mut out[before..]);
-    }
-    let written = result.as_ref().map_or(0, |written| *written);
-    out.truncate(before + written);
-    result.is_ok()
-}
-
-fn encode(out: &mut Vec<u8>, mut data: EncodeTlsData<'_, ServerConnectionData>) {
-    put(out, |out| match data.encode(out) {
-        Ok(written) => Ok(written),
-        Err(EncodeError::InsufficientSize(size)) => Err(Some(size)),
-        Err(_) => Err(None),
-    });
 }
 
 /// What lies behind the first `skip` bytes, as much as fits a record; gathered where it lies in
@@ -444,40 +275,6 @@ fn retry<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             result => return result,
         }
-    }
-}
-
-/// Why a handshake fails, in few words: each is counted apart.
-fn reason(error: &Error) -> &'static str {
-    use PeerIncompatible as Odd;
-    match error {
-        Error::PeerIncompatible(odd) => match odd {
-            // Since TLS 1.2 every client names its signatures, and that is looked at first.
-            Odd::SignatureAlgorithmsExtensionRequired
-            | Odd::Tls12NotOffered
-            | Odd::Tls12NotOfferedOrEnabled
-            | Odd::SupportedVersionsExtensionRequired
-            | Odd::ServerTlsVersionIsDisabledByOurConfig
-            | Odd::ServerDoesNotSupportTls12Or13 => VERSION,
-            Odd::NoCipherSuitesInCommon => CIPHER,
-            Odd::NoKxGroupsInCommon
-            | Odd::NoEcPointFormatsInCommon
-            | Odd::NamedGroupsExtensionRequired
-            | Odd::KeyShareExtensionRequired => EXCHANGE,
-            Odd::NoSignatureSchemesInCommon => SIGNATURE,
-            _ => BROKEN,
-        },
-        Error::NoApplicationProtocol => PROTOCOL,
-        Error::AlertReceived(
-            AlertDescription::UnknownCA
-            | AlertDescription::BadCertificate
-            | AlertDescription::UnsupportedCertificate
-            | AlertDescription::CertificateRevoked
-            | AlertDescription::CertificateExpired
-            | AlertDescription::CertificateUnknown,
-        ) => DISTRUST,
-        Error::AlertReceived(_) => ENDED,
-        _ => BROKEN,
     }
 }
 
