@@ -18,6 +18,8 @@ use crate::server::file_limit;
 const WRITTEN: u64 = 1_767_225_600;
 /// What an idle peer takes at most, with what the kernel needs for its socket.
 const PEER: usize = 6 * 1024;
+/// What it takes more over TLS.
+const PEER_TLS: usize = 4 * 1024;
 /// What the server takes without peers.
 const SERVER: usize = 8 * 1024 * 1024;
 
@@ -63,9 +65,13 @@ fn open_files(report: &mut Report, config: &Config) {
 }
 
 fn memory(report: &mut Report, config: &Config) {
+    let peer = match config.tls {
+        Some(_) => PEER + PEER_TLS,
+        None => PEER,
+    };
     let needed = SERVER
         .saturating_add(config.max_queued)
-        .saturating_add(config.max_peers.saturating_mul(PEER));
+        .saturating_add(config.max_peers.saturating_mul(peer));
     let mib = |bytes: usize| bytes / (1024 * 1024);
     match memory_limit() {
         Some(limit) if limit < needed => report.poor(format_args!(

@@ -262,7 +262,7 @@ fn piece<'a>(bufs: &'a [IoSlice<'_>], mut skip: usize) -> Cow<'a, [u8]> {
         skip = 0;
         if piece.is_empty() {
             piece = Cow::Borrowed(part);
-        } else {
+        } else if !part.is_empty() {
             piece.to_mut().extend_from_slice(part);
         }
     }

@@ -46,11 +46,18 @@ pub fn rows(plan: &Plan, table: &mut Table) -> Result<f64, String> {
     let mut line = |name: &str, ours: &[f64], theirs: &[f64], unit: &str, goal: Goal| {
         let (ours, theirs) = (median(ours, |f| *f), median(theirs, |f| *f));
         let digits = if ours < 100.0 { 2 } else { 0 };
-        let cells = [
-            format!("{ours:.digits$} {unit}"),
-            format!("{theirs:.digits$} {unit}"),
-            format!("{:.2} x", ours / theirs),
-        ];
+        let cells = match theirs.is_nan() {
+            true => [
+                format!("{ours:.digits$} {unit}"),
+                String::new(),
+                String::new(),
+            ],
+            false => [
+                format!("{ours:.digits$} {unit}"),
+                format!("{theirs:.digits$} {unit}"),
+                format!("{:.2} x", ours / theirs),
+            ],
+        };
         table.goal(name, cells, ours, goal);
     };
     let ours = |figure: &dyn Fn(Subject) -> Result<f64, String>, threads| {
@@ -120,7 +127,7 @@ pub fn rows(plan: &Plan, table: &mut Table) -> Result<f64, String> {
     let cpu = |subject: Subject| Ok(measure::churn(&subject, plan.time)?.cpu);
     let rate = |subject: Subject| Ok(measure::churn(&subject, plan.time)?.rate);
     let name = "handshake, upgrade, name, leave: CPU per connection";
-    line(name, &ours(&cpu, 1)?, &[f64::NAN], "us", Goal::None);
+    line(name, &ours(&cpu, 1)?, &beside(&cpu)?, "us", Goal::None);
     let (one, two) = (ours(&rate, 1)?, ours(&rate, 2)?);
     line(
         "  a second, on one core",
