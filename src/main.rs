@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use async_signal::{Signal, Signals};
 use log::LevelFilter;
@@ -12,7 +12,7 @@ use natterjack::config::args::{self, Stop};
 use natterjack::net::{Hub, socket};
 use natterjack::server::{Runtime, Server, file_limit};
 use natterjack::{logger, service};
-use smol::channel::{Receiver, Sender};
+use smol::channel::Sender;
 use smol::stream::StreamExt;
 use smol::{Executor, future};
 
@@ -72,10 +72,10 @@ async fn serve(mut config: Config, runtime: Runtime) -> Result<(), String> {
     let signals = Signals::new([Signal::Term, Signal::Int, Signal::Hup])
         .map_err(|error| format!("can't watch for signals: {error}"))?;
     let (stop, stopped) = smol::channel::bounded(1);
-    let (again, asked) = smol::channel::bounded(1);
+    let serving = Arc::new(OnceLock::new());
     // Ends with the process. Watching begins before anything else, so that a start that waits can
     // be stopped as well.
-    let watch = runtime.spawn(obey(signals, stop, again));
+    let watch = runtime.spawn(obey(signals, stop, serving.clone()));
     let alone = if config.redis.is_some() {
         "over redis"
     } else {
@@ -107,37 +107,28 @@ async fn serve(mut config: Config, runtime: Runtime) -> Result<(), String> {
     }
     // Ends with this function.
     let report = service::is_watched().then(|| runtime.spawn(service::report(server.hub())));
-    // Ends with this function.
-    let reload = runtime.spawn(reload(server.hub(), asked));
+    // Nobody else sets it.
+    let _ = serving.set(server.hub());
     server.run(stopped).await?;
-    drop((watch, report, reload));
+    drop((watch, report));
     log::info!("stopped");
     Ok(())
 }
 
-/// Stops the server at the first signal that asks for it, and ends the process at the second.
-async fn obey(mut signals: Signals, stop: Sender<()>, again: Sender<()>) {
+/// Stops the server at the first signal that asks for it, and ends the process at the second. What can
+/// be read again is, when it is asked for and there is a server.
+async fn obey(mut signals: Signals, stop: Sender<()>, serving: Arc<OnceLock<Arc<Hub>>>) {
     let mut stop = Some(stop);
     while let Some(signal) = signals.next().await {
         match signal {
-            Ok(Signal::Hup) => {
-                // One that was not heard yet asks for the same.
-                let _ = again.try_send(());
-            }
+            Ok(Signal::Hup) => match serving.get().and_then(|hub| hub.tls.as_ref()) {
+                Some(tls) => tls.reload(),
+                None => log::info!(
+                    "SIGHUP: settings are read at the start only; restart to change them"
+                ),
+            },
             _ if stop.take().is_some() => service::stopping(),
             _ => std::process::exit(0),
-        }
-    }
-}
-
-/// Reads again what can be, whenever it is asked for.
-async fn reload(hub: Arc<Hub>, asked: Receiver<()>) {
-    while asked.recv().await.is_ok() {
-        match &hub.tls {
-            Some(tls) => tls.reload(),
-            None => {
-                log::info!("SIGHUP: settings are read at the start only; restart to change them")
-            }
         }
     }
 }

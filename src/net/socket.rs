@@ -367,15 +367,11 @@ pub async fn linger(socket: &Socket) {
     }
 }
 
-/// Reads and forgets, as it comes, until the other side closes.
+/// Reads and forgets until the other side closes.
 async fn discard(socket: &Socket) {
     // A bound of bytes as well as of time: nobody may keep us busy by talking on.
     for _ in 0..256 {
-        let stream = &socket.stream;
-        match stream
-            .read_with(|mut stream| stream.read(&mut [0; READ_SIZE]))
-            .await
-        {
+        match socket.read(&mut |_| {}).await {
             Ok(1..) => future::yield_now().await,
             _ => return,
         }

@@ -79,7 +79,8 @@ impl Session {
         matches!(self.lock().stage, Stage::New | Stage::Shaking)
     }
 
-    /// Reads what is there, decrypts it and hands it on, in as many pieces as it comes in.
+    /// Reads what is there, decrypts it and hands it on, in as many pieces as it comes in. After the
+    /// end of TLS, or without it, nothing is handed on any more.
     ///
     /// # Errors
     /// [`io::ErrorKind::WouldBlock`] when nothing is there now; anything else ends the connection.
@@ -150,6 +151,13 @@ impl State {
             bytes.set(bytes.get() + part.len());
             take(part);
         };
+        if matches!(self.stage, Stage::Plain | Stage::Over) {
+            // Nobody wants to know what it is, only that it ends.
+            let mut scratch = [0; READ_SIZE];
+            let bytes = retry(|| (&*stream).read(&mut scratch))?;
+            let drained = bytes < READ_SIZE && bytes > 0;
+            return Ok(Taken { bytes, drained });
+        }
         let mut drained = false;
         if self.records.unread() {
             self.take(&mut [], stream, &mut take)?;
