@@ -3,8 +3,14 @@
 use std::net::{SocketAddr, TcpListener};
 
 use crate::bus;
+#[cfg(feature = "tls")]
+use crate::certificate::SOON;
 use crate::config::Config;
+#[cfg(feature = "tls")]
+use crate::config::TlsFiles;
 use crate::machine;
+#[cfg(feature = "tls")]
+use crate::net::tls::files;
 use crate::report::Report;
 use crate::server::{file_limit, queue_limit};
 
@@ -12,6 +18,8 @@ use crate::server::{file_limit, queue_limit};
 const WRITTEN: u64 = 1_767_225_600;
 /// What an idle peer takes at most, with what the kernel needs for its socket.
 const PEER: usize = 6 * 1024;
+/// What it takes more over TLS.
+const PEER_TLS: usize = 4 * 1024;
 /// What the server takes without peers.
 const SERVER: usize = 8 * 1024 * 1024;
 
@@ -34,14 +42,18 @@ pub async fn check(config: &Config, listening: bool) -> bool {
     if listening {
         report.good("listen: on the socket of the service manager");
     }
-    files(&mut report, config);
+    open_files(&mut report, config);
     memory(&mut report, config);
     clock(&mut report);
+    #[cfg(feature = "tls")]
+    if let Some(files) = &config.tls {
+        certificate(&mut report, files);
+    }
     bus::check(config, &mut report).await;
     report.passed()
 }
 
-fn files(report: &mut Report, config: &Config) {
+fn open_files(report: &mut Report, config: &Config) {
     let (allowed, wanted) = (file_limit(), config.max_peers);
     if allowed < wanted {
         report.poor(format_args!(
@@ -53,9 +65,13 @@ fn files(report: &mut Report, config: &Config) {
 }
 
 fn memory(report: &mut Report, config: &Config) {
+    let peer = match config.tls {
+        Some(_) => PEER + PEER_TLS,
+        None => PEER,
+    };
     let needed = SERVER
         .saturating_add(config.max_queued.min(queue_limit()))
-        .saturating_add(config.max_peers.saturating_mul(PEER));
+        .saturating_add(config.max_peers.saturating_mul(peer));
     let mib = |bytes: usize| bytes / (1024 * 1024);
     match machine::memory() {
         Some(limit) if limit < needed => report.poor(format_args!(
@@ -72,6 +88,28 @@ fn memory(report: &mut Report, config: &Config) {
     }
     if config.outbox > config.max_queued {
         report.poor("--outbox is more than --max-queued: one slow reader may use all of it");
+    }
+}
+
+#[cfg(feature = "tls")]
+fn certificate(report: &mut Report, files: &TlsFiles) {
+    let now = bus::now() / 1000;
+    let own = match files::load(files, now) {
+        Ok((_, own)) => own,
+        Err(line) => return report.bad(line),
+    };
+    let days = own.days_left(now);
+    let names = match own.names.is_empty() {
+        true => "no names, which no browser takes".into(),
+        false => own.names.join(", "),
+    };
+    let line = format!(
+        "tls {}: for {names}; valid for {days} more days",
+        files.cert.display()
+    );
+    match days {
+        0..SOON => report.poor(format_args!("{line}; renew it")),
+        _ => report.good(line),
     }
 }
 

@@ -45,6 +45,8 @@ pub struct Config {
     pub notices: usize,
     /// Threads that serve.
     pub threads: usize,
+    /// The certificate under which the port speaks TLS; without, it speaks plain HTTP.
+    pub tls: Option<TlsFiles>,
     /// Where to listen for those who ask for metrics.
     pub metrics: Option<SocketAddr>,
     /// How much is logged.
@@ -69,10 +71,20 @@ impl Default for Config {
             ping: 25,
             notices: 500,
             threads: cores.min(4),
+            tls: None,
             metrics: None,
             log: LevelFilter::Info,
         }
     }
+}
+
+/// Where a certificate is, and its key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The server's own certificate and those between it and its CA, in this order, in PEM.
+    pub cert: PathBuf,
+    /// Its key, not encrypted, in PEM.
+    pub key: PathBuf,
 }
 
 /// How to reach Redis.

@@ -9,12 +9,15 @@
 //!
 //! Above them stand [`server`], which opens and closes, [`metrics`] for who watches, [`service`], which
 //! speaks with systemd, and [`check`], which only looks; beside them [`config`], the settings,
-//! [`logger`], [`count`], [`report`] and [`machine`]. `make check` proves the direction.
+//! [`logger`], [`count`], [`report`], [`machine`] and what a certificate says. `make check` proves the
+//! direction.
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs, missing_debug_implementations, rust_2018_idioms)]
 
 pub mod bus;
+#[cfg(any(feature = "redis", feature = "tls"))]
+pub mod certificate;
 pub mod chat;
 pub mod check;
 pub mod config;

@@ -2,14 +2,14 @@
 
 use std::io::Write;
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use async_signal::{Signal, Signals};
 use log::LevelFilter;
 use natterjack::check::check;
 use natterjack::config::Config;
 use natterjack::config::args::{self, Stop};
-use natterjack::net::socket;
+use natterjack::net::{Hub, socket};
 use natterjack::server::{Runtime, Server, file_limit, queue_limit};
 use natterjack::{logger, service};
 use smol::channel::Sender;
@@ -78,9 +78,10 @@ async fn serve(mut config: Config, runtime: Runtime) -> Result<(), String> {
     let signals = Signals::new([Signal::Term, Signal::Int, Signal::Hup])
         .map_err(|error| format!("can't watch for signals: {error}"))?;
     let (stop, stopped) = smol::channel::bounded(1);
+    let serving = Arc::new(OnceLock::new());
     // Ends with the process. Watching begins before anything else, so that a start that waits can
     // be stopped as well.
-    let watch = runtime.spawn(obey(signals, stop));
+    let watch = runtime.spawn(obey(signals, stop, serving.clone()));
     let alone = if config.redis.is_some() {
         "over redis"
     } else {
@@ -101,30 +102,37 @@ async fn serve(mut config: Config, runtime: Runtime) -> Result<(), String> {
         addr.ip().to_string()
     };
     let port = addr.port();
+    let s = if server.hub().tls.is_some() { "s" } else { "" };
     if cfg!(feature = "page") {
-        log::info!("chatting {alone} on {addr}: open http://{host}:{port}/");
+        log::info!("chatting {alone} on {addr}: open http{s}://{host}:{port}/");
     } else {
-        log::info!("chatting {alone} on {addr}: connect to ws://{host}:{port}/chat/NAME");
+        log::info!("chatting {alone} on {addr}: connect to ws{s}://{host}:{port}/chat/NAME");
     }
     if let Some(addr) = server.metrics_addr() {
         log::info!("metrics are at http://{addr}/metrics");
     }
     // Ends with this function.
     let report = service::is_watched().then(|| runtime.spawn(service::report(server.hub())));
+    // Nobody else sets it.
+    let _ = serving.set(server.hub());
     server.run(stopped).await?;
     drop((watch, report));
     log::info!("stopped");
     Ok(())
 }
 
-/// Stops the server at the first signal that asks for it, and ends the process at the second.
-async fn obey(mut signals: Signals, stop: Sender<()>) {
+/// Stops the server at the first signal that asks for it, and ends the process at the second. What can
+/// be read again is, when it is asked for and there is a server.
+async fn obey(mut signals: Signals, stop: Sender<()>, serving: Arc<OnceLock<Arc<Hub>>>) {
     let mut stop = Some(stop);
     while let Some(signal) = signals.next().await {
         match signal {
-            Ok(Signal::Hup) => {
-                log::info!("SIGHUP: settings are read at the start only; restart to change them");
-            }
+            Ok(Signal::Hup) => match serving.get().and_then(|hub| hub.tls.as_ref()) {
+                Some(tls) => tls.reload(),
+                None => log::info!(
+                    "SIGHUP: settings are read at the start only; restart to change them"
+                ),
+            },
             _ if stop.take().is_some() => service::stopping(),
             _ => std::process::exit(0),
         }

@@ -31,7 +31,7 @@ pub async fn serve(runtime: &Runtime, listener: &Listener, hub: &Arc<Hub>) {
     let porch = Arc::new(Porch::new(ASKING, FAIR_TIME));
     let started = bus::now() / 1000;
     loop {
-        match socket::accept(listener).await {
+        match socket::accept(listener, None).await {
             Ok((socket, _)) => {
                 let socket = Arc::new(socket);
                 let guest = porch.enter(&socket).await;
@@ -55,7 +55,7 @@ async fn receive(socket: Arc<Socket>, guest: Guest, hub: Arc<Hub>, started: u64)
     let (answer, head_only) = match read {
         Ok((head, _)) => (answer(&head, &hub, started).await, head.method == "HEAD"),
         Err(NoHead::Refuse(answer)) => (answer, false),
-        Err(NoHead::Gone) => return,
+        Err(NoHead::Gone | NoHead::NoTls(_)) => return,
     };
     http::answer(&socket, &answer, head_only).await;
     linger(&socket).await;
@@ -183,6 +183,22 @@ fn door(text: &mut Text, hub: &Hub) {
         "code",
         hub.requests.all(),
     );
+    let Some(tls) = &hub.tls else {
+        return;
+    };
+    text.counters(
+        "natterjack_tls_failures_total",
+        "Handshakes that failed, and why.",
+        "reason",
+        tls.failures.all(),
+    );
+    text.family(
+        "natterjack_tls_certificate_expires_timestamp_seconds",
+        Kind::Gauge,
+        "When the certificate ends, in seconds since 1970.",
+    );
+    let name = "natterjack_tls_certificate_expires_timestamp_seconds";
+    text.sample(name, &[], tls.expires());
 }
 
 /// The way to the other instances, where there are any.

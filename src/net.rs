@@ -13,6 +13,9 @@ pub mod porch;
 pub mod route;
 mod session;
 pub mod socket;
+pub mod terms;
+#[cfg_attr(not(feature = "tls"), path = "net/tls/without.rs")]
+pub mod tls;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -27,6 +30,7 @@ use crate::count::{Counter, Counters};
 use address::{Addresses, Share};
 use doorbook::DoorBook;
 use http::Answer;
+use tls::Tls;
 
 /// What every connection of a server shares.
 #[derive(Debug)]
@@ -43,6 +47,8 @@ pub struct Hub {
     draining: AtomicBool,
     /// Who was turned away at the door.
     pub door_book: DoorBook,
+    /// What its connections speak, unless that is plain HTTP.
+    pub tls: Option<Tls>,
     /// Connections accepted.
     pub connections: Counter,
     /// Requests answered, by the status of the answer.
@@ -58,7 +64,7 @@ pub struct Place {
 
 impl Hub {
     /// A hub without connections.
-    pub fn new(config: Config, peers: Arc<Peers>, bus: Bus) -> Hub {
+    pub fn new(config: Config, tls: Option<Tls>, peers: Arc<Peers>, bus: Bus) -> Hub {
         let seats = Arc::new(Semaphore::new(config.max_peers));
         let addresses = config.max_peers_per_ip.map(Addresses::new).map(Arc::new);
         Hub {
@@ -69,6 +75,7 @@ impl Hub {
             addresses,
             draining: AtomicBool::new(false),
             door_book: DoorBook::default(),
+            tls,
             connections: Counter::default(),
             requests: Counters::new(&http::STATUSES),
         }

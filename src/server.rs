@@ -19,6 +19,7 @@ use crate::net::Hub;
 use crate::net::door::Door;
 use crate::net::porch::Porch;
 use crate::net::socket::{self, Listener};
+use crate::net::tls::{self, Tls};
 
 pub use crate::net::door::Runtime;
 
@@ -95,6 +96,7 @@ impl Server {
             })?),
             None => None,
         };
+        let tls = Tls::open(config.tls.as_ref())?;
         let budget = Budget::new(config.outbox, config.max_queued);
         let peers = Arc::new(Peers::new(Instance(fastrand::u64(..)), budget));
         let (bus, events) = Bus::new(&config, peers.clone())?;
@@ -114,7 +116,7 @@ impl Server {
                 Some(task)
             }
         };
-        let hub = Arc::new(Hub::new(config, peers, bus));
+        let hub = Arc::new(Hub::new(config, tls, peers, bus));
         Ok(Server {
             runtime,
             listener,
@@ -181,7 +183,8 @@ impl Server {
                 None => future::pending().await,
             }
         };
-        let sweep = sweep(&hub);
+        let watch = async { match tls::watch(hub.tls.as_ref()).await {} };
+        let sweep = future::or(sweep(&hub), watch);
         let serve = future::or(accept, future::or(failed, sweep));
         let result = future::or(serve, measured).await;
         drop(listener);
@@ -200,6 +203,8 @@ impl Server {
 /// Lets connections in until it is told to stop. Every handshake happens in a task of its own.
 async fn accept(listener: &Listener, door: Door, stop: &Receiver<()>) -> Result<(), String> {
     let porch = Arc::new(Porch::new(arriving(machine::files()), FAIR_TIME));
+    let hub = door.hub.clone();
+    let tls = hub.tls.as_ref();
     let mut pause = ACCEPT_PAUSE;
     loop {
         let stopped = async {
@@ -208,7 +213,7 @@ async fn accept(listener: &Listener, door: Door, stop: &Receiver<()>) -> Result<
             None
         };
         // What has been accepted is served, so nothing but the waiting is broken off.
-        match future::or(stopped, async { Some(socket::accept(listener).await) }).await {
+        match future::or(stopped, async { Some(socket::accept(listener, tls).await) }).await {
             None => {
                 door.hub.drain();
                 return Ok(());

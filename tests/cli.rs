@@ -43,6 +43,8 @@ fn help_and_version_go_to_stdout() {
         "--ping",
         "--notices",
         "--threads",
+        "--tls-cert",
+        "--tls-key",
         "--log",
         "--version",
     ] {

@@ -23,7 +23,7 @@ forbid "$bus" "crate::(net|logger|$above)" 'bus knows only chat and config'
 forbid "$net" "crate::(logger|report|$above)" 'net knows only chat, bus and config'
 forbid "src/metrics.rs src/metrics src/service.rs src/service" 'crate::(server|check)' \
     'those who watch know what is watched, not who runs it'
-forbid "src/config.rs src/config src/logger.rs src/count.rs src/report.rs src/machine.rs" \
+forbid "src/config.rs src/config src/logger.rs src/count.rs src/report.rs src/machine.rs src/certificate.rs" \
     "crate::(chat|bus|net|$above)" 'settings, log and counters know nothing'
 forbid "src" 'use crate::\{|use crate::\*|use natterjack::\*' 'name the room, not the root'
 
@@ -33,6 +33,8 @@ forbid "$net src/server.rs src/config.rs src/config" '\bredis::(cmd|Value|Script
     'Redis is spoken only in bus/redis'
 forbid "src/bus.rs src/bus/fanout.rs src/bus/local.rs" '(^use |[^:a-z])::?redis::(cmd|Value)' \
     'Redis is spoken only in bus/redis'
+forbid "$chat src/bus.rs src/bus/fanout.rs src/bus/local.rs src/server.rs src/main.rs src/metrics.rs src/check.rs" '\brustls::' \
+    'TLS is spoken only in net/tls and bus/redis'
 forbid "$chat $bus src/server.rs" 'async_tungstenite' 'the WebSocket layer is named only in net'
 forbid "$(find src/chat -name '*.rs' ! -name frame.rs) src/chat.rs" 'tungstenite' 'frames are made only in chat/frame'
 forbid "src" '\bunsafe\b *(\{|fn|impl)' 'no unsafe code'

@@ -54,6 +54,12 @@ mod tokens_redis;
 /// The command that prints them.
 mod auth_command;
 
+/// TLS towards people: `https://` and `wss://`.
+mod tls;
+
+/// Their certificate: what is wrong with it, and how it is renewed.
+mod tls_files;
+
 /// Redis goes away and comes back.
 mod outage;
 

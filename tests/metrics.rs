@@ -6,16 +6,22 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use natterjack::config::Config;
 use serde_json::{Value, json};
 
-use crate::support::{Client, Program, Raw, Redis, TestServer, eventually, free_port};
+use crate::support::{Certs, Client, Program, Raw, Redis, TestServer, eventually, free_port};
 
 /// A server with metrics, and where they are.
 fn measured(redis: Option<&Redis>) -> (TestServer, SocketAddr) {
+    measured_with(|config| config.redis = redis.map(Redis::address))
+}
+
+/// The same with other settings.
+fn measured_with(set: impl FnOnce(&mut Config)) -> (TestServer, SocketAddr) {
     let metrics = SocketAddr::from(([127, 0, 0, 1], free_port()));
     let server = TestServer::with(|config| {
         config.metrics = Some(metrics);
-        config.redis = redis.map(Redis::address);
+        set(config);
     });
     (server, metrics)
 }
@@ -151,8 +157,12 @@ fn redis_is_measured_too() {
 #[test]
 fn prometheus_finds_nothing_to_complain_about() {
     let redis = Redis::start();
+    let certs = Certs::for_host("localhost");
     for redis in [None, Some(&redis)] {
-        let (_server, metrics) = measured(redis);
+        let (_server, metrics) = measured_with(|config| {
+            config.redis = redis.map(Redis::address);
+            config.tls = redis.map(|_| certs.files());
+        });
         let page = page(metrics);
         let mut promtool = Command::new(promtool())
             .args(["check", "metrics"])
@@ -182,7 +192,11 @@ fn promtool() -> String {
 #[test]
 fn the_dashboard_asks_for_what_there_is() {
     let redis = Redis::start();
-    let (_server, metrics) = measured(Some(&redis));
+    let certs = Certs::for_host("localhost");
+    let (_server, metrics) = measured_with(|config| {
+        config.redis = Some(redis.address());
+        config.tls = Some(certs.files());
+    });
     let samples = samples(metrics);
     let names: BTreeSet<&str> = samples
         .keys()

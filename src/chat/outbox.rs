@@ -5,6 +5,8 @@
 //! control frames of the WebSocket layer, pass through here, so no frame ever cuts into another.
 //! A peer that falls too far behind is ended: nobody waits for a slow reader.
 
+mod try_write;
+
 use std::collections::VecDeque;
 use std::fmt;
 use std::io::{self, IoSlice};
@@ -21,16 +23,7 @@ use super::frame;
 use super::hold::Hold;
 use super::name::Room;
 use super::tally::Tally;
-
-/// Something that may take bytes without waiting.
-pub trait TryWrite: Send + Sync {
-    /// Writes what is taken at once and says how much that was.
-    ///
-    /// # Errors
-    /// [`io::ErrorKind::WouldBlock`] when nothing is taken now; anything else means that nothing
-    /// will ever be taken again.
-    fn try_write(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize>;
-}
+pub use try_write::TryWrite;
 
 /// One peer's queue towards its socket. 112 bytes while idle.
 ///
@@ -225,7 +218,7 @@ impl Outbox {
     /// Whether something waits, of which the socket has taken nothing since this was last asked.
     pub fn stuck(&self) -> bool {
         let mut state = self.lock();
-        !mem::take(&mut state.moved) && !state.queue.is_empty()
+        !mem::take(&mut state.moved) && (!state.queue.is_empty() || self.socket.owes())
     }
 
     /// Writes what is queued, as far as the socket takes it.
@@ -242,7 +235,7 @@ impl Outbox {
             Some(waker) => waker.clone_from(cx.waker()),
             none => *none = Some(cx.waker().clone()),
         }
-        while !state.queue.is_empty() {
+        while !state.queue.is_empty() || self.socket.owes() {
             match state.write_queue(&self.socket) {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -324,7 +317,7 @@ impl State {
             };
             self.enqueue(parts, taken);
         }
-        if idle && !self.queue.is_empty() {
+        if idle && (!self.queue.is_empty() || socket.owes()) {
             self.wake();
         }
         self.bound(socket, limit);
@@ -366,12 +359,16 @@ impl State {
             *slice = IoSlice::new(part);
         }
         slices[0].advance(self.begun as usize);
+        let owed = socket.owes();
         let mut taken = socket.try_write(&slices[..count])?;
+        self.moved = true;
         if taken == 0 {
-            return Err(io::ErrorKind::WriteZero.into());
+            return match owed {
+                true => Ok(()),
+                false => Err(io::ErrorKind::WriteZero.into()),
+            };
         }
         self.queued -= taken;
-        self.moved = true;
         taken += self.begun as usize;
         while let Some(first) = self.queue.front() {
             if taken < first.len() {

@@ -65,6 +65,14 @@ struct Args {
     /// threads that serve (default: the machine's cores, at most 4)
     #[argh(option, arg_name = "n")]
     threads: Option<String>,
+    /// PEM file of the server's certificate and those above it: speak TLS (default: plain)
+    #[cfg(feature = "tls")]
+    #[argh(option, arg_name = "file")]
+    tls_cert: Option<String>,
+    /// PEM file of the certificate's key
+    #[cfg(feature = "tls")]
+    #[argh(option, arg_name = "file")]
+    tls_key: Option<String>,
     /// address and port of a listener of its own, for Prometheus (default: none)
     #[argh(option, arg_name = "addr")]
     metrics: Option<String>,
@@ -199,6 +207,10 @@ fn settings(args: Args, env: Env<'_>) -> Result<Config, String> {
     if let Some(threads) = number("threads", args.threads, 1..=64)? {
         config.threads = threads;
     }
+    #[cfg(feature = "tls")]
+    {
+        config.tls = tls(args.tls_cert, args.tls_key, env)?;
+    }
     if let Some(metrics) = setting("metrics", args.metrics, env) {
         if !cfg!(feature = "metrics") {
             return Err(format!("{}: this build has no metrics", metrics.name));
@@ -235,6 +247,27 @@ fn listen(given: Option<String>, env: Env<'_>) -> Result<SocketAddr, String> {
                 port.map_or(any.port(), |port| port as u16),
             ))
         }
+    }
+}
+
+/// Where the certificate is, if there is one. One file without the other is a mistake.
+#[cfg(feature = "tls")]
+fn tls(
+    cert: Option<String>,
+    key: Option<String>,
+    env: Env<'_>,
+) -> Result<Option<super::TlsFiles>, String> {
+    match (setting("tls-cert", cert, env), setting("tls-key", key, env)) {
+        (Some(cert), Some(key)) => Ok(Some(super::TlsFiles {
+            cert: cert.value.into(),
+            key: key.value.into(),
+        })),
+        (Some(cert), None) => Err(format!(
+            "{} needs --tls-key, the file of its key",
+            cert.name
+        )),
+        (None, Some(key)) => Err(format!("{} needs --tls-cert, the certificate", key.name)),
+        (None, None) => Ok(None),
     }
 }
 
@@ -360,6 +393,19 @@ mod tests {
             "{line}"
         );
         assert!(usage(&[], &[("PORT", "66000")]).starts_with("PORT \"66000\""));
+    }
+
+    #[cfg(feature = "tls")]
+    #[test]
+    fn a_certificate_and_its_key_come_together() {
+        let variable = [("NATTERJACK_TLS_KEY", "k")];
+        let files = config(&["--tls-cert", "c"], &variable)
+            .unwrap()
+            .tls
+            .unwrap();
+        assert_eq!((files.cert, files.key), ("c".into(), "k".into()));
+        assert!(usage(&["--tls-cert", "c"], &[]).starts_with("--tls-cert needs --tls-key"));
+        assert!(usage(&[], &variable).starts_with("NATTERJACK_TLS_KEY needs --tls-cert"));
     }
 
     #[cfg(feature = "redis")]

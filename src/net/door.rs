@@ -11,6 +11,7 @@ use super::peer::{self, Upgrade};
 use super::porch::{Guest, crowded};
 use super::route::{Route, route};
 use super::socket::{Socket, linger};
+use super::terms::Failure;
 use super::{Hub, Place, later};
 
 /// What runs the tasks: any number of threads may lend themselves to it.
@@ -40,6 +41,16 @@ impl Door {
         let (answer, head_only) = match read {
             Err(NoHead::Gone) => return,
             Err(NoHead::Refuse(answer)) => (Err(answer), false),
+            Err(NoHead::NoTls(failure)) => {
+                self.note_no_tls(from, failure);
+                if failure == Failure::Plain {
+                    let line = "this port speaks TLS: use https:// or wss://";
+                    let answer = Answer::text(400, line);
+                    self.count(&answer);
+                    http::answer(&socket, &answer, false).await;
+                }
+                return linger(&socket).await;
+            }
             Ok((head, ahead)) => {
                 let answer = match route(&head, &self.hub.config.origins) {
                     Ok(Route::Page(file)) => Ok(file.answer(&head)),
@@ -114,10 +125,25 @@ impl Door {
     fn note(&self, from: IpAddr, answer: &Answer) {
         self.count(answer);
         if self.hub.door_book.note(from, answer) {
-            let hub = self.hub.clone();
-            // Ends when a second has passed in which nobody was turned away.
-            let settle = async move { hub.door_book.settle().await };
-            self.runtime.spawn(settle).detach();
+            self.settle();
         }
+    }
+
+    /// The same of somebody with whom there is no TLS.
+    fn note_no_tls(&self, from: IpAddr, failure: Failure) {
+        let (Some(tls), Some(why)) = (&self.hub.tls, failure.why()) else {
+            return;
+        };
+        tls.failures.count(why);
+        if self.hub.door_book.note_no_tls(from, why) {
+            self.settle();
+        }
+    }
+
+    fn settle(&self) {
+        let hub = self.hub.clone();
+        // Ends when a second has passed in which nobody was turned away.
+        let settle = async move { hub.door_book.settle().await };
+        self.runtime.spawn(settle).detach();
     }
 }

@@ -35,11 +35,20 @@ impl DoorBook {
         if matches!(answer.status, 404 | 405 | 426) || !log::log_enabled!(log::Level::Info) {
             return false;
         }
-        let line = format!(
+        self.write(format!(
             "{from} was turned away: {} {}",
             answer.status,
             answer.line()
-        );
+        ))
+    }
+
+    /// The same for somebody with whom there is no TLS.
+    #[must_use]
+    pub fn note_no_tls(&self, from: IpAddr, why: &str) -> bool {
+        self.write(format!("{from} was turned away: no TLS, {why}"))
+    }
+
+    fn write(&self, line: String) -> bool {
         let mut state = self.lock();
         if state.pausing {
             state.more += 1;

@@ -3,13 +3,13 @@
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
-use std::io::{Read, Write};
 use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::Bytes;
 
 use super::socket::Socket;
+use super::terms::Failure;
 use crate::bus::within;
 
 /// A head is at most this long …
@@ -20,6 +20,9 @@ const HEAD_HEADERS: usize = 64;
 const HEAD_TIME: Duration = Duration::from_secs(10);
 /// An answer must be taken within this time, else the connection is cut.
 const ANSWER_TIME: Duration = Duration::from_secs(10);
+
+/// How TLS begins (RFC 8446, section 5.1): no method of HTTP does.
+const HANDSHAKE: u8 = 22;
 
 /// Every status that a request is answered with.
 pub const STATUSES: [&str; 12] = [
@@ -68,6 +71,10 @@ impl Head {
     /// # Errors
     /// 400 for what is not HTTP/1, 431 for too many headers.
     pub fn parse(bytes: &[u8]) -> Result<Option<(Head, usize)>, Answer> {
+        if bytes.first() == Some(&HANDSHAKE) {
+            let line = "this port does not speak TLS: use http:// or ws://";
+            return Err(Answer::text(400, line));
+        }
         let mut headers = [httparse::EMPTY_HEADER; HEAD_HEADERS];
         let mut request = httparse::Request::new(&mut headers);
         let length = match request.parse(bytes) {
@@ -99,9 +106,11 @@ pub enum NoHead {
     Gone,
     /// It is to be told this.
     Refuse(Answer),
+    /// There is no TLS with it, so nothing can be said.
+    NoTls(Failure),
 }
 
-/// Reads a head, and with it perhaps some of what follows.
+/// Reads a head, after the handshake where TLS is spoken, and with it perhaps some of what follows.
 ///
 /// # Errors
 /// [`NoHead::Refuse`] with 400, 408 or 431. Not cancel safe: what was read is lost.
@@ -109,14 +118,10 @@ pub fn read_head(socket: &Socket) -> Boxed<'_, Result<(Head, Bytes), NoHead>> {
     Box::pin(async {
         let mut head = Vec::with_capacity(1024);
         let read = async {
+            socket.handshake().await.map_err(NoHead::NoTls)?;
             loop {
-                // The chunk lives on the stack, not in the future: many may be on their way in.
-                let read = socket.read_with(|mut stream| {
-                    let mut chunk = [0; 2048];
-                    let n = stream.read(&mut chunk)?;
-                    head.extend_from_slice(&chunk[..n]);
-                    Ok(n)
-                });
+                let mut take = |bytes: &[u8]| head.extend_from_slice(bytes);
+                let read = socket.read(&mut take);
                 if !matches!(read.await, Ok(1..)) {
                     return Err(NoHead::Gone);
                 }
@@ -137,6 +142,7 @@ pub fn read_head(socket: &Socket) -> Boxed<'_, Result<(Head, Bytes), NoHead>> {
         };
         match within(HEAD_TIME, read).await {
             Some(result) => result,
+            None if socket.is_shaking() => Err(NoHead::NoTls(Failure::SLOW)),
             None => Err(NoHead::Refuse(Answer::text(
                 408,
                 "no complete head within 10 seconds",
@@ -245,16 +251,7 @@ fn phrase(status: u16) -> &'static str {
 pub fn answer<'a>(socket: &'a Socket, answer: &Answer, head_only: bool) -> Boxed<'a, ()> {
     let bytes = answer.bytes(head_only);
     Box::pin(async move {
-        let mut rest = &bytes[..];
-        let write = async {
-            while !rest.is_empty() {
-                match socket.write_with(|mut stream| stream.write(rest)).await {
-                    Ok(n @ 1..) => rest = &rest[n..],
-                    _ => return,
-                }
-            }
-        };
-        within(ANSWER_TIME, write).await;
+        within(ANSWER_TIME, socket.write_all(&bytes)).await;
     })
 }
 

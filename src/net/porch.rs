@@ -6,7 +6,6 @@
 
 use std::collections::BTreeMap;
 use std::io::IoSlice;
-use std::net::Shutdown;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -111,10 +110,11 @@ impl Porch {
         };
         let Waiting { socket, heard, .. } = oldest.remove();
         if !heard {
-            // Nothing has been sent before, so the socket has room for it.
+            // Nothing has been sent before, so the socket has room for it. Amid a handshake nothing
+            // can be said.
             let _ = socket.try_write(&[IoSlice::new(&crowded().bytes(false))]);
         }
-        let _ = socket.get_ref().shutdown(Shutdown::Both);
+        socket.cut();
         true
     }
 }
@@ -164,7 +164,10 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (server, _) = listener.accept().unwrap();
-        (client, Arc::new(Async::new(server).unwrap()))
+        (
+            client,
+            Arc::new(Socket::new(Async::new(server).unwrap(), None)),
+        )
     }
 
     fn heard(mut client: &TcpStream) -> String {

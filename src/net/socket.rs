@@ -1,4 +1,4 @@
-//! A connection's bytes.
+//! A connection's bytes, as they are or over TLS: nobody above has to know which.
 //!
 //! Reading and writing go different ways: the WebSocket layer reads from the socket, but writes
 //! into the peer's [outbox](crate::chat::outbox::Outbox), so that its pongs and closes line up
@@ -16,6 +16,8 @@ use rustix::net::{SocketFlags, acceptfrom_with, sockopt};
 use smol::io::{AsyncRead, AsyncWrite};
 use smol::{Async, future};
 
+use super::terms::{Failure, Shaking, Taken};
+use super::tls::{Session, Tls};
 use crate::bus::within;
 use crate::chat::end::End;
 use crate::chat::outbox::TryWrite;
@@ -23,8 +25,6 @@ use crate::chat::peer::Peer;
 
 /// A port that is listened on.
 pub type Listener = Arc<Async<TcpListener>>;
-/// One accepted connection.
-pub type Socket = Async<TcpStream>;
 /// A peer that came by a connection, and owns it.
 pub type Wired = Peer<Socket>;
 
@@ -37,9 +37,20 @@ const FAREWELL: Duration = Duration::from_secs(5);
 /// How long we then wait for the other side to close.
 const LINGER: Duration = Duration::from_secs(2);
 
+/// One accepted connection.
+#[derive(Debug)]
+pub struct Socket {
+    stream: Async<TcpStream>,
+    /// Where TLS is spoken.
+    tls: Option<Session>,
+}
+
 impl TryWrite for Socket {
     fn try_write(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        let mut stream = self.get_ref();
+        let mut stream = self.stream.get_ref();
+        if let Some(tls) = &self.tls {
+            return tls.write(stream, bufs);
+        }
         loop {
             let result = match bufs {
                 // A plain send is a little cheaper than a vectored one.
@@ -51,6 +62,123 @@ impl TryWrite for Socket {
                 result => return result,
             }
         }
+    }
+
+    fn owes(&self) -> bool {
+        self.tls.as_ref().is_some_and(Session::owes)
+    }
+}
+
+impl Socket {
+    /// A connection that is there, and will speak TLS if there is a session for it.
+    pub fn new(stream: Async<TcpStream>, tls: Option<Session>) -> Socket {
+        Socket { stream, tls }
+    }
+
+    /// Gets as far as both sides can say something: with TLS, through the handshake. Cancel safe.
+    ///
+    /// # Errors
+    /// Why there is no TLS. Unless nobody speaks it there, nothing can be said any more.
+    pub async fn handshake(&self) -> Result<(), Failure> {
+        let Some(tls) = &self.tls else {
+            return Ok(());
+        };
+        future::poll_fn(|cx| {
+            loop {
+                let ready = match tls.shake(self.stream.get_ref())? {
+                    Shaking::Done => return Poll::Ready(Ok(())),
+                    Shaking::Read => ready!(self.stream.poll_readable(cx)),
+                    Shaking::Write => ready!(self.stream.poll_writable(cx)),
+                };
+                if ready.is_err() {
+                    return Poll::Ready(Err(Failure::Silent));
+                }
+            }
+        })
+        .await
+    }
+
+    /// Whether it is on its way through a handshake.
+    pub fn is_shaking(&self) -> bool {
+        self.tls.as_ref().is_some_and(Session::is_shaking)
+    }
+
+    /// Reads what is there and hands it on, perhaps in several pieces. The handshake must be over.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::WouldBlock`] when nothing is there; anything else is the connection's end.
+    fn try_read(&self, take: &mut dyn FnMut(&[u8])) -> io::Result<Taken> {
+        let mut stream = self.stream.get_ref();
+        if let Some(tls) = &self.tls {
+            return tls.read(stream, take);
+        }
+        let mut scratch = [0; READ_SIZE];
+        loop {
+            match stream.read(&mut scratch) {
+                Ok(bytes) => {
+                    take(&scratch[..bytes]);
+                    let drained = bytes < READ_SIZE && bytes > 0;
+                    return Ok(Taken { bytes, drained });
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Waits until something is there and reads like [`try_read`](Self::try_read). Returns how much;
+    /// 0 is the end. Cancel safe.
+    ///
+    /// # Errors
+    /// The connection's end.
+    pub async fn read(&self, take: &mut (dyn FnMut(&[u8]) + Send)) -> io::Result<usize> {
+        future::poll_fn(|cx| {
+            loop {
+                match self.try_read(take) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        ready!(self.stream.poll_readable(cx))?;
+                    }
+                    result => return Poll::Ready(result.map(|taken| taken.bytes)),
+                }
+            }
+        })
+        .await
+    }
+
+    /// Writes everything. Not cancel safe: nobody knows then how much was written.
+    ///
+    /// # Errors
+    /// The connection's end.
+    pub async fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
+        future::poll_fn(|cx| {
+            while !bytes.is_empty() || self.owes() {
+                match self.try_write(&[IoSlice::new(bytes)]) {
+                    Ok(0) if !self.owes() && !bytes.is_empty() => {
+                        return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+                    }
+                    Ok(taken) => bytes = &bytes[taken..],
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        ready!(self.stream.poll_writable(cx))?;
+                    }
+                    Err(error) => return Poll::Ready(Err(error)),
+                }
+            }
+            Poll::Ready(Ok(()))
+        })
+        .await
+    }
+
+    /// Tells the other side that nothing follows, where there is a word for that.
+    fn part(&self) {
+        if let Some(tls) = &self.tls {
+            tls.part(self.stream.get_ref());
+        }
+    }
+
+    /// Ends it both ways; whoever waits for it finds out.
+    pub fn cut(&self) {
+        self.part();
+        let _ = self.stream.get_ref().shutdown(Shutdown::Both);
     }
 }
 
@@ -74,11 +202,11 @@ pub fn take_over(listener: TcpListener) -> io::Result<Listener> {
     Ok(listener)
 }
 
-/// The next connection, and where it comes from. Cancel safe.
+/// The next connection, and where it comes from; it is to speak TLS if that is given. Cancel safe.
 ///
 /// # Errors
 /// The system's, which may pass.
-pub async fn accept(listener: &Listener) -> io::Result<(Socket, IpAddr)> {
+pub async fn accept(listener: &Listener, tls: Option<&Tls>) -> io::Result<(Socket, IpAddr)> {
     // As the listener does it by itself, with two system calls less.
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     let accept = listener.read_with(|listener| Ok(acceptfrom_with(listener, flags)?));
@@ -86,7 +214,9 @@ pub async fn accept(listener: &Listener) -> io::Result<(Socket, IpAddr)> {
     let from = from.and_then(|from| SocketAddr::try_from(from).ok());
     // An address that can't be read is counted with the others of its kind.
     let ip = from.map_or(IpAddr::from([0; 16]), |from| from.ip());
-    Ok((Async::new_nonblocking(stream.into())?, ip))
+    let tls = tls.map(Tls::session).transpose()?;
+    let socket = Socket::new(Async::new_nonblocking(stream.into())?, tls);
+    Ok((socket, ip))
 }
 
 /// What the WebSocket layer reads from and writes to.
@@ -111,25 +241,29 @@ impl<'a> Wire<'a> {
 
     /// Reads from the socket into `buf`, and what does not fit there into `ahead`.
     fn poll_fill(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
-        let mut scratch = [0; READ_SIZE];
         let socket = &self.peer.outbox.socket;
+        let mut now = 0;
+        let mut more = Vec::new();
         loop {
             if self.drained {
-                ready!(socket.poll_readable(cx))?;
+                ready!(socket.stream.poll_readable(cx))?;
                 self.drained = false;
             }
-            match socket.get_ref().read(&mut scratch) {
-                Ok(n) => {
-                    self.drained = n < READ_SIZE && n > 0;
-                    let now = n.min(buf.len());
-                    buf[..now].copy_from_slice(&scratch[..now]);
-                    if now < n {
-                        self.ahead = Bytes::copy_from_slice(&scratch[now..n]);
-                    }
+            let read = socket.try_read(&mut |bytes| {
+                let (here, rest) = bytes.split_at(bytes.len().min(buf.len() - now));
+                buf[now..][..here.len()].copy_from_slice(here);
+                now += here.len();
+                if !rest.is_empty() {
+                    more.extend_from_slice(rest);
+                }
+            });
+            match read {
+                Ok(taken) => {
+                    self.drained = taken.drained;
+                    self.ahead = more.into();
                     return Poll::Ready(Ok(now));
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.drained = true,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Poll::Ready(Err(error)),
             }
         }
@@ -166,7 +300,7 @@ impl AsyncWrite for Wire<'_> {
         if buf.first() == Some(&CLOSE) {
             // The answer to a goodbye goes out with the end of the connection, in one packet. If it
             // can't wait, or that takes long, it goes out by itself.
-            let _ = sockopt::set_tcp_cork(&self.peer.outbox.socket, true);
+            let _ = sockopt::set_tcp_cork(&self.peer.outbox.socket.stream, true);
         }
         self.peer.outbox.push(&[Bytes::copy_from_slice(buf)]);
         Poll::Ready(Ok(buf.len()))
@@ -188,7 +322,7 @@ pub async fn flush(peer: &Wired) {
     future::poll_fn(|cx| {
         while peer.outbox.ended().is_none() {
             match ready!(peer.outbox.poll_flush(cx)) {
-                Ok(true) if ready!(socket.poll_writable(cx)).is_ok() => {}
+                Ok(true) if ready!(socket.stream.poll_writable(cx)).is_ok() => {}
                 _ => break,
             }
         }
@@ -204,7 +338,7 @@ pub async fn farewell(peer: &Wired) {
     let rest = future::poll_fn(|cx| {
         loop {
             match ready!(peer.outbox.poll_flush(cx)) {
-                Ok(true) if ready!(socket.poll_writable(cx)).is_ok() => {}
+                Ok(true) if ready!(socket.stream.poll_writable(cx)).is_ok() => {}
                 _ => return Poll::Ready(()),
             }
         }
@@ -217,15 +351,18 @@ pub async fn farewell(peer: &Wired) {
     let sent = within(FAREWELL, future::or(rest, taking)).await.is_some();
     // Whoever left has nothing more to say, so there is nothing to wait for.
     let over = matches!(peer.outbox.ended(), Some(End::Left | End::Lost));
-    if sent && !over {
-        linger(socket).await;
+    match (sent, over) {
+        (true, false) => linger(socket).await,
+        (true, true) => socket.part(),
+        (false, _) => {}
     }
 }
 
 /// Closes our side, then waits a little for the other side to close: a socket closed with input
 /// unread resets the connection, and our last words could be lost with it.
 pub async fn linger(socket: &Socket) {
-    if socket.get_ref().shutdown(Shutdown::Write).is_ok() {
+    socket.part();
+    if socket.stream.get_ref().shutdown(Shutdown::Write).is_ok() {
         within(LINGER, discard(socket)).await;
     }
 }
@@ -234,10 +371,7 @@ pub async fn linger(socket: &Socket) {
 async fn discard(socket: &Socket) {
     // A bound of bytes as well as of time: nobody may keep us busy by talking on.
     for _ in 0..256 {
-        match socket
-            .read_with(|mut stream| stream.read(&mut [0; READ_SIZE]))
-            .await
-        {
+        match socket.read(&mut |_| {}).await {
             Ok(1..) => future::yield_now().await,
             _ => return,
         }

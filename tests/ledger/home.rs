@@ -14,7 +14,7 @@ pub enum Home {
     /// To one Redis, through these.
     One(Redis, Vec<Proxy>),
     /// To a cluster with these certificates.
-    Cluster(Nodes, Certs),
+    Cluster(Nodes, Box<Certs>),
     /// To one of these two, as the sentinels say.
     Watched(Sentinels, [Redis; 2]),
 }
@@ -37,7 +37,7 @@ impl Home {
                 nodes.move_slot_of_key(&key, node);
             }
         }
-        Home::Cluster(nodes, certs)
+        Home::Cluster(nodes, Box::new(certs))
     }
 
     /// A primary and a replica of it.

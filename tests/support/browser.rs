@@ -28,6 +28,8 @@ impl Browser {
             "--disable-background-networking",
             "--disable-component-update",
             "--disable-sync",
+            // Certificates of tests are from a CA of their own.
+            "--ignore-certificate-errors",
         ];
         let options = LaunchOptions::default_builder()
             .path(Some(PathBuf::from("/usr/bin/chromium")))
@@ -48,9 +50,16 @@ impl Browser {
 
     /// Opens the page that is served at an address.
     pub fn open_at(&self, addr: SocketAddr, path: &str) -> Page {
+        self.open_as("http", addr, path)
+    }
+
+    /// The same by `http` or `https`.
+    pub fn open_as(&self, scheme: &str, addr: SocketAddr, path: &str) -> Page {
         let context = self.0.new_context().unwrap();
         let page = Page(context.new_tab().unwrap());
-        page.0.navigate_to(&format!("http://{addr}{path}")).unwrap();
+        page.0
+            .navigate_to(&format!("{scheme}://{addr}{path}"))
+            .unwrap();
         page.0.wait_until_navigated().unwrap();
         page
     }

@@ -3,42 +3,94 @@
 use std::fs;
 use std::path::PathBuf;
 
+use natterjack::config::TlsFiles;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use tempfile::TempDir;
 
 /// A private CA (`ca.pem`) and a certificate of it for one host (`cert.pem`, `key.pem`).
 pub struct Certs {
     folder: TempDir,
+    host: String,
+    issuer: Issuer<'static, KeyPair>,
 }
 
 impl Certs {
     /// For this host.
     pub fn for_host(host: &str) -> Certs {
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let ca_key = KeyPair::generate().unwrap();
-        let ca = params.self_signed(&ca_key).unwrap();
-        let issuer = Issuer::new(params, ca_key);
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new(vec![host.to_string()]).unwrap();
-        // OpenSSL takes a certificate for one that signed itself if its name is the issuer's.
-        params.distinguished_name.push(DnType::CommonName, host);
-        let cert = params.signed_by(&key, &issuer).unwrap();
+        let (ca, issuer) = authority(None);
         let certs = Certs {
             folder: tempfile::tempdir().unwrap(),
+            host: host.into(),
+            issuer,
         };
-        for (name, pem) in [
-            ("ca.pem", ca.pem()),
-            ("cert.pem", cert.pem()),
-            ("key.pem", key.serialize_pem()),
-        ] {
-            fs::write(certs.path(name), pem).unwrap();
-        }
+        certs.write("ca.pem", &ca);
+        certs.renew(|_| {});
         certs
+    }
+
+    /// For this host, signed by somebody whom the CA has signed: `cert.pem` holds both.
+    pub fn in_a_chain(host: &str) -> Certs {
+        let certs = Certs::for_host(host);
+        let (between, issuer) = authority(Some(&certs.issuer));
+        let (cert, key) = signed(&certs.host, &issuer, |_| {});
+        certs.write("cert.pem", &(cert + &between));
+        certs.write("key.pem", &key);
+        certs
+    }
+
+    /// A new certificate of the same CA for the same host, with a new key.
+    pub fn renew(&self, set: impl FnOnce(&mut CertificateParams)) {
+        let (cert, key) = signed(&self.host, &self.issuer, set);
+        self.write("cert.pem", &cert);
+        self.write("key.pem", &key);
+    }
+
+    /// Puts something in a file.
+    pub fn write(&self, name: &str, text: &str) {
+        fs::write(self.path(name), text).unwrap();
+    }
+
+    /// What is in a file.
+    pub fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.path(name)).unwrap()
     }
 
     /// The path of one of the three files.
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
+
+    /// What a server is told of them.
+    pub fn files(&self) -> TlsFiles {
+        TlsFiles {
+            cert: self.path("cert.pem"),
+            key: self.path("key.pem"),
+        }
+    }
+}
+
+/// Somebody who signs others: by themselves, or signed by this one.
+fn authority(above: Option<&Issuer<'static, KeyPair>>) -> (String, Issuer<'static, KeyPair>) {
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    let name = if above.is_some() { "between" } else { "root" };
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = KeyPair::generate().unwrap();
+    let cert = match above {
+        Some(above) => params.signed_by(&key, above).unwrap(),
+        None => params.self_signed(&key).unwrap(),
+    };
+    (cert.pem(), Issuer::new(params, key))
+}
+
+fn signed(
+    host: &str,
+    issuer: &Issuer<'static, KeyPair>,
+    set: impl FnOnce(&mut CertificateParams),
+) -> (String, String) {
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new(vec![host.to_string()]).unwrap();
+    set(&mut params);
+    let cert = params.signed_by(&key, issuer).unwrap();
+    (cert.pem(), key.serialize_pem())
 }

@@ -2,18 +2,22 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::time::Instant;
 
+use rustls::ClientConfig;
 use serde_json::{Value, json};
 use tungstenite::client::IntoClientRequest;
 use tungstenite::handshake::client::Request;
 use tungstenite::{Error, Message, WebSocket};
 
 use super::DEADLINE;
+use super::secure::{self, Secure};
+use super::stream::Stream;
 
 /// One connection. Panics name everything it has heard so far.
 pub struct Client {
-    socket: WebSocket<TcpStream>,
+    socket: WebSocket<Stream>,
     heard: Vec<String>,
 }
 
@@ -34,16 +38,25 @@ impl Client {
         Client::over(stream, target, set)
     }
 
+    /// The same over TLS.
+    #[track_caller]
+    pub fn secure(addr: SocketAddr, target: &str, config: &Arc<ClientConfig>) -> Client {
+        let stream = secure::connect(addr, config).unwrap_or_else(|error| panic!("TLS: {error}"));
+        Client::over(stream, target, |_| {}).unwrap_or_else(|error| panic!("{target}: {error}"))
+    }
+
     /// Upgrades a connection that is there.
     pub fn over(
-        stream: TcpStream,
+        stream: impl Into<Stream>,
         target: &str,
         set: impl FnOnce(&mut Request),
     ) -> Result<Client, u16> {
-        stream.set_read_timeout(Some(DEADLINE)).unwrap();
-        stream.set_write_timeout(Some(DEADLINE)).unwrap();
-        stream.set_nodelay(true).unwrap();
-        let host = stream.peer_addr().unwrap();
+        let stream = stream.into();
+        let tcp = stream.tcp();
+        tcp.set_read_timeout(Some(DEADLINE)).unwrap();
+        tcp.set_write_timeout(Some(DEADLINE)).unwrap();
+        tcp.set_nodelay(true).unwrap();
+        let host = tcp.peer_addr().unwrap();
         let mut request = format!("ws://{host}{target}")
             .into_client_request()
             .unwrap();
@@ -258,7 +271,16 @@ impl Client {
 
     /// Where it connects from.
     pub fn stream(&self) -> &TcpStream {
-        self.socket.get_ref()
+        self.socket.get_ref().tcp()
+    }
+
+    /// Its side of TLS.
+    #[track_caller]
+    pub fn tls(&mut self) -> &mut Secure {
+        match self.socket.get_mut() {
+            Stream::Secure(secure) => secure,
+            Stream::Plain(_) => panic!("it does not speak TLS"),
+        }
     }
 
     #[track_caller]

@@ -9,8 +9,10 @@ mod program;
 mod proxy;
 mod raw;
 mod redis;
+pub mod secure;
 mod sentinels;
 mod server;
+mod stream;
 mod token_service;
 
 pub use browser::{Browser, Page};

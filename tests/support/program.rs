@@ -107,7 +107,7 @@ impl Program {
     /// Where it says that it listens.
     #[track_caller]
     pub fn addr(&mut self) -> SocketAddr {
-        let line = self.logs("open http://");
+        let line = self.logs(": open http");
         let from = line.find(" on ").unwrap() + 4;
         line[from..line.find(": open").unwrap()].parse().unwrap()
     }

@@ -7,8 +7,6 @@ use std::fmt::Display;
 use std::time::{Duration, Instant};
 
 use async_net::resolve;
-use der::asn1::{AnyRef, GeneralizedTime, UtcTime};
-use der::{Reader, SliceReader, Tag, Tagged};
 use redis::{Value, cmd};
 
 use super::answer;
@@ -17,6 +15,7 @@ use super::nodes::Nodes;
 use super::script::Scripts;
 use super::slot::Command;
 use crate::bus::{now, within};
+use crate::certificate::{Certificate, SOON};
 use crate::config::{Config, RedisAddress, RedisHost};
 use crate::report::Report;
 
@@ -26,11 +25,8 @@ const STEP_TIME: Duration = Duration::from_secs(5);
 const OLDEST: (u32, u32) = (6, 0);
 /// The oldest version in which channels are a matter of permission, and saying hello is not.
 const CHANNELS: (u32, u32) = (6, 2);
-/// A certificate that ends within so many days is worth a word.
-const SOON: u64 = 14;
 /// Clocks may differ by so many seconds.
 const DRIFT: u64 = 30;
-const DAY: u64 = 24 * 3600;
 
 /// Looks at the Redis of these settings.
 pub async fn check(
@@ -130,50 +126,17 @@ pub async fn check(
 }
 
 fn tls(host: &impl Display, version: &str, certificate: &[u8], report: &mut Report) {
-    let Ok(until) = valid_until(certificate) else {
+    let Some(found) = Certificate::read(certificate) else {
         // It has been verified all the same.
         return report.good(format_args!("{host}: {version}"));
     };
-    let days = until.saturating_sub(now() / 1000) / DAY;
+    let days = found.days_left(now() / 1000);
     let line = format!("{host}: {version}, its certificate is valid for {days} more days");
     if days < SOON {
         report.poor(format_args!("{line}; renew it"));
     } else {
         report.good(line);
     }
-}
-
-/// When a certificate (RFC 5280, section 4.1) ends, in seconds since 1970.
-fn valid_until(certificate: &[u8]) -> der::Result<u64> {
-    SliceReader::new(certificate)?.sequence(|certificate| {
-        let until = certificate.sequence(|body| {
-            // A version, unless it is the first one; then number, algorithm and issuer.
-            if AnyRef::tag(&body.decode::<AnyRef<'_>>()?) != Tag::Integer {
-                body.decode::<AnyRef<'_>>()?;
-            }
-            body.decode::<AnyRef<'_>>()?;
-            body.decode::<AnyRef<'_>>()?;
-            let until = body.sequence(|validity| {
-                validity.decode::<AnyRef<'_>>()?;
-                let until: AnyRef<'_> = validity.decode()?;
-                match until.tag() {
-                    Tag::UtcTime => Ok(until.decode_as::<UtcTime>()?.to_unix_duration()),
-                    _ => Ok(until.decode_as::<GeneralizedTime>()?.to_unix_duration()),
-                }
-            });
-            skip(body)?;
-            until
-        });
-        skip(certificate)?;
-        until.map(|until: Duration| until.as_secs())
-    })
-}
-
-fn skip<'a>(rest: &mut impl Reader<'a>) -> der::Result<()> {
-    while !rest.is_finished() {
-        rest.decode::<AnyRef<'_>>()?;
-    }
-    Ok(())
 }
 
 /// What kind of Redis it is.
@@ -364,24 +327,4 @@ fn ask(link: &mut Link, command: Vec<u8>) -> Boxed<'_, Value> {
         let mut answers = answers.unwrap_or_else(|| Err(slow()))?;
         answers.pop().ok_or_else(slow)
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_certificate_says_until_when() {
-        for (year, seconds) in [(2030, 1_893_456_000), (2060, 2_840_140_800)] {
-            let mut params = rcgen::CertificateParams::new(vec!["a".to_string()]).unwrap();
-            params.not_after = rcgen::date_time_ymd(year, 1, 1);
-            let key = rcgen::KeyPair::generate().unwrap();
-            let certificate = params.self_signed(&key).unwrap();
-            assert_eq!(valid_until(certificate.der()).unwrap(), seconds, "{year}");
-            for cut in 0..certificate.der().len() {
-                assert!(valid_until(&certificate.der()[..cut]).is_err());
-            }
-        }
-        assert!(valid_until(b"").is_err());
-    }
 }

@@ -1,9 +1,10 @@
 //! The generator: many WebSocket clients on one thread, on non-blocking sockets and one epoll
 //! instance. Counts what they hear in a `Tally`; an end that nobody asked for is an error.
 
-use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddrV4, TcpStream};
+use std::io::ErrorKind;
+use std::net::{SocketAddrV4, TcpStream};
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::buffer::spare_capacity;
@@ -11,7 +12,9 @@ use rustix::event::Timespec;
 use rustix::event::epoll::{self, Event, EventData, EventFlags};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with, sockopt};
+use rustls::ClientConfig;
 
+use crate::line::{self, Line};
 use crate::subject::{Speech, Subject};
 use crate::tally::{Shape, Tally};
 use crate::{nats, wire};
@@ -34,7 +37,7 @@ enum Stage {
 }
 
 struct Peer {
-    socket: TcpStream,
+    socket: Line,
     stage: Stage,
     /// What came of a frame that is not complete.
     rest: Vec<u8>,
@@ -55,6 +58,9 @@ pub struct Crowd {
     peers: Vec<Option<Peer>>,
     ready: Vec<Event>,
     buffer: Vec<u8>,
+    /// For what is still to be decrypted.
+    scratch: Vec<u8>,
+    tls: Option<Arc<ClientConfig>>,
     key: u32,
     /// Peers that are in the room.
     pub open: usize,
@@ -90,6 +96,8 @@ impl Crowd {
             peers: (0..shape.all_peers()).map(|_| None).collect(),
             ready: Vec::with_capacity(1024),
             buffer: vec![0; 1 << 20],
+            scratch: vec![0; 1 << 16],
+            tls: subject.tls.then(line::trusting).transpose()?,
             key: 0x9e37_79b9,
             open: 0,
             joining: 0,
@@ -158,8 +166,9 @@ impl Crowd {
             Ok(TcpStream::from(socket))
         };
         let socket = start().map_err(|error| format!("peer {at} can't connect: {error}"))?;
+        let line = Line::new(socket, self.tls.as_ref());
         self.peers[at] = Some(Peer {
-            socket,
+            socket: line.map_err(|error| format!("TLS: {error}"))?,
             stage: Stage::Connecting,
             rest: Vec::new(),
             out: match self.speech {
@@ -201,7 +210,7 @@ impl Crowd {
             peer.out.extend_from_slice(nats::PONG);
         } else {
             // It knows no goodbye: whoever has nothing more to say has left.
-            let _ = peer.socket.shutdown(Shutdown::Write);
+            peer.socket.shutdown();
         }
     }
 
@@ -215,14 +224,14 @@ impl Crowd {
         let Some(peer) = &mut self.peers[at] else {
             return Ok(());
         };
-        while !peer.out.is_empty() {
+        while !peer.out.is_empty() || peer.socket.is_behind() {
             match peer.socket.write(&peer.out) {
                 Ok(count) => drop(peer.out.drain(..count)),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 Err(error) => return self.ended(at, &error.to_string()),
             }
         }
-        if peer.watched == peer.out.is_empty() {
+        if peer.watched == (peer.out.is_empty() && !peer.socket.is_behind()) {
             peer.watched = !peer.watched;
             let mut flags = EventFlags::IN;
             flags.set(EventFlags::OUT, peer.watched);
@@ -276,7 +285,10 @@ impl Crowd {
         let kept = peer.rest.len();
         self.buffer[..kept].copy_from_slice(&peer.rest);
         peer.rest.clear();
-        let all = match peer.socket.read(&mut self.buffer[kept..]) {
+        let all = match peer
+            .socket
+            .read(&mut self.buffer[kept..], &mut self.scratch)
+        {
             Ok(0) => return self.ended(at, "end of stream"),
             Ok(count) => kept + count,
             Err(error) if error.kind() == ErrorKind::WouldBlock => kept,

@@ -4,6 +4,7 @@
 use crate::measure::{self, Heard, Idle, Pace};
 use crate::plan::Plan;
 use crate::proc;
+use crate::secure;
 use crate::subject::Subject;
 use crate::table::{Goal, Table, median};
 use crate::threads;
@@ -12,7 +13,7 @@ use crate::threads;
 type Row = fn(&Plan, &mut Table) -> Result<f64, String>;
 
 /// Everything, by the names that `--row` takes.
-const ROWS: [(&str, Row); 8] = [
+const ROWS: [(&str, Row); 9] = [
     ("steady", steady),
     ("saturated", saturated),
     ("redis", through_redis),
@@ -21,6 +22,7 @@ const ROWS: [(&str, Row); 8] = [
     ("churn", churn),
     ("start", start),
     ("threads", threads::rows),
+    ("tls", secure::rows),
 ];
 
 /// Runs everything, or one row.

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::line::certificate;
 use crate::proc::{Side, pin};
 
 /// What a server speaks.
@@ -27,6 +28,8 @@ pub struct Subject {
     pub address: SocketAddrV4,
     /// From the start of its process to the first answer.
     pub ready_after: Duration,
+    /// Whether it speaks TLS.
+    pub tls: bool,
     spread: bool,
     /// The server first.
     children: Vec<Child>,
@@ -37,6 +40,8 @@ pub struct Subject {
 pub struct Setting {
     /// With a Redis of its own, on the same core.
     pub redis: bool,
+    /// Over TLS.
+    pub tls: bool,
     /// Small rooms hear who joins and leaves.
     pub notices: bool,
     /// On so many threads, …
@@ -49,6 +54,7 @@ impl Default for Setting {
     fn default() -> Self {
         Self {
             redis: false,
+            tls: false,
             notices: true,
             threads: 1,
             spread: false,
@@ -73,10 +79,18 @@ impl Subject {
             let at = subject.start_redis(cores)?;
             command.args(["--redis", &format!("redis://{at}")]);
         }
+        // A plain request is answered there as well, with what is wrong with it.
+        let mut status = "HTTP/1.1 200";
+        if setting.tls {
+            let folder = certificate()?;
+            command.arg("--tls-cert").arg(folder.join("cert.pem"));
+            command.arg("--tls-key").arg(folder.join("key.pem"));
+            (subject.tls, status) = (true, "HTTP/1.1 400");
+        }
         let began = Instant::now();
         subject.start(&mut command, cores)?;
         let get = "GET /readyz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n";
-        subject.await_answer(subject.address, get, "HTTP/1.1 200")?;
+        subject.await_answer(subject.address, get, status)?;
         subject.ready_after = began.elapsed();
         Ok(subject)
     }
@@ -122,11 +136,18 @@ impl Subject {
         Ok(subject)
     }
 
+    /// The same, known to speak TLS.
+    pub fn over_tls(mut self) -> Self {
+        self.tls = true;
+        self
+    }
+
     fn none() -> Result<Self, String> {
         Ok(Self {
             address: free_address()?,
             speech: Speech::Greeting,
             ready_after: Duration::ZERO,
+            tls: false,
             spread: false,
             children: Vec::new(),
         })

@@ -1,0 +1,166 @@
+//! What a certificate says of itself (RFC 5280): for whom it is, and from when until when. Whether
+//! that may be believed is somebody else's business.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
+
+use der::asn1::{AnyRef, GeneralizedTime, UtcTime};
+use der::{Reader, SliceReader, Tag, Tagged};
+
+/// A certificate that ends within so many days is worth a word.
+pub const SOON: u64 = 14;
+
+const DAY: u64 = 24 * 3600;
+/// The extension that holds names, `subjectAltName`: 2.5.29.17.
+const NAMES: &[u8] = &[0x55, 0x1d, 0x11];
+/// A name of it is a host name …
+const HOST: u32 = 2;
+/// … or an address.
+const ADDRESS: u32 = 7;
+
+/// What is in a certificate.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Certificate {
+    /// When it begins, in seconds since 1970.
+    pub from: u64,
+    /// When it ends, in seconds since 1970.
+    pub until: u64,
+    /// The hosts it is for, names and addresses; empty where it says nothing about that.
+    pub names: Vec<String>,
+}
+
+impl Certificate {
+    /// Reads one in DER. `None`: it is none.
+    pub fn read(der: &[u8]) -> Option<Certificate> {
+        read(der).ok()
+    }
+
+    /// Whole days until it ends, `now` being in seconds since 1970; 0 also when it has ended.
+    pub fn days_left(&self, now: u64) -> u64 {
+        self.until.saturating_sub(now) / DAY
+    }
+}
+
+fn read(der: &[u8]) -> der::Result<Certificate> {
+    SliceReader::new(der)?.sequence(|certificate| {
+        let found = certificate.sequence(|body| {
+            // A version, unless it is the first one; then number, algorithm and issuer.
+            if AnyRef::tag(&body.decode::<AnyRef<'_>>()?) != Tag::Integer {
+                body.decode::<AnyRef<'_>>()?;
+            }
+            body.decode::<AnyRef<'_>>()?;
+            body.decode::<AnyRef<'_>>()?;
+            let (from, until) =
+                body.sequence(|validity| der::Result::Ok((time(validity)?, time(validity)?)))?;
+            let mut names = Vec::new();
+            // Subject and key; the last of the rest, if there is any, are the extensions.
+            while !body.is_finished() {
+                let rest: AnyRef<'_> = body.decode()?;
+                if matches!(rest.tag(), Tag::ContextSpecific { number, .. } if number.0 == 3) {
+                    names = extensions(rest.value())?;
+                }
+            }
+            Ok(Certificate { from, until, names })
+        });
+        skip(certificate)?;
+        found
+    })
+}
+
+fn time<'a>(reader: &mut impl Reader<'a>) -> der::Result<u64> {
+    let time: AnyRef<'_> = reader.decode()?;
+    let since: Duration = match time.tag() {
+        Tag::UtcTime => time.decode_as::<UtcTime>()?.to_unix_duration(),
+        _ => time.decode_as::<GeneralizedTime>()?.to_unix_duration(),
+    };
+    Ok(since.as_secs())
+}
+
+/// The names in the extensions.
+fn extensions(der: &[u8]) -> der::Result<Vec<String>> {
+    SliceReader::new(der)?.sequence(|all| {
+        let mut names = Vec::new();
+        while !all.is_finished() {
+            all.sequence(|extension| {
+                let id: AnyRef<'_> = extension.decode()?;
+                // Whether it is critical may stand between.
+                let mut value: AnyRef<'_> = extension.decode()?;
+                while !extension.is_finished() {
+                    value = extension.decode()?;
+                }
+                if id.value() == NAMES {
+                    SliceReader::new(value.value())?.sequence(|list| {
+                        while !list.is_finished() {
+                            names.extend(name(&list.decode()?));
+                        }
+                        der::Result::Ok(())
+                    })?;
+                }
+                der::Result::Ok(())
+            })?;
+        }
+        Ok(names)
+    })
+}
+
+/// A name that hosts go by; others are passed over.
+fn name(name: &AnyRef<'_>) -> Option<String> {
+    let Tag::ContextSpecific { number, .. } = name.tag() else {
+        return None;
+    };
+    let value = name.value();
+    if number.0 == HOST {
+        return std::str::from_utf8(value).ok().map(Into::into);
+    }
+    let ip = match (number.0 == ADDRESS).then_some(value)? {
+        value if value.len() == 4 => IpAddr::from(Ipv4Addr::from(<[u8; 4]>::try_from(value).ok()?)),
+        value => IpAddr::from(Ipv6Addr::from(<[u8; 16]>::try_from(value).ok()?)),
+    };
+    Some(ip.to_string())
+}
+
+fn skip<'a>(rest: &mut impl Reader<'a>) -> der::Result<()> {
+    while !rest.is_finished() {
+        rest.decode::<AnyRef<'_>>()?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_says_for_whom_and_until_when() {
+        for (year, seconds) in [(2030, 1_893_456_000), (2060, 2_840_140_800)] {
+            let names = ["a.example", "10.0.0.1", "::1"].map(String::from);
+            let mut params = rcgen::CertificateParams::new(names).unwrap();
+            params.not_before = rcgen::date_time_ymd(2020, 1, 1);
+            params.not_after = rcgen::date_time_ymd(year, 1, 1);
+            let key = rcgen::KeyPair::generate().unwrap();
+            let certificate = params.self_signed(&key).unwrap();
+            let found = Certificate::read(certificate.der()).unwrap();
+            assert_eq!(
+                (found.from, found.until),
+                (1_577_836_800, seconds),
+                "{year}"
+            );
+            assert_eq!(found.names, ["a.example", "10.0.0.1", "::1"]);
+            for cut in 0..certificate.der().len() {
+                assert_eq!(Certificate::read(&certificate.der()[..cut]), None);
+            }
+        }
+        assert_eq!(Certificate::read(b""), None);
+    }
+
+    #[test]
+    fn days_left_are_whole_and_never_negative() {
+        let until = Certificate {
+            until: 2 * DAY,
+            ..Certificate::default()
+        };
+        for (now, days) in [(0, 2), (1, 1), (DAY, 1), (DAY + 1, 0), (9 * DAY, 0)] {
+            assert_eq!(until.days_left(now), days, "at {now}");
+        }
+    }
+}

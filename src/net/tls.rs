@@ -1,0 +1,205 @@
+//! TLS for the one port: what its connections share. The certificate may be changed while they
+//! last: new handshakes get the new one, and whoever is connected stays.
+//!
+//! Knows no chat and no HTTP. [`session`] is one connection's part, [`files`] reads what the operator
+//! has.
+
+pub mod files;
+mod records;
+pub mod session;
+
+use std::convert::Infallible;
+use std::fmt;
+use std::future;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rustls::crypto::ring::{Ticketer, default_provider};
+use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use rustls::{ServerConfig, version};
+use smol::Timer;
+
+use crate::bus::now;
+use crate::certificate::{Certificate, SOON};
+use crate::config::TlsFiles;
+use crate::count::Counters;
+use crate::net::terms::FAILURES;
+use files::Stamp;
+pub use session::Session;
+
+/// How often it is looked whether the files have changed …
+const LOOK: Duration = Duration::from_secs(5);
+/// … and once they have, whether they still do: certificate and key are seldom written at once.
+const SETTLE: Duration = Duration::from_secs(1);
+/// How often a word is said about a certificate that ends soon.
+const REMIND: u64 = 24 * 3600;
+
+/// What the connections of a TLS port share.
+pub struct Tls {
+    files: TlsFiles,
+    config: Arc<ServerConfig>,
+    current: Arc<Current>,
+    /// Handshakes that failed, by why.
+    pub failures: Counters<11>,
+}
+
+/// The certificate that new handshakes get.
+struct Current(Mutex<Shown>);
+
+struct Shown {
+    key: Arc<CertifiedKey>,
+    certificate: Certificate,
+    /// The files as they were when they were last read, whatever came of it.
+    read: Stamp,
+    /// When a word was last said about its end, in seconds since 1970.
+    reminded: u64,
+}
+
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Tls({})", self.files.cert.display())
+    }
+}
+
+impl fmt::Debug for Current {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Current")
+    }
+}
+
+impl ResolvesServerCert for Current {
+    /// There is one certificate, whatever name is asked for: also for who asks for none.
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.lock().key.clone())
+    }
+}
+
+impl Current {
+    /// A poisoned lock is taken all the same: every change is one assignment.
+    fn lock(&self) -> MutexGuard<'_, Shown> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Tls {
+    /// TLS 1.2 and 1.3 under the certificate in these files, or none if there are none.
+    ///
+    /// # Errors
+    /// One line: which file, what is wrong with it, and what to do.
+    pub fn open(files: Option<&TlsFiles>) -> Result<Option<Tls>, String> {
+        let Some(files) = files else {
+            return Ok(None);
+        };
+        let read = Stamp::of(files);
+        let (key, certificate) = files::load(files, now() / 1000)?;
+        let shown = Shown {
+            key: Arc::new(key),
+            certificate,
+            read,
+            reminded: 0,
+        };
+        let current = Arc::new(Current(Mutex::new(shown)));
+        let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
+            .with_protocol_versions(&[&version::TLS13, &version::TLS12]);
+        let mut config = config
+            .map_err(|error| format!("TLS: {error}"))?
+            .with_no_client_auth()
+            .with_cert_resolver(current.clone());
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        // Who comes back shows a ticket that we have sealed: nothing is kept here for anybody, and
+        // one is enough, since it may be used again.
+        config.ticketer = Ticketer::new().map_err(|error| format!("TLS: {error}"))?;
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 1;
+        let tls = Tls {
+            files: files.clone(),
+            config: Arc::new(config),
+            current,
+            failures: Counters::new(&FAILURES),
+        };
+        tls.remind();
+        Ok(Some(tls))
+    }
+
+    /// The part of one more connection, which has not said anything yet.
+    ///
+    /// # Errors
+    /// The system has no randomness to give.
+    pub fn session(&self) -> io::Result<Session> {
+        Session::new(&self.config)
+    }
+
+    /// Reads the files again. What is no good is not taken: the old certificate stays.
+    pub fn reload(&self) {
+        let read = Stamp::of(&self.files);
+        // Read before the lock is taken: handshakes wait for it.
+        let loaded = files::load(&self.files, now() / 1000);
+        let mut shown = self.current.lock();
+        shown.read = read;
+        match loaded {
+            Ok((key, certificate)) => {
+                let days = certificate.days_left(now() / 1000);
+                let path = self.files.cert.display();
+                log::info!("{path}: a new certificate, valid for {days} more days");
+                shown.key = Arc::new(key);
+                shown.certificate = certificate;
+                shown.reminded = 0;
+            }
+            Err(line) => log::warn!("the old certificate stays: {line}"),
+        }
+    }
+
+    /// When the certificate ends, in seconds since 1970.
+    pub fn expires(&self) -> u64 {
+        self.current.lock().certificate.until
+    }
+
+    /// Reads the files again whenever they have changed, and reminds of a certificate that ends
+    /// soon, for as long as it is polled.
+    pub async fn watch(&self) -> Infallible {
+        let mut seen = self.current.lock().read;
+        let mut pause = LOOK;
+        loop {
+            Timer::after(pause).await;
+            let there = Stamp::of(&self.files);
+            if there != seen {
+                seen = there;
+                pause = SETTLE;
+                continue;
+            }
+            pause = LOOK;
+            let read = self.current.lock().read;
+            if there != read {
+                self.reload();
+            }
+            self.remind();
+        }
+    }
+
+    /// Says, once a day, that the certificate ends soon.
+    fn remind(&self) {
+        let now = now() / 1000;
+        let mut shown = self.current.lock();
+        let days = shown.certificate.days_left(now);
+        if days >= SOON || now < shown.reminded + REMIND {
+            return;
+        }
+        shown.reminded = now;
+        let path = self.files.cert.display();
+        if now >= shown.certificate.until {
+            log::warn!("{path}: the certificate has ended; put a new one there");
+        } else {
+            log::warn!("{path}: the certificate ends in {days} days; put a new one there");
+        }
+    }
+}
+
+/// Watches for as long as it is polled, if there is anything to watch.
+pub async fn watch(tls: Option<&Tls>) -> Infallible {
+    match tls {
+        Some(tls) => tls.watch().await,
+        None => future::pending().await,
+    }
+}

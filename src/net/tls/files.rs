@@ -1,0 +1,134 @@
+//! A certificate and its key, as the operator has them in files: PEM, the server's own certificate
+//! first. Whatever is wrong with them is said in one line that names the file; what is in a key is
+//! said nowhere.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::SystemTime;
+
+use rustls::crypto::ring::default_provider;
+use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::CertifiedKey;
+use rustls::{Error, InconsistentKeys};
+
+use crate::certificate::Certificate;
+use crate::config::TlsFiles;
+
+/// Longer files hold something else.
+const LONGEST: u64 = 1024 * 1024;
+
+/// What tells one content of both files from another without reading them. Links are followed:
+/// they are how certbot and Kubernetes change files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp([Option<(u64, u64, u64, SystemTime)>; 2]);
+
+impl Stamp {
+    /// As they are now.
+    pub fn of(files: &TlsFiles) -> Stamp {
+        Stamp([&files.cert, &files.key].map(|path| {
+            let file = fs::metadata(path).ok()?;
+            Some((file.dev(), file.ino(), file.len(), file.modified().ok()?))
+        }))
+    }
+}
+
+/// Reads both files, `now` being in seconds since 1970.
+///
+/// # Errors
+/// One line: which file, what is wrong with it, and what to do.
+pub fn load(files: &TlsFiles, now: u64) -> Result<(CertifiedKey, Certificate), String> {
+    let chain = chain(&files.cert).map_err(|why| line("cert", &files.cert, &why))?;
+    let key = key(&files.key).map_err(|why| line("key", &files.key, &why))?;
+    let bad_cert = |why: &str| line("cert", &files.cert, why);
+    let own = chain.first().and_then(|own| Certificate::read(own));
+    let own = own.ok_or_else(|| bad_cert("its first certificate can't be read"))?;
+    let pair = CertifiedKey::from_der(chain, key, &default_provider());
+    let pair = pair.map_err(|error| match error {
+        Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => line(
+            "key",
+            &files.key,
+            &format!(
+                "it does not belong to the first certificate in {}; the server's own comes first there",
+                files.cert.display()
+            ),
+        ),
+        Error::InvalidCertificate(_) => bad_cert("its first certificate can't be read"),
+        _ => line("key", &files.key, "not a kind of key that is known; RSA, ECDSA P-256 or P-384, and Ed25519 are"),
+    })?;
+    if now >= own.until {
+        let days = (now - own.until) / (24 * 3600);
+        return Err(bad_cert(&format!(
+            "the certificate ended {days} days ago; renew it, or set the clock"
+        )));
+    }
+    if now < own.from {
+        // A small board has no clock before it has asked the network for the time.
+        log::warn!(
+            "{}: the certificate is not valid yet; is the clock right?",
+            files.cert.display()
+        );
+    }
+    Ok((pair, own))
+}
+
+fn line(flag: &str, path: &Path, why: &str) -> String {
+    format!("--tls-{flag} {}: {why}", path.display())
+}
+
+fn chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let text = text(path)?;
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
+    match chain {
+        Ok(chain) if chain.is_empty() => Err(match has(&text, "PRIVATE KEY") {
+            true => "a key, and no certificate; are --tls-cert and --tls-key mixed up?".into(),
+            false => "no certificate in it; PEM is needed, -----BEGIN CERTIFICATE-----".into(),
+        }),
+        Ok(chain) => Ok(chain),
+        Err(error) => Err(broken(&error)),
+    }
+}
+
+fn key(path: &Path) -> Result<PrivateKeyDer<'static>, String> {
+    let text = text(path)?;
+    if has(&text, "ENCRYPTED") {
+        return Err(
+            "the key is encrypted, and nobody is there to type its password; \
+                    openssl pkey -in FILE -out NEWFILE takes it off"
+                .into(),
+        );
+    }
+    match PrivateKeyDer::from_pem_slice(&text) {
+        Ok(key) => Ok(key),
+        Err(pem::Error::NoItemsFound) => Err(match has(&text, "CERTIFICATE") {
+            true => "a certificate, and no key; are --tls-cert and --tls-key mixed up?".into(),
+            false => "no key in it; PEM is needed, -----BEGIN PRIVATE KEY-----".into(),
+        }),
+        Err(error) => Err(broken(&error)),
+    }
+}
+
+fn text(path: &Path) -> Result<Vec<u8>, String> {
+    let hint = "let the server read it, or name another file";
+    // Anything but a file may have no end, or wait for ever.
+    let file = fs::metadata(path).map_err(|error| format!("{error}; {hint}"))?;
+    if !file.is_file() || file.len() > LONGEST {
+        return Err(format!("not a file of certificates or keys; {hint}"));
+    }
+    fs::read(path).map_err(|error| format!("{error}; {hint}"))
+}
+
+fn has(text: &[u8], word: &str) -> bool {
+    text.windows(word.len()).any(|part| part == word.as_bytes())
+}
+
+/// Says what is wrong without what is there: it may be a key.
+fn broken(error: &pem::Error) -> String {
+    match error {
+        pem::Error::MissingSectionEnd { .. } => {
+            "it ends in the middle, without an -----END line; write it again".into()
+        }
+        _ => "not whole PEM; write it again".into(),
+    }
+}

@@ -1,0 +1,97 @@
+//! In a build without the feature `tls`: there is none, and nothing of it can be.
+
+use std::convert::Infallible;
+use std::io::{self, IoSlice};
+use std::net::TcpStream;
+
+use smol::future;
+
+use super::terms::{Failure, Shaking, Taken};
+use crate::config::TlsFiles;
+use crate::count::Counters;
+
+/// Of no connection.
+#[derive(Debug)]
+pub enum Session {}
+
+/// Of no server.
+#[derive(Debug)]
+pub struct Tls {
+    never: Infallible,
+    /// None.
+    pub failures: Counters<11>,
+}
+
+impl Session {
+    /// Never.
+    ///
+    /// # Errors
+    /// Never.
+    pub fn shake(&self, _: &TcpStream) -> Result<Shaking, Failure> {
+        match *self {}
+    }
+
+    /// Never.
+    ///
+    /// # Errors
+    /// Never.
+    pub fn read(&self, _: &TcpStream, _: &mut dyn FnMut(&[u8])) -> io::Result<Taken> {
+        match *self {}
+    }
+
+    /// Never.
+    ///
+    /// # Errors
+    /// Never.
+    pub fn write(&self, _: &TcpStream, _: &[IoSlice<'_>]) -> io::Result<usize> {
+        match *self {}
+    }
+
+    /// Never.
+    pub fn is_shaking(&self) -> bool {
+        match *self {}
+    }
+
+    /// Never.
+    pub fn owes(&self) -> bool {
+        match *self {}
+    }
+
+    /// Never.
+    pub fn part(&self, _: &TcpStream) {
+        match *self {}
+    }
+}
+
+impl Tls {
+    /// None: the settings refuse it.
+    ///
+    /// # Errors
+    /// Never.
+    pub fn open(_: Option<&TlsFiles>) -> Result<Option<Tls>, String> {
+        Ok(None)
+    }
+
+    /// Never.
+    ///
+    /// # Errors
+    /// Never.
+    pub fn session(&self) -> io::Result<Session> {
+        match self.never {}
+    }
+
+    /// Never.
+    pub fn reload(&self) {
+        match self.never {}
+    }
+
+    /// Never.
+    pub fn expires(&self) -> u64 {
+        match self.never {}
+    }
+}
+
+/// Watches nothing.
+pub async fn watch(_: Option<&Tls>) -> Infallible {
+    future::pending().await
+}
