@@ -37,6 +37,12 @@ pub async fn check(config: &Config, listening: bool) -> bool {
     files(&mut report, config);
     memory(&mut report, config);
     clock(&mut report);
+    #[cfg(feature = "tokens")]
+    match crate::net::token::Gate::look(config) {
+        Ok(Some(algorithm)) => report.good(format_args!("tokens: needed, {algorithm}")),
+        Ok(None) => {}
+        Err(why) => report.bad(format_args!("tokens: {why}")),
+    }
     bus::check(config, &mut report).await;
     report.passed()
 }

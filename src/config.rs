@@ -45,6 +45,9 @@ pub struct Config {
     pub notices: usize,
     /// Threads that serve.
     pub threads: usize,
+    /// File of the key that tokens are verified with; without, names are first come, first served.
+    #[cfg(feature = "tokens")]
+    pub jwt_key: Option<PathBuf>,
     /// Where to listen for those who ask for metrics.
     pub metrics: Option<SocketAddr>,
     /// How much is logged.
@@ -69,6 +72,8 @@ impl Default for Config {
             ping: 25,
             notices: 500,
             threads: cores.min(4),
+            #[cfg(feature = "tokens")]
+            jwt_key: None,
             metrics: None,
             log: LevelFilter::Info,
         }

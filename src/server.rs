@@ -19,6 +19,7 @@ use crate::net::Hub;
 use crate::net::door::Door;
 use crate::net::porch::Porch;
 use crate::net::socket::{self, Listener};
+use crate::net::token::Gate;
 
 pub use crate::net::door::Runtime;
 
@@ -95,6 +96,7 @@ impl Server {
             })?),
             None => None,
         };
+        let gate = Gate::new(&config)?;
         let budget = Budget::new(config.outbox, config.max_queued);
         let peers = Arc::new(Peers::new(Instance(fastrand::u64(..)), budget));
         let (bus, events) = Bus::new(&config, peers.clone())?;
@@ -114,7 +116,7 @@ impl Server {
                 Some(task)
             }
         };
-        let hub = Arc::new(Hub::new(config, peers, bus));
+        let hub = Arc::new(Hub::new(config, gate, peers, bus));
         Ok(Server {
             runtime,
             listener,

@@ -42,6 +42,7 @@ fn help_and_version_go_to_stdout() {
         "--ping",
         "--notices",
         "--threads",
+        "--jwt-key",
         "--log",
         "--version",
     ] {

@@ -61,6 +61,11 @@ struct Args {
     /// threads that serve (default: the machine's cores, at most 4)
     #[argh(option, arg_name = "n")]
     threads: Option<String>,
+    /// file of an HS256 secret, or a public P-256 or Ed25519 key: who connects needs a JSON Web
+    /// Token (default: names first come, first served)
+    #[cfg(feature = "tokens")]
+    #[argh(option, arg_name = "file")]
+    jwt_key: Option<String>,
     /// address and port of a listener of its own, for Prometheus (default: none)
     #[argh(option, arg_name = "addr")]
     metrics: Option<String>,
@@ -192,6 +197,11 @@ fn settings(args: Args, env: Env<'_>) -> Result<Config, String> {
     }
     if let Some(threads) = number("threads", args.threads, 1..=64)? {
         config.threads = threads;
+    }
+    #[cfg(feature = "tokens")]
+    {
+        let file = setting("jwt-key", args.jwt_key, env);
+        config.jwt_key = file.map(|file| file.value.into());
     }
     if let Some(metrics) = setting("metrics", args.metrics, env) {
         if !cfg!(feature = "metrics") {

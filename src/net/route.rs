@@ -5,7 +5,10 @@ use percent_encoding::percent_decode_str;
 
 use super::http::{Answer, Head};
 use super::page::{self, File};
+use super::token::{self, Pass};
 use crate::chat::dialect::Dialect;
+#[cfg(feature = "tokens")]
+use crate::chat::dialect::REFERENCE_BYTES;
 use crate::chat::id::Id;
 use crate::chat::name::{BadName, Room, User};
 use crate::chat::replay::Past;
@@ -22,6 +25,9 @@ pub enum Route {
     Ready,
     /// Somebody wants to chat.
     Chat(Arrival),
+    /// Somebody wants to say something without a connection.
+    #[cfg(feature = "tokens")]
+    Publish(Post),
 }
 
 /// Somebody at the door. Whatever name is asked for is a valid one.
@@ -37,6 +43,22 @@ pub struct Arrival {
     pub past: Option<Past>,
     /// The value of `Sec-WebSocket-Accept`.
     pub accept: String,
+    /// The subprotocol to agree to.
+    pub protocol: Option<String>,
+    /// What its token allows, where one is needed.
+    pub pass: Option<Box<Pass>>,
+}
+
+/// Where something is to be published, and by whom.
+#[cfg(feature = "tokens")]
+#[derive(Debug, PartialEq, Eq)]
+pub struct Post {
+    /// The room.
+    pub room: Room,
+    /// The name, if it is given.
+    pub user: Option<User>,
+    /// What the client calls its message, so that it can be sent again.
+    pub reference: Option<String>,
 }
 
 /// Decides what a request is for.
@@ -58,6 +80,10 @@ pub fn route(head: &Head, origins: &Origins) -> Result<Route, Answer> {
             Err(wrong_method("GET, HEAD"))
         };
     }
+    #[cfg(feature = "tokens")]
+    if let Some(room) = path.strip_prefix("/rooms/") {
+        return post(head, room, query, origins).map(Route::Publish);
+    }
     let name = match path.strip_prefix("/chat/") {
         Some(name) => Some(decode(name)?),
         None if path == "/ws" => None,
@@ -73,7 +99,6 @@ pub fn route(head: &Head, origins: &Origins) -> Result<Route, Answer> {
             None => (Dialect::Simple, None),
         },
     };
-    let bad_name = |error: BadName| Answer::text(400, &error.to_string());
     let user = name
         .map(|name| User::new(&name))
         .transpose()
@@ -96,7 +121,35 @@ pub fn route(head: &Head, origins: &Origins) -> Result<Route, Answer> {
         room,
         past,
         accept,
+        protocol: token::protocol(head).map(String::from),
+        pass: None,
     }))
+}
+
+fn bad_name(error: BadName) -> Answer {
+    Answer::text(400, &error.to_string())
+}
+
+#[cfg(feature = "tokens")]
+fn post(head: &Head, room: &str, query: &str, origins: &Origins) -> Result<Post, Answer> {
+    if head.method != "POST" {
+        return Err(wrong_method("POST"));
+    }
+    let user = parameter(query, "user")?.map(|user| User::new(&user));
+    let post = Post {
+        room: Room::new(&decode(room)?).map_err(bad_name)?,
+        user: user.transpose().map_err(bad_name)?,
+        reference: parameter(query, "ref")?,
+    };
+    if post
+        .reference
+        .as_ref()
+        .is_some_and(|name| name.len() > REFERENCE_BYTES)
+    {
+        return Err(Answer::text(400, "ref is longer than 256 bytes"));
+    }
+    check_origin(head, origins)?;
+    Ok(post)
 }
 
 /// `since` wins over `history`: it says more exactly what is wanted.
@@ -156,7 +209,7 @@ fn check_origin(head: &Head, origins: &Origins) -> Result<(), Answer> {
 }
 
 /// The first query parameter of that name.
-fn parameter(query: &str, name: &str) -> Result<Option<String>, Answer> {
+pub(super) fn parameter(query: &str, name: &str) -> Result<Option<String>, Answer> {
     let mut pairs = query
         .split('&')
         .map(|pair| pair.split_once('=').unwrap_or((pair, "")));
@@ -249,6 +302,8 @@ mod tests {
                 room: room.map(|room| Room::new(room).unwrap()),
                 past: None,
                 accept,
+                protocol: None,
+                pass: None,
             };
             assert_eq!(route, Ok(Route::Chat(arrival)), "{target}");
         }
