@@ -45,6 +45,12 @@ mod ghosts;
 /// TLS and passwords towards Redis.
 mod secure;
 
+/// Tokens: who may connect, as whom, where, and how long.
+mod tokens;
+
+/// Saying something by plain HTTP.
+mod publish;
+
 /// Redis goes away and comes back.
 mod outage;
 

@@ -23,8 +23,8 @@ const ANSWER_TIME: Duration = Duration::from_secs(10);
 
 /// Every status that a request is answered with.
 pub const STATUSES: [&str; 15] = [
-    "101", "200", "304", "400", "401", "403", "404", "405", "408", "411", "413", "426", "429", "431",
-    "503",
+    "101", "200", "304", "400", "401", "403", "404", "405", "408", "411", "413", "426", "429",
+    "431", "503",
 ];
 
 /// What becomes of something. Boxed, so that its code is in the binary once, and not with everybody

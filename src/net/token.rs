@@ -183,8 +183,7 @@ fn pass(key: &Key, head: &Head) -> Result<Pass, Answer> {
         let line = "a token is needed: Authorization: Bearer TOKEN, or the subprotocol bearer.TOKEN, or ?token=TOKEN";
         return Err(unauthorized(line, false));
     };
-    verify(key, &token, bus::now())
-        .map_err(|why| unauthorized(&format!("bad token: {why}"), true))
+    verify(key, &token, bus::now()).map_err(|why| unauthorized(&format!("bad token: {why}"), true))
 }
 
 /// RFC 6750, section 3: who brought no token is not told that it is bad.

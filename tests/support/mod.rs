@@ -3,6 +3,7 @@
 mod browser;
 mod certs;
 mod client;
+mod issuer;
 mod manager;
 mod program;
 mod proxy;
@@ -13,6 +14,7 @@ mod server;
 pub use browser::{Browser, Page};
 pub use certs::Certs;
 pub use client::Client;
+pub use issuer::{Issuer, message, soon};
 pub use manager::Manager;
 pub use program::Program;
 pub use proxy::Proxy;
@@ -22,6 +24,8 @@ pub use server::TestServer;
 
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
+
+use natterjack::config::Config;
 
 /// How long anything may take that must happen. Generous: machines are noisy, and a test that
 /// passes does not wait for it.
@@ -51,7 +55,12 @@ pub fn free_port() -> u16 {
 
 /// Runs the same script alone and over Redis: that is the proof that nobody needs to know which.
 pub fn on_both_buses(script: impl Fn(&TestServer)) {
-    script(&TestServer::start());
+    on_both_buses_with(|_| {}, script);
+}
+
+/// The same with settings.
+pub fn on_both_buses_with(set: impl Fn(&mut Config), script: impl Fn(&TestServer)) {
+    script(&TestServer::with(&set));
     let redis = Redis::start();
-    script(&TestServer::on(&redis));
+    script(&TestServer::on_with(redis.address(), &set));
 }

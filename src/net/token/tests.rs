@@ -49,7 +49,10 @@ fn what_is_wrong_is_said_and_nothing_else() {
         (r#"{"sub":""}"#, "sub: bad user name"),
         (r#"{"sub":null}"#, "sub is a string"),
         (r#"{"sub":7}"#, "sub is a string"),
-        (r#"{"sub":"ann","exp":"1900000000"}"#, "exp and nbf are numbers"),
+        (
+            r#"{"sub":"ann","exp":"1900000000"}"#,
+            "exp and nbf are numbers",
+        ),
         (r#"{"sub":"ann","exp":null}"#, "exp and nbf are numbers"),
         (r#"{"sub":"ann","nbf":[]}"#, "exp and nbf are numbers"),
         (r#"{"sub":"ann","rooms":"lobby"}"#, "rooms is a list"),
@@ -70,7 +73,10 @@ fn the_header_may_only_name_the_algorithm_of_the_key() {
     let said = |header: Value| {
         verify(&key, &sign(&header, r#"{"sub":"ann"}"#), NOW).map(|pass| pass.user().to_string())
     };
-    assert_eq!(said(json!({"alg": "HS256", "typ": "JWT", "kid": "1"})), Ok("ann".into()));
+    assert_eq!(
+        said(json!({"alg": "HS256", "typ": "JWT", "kid": "1"})),
+        Ok("ann".into())
+    );
     for header in [
         json!({"alg": "none"}),
         json!({"alg": "None"}),
@@ -160,7 +166,11 @@ fn no_garbage_gets_through_or_panics() {
 fn a_secret_is_anything_that_can_be_no_public_key() {
     let algorithm = |bytes: &[u8]| Key::of(bytes).map(|key| format!("{:?}", key.algorithm()));
     let secret = "s".repeat(32);
-    for good in [secret.clone(), format!("{secret}\n"), format!("{secret}\r\n")] {
+    for good in [
+        secret.clone(),
+        format!("{secret}\n"),
+        format!("{secret}\r\n"),
+    ] {
         assert_eq!(algorithm(good.as_bytes()), Ok("HS256".into()));
         let key = Key::of(good.as_bytes()).unwrap();
         assert_eq!(key.key.try_get_as_bytes().unwrap(), secret.as_bytes());
@@ -173,12 +183,27 @@ fn a_secret_is_anything_that_can_be_no_public_key() {
         (b"\n", "empty"),
         (&[b's'; 31], "31 bytes"),
         (&der, "DER"),
-        (b"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIK0wmN/Cr3JXqmLW7u+g9pTh", "not known"),
-        (br#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapi"}"#, "not known"),
-        (b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "certificate"),
-        (b"-----BEGIN EC PRIVATE KEY-----\nAAAA\n-----END EC PRIVATE KEY-----\n", "private"),
+        (
+            b"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIK0wmN/Cr3JXqmLW7u+g9pTh",
+            "not known",
+        ),
+        (
+            br#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapi"}"#,
+            "not known",
+        ),
+        (
+            b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+            "certificate",
+        ),
+        (
+            b"-----BEGIN EC PRIVATE KEY-----\nAAAA\n-----END EC PRIVATE KEY-----\n",
+            "private",
+        ),
         (b"-----BEGIN PUBLIC KEY-----\nAAAA\n", "broken"),
-        (b"-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n", "another kind"),
+        (
+            b"-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n",
+            "another kind",
+        ),
     ] {
         let said = algorithm(bad).unwrap_err();
         assert!(said.contains(why), "{said}");
