@@ -11,7 +11,7 @@ pub mod page;
 pub mod peer;
 pub mod porch;
 #[cfg(feature = "tokens")]
-mod publish;
+pub mod publish;
 pub mod route;
 mod session;
 pub mod socket;

@@ -121,7 +121,7 @@ fn what_can_not_be_posted_is_refused_with_a_reason() {
     let long = "x".repeat(4097);
     let wide = "日".repeat(5500);
     for (target, token, text, status, why) in [
-        ("/rooms/lobby", "", "x", 401, "bad token"),
+        ("/rooms/lobby", "", "x", 401, "a token is needed"),
         ("/rooms/lobby", "a.b.c", "x", 401, "bad token"),
         ("/rooms/lobby", &hall, "x", 403, "room"),
         ("/rooms/lobby?user=ann", &door, "x", 403, "name"),

@@ -177,7 +177,6 @@ impl Receipt {
 
     /// The private message is on its way. Only who speaks the typed dialect sees its own.
     pub fn delivered(self, to: &str, letter: &Letter) {
-        #[cfg_attr(not(feature = "tokens"), expect(irrefutable_let_patterns))]
         if let Sender::Peer(peer) = &self.sender
             && peer.dialect() == Dialect::Typed
         {

@@ -11,14 +11,16 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::http::{Answer, HEAD_TIME, Head};
-use super::route::Post;
+use super::route::{bad_name, check_origin, decode, parameter, wrong_method};
 use super::socket::Socket;
 use super::{Hub, later};
 use crate::bus::{Draft, within};
+use crate::chat::dialect::REFERENCE_BYTES;
 use crate::chat::event::{Refusal, TEXT_CHARS, Text};
-use crate::chat::name::User;
+use crate::chat::name::{Room, User};
 use crate::chat::peer::Receipt;
 use crate::chat::rate::{BURST_SECONDS, Rate, Verdict};
+use crate::config::Origins;
 
 /// No text takes more bytes, with the line end behind it.
 const BODY_BYTES: usize = TEXT_CHARS * 4 + 2;
@@ -26,6 +28,47 @@ const BODY_BYTES: usize = TEXT_CHARS * 4 + 2;
 const BUS_TIME: Duration = Duration::from_secs(10);
 /// The rates of so many names are kept at most, of those who have said something just now.
 const NAMES: usize = 10_000;
+
+/// Where something is to be published, and by whom.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Post {
+    /// The room.
+    pub room: Room,
+    /// The name, if it is given.
+    pub user: Option<User>,
+    /// What the client calls its message, so that it can be sent again.
+    pub reference: Option<String>,
+}
+
+/// Decides what a request to `/rooms/{room}` is for.
+///
+/// # Errors
+/// 400, 403 or 405, with one line that says why.
+pub(super) fn post(
+    head: &Head,
+    room: &str,
+    query: &str,
+    origins: &Origins,
+) -> Result<Post, Answer> {
+    if head.method != "POST" {
+        return Err(wrong_method("POST"));
+    }
+    let user = parameter(query, "user")?.map(|user| User::new(&user));
+    let post = Post {
+        room: Room::new(&decode(room)?).map_err(bad_name)?,
+        user: user.transpose().map_err(bad_name)?,
+        reference: parameter(query, "ref")?,
+    };
+    if post
+        .reference
+        .as_ref()
+        .is_some_and(|name| name.len() > REFERENCE_BYTES)
+    {
+        return Err(Answer::text(400, "ref is longer than 256 bytes"));
+    }
+    check_origin(head, origins)?;
+    Ok(post)
+}
 
 /// Publishes the body of a request, and answers with the message's id. Boxed by its caller: few
 /// who come to the door want it. Not cancel safe: the message may be published all the same.

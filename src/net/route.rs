@@ -5,10 +5,10 @@ use percent_encoding::percent_decode_str;
 
 use super::http::{Answer, Head};
 use super::page::{self, File};
+#[cfg(feature = "tokens")]
+use super::publish;
 use super::token::{self, Pass};
 use crate::chat::dialect::Dialect;
-#[cfg(feature = "tokens")]
-use crate::chat::dialect::REFERENCE_BYTES;
 use crate::chat::id::Id;
 use crate::chat::name::{BadName, Room, User};
 use crate::chat::replay::Past;
@@ -27,7 +27,7 @@ pub enum Route {
     Chat(Arrival),
     /// Somebody wants to say something without a connection.
     #[cfg(feature = "tokens")]
-    Publish(Post),
+    Publish(publish::Post),
 }
 
 /// Somebody at the door. Whatever name is asked for is a valid one.
@@ -47,18 +47,6 @@ pub struct Arrival {
     pub protocol: Option<String>,
     /// What its token allows, where one is needed.
     pub pass: Option<Box<Pass>>,
-}
-
-/// Where something is to be published, and by whom.
-#[cfg(feature = "tokens")]
-#[derive(Debug, PartialEq, Eq)]
-pub struct Post {
-    /// The room.
-    pub room: Room,
-    /// The name, if it is given.
-    pub user: Option<User>,
-    /// What the client calls its message, so that it can be sent again.
-    pub reference: Option<String>,
 }
 
 /// Decides what a request is for.
@@ -82,7 +70,7 @@ pub fn route(head: &Head, origins: &Origins) -> Result<Route, Answer> {
     }
     #[cfg(feature = "tokens")]
     if let Some(room) = path.strip_prefix("/rooms/") {
-        return post(head, room, query, origins).map(Route::Publish);
+        return publish::post(head, room, query, origins).map(Route::Publish);
     }
     let name = match path.strip_prefix("/chat/") {
         Some(name) => Some(decode(name)?),
@@ -126,30 +114,8 @@ pub fn route(head: &Head, origins: &Origins) -> Result<Route, Answer> {
     }))
 }
 
-fn bad_name(error: BadName) -> Answer {
+pub(super) fn bad_name(error: BadName) -> Answer {
     Answer::text(400, &error.to_string())
-}
-
-#[cfg(feature = "tokens")]
-fn post(head: &Head, room: &str, query: &str, origins: &Origins) -> Result<Post, Answer> {
-    if head.method != "POST" {
-        return Err(wrong_method("POST"));
-    }
-    let user = parameter(query, "user")?.map(|user| User::new(&user));
-    let post = Post {
-        room: Room::new(&decode(room)?).map_err(bad_name)?,
-        user: user.transpose().map_err(bad_name)?,
-        reference: parameter(query, "ref")?,
-    };
-    if post
-        .reference
-        .as_ref()
-        .is_some_and(|name| name.len() > REFERENCE_BYTES)
-    {
-        return Err(Answer::text(400, "ref is longer than 256 bytes"));
-    }
-    check_origin(head, origins)?;
-    Ok(post)
 }
 
 /// `since` wins over `history`: it says more exactly what is wanted.
@@ -171,7 +137,7 @@ fn past(query: &str) -> Result<Option<Past>, Answer> {
     history.parse().map(|n| Some(Past::Last(n))).map_err(bad)
 }
 
-fn wrong_method(allowed: &str) -> Answer {
+pub(super) fn wrong_method(allowed: &str) -> Answer {
     Answer::text(405, &format!("wrong method: use {allowed}")).with("Allow", allowed)
 }
 
@@ -198,7 +164,7 @@ fn check_upgrade(head: &Head) -> Result<String, Answer> {
 }
 
 /// A page of another site must not speak with its visitors' names (RFC 6455, section 10.2).
-fn check_origin(head: &Head, origins: &Origins) -> Result<(), Answer> {
+pub(super) fn check_origin(head: &Head, origins: &Origins) -> Result<(), Answer> {
     match head.header("origin") {
         Some(origin) if !origins.allow(origin, head.header("host")) => Err(Answer::text(
             403,
@@ -219,7 +185,7 @@ pub(super) fn parameter(query: &str, name: &str) -> Result<Option<String>, Answe
         .transpose()
 }
 
-fn decode(part: &str) -> Result<String, Answer> {
+pub(super) fn decode(part: &str) -> Result<String, Answer> {
     let decoded = percent_decode_str(part).decode_utf8();
     decoded
         .map(String::from)

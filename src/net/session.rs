@@ -2,20 +2,21 @@
 //! The same for all dialects; what differs between them is a question of who is told what.
 
 mod past;
+mod proof;
 
 use std::sync::Arc;
 
 use super::Hub;
 use super::route::Arrival;
 use super::socket::Wired;
-use super::token::Pass;
 use crate::bus::{Bus, Claim, Draft};
 use crate::chat::dialect::{Dialect, Join, Reply, Request};
 use crate::chat::end::End;
 use crate::chat::event::{Refusal, Text};
-use crate::chat::name::{Email, Lock, Room, User, hex};
+use crate::chat::name::{Email, Room, User, hex};
 use crate::chat::peer::Receipt;
 use crate::chat::peers::Seat;
+use proof::Proof;
 
 /// A connection may be in this many rooms; one more is refused as forbidden.
 const MOST_ROOMS: usize = 100;
@@ -32,38 +33,6 @@ pub(super) struct Session<'a> {
     proof: Proof,
     /// The only one in the plain and simple dialects, any number in the typed one.
     rooms: Vec<Room>,
-}
-
-/// What takes the name over from an older connection.
-enum Proof {
-    /// A secret; only who speaks JSON has one.
-    Key(Box<str>),
-    /// A token for the name; or nothing, which is here so that all of it fits into two words.
-    Token(Option<Box<Pass>>),
-}
-
-impl Proof {
-    /// The secret, to be told to the peer; empty where there is none, or none is needed.
-    fn key(&self) -> &str {
-        match self {
-            Proof::Key(key) => key,
-            Proof::Token(_) => "",
-        }
-    }
-
-    fn pass(&self) -> Option<&Pass> {
-        match self {
-            Proof::Key(_) => None,
-            Proof::Token(pass) => pass.as_deref(),
-        }
-    }
-
-    fn lock(&self) -> Option<Lock> {
-        match self {
-            Proof::Key(key) => Some(Lock::of(key)),
-            Proof::Token(pass) => pass.as_ref().map(|_| Lock::of_tokens()),
-        }
-    }
 }
 
 impl<'a> Session<'a> {
@@ -248,7 +217,7 @@ impl<'a> Session<'a> {
 
     async fn who(&self, room: Option<Room>) -> Result<(), Refusal> {
         let room = self.meant(room)?;
-        self.may_enter(&room)?;
+        self.proof.may_enter(&room)?;
         let roster = self.bus().roster(&room).await.ok_or(Refusal::Unavailable)?;
         self.peer.tell(&Reply::Who(&room, &roster));
         Ok(())
@@ -262,9 +231,9 @@ impl<'a> Session<'a> {
             session,
             past,
         } = join;
-        self.may_enter(&room)?;
+        self.proof.may_enter(&room)?;
         if let Some(user) = &user {
-            self.may_be(user)?;
+            self.proof.may_be(user)?;
         }
         if self.user.is_none() {
             if session.as_ref().is_some_and(|key| key.len() > KEY_BYTES) {
@@ -344,28 +313,8 @@ impl<'a> Session<'a> {
         self.user.clone().ok_or(Refusal::Unavailable)
     }
 
-    /// Whether its token, where one is needed, allows a room.
-    fn may_enter(&self, room: &Room) -> Result<(), Refusal> {
-        match self.proof.pass() {
-            Some(pass) if !pass.opens(room) => {
-                Err(Refusal::Forbidden("your token is not for this room"))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// Whether its token, where one is needed, allows a name.
-    fn may_be(&self, user: &User) -> Result<(), Refusal> {
-        match self.proof.pass() {
-            Some(pass) if pass.user() != user => {
-                Err(Refusal::Forbidden("your token is for another name"))
-            }
-            _ => Ok(()),
-        }
-    }
-
     async fn call_itself(&mut self, user: User) -> Result<(), Refusal> {
-        self.may_be(&user)?;
+        self.proof.may_be(&user)?;
         self.rename(user).await
     }
 

@@ -195,7 +195,7 @@ impl Session<'_> {
         before: Option<Id>,
         limit: usize,
     ) -> Result<(), Refusal> {
-        self.may_enter(&room)?;
+        self.proof.may_enter(&room)?;
         if !self.rooms.contains(&room) {
             return Err(Refusal::NotInRoom(room));
         }

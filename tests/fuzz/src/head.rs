@@ -3,7 +3,8 @@
 use natterjack::chat::dialect::Dialect;
 use natterjack::config::Origins;
 use natterjack::net::http::{Answer, Head};
-use natterjack::net::route::{Arrival, Post, Route, route};
+use natterjack::net::publish::Post;
+use natterjack::net::route::{Arrival, Route, route};
 
 use super::rules;
 
