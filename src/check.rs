@@ -49,6 +49,12 @@ pub async fn check(config: &Config, listening: bool) -> bool {
     if let Some(files) = &config.tls {
         certificate(&mut report, files);
     }
+    #[cfg(feature = "tokens")]
+    match crate::net::token::Gate::look(config) {
+        Ok(Some(algorithm)) => report.good(format_args!("tokens: needed, {algorithm}")),
+        Ok(None) => {}
+        Err(why) => report.bad(format_args!("tokens: {why}")),
+    }
     bus::check(config, &mut report).await;
     report.passed()
 }

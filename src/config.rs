@@ -47,6 +47,9 @@ pub struct Config {
     pub threads: usize,
     /// The certificate under which the port speaks TLS; without, it speaks plain HTTP.
     pub tls: Option<TlsFiles>,
+    /// File of the key that tokens are verified with; without, names are first come, first served.
+    #[cfg(feature = "tokens")]
+    pub jwt_key: Option<PathBuf>,
     /// Where to listen for those who ask for metrics.
     pub metrics: Option<SocketAddr>,
     /// How much is logged.
@@ -72,6 +75,8 @@ impl Default for Config {
             notices: 500,
             threads: cores.min(4),
             tls: None,
+            #[cfg(feature = "tokens")]
+            jwt_key: None,
             metrics: None,
             log: LevelFilter::Info,
         }

@@ -10,12 +10,16 @@ pub mod http;
 pub mod page;
 pub mod peer;
 pub mod porch;
+#[cfg(feature = "tokens")]
+pub mod publish;
 pub mod route;
 mod session;
 pub mod socket;
 pub mod terms;
 #[cfg_attr(not(feature = "tls"), path = "net/tls/without.rs")]
 pub mod tls;
+#[cfg_attr(not(feature = "tokens"), path = "net/token/without.rs")]
+pub mod token;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -30,7 +34,10 @@ use crate::count::{Counter, Counters};
 use address::{Addresses, Share};
 use doorbook::DoorBook;
 use http::Answer;
+#[cfg(feature = "tokens")]
+use publish::Rates;
 use tls::Tls;
+use token::Gate;
 
 /// What every connection of a server shares.
 #[derive(Debug)]
@@ -45,6 +52,11 @@ pub struct Hub {
     /// Counted only where that is limited.
     addresses: Option<Arc<Addresses>>,
     draining: AtomicBool,
+    /// Who may come in.
+    pub gate: Gate,
+    /// How fast those speak who publish without a connection.
+    #[cfg(feature = "tokens")]
+    rates: Rates,
     /// Who was turned away at the door.
     pub door_book: DoorBook,
     /// What its connections speak, unless that is plain HTTP.
@@ -52,7 +64,7 @@ pub struct Hub {
     /// Connections accepted.
     pub connections: Counter,
     /// Requests answered, by the status of the answer.
-    pub requests: Counters<12>,
+    pub requests: Counters<{ http::STATUSES.len() }>,
 }
 
 /// A place for one peer, given back when dropped.
@@ -64,10 +76,13 @@ pub struct Place {
 
 impl Hub {
     /// A hub without connections.
-    pub fn new(config: Config, tls: Option<Tls>, peers: Arc<Peers>, bus: Bus) -> Hub {
+    pub fn new(config: Config, tls: Option<Tls>, gate: Gate, peers: Arc<Peers>, bus: Bus) -> Hub {
         let seats = Arc::new(Semaphore::new(config.max_peers));
         let addresses = config.max_peers_per_ip.map(Addresses::new).map(Arc::new);
         Hub {
+            gate,
+            #[cfg(feature = "tokens")]
+            rates: Rates::default(),
             config,
             peers,
             bus,

@@ -20,6 +20,7 @@ use crate::net::door::Door;
 use crate::net::porch::Porch;
 use crate::net::socket::{self, Listener};
 use crate::net::tls::{self, Tls};
+use crate::net::token::Gate;
 
 pub use crate::net::door::Runtime;
 
@@ -97,6 +98,7 @@ impl Server {
             None => None,
         };
         let tls = Tls::open(config.tls.as_ref())?;
+        let gate = Gate::new(&config)?;
         let budget = Budget::new(config.outbox, config.max_queued);
         let peers = Arc::new(Peers::new(Instance(fastrand::u64(..)), budget));
         let (bus, events) = Bus::new(&config, peers.clone())?;
@@ -116,7 +118,7 @@ impl Server {
                 Some(task)
             }
         };
-        let hub = Arc::new(Hub::new(config, tls, peers, bus));
+        let hub = Arc::new(Hub::new(config, tls, gate, peers, bus));
         Ok(Server {
             runtime,
             listener,

@@ -45,6 +45,7 @@ fn help_and_version_go_to_stdout() {
         "--threads",
         "--tls-cert",
         "--tls-key",
+        "--jwt-key",
         "--log",
         "--version",
     ] {

@@ -24,6 +24,9 @@ mod page;
 /// The page again: what was said before, and while it was away.
 mod page_past;
 
+/// The page once more: the token that it was opened with.
+mod page_token;
+
 /// Pages, probes, and what is refused at the door.
 mod web;
 
@@ -59,6 +62,15 @@ mod tls;
 
 /// Their certificate: what is wrong with it, and how it is renewed.
 mod tls_files;
+
+/// Tokens: who may connect, as whom, where, and how long.
+mod tokens;
+
+/// Tokens and keys that are not good.
+mod tokens_bad;
+
+/// Saying something by plain HTTP.
+mod publish;
 
 /// Redis goes away and comes back.
 mod outage;

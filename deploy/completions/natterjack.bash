@@ -3,7 +3,7 @@ _natterjack() {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
     COMPREPLY=()
     case $before in
-        --redis-ca | --tls-cert | --tls-key)
+        --redis-ca | --tls-cert | --tls-key | --jwt-key)
             compopt -o filenames
             mapfile -t COMPREPLY < <(compgen -f -- "$word")
             ;;
@@ -15,7 +15,7 @@ _natterjack() {
         *)
             mapfile -t COMPREPLY < <(compgen -W '--listen --redis --redis-ca --redis-auth-command --prefix --history
                 --origin --max-message --rate --outbox --max-queued --max-peers --max-peers-per-ip
-                --ping --notices --threads --tls-cert --tls-key --metrics --log --check --version --help' -- "$word")
+                --ping --notices --threads --tls-cert --tls-key --jwt-key --metrics --log --check --version --help' -- "$word")
             ;;
     esac
 }

@@ -18,6 +18,7 @@ complete -c natterjack -l notices -x -d 'rooms of more people do not say who com
 complete -c natterjack -l threads -x -d 'threads that serve'
 complete -c natterjack -l tls-cert -r -F -d 'certificate, to speak TLS'
 complete -c natterjack -l tls-key -r -F -d 'key of the certificate'
+complete -c natterjack -l jwt-key -r -F -d 'key that verifies the tokens of who connects'
 complete -c natterjack -l metrics -x -d 'where to listen for Prometheus'
 complete -c natterjack -l log -x -a 'error warn info debug trace' -d 'how much is logged'
 complete -c natterjack -l check -d 'look at all settings, report, exit'

@@ -13,6 +13,8 @@ use super::id::Id;
 use super::name::{Email, Room, User};
 use super::replay::Past;
 
+pub use json::REFERENCE_BYTES;
+
 /// Which language a connection speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialect {

@@ -21,6 +21,8 @@ pub enum End {
     Replaced,
     /// It ignored its rate limit.
     Flooding,
+    /// Its token expired.
+    Expired,
     /// It sent a binary frame.
     Binary,
     /// It sent text that is not UTF-8.
@@ -35,7 +37,7 @@ pub enum End {
 
 impl End {
     /// All of them, in their order.
-    pub const ALL: [End; 14] = [
+    pub const ALL: [End; 15] = [
         End::Left,
         End::Lost,
         End::Silent,
@@ -45,6 +47,7 @@ impl End {
         End::Unavailable,
         End::Replaced,
         End::Flooding,
+        End::Expired,
         End::Binary,
         End::NotText,
         End::TooBig,
@@ -64,6 +67,7 @@ impl End {
             End::NotText => ("1007", "not_text"),
             End::Taken => ("1008", "name_taken"),
             End::Flooding => ("1008", "flooding"),
+            End::Expired => ("1008", "token_expired"),
             End::TooBig => ("1009", "too_big"),
             End::Fault => ("1011", "fault"),
             End::Unavailable => ("1013", "unavailable"),
@@ -83,6 +87,7 @@ impl End {
             End::NotText => (1007, "not UTF-8"),
             End::Taken => (1008, "name taken"),
             End::Flooding => (1008, "rate limit ignored"),
+            End::Expired => (1008, "token expired"),
             End::TooBig => (1009, "frame too big"),
             End::Fault => (1011, "internal error"),
             End::Unavailable => (1013, "try again later"),

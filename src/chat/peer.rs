@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::time::Instant;
 
+#[cfg(feature = "tokens")]
+use async_lock::OnceCell;
 use bytes::Bytes;
 
 use super::dialect::{Dialect, Letter, Reply};
@@ -112,14 +114,47 @@ impl Peer {
 /// something to tell.
 #[derive(Debug)]
 pub struct Receipt {
-    peer: Arc<Peer>,
+    sender: Sender,
     reference: Option<String>,
+}
+
+/// Who wants to know.
+#[derive(Debug)]
+enum Sender {
+    Peer(Arc<Peer>),
+    #[cfg(feature = "tokens")]
+    Caller(Arc<OnceCell<Result<Id, Refusal>>>),
+}
+
+/// Waits for what becomes of a message that no peer has sent.
+#[cfg(feature = "tokens")]
+#[derive(Debug)]
+pub struct Outcome(Arc<OnceCell<Result<Id, Refusal>>>);
+
+#[cfg(feature = "tokens")]
+impl Outcome {
+    /// Waits until it is known. Give it a deadline: a bus that is away may keep it waiting. Cancel
+    /// safe.
+    pub async fn known(&self) -> Result<Id, Refusal> {
+        self.0.wait().await.clone()
+    }
 }
 
 impl Receipt {
     /// For a message of this peer, under the name that it gave it.
     pub fn new(peer: Arc<Peer>, reference: Option<String>) -> Receipt {
-        Receipt { peer, reference }
+        Receipt {
+            sender: Sender::Peer(peer),
+            reference,
+        }
+    }
+
+    /// For a message that no peer has sent, and where to learn what became of it.
+    #[cfg(feature = "tokens")]
+    pub fn to_caller(reference: Option<String>) -> (Receipt, Outcome) {
+        let known = Arc::new(OnceCell::new());
+        let sender = Sender::Caller(known.clone());
+        (Receipt { sender, reference }, Outcome(known))
     }
 
     /// What the client calls the message.
@@ -129,23 +164,42 @@ impl Receipt {
 
     /// The message is on the bus, under this id.
     pub fn accept(self, id: Id) {
-        if let Some(reference) = &self.reference {
-            self.peer.tell(&Reply::Accepted(reference, id));
+        match self.sender {
+            Sender::Peer(peer) => {
+                if let Some(reference) = &self.reference {
+                    peer.tell(&Reply::Accepted(reference, id));
+                }
+            }
+            #[cfg(feature = "tokens")]
+            Sender::Caller(known) => settle(&known, Ok(id)),
         }
     }
 
     /// The private message is on its way. Only who speaks the typed dialect sees its own.
     pub fn delivered(self, to: &str, letter: &Letter) {
-        if self.peer.dialect() == Dialect::Typed {
-            self.peer.tell(&Reply::Private { to, letter });
+        if let Sender::Peer(peer) = &self.sender
+            && peer.dialect() == Dialect::Typed
+        {
+            peer.tell(&Reply::Private { to, letter });
         }
         self.accept(letter.id);
     }
 
     /// The message went nowhere, and why.
     pub fn refuse(self, refusal: &Refusal) {
-        self.peer.outbox.tally().refused.count(refusal.code());
-        self.peer
-            .tell(&Reply::Refused(refusal, self.reference.as_deref()));
+        match self.sender {
+            Sender::Peer(peer) => {
+                peer.outbox.tally().refused.count(refusal.code());
+                peer.tell(&Reply::Refused(refusal, self.reference.as_deref()));
+            }
+            #[cfg(feature = "tokens")]
+            Sender::Caller(known) => settle(&known, Err(refusal.clone())),
+        }
     }
+}
+
+/// A receipt is used once, so nothing is known before.
+#[cfg(feature = "tokens")]
+fn settle(known: &OnceCell<Result<Id, Refusal>>, outcome: Result<Id, Refusal>) {
+    let _ = known.set_blocking(outcome);
 }

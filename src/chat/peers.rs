@@ -119,6 +119,15 @@ impl Peers {
         }
     }
 
+    /// How what no connection causes is signed: peers are counted from 1, so none takes it for its
+    /// own.
+    pub fn origin_of_none(&self) -> Origin {
+        Origin {
+            instance: self.instance,
+            peer: 0,
+        }
+    }
+
     /// Seats a peer: it has no name and is in no room yet.
     pub async fn add(&self, peer: Arc<Peer>) -> Seat {
         Seat(self.registry.lock().await.seat(peer))

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 /// A bucket holds this many seconds' worth of messages: the burst.
-const BURST_SECONDS: u32 = 3;
+pub const BURST_SECONDS: u32 = 3;
 /// Who sends this many times the rate …
 const FLOOD_FACTOR: u32 = 10;
 /// … in each of this many seconds in a row is let go.

@@ -73,6 +73,11 @@ struct Args {
     #[cfg(feature = "tls")]
     #[argh(option, arg_name = "file")]
     tls_key: Option<String>,
+    /// file of an HS256 secret, or a public P-256 or Ed25519 key: who connects needs a JSON Web
+    /// Token (default: names first come, first served)
+    #[cfg(feature = "tokens")]
+    #[argh(option, arg_name = "file")]
+    jwt_key: Option<String>,
     /// address and port of a listener of its own, for Prometheus (default: none)
     #[argh(option, arg_name = "addr")]
     metrics: Option<String>,
@@ -210,6 +215,11 @@ fn settings(args: Args, env: Env<'_>) -> Result<Config, String> {
     #[cfg(feature = "tls")]
     {
         config.tls = tls(args.tls_cert, args.tls_key, env)?;
+    }
+    #[cfg(feature = "tokens")]
+    {
+        let file = setting("jwt-key", args.jwt_key, env);
+        config.jwt_key = file.map(|file| file.value.into());
     }
     if let Some(metrics) = setting("metrics", args.metrics, env) {
         if !cfg!(feature = "metrics") {

@@ -6,10 +6,12 @@ use std::sync::Arc;
 use smol::Executor;
 use smol::channel::{Sender, WeakSender};
 
-use super::http::{self, Answer, NoHead};
+use super::http::{self, Answer, Head, NoHead};
 use super::peer::{self, Upgrade};
 use super::porch::{Guest, crowded};
-use super::route::{Route, route};
+#[cfg(feature = "tokens")]
+use super::publish;
+use super::route::{Arrival, Route, route};
 use super::socket::{Socket, linger};
 use super::terms::Failure;
 use super::{Hub, Place, later};
@@ -56,13 +58,21 @@ impl Door {
                     Ok(Route::Page(file)) => Ok(file.answer(&head)),
                     Ok(Route::Health) => Ok(Answer::text(200, "ok")),
                     Ok(Route::Ready) => Ok(self.ready()),
-                    Ok(Route::Chat(arrival)) => match self.place(from) {
+                    #[cfg(feature = "tokens")]
+                    Ok(Route::Publish(post)) => {
+                        let hub = &self.hub;
+                        Box::pin(publish::receive(&socket, &head, ahead, post, hub)).await
+                    }
+                    Ok(Route::Chat(mut arrival)) => match self.place(&head, from, &mut arrival) {
                         Ok(place) => {
                             let upgrade = Box::new(Upgrade { arrival, ahead });
                             return self.let_in(socket, guest, place, upgrade);
                         }
                         Err(answer) => Err(answer),
                     },
+                    Err(answer) if answer.status == 426 => {
+                        Err(self.hub.gate.without_upgrade(&head, answer))
+                    }
                     Err(answer) => Err(answer),
                 };
                 (answer, head.method == "HEAD")
@@ -75,8 +85,14 @@ impl Door {
         linger(&socket).await;
     }
 
-    /// A place for one more peer, and what keeps the server from ending before it.
-    fn place(&self, from: IpAddr) -> Result<(Place, Sender<()>), Answer> {
+    /// A place for one more peer, if it may come in, and what keeps the server from ending before it.
+    fn place(
+        &self,
+        head: &Head,
+        from: IpAddr,
+        arrival: &mut Arrival,
+    ) -> Result<(Place, Sender<()>), Answer> {
+        self.hub.gate.let_through(head, arrival)?;
         let alive = self.alive.upgrade();
         let alive = alive.ok_or_else(|| later(503, "the server shuts down"))?;
         Ok((self.hub.place(from)?, alive))

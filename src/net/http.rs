@@ -17,7 +17,7 @@ const HEAD_BYTES: usize = 8 * 1024;
 /// … and has at most this many headers; beyond either it is answered with 431 …
 const HEAD_HEADERS: usize = 64;
 /// … and must be complete after this long, else 408.
-const HEAD_TIME: Duration = Duration::from_secs(10);
+pub(super) const HEAD_TIME: Duration = Duration::from_secs(10);
 /// An answer must be taken within this time, else the connection is cut.
 const ANSWER_TIME: Duration = Duration::from_secs(10);
 
@@ -25,13 +25,14 @@ const ANSWER_TIME: Duration = Duration::from_secs(10);
 const HANDSHAKE: u8 = 22;
 
 /// Every status that a request is answered with.
-pub const STATUSES: [&str; 12] = [
-    "101", "200", "304", "400", "403", "404", "405", "408", "426", "429", "431", "503",
+pub const STATUSES: [&str; 15] = [
+    "101", "200", "304", "400", "401", "403", "404", "405", "408", "411", "413", "426", "429",
+    "431", "503",
 ];
 
 /// What becomes of something. Boxed, so that its code is in the binary once, and not with everybody
 /// who waits for it.
-type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+pub(super) type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// A request's head, as far as anybody here wants to know it.
 #[derive(Debug, Default)]
@@ -48,16 +49,18 @@ pub struct Head {
 impl Head {
     /// The first header of that name, in lower case. Bytes that are not UTF-8 come as U+FFFD.
     pub fn header(&self, name: &str) -> Option<&str> {
-        let mut headers = self.headers.iter();
-        headers
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.as_str())
+        self.headers(name).next()
+    }
+
+    /// All headers of that name, in lower case, in their order.
+    pub fn headers<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> {
+        let headers = self.headers.iter().filter(move |(key, _)| key == name);
+        headers.map(|(_, value)| value.as_str())
     }
 
     /// Whether a header of comma-separated words holds this one, in any case.
     pub fn lists(&self, name: &str, word: &str) -> bool {
-        let mut headers = self.headers.iter().filter(|(key, _)| key == name);
-        headers.any(|(_, value)| {
+        self.headers(name).any(|value| {
             value.split(',').any(|item| {
                 // `gzip;q=0.5` lists gzip, too.
                 let item = item.split(';').next().unwrap_or_default();
@@ -234,10 +237,16 @@ fn phrase(status: u16) -> &'static str {
         200 => "OK",
         304 => "Not Modified",
         400 => "Bad Request",
+        #[cfg(feature = "tokens")]
+        401 => "Unauthorized",
         403 => "Forbidden",
         404 => "Not Found",
         405 => "Method Not Allowed",
         408 => "Request Timeout",
+        #[cfg(feature = "tokens")]
+        411 => "Length Required",
+        #[cfg(feature = "tokens")]
+        413 => "Content Too Large",
         426 => "Upgrade Required",
         429 => "Too Many Requests",
         431 => "Request Header Fields Too Large",
@@ -255,11 +264,15 @@ pub fn answer<'a>(socket: &'a Socket, answer: &Answer, head_only: bool) -> Boxed
     })
 }
 
-/// Agrees to a WebSocket (RFC 6455, section 4.2.2).
-pub fn switching(accept: &str) -> Bytes {
+/// Agrees to a WebSocket (RFC 6455, section 4.2.2), and to the subprotocol that was chosen.
+pub fn switching(accept: &str, protocol: Option<&str>) -> Bytes {
+    let (name, protocol, end) = match protocol {
+        Some(protocol) => ("Sec-WebSocket-Protocol: ", protocol, "\r\n"),
+        None => ("", "", ""),
+    };
     format!(
         "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-         Sec-WebSocket-Accept: {accept}\r\n\r\n"
+         Sec-WebSocket-Accept: {accept}\r\n{name}{protocol}{end}\r\n"
     )
     .into()
 }

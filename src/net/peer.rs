@@ -22,6 +22,7 @@ use super::http;
 use super::route::Arrival;
 use super::session::Session;
 use super::socket::{self, Socket, Wire, Wired};
+use super::token;
 use crate::chat::end::End;
 use crate::chat::event::Refusal;
 use crate::chat::peers::Seat;
@@ -67,7 +68,8 @@ pub fn serve(
         let peer = hub.peers.peer(upgrade.arrival.dialect, socket);
         // Answered as soon as there is something to be told: whoever is connected hears the room it
         // asked for, and some are told nothing more than that.
-        let switching = http::switching(&upgrade.arrival.accept);
+        let arrival = &upgrade.arrival;
+        let switching = http::switching(&arrival.accept, arrival.protocol.as_deref());
         peer.outbox.hold_behind(switching);
         let seat = hub.peers.add(peer.clone()).await;
         let life = live(&hub, &peer, &seat, upgrade);
@@ -124,10 +126,21 @@ fn live<'a>(
         };
         let talk = async {
             let mut session = Session::new(hub, peer, seat);
-            if let Some(end) = Box::pin(session.arrive(upgrade.unpack())).await {
+            let arrival = upgrade.unpack();
+            let expires = arrival.pass.as_ref().and_then(|pass| pass.expires());
+            let arrive = async {
+                let arrived = async { session.arrive(arrival).await };
+                future::or(async { Some(token::expire(peer, expires).await) }, arrived).await
+            };
+            if let Some(end) = Box::pin(arrive).await {
                 return end;
             }
-            listen(&mut frames, &mut session, hub, &acting).await
+            let listen = listen(&mut frames, &mut session, hub, &acting);
+            match expires {
+                None => listen.await,
+                // Boxed, so that only those wait for the time whose token ends.
+                Some(_) => Box::pin(future::or(token::expire(peer, expires), listen)).await,
+            }
         };
         future::or(flush, talk).await
     }

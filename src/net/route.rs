@@ -5,6 +5,9 @@ use percent_encoding::percent_decode_str;
 
 use super::http::{Answer, Head};
 use super::page::{self, File};
+#[cfg(feature = "tokens")]
+use super::publish;
+use super::token::{self, Pass};
 use crate::chat::dialect::Dialect;
 use crate::chat::id::Id;
 use crate::chat::name::{BadName, Room, User};
@@ -22,6 +25,9 @@ pub enum Route {
     Ready,
     /// Somebody wants to chat.
     Chat(Arrival),
+    /// Somebody wants to say something without a connection.
+    #[cfg(feature = "tokens")]
+    Publish(publish::Post),
 }
 
 /// Somebody at the door. Whatever name is asked for is a valid one.
@@ -37,6 +43,10 @@ pub struct Arrival {
     pub past: Option<Past>,
     /// The value of `Sec-WebSocket-Accept`.
     pub accept: String,
+    /// The subprotocol to agree to.
+    pub protocol: Option<String>,
+    /// What its token allows, where one is needed.
+    pub pass: Option<Box<Pass>>,
 }
 
 /// Decides what a request is for.
@@ -58,6 +68,10 @@ pub fn route(head: &Head, origins: &Origins) -> Result<Route, Answer> {
             Err(wrong_method("GET, HEAD"))
         };
     }
+    #[cfg(feature = "tokens")]
+    if let Some(room) = path.strip_prefix("/rooms/") {
+        return publish::post(head, room, query, origins).map(Route::Publish);
+    }
     let name = match path.strip_prefix("/chat/") {
         Some(name) => Some(decode(name)?),
         None if path == "/ws" => None,
@@ -73,7 +87,6 @@ pub fn route(head: &Head, origins: &Origins) -> Result<Route, Answer> {
             None => (Dialect::Simple, None),
         },
     };
-    let bad_name = |error: BadName| Answer::text(400, &error.to_string());
     let user = name
         .map(|name| User::new(&name))
         .transpose()
@@ -96,7 +109,13 @@ pub fn route(head: &Head, origins: &Origins) -> Result<Route, Answer> {
         room,
         past,
         accept,
+        protocol: token::protocol(head).map(String::from),
+        pass: None,
     }))
+}
+
+pub(super) fn bad_name(error: BadName) -> Answer {
+    Answer::text(400, &error.to_string())
 }
 
 /// `since` wins over `history`: it says more exactly what is wanted.
@@ -118,7 +137,7 @@ fn past(query: &str) -> Result<Option<Past>, Answer> {
     history.parse().map(|n| Some(Past::Last(n))).map_err(bad)
 }
 
-fn wrong_method(allowed: &str) -> Answer {
+pub(super) fn wrong_method(allowed: &str) -> Answer {
     Answer::text(405, &format!("wrong method: use {allowed}")).with("Allow", allowed)
 }
 
@@ -145,7 +164,7 @@ fn check_upgrade(head: &Head) -> Result<String, Answer> {
 }
 
 /// A page of another site must not speak with its visitors' names (RFC 6455, section 10.2).
-fn check_origin(head: &Head, origins: &Origins) -> Result<(), Answer> {
+pub(super) fn check_origin(head: &Head, origins: &Origins) -> Result<(), Answer> {
     match head.header("origin") {
         Some(origin) if !origins.allow(origin, head.header("host")) => Err(Answer::text(
             403,
@@ -156,7 +175,7 @@ fn check_origin(head: &Head, origins: &Origins) -> Result<(), Answer> {
 }
 
 /// The first query parameter of that name.
-fn parameter(query: &str, name: &str) -> Result<Option<String>, Answer> {
+pub(super) fn parameter(query: &str, name: &str) -> Result<Option<String>, Answer> {
     let mut pairs = query
         .split('&')
         .map(|pair| pair.split_once('=').unwrap_or((pair, "")));
@@ -166,7 +185,7 @@ fn parameter(query: &str, name: &str) -> Result<Option<String>, Answer> {
         .transpose()
 }
 
-fn decode(part: &str) -> Result<String, Answer> {
+pub(super) fn decode(part: &str) -> Result<String, Answer> {
     let decoded = percent_decode_str(part).decode_utf8();
     decoded
         .map(String::from)
@@ -249,6 +268,8 @@ mod tests {
                 room: room.map(|room| Room::new(room).unwrap()),
                 past: None,
                 accept,
+                protocol: None,
+                pass: None,
             };
             assert_eq!(route, Ok(Route::Chat(arrival)), "{target}");
         }

@@ -2,6 +2,7 @@
 //! The same for all dialects; what differs between them is a question of who is told what.
 
 mod past;
+mod proof;
 
 use std::sync::Arc;
 
@@ -12,9 +13,10 @@ use crate::bus::{Bus, Claim, Draft};
 use crate::chat::dialect::{Dialect, Join, Reply, Request};
 use crate::chat::end::End;
 use crate::chat::event::{Refusal, Text};
-use crate::chat::name::{Email, Lock, Room, User, hex};
+use crate::chat::name::{Email, Room, User, hex};
 use crate::chat::peer::Receipt;
 use crate::chat::peers::Seat;
+use proof::Proof;
 
 /// A connection may be in this many rooms; one more is refused as forbidden.
 const MOST_ROOMS: usize = 100;
@@ -28,8 +30,7 @@ pub(super) struct Session<'a> {
     seat: &'a Seat,
     user: Option<User>,
     email: Option<Email>,
-    /// The secret that takes the name over; only who speaks JSON has one.
-    key: Option<Box<str>>,
+    proof: Proof,
     /// The only one in the plain and simple dialects, any number in the typed one.
     rooms: Vec<Room>,
 }
@@ -43,7 +44,7 @@ impl<'a> Session<'a> {
             seat,
             user: None,
             email: None,
-            key: None,
+            proof: Proof::Token(None),
             rooms: Vec::new(),
         }
     }
@@ -55,8 +56,13 @@ impl<'a> Session<'a> {
     /// Does what its address asks for, and lets the peer be told; `Some` if that is the end of it.
     pub(super) async fn arrive(&mut self, arrival: Arrival) -> Option<End> {
         let Arrival {
-            user, room, past, ..
+            user,
+            room,
+            past,
+            pass,
+            ..
         } = arrival;
+        self.proof = Proof::Token(pass);
         let arrived = match (user, room) {
             (Some(user), room) => match self.claim(user).await {
                 Ok(()) => match room {
@@ -191,7 +197,7 @@ impl<'a> Session<'a> {
         receipt: Receipt,
     ) -> Result<(), (Refusal, Receipt)> {
         if self.user.as_ref() != Some(&user)
-            && let Err(refusal) = self.rename(user).await
+            && let Err(refusal) = self.call_itself(user).await
         {
             return Err((refusal, receipt));
         }
@@ -217,6 +223,7 @@ impl<'a> Session<'a> {
 
     async fn who(&self, room: Option<Room>) -> Result<(), Refusal> {
         let room = self.meant(room)?;
+        self.proof.may_enter(&room)?;
         let roster = self.bus().roster(&room).await.ok_or(Refusal::Unavailable)?;
         self.peer.tell(&Reply::Who(&room, &roster));
         Ok(())
@@ -230,11 +237,18 @@ impl<'a> Session<'a> {
             session,
             past,
         } = join;
+        self.proof.may_enter(&room)?;
+        if let Some(user) = &user {
+            self.proof.may_be(user)?;
+        }
         if self.user.is_none() {
             if session.as_ref().is_some_and(|key| key.len() > KEY_BYTES) {
                 return Err(Refusal::BadJson("session is longer than 128 bytes".into()));
             }
-            self.key = session.filter(|key| !key.is_empty()).map(Into::into);
+            let key = session.filter(|key| !key.is_empty());
+            if let (Some(key), None) = (key, self.proof.pass()) {
+                self.proof = Proof::Key(key.into());
+            }
             self.email = email;
             match user {
                 Some(user) => self.claim(user).await?,
@@ -242,6 +256,9 @@ impl<'a> Session<'a> {
             }
         } else if user.is_some() && user != self.user {
             return Err(Refusal::Forbidden("this connection has a name already"));
+        } else if self.rooms.is_empty() && self.email.is_none() {
+            // Its address has given the name, and can't give this.
+            self.email = email;
         }
         if self.rooms.contains(&room) {
             return self.reenter(&room, past).await;
@@ -266,19 +283,18 @@ impl<'a> Session<'a> {
 
     /// Claims a first name.
     async fn claim(&mut self, user: User) -> Result<(), Refusal> {
-        if self.peer.dialect() != Dialect::Plain && self.key.is_none() {
-            self.key = Some(secret()?);
+        if self.peer.dialect() != Dialect::Plain && matches!(self.proof, Proof::Token(None)) {
+            self.proof = Proof::Key(secret()?);
         }
-        let lock = self.key.as_deref().map(Lock::of);
+        let lock = self.proof.lock();
         match self.bus().claim(self.seat, self.peer, &user, lock).await {
             Claim::Granted => {}
             Claim::Taken => return Err(Refusal::NameTaken(user.to_string())),
             Claim::Unreachable => return Err(Refusal::Unavailable),
         }
-        let session = self.key.as_deref().unwrap_or_default();
         let named = self.peer.frame(&Reply::Named {
             user: &user,
-            session,
+            session: self.proof.key(),
         });
         self.peer.outbox.push_ahead(named.as_slice());
         self.user = Some(user);
@@ -291,12 +307,21 @@ impl<'a> Session<'a> {
             if let Some(user) = &self.user {
                 return Ok(user.clone());
             }
-            match self.claim(guest()).await {
-                Err(Refusal::NameTaken(_)) => {}
+            let (name, only) = match self.proof.pass() {
+                Some(pass) => (pass.user().clone(), true),
+                None => (guest(), false),
+            };
+            match self.claim(name).await {
+                Err(Refusal::NameTaken(_)) if !only => {}
                 done => done?,
             }
         }
         self.user.clone().ok_or(Refusal::Unavailable)
+    }
+
+    async fn call_itself(&mut self, user: User) -> Result<(), Refusal> {
+        self.proof.may_be(&user)?;
+        self.rename(user).await
     }
 
     /// Takes another name: for the rooms, one has gone and one has come.
@@ -330,7 +355,8 @@ impl<'a> Session<'a> {
             self.bus().leave(self.seat, self.peer, user, &room).await;
         }
         self.peer.speaks(dialect);
-        if let (Some(user), Some(session)) = (user, &self.key) {
+        if let Some(user) = user {
+            let session = self.proof.key();
             self.peer.tell(&Reply::Named { user, session });
         }
     }

@@ -3,6 +3,7 @@
 mod browser;
 mod certs;
 mod client;
+mod issuer;
 mod manager;
 mod nodes;
 mod program;
@@ -18,6 +19,7 @@ mod token_service;
 pub use browser::{Browser, Page};
 pub use certs::Certs;
 pub use client::Client;
+pub use issuer::{Issuer, message, soon};
 pub use manager::Manager;
 pub use nodes::Nodes;
 pub use program::Program;
@@ -30,6 +32,8 @@ pub use token_service::{TokenService, token};
 
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
+
+use natterjack::config::Config;
 
 /// How long anything may take that must happen. Generous: machines are noisy, and a test that
 /// passes does not wait for it.
@@ -59,7 +63,12 @@ pub fn free_port() -> u16 {
 
 /// Runs the same script alone and over Redis: that is the proof that nobody needs to know which.
 pub fn on_both_buses(script: impl Fn(&TestServer)) {
-    script(&TestServer::start());
+    on_both_buses_with(|_| {}, script);
+}
+
+/// The same with settings.
+pub fn on_both_buses_with(set: impl Fn(&mut Config), script: impl Fn(&TestServer)) {
+    script(&TestServer::with(&set));
     let redis = Redis::start();
-    script(&TestServer::on(&redis));
+    script(&TestServer::on_with(redis.address(), &set));
 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::chat::event::Refusal;
 
 /// A client's name for a message has at most this many bytes.
-const REFERENCE_BYTES: usize = 256;
+pub const REFERENCE_BYTES: usize = 256;
 
 /// Every key that any object from a client may have. Unknown ones are ignored.
 #[derive(Debug, Default, Deserialize)]

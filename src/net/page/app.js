@@ -6,6 +6,7 @@ import {
   write,
 } from './page.js';
 import { Composer, loadEmoji } from './text.js';
+import { bearer, inAddress } from './token.js';
 
 const LOBBY = 'lobby';
 const touch = matchMedia('(pointer: coarse)');
@@ -16,6 +17,8 @@ const touch = matchMedia('(pointer: coarse)');
 const tab = read('sessionStorage');
 const known = tab.me ? tab : read('localStorage');
 const me = { name: '', email: '', key: '', ...known.me };
+// Who has a token is called as it says.
+if (bearer()) Object.assign(me, { name: bearer(), key: '' });
 
 function save() {
   const { current, rooms, outbox } = chat;
@@ -59,11 +62,19 @@ const chat = new Chat(me, {
     if (phase === 'door') chat.connection.stop();
   },
   status: showStatus,
-  entered: () => (page['other-error'].textContent = ''),
+  entered() {
+    page['other-error'].textContent = '';
+    // Another room than the first one that was asked for, which the token is not for.
+    if (phase !== 'joining') return;
+    phase = 'in';
+    showChat();
+  },
   people,
   unread: list,
   said: flash,
   refused: refuse,
+  barred: bar,
+  closed,
 });
 
 function writeTo(name) {
@@ -143,6 +154,8 @@ function showStatus() {
   const { connection, replaced, welcomed, busWaits } = chat;
   if (replaced) {
     say('You are in this chat in another window now.', 'Use it here', () => connection.start());
+  } else if (chat.barred && !connection.isOpen) {
+    say(phase === 'in' ? chat.barred : '');
   } else if (phase !== 'door' && !welcomed) {
     const outage = navigator.onLine ? 'No connection, trying again.' : 'You are offline.';
     const kept = phase === 'in' ? ' What you write is kept.' : '';
@@ -168,8 +181,28 @@ function refuse(field, text) {
   say('');
 }
 
+/** The server wants a token, or another one. */
+function bar(text) {
+  // What was said stays to be read, and what was written can still be copied.
+  if (phase === 'in') return showStatus();
+  phase = 'door';
+  show(page.door);
+  page['token-error'].textContent = text;
+  say('');
+}
+
+/** The token is not for this room. */
+function closed(room, reason) {
+  if (chat.entered && chat.rooms.size > 1) {
+    flash(`${room.name}: ${reason}`);
+    return leave(room);
+  }
+  refuse('room', `${room.name}: ${reason}.`);
+}
+
 function knock(event) {
   event.preventDefault();
+  page['token-error'].textContent = '';
   const name = page.name.value.trim();
   const room = page.room.value.trim() || LOBBY;
   for (const field of ['name', 'room']) {
@@ -192,8 +225,9 @@ function enter() {
   phase = 'joining';
   leaving = false;
   showStatus();
-  if (chat.connection.isOpen) chat.join(chat.current);
-  else {
+  if (chat.connection.isOpen) {
+    if (!chat.welcomed) chat.join(chat.current);
+  } else {
     chat.connection.start();
     chat.connection.retryNow();
   }
@@ -227,6 +261,8 @@ page.newer.addEventListener('click', () => {
 });
 
 addEventListener('hashchange', () => {
+  // Another token, perhaps of somebody else: as if the page were opened with it.
+  if (inAddress()) return location.reload();
   const name = roomInAddress();
   if (!name || whyNot(name)) return;
   if (phase === 'in') open(name);
@@ -244,6 +280,8 @@ document.addEventListener('visibilitychange', () => {
 addEventListener('offline', showStatus);
 
 page.name.value = me.name;
+page.name.readOnly = !!bearer();
+page['name-hint'].hidden = !bearer();
 page.email.value = me.email;
 page.room.value = roomInAddress() || tab.current || LOBBY;
 

@@ -4,6 +4,7 @@
 import { Connection, REPLACED } from './connection.js';
 import { Outbox } from './outbox.js';
 import { Room } from './room.js';
+import { bearer, protocols, whyNotIn } from './token.js';
 
 /** After this long we ask again for what the server could not do. */
 const AGAIN = 2_000;
@@ -26,18 +27,24 @@ export class Chat {
   replaced = false;
   /** Whether the server can't reach what it keeps messages in. */
   busWaits = false;
+  /** Why the server lets nobody in without another token. */
+  barred = '';
   #me;
   #on;
   #retry = 0;
 
   /**
    * `me` is { name, email, key }. `on` are the hooks of a log, and welcome(), lost(), status(),
-   * entered(), people(), unread(), said(text), and refused(field, text).
+   * entered(), people(), unread(), said(text), refused(field, text), barred(text),
+   * and closed(room).
    */
   constructor(me, on) {
     this.#me = me;
     this.#on = on;
-    this.connection = new Connection(new URL('ws', location.href.replace(/^http/, 'ws').replace(/#.*/, '')), {
+    const url = new URL('ws', location.href.replace(/^http/, 'ws').replace(/[?#].*/, ''));
+    // Whose token it is, the connection is: no room is entered by default, which it may not be for.
+    if (bearer()) url.searchParams.set('user', bearer());
+    this.connection = new Connection(url, protocols, {
       open: () => this.#open(),
       frame: (frame) => Object.hasOwn(this.#answers, frame?.type) && this.#answers[frame.type](frame),
       lost: (code) => this.#lost(code),
@@ -75,7 +82,7 @@ export class Chat {
   leave(room) {
     for (const message of this.outbox.in(room)) this.outbox.discard(message);
     this.rooms.delete(room.name);
-    if (this.welcomed) this.connection.send({ type: 'leave', room: room.name });
+    if (this.welcomed && room.joined) this.connection.send({ type: 'leave', room: room.name });
   }
 
   write(text, to) {
@@ -106,6 +113,15 @@ export class Chat {
     for (const room of this.rooms.values()) room.lost();
     this.#on.lost();
     this.#on.status();
+    if (!this.replaced) this.#ask();
+  }
+
+  /** Whether it was the token. If so, there is nothing to be tried again. */
+  async #ask() {
+    this.barred = await whyNotIn('ws');
+    if (!this.barred || this.connection.isOpen) return;
+    this.connection.stop();
+    this.#on.barred(this.barred);
   }
 
   #answers = {
@@ -198,6 +214,9 @@ export class Chat {
       this.#on.refused('name', `This can’t be a name: it ${rule}.`);
     } else if (code === 'bad_room' && !this.welcomed) {
       this.#on.refused('room', `This can’t be a room: it ${rule}.`);
+    } else if (code === 'forbidden' && ref.startsWith(JOIN)) {
+      const room = this.rooms.get(ref.slice(JOIN.length));
+      if (room) this.#on.closed(room, reason);
     } else if (code === 'unavailable' || code === 'rate_limited') {
       // A room that tells only half of its past has let us out again.
       if (ref.startsWith(JOIN)) this.rooms.get(ref.slice(JOIN.length))?.lost();

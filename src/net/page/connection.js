@@ -14,6 +14,7 @@ const PACE = 100;
 
 export class Connection {
   #url;
+  #protocols;
   #on;
   #socket = null;
   #wanted = false;
@@ -25,8 +26,9 @@ export class Connection {
   #heard = 0;
 
   /** `on` has three functions: open(), frame(object), and lost(code, willRetry). */
-  constructor(url, on) {
+  constructor(url, protocols, on) {
     this.#url = url;
+    this.#protocols = protocols;
     this.#on = on;
     addEventListener('online', () => this.#hurry());
     addEventListener('offline', () => this.#socket && this.check());
@@ -77,7 +79,7 @@ export class Connection {
 
   #open() {
     clearTimeout(this.#timer);
-    const socket = new WebSocket(this.#url);
+    const socket = new WebSocket(this.#url, this.#protocols);
     this.#socket = socket;
     // A socket that was given up may still have something to say. Nobody listens.
     const current = (act) => (event) => socket === this.#socket && act(event);

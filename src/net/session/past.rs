@@ -195,6 +195,7 @@ impl Session<'_> {
         before: Option<Id>,
         limit: usize,
     ) -> Result<(), Refusal> {
+        self.proof.may_enter(&room)?;
         if !self.rooms.contains(&room) {
             return Err(Refusal::NotInRoom(room));
         }

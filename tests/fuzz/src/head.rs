@@ -3,6 +3,7 @@
 use natterjack::chat::dialect::Dialect;
 use natterjack::config::Origins;
 use natterjack::net::http::{Answer, Head};
+use natterjack::net::publish::Post;
 use natterjack::net::route::{Arrival, Route, route};
 
 use super::rules;
@@ -27,6 +28,7 @@ pub fn survives(bytes: &[u8]) {
         Ok(Route::Page(file)) => whole(&file.answer(&head), &[200, 304]),
         Ok(Route::Health | Route::Ready) => {}
         Ok(Route::Chat(arrival)) => arrives(&arrival),
+        Ok(Route::Publish(post)) => posts(&post),
         Err(refused) => whole(&refused, &[400, 403, 404, 405, 426]),
     }
 }
@@ -40,8 +42,20 @@ fn arrives(arrival: &Arrival) {
     if let Some(room) = &arrival.room {
         rules::name(room.as_str());
     }
+    // What is agreed to is sent back, so it must be of one line.
+    let protocol = arrival.protocol.as_deref().unwrap_or("bearer.");
+    assert!(protocol.starts_with("bearer.") && !protocol.contains(char::is_control));
     // The SHA-1 of the key, in base64.
     assert!(arrival.accept.is_ascii() && arrival.accept.len() == 28);
+}
+
+fn posts(post: &Post) {
+    rules::name(post.room.as_str());
+    if let Some(user) = &post.user {
+        rules::name(user.as_str());
+    }
+    let reference = post.reference.as_ref();
+    assert!(reference.is_none_or(|name| name.len() <= 256));
 }
 
 /// Nothing of a request gets into the head of its answer.

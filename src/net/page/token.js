@@ -1,0 +1,62 @@
+// The token that the server may want. It comes in the address as #token=…, which no server and no log
+// ever sees, and is kept for this tab alone.
+
+const KEY = 'natterjack-token';
+
+/** Whether the address brings a token. */
+export const inAddress = () => /^#token=/.test(location.hash);
+
+function stored() {
+  try {
+    return sessionStorage.getItem(KEY) ?? '';
+  } catch {
+    return '';
+  }
+}
+
+/** Takes the token out of the address, so that nobody copies it from there; a room may stay. */
+function take() {
+  if (!inAddress()) return stored();
+  const brought = new URLSearchParams(location.hash.slice(1));
+  const room = brought.get('room');
+  history.replaceState(null, '', room ? `#${encodeURIComponent(room)}` : location.pathname + location.search);
+  try {
+    sessionStorage.setItem(KEY, brought.get('token'));
+  } catch { /* A browser that keeps nothing: a reload needs the address again. */ }
+  return brought.get('token').trim();
+}
+
+export const token = take();
+
+/** Whose it is, as far as one can tell without the key. */
+export function bearer() {
+  try {
+    const base64 = token.split('.')[1].replace(/-/g, '+').replace(/_/g, '/');
+    const bytes = Uint8Array.from(atob(base64), (byte) => byte.charCodeAt(0));
+    return String(JSON.parse(new TextDecoder().decode(bytes)).sub ?? '');
+  } catch {
+    return '';
+  }
+}
+
+/** A page can set no header of a WebSocket, but ask for a subprotocol. */
+export const protocols = token ? [`bearer.${token}`] : [];
+
+/**
+ * Why the server does not let us in, or nothing: a WebSocket does not tell. Asked without an upgrade,
+ * the server says first whether the token is good.
+ */
+export async function whyNotIn(url) {
+  try {
+    const headers = token ? { Authorization: `Bearer ${token}` } : {};
+    const answer = await fetch(url, { headers, cache: 'no-store', signal: AbortSignal.timeout(8_000) });
+    if (answer.status !== 401) return '';
+    if (!token) return 'This chat needs a token: please open the address that you were given for it.';
+    const why = await answer.text();
+    return /expired/.test(why)
+      ? 'Your token has expired: please open a new address.'
+      : 'This chat does not accept your token: please open the address that you were given for it again.';
+  } catch {
+    return '';
+  }
+}

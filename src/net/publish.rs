@@ -1,0 +1,244 @@
+//! Saying something without a connection: `POST /rooms/{room}`, for scripts and other servers.
+//!
+//! Who does so needs a token, claims no name and takes no peer's place. The whole request is handled
+//! on the [porch](super::porch), bounded in size and time.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use super::http::{Answer, HEAD_TIME, Head};
+use super::route::{bad_name, check_origin, decode, parameter, wrong_method};
+use super::socket::Socket;
+use super::{Hub, later};
+use crate::bus::{Draft, within};
+use crate::chat::dialect::REFERENCE_BYTES;
+use crate::chat::event::{Refusal, TEXT_CHARS, Text};
+use crate::chat::name::{Room, User};
+use crate::chat::peer::Receipt;
+use crate::chat::rate::{BURST_SECONDS, Rate, Verdict};
+use crate::config::Origins;
+
+/// No text takes more bytes, with the line end behind it.
+const BODY_BYTES: usize = TEXT_CHARS * 4 + 2;
+/// How long a message may take to get onto the bus; a Redis that changes over is back by then.
+const BUS_TIME: Duration = Duration::from_secs(10);
+/// The rates of so many names are kept at most, of those who have said something just now.
+const NAMES: usize = 10_000;
+
+/// Where something is to be published, and by whom.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Post {
+    /// The room.
+    pub room: Room,
+    /// The name, if it is given.
+    pub user: Option<User>,
+    /// What the client calls its message, so that it can be sent again.
+    pub reference: Option<String>,
+}
+
+/// Decides what a request to `/rooms/{room}` is for.
+///
+/// # Errors
+/// 400, 403 or 405, with one line that says why.
+pub(super) fn post(
+    head: &Head,
+    room: &str,
+    query: &str,
+    origins: &Origins,
+) -> Result<Post, Answer> {
+    if head.method != "POST" {
+        return Err(wrong_method("POST"));
+    }
+    let user = parameter(query, "user")?.map(|user| User::new(&user));
+    let post = Post {
+        room: Room::new(&decode(room)?).map_err(bad_name)?,
+        user: user.transpose().map_err(bad_name)?,
+        reference: parameter(query, "ref")?,
+    };
+    if post
+        .reference
+        .as_ref()
+        .is_some_and(|name| name.len() > REFERENCE_BYTES)
+    {
+        return Err(Answer::text(400, "ref is longer than 256 bytes"));
+    }
+    check_origin(head, origins)?;
+    Ok(post)
+}
+
+/// Publishes the body of a request, and answers with the message's id. Boxed by its caller: few
+/// who come to the door want it. Not cancel safe: the message may be published all the same.
+///
+/// # Errors
+/// 400, 401, 403, 408, 411, 413, 429 or 503, with one line that says why.
+pub(super) async fn receive(
+    socket: &Socket,
+    head: &Head,
+    ahead: Bytes,
+    post: Post,
+    hub: &Hub,
+) -> Result<Answer, Answer> {
+    let pass = hub.gate.pass(head)?;
+    pass.check(post.user.as_ref(), Some(&post.room))?;
+    if hub.draining() {
+        return Err(later(503, "the server shuts down"));
+    }
+    let user = pass.user();
+    if !hub.rates.pass(user, hub.config.rate, Instant::now()) {
+        let why = Refusal::RateLimited(hub.config.rate).to_string();
+        return Err(Answer::text(429, &why).with("Retry-After", "1"));
+    }
+    let length = length(head, hub.config.max_message)?;
+    let reading = read(socket, head, ahead, length);
+    let body = within(HEAD_TIME, reading).await;
+    let body = body.ok_or_else(|| Answer::text(408, "no complete body within 10 seconds"))??;
+    let text = text(&body)?;
+    let (receipt, outcome) = Receipt::to_caller(post.reference);
+    let draft = Draft {
+        user: user.clone(),
+        origin: hub.peers.origin_of_none(),
+        email: None,
+        text,
+        receipt,
+    };
+    let publish = async {
+        hub.bus.publish(&post.room, draft).await;
+        outcome.known().await
+    };
+    match within(BUS_TIME, publish).await {
+        Some(Ok(id)) => Ok(Answer::text(200, &id.to_string())),
+        Some(Err(refusal)) => Err(Answer::text(503, &refusal.to_string()).with("Retry-After", "5")),
+        None => {
+            let line = "no word from redis yet: it may still be published; with the same ref= it is safe to try again";
+            Err(Answer::text(503, line).with("Retry-After", "5"))
+        }
+    }
+}
+
+/// How long the body will be (RFC 9112, section 6): known before, and no longer than a text.
+fn length(head: &Head, most: usize) -> Result<usize, Answer> {
+    if head.header("transfer-encoding").is_some() {
+        return Err(Answer::text(
+            411,
+            "Content-Length is needed, not Transfer-Encoding",
+        ));
+    }
+    let mut lengths = head.headers("content-length");
+    let Some(length) = lengths.next() else {
+        return Err(Answer::text(411, "Content-Length is needed"));
+    };
+    let digits = !length.is_empty() && length.bytes().all(|b| b.is_ascii_digit());
+    if !digits || lengths.any(|other| other != length) {
+        return Err(Answer::text(400, "bad Content-Length"));
+    }
+    // What does not fit into a number does not fit anywhere.
+    match length.parse() {
+        Ok(length) if length <= most.min(BODY_BYTES) => Ok(length),
+        Ok(length) if length <= most => Err(Answer::text(413, &Refusal::TooLong.to_string())),
+        _ => Err(Answer::text(
+            413,
+            &format!("the body is longer than {most} bytes"),
+        )),
+    }
+}
+
+/// Reads a body, of which some may have come with the head. Give it a deadline.
+async fn read(
+    socket: &Socket,
+    head: &Head,
+    ahead: Bytes,
+    length: usize,
+) -> Result<Vec<u8>, Answer> {
+    let mut body = ahead[..ahead.len().min(length)].to_vec();
+    let gone = || Answer::text(400, "the body is shorter than its Content-Length");
+    if body.len() < length && head.http11 && head.lists("expect", "100-continue") {
+        let go_on = socket.write_all(b"HTTP/1.1 100 Continue\r\n\r\n");
+        go_on.await.map_err(|_| gone())?;
+    }
+    while body.len() < length {
+        let mut take = |read: &[u8]| {
+            let missing = length - body.len();
+            body.extend_from_slice(&read[..read.len().min(missing)]);
+        };
+        if !matches!(socket.read(&mut take).await, Ok(1..)) {
+            return Err(gone());
+        }
+    }
+    Ok(body)
+}
+
+/// What a body says. One line end is that of whoever wrote it, such as `echo`.
+fn text(body: &[u8]) -> Result<Text, Answer> {
+    let body = str::from_utf8(body).map_err(|_| Answer::text(400, "the body is not UTF-8"))?;
+    let line = body.strip_suffix('\n');
+    let line = line.map(|line| line.strip_suffix('\r').unwrap_or(line));
+    Text::new(line.unwrap_or(body)).map_err(|refusal| {
+        let status = match refusal {
+            Refusal::TooLong => 413,
+            _ => 400,
+        };
+        Answer::text(status, &refusal.to_string())
+    })
+}
+
+/// How fast each name speaks that has no connection to be counted on.
+#[derive(Debug, Default)]
+pub(super) struct Rates(Mutex<HashMap<User, (Rate, Instant)>>);
+
+impl Rates {
+    /// Whether one more message of this name may pass at `now`.
+    fn pass(&self, user: &User, rate: u32, now: Instant) -> bool {
+        let mut rates = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if rates.len() >= NAMES && !rates.contains_key(user) {
+            // Who has been silent so long may speak as if never heard before.
+            let full = Duration::from_secs(BURST_SECONDS.into());
+            rates.retain(|_, (_, last)| now.saturating_duration_since(*last) < full);
+            if rates.len() >= NAMES {
+                return false;
+            }
+        }
+        let new = || (Rate::new(rate, now), now);
+        let (rate, last) = rates.entry(user.clone()).or_insert_with(new);
+        *last = now;
+        rate.check(now) == Verdict::Pass
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_name_has_a_rate_and_not_too_many_are_kept() {
+        let (rates, start) = (Rates::default(), Instant::now());
+        let user = |n: usize| User::new(&format!("user {n}")).unwrap();
+        let passed = |n| (0..10).filter(|_| rates.pass(&user(n), 1, start)).count();
+        assert_eq!((passed(0), passed(1), passed(0)), (3, 3, 0));
+        for n in 2..NAMES {
+            assert!(rates.pass(&user(n), 1, start));
+        }
+        assert!(!rates.pass(&user(NAMES), 1, start), "one more has no room");
+        let later = start + Duration::from_secs(BURST_SECONDS.into());
+        assert!(rates.pass(&user(NAMES), 1, later), "the silent make room");
+        assert_eq!(rates.0.lock().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_body_is_one_text() {
+        let said = |body: &[u8]| match text(body) {
+            Ok(text) => Ok(text.as_str().to_string()),
+            Err(answer) => Err(answer.status),
+        };
+        assert_eq!(said(b"hello"), Ok("hello".into()));
+        assert_eq!(said(b"hello\n"), Ok("hello".into()));
+        assert_eq!(said(b"hello\r\n"), Ok("hello".into()));
+        assert_eq!(said(b"one\ntwo\n\n"), Ok("one\ntwo\n".into()));
+        assert_eq!(said(b" \n"), Err(400));
+        assert_eq!(said(b"\xff"), Err(400));
+        assert_eq!(said("日".repeat(4096).as_bytes()).map(|_| ()), Ok(()));
+        assert_eq!(said("x".repeat(4097).as_bytes()), Err(413));
+    }
+}

@@ -1,0 +1,57 @@
+//! What a connection has to show for its name, and what it may do with it.
+
+use crate::chat::event::Refusal;
+use crate::chat::name::{Lock, Room, User};
+use crate::net::token::Pass;
+
+/// What takes the name over from an older connection.
+pub(super) enum Proof {
+    /// A secret; only who speaks JSON has one.
+    Key(Box<str>),
+    /// A token for the name; or nothing, which is here so that all of it fits into two words.
+    Token(Option<Box<Pass>>),
+}
+
+impl Proof {
+    /// The secret, to be told to the peer; empty where there is none, or none is needed.
+    pub(super) fn key(&self) -> &str {
+        match self {
+            Proof::Key(key) => key,
+            Proof::Token(_) => "",
+        }
+    }
+
+    pub(super) fn pass(&self) -> Option<&Pass> {
+        match self {
+            Proof::Key(_) => None,
+            Proof::Token(pass) => pass.as_deref(),
+        }
+    }
+
+    pub(super) fn lock(&self) -> Option<Lock> {
+        match self {
+            Proof::Key(key) => Some(Lock::of(key)),
+            Proof::Token(pass) => pass.as_ref().map(|_| Lock::of_tokens()),
+        }
+    }
+
+    /// Whether its token, where one is needed, allows a room.
+    pub(super) fn may_enter(&self, room: &Room) -> Result<(), Refusal> {
+        match self.pass() {
+            Some(pass) if !pass.opens(room) => {
+                Err(Refusal::Forbidden("your token is not for this room"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether its token, where one is needed, allows a name.
+    pub(super) fn may_be(&self, user: &User) -> Result<(), Refusal> {
+        match self.pass() {
+            Some(pass) if pass.user() != user => {
+                Err(Refusal::Forbidden("your token is for another name"))
+            }
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! The page on a server that asks for tokens, in a real browser.
+
+use serde_json::json;
+
+use crate::support::{Browser, Client, Issuer, soon};
+
+#[test]
+fn a_token_in_the_address_says_who_it_is_and_is_hidden_at_once() {
+    let issuer = Issuer::es256();
+    let server = issuer.serve();
+    let browser = Browser::start();
+    let token = issuer.token("Ann Ö");
+    let page = browser.open(&server, &format!("/#token={token}&room=attic"));
+    page.has("Join");
+    assert_eq!(page.value("location.hash"), json!("#attic"));
+    assert_eq!(page.value("find('Name').value"), json!("Ann Ö"));
+    assert_eq!(page.value("find('Name').readOnly"), json!(true));
+    page.says("Your token says who you are.");
+    page.fill("E-mail (optional)", "ann@example.org");
+    page.press("Join");
+    page.say("hello");
+    page.shows("hello");
+    page.until("document.title.includes('attic')");
+    let kept = page.value("JSON.stringify(localStorage)");
+    assert!(
+        !kept.as_str().unwrap().contains(&token),
+        "only for this tab"
+    );
+    // A reload leads back, and another window takes over.
+    page.reload();
+    page.has("Message");
+    page.shows("hello");
+    let other = browser.open(&server, &format!("/#token={token}&room=attic"));
+    other.press("Join");
+    other.has("Message");
+    page.says("another window");
+    // What is said shows the picture of the address that was given.
+    let target = format!("/ws?user=bob&room=attic&token={}", issuer.token("bob"));
+    let mut bob = Client::connect(server.addr(), &format!("{target}&history=1"));
+    bob.gets(json!({"type": "welcome"}));
+    bob.gets(json!({"type": "joined"}));
+    bob.gets(json!({"type": "chat", "userId": "Ann Ö", "avatar": null}));
+}
+
+#[test]
+fn without_a_token_the_page_says_that_one_is_needed() {
+    let issuer = Issuer::hs256();
+    let server = issuer.serve();
+    let browser = Browser::start();
+    let page = browser.open(&server, "/");
+    page.fill("Name", "ann");
+    page.press("Join");
+    page.says("This chat needs a token");
+    let old = issuer.sign(json!({"sub": "ann", "exp": soon(-60)}));
+    let page = browser.open(&server, &format!("/#token={old}"));
+    page.press("Join");
+    page.says("Your token has expired");
+    let bad = format!("{}x", issuer.token("ann"));
+    let page = browser.open(&server, &format!("/#token={bad}"));
+    page.press("Join");
+    page.says("does not accept your token");
+    // The address that one is given then is enough, in the same tab.
+    let good = issuer.token("ann");
+    page.value(&format!("(location.hash = '#token={good}', 0)"));
+    page.until("!location.hash.includes('token')");
+    page.press("Join");
+    page.has("Message");
+}
+
+#[test]
+fn when_the_token_expires_the_page_says_so_and_keeps_what_was_said() {
+    let issuer = Issuer::hs256();
+    let server = issuer.serve();
+    let browser = Browser::start();
+    let token = issuer.sign(json!({"sub": "ann", "exp": soon(6)}));
+    let page = browser.open(&server, &format!("/#token={token}"));
+    page.press("Join");
+    page.say("before the end");
+    page.says("Your token has expired");
+    page.shows("before the end");
+}
+
+#[test]
+fn a_room_that_the_token_is_not_for_is_said_at_its_field() {
+    let issuer = Issuer::hs256();
+    let server = issuer.serve();
+    let browser = Browser::start();
+    let token = issuer.sign(json!({"sub": "ann", "rooms": ["attic"]}));
+    let page = browser.open(&server, &format!("/#token={token}"));
+    page.press("Join");
+    page.says("lobby: your token is not for this room.");
+    page.fill("Room", "attic");
+    page.press("Join");
+    page.say("hello");
+    page.shows("hello");
+    page.fill("Join another room", "cellar");
+    page.press("Go");
+    page.says("cellar: your token is not for this room");
+    page.until("document.title.includes('attic')");
+    page.say("still here");
+    page.shows("still here");
+}

@@ -1,0 +1,206 @@
+//! Who may connect, under which name, to which rooms, and for how long.
+
+use serde_json::json;
+use tungstenite::handshake::client::Request;
+
+use crate::support::{Client, Issuer, Raw, Redis, TestServer, soon, upgrade};
+
+/// A header of a request.
+pub fn header(name: &'static str, value: String) -> impl FnOnce(&mut Request) {
+    move |request| {
+        let value = value.parse().unwrap();
+        request.headers_mut().insert(name, value);
+    }
+}
+
+/// How the server answers who connects with this token.
+#[track_caller]
+pub fn status(server: &TestServer, target: &str, token: &str) -> u16 {
+    let bearer = header("authorization", format!("Bearer {token}"));
+    Client::request(server.addr(), target, bearer).map_or_else(|status| status, |_| 101)
+}
+
+/// A text client in the lobby.
+#[track_caller]
+pub fn join(server: &TestServer, user: &str, token: &str) -> Client {
+    let mut client = Client::connect(server.addr(), &format!("/chat/{user}?token={token}"));
+    client.hears(&format!("Welcome {user}!"));
+    client
+}
+
+#[test]
+fn each_kind_of_key_lets_its_holders_in() {
+    for issuer in Issuer::all() {
+        let server = issuer.serve();
+        let mut ann = join(&server, "ann", &issuer.token("ann"));
+        let mut bob = join(&server, "bob", &issuer.token("bob"));
+        ann.hears("bob: has joined the chat!");
+        bob.say("hello");
+        ann.hears("bob: hello");
+    }
+}
+
+#[test]
+fn a_token_comes_in_a_header_or_as_a_subprotocol_or_in_the_address() {
+    let issuer = Issuer::es256();
+    let token = issuer.token("ann");
+    for server in [issuer.serve(), TestServer::start()] {
+        for target in ["/chat/ann", "/ws?user=ann", "/ws"] {
+            for scheme in ["Bearer", "bearer", "BEARER"] {
+                let bearer = header("authorization", format!("{scheme} {token}"));
+                assert!(Client::request(server.addr(), target, bearer).is_ok());
+            }
+            // The client itself insists on an answer that names one of what it has offered.
+            for offered in [format!("bearer.{token}"), format!("chat, bearer.{token}")] {
+                let protocol = header("sec-websocket-protocol", offered);
+                assert!(Client::request(server.addr(), target, protocol).is_ok());
+            }
+            let join = if target.contains('?') { '&' } else { '?' };
+            Client::connect(server.addr(), &format!("{target}{join}token={token}"));
+        }
+    }
+    // What a proxy asks for is none of our business.
+    let server = issuer.serve();
+    let target = format!("/chat/ann?token={token}");
+    let basic = header("authorization", "Basic YTpi".into());
+    assert!(Client::request(server.addr(), &target, basic).is_ok());
+    // The first one counts: a bad one in the header is not made up for by the address.
+    let bad = header("authorization", "Bearer x".into());
+    assert_eq!(
+        Client::request(server.addr(), &target, bad).err(),
+        Some(401)
+    );
+}
+
+#[test]
+fn a_token_is_for_one_name() {
+    let issuer = Issuer::eddsa();
+    let server = issuer.serve();
+    let token = issuer.token("ann");
+    assert_eq!(status(&server, "/chat/bob", &token), 403);
+    assert_eq!(status(&server, "/ws?user=bob", &token), 403);
+    let mut ann = join(&server, "ann", &token);
+
+    // Who gives no name is who the token says, and nobody else.
+    let bob = issuer.token("bob");
+    let mut typed = Client::connect(server.addr(), &format!("/ws?token={bob}"));
+    let wrong = json!({"type": "join", "room": "lobby", "user": "eve"});
+    typed.is_refused(wrong, "forbidden");
+    typed.put(json!({"type": "join", "room": "lobby"}));
+    typed.gets(json!({"type": "welcome", "userId": "bob"}));
+    ann.hears("bob: has joined the chat!");
+
+    let eve = issuer.token("eve");
+    let mut simple = Client::connect(server.addr(), &format!("/ws?token={eve}"));
+    let say = |user: &str, text: &str| json!({"username": user, "message": text});
+    simple.put(say("ann", "it was me"));
+    simple.gets(json!({"type": "error", "code": "forbidden"}));
+    simple.put(say("eve", "hello"));
+    ann.hears("eve: has joined the chat!");
+    ann.hears("eve: hello");
+    simple.gets(json!({"username": "eve", "message": "hello"}));
+    simple.put(say("bob", "it was me"));
+    simple.gets(json!({"type": "error", "code": "forbidden"}));
+
+    // Everybody may be written to, also from no room.
+    let mut fay = Client::connect(server.addr(), &format!("/ws?token={}", issuer.token("fay")));
+    fay.put(json!({"type": "chat", "to": "ann", "text": "psst"}));
+    fay.gets(json!({"type": "welcome", "userId": "fay"}));
+    ann.hears("fay (private): psst");
+}
+
+#[test]
+fn a_token_may_be_for_some_rooms_only() {
+    let issuer = Issuer::hs256();
+    let server = issuer.serve();
+    let token = issuer.sign(json!({"sub": "ann", "rooms": ["attic", "fö o"]}));
+    for (target, expected) in [
+        ("/chat/ann", 403),
+        ("/chat/ann?room=cellar", 403),
+        ("/chat/ann?room=attic", 101),
+        ("/chat/ann?room=f%C3%B6+o", 101),
+        ("/ws", 403),
+        ("/ws?room=attic", 101),
+        ("/ws?user=ann&room=cellar", 403),
+        ("/ws?user=ann&room=attic", 101),
+        ("/ws?user=ann", 101),
+    ] {
+        assert_eq!(status(&server, target, &token), expected, "{target}");
+    }
+    let target = format!("/ws?user=ann&token={token}");
+    let mut ann = Client::connect(server.addr(), &target);
+    ann.gets(json!({"type": "welcome"}));
+    for asked in [
+        json!({"type": "join", "room": "lobby"}),
+        json!({"type": "who", "room": "lobby"}),
+        json!({"type": "history", "room": "lobby"}),
+    ] {
+        ann.is_refused(asked, "forbidden");
+    }
+    let chat = json!({"type": "chat", "room": "lobby", "text": "x"});
+    ann.is_refused(chat, "not_in_room");
+    ann.put(json!({"type": "join", "room": "attic"}));
+    ann.gets(json!({"type": "joined", "room": "attic", "users": ["ann"]}));
+    // Everybody may be written to.
+    let _bob = join(&server, "bob", &issuer.token("bob"));
+    ann.put(json!({"type": "chat", "to": "bob", "text": "psst"}));
+    ann.gets(json!({"type": "chat", "to": "bob"}));
+    let nowhere = issuer.sign(json!({"sub": "ann", "rooms": []}));
+    assert_eq!(status(&server, "/chat/ann", &nowhere), 403);
+}
+
+#[test]
+fn whoever_has_a_token_for_a_name_takes_it_over() {
+    let issuer = Issuer::es256();
+    let redis = Redis::start();
+    let on = || {
+        TestServer::on_with(redis.address(), |config| {
+            config.jwt_key = Some(issuer.file())
+        })
+    };
+    let (one, two) = (on(), on());
+    let alone = issuer.serve();
+    for (here, there) in [(&alone, &alone), (&one, &one), (&one, &two)] {
+        let token = issuer.token("ann");
+        let mut bob = join(here, "bob", &issuer.token("bob"));
+        let mut ann = join(here, "ann", &token);
+        bob.hears("ann: has joined the chat!");
+        // In every dialect from every dialect; each with a token of its own.
+        let target = format!("/ws?user=ann&room=lobby&token={}", issuer.token("ann"));
+        let mut typed = Client::connect(there.addr(), &target);
+        typed.gets(json!({"type": "welcome", "userId": "ann"}));
+        typed.gets(json!({"type": "joined", "room": "lobby"}));
+        ann.is_closed(4001);
+        let target = format!("/ws?token={token}");
+        let mut simple = Client::connect(here.addr(), &target);
+        simple.put(json!({"username": "ann", "message": "me again"}));
+        typed.is_closed(4001);
+        let mut last = join(there, "ann", &token);
+        simple.is_closed(4001);
+        bob.say("who is there?");
+        last.hears_at_last("bob: who is there?");
+        bob.is_taken();
+    }
+}
+
+#[test]
+fn a_connection_ends_with_its_token() {
+    let issuer = Issuer::hs256();
+    let server = issuer.serve();
+    let mut bob = join(&server, "bob", &issuer.token("bob"));
+    let short = || issuer.sign(json!({"sub": "ann", "exp": soon(2)}));
+    let target = |at: &str| format!("{at}token={}", short());
+    let mut plain = Client::connect(server.addr(), &target("/chat/ann?"));
+    plain.is_closed(1008);
+    bob.hears("ann: has joined the chat!");
+    bob.hears("ann: has left the chat!");
+    let mut typed = Client::connect(server.addr(), &target("/ws?user=ann&"));
+    typed.is_closed(1008);
+    let mut nobody = Client::connect(server.addr(), &target("/ws?"));
+    nobody.is_closed(1008);
+    let mut raw = Raw::connect(server.addr());
+    raw.send(upgrade("ann").replace("/ann", &target("/ann?")).as_bytes());
+    let end = raw.rest();
+    let reason = b"token expired";
+    assert!(end.windows(reason.len()).any(|part| part == reason));
+}
