@@ -175,9 +175,13 @@ fn a_primary_hangs_and_its_replica_carries_on() {
     nodes.has_failed_over(&counter("lobby"), hung);
     bar.hears("foo: meanwhile");
     talk(&mut foo, &mut bar, "after");
-    // It may still say what it was sent before it hung, until it hears that another has its slots.
+    // It still does what it was sent while it hung, until it hears that another has its slots; and
+    // in a log of its own, since nothing had been said in the room before.
     nodes.thaw(hung);
     nodes.settle();
+    for n in 0..5 {
+        talk(&mut foo, &mut bar, &format!("{n}"));
+    }
     for server in &servers {
         server.becomes(200);
     }

@@ -112,6 +112,13 @@ impl Rooms {
         heard.map_or(Step::Next, |heard| step(heard.id, id))
     }
 
+    /// Whether a message claims that its room's log has begun anew since it was last heard.
+    pub fn begins_anew(&self, room: &Room, id: Id) -> bool {
+        let state = self.lock();
+        let heard = state.rooms.get(room).and_then(|wanted| wanted.heard);
+        heard.is_some_and(|heard| heard.id != Id::START && heard.id.epoch != id.epoch)
+    }
+
     /// Notes a message if it is the next one, or the first of which anything is known.
     pub fn hear(&self, room: &Room, id: Id, at: u64) -> Step {
         let mut state = self.lock();

@@ -288,15 +288,20 @@ async fn take(bus: &Redis, event: Event) -> Result<(), Trouble> {
     match event.what {
         What::Said {
             id: Some(id), at, ..
-        } => match bus.rooms.hear(&room, id, at) {
-            Step::Known => return Ok(()),
-            Step::Next => {}
-            Step::Gap(after) => {
-                let n = id.n - 1;
-                catch(bus, &room, after, Id { n, ..id }).await?;
-                bus.rooms.hear(&room, id, at);
+        } => {
+            if bus.rooms.begins_anew(&room, id) && !is_of_log(bus, &room, id).await? {
+                return Ok(());
             }
-        },
+            match bus.rooms.hear(&room, id, at) {
+                Step::Known => return Ok(()),
+                Step::Next => {}
+                Step::Gap(after) => {
+                    let n = id.n - 1;
+                    catch(bus, &room, after, Id { n, ..id }).await?;
+                    bus.rooms.hear(&room, id, at);
+                }
+            }
+        }
         // Whoever joins is told of the room's last message, so everybody must have heard it.
         What::Joined { last, .. } => {
             let last = last.unwrap_or(Id::START);
@@ -311,6 +316,14 @@ async fn take(bus: &Redis, event: Event) -> Result<(), Trouble> {
     // Fails only when the fan-out is gone, and then the process is on its way out.
     let _ = bus.feed.send(event).await;
     Ok(())
+}
+
+/// Whether a message is of the room's log, and not of one that nobody will ever read: a primary that
+/// hung while another took its place still does what it was sent, until it hears of the other.
+async fn is_of_log(bus: &Redis, room: &Room, id: Id) -> Result<bool, Trouble> {
+    let answers = Line::InUse(bus).ask(&[bus.scripts.last(room)]).await?;
+    let last = answers.first().and_then(answer::id);
+    Ok(last.is_none_or(|last| last.epoch == id.epoch))
 }
 
 async fn catch(bus: &Redis, room: &Room, after: Id, until: Id) -> Result<(), Trouble> {
