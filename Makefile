@@ -11,10 +11,14 @@ run: ## build it and start it: alone, on port 8080
 build: ## the release binary: target/release/natterjack
 	$(CARGO) build --release --locked
 
-# Relocations are packed, the tables that only backtraces need are left out, and hashes are computed
-# by small code.
+# Relocations are packed, the tables that only backtraces need are left out, functions that came out the
+# same are there once, and hashes are computed by small code. Only on x86-64 is Rust's linker one that
+# can do the third.
+HOST = $(shell rustc -vV | sed -n 's/^host: //p')
 SMALL := --cfg sha2_backend="soft" --cfg sha2_backend_soft="compact" --cfg sha1_backend="soft"
-SMALL_LINK := -C link-arg=-Wl,-z,pack-relative-relocs -C link-arg=-Wl,--no-eh-frame-hdr
+SMALL_LINK = -C link-arg=-Wl,-z,pack-relative-relocs -C link-arg=-Wl,--no-eh-frame-hdr \
+	$(if $(filter x86_64-%,$(HOST)),-C link-arg=-Wl$(comma)--icf=all)
+comma := ,
 small: ## the smallest binary, a chat and nothing else: target/small/natterjack
 	RUSTFLAGS='$(SMALL)' $(CARGO) rustc --profile small --locked --no-default-features \
 		--bin natterjack -- $(SMALL_LINK)
@@ -35,7 +39,6 @@ armhf-test: armhf tools qemu ## its tests, on an emulated processor
 	NATTERJACK='qemu-arm-static -L /usr/arm-linux-gnueabihf target/armv7-unknown-linux-gnueabihf/release/natterjack' \
 		$(PROCESS) cli:: program::
 
-HOST = $(shell rustc -vV | sed -n 's/^host: //p')
 static: ## one that needs no libraries, for this machine's processor: target/static/natterjack
 	RUSTFLAGS='-C target-feature=+crt-static' $(CARGO) build --release --locked --target $(HOST)
 	install -D target/$(HOST)/release/natterjack target/static/natterjack

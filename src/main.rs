@@ -127,14 +127,20 @@ async fn obey(mut signals: Signals, stop: Sender<()>, serving: Arc<OnceLock<Arc<
     let mut stop = Some(stop);
     while let Some(signal) = signals.next().await {
         match signal {
-            Ok(Signal::Hup) => match serving.get().and_then(|hub| hub.tls.as_ref()) {
-                Some(tls) => tls.reload(),
-                None => log::info!(
-                    "SIGHUP: settings are read at the start only; restart to change them"
-                ),
-            },
+            Ok(Signal::Hup) => reload(serving.get()),
             _ if stop.take().is_some() => service::stopping(),
             _ => std::process::exit(0),
         }
+    }
+}
+
+/// Reads again what may change meanwhile: the certificate, and the key of tokens.
+fn reload(serving: Option<&Arc<Hub>>) {
+    let tls = serving.and_then(|hub| hub.tls.as_ref());
+    let reloaded = serving.is_some_and(|hub| hub.gate.reload());
+    match tls {
+        Some(tls) => tls.reload(),
+        None if reloaded => {}
+        None => log::info!("SIGHUP: settings are read at the start only; restart to change them"),
     }
 }

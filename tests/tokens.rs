@@ -3,7 +3,7 @@
 use serde_json::json;
 use tungstenite::handshake::client::Request;
 
-use crate::support::{Client, Issuer, Raw, Redis, TestServer, soon, upgrade};
+use crate::support::{Client, Issuer, Program, Raw, Redis, TestServer, soon, upgrade};
 
 /// A header of a request.
 pub fn header(name: &'static str, value: String) -> impl FnOnce(&mut Request) {
@@ -203,4 +203,29 @@ fn a_connection_ends_with_its_token() {
     let end = raw.rest();
     let reason = b"token expired";
     assert!(end.windows(reason.len()).any(|part| part == reason));
+}
+
+#[test]
+fn a_new_key_is_read_at_a_hangup_and_whoever_is_in_stays() {
+    let (old, new) = (Issuer::hs256(), Issuer::eddsa());
+    let file = old.file();
+    let mut program = Program::start(&["--jwt-key", file.to_str().unwrap()]);
+    let addr = program.addr();
+    let knock = |token: &str| Client::connect(addr, &format!("/ws?token={token}"));
+    let answer = |token: &str| Raw::get(addr, &format!("/ws?token={token}")).0;
+    let mut ann = knock(&old.token("ann"));
+    std::fs::write(&file, "too short").unwrap();
+    program.signal("HUP");
+    program.logs("the old key stays: --jwt-key ");
+    assert_eq!(answer(&old.token("bob")), 426);
+    std::fs::write(&file, new.published()).unwrap();
+    program.signal("HUP");
+    program.logs("tokens need this key from now on");
+    assert_eq!(
+        (answer(&old.token("bob")), answer(&new.token("bob"))),
+        (401, 426)
+    );
+    let mut bob = knock(&new.token("bob"));
+    ann.put(json!({"email": "", "username": "ann", "message": "still here"}));
+    bob.gets(json!({"username": "ann", "message": "still here"}));
 }

@@ -101,21 +101,30 @@ impl Gate {
             file: config.jwt_key.clone(),
             key: RwLock::default(),
         };
-        gate.reload()?;
+        gate.read()?;
         Ok(gate)
     }
 
-    /// Reads the key again. Who is in stays in.
-    ///
-    /// # Errors
-    /// One line about what is wrong with the file; the old key stays.
-    pub fn reload(&self) -> Result<(), String> {
+    fn read(&self) -> Result<(), String> {
         if let Some(file) = &self.file {
             let key = Arc::new(Key::read(file)?);
             log::debug!("tokens: {:?} by {}", key.algorithm(), file.display());
             *self.key.write().unwrap_or_else(PoisonError::into_inner) = Some(key);
         }
         Ok(())
+    }
+
+    /// Reads the key again, if there is one; says how it went, and whether there is. Who is in stays
+    /// in, and the old key stays where the new one is no good.
+    pub fn reload(&self) -> bool {
+        let Some(file) = &self.file else {
+            return false;
+        };
+        match self.read() {
+            Ok(()) => log::info!("{}: tokens need this key from now on", file.display()),
+            Err(line) => log::warn!("the old key stays: {line}"),
+        }
+        true
     }
 
     /// What it asks for, for people; `None`: nothing.

@@ -260,7 +260,11 @@ impl Endpoint {
     ///
     /// # Errors
     /// One line about what failed, without the address.
-    pub async fn open(&self, node: Option<&Address>, named_by: usize) -> Result<Link, Trouble> {
+    pub fn open<'a>(&'a self, node: Option<&'a Address>, named_by: usize) -> Boxed<'a, Link> {
+        Box::pin(self.open_now(node, named_by))
+    }
+
+    async fn open_now(&self, node: Option<&Address>, named_by: usize) -> Result<Link, Trouble> {
         let unreachable = |error: io::Error| Trouble::Passing(format!("can't connect: {error}"));
         let target = match (node, &self.host) {
             (Some(node), _) => Ok((node.host.as_str(), node.port)),
@@ -298,7 +302,15 @@ impl Endpoint {
     ///
     /// # Errors
     /// A broken connection, or a refusal.
-    pub async fn sign_in(
+    pub fn sign_in<'a>(
+        &'a self,
+        link: &'a mut Link,
+        proof: Option<&'a (Arc<Proof>, bool)>,
+    ) -> Boxed<'a, ()> {
+        Box::pin(self.sign_in_now(link, proof))
+    }
+
+    async fn sign_in_now(
         &self,
         link: &mut Link,
         proof: Option<&(Arc<Proof>, bool)>,

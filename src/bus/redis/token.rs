@@ -16,7 +16,7 @@ use async_lock::Semaphore;
 use redis::cmd;
 use smol::{Timer, future};
 
-use super::link::Trouble;
+use super::link::{Boxed, Trouble};
 use crate::bus::now;
 use crate::config::RedisAddress;
 use read::Read;
@@ -167,7 +167,11 @@ impl Login {
     ///
     /// # Errors
     /// The command fails, and nothing it has printed before is still good.
-    pub async fn proof(&self) -> Result<Option<(Arc<Proof>, bool)>, Trouble> {
+    pub fn proof(&self) -> Boxed<'_, Option<(Arc<Proof>, bool)>> {
+        Box::pin(self.good())
+    }
+
+    async fn good(&self) -> Result<Option<(Arc<Proof>, bool)>, Trouble> {
         let Some(command) = &self.command else {
             return Ok(self.kept().clone().map(|proof| (proof, true)));
         };
@@ -188,7 +192,11 @@ impl Login {
     }
 
     /// What is kept, or else what the command prints.
-    async fn fresh(&self, command: &str) -> Result<(Arc<Proof>, bool), Trouble> {
+    fn fresh<'a>(&'a self, command: &'a str) -> Boxed<'a, (Arc<Proof>, bool)> {
+        Box::pin(self.kept_or_new(command))
+    }
+
+    async fn kept_or_new(&self, command: &str) -> Result<(Arc<Proof>, bool), Trouble> {
         let kept = || self.kept().clone().filter(|proof| proof.is_fresh());
         if let Some(proof) = kept() {
             return Ok((proof, false));
