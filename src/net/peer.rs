@@ -126,21 +126,26 @@ fn live<'a>(
         };
         let talk = async {
             let mut session = Session::new(hub, peer, seat);
-            let arrival = upgrade.unpack();
-            let expires = arrival.pass.as_ref().and_then(|pass| pass.expires());
-            let arrive = async {
-                let arrived = async { session.arrive(arrival).await };
-                future::or(async { Some(token::expire(peer, expires).await) }, arrived).await
-            };
-            if let Some(end) = Box::pin(arrive).await {
+            let pass = upgrade.arrival.pass.as_ref();
+            let expires = pass.and_then(|pass| pass.expires());
+            // Boxed with all that it is given.
+            let arrive = Box::pin({
+                let session = &mut session;
+                let arrived = async move { session.arrive(upgrade.unpack()).await };
+                future::or(
+                    async move { Some(token::expire(peer, expires).await) },
+                    arrived,
+                )
+            });
+            if let Some(end) = arrive.await {
                 return end;
             }
-            let listen = listen(&mut frames, &mut session, hub, &acting);
-            match expires {
-                None => listen.await,
-                // Boxed, so that only those wait for the time whose token ends.
-                Some(_) => Box::pin(future::or(token::expire(peer, expires), listen)).await,
+            if expires.is_none() {
+                return listen(&mut frames, &mut session, hub, &acting).await;
             }
+            // Boxed, so that only those wait for the time whose token ends.
+            let listen = listen(&mut frames, &mut session, hub, &acting);
+            Box::pin(future::or(token::expire(peer, expires), listen)).await
         };
         future::or(flush, talk).await
     }

@@ -25,6 +25,9 @@ const GROUP: usize = 64;
 /// … and about how many bytes: Redis does nothing else meanwhile.
 const GROUP_BYTES: usize = 64 * 1024;
 
+/// Room for so many commands is kept where there are none.
+const KEPT: usize = 256;
+
 /// All lanes.
 #[derive(Debug)]
 pub struct Lanes {
@@ -179,6 +182,7 @@ impl Lanes {
             op.joined = place > 0;
             lane.unanswered.push_back(op);
         }
+        give_back(&mut lane.waiting);
         true
     }
 
@@ -205,6 +209,7 @@ impl Lanes {
             return Err(Broken::Why("an answer to no question".into()));
         }
         let ops: VecDeque<Op> = unanswered.drain(..count).collect();
+        give_back(unanswered);
         match ops.front() {
             Some(Op {
                 what: What::Asking, ..
@@ -399,6 +404,13 @@ impl Held {
             back: VecDeque::new(),
             behind: VecDeque::new(),
         }
+    }
+}
+
+/// Gives back what a burst has left behind.
+fn give_back(ops: &mut VecDeque<Op>) {
+    if ops.is_empty() && ops.capacity() > KEPT {
+        *ops = VecDeque::new();
     }
 }
 
