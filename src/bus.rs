@@ -217,11 +217,12 @@ impl Bus {
     /// Takes a peer out of everything, and lets its rooms know.
     pub async fn depart(&self, seat: Seat, peer: &Peer) {
         let departure = self.peers().remove(seat).await;
-        for room in &departure.rooms {
-            self.left(peer, departure.user.as_ref(), room).await;
-        }
+        // First: whoever hears that somebody has left may want to come back under that name.
         if let Some(user) = &departure.user {
             self.release(peer, user);
+        }
+        for room in &departure.rooms {
+            self.left(peer, departure.user.as_ref(), room).await;
         }
     }
 
