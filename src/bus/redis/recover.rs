@@ -229,7 +229,11 @@ fn unseen(id: Id) -> Heard {
     Heard { id, at: None }
 }
 
-async fn read_mail(bus: &Redis, line: &mut Line<'_, '_>) -> Result<(), Trouble> {
+/// Reads the private messages that the channel has not brought, and hands them on.
+///
+/// # Errors
+/// Redis does not answer.
+pub async fn read_mail(bus: &Redis, line: &mut Line<'_, '_>) -> Result<(), Trouble> {
     let answers = line.ask(&[bus.scripts.mail(bus.mail.last())]).await?;
     let mut last = None;
     for note in answers.first().and_then(answer::mail).unwrap_or_default() {

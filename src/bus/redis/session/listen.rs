@@ -11,7 +11,7 @@ use crate::bus::redis::answer::{self, News};
 use crate::bus::redis::envelope::{self, Note};
 use crate::bus::redis::line::Line;
 use crate::bus::redis::link::Trouble;
-use crate::bus::redis::recover::{fill, last_ids, tell_incomplete};
+use crate::bus::redis::recover::{fill, last_ids, read_mail, tell_incomplete};
 use crate::chat::end::End;
 use crate::chat::event::{Event, What};
 use crate::chat::id::Id;
@@ -67,7 +67,7 @@ async fn look(bus: &Redis) -> Result<(), Trouble> {
             catch(bus, &room, after, last).await?;
         }
     }
-    Ok(())
+    read_mail(bus, &mut Line::InUse(bus)).await
 }
 
 /// Hands an event on, in its place: what is missing before it is read from the log first.
