@@ -17,6 +17,17 @@ fn servers(nodes: &Nodes) -> [TestServer; 2] {
     [0, 4].map(|i| TestServer::on_with(nodes.address(i), |_| {}))
 }
 
+/// The same, with somebody in the lobby of each.
+#[track_caller]
+fn foo_and_bar(nodes: &Nodes) -> ([TestServer; 2], Client, Client) {
+    let servers = servers(nodes);
+    let mut one = servers[0].join("foo");
+    let other = servers[1].join("bar");
+    one.hears("bar: has joined the chat!");
+    (servers, one, other)
+}
+
+/// They say it to each other.
 #[track_caller]
 fn talk(one: &mut Client, other: &mut Client, words: &str) {
     one.say(words);
@@ -72,10 +83,7 @@ fn nodes_that_go_by_addresses_are_trusted_by_the_name_of_the_cluster() {
 #[test]
 fn a_room_and_the_names_move_to_another_node_and_nobody_notices() {
     let nodes = Nodes::start();
-    let servers = servers(&nodes);
-    let mut foo = servers[0].join("foo");
-    let mut bar = servers[1].join("bar");
-    foo.hears("bar: has joined the chat!");
+    let (servers, mut foo, mut bar) = foo_and_bar(&nodes);
     let mut ann = servers[1].typed_in("ann", "lobby");
     foo.hears("ann: has joined the chat!");
     bar.hears("ann: has joined the chat!");
@@ -137,10 +145,7 @@ fn a_room_that_is_on_its_way_waits_and_the_others_go_on() {
 #[test]
 fn a_primary_dies_and_its_replica_carries_on() {
     let mut nodes = Nodes::start();
-    let servers = servers(&nodes);
-    let mut foo = servers[0].join("foo");
-    let mut bar = servers[1].join("bar");
-    foo.hears("bar: has joined the chat!");
+    let (servers, mut foo, mut bar) = foo_and_bar(&nodes);
     talk(&mut foo, &mut bar, "before");
     for key in [counter("lobby"), "chat-users".into()] {
         nodes.settle();
@@ -166,10 +171,7 @@ fn a_primary_dies_and_its_replica_carries_on() {
 #[test]
 fn a_primary_hangs_and_its_replica_carries_on() {
     let mut nodes = Nodes::start();
-    let servers = servers(&nodes);
-    let mut foo = servers[0].join("foo");
-    let mut bar = servers[1].join("bar");
-    foo.hears("bar: has joined the chat!");
+    let (servers, mut foo, mut bar) = foo_and_bar(&nodes);
     let hung = nodes.node_of_key(&counter("lobby"));
     nodes.freeze(hung);
     foo.say("meanwhile");
@@ -191,10 +193,7 @@ fn a_primary_hangs_and_its_replica_carries_on() {
 #[test]
 fn the_node_of_the_subscription_dies_and_another_takes_its_place() {
     let mut nodes = Nodes::start();
-    let servers = servers(&nodes);
-    let mut foo = servers[0].join("foo");
-    let mut bar = servers[1].join("bar");
-    foo.hears("bar: has joined the chat!");
+    let (servers, mut foo, mut bar) = foo_and_bar(&nodes);
     // A replica, so no slot is nobody's: only what bar's instance hears is cut off.
     nodes.kill(4);
     talk(&mut foo, &mut bar, "still here");
@@ -205,10 +204,7 @@ fn the_node_of_the_subscription_dies_and_another_takes_its_place() {
 #[test]
 fn a_node_that_is_new_is_found_by_whoever_is_sent_there() {
     let nodes = Nodes::start();
-    let servers = servers(&nodes);
-    let mut foo = servers[0].join("foo");
-    let mut bar = servers[1].join("bar");
-    foo.hears("bar: has joined the chat!");
+    let (_servers, mut foo, mut bar) = foo_and_bar(&nodes);
     talk(&mut foo, &mut bar, "before");
     nodes.begin_anew(5);
     let key = counter("lobby");
@@ -242,37 +238,47 @@ fn a_node_at_an_address_that_leads_nowhere_is_named() {
         .hears("failed to connect. please try again");
 }
 
+/// Says something more after the last message of a log, `words`; but nobody hears of it.
+fn swallow(nodes: &Nodes, counter: &str, log: &str, words: &str) {
+    let node = nodes.node_of_key(counter);
+    let newest = nodes.ask(node, &["XREVRANGE", log, "+", "-", "COUNT", "1"]);
+    let line = newest.lines().find(|line| line.starts_with('{')).unwrap();
+    let message: serde_json::Value = serde_json::from_str(line).unwrap();
+    let id = message["id"].as_str().unwrap();
+    let (epoch, n) = id.split_once('-').unwrap();
+    let next = format!("{epoch}-{}", n.parse::<u64>().unwrap() + 1);
+    let message = line.replace(id, &next).replace(words, "swallowed");
+    nodes.ask(node, &["XADD", log, &next, "message", &message]);
+    nodes.ask(node, &["SET", counter, &next]);
+}
+
 /// What one node publishes comes to another over a connection of theirs. Should that break, nobody
 /// is told; here it is as if it had.
 #[test]
 fn what_the_cluster_swallows_is_found_in_the_log() {
     let nodes = Nodes::start();
-    let servers = servers(&nodes);
-    let mut foo = servers[0].join("foo");
-    let mut bar = servers[1].join("bar");
-    foo.hears("bar: has joined the chat!");
+    let (_servers, mut foo, mut bar) = foo_and_bar(&nodes);
     talk(&mut foo, &mut bar, "before");
-    let key = counter("lobby");
-    let (node, log) = (nodes.node_of_key(&key), "{chat:lobby}:log");
-    let newest = nodes.ask(node, &["XREVRANGE", log, "+", "-", "COUNT", "1"]);
-    let line = newest.lines().find(|line| line.starts_with('{')).unwrap();
-    let message: serde_json::Value = serde_json::from_str(line).unwrap();
-    let id = message["id"].as_str().unwrap();
-    let next = format!("{}3", id.strip_suffix('2').expect("the second one"));
-    let message = line.replace(id, &next).replace("before", "swallowed");
-    nodes.ask(node, &["XADD", log, &next, "message", &message]);
-    nodes.ask(node, &["SET", &key, &next]);
+    // A private message is kept for the instance whose user it is for.
+    foo.say("/msg bar psst");
+    bar.hears("foo (private): psst");
+    let owner = nodes.ask(
+        nodes.node_of_key("chat-users"),
+        &["HGET", "{chat-users}:owners", "bar"],
+    );
+    let (instance, _) = owner.lines().nth(1).unwrap().split_once('.').unwrap();
+    let mail = format!("{{chat-users}}:mail:{instance}");
+    swallow(&nodes, &counter("lobby"), "{chat:lobby}:log", "before");
+    swallow(&nodes, "{chat-users}:letters", &mail, "psst");
     foo.hears("bar: swallowed");
+    bar.hears("foo (private): swallowed");
     talk(&mut foo, &mut bar, "after");
 }
 
 #[test]
 fn a_room_that_moves_out_of_reach_waits_until_it_is_within_again() {
     let nodes = Nodes::start();
-    let servers = servers(&nodes);
-    let mut foo = servers[0].join("foo");
-    let mut bar = servers[1].join("bar");
-    foo.hears("bar: has joined the chat!");
+    let (servers, mut foo, mut bar) = foo_and_bar(&nodes);
     nodes.announce_unreachable(5);
     nodes.begin_anew(5);
     let key = counter("lobby");
