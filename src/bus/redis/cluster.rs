@@ -3,15 +3,19 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::time::Duration;
 
 use redis::Value;
 
 use super::slot::SLOTS;
 
+/// A slot that is on its way from one node to another is tried again after this time.
+pub const AGAIN: Duration = Duration::from_millis(50);
+
 /// Where a node is, as the cluster says it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Address {
-    /// Its name or address; empty: the same as of the node that says so.
+    /// Its name or address.
     pub host: String,
     /// Its port.
     pub port: u16,
@@ -107,16 +111,20 @@ pub enum Redirect {
     TryAgain,
 }
 
-/// Whether an answer sends us elsewhere.
-pub fn redirect(answer: &Value) -> Option<Redirect> {
+/// Whether an answer of the node at this address sends us elsewhere.
+pub fn redirect(answer: &Value, from: Option<&Address>) -> Option<Redirect> {
     let Value::ServerError(error) = answer else {
         return None;
     };
     let to = || {
         let (_slot, address) = error.details()?.split_once(' ')?;
         let (host, port) = address.rsplit_once(':')?;
+        let host = match host {
+            "" | "?" => from.map_or("", |from| &from.host),
+            host => host,
+        };
         Some(Address {
-            host: if host == "?" { "" } else { host }.to_string(),
+            host: host.to_string(),
             port: port.parse().ok()?,
         })
     };
@@ -191,7 +199,11 @@ mod tests {
             ("-ERR no\r\n", None),
             ("+OK\r\n", None),
         ] {
-            assert_eq!(redirect(&parsed(error)), expected, "{error:?}");
+            assert_eq!(redirect(&parsed(error), None), expected, "{error:?}");
         }
+        // The same host, another port.
+        let moved = parsed("-MOVED 3999 :6381\r\n");
+        let there = Some(Redirect::Moved(node("10.0.0.1", 6381)));
+        assert_eq!(redirect(&moved, Some(&node("10.0.0.1", 6380))), there);
     }
 }

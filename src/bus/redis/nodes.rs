@@ -1,18 +1,14 @@
 //! The connections for commands: to the one Redis, or to every node of a cluster that has slots.
 
-use std::time::Duration;
-
 use redis::{Value, cmd};
 use smol::Timer;
 
-use super::cluster::{Address, Map, Redirect, redirect};
+use super::cluster::{AGAIN, Address, Map, Redirect, redirect};
 use super::link::{Boxed, Endpoint, Link, Trouble, accept};
 use super::slot::Command;
 
-/// How often a command follows redirects, or waits for a slot that is on its way …
+/// How often a command follows redirects, or waits for a slot that is on its way.
 const ATTEMPTS: usize = 60;
-/// … and for how long each time.
-const AGAIN: Duration = Duration::from_millis(50);
 
 /// Signed-in connections, of which nobody else knows yet.
 pub struct Nodes<'a> {
@@ -146,18 +142,14 @@ impl<'a> Nodes<'a> {
         lane: usize,
         answer: Value,
     ) -> Result<Option<Value>, Trouble> {
-        let redirect = redirect(&answer).filter(|_| self.map.is_some());
-        let (mut node, asking) = match redirect {
+        let from = self.map.as_ref().and_then(|map| map.nodes.get(lane));
+        let redirect = redirect(&answer, from).filter(|_| from.is_some());
+        let (node, asking) = match redirect {
             None => return Ok(Some(answer)),
             Some(Redirect::TryAgain) => return Ok(None),
             Some(Redirect::Moved(node)) => (node, false),
             Some(Redirect::Ask(node)) => (node, true),
         };
-        if node.host.is_empty()
-            && let Some(named_by) = self.map.as_ref().and_then(|map| map.nodes.get(lane))
-        {
-            node.host.clone_from(&named_by.host);
-        }
         let place = match self.place(&node) {
             Some(place) => place,
             None => self.meet(&node).await?,
@@ -166,7 +158,7 @@ impl<'a> Nodes<'a> {
             let asking = cmd("ASKING").get_packed_command();
             let both = [asking, command.packed.clone()];
             let answer = self.links[place].ask(&both).await?.pop();
-            return Ok(answer.filter(|answer| super::cluster::redirect(answer).is_none()));
+            return Ok(answer.filter(|answer| super::cluster::redirect(answer, None).is_none()));
         }
         if let Some(map) = &mut self.map {
             map.route[usize::from(command.slot)] = place as u16;

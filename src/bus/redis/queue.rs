@@ -9,7 +9,7 @@ mod op;
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use event_listener::Event;
 use redis::Value;
@@ -17,7 +17,7 @@ use smol::Timer;
 use smol::channel::{self, Sender};
 
 use super::DELAYS;
-use super::cluster::{Address, Map};
+use super::cluster::{AGAIN, Address, Map};
 use super::script::Words;
 use super::slot::Command;
 use crate::count::Histogram;
@@ -33,8 +33,6 @@ const MOST_MESSAGES: usize = 1000;
 const MOST_BYTES: usize = 1024 * 1024;
 /// About how many bytes go out in one write.
 const WRITE_SIZE: usize = 256 * 1024;
-/// A slot that is on its way from one node to another is tried again after this time.
-const AGAIN: Duration = Duration::from_millis(50);
 
 /// The way to Redis. Shared by everybody who has something to say.
 #[derive(Debug)]

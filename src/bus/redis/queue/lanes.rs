@@ -193,14 +193,15 @@ impl Lanes {
     /// The connections are of no use: nothing is taken.
     pub fn answered(&mut self, lane: usize, value: &Value) -> Result<VecDeque<Op>, Broken> {
         let cluster = self.is_cluster();
-        let turn = match redirect(value).filter(|_| cluster) {
+        let from = self.lanes[lane].node.as_ref();
+        let turn = match redirect(value, from).filter(|_| cluster) {
             None => match passing_error(value) {
                 Some(error) => return Err(Broken::Why(error)),
                 None => None,
             },
             Some(Redirect::TryAgain) => Some(Turn::Again),
-            Some(Redirect::Moved(node)) => Some(Turn::Moved(self.lane_to(node, lane)?)),
-            Some(Redirect::Ask(node)) => Some(Turn::Ask(self.lane_to(node, lane)?)),
+            Some(Redirect::Moved(node)) => Some(Turn::Moved(self.lane_to(node)?)),
+            Some(Redirect::Ask(node)) => Some(Turn::Ask(self.lane_to(node)?)),
         };
         let unanswered = &mut self.lanes[lane].unanswered;
         let behind = unanswered.iter().skip(1);
@@ -251,11 +252,15 @@ impl Lanes {
                 op
             }));
         }
-        let under_way = |lane: &Lane| lane.unanswered.iter().any(|op| op.slot() == slot);
-        if !self.lanes.iter().any(under_way) {
+        if !self.is_under_way(slot) {
             self.go_on(slot);
         }
         VecDeque::new()
+    }
+
+    fn is_under_way(&self, slot: u16) -> bool {
+        let mut said = self.lanes.iter().flat_map(|lane| &lane.unanswered);
+        said.any(|op| op.slot() == slot)
     }
 
     /// Goes on with a slot of which nothing is unanswered.
@@ -327,8 +332,7 @@ impl Lanes {
             .filter(|(_, held)| held.turn == Turn::Again);
         let slots: Vec<u16> = again.map(|(&slot, _)| slot).collect();
         for slot in slots {
-            let under_way = |lane: &Lane| lane.unanswered.iter().any(|op| op.slot() == slot);
-            if !self.lanes.iter().any(under_way)
+            if !self.is_under_way(slot)
                 && let Some(held) = self.held.remove(&slot)
             {
                 self.release(held, slot);
@@ -336,14 +340,7 @@ impl Lanes {
         }
     }
 
-    /// The lane to a node; `from` is the lane on which it was named.
-    fn lane_to(&self, mut node: Address, from: usize) -> Result<usize, Broken> {
-        if node.host.is_empty()
-            && let Some(named_by) = &self.lanes[from].node
-        {
-            // The same host, another port.
-            node.host.clone_from(&named_by.host);
-        }
+    fn lane_to(&self, node: Address) -> Result<usize, Broken> {
         let known = self
             .lanes
             .iter()
