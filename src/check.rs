@@ -42,6 +42,9 @@ pub async fn check(config: &Config, listening: bool) -> bool {
     if listening {
         report.good("listen: on the socket of the service manager");
     }
+    if config.hosts.is_any() {
+        report.good("host: any name is this server's own; --host names those it goes by");
+    }
     open_files(&mut report, config);
     memory(&mut report, config);
     clock(&mut report);

@@ -2,6 +2,7 @@
 //! written down by whoever uses the library. Nothing else reads the environment.
 
 pub mod args;
+mod origins;
 #[cfg_attr(not(feature = "redis"), path = "config/without_redis.rs")]
 mod redis;
 mod setting;
@@ -11,6 +12,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use log::LevelFilter;
+
+pub use origins::{Authority, Hosts, Origins};
 
 /// Everything that can be set, with its limits.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +28,8 @@ pub struct Config {
     pub history: usize,
     /// Pages of which sites may connect.
     pub origins: Origins,
+    /// The names that this server goes by; a request for another is answered with 421.
+    pub hosts: Hosts,
     /// Bytes of a frame; a longer one closes its connection with 1009.
     pub max_message: usize,
     /// Connections that chat; one more is answered with 503.
@@ -65,6 +70,7 @@ impl Default for Config {
             prefix: "chat".into(),
             history: 1000,
             origins: Origins::default(),
+            hosts: Hosts::default(),
             max_message: 16 * 1024,
             max_peers: 10_000,
             max_peers_per_ip: None,
@@ -182,93 +188,9 @@ impl fmt::Display for RedisHost {
     }
 }
 
-/// The web pages that may connect, by their origin (RFC 6454). Our own page always may, and so may
-/// browser extensions: people use them as WebSocket clients, and no web page can pose as one.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Origins {
-    any: bool,
-    more: Vec<String>,
-}
-
-impl Origins {
-    /// Lets in our own page and those of these origins; `*` lets in everybody.
-    ///
-    /// # Errors
-    /// The first of them that is neither `*` nor `scheme://host[:port]`.
-    pub fn new(origins: &[String]) -> Result<Origins, String> {
-        let mut allowed = Origins::default();
-        for origin in origins {
-            if origin == "*" {
-                allowed.any = true;
-                continue;
-            }
-            let trimmed = origin.trim_end_matches('/');
-            let host = trimmed.split_once("://").map_or("", |(_, host)| host);
-            if host.is_empty() || host.contains(['/', '?', '#', ' ', ',']) {
-                return Err(origin.clone());
-            }
-            allowed.more.push(trimmed.to_ascii_lowercase());
-        }
-        Ok(allowed)
-    }
-
-    /// Whether a page of this origin may connect to a server that it calls `host`.
-    pub fn allow(&self, origin: &str, host: Option<&str>) -> bool {
-        let origin = origin.to_ascii_lowercase();
-        let Some((scheme, authority)) = origin.split_once("://") else {
-            return self.any;
-        };
-        let port = match scheme {
-            "http" => ":80",
-            "https" => ":443",
-            _ => "",
-        };
-        let own = host.is_some_and(|host| {
-            let host = host.to_ascii_lowercase();
-            !port.is_empty() && bare(&host, port) == bare(authority, port)
-        });
-        let extension = matches!(scheme, "chrome-extension" | "moz-extension");
-        self.any || own || extension || self.more.contains(&origin)
-    }
-}
-
-/// The authority without its scheme's own port.
-fn bare<'a>(authority: &'a str, port: &str) -> &'a str {
-    authority.strip_suffix(port).unwrap_or(authority)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn origins_are_our_own_those_named_and_extensions() {
-        let none = Origins::default();
-        assert!(none.allow("http://pi:8080", Some("pi:8080")));
-        assert!(none.allow("https://pi", Some("pi")));
-        assert!(none.allow("https://pi", Some("pi:443")));
-        assert!(!none.allow("http://pi", Some("pi:8080")));
-        assert!(!none.allow("http://pi", None));
-        assert!(!none.allow("null", Some("null")));
-        assert!(none.allow("chrome-extension://abc", Some("pi")));
-
-        let some = Origins::new(&["https://A.example/".into(), "http://b.example:81".into()]);
-        let some = some.unwrap();
-        assert!(some.allow("https://a.example", Some("pi")));
-        assert!(some.allow("http://b.example:81", Some("pi")));
-        assert!(!some.allow("http://b.example", Some("pi")));
-        assert!(Origins::new(&["*".into()]).unwrap().allow("null", None));
-
-        for bad in [
-            "",
-            "a.example",
-            "http://",
-            "http://a/b",
-            "https://a,https://b",
-        ] {
-            assert_eq!(Origins::new(&[bad.to_string()]), Err(bad.to_string()));
-        }
-    }
 
     #[test]
     fn secrets_are_not_shown() {

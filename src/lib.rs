@@ -9,7 +9,7 @@
 //!
 //! Above them stand [`server`], which opens and closes, [`metrics`] for who watches, [`service`], which
 //! speaks with systemd, and [`check`], which only looks; beside them [`config`], the settings,
-//! [`logger`], [`count`], [`report`], [`machine`] and what a certificate says. `make check` proves the
+//! [`logger`], [`utc`], [`count`], [`report`], [`machine`] and what a certificate says. `make check` proves the
 //! direction.
 
 #![forbid(unsafe_code)]
@@ -31,3 +31,4 @@ pub mod report;
 pub mod server;
 #[cfg_attr(not(feature = "systemd"), path = "service/without.rs")]
 pub mod service;
+pub mod utc;

@@ -41,10 +41,17 @@ fn alone_it_needs_little() {
         ": free\n",
         "files: enough",
         "clock: set",
+        "host: any name is this server's own",
         "alone: no redis is set",
     ] {
         assert!(said.contains(line), "{line:?} is not in:\n{said}");
     }
+}
+
+#[test]
+fn names_that_are_set_need_no_word() {
+    let (passed, said) = check(&["--host", "chat.example"], &[]);
+    assert!(passed && !said.contains("host: "), "{said}");
 }
 
 #[test]

@@ -72,6 +72,9 @@ mod tokens_bad;
 /// Saying something by plain HTTP.
 mod publish;
 
+/// The same from pages of other sites.
+mod other_sites;
+
 /// Redis goes away and comes back.
 mod outage;
 

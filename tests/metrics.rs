@@ -238,7 +238,7 @@ fn metrics_are_kept_apart_from_the_chat() {
         ("GET /metrics?x=y HTTP/1.0", 200),
         ("nonsense", 400),
     ] {
-        let request = format!("{request}\r\n\r\n");
+        let request = format!("{request}\r\nHost: x\r\n\r\n");
         assert_eq!(Raw::ask(metrics, request.as_bytes()).0, status, "{request}");
     }
     // Whoever asks for nothing holds nobody up.

@@ -234,8 +234,9 @@ fn tokens_and_secrets_are_nowhere_to_be_seen() {
         let _ = Client::request(addr, "/chat/eve", as_protocol);
         let (_, said) = Raw::get(addr, &format!("/ws?token={token}"));
         assert!(!said.contains(token.as_str()), "{said}");
-        let post =
-            format!("POST /rooms/lobby?token={token} HTTP/1.1\r\nContent-Length: 2\r\n\r\nhi");
+        let post = format!(
+            "POST /rooms/lobby?token={token} HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi"
+        );
         assert!(!Raw::ask(addr, post.as_bytes()).1.contains(token.as_str()));
     }
     let started = fs::read(format!("/proc/{}/cmdline", program.id())).unwrap();

@@ -43,6 +43,15 @@ fn everything_else_is_refused_with_a_reason() {
         ("nonsense\r\n\r\n", 400),
         ("GET / HTTP/1.1\r\nno colon\r\n\r\n", 400),
         ("GET / HTTP/9.9\r\n\r\n", 400),
+        ("GET / HTTP/1.1\r\n\r\n", 400),
+        ("GET / HTTP/1.1\r\nHost: x\r\nHost: x\r\n\r\n", 400),
+        ("GET / HTTP/1.1\r\nHost: x, y\r\n\r\n", 400),
+        ("GET ftp://x/ HTTP/1.1\r\nHost: x\r\n\r\n", 400),
+        ("CONNECT x:443 HTTP/1.1\r\nHost: x\r\n\r\n", 400),
+        (
+            "GET / HTTP/1.1\r\nHost: x\r\nAccept-Encoding: *;q=0\r\n\r\n",
+            406,
+        ),
         ("\u{16}\u{3}\u{1}\0\0", 400),
     ] {
         assert_eq!(status(&server, request), expected, "{request:?}");
@@ -76,14 +85,18 @@ fn a_head_may_come_a_byte_at_a_time_but_not_without_end() {
 
     let long = format!(
         "GET / HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n",
-        "x".repeat(8 * 1024)
+        "x".repeat(16 * 1024)
     );
     assert_eq!(status(&server, &long), 431);
     let endless = format!("GET /{}", "x".repeat(100_000));
     assert_eq!(status(&server, &endless), 431);
-    let many = format!("GET / HTTP/1.1\r\n{}\r\n", "A: b\r\n".repeat(65));
+    let many = format!("GET / HTTP/1.1\r\n{}\r\n", "A: b\r\n".repeat(101));
     assert_eq!(status(&server, &many), 431);
-    let enough = format!("GET /healthz HTTP/1.1\r\n{}\r\n", "A: b\r\n".repeat(64));
+    let enough = format!(
+        "GET /healthz HTTP/1.1\r\nHost: x\r\n{}Cookie: {}\r\n\r\n",
+        "A: b\r\n".repeat(98),
+        "x".repeat(9 * 1024)
+    );
     assert_eq!(status(&server, &enough), 200);
 }
 
@@ -130,6 +143,140 @@ fn pages_of_other_sites_are_kept_out_unless_invited() {
     let server = TestServer::with(|config| config.origins = origins);
     assert_eq!(knock(&server, "https://friend.example"), None);
     assert_eq!(knock(&server, "https://evil.example"), Some(403));
+}
+
+/// The whole answer to a request, as text.
+fn answer(server: &TestServer, request: &str) -> String {
+    let mut raw = Raw::connect(server.addr());
+    raw.send(request.as_bytes());
+    String::from_utf8(raw.rest()).unwrap()
+}
+
+#[test]
+fn an_absolute_target_is_served_like_the_short_one() {
+    let server = TestServer::start();
+    let health = "GET http://chat.example/healthz HTTP/1.1\r\nHost: x\r\n\r\n";
+    assert_eq!(status(&server, health), 200);
+    // Its host counts, and not the Host line.
+    let chat = |origin: &str| {
+        let head = "GET http://chat.example/chat/foo HTTP/1.1\r\nHost: x";
+        let mut raw = Raw::connect(server.addr());
+        raw.send(format!("{head}\r\n{UPGRADE}Origin: {origin}\r\n\r\n").as_bytes());
+        raw
+    };
+    chat("http://chat.example").takes_until(b"Welcome foo!");
+    assert_eq!(chat("http://x").answer().0, 403);
+}
+
+#[test]
+fn an_answer_has_the_headers_that_it_must_have() {
+    let server = TestServer::start();
+    for (request, has) in [
+        (
+            "GET /chat/foo HTTP/1.1\r\nHost: x\r\n\r\n",
+            &["Connection: close, Upgrade", "Upgrade: websocket"][..],
+        ),
+        (
+            "GET / HTTP/1.1\r\nHost: x\r\nIf-None-Match: *\r\n\r\n",
+            &["Cache-Control: no-cache", "Vary: Accept-Encoding"],
+        ),
+        (
+            "PUT /ws HTTP/1.1\r\nHost: x\r\n\r\n",
+            &["Allow: GET", "Connection: close"],
+        ),
+        ("nonsense\r\n\r\n", &["Connection: close"]),
+    ] {
+        let answer = answer(&server, request);
+        let (head, _) = answer.split_once("\r\n\r\n").unwrap();
+        for line in has {
+            assert!(head.lines().any(|one| one == *line), "{line}: {head}");
+        }
+        let date = head.lines().find_map(|line| line.strip_prefix("Date: "));
+        assert!(
+            date.is_some_and(|date| date.ends_with(" GMT") && date.len() == 29),
+            "{head}"
+        );
+    }
+    let plain = "GET / HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip;q=0\r\n\r\n";
+    assert!(!answer(&server, plain).contains("Content-Encoding"));
+}
+
+#[test]
+fn a_handshake_is_unambiguous() {
+    let server = TestServer::start();
+    let upgrade = |more: &str| {
+        let head = "GET /chat/foo HTTP/1.1\r\nHost: x";
+        status(&server, &format!("{head}\r\n{UPGRADE}{more}\r\n"))
+    };
+    for twice in [
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n",
+        "Sec-WebSocket-Version: 13\r\n",
+        "Origin: http://x\r\nOrigin: http://x\r\n",
+    ] {
+        assert_eq!(upgrade(twice), 400, "{twice}");
+    }
+    // A subprotocol that is none is not agreed to.
+    for (offered, agreed) in [
+        ("bearer.", None),
+        ("bearer.a b", None),
+        ("bearer.a(b)", None),
+        ("bearer., bearer.a.b", Some("bearer.a.b")),
+    ] {
+        let mut raw = Raw::connect(server.addr());
+        let head = "GET /chat/foo HTTP/1.1\r\nHost: x";
+        let offer = format!("Sec-WebSocket-Protocol: {offered}\r\n");
+        raw.send(format!("{head}\r\n{UPGRADE}{offer}\r\n").as_bytes());
+        raw.send(&crate::support::frame(0x88, &1000u16.to_be_bytes()));
+        let all = raw.rest();
+        let all = String::from_utf8_lossy(&all);
+        assert!(all.starts_with("HTTP/1.1 101 "), "{all}");
+        let found = all
+            .lines()
+            .find_map(|line| line.strip_prefix("Sec-WebSocket-Protocol: "));
+        assert_eq!(found, agreed, "{offered}");
+    }
+}
+
+#[test]
+fn a_refused_page_is_told_what_would_let_it_in() {
+    let server = TestServer::start();
+    for (origin, says) in [
+        (
+            "https://Evil.example:443",
+            "origin not allowed: --origin https://evil.example would let it in\n",
+        ),
+        (
+            "null",
+            "origin not allowed: --origin null would let it in\n",
+        ),
+        ("http://a b\u{202e}", "origin not allowed\n"),
+    ] {
+        let head = "GET /chat/foo HTTP/1.1\r\nHost: x";
+        let request = format!("{head}\r\n{UPGRADE}Origin: {origin}\r\n\r\n");
+        let answer = Raw::ask(server.addr(), request.as_bytes());
+        assert_eq!(answer, (403, says.to_string()));
+    }
+}
+
+#[test]
+fn a_server_that_knows_its_names_answers_to_no_other() {
+    let names = ["chat.example".to_string()];
+    let hosts = natterjack::config::Hosts::new(&names).unwrap();
+    let server = TestServer::with(|config| config.hosts = hosts);
+    let ask = |line: &str, host: &str| status(&server, &format!("{line}\r\n{host}\r\n"));
+    for (line, host, expected) in [
+        ("GET /healthz HTTP/1.1", "Host: Chat.Example:8080\r\n", 200),
+        ("GET /healthz HTTP/1.0", "", 200),
+        ("GET http://chat.example/ HTTP/1.1", "Host: x\r\n", 200),
+        ("GET http://x/ HTTP/1.1", "Host: chat.example\r\n", 421),
+        ("GET /healthz HTTP/1.1", "Host: 127.0.0.1\r\n", 421),
+        ("GET / HTTP/1.1", "Host: rebound.example\r\n", 421),
+        ("POST /rooms/lobby HTTP/1.1", "Host: x\r\n", 421),
+    ] {
+        assert_eq!(ask(line, host), expected, "{line} {host}");
+    }
+    let rebound = "GET /chat/a HTTP/1.1\r\nHost: x\r\nOrigin: http://x";
+    assert_eq!(ask(rebound, UPGRADE), 421);
 }
 
 #[test]

@@ -10,11 +10,11 @@ _natterjack() {
         --log)
             mapfile -t COMPREPLY < <(compgen -W 'error warn info debug trace' -- "$word")
             ;;
-        --listen | --redis | --redis-auth-command | --prefix | --history | --origin | --max-message | --rate | --outbox | \
+        --listen | --redis | --redis-auth-command | --prefix | --history | --origin | --host | --max-message | --rate | --outbox | \
             --max-queued | --max-peers | --max-peers-per-ip | --ping | --notices | --threads | --metrics) ;;
         *)
             mapfile -t COMPREPLY < <(compgen -W '--listen --redis --redis-ca --redis-auth-command --prefix --history
-                --origin --max-message --rate --outbox --max-queued --max-peers --max-peers-per-ip
+                --origin --host --max-message --rate --outbox --max-queued --max-peers --max-peers-per-ip
                 --ping --notices --threads --tls-cert --tls-key --jwt-key --metrics --log --check --version --help' -- "$word")
             ;;
     esac

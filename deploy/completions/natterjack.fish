@@ -7,6 +7,7 @@ complete -c natterjack -l redis-auth-command -x -d 'command that prints the pass
 complete -c natterjack -l prefix -x -d 'what every key and channel in Redis begins with'
 complete -c natterjack -l history -x -d 'messages kept per room'
 complete -c natterjack -l origin -x -d 'a site whose pages may connect'
+complete -c natterjack -l host -x -d 'a name that this server goes by'
 complete -c natterjack -l max-message -x -d 'bytes of the longest frame'
 complete -c natterjack -l rate -x -d 'messages a second from one peer'
 complete -c natterjack -l outbox -x -d 'kibibytes that may wait for one socket'

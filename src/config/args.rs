@@ -10,7 +10,7 @@ use argh::FromArgs;
 use log::LevelFilter;
 
 use super::setting::{Env, Setting, number, setting};
-use super::{Config, Origins, redis};
+use super::{Config, Hosts, Origins, origins, redis};
 
 /// A small chat server that any WebSocket client can talk to. Alone it needs nothing else; many
 /// behind one Redis are one chat.
@@ -38,6 +38,9 @@ struct Args {
     /// a site whose pages may connect, besides the server's own; repeatable, * for any
     #[argh(option, arg_name = "origin")]
     origin: Vec<String>,
+    /// a name that this server goes by, requests for others being refused; repeatable (default: any)
+    #[argh(option, arg_name = "name")]
+    host: Vec<String>,
     /// bytes of the longest frame (default 16384)
     #[argh(option, arg_name = "bytes")]
     max_message: Option<String>,
@@ -172,14 +175,10 @@ fn settings(args: Args, env: Env<'_>) -> Result<Config, String> {
         }
         config.prefix = prefix.value;
     }
-    let variable = env("NATTERJACK_ORIGIN").filter(|_| args.origin.is_empty());
-    let listed = variable
-        .iter()
-        .flat_map(|list| list.split(',').map(|one| one.trim().to_string()));
-    let origins: Vec<String> = args.origin.into_iter().chain(listed).collect();
-    config.origins = Origins::new(&origins).map_err(|origin| {
-        format!("--origin \"{origin}\" is not allowed: * or scheme://host[:port]")
-    })?;
+    config.origins = Origins::new(&list("ORIGIN", args.origin, env))
+        .map_err(|origin| format!("--origin \"{origin}\" is not allowed: {}", origins::ALLOWED))?;
+    config.hosts = Hosts::new(&list("HOST", args.host, env))
+        .map_err(|host| format!("--host \"{host}\" is not allowed: NAME or NAME:PORT"))?;
 
     const MILLION: usize = 1_000_000;
     let number = |flag, given, range| number(setting(flag, given, env), range);
@@ -234,6 +233,15 @@ fn settings(args: Args, env: Env<'_>) -> Result<Config, String> {
         };
     }
     Ok(config)
+}
+
+/// A repeatable flag, or the comma list in its variable.
+fn list(name: &str, given: Vec<String>, env: Env<'_>) -> Vec<String> {
+    let variable = env(&format!("NATTERJACK_{name}")).filter(|_| given.is_empty());
+    let listed = variable
+        .iter()
+        .flat_map(|list| list.split(',').map(|one| one.trim().to_string()));
+    given.into_iter().chain(listed).collect()
 }
 
 fn listen(given: Option<String>, env: Env<'_>) -> Result<SocketAddr, String> {
@@ -384,7 +392,11 @@ mod tests {
             (&["--prefix", "a b"], "--prefix \"a b\" is not allowed"),
             (
                 &["--origin", "me"],
-                "--origin \"me\" is not allowed: * or scheme://host",
+                "--origin \"me\" is not allowed: *, null, file:// or scheme://host",
+            ),
+            (
+                &["--host", "http://me"],
+                "--host \"http://me\" is not allowed: NAME or NAME:PORT",
             ),
             (&["--redis-ca", "x"], "--redis-ca needs --redis"),
             (&["--nonsense"], "--nonsense"),

@@ -11,7 +11,7 @@ use super::peer::{self, Upgrade};
 use super::porch::{Guest, crowded};
 #[cfg(feature = "tokens")]
 use super::publish;
-use super::route::{Arrival, Route, route};
+use super::route::{Arrival, Route, check_host, cors, options, route};
 use super::socket::{Socket, linger};
 use super::terms::Failure;
 use super::{Hub, Place, later};
@@ -54,7 +54,10 @@ impl Door {
                 return linger(&socket).await;
             }
             Ok((head, ahead)) => {
-                let answer = match route(&head, &self.hub.config.origins) {
+                let config = &self.hub.config;
+                let checked = check_host(&head, &config.hosts);
+                let answer = match checked.and_then(|()| route(&head, &config.origins)) {
+                    Ok(Route::Options(methods)) => Ok(options(methods)),
                     Ok(Route::Page(file)) => Ok(file.answer(&head)),
                     Ok(Route::Health) => Ok(Answer::text(200, "ok")),
                     Ok(Route::Ready) => Ok(self.ready()),
@@ -75,7 +78,9 @@ impl Door {
                     }
                     Err(answer) => Err(answer),
                 };
-                (answer, head.method == "HEAD")
+                let origins = &self.hub.config.origins;
+                let cors = |answer| cors(&head, origins, answer);
+                (answer.map(cors).map_err(cors), head.method == "HEAD")
             }
         };
         let (Ok(answer) | Err(answer)) = answer

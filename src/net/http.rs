@@ -1,6 +1,8 @@
 //! Just enough HTTP/1.1 (RFC 9112) for one request per connection: read a head, bounded in size
 //! and time, and answer it.
 
+mod head;
+
 use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::pin::Pin;
@@ -11,96 +13,25 @@ use bytes::Bytes;
 use super::socket::Socket;
 use super::terms::Failure;
 use crate::bus::within;
+use crate::utc::Utc;
+pub use head::Head;
 
-/// A head is at most this long …
-const HEAD_BYTES: usize = 8 * 1024;
-/// … and has at most this many headers; beyond either it is answered with 431 …
-const HEAD_HEADERS: usize = 64;
+/// A head is at most this long, else it is answered with 431 …
+const HEAD_BYTES: usize = 16 * 1024;
 /// … and must be complete after this long, else 408.
 pub(super) const HEAD_TIME: Duration = Duration::from_secs(10);
 /// An answer must be taken within this time, else the connection is cut.
 const ANSWER_TIME: Duration = Duration::from_secs(10);
 
-/// How TLS begins (RFC 8446, section 5.1): no method of HTTP does.
-const HANDSHAKE: u8 = 22;
-
 /// Every status that a request is answered with.
-pub const STATUSES: [&str; 15] = [
-    "101", "200", "304", "400", "401", "403", "404", "405", "408", "411", "413", "426", "429",
-    "431", "503",
+pub const STATUSES: [&str; 18] = [
+    "101", "200", "204", "304", "400", "401", "403", "404", "405", "406", "408", "411", "413",
+    "421", "426", "429", "431", "503",
 ];
 
 /// What becomes of something. Boxed, so that its code is in the binary once, and not with everybody
 /// who waits for it.
 pub(super) type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
-
-/// A request's head, as far as anybody here wants to know it.
-#[derive(Debug, Default)]
-pub struct Head {
-    /// `GET` and so on, as sent.
-    pub method: String,
-    /// Path and query, as sent.
-    pub target: String,
-    /// HTTP/1.1, not 1.0.
-    pub http11: bool,
-    headers: Vec<(String, String)>,
-}
-
-impl Head {
-    /// The first header of that name, in lower case. Bytes that are not UTF-8 come as U+FFFD.
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers(name).next()
-    }
-
-    /// All headers of that name, in lower case, in their order.
-    pub fn headers<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> {
-        let headers = self.headers.iter().filter(move |(key, _)| key == name);
-        headers.map(|(_, value)| value.as_str())
-    }
-
-    /// Whether a header of comma-separated words holds this one, in any case.
-    pub fn lists(&self, name: &str, word: &str) -> bool {
-        self.headers(name).any(|value| {
-            value.split(',').any(|item| {
-                // `gzip;q=0.5` lists gzip, too.
-                let item = item.split(';').next().unwrap_or_default();
-                item.trim().eq_ignore_ascii_case(word)
-            })
-        })
-    }
-
-    /// Parses a head. `Ok(None)`: it is not complete yet. Else also its length.
-    ///
-    /// # Errors
-    /// 400 for what is not HTTP/1, 431 for too many headers.
-    pub fn parse(bytes: &[u8]) -> Result<Option<(Head, usize)>, Answer> {
-        if bytes.first() == Some(&HANDSHAKE) {
-            let line = "this port does not speak TLS: use http:// or ws://";
-            return Err(Answer::text(400, line));
-        }
-        let mut headers = [httparse::EMPTY_HEADER; HEAD_HEADERS];
-        let mut request = httparse::Request::new(&mut headers);
-        let length = match request.parse(bytes) {
-            Ok(httparse::Status::Complete(length)) => length,
-            Ok(httparse::Status::Partial) => return Ok(None),
-            Err(httparse::Error::TooManyHeaders) => {
-                return Err(Answer::text(431, "more than 64 headers"));
-            }
-            Err(error) => return Err(Answer::text(400, &format!("bad request: {error}"))),
-        };
-        let headers = request.headers.iter().map(|header| {
-            let value = String::from_utf8_lossy(header.value).trim().to_string();
-            (header.name.to_ascii_lowercase(), value)
-        });
-        let head = Head {
-            headers: headers.collect(),
-            method: request.method.unwrap_or_default().to_string(),
-            target: request.path.unwrap_or_default().to_string(),
-            http11: request.version == Some(1),
-        };
-        Ok(Some((head, length)))
-    }
-}
 
 /// Why no head came.
 #[derive(Debug)]
@@ -137,7 +68,7 @@ pub fn read_head(socket: &Socket) -> Boxed<'_, Result<(Head, Bytes), NoHead>> {
                     _ => {
                         return Err(NoHead::Refuse(Answer::text(
                             431,
-                            "the head is longer than 8 KiB",
+                            "the head is longer than 16 KiB",
                         )));
                     }
                 }
@@ -216,13 +147,20 @@ impl Answer {
     }
 
     fn head(&self) -> String {
+        // Who is to upgrade is told so for this hop (RFC 9110, section 7.8).
+        let connection = match self.status {
+            426 => "close, Upgrade",
+            _ => "close",
+        };
         let mut head = format!(
-            "HTTP/1.1 {} {}\r\nConnection: close\r\nX-Content-Type-Options: nosniff\r\n",
+            "HTTP/1.1 {} {}\r\nConnection: {connection}\r\nDate: {}\r\nX-Content-Type-Options: nosniff\r\n",
             self.status,
             phrase(self.status),
+            Utc::now().http(),
         );
-        // Writing to a String can't fail. A 304 speaks of a body that it does not have.
-        if self.status != 304 {
+        // Writing to a String can't fail. A 304 speaks of a body that it does not have, and a 204
+        // must not speak of one (RFC 9110, section 8.6).
+        if !matches!(self.status, 204 | 304) {
             let _ = write!(head, "Content-Length: {}\r\n", self.body.len());
         }
         for (name, value) in &self.headers {
@@ -235,6 +173,7 @@ impl Answer {
 fn phrase(status: u16) -> &'static str {
     match status {
         200 => "OK",
+        204 => "No Content",
         304 => "Not Modified",
         400 => "Bad Request",
         #[cfg(feature = "tokens")]
@@ -242,11 +181,13 @@ fn phrase(status: u16) -> &'static str {
         403 => "Forbidden",
         404 => "Not Found",
         405 => "Method Not Allowed",
+        406 => "Not Acceptable",
         408 => "Request Timeout",
         #[cfg(feature = "tokens")]
         411 => "Length Required",
         #[cfg(feature = "tokens")]
         413 => "Content Too Large",
+        421 => "Misdirected Request",
         426 => "Upgrade Required",
         429 => "Too Many Requests",
         431 => "Request Header Fields Too Large",
@@ -282,37 +223,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_head_is_read_from_any_number_of_pieces() {
-        let request = b"GET /chat/foo?room=x HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgrade\r\n\r\nrest";
-        for cut in 0..request.len() - 4 {
-            assert!(Head::parse(&request[..cut]).unwrap().is_none(), "at {cut}");
+    fn every_status_has_its_phrase_and_every_answer_its_date() {
+        let known = STATUSES.iter().map(|status| status.parse().unwrap());
+        for status in known.filter(|status| ![101, 401, 411, 413].contains(status)) {
+            let head = String::from_utf8(Answer::empty(status).bytes(true)).unwrap();
+            let (first, rest) = head.split_once("\r\n").unwrap();
+            assert!(!first.ends_with(' '), "{first}");
+            assert!(
+                rest.contains("\r\nDate: ") && rest.contains(" GMT\r\n"),
+                "{head}"
+            );
+            let has_length = !matches!(status, 204 | 304);
+            assert_eq!(rest.contains("Content-Length: 0\r\n"), has_length, "{head}");
+            let upgrades = rest.starts_with("Connection: close, Upgrade\r\n");
+            assert_eq!(upgrades, status == 426, "{head}");
         }
-        let (head, length) = Head::parse(request).unwrap().unwrap();
-        assert_eq!(
-            (head.method.as_str(), head.target.as_str()),
-            ("GET", "/chat/foo?room=x")
-        );
-        assert_eq!(&request[length..], b"rest");
-        assert!(head.http11);
-        assert!(head.lists("connection", "upgrade"));
-        assert_eq!(head.header("host"), Some("a"));
-    }
-
-    #[test]
-    fn what_is_not_http_is_refused() {
-        for (bytes, status) in [
-            (&b"\x16\x03\x01\x02\x00"[..], 400),
-            (b"SSH-2.0-OpenSSH_9.2\r\n", 400),
-            (b"PRI * HTTP/2.0\r\n\r\n", 400),
-            (b"GET / HTTP/1.1\r\nbad header\r\n\r\n", 400),
-        ] {
-            let refused = Head::parse(bytes).map(|_| ()).unwrap_err();
-            assert_eq!(refused.status, status, "{bytes:?}");
-        }
-        let many = format!("GET / HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(65));
-        assert_eq!(
-            Head::parse(many.as_bytes()).map(|_| ()).unwrap_err().status,
-            431
-        );
     }
 }

@@ -33,14 +33,22 @@ impl File {
     /// The answer to a request for it: 304 if the browser has it already.
     pub fn answer(&self, head: &Head) -> Answer {
         let has = |tag: &str| tag == "*" || tag.trim_start_matches("W/") == &self.tag[2..];
-        let known = head.header("if-none-match");
-        let answer = if known.is_some_and(|tags| tags.split(',').map(str::trim).any(has)) {
-            Answer::empty(304)
-        } else if head.lists("accept-encoding", "gzip") {
-            Answer::file(self.content_type, Bytes::from_static(self.gzip))
-                .with("Content-Encoding", "gzip")
+        let mut known = head.headers("if-none-match");
+        let answer = if known.any(|tags| tags.split(',').map(str::trim).any(has)) {
+            Answer::empty(304).with("Cache-Control", "no-cache")
         } else {
-            Answer::file(self.content_type, Bytes::from_static(self.plain))
+            let gzip = head.weight("gzip").unwrap_or(0);
+            // Unlike other codings it is good enough where nothing is said of it.
+            let plain = head.weight("identity");
+            if gzip > 0 && gzip >= plain.unwrap_or(0) {
+                Answer::file(self.content_type, Bytes::from_static(self.gzip))
+                    .with("Content-Encoding", "gzip")
+            } else if plain == Some(0) {
+                return Answer::text(406, "there is gzip and identity, and neither is accepted")
+                    .with("Vary", "Accept-Encoding");
+            } else {
+                Answer::file(self.content_type, Bytes::from_static(self.plain))
+            }
         };
         answer
             .with("ETag", self.tag)
@@ -62,5 +70,61 @@ mod tests {
         assert!(find("/build.rs").is_none() && find("/index.html").is_none());
         let all: usize = FILES.iter().map(|file| file.gzip.len()).sum();
         assert!(all <= 60 * 1024, "{all} bytes are to be transferred");
+    }
+
+    fn answered(headers: &str) -> String {
+        let head = format!("GET / HTTP/1.1\r\nHost: a\r\n{headers}\r\n");
+        let (head, _) = Head::parse(head.as_bytes()).unwrap().unwrap();
+        let answer = find("/").unwrap().answer(&head).bytes(true);
+        String::from_utf8(answer).unwrap()
+    }
+
+    #[test]
+    fn it_is_compressed_for_those_who_want_that() {
+        for (accepted, status, gzip) in [
+            ("gzip, br", 200, true),
+            ("*", 200, true),
+            ("gzip;q=0.1", 200, true),
+            ("identity;q=0, gzip", 200, true),
+            ("br", 200, false),
+            ("gzip;q=0", 200, false),
+            ("*;q=0.5, gzip;q=0", 200, false),
+            ("gzip;q=0.5, identity", 200, false),
+            ("*;q=0", 406, false),
+            ("identity;q=0", 406, false),
+        ] {
+            let head = answered(&format!("Accept-Encoding: {accepted}\r\n"));
+            assert!(
+                head.starts_with(&format!("HTTP/1.1 {status} ")),
+                "{accepted}: {head}"
+            );
+            assert_eq!(
+                head.contains("\r\nContent-Encoding: gzip\r\n"),
+                gzip,
+                "{accepted}"
+            );
+            assert!(head.contains("\r\nVary: Accept-Encoding\r\n"), "{accepted}");
+        }
+    }
+
+    #[test]
+    fn who_has_it_is_told_what_the_whole_answer_would_say_of_it() {
+        let tag = find("/").unwrap().tag;
+        let known = answered(&format!("If-None-Match: \"x\"\r\nIf-None-Match: {tag}\r\n"));
+        assert!(known.starts_with("HTTP/1.1 304 "), "{known}");
+        let whole = answered("");
+        for name in ["Cache-Control", "ETag", "Vary", "Date"] {
+            let line = |head: &str| {
+                let line = head
+                    .lines()
+                    .find(|line| line.starts_with(&format!("{name}: ")));
+                line.map(String::from)
+            };
+            assert!(line(&whole).is_some(), "{name}");
+            if name != "Date" {
+                assert_eq!(line(&known), line(&whole));
+            }
+            assert!(line(&known).is_some(), "{name}");
+        }
     }
 }

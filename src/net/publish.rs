@@ -21,6 +21,8 @@ use crate::chat::peer::Receipt;
 use crate::chat::rate::{BURST_SECONDS, Rate, Verdict};
 use crate::config::Origins;
 
+/// What can be done to a room.
+pub(super) const METHODS: &str = "POST, OPTIONS";
 /// No text takes more bytes, with the line end behind it.
 const BODY_BYTES: usize = TEXT_CHARS * 4 + 2;
 /// How long a message may take to get onto the bus; a Redis that changes over is back by then.
@@ -50,7 +52,7 @@ pub(super) fn post(
     origins: &Origins,
 ) -> Result<Post, Answer> {
     if head.method != "POST" {
-        return Err(wrong_method("POST"));
+        return Err(wrong_method(METHODS));
     }
     let user = parameter(query, "user")?.map(|user| User::new(&user));
     let post = Post {

@@ -12,7 +12,7 @@ use crate::chat::dialect::Dialect;
 use crate::chat::id::Id;
 use crate::chat::name::{BadName, Room, User};
 use crate::chat::replay::Past;
-use crate::config::Origins;
+use crate::config::{Hosts, Origins};
 
 /// What a request is for.
 #[derive(Debug, PartialEq, Eq)]
@@ -28,6 +28,8 @@ pub enum Route {
     /// Somebody wants to say something without a connection.
     #[cfg(feature = "tokens")]
     Publish(publish::Post),
+    /// Which methods are there? `OPTIONS`, which browsers send before a request of another site.
+    Options(&'static str),
 }
 
 /// Somebody at the door. Whatever name is asked for is a valid one.
@@ -54,6 +56,9 @@ pub struct Arrival {
 /// # Errors
 /// The answer that refuses it: 400, 403, 404, 405 or 426, with one line that says why.
 pub fn route(head: &Head, origins: &Origins) -> Result<Route, Answer> {
+    if head.target == "*" {
+        return Ok(Route::Options("GET, HEAD, POST, OPTIONS"));
+    }
     let (path, query) = head.target.split_once('?').unwrap_or((&head.target, ""));
     let page = match path {
         "/healthz" => Some(Route::Health),
@@ -70,6 +75,10 @@ pub fn route(head: &Head, origins: &Origins) -> Result<Route, Answer> {
     }
     #[cfg(feature = "tokens")]
     if let Some(room) = path.strip_prefix("/rooms/") {
+        if head.method == "OPTIONS" {
+            check_origin(head, origins)?;
+            return Ok(Route::Options(publish::METHODS));
+        }
         return publish::post(head, room, query, origins).map(Route::Publish);
     }
     let name = match path.strip_prefix("/chat/") {
@@ -166,12 +175,58 @@ fn check_upgrade(head: &Head) -> Result<String, Answer> {
 /// A page of another site must not speak with its visitors' names (RFC 6455, section 10.2).
 pub(super) fn check_origin(head: &Head, origins: &Origins) -> Result<(), Answer> {
     match head.header("origin") {
-        Some(origin) if !origins.allow(origin, head.header("host")) => Err(Answer::text(
-            403,
-            "origin not allowed: start the server with --origin for it",
-        )),
+        Some(origin) if !origins.allow(origin, head.host()) => {
+            Err(Answer::text(403, &Origins::refusal(origin)))
+        }
         _ => Ok(()),
     }
+}
+
+/// A name that somebody else's DNS points here is not the server's (DNS rebinding).
+///
+/// # Errors
+/// 421.
+pub fn check_host(head: &Head, hosts: &Hosts) -> Result<(), Answer> {
+    match hosts.contain(head.host()) {
+        true => Ok(()),
+        false => Err(Answer::text(
+            421,
+            "this server goes by other names: start it with --host for this one",
+        )),
+    }
+}
+
+/// The answer to `OPTIONS`. Who may use these methods from another site is what [`cors`] adds.
+pub fn options(methods: &str) -> Answer {
+    Answer::empty(204).with("Allow", methods)
+}
+
+/// The same answer with what lets a page of an allowed origin read it (Fetch standard, CORS
+/// protocol).
+pub fn cors(head: &Head, origins: &Origins, mut answer: Answer) -> Answer {
+    if origins.vary() {
+        answer = answer.with("Vary", "Origin");
+    }
+    let allowed = head
+        .header("origin")
+        .and_then(|origin| origins.cors(origin));
+    let Some(allowed) = allowed else {
+        return answer;
+    };
+    answer = answer.with("Access-Control-Allow-Origin", allowed).with(
+        "Access-Control-Expose-Headers",
+        "Retry-After, WWW-Authenticate",
+    );
+    if answer.status == 204 {
+        answer = answer
+            .with("Access-Control-Allow-Methods", "POST")
+            .with(
+                "Access-Control-Allow-Headers",
+                "Authorization, Content-Type",
+            )
+            .with("Access-Control-Max-Age", "3600");
+    }
+    answer
 }
 
 /// The first query parameter of that name.
@@ -200,7 +255,12 @@ mod tests {
                            Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 
     fn routed(line: &str, headers: &str) -> Result<Route, Answer> {
-        let head = format!("{line}\r\n{headers}\r\n");
+        let host = if headers.contains("Host: ") {
+            ""
+        } else {
+            "Host: chat.example\r\n"
+        };
+        let head = format!("{line}\r\n{host}{headers}\r\n");
         let (head, _) = Head::parse(head.as_bytes()).unwrap().unwrap();
         route(&head, &Origins::default())
     }

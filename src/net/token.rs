@@ -183,7 +183,12 @@ impl Gate {
 pub fn protocol(head: &Head) -> Option<&str> {
     let offered = head.headers("sec-websocket-protocol");
     let mut offered = offered.flat_map(|list| list.split(',')).map(str::trim);
-    offered.find(|protocol| protocol.starts_with(PROTOCOL))
+    offered.find(|protocol| {
+        // A subprotocol is a token of HTTP (RFC 6455, section 4.1), and no token of ours is empty.
+        let letter = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+        let token = protocol.strip_prefix(PROTOCOL);
+        token.is_some_and(|token| !token.is_empty() && token.bytes().all(letter))
+    })
 }
 
 /// The pass that a request's token is good for.

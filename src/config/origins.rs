@@ -1,0 +1,431 @@
+//! Which web pages may connect, by their origin, and which names the server goes by.
+
+use std::net::Ipv6Addr;
+
+/// What `--origin` takes, for people.
+pub const ALLOWED: &str = "*, null, file:// or scheme://host[:port]";
+/// An origin that is longer is not quoted in an answer.
+const QUOTED_BYTES: usize = 200;
+
+/// The host of a URI and its port (RFC 3986, section 3.2), in lower case. IPv6 addresses are in
+/// their shortest form.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Authority {
+    host: String,
+    port: Option<u16>,
+}
+
+impl Authority {
+    /// Reads `host`, `host:port` or `[IPv6]:port`. `None` if it is anything else: an empty host, a
+    /// user before it, a list, a port above 65535.
+    pub fn parse(text: &str) -> Option<Authority> {
+        let (host, port) = match text.strip_prefix('[') {
+            Some(rest) => {
+                let (address, port) = rest.split_once(']')?;
+                let address: Ipv6Addr = address.parse().ok()?;
+                (format!("[{address}]"), port)
+            }
+            None => {
+                let end = text.find(':').unwrap_or(text.len());
+                let (host, port) = text.split_at(end);
+                is_name(host).then(|| (host.to_ascii_lowercase(), port))?
+            }
+        };
+        let digits = match port.strip_prefix(':') {
+            Some(digits) => digits,
+            None if port.is_empty() => "",
+            None => return None,
+        };
+        let port = match digits {
+            "" => None,
+            digits if digits.bytes().all(|b| b.is_ascii_digit()) => Some(digits.parse().ok()?),
+            _ => return None,
+        };
+        Some(Authority { host, port })
+    }
+
+    /// The same, without the port that the scheme has anyway.
+    fn without_default_port(mut self, scheme: &str) -> Authority {
+        if self.port.is_some() && self.port == default_port(scheme) {
+            self.port = None;
+        }
+        self
+    }
+}
+
+/// A registered name or an IPv4 address. Commas, which the RFC allows, make a list of two hosts.
+fn is_name(host: &str) -> bool {
+    let mut bytes = host.bytes();
+    while let Some(byte) = bytes.next() {
+        let good = match byte {
+            b'%' => {
+                let hex = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_hexdigit());
+                hex(bytes.next()) && hex(bytes.next())
+            }
+            byte => byte.is_ascii_alphanumeric() || b"-._~!$&'()*+;=".contains(&byte),
+        };
+        if !good {
+            return false;
+        }
+    }
+    !host.is_empty()
+}
+
+fn default_port(scheme: &str) -> Option<u16> {
+    match scheme {
+        "http" => Some(80),
+        "https" => Some(443),
+        _ => None,
+    }
+}
+
+/// An origin (RFC 6454) in the form in which two are compared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Origin {
+    /// `null`: a page that has none, such as one in a sandbox.
+    Null,
+    /// `file://`: a page on its reader's disk.
+    File,
+    /// Any other; `ws` is `http` here, and `wss` is `https`.
+    Site { scheme: String, site: Authority },
+}
+
+impl Origin {
+    fn parse(text: &str) -> Option<Origin> {
+        let text = text.to_ascii_lowercase();
+        match text.as_str() {
+            "null" => return Some(Origin::Null),
+            "file://" | "file:///" => return Some(Origin::File),
+            _ => {}
+        }
+        let (scheme, site) = text.split_once("://")?;
+        let letters = |b: u8| b.is_ascii_alphanumeric() || b"+-.".contains(&b);
+        let begins = scheme.starts_with(|c: char| c.is_ascii_alphabetic());
+        if !begins || !scheme.bytes().all(letters) {
+            return None;
+        }
+        let scheme = match scheme {
+            "ws" => "http",
+            "wss" => "https",
+            other => other,
+        };
+        let site = Authority::parse(site.strip_suffix('/').unwrap_or(site))?;
+        Some(Origin::Site {
+            scheme: scheme.into(),
+            site: site.without_default_port(scheme),
+        })
+    }
+}
+
+impl std::fmt::Display for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Origin::Null => f.write_str("null"),
+            Origin::File => f.write_str("file://"),
+            Origin::Site { scheme, site } => {
+                write!(f, "{scheme}://{}", site.host)?;
+                site.port.map_or(Ok(()), |port| write!(f, ":{port}"))
+            }
+        }
+    }
+}
+
+/// The web pages that may connect. The server's own page always may, and so may browser
+/// extensions: people use them as WebSocket clients, and no web page can pose as one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Origins {
+    any: bool,
+    more: Vec<Origin>,
+}
+
+impl Origins {
+    /// Allows the server's own page and those of these origins; `*` allows all.
+    ///
+    /// # Errors
+    /// The first of them that is not one of what [`ALLOWED`] says.
+    pub fn new(origins: &[String]) -> Result<Origins, String> {
+        let mut allowed = Origins::default();
+        for origin in origins {
+            match Origin::parse(origin) {
+                _ if origin == "*" => allowed.any = true,
+                Some(origin) => allowed.more.push(origin),
+                None => return Err(origin.clone()),
+            }
+        }
+        Ok(allowed)
+    }
+
+    /// Whether a page of this origin may connect to a server that it calls `host`.
+    pub fn allow(&self, origin: &str, host: Option<&Authority>) -> bool {
+        if self.any {
+            return true;
+        }
+        let Some(origin) = Origin::parse(origin) else {
+            return false;
+        };
+        // Behind a proxy that speaks TLS, `https` is the page's scheme and not the server's: the
+        // scheme only says which port is left out.
+        let open = match &origin {
+            Origin::Site { scheme, site } => {
+                let own = |host: &Authority| host.clone().without_default_port(scheme) == *site;
+                (default_port(scheme).is_some() && host.is_some_and(own))
+                    || matches!(scheme.as_str(), "chrome-extension" | "moz-extension")
+            }
+            _ => false,
+        };
+        open || self.more.contains(&origin)
+    }
+
+    /// The value of `Access-Control-Allow-Origin` (Fetch standard, CORS protocol) for a page of this
+    /// origin, if it is one of those named.
+    pub fn cors(&self, origin: &str) -> Option<String> {
+        if self.any {
+            return Some("*".into());
+        }
+        let named = Origin::parse(origin).is_some_and(|origin| self.more.contains(&origin));
+        named.then(|| origin.into())
+    }
+
+    /// Whether what [`cors`](Self::cors) says depends on the origin.
+    pub fn vary(&self) -> bool {
+        !self.any && !self.more.is_empty()
+    }
+
+    /// Why a page of this origin is refused, and what would let it in: one line without anything
+    /// that a terminal heeds.
+    pub fn refusal(origin: &str) -> String {
+        match Origin::parse(origin) {
+            Some(origin) if origin.to_string().len() <= QUOTED_BYTES => {
+                format!("origin not allowed: --origin {origin} would let it in")
+            }
+            _ => "origin not allowed".into(),
+        }
+    }
+}
+
+/// The names that the server goes by; all, if none are given.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Hosts(Vec<Authority>);
+
+impl Hosts {
+    /// Only these names; each with any port, unless it has one.
+    ///
+    /// # Errors
+    /// The first of them that is neither `host` nor `host:port`.
+    pub fn new(names: &[String]) -> Result<Hosts, String> {
+        let parse = |name: &String| Authority::parse(name).ok_or_else(|| name.clone());
+        names.iter().map(parse).collect::<Result<_, _>>().map(Hosts)
+    }
+
+    /// Whether any name is the server's own.
+    pub fn is_any(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether this is one of them. A request of HTTP/1.0 may name none, and then names no other.
+    pub fn contain(&self, host: Option<&Authority>) -> bool {
+        let Some(host) = host.filter(|_| !self.is_any()) else {
+            return true;
+        };
+        self.0.iter().any(|own| {
+            // A client leaves out the port that its scheme has anyway.
+            let default = host.port.is_none() && matches!(own.port, Some(80 | 443));
+            own.host == host.host && (own.port.is_none() || own.port == host.port || default)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn host(text: &str) -> Option<Authority> {
+        Authority::parse(text)
+    }
+
+    fn origins(list: &[&str]) -> Origins {
+        let list: Vec<String> = list.iter().map(ToString::to_string).collect();
+        Origins::new(&list).unwrap()
+    }
+
+    #[test]
+    fn a_host_is_a_name_or_an_address_and_perhaps_a_port() {
+        for good in [
+            "a",
+            "a:80",
+            "a:",
+            "A_b.example.",
+            "10.0.0.1:1",
+            "[::1]",
+            "[::1]:65535",
+            "%41",
+        ] {
+            assert!(host(good).is_some(), "{good}");
+        }
+        for bad in [
+            "",
+            ":80",
+            "a b",
+            "a,b",
+            "a, b",
+            "a:b",
+            "a:80:80",
+            "a:65536",
+            "a:-1",
+            "a:+1",
+            "a/",
+            "a?",
+            "a#",
+            "u@a",
+            "[::1",
+            "::1",
+            "[::1]x",
+            "[a]",
+            "[fe80::1%25eth0]",
+            "%4",
+            "ä",
+            "a\u{fffd}",
+            "\"a\"",
+            "<a>",
+        ] {
+            assert_eq!(host(bad), None, "{bad}");
+        }
+        assert_eq!(host("[0:0::1]:8"), host("[::1]:08"));
+        assert_eq!(host("A.Example"), host("a.eXample:"));
+    }
+
+    #[test]
+    fn a_page_of_the_servers_own_host_may_connect() {
+        let none = Origins::default();
+        for (origin, own) in [
+            ("http://pi:8080", "pi:8080"),
+            ("http://pi:8080", "PI:8080"),
+            ("https://pi", "pi"),
+            ("https://pi", "pi:443"),
+            ("https://pi:443", "pi"),
+            ("http://pi", "pi:80"),
+            ("HTTP://PI/", "pi"),
+            ("http://[::1]:8080", "[0:0::1]:8080"),
+            ("https://[2001:DB8::1]", "[2001:db8::1]:443"),
+            ("chrome-extension://abc", "pi"),
+            ("moz-extension://0123-4", "pi"),
+        ] {
+            assert!(none.allow(origin, host(own).as_ref()), "{origin} at {own}");
+        }
+        for (origin, own) in [
+            ("http://pi", "pi:8080"),
+            ("http://pi", "pi:443"),
+            ("https://pi", "pi:80"),
+            ("http://[::1]:8080", "[::2]:8080"),
+            ("null", "null"),
+            ("file://", "pi"),
+            ("x://pi", "pi"),
+            ("pi", "pi"),
+            ("http://evil@pi", "pi"),
+            ("http://pi, http://pi", "pi"),
+        ] {
+            assert!(!none.allow(origin, host(own).as_ref()), "{origin} at {own}");
+        }
+        assert!(!none.allow("http://pi", None));
+    }
+
+    #[test]
+    fn a_named_origin_may_be_written_in_every_way_that_means_it() {
+        for (flag, origin) in [
+            ("https://a.example", "https://a.example"),
+            ("https://A.example/", "https://a.example"),
+            ("https://a.example:443", "https://a.example"),
+            ("wss://a.example", "https://a.example"),
+            ("wss://a.example:443/", "https://a.example"),
+            ("ws://a.example", "http://a.example"),
+            ("ws://a.example:80", "http://a.example"),
+            ("http://a.example:81", "http://a.example:81"),
+            ("http://[0::1]:81", "http://[::1]:81"),
+            ("null", "null"),
+            ("file://", "file://"),
+            ("file:///", "file://"),
+            ("tauri://localhost", "tauri://localhost"),
+            ("*", "https://b.example"),
+            ("*", "null"),
+            ("*", "nonsense"),
+        ] {
+            assert!(origins(&[flag]).allow(origin, None), "{flag}: {origin}");
+        }
+        for (flag, origin) in [
+            ("https://a.example", "http://a.example"),
+            ("ws://a.example", "https://a.example"),
+            ("https://a.example:80", "https://a.example"),
+            ("null", "file://"),
+            ("file://", "null"),
+        ] {
+            assert!(!origins(&[flag]).allow(origin, None), "{flag}: {origin}");
+        }
+        for bad in [
+            "",
+            "a.example",
+            "http://",
+            "https:///",
+            "http://a/b",
+            "http://a//",
+            "https://a,https://b",
+            "http://u@a",
+            "http://a:b",
+            "http://a b",
+            "://a",
+            "1x://a",
+            "http://*.a.example\n",
+            "file://a/b",
+        ] {
+            assert_eq!(Origins::new(&[bad.to_string()]), Err(bad.to_string()));
+        }
+    }
+
+    #[test]
+    fn a_refusal_names_the_flag_and_quotes_nothing_harmful() {
+        for (origin, says) in [
+            (
+                "https://A.example:443",
+                ": --origin https://a.example would let it in",
+            ),
+            (
+                "http://[::1]:81",
+                ": --origin http://[::1]:81 would let it in",
+            ),
+            ("null", ": --origin null would let it in"),
+            ("file://", ": --origin file:// would let it in"),
+            ("http://a\u{1b}[2J", ""),
+            ("http://a\u{202e}b", ""),
+            (&format!("http://{}", "a".repeat(300)), ""),
+        ] {
+            assert_eq!(
+                Origins::refusal(origin),
+                format!("origin not allowed{says}")
+            );
+        }
+    }
+
+    #[test]
+    fn a_server_goes_by_the_names_that_it_was_given() {
+        let names = ["Chat.example", "[::1]", "pi:8080", "shop.example:443"].map(String::from);
+        let hosts = Hosts::new(&names).unwrap();
+        for (name, own) in [
+            ("chat.example", true),
+            ("CHAT.example:81", true),
+            ("[0::1]:8080", true),
+            ("pi:8080", true),
+            ("pi", false),
+            ("pi:8081", false),
+            ("shop.example", true),
+            ("shop.example:443", true),
+            ("shop.example:80", false),
+            ("evil.example", false),
+            ("a.chat.example", false),
+            ("127.0.0.1", false),
+        ] {
+            assert_eq!(hosts.contain(host(name).as_ref()), own, "{name}");
+        }
+        assert!(hosts.contain(None));
+        assert!(Hosts::default().contain(host("evil.example").as_ref()));
+        assert_eq!(Hosts::new(&["http://a".into()]), Err("http://a".into()));
+    }
+}
