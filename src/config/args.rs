@@ -9,7 +9,7 @@ use std::str::FromStr;
 use argh::FromArgs;
 use log::LevelFilter;
 
-use super::setting::{Env, Setting, number, setting};
+use super::setting::{Env, Setting, list, number, setting};
 use super::{Config, Hosts, Origins, origins, redis};
 
 /// A small chat server that any WebSocket client can talk to. Alone it needs nothing else; many
@@ -175,9 +175,9 @@ fn settings(args: Args, env: Env<'_>) -> Result<Config, String> {
         }
         config.prefix = prefix.value;
     }
-    config.origins = Origins::new(&list("ORIGIN", args.origin, env))
+    config.origins = Origins::new(&list("origin", args.origin, env))
         .map_err(|origin| format!("--origin \"{origin}\" is not allowed: {}", origins::ALLOWED))?;
-    config.hosts = Hosts::new(&list("HOST", args.host, env))
+    config.hosts = Hosts::new(&list("host", args.host, env))
         .map_err(|host| format!("--host \"{host}\" is not allowed: NAME or NAME:PORT"))?;
 
     const MILLION: usize = 1_000_000;
@@ -233,15 +233,6 @@ fn settings(args: Args, env: Env<'_>) -> Result<Config, String> {
         };
     }
     Ok(config)
-}
-
-/// A repeatable flag, or the comma list in its variable.
-fn list(name: &str, given: Vec<String>, env: Env<'_>) -> Vec<String> {
-    let variable = env(&format!("NATTERJACK_{name}")).filter(|_| given.is_empty());
-    let listed = variable
-        .iter()
-        .flat_map(|list| list.split(',').map(|one| one.trim().to_string()));
-    given.into_iter().chain(listed).collect()
 }
 
 fn listen(given: Option<String>, env: Env<'_>) -> Result<SocketAddr, String> {

@@ -62,3 +62,13 @@ pub fn number(
         )),
     }
 }
+
+/// The values of a repeatable flag, or of the comma list in its variable.
+pub fn list(flag: &str, given: Vec<String>, env: Env<'_>) -> Vec<String> {
+    if !given.is_empty() {
+        return given;
+    }
+    let listed = setting(flag, None, env);
+    let listed = listed.iter().flat_map(|list| list.value.split(','));
+    listed.map(|one| one.trim().to_string()).collect()
+}
