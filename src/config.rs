@@ -2,6 +2,7 @@
 //! written down by whoever uses the library. Nothing else reads the environment.
 
 pub mod args;
+mod host;
 mod origins;
 #[cfg_attr(not(feature = "redis"), path = "config/without_redis.rs")]
 mod redis;
@@ -13,7 +14,8 @@ use std::path::PathBuf;
 
 use log::LevelFilter;
 
-pub use origins::{Authority, Hosts, Origins};
+pub use host::{Authority, Hosts};
+pub use origins::Origins;
 
 /// Everything that can be set, with its limits.
 #[derive(Clone, Debug, PartialEq, Eq)]

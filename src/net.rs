@@ -4,6 +4,7 @@
 //! Knows nothing of how messages spread: it asks the [`Bus`].
 
 mod address;
+pub mod cors;
 pub mod door;
 pub mod doorbook;
 pub mod http;

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use smol::Executor;
 use smol::channel::{Sender, WeakSender};
 
+use super::cors::{check_host, cors, options};
 use super::http::{self, Answer, Head, NoHead};
 use super::peer::{self, Upgrade};
 use super::porch::{Guest, crowded};
 #[cfg(feature = "tokens")]
 use super::publish;
-use super::route::{Arrival, Route, check_host, cors, options, route};
+use super::route::{Arrival, Route, route};
 use super::socket::{Socket, linger};
 use super::terms::Failure;
 use super::{Hub, Place, later};

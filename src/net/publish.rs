@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use super::cors::check_origin;
 use super::http::{Answer, HEAD_TIME, Head};
-use super::route::{bad_name, check_origin, decode, parameter, wrong_method};
+use super::route::{bad_name, decode, parameter, wrong_method};
 use super::socket::Socket;
 use super::{Hub, later};
 use crate::bus::{Draft, within};

@@ -3,6 +3,7 @@
 use async_tungstenite::tungstenite::handshake::derive_accept_key;
 use percent_encoding::percent_decode_str;
 
+use super::cors::check_origin;
 use super::http::{Answer, Head};
 use super::page::{self, File};
 #[cfg(feature = "tokens")]
@@ -12,7 +13,7 @@ use crate::chat::dialect::Dialect;
 use crate::chat::id::Id;
 use crate::chat::name::{BadName, Room, User};
 use crate::chat::replay::Past;
-use crate::config::{Hosts, Origins};
+use crate::config::Origins;
 
 /// What a request is for.
 #[derive(Debug, PartialEq, Eq)]
@@ -170,63 +171,6 @@ fn check_upgrade(head: &Head) -> Result<String, Answer> {
         return Err(Answer::text(400, "broken WebSocket handshake"));
     }
     Ok(derive_accept_key(key.as_bytes()))
-}
-
-/// A page of another site must not speak with its visitors' names (RFC 6455, section 10.2).
-pub(super) fn check_origin(head: &Head, origins: &Origins) -> Result<(), Answer> {
-    match head.header("origin") {
-        Some(origin) if !origins.allow(origin, head.host()) => {
-            Err(Answer::text(403, &Origins::refusal(origin)))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// A name that somebody else's DNS points here is not the server's (DNS rebinding).
-///
-/// # Errors
-/// 421.
-pub fn check_host(head: &Head, hosts: &Hosts) -> Result<(), Answer> {
-    match hosts.contain(head.host()) {
-        true => Ok(()),
-        false => Err(Answer::text(
-            421,
-            "this server goes by other names: start it with --host for this one",
-        )),
-    }
-}
-
-/// The answer to `OPTIONS`. Who may use these methods from another site is what [`cors`] adds.
-pub fn options(methods: &str) -> Answer {
-    Answer::empty(204).with("Allow", methods)
-}
-
-/// The same answer with what lets a page of an allowed origin read it (Fetch standard, CORS
-/// protocol).
-pub fn cors(head: &Head, origins: &Origins, mut answer: Answer) -> Answer {
-    if origins.vary() {
-        answer = answer.with("Vary", "Origin");
-    }
-    let allowed = head
-        .header("origin")
-        .and_then(|origin| origins.cors(origin));
-    let Some(allowed) = allowed else {
-        return answer;
-    };
-    answer = answer.with("Access-Control-Allow-Origin", allowed).with(
-        "Access-Control-Expose-Headers",
-        "Retry-After, WWW-Authenticate",
-    );
-    if answer.status == 204 {
-        answer = answer
-            .with("Access-Control-Allow-Methods", "POST")
-            .with(
-                "Access-Control-Allow-Headers",
-                "Authorization, Content-Type",
-            )
-            .with("Access-Control-Max-Age", "3600");
-    }
-    answer
 }
 
 /// The first query parameter of that name.

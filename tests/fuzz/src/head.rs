@@ -2,9 +2,10 @@
 
 use natterjack::chat::dialect::Dialect;
 use natterjack::config::Origins;
+use natterjack::net::cors::options;
 use natterjack::net::http::{Answer, Head};
 use natterjack::net::publish::Post;
-use natterjack::net::route::{Arrival, Route, options, route};
+use natterjack::net::route::{Arrival, Route, route};
 
 use super::rules;
 

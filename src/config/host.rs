@@ -1,0 +1,196 @@
+//! Hosts as requests and origins name them, and the names that the server goes by.
+
+use std::fmt;
+use std::net::Ipv6Addr;
+
+/// The host of a URI and its port (RFC 3986, section 3.2), in lower case. IPv6 addresses are in
+/// their shortest form.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Authority {
+    host: String,
+    port: Option<u16>,
+}
+
+impl Authority {
+    /// Reads `host`, `host:port` or `[IPv6]:port`. `None` if it is anything else: an empty host, a
+    /// user before it, a list, a port above 65535.
+    pub fn parse(text: &str) -> Option<Authority> {
+        let (host, port) = match text.strip_prefix('[') {
+            Some(rest) => {
+                let (address, port) = rest.split_once(']')?;
+                let address: Ipv6Addr = address.parse().ok()?;
+                (format!("[{address}]"), port)
+            }
+            None => {
+                let end = text.find(':').unwrap_or(text.len());
+                let (host, port) = text.split_at(end);
+                is_name(host).then(|| (host.to_ascii_lowercase(), port))?
+            }
+        };
+        let digits = match port.strip_prefix(':') {
+            Some(digits) => digits,
+            None if port.is_empty() => "",
+            None => return None,
+        };
+        let port = match digits {
+            "" => None,
+            digits if digits.bytes().all(|b| b.is_ascii_digit()) => Some(digits.parse().ok()?),
+            _ => return None,
+        };
+        Some(Authority { host, port })
+    }
+
+    /// The same, without the port that the scheme has anyway.
+    pub(super) fn without_default_port(mut self, scheme: &str) -> Authority {
+        if self.port.is_some() && self.port == default_port(scheme) {
+            self.port = None;
+        }
+        self
+    }
+}
+
+/// A registered name or an IPv4 address. Commas, which the RFC allows, make a list of two hosts.
+fn is_name(host: &str) -> bool {
+    let mut bytes = host.bytes();
+    while let Some(byte) = bytes.next() {
+        let good = match byte {
+            b'%' => {
+                let hex = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_hexdigit());
+                hex(bytes.next()) && hex(bytes.next())
+            }
+            byte => byte.is_ascii_alphanumeric() || b"-._~!$&'()*+;=".contains(&byte),
+        };
+        if !good {
+            return false;
+        }
+    }
+    !host.is_empty()
+}
+
+/// The port that a scheme has where none is given.
+pub(super) fn default_port(scheme: &str) -> Option<u16> {
+    match scheme {
+        "http" => Some(80),
+        "https" => Some(443),
+        _ => None,
+    }
+}
+
+impl fmt::Display for Authority {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.host)?;
+        self.port.map_or(Ok(()), |port| write!(f, ":{port}"))
+    }
+}
+
+/// The names that the server goes by; all, if none are given.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Hosts(Vec<Authority>);
+
+impl Hosts {
+    /// Only these names; each with any port, unless it has one.
+    ///
+    /// # Errors
+    /// The first of them that is neither `host` nor `host:port`.
+    pub fn new(names: &[String]) -> Result<Hosts, String> {
+        let parse = |name: &String| Authority::parse(name).ok_or_else(|| name.clone());
+        names.iter().map(parse).collect::<Result<_, _>>().map(Hosts)
+    }
+
+    /// Whether any name is the server's own.
+    pub fn is_any(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether this is one of them. A request of HTTP/1.0 may name none, and then names no other.
+    pub fn contain(&self, host: Option<&Authority>) -> bool {
+        let Some(host) = host.filter(|_| !self.is_any()) else {
+            return true;
+        };
+        self.0.iter().any(|own| {
+            // A client leaves out the port that its scheme has anyway.
+            let default = host.port.is_none() && matches!(own.port, Some(80 | 443));
+            own.host == host.host && (own.port.is_none() || own.port == host.port || default)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn host(text: &str) -> Option<Authority> {
+        Authority::parse(text)
+    }
+
+    #[test]
+    fn a_host_is_a_name_or_an_address_and_perhaps_a_port() {
+        for good in [
+            "a",
+            "a:80",
+            "a:",
+            "A_b.example.",
+            "10.0.0.1:1",
+            "[::1]",
+            "[::1]:65535",
+            "%41",
+        ] {
+            assert!(host(good).is_some(), "{good}");
+        }
+        for bad in [
+            "",
+            ":80",
+            "a b",
+            "a,b",
+            "a, b",
+            "a:b",
+            "a:80:80",
+            "a:65536",
+            "a:-1",
+            "a:+1",
+            "a/",
+            "a?",
+            "a#",
+            "u@a",
+            "[::1",
+            "::1",
+            "[::1]x",
+            "[a]",
+            "[fe80::1%25eth0]",
+            "%4",
+            "ä",
+            "a\u{fffd}",
+            "\"a\"",
+            "<a>",
+        ] {
+            assert_eq!(host(bad), None, "{bad}");
+        }
+        assert_eq!(host("[0:0::1]:8"), host("[::1]:08"));
+        assert_eq!(host("A.Example"), host("a.eXample:"));
+    }
+
+    #[test]
+    fn a_server_goes_by_the_names_that_it_was_given() {
+        let names = ["Chat.example", "[::1]", "pi:8080", "shop.example:443"].map(String::from);
+        let hosts = Hosts::new(&names).unwrap();
+        for (name, own) in [
+            ("chat.example", true),
+            ("CHAT.example:81", true),
+            ("[0::1]:8080", true),
+            ("pi:8080", true),
+            ("pi", false),
+            ("pi:8081", false),
+            ("shop.example", true),
+            ("shop.example:443", true),
+            ("shop.example:80", false),
+            ("evil.example", false),
+            ("a.chat.example", false),
+            ("127.0.0.1", false),
+        ] {
+            assert_eq!(hosts.contain(host(name).as_ref()), own, "{name}");
+        }
+        assert!(hosts.contain(None));
+        assert!(Hosts::default().contain(host("evil.example").as_ref()));
+        assert_eq!(Hosts::new(&["http://a".into()]), Err("http://a".into()));
+    }
+}
