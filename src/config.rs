@@ -2,6 +2,7 @@
 //! written down by whoever uses the library. Nothing else reads the environment.
 
 pub mod args;
+mod networks;
 #[cfg_attr(not(feature = "redis"), path = "config/without_redis.rs")]
 mod redis;
 mod setting;
@@ -11,6 +12,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use log::LevelFilter;
+
+pub use networks::Networks;
 
 /// Everything that can be set, with its limits.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,8 +34,10 @@ pub struct Config {
     pub max_peers: usize,
     /// The same from one address, an IPv6 one being a /64; one more is answered with 429.
     pub max_peers_per_ip: Option<usize>,
-    /// Messages a second from one peer, with bursts of three times as many; faster ones are
-    /// refused. 0: no limit.
+    /// Whose `X-Forwarded-For` and `Forwarded` are believed: reverse proxies.
+    pub trust_proxy: Networks,
+    /// Messages a second under one name, however many connections say them, with bursts of three
+    /// times as many; faster ones are refused. 0: no limit.
     pub rate: u32,
     /// Bytes that wait for one peer's socket; more, and the peer is let go with 1013.
     pub outbox: usize,
@@ -68,6 +73,7 @@ impl Default for Config {
             max_message: 16 * 1024,
             max_peers: 10_000,
             max_peers_per_ip: None,
+            trust_proxy: Networks::default(),
             rate: 20,
             outbox: 256 * 1024,
             max_queued: 64 * 1024 * 1024,

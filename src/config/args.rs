@@ -9,8 +9,8 @@ use std::str::FromStr;
 use argh::FromArgs;
 use log::LevelFilter;
 
-use super::setting::{Env, Setting, number, setting};
-use super::{Config, Origins, redis};
+use super::setting::{Env, Setting, number, repeated, setting};
+use super::{Config, Networks, Origins, redis};
 
 /// A small chat server that any WebSocket client can talk to. Alone it needs nothing else; many
 /// behind one Redis are one chat.
@@ -41,7 +41,7 @@ struct Args {
     /// bytes of the longest frame (default 16384)
     #[argh(option, arg_name = "bytes")]
     max_message: Option<String>,
-    /// messages a second from one peer, 0 for no limit (default 20)
+    /// messages a second under one name, 0 for no limit (default 20)
     #[argh(option, arg_name = "n")]
     rate: Option<String>,
     /// kibibytes that may wait for one peer's socket (default 256)
@@ -56,6 +56,9 @@ struct Args {
     /// the same from one address (default: no limit)
     #[argh(option, arg_name = "n")]
     max_peers_per_ip: Option<String>,
+    /// a reverse proxy whose X-Forwarded-For is believed, an address or ADDRESS/BITS; repeatable
+    #[argh(option, arg_name = "addr")]
+    trust_proxy: Vec<String>,
     /// seconds of silence before a ping (default 25)
     #[argh(option, arg_name = "seconds")]
     ping: Option<String>,
@@ -203,6 +206,8 @@ fn settings(args: Args, env: Env<'_>) -> Result<Config, String> {
         config.max_peers = peers;
     }
     config.max_peers_per_ip = number("max-peers-per-ip", args.max_peers_per_ip, 1..=MILLION)?;
+    let proxies = repeated("trust-proxy", args.trust_proxy, env);
+    config.trust_proxy = Networks::of(&proxies)?;
     if let Some(seconds) = number("ping", args.ping, 1..=3600)? {
         config.ping = seconds as u32;
     }
@@ -348,6 +353,15 @@ mod tests {
             (some.threads, some.history, some.notices, some.max_peers),
             (3, 4, 5, 6)
         );
+        let proxies = |args: &[&str]| {
+            let variable = [("NATTERJACK_TRUST_PROXY", "10.0.0.0/8, ::1")];
+            config(args, &variable).unwrap().trust_proxy
+        };
+        let ip = |text: &str| text.parse().unwrap();
+        assert!(proxies(&[]).contain(ip("10.1.1.1")) && proxies(&[]).contain(ip("::1")));
+        let flags = ["--trust-proxy", "127.0.0.1", "--trust-proxy=fd00::/8"];
+        assert!(proxies(&flags).contain(ip("127.0.0.1")) && proxies(&flags).contain(ip("fd00::1")));
+        assert!(!proxies(&flags).contain(ip("::1")), "flags win");
         let origins = [("NATTERJACK_ORIGIN", "https://a.example, https://b.example")];
         assert!(
             config(&[], &origins)
@@ -386,6 +400,10 @@ mod tests {
                 &["--origin", "me"],
                 "--origin \"me\" is not allowed: * or scheme://host",
             ),
+            (
+                &["--trust-proxy", "::1", "--trust-proxy", "10/8"],
+                "--trust-proxy \"10/8\" is not allowed: an address, or ADDRESS/BITS",
+            ),
             (&["--redis-ca", "x"], "--redis-ca needs --redis"),
             (&["--nonsense"], "--nonsense"),
             (&["stray"], "stray"),
@@ -397,6 +415,11 @@ mod tests {
                 "{args:?}: {line}"
             );
         }
+        let line = usage(&[], &[("NATTERJACK_TRUST_PROXY", "::1, x")]);
+        assert!(
+            line.starts_with("NATTERJACK_TRUST_PROXY \"x\" is not"),
+            "{line}"
+        );
         let line = usage(&[], &[("NATTERJACK_RATE", "x")]);
         assert!(
             line.starts_with("NATTERJACK_RATE \"x\" is not allowed"),

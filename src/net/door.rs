@@ -6,6 +6,7 @@ use std::sync::Arc;
 use smol::Executor;
 use smol::channel::{Sender, WeakSender};
 
+use super::forwarded;
 use super::http::{self, Answer, Head, NoHead};
 use super::peer::{self, Upgrade};
 use super::porch::{Guest, crowded};
@@ -34,7 +35,7 @@ pub struct Door {
 
 impl Door {
     /// Answers a connection's request, or makes a peer of it.
-    pub async fn receive(self, socket: Arc<Socket>, from: IpAddr, guest: Guest) {
+    pub async fn receive(self, socket: Arc<Socket>, mut from: IpAddr, guest: Guest) {
         self.hub.connections.add(1);
         let read = http::read_head(&socket).await;
         if !guest.heard() {
@@ -54,6 +55,7 @@ impl Door {
                 return linger(&socket).await;
             }
             Ok((head, ahead)) => {
+                from = forwarded::client(&head, from, &self.hub.config.trust_proxy);
                 let answer = match route(&head, &self.hub.config.origins) {
                     Ok(Route::Page(file)) => Ok(file.answer(&head)),
                     Ok(Route::Health) => Ok(Answer::text(200, "ok")),
@@ -61,11 +63,15 @@ impl Door {
                     #[cfg(feature = "tokens")]
                     Ok(Route::Publish(post)) => {
                         let hub = &self.hub;
-                        Box::pin(publish::receive(&socket, &head, ahead, post, hub)).await
+                        Box::pin(publish::receive(&socket, &head, ahead, from, post, hub)).await
                     }
                     Ok(Route::Chat(mut arrival)) => match self.place(&head, from, &mut arrival) {
                         Ok(place) => {
-                            let upgrade = Box::new(Upgrade { arrival, ahead });
+                            let upgrade = Box::new(Upgrade {
+                                arrival,
+                                from,
+                                ahead,
+                            });
                             return self.let_in(socket, guest, place, upgrade);
                         }
                         Err(answer) => Err(answer),

@@ -4,9 +4,11 @@
 mod past;
 mod proof;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::Hub;
+use super::rate_limits::ConnectionRate;
 use super::route::Arrival;
 use super::socket::Wired;
 use crate::bus::{Bus, Claim, Draft};
@@ -16,6 +18,7 @@ use crate::chat::event::{Refusal, Text};
 use crate::chat::name::{Email, Room, User, hex};
 use crate::chat::peer::Receipt;
 use crate::chat::peers::Seat;
+use crate::chat::rate::Verdict;
 use proof::Proof;
 
 /// A connection may be in this many rooms; one more is refused as forbidden.
@@ -30,20 +33,27 @@ pub(super) struct Session<'a> {
     seat: &'a Seat,
     user: Option<User>,
     email: Option<Email>,
+    rate: ConnectionRate,
     proof: Proof,
     /// The only one in the plain and simple dialects, any number in the typed one.
     rooms: Vec<Room>,
 }
 
 impl<'a> Session<'a> {
-    /// Nobody, nowhere.
-    pub(super) fn new(hub: &'a Hub, peer: &'a Arc<Wired>, seat: &'a Seat) -> Session<'a> {
+    /// Nobody, nowhere, at this address.
+    pub(super) fn new(
+        hub: &'a Hub,
+        peer: &'a Arc<Wired>,
+        seat: &'a Seat,
+        from: IpAddr,
+    ) -> Session<'a> {
         Session {
             hub,
             peer,
             seat,
             user: None,
             email: None,
+            rate: ConnectionRate::new(from),
             proof: Proof::Token(None),
             rooms: Vec::new(),
         }
@@ -94,6 +104,11 @@ impl<'a> Session<'a> {
     /// Why its peer was ended, if it was.
     pub(super) fn ended(&self) -> Option<End> {
         self.peer.outbox.ended()
+    }
+
+    /// Judges a frame that has come in, before it is read.
+    pub(super) fn check_rate(&mut self) -> Verdict {
+        self.rate.check(&self.hub.rate_limits, self.user.as_ref())
     }
 
     /// Does what a frame asks for. Returns whether that was much more work than for a message, as a
@@ -162,6 +177,9 @@ impl<'a> Session<'a> {
             Ok(room) => room,
             Err(refusal) => return Err((refusal, receipt)),
         };
+        if let Err(refusal) = self.count_for_new_name() {
+            return Err((refusal, receipt));
+        }
         match &self.user {
             Some(user) if self.rooms.contains(&room) => {
                 let draft = self.draft(user.clone(), text, receipt);
@@ -178,7 +196,8 @@ impl<'a> Session<'a> {
         text: Text,
         receipt: Receipt,
     ) -> Result<(), (Refusal, Receipt)> {
-        match self.be_somebody().await {
+        let user = self.be_somebody().await;
+        match user.and_then(|user| self.count_for_new_name().map(|()| user)) {
             Ok(user) => {
                 let draft = self.draft(user, text, receipt);
                 self.bus().tell(to, draft).await;
@@ -203,6 +222,16 @@ impl<'a> Session<'a> {
         }
         self.email = email;
         self.say(None, text, receipt).await
+    }
+
+    /// What brings its own name counts for it, too: else each connection could say one message more.
+    fn count_for_new_name(&mut self) -> Result<(), Refusal> {
+        let limits = &self.hub.rate_limits;
+        match self.rate.check_renamed(limits, self.user.as_ref()) {
+            Verdict::Pass => Ok(()),
+            // Whether it floods is judged with its next frame.
+            Verdict::Refuse | Verdict::Flood => Err(Refusal::RateLimited(limits.per_second())),
+        }
     }
 
     /// The room that is named, or the connection's only one.
@@ -297,6 +326,7 @@ impl<'a> Session<'a> {
             session: self.proof.key(),
         });
         self.peer.outbox.push_ahead(named.as_slice());
+        self.rate.rename(&self.hub.rate_limits, &user);
         self.user = Some(user);
         Ok(())
     }
