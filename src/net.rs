@@ -6,7 +6,7 @@
 mod address;
 pub mod door;
 pub mod doorbook;
-mod forwarded;
+pub mod forwarded;
 pub mod http;
 pub mod page;
 pub mod peer;

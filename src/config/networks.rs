@@ -99,6 +99,42 @@ fn first(ip: IpAddr, bits: u32) -> Option<IpAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::args::{self, Stop};
+
+    /// As these flags set them, or this variable.
+    fn set(flags: &[&str], variable: &str) -> Result<Networks, Stop> {
+        let flags: Vec<String> = flags.iter().map(ToString::to_string).collect();
+        let env = |name: &str| (name == "NATTERJACK_TRUST_PROXY").then(|| variable.to_string());
+        args::read(&flags, env).map(|config| config.trust_proxy)
+    }
+
+    #[test]
+    fn flags_may_be_repeated_and_their_variable_is_a_list() {
+        let networks = |list: &[&str]| {
+            let list: Vec<String> = list.iter().map(ToString::to_string).collect();
+            Ok(Networks::new(&list).unwrap())
+        };
+        let variable = "10.0.0.0/8, ::1";
+        assert_eq!(set(&[], ""), networks(&[]));
+        assert_eq!(set(&[], variable), networks(&["10.0.0.0/8", "::1"]));
+        let flags = ["--trust-proxy", "127.0.0.1", "--trust-proxy=fd00::/8"];
+        assert_eq!(set(&flags, variable), networks(&["127.0.0.1", "fd00::/8"]));
+        for (flags, variable, name) in [
+            (&flags[..1], "", "--trust-proxy"),
+            (
+                &["--trust-proxy", "::1", "--trust-proxy", "10/8"],
+                "",
+                "--trust-proxy \"10/8\"",
+            ),
+            (&[], "::1, x", "NATTERJACK_TRUST_PROXY \"x\""),
+            (&[], "::1,", "NATTERJACK_TRUST_PROXY \"\""),
+        ] {
+            let Err(Stop::Usage(line)) = set(flags, variable) else {
+                panic!("{flags:?} {variable}");
+            };
+            assert!(line.contains(name) && !line.contains('\n'), "{line}");
+        }
+    }
 
     #[test]
     fn a_network_is_an_address_and_how_many_bits_count() {

@@ -15,7 +15,7 @@ use crate::config::Networks;
 /// An element that is no address (`unknown`, `_hidden`, garbage) ends the walk: the address is then
 /// that of the proxy that has written it. Where a request has both headers, `X-Forwarded-For`
 /// counts: most proxies write that one, and let a client's `Forwarded` through as it is.
-pub(super) fn client(head: &Head, from: IpAddr, trusted: &Networks) -> IpAddr {
+pub fn client(head: &Head, from: IpAddr, trusted: &Networks) -> IpAddr {
     let mut address = from.to_canonical();
     if !trusted.contain(address) {
         return address;

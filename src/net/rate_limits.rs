@@ -63,6 +63,7 @@ impl RateLimits {
     }
 
     /// Whether one more message of this name, from this address and without a connection, passes.
+    #[cfg(any(feature = "tokens", test))]
     pub(super) fn pass(&self, user: &User, from: IpAddr, now: Instant) -> bool {
         let check = |bucket: Bucket| lock(&bucket).check(now) == Verdict::Pass;
         self.rate == 0

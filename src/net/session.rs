@@ -3,6 +3,7 @@
 
 mod past;
 mod proof;
+mod rate;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -18,7 +19,6 @@ use crate::chat::event::{Refusal, Text};
 use crate::chat::name::{Email, Room, User, hex};
 use crate::chat::peer::Receipt;
 use crate::chat::peers::Seat;
-use crate::chat::rate::Verdict;
 use proof::Proof;
 
 /// A connection may be in this many rooms; one more is refused as forbidden.
@@ -104,11 +104,6 @@ impl<'a> Session<'a> {
     /// Why its peer was ended, if it was.
     pub(super) fn ended(&self) -> Option<End> {
         self.peer.outbox.ended()
-    }
-
-    /// Judges a frame that has come in, before it is read.
-    pub(super) fn check_rate(&mut self) -> Verdict {
-        self.rate.check(&self.hub.rate_limits, self.user.as_ref())
     }
 
     /// Does what a frame asks for. Returns whether that was much more work than for a message, as a
@@ -222,16 +217,6 @@ impl<'a> Session<'a> {
         }
         self.email = email;
         self.say(None, text, receipt).await
-    }
-
-    /// What brings its own name counts for it, too: else each connection could say one message more.
-    fn count_for_new_name(&mut self) -> Result<(), Refusal> {
-        let limits = &self.hub.rate_limits;
-        match self.rate.check_renamed(limits, self.user.as_ref()) {
-            Verdict::Pass => Ok(()),
-            // Whether it floods is judged with its next frame.
-            Verdict::Refuse | Verdict::Flood => Err(Refusal::RateLimited(limits.per_second())),
-        }
     }
 
     /// The room that is named, or the connection's only one.
