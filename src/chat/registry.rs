@@ -3,7 +3,6 @@
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use async_lock::OnceCell;
@@ -86,15 +85,24 @@ impl Registry {
         })
     }
 
-    /// Gives a seat a name, instead of the one it may have had; `false` if somebody has it.
-    pub fn name(&mut self, seat: usize, user: &User, lock: Option<Lock>) -> bool {
-        match self.names.entry(user.clone()) {
-            Entry::Occupied(_) => return false,
-            Entry::Vacant(name) => name.insert(seat),
-        };
+    /// Gives a seat a name, instead of the one it may have had. Another seat that has the name under
+    /// the same lock loses it, and is ended; it still signs with the name until it is left. `false`
+    /// if the other one has it under another lock, or under none.
+    pub fn claim(&mut self, seat: usize, user: &User, lock: Option<Lock>) -> bool {
+        if let Some(&other) = self.names.get(user)
+            && other != seat
+        {
+            let other = &self.seats[other];
+            if lock.is_none() || other.lock != lock {
+                return false;
+            }
+            other.peer.outbox.end(End::Replaced);
+        }
+        self.names.insert(user.clone(), seat);
         let seated = &mut self.seats[seat];
         seated.lock = lock;
         match seated.user.replace(user.clone()) {
+            Some(old) if old == *user => {}
             Some(old) => self.unname(seat, &old),
             None => {
                 for membership in &seated.rooms {
@@ -111,13 +119,6 @@ impl Registry {
     pub fn unname(&mut self, seat: usize, user: &User) {
         if self.names.get(user) == Some(&seat) {
             self.names.remove(user);
-        }
-    }
-
-    /// Ends whoever has a name, and frees it. The old seat still signs with it until it is left.
-    pub fn replace(&mut self, user: &User) {
-        if let Some(seat) = self.names.remove(user) {
-            self.seats[seat].peer.outbox.end(End::Replaced);
         }
     }
 
@@ -218,6 +219,15 @@ impl Registry {
     /// How many with a name are in a room, or about to be.
     pub fn people(&self, room: &Room) -> usize {
         self.rooms.get(room).map_or(0, |members| members.named)
+    }
+
+    /// Whether the seat that has a name is in a room, or about to be.
+    pub fn has(&self, room: &Room, user: &User) -> bool {
+        self.names.get(user).is_some_and(|&seat| {
+            let seated = &self.seats[seat];
+            let arrival = self.arriving.get(&seated.peer.number);
+            seated.is_in(room) || arrival.is_some_and(|arrival| arrival.room == *room)
+        })
     }
 
     /// The names in a room, in no order.
