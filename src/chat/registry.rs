@@ -174,6 +174,16 @@ impl Registry {
         Some(origin.peer)
     }
 
+    /// Whether a peer that is in the room already joins it by this event.
+    fn joins_again(&self, event: &Event, here: Instance) -> bool {
+        let What::Joined { .. } = event.what else {
+            return false;
+        };
+        let origin = event.origin.filter(|origin| origin.instance == here);
+        let arrival = origin.and_then(|origin| self.arriving.get(&origin.peer));
+        arrival.is_some_and(|arrival| self.seats[arrival.seat].is_in(&arrival.room))
+    }
+
     /// Puts a seat into a room.
     fn enter(&mut self, seat: usize, room: &Room) {
         let members = self.rooms.entry(room.clone()).or_default();
@@ -254,6 +264,23 @@ impl Registry {
     /// Sends a room's events to its peers, rendered once for each dialect that is there, and lets
     /// in who joins by them. `parts` is scratch space.
     pub fn broadcast(
+        &mut self,
+        here: Instance,
+        mut events: &[Event],
+        parts: &mut Vec<Bytes>,
+        tally: &Tally,
+    ) {
+        // A peer that is in the room already hears what comes before it joins again, too, and
+        // before it is on hold.
+        while let Some(at) = (1..events.len()).find(|&at| self.joins_again(&events[at], here)) {
+            let (before, rest) = events.split_at(at);
+            self.broadcast_at_once(here, before, parts, tally);
+            events = rest;
+        }
+        self.broadcast_at_once(here, events, parts, tally);
+    }
+
+    fn broadcast_at_once(
         &mut self,
         here: Instance,
         events: &[Event],
