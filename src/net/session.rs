@@ -350,10 +350,8 @@ impl<'a> Session<'a> {
             return Ok(());
         };
         for room in &self.rooms {
-            if let Some(old) = &old {
-                self.bus().vanish(self.peer, old, room).await;
-            }
-            self.bus().appear(self.peer, Some(user), room).await;
+            let bus = self.bus();
+            bus.rename(self.peer, old.as_ref(), user, room).await;
         }
         if let Some(old) = &old {
             self.bus().release(self.peer, old);
