@@ -7,6 +7,7 @@ mod address;
 pub mod door;
 pub mod doorbook;
 pub mod http;
+pub mod listener;
 pub mod page;
 pub mod peer;
 pub mod porch;

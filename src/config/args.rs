@@ -3,22 +3,23 @@
 //! A flag wins over `NATTERJACK_…`, and this over `PORT` and `REDIS_…`. Whatever is wrong is said
 //! in one line that names the setting, the value and what is allowed.
 
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::str::FromStr;
 
 use argh::FromArgs;
 use log::LevelFilter;
 
-use super::setting::{Env, Setting, number, setting};
+use super::setting::{Env, Setting, number, repeated, setting};
 use super::{Config, Origins, redis};
 
 /// A small chat server that any WebSocket client can talk to. Alone it needs nothing else; many
 /// behind one Redis are one chat.
 #[derive(FromArgs, Debug, Default)]
 struct Args {
-    /// address and port to listen on (default 0.0.0.0:8080)
+    /// address and port to listen on, [::] for every one of IPv6 and IPv4; repeatable (default
+    /// [::]:8080)
     #[argh(option, arg_name = "addr")]
-    listen: Option<String>,
+    listen: Vec<String>,
     /// redis://, rediss:// (TLS), redis+unix:// or redis+sentinel:// (default: alone, in memory)
     #[argh(option, arg_name = "url")]
     redis: Option<String>,
@@ -236,28 +237,20 @@ fn settings(args: Args, env: Env<'_>) -> Result<Config, String> {
     Ok(config)
 }
 
-fn listen(given: Option<String>, env: Env<'_>) -> Result<SocketAddr, String> {
-    let any = Config::default().listen;
-    if let Some(listen) = setting("listen", given, env) {
-        return address(&listen);
+fn listen(given: Vec<String>, env: Env<'_>) -> Result<Vec<SocketAddr>, String> {
+    let listen = repeated("listen", given, env);
+    if !listen.is_empty() {
+        return listen.iter().map(address).collect();
     }
-    match env("PORT") {
-        None => Ok(any),
-        Some(value) => {
-            let range = 0..=usize::from(u16::MAX);
-            let port = number(
-                Some(Setting {
-                    name: "PORT".into(),
-                    value,
-                }),
-                range,
-            )?;
-            Ok(SocketAddr::new(
-                any.ip(),
-                port.map_or(any.port(), |port| port as u16),
-            ))
-        }
-    }
+    let port = env("PORT").map(|value| Setting {
+        name: "PORT".into(),
+        value,
+    });
+    let port = number(port, 0..=usize::from(u16::MAX))?;
+    Ok(match port {
+        Some(port) => vec![(Ipv6Addr::UNSPECIFIED, port as u16).into()],
+        None => Config::default().listen,
+    })
 }
 
 /// Where the certificate is, if there is one. One file without the other is a mistake.
@@ -284,7 +277,7 @@ fn tls(
 fn address(setting: &Setting) -> Result<SocketAddr, String> {
     // `:8080` is how many other servers write it.
     let value = match setting.value.strip_prefix(':') {
-        Some(port) => format!("{}:{port}", Config::default().listen.ip()),
+        Some(port) => format!("[::]:{port}"),
         None => setting.value.clone(),
     };
     let found = value.to_socket_addrs().ok();
@@ -314,7 +307,11 @@ mod tests {
 
     #[test]
     fn flags_win_over_variables_and_these_over_port() {
-        let port = |args: &[&str], env: &[(&str, &str)]| config(args, env).unwrap().listen.port();
+        let port = |args: &[&str], env: &[(&str, &str)]| {
+            let listen = config(args, env).unwrap().listen;
+            assert_eq!(listen.len(), 1);
+            listen[0].port()
+        };
         let both = [("PORT", "1"), ("NATTERJACK_LISTEN", "127.0.0.1:2")];
         assert_eq!(port(&[], &[]), 8080);
         assert_eq!(port(&[], &both[..1]), 1);
@@ -322,6 +319,25 @@ mod tests {
         assert_eq!(port(&["--listen", ":3"], &both), 3);
         assert_eq!(port(&["--listen=[::1]:4"], &both), 4);
         assert_eq!(port(&[], &[("NATTERJACK_LISTEN", ""), ("PORT", "5")]), 5);
+    }
+
+    #[test]
+    fn addresses_to_listen_on_come_one_by_one_or_as_a_list() {
+        let listen = |args: &[&str], env: &[(&str, &str)]| -> Vec<String> {
+            let listen = config(args, env).unwrap().listen;
+            listen.iter().map(ToString::to_string).collect()
+        };
+        assert_eq!(listen(&[], &[]), ["[::]:8080"]);
+        assert_eq!(listen(&[], &[("PORT", "1")]), ["[::]:1"]);
+        let list = [("NATTERJACK_LISTEN", ":1, 127.0.0.1:2,[::1]:3")];
+        assert_eq!(listen(&[], &list), ["[::]:1", "127.0.0.1:2", "[::1]:3"]);
+        let flags = ["--listen", ":4", "--listen=0.0.0.0:5"];
+        assert_eq!(listen(&flags, &list), ["[::]:4", "0.0.0.0:5"]);
+        let line = usage(&[], &[("NATTERJACK_LISTEN", ":1,,:2")]);
+        assert!(
+            line.starts_with("NATTERJACK_LISTEN \"\" is not allowed: "),
+            "{line}"
+        );
     }
 
     #[test]
