@@ -10,7 +10,7 @@ mod redis;
 mod setting;
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
 use log::LevelFilter;
@@ -22,8 +22,9 @@ pub use origins::Origins;
 /// Everything that can be set, with its limits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// Where to listen: page, health and WebSocket on one port.
-    pub listen: SocketAddr,
+    /// Where to listen: page, health and WebSocket on each of these. `[::]` is every address of
+    /// this machine, IPv6 and IPv4.
+    pub listen: Vec<SocketAddr>,
     /// The Redis that makes many instances one chat; without, the server runs alone.
     pub redis: Option<RedisAddress>,
     /// What every key and channel in Redis begins with.
@@ -71,7 +72,7 @@ impl Default for Config {
     fn default() -> Config {
         let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
         Config {
-            listen: SocketAddr::from(([0, 0, 0, 0], 8080)),
+            listen: vec![(Ipv6Addr::UNSPECIFIED, 8080).into()],
             redis: None,
             prefix: "chat".into(),
             history: 1000,

@@ -9,7 +9,7 @@ use log::LevelFilter;
 use natterjack::check::check;
 use natterjack::config::Config;
 use natterjack::config::args::{self, Stop};
-use natterjack::net::{Hub, socket};
+use natterjack::net::{Hub, listener};
 use natterjack::server::{Runtime, Server, file_limit, queue_limit};
 use natterjack::{logger, service};
 use smol::channel::Sender;
@@ -34,8 +34,8 @@ fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
         Err(Stop::Check(config)) => {
-            let listening = service::is_listening();
-            return match smol::block_on(check(&config, listening)) {
+            let handed = service::listeners();
+            return match smol::block_on(check(&config, handed)) {
                 true => ExitCode::SUCCESS,
                 false => ExitCode::FAILURE,
             };
@@ -87,29 +87,23 @@ async fn serve(mut config: Config, runtime: Runtime) -> Result<(), String> {
     } else {
         "alone"
     };
-    let server = match service::listener()? {
-        Some(listener) => {
-            let listener = socket::take_over(listener)
-                .map_err(|error| format!("the socket from the service manager: {error}"))?;
-            Server::on(listener, config, runtime.clone()).await?
-        }
-        None => Server::bind(config, runtime.clone()).await?,
+    let handed = service::listeners()?;
+    let server = match handed.is_empty() {
+        false => Server::on(handed, config, runtime.clone()).await?,
+        true => Server::bind(config, runtime.clone()).await?,
     };
-    let addr = server.local_addr().map_err(|error| error.to_string())?;
-    let host = if addr.ip().is_unspecified() {
-        "localhost".into()
-    } else {
-        addr.ip().to_string()
-    };
-    let port = addr.port();
     let s = if server.hub().tls.is_some() { "s" } else { "" };
-    if cfg!(feature = "page") {
-        log::info!("chatting {alone} on {addr}: open http{s}://{host}:{port}/");
-    } else {
-        log::info!("chatting {alone} on {addr}: connect to ws{s}://{host}:{port}/chat/NAME");
+    for addr in server.local_addrs().map_err(|error| error.to_string())? {
+        let host = listener::authority(addr);
+        if cfg!(feature = "page") {
+            log::info!("chatting {alone} on {addr}: open http{s}://{host}/");
+        } else {
+            log::info!("chatting {alone} on {addr}: connect to ws{s}://{host}/chat/NAME");
+        }
     }
     if let Some(addr) = server.metrics_addr() {
-        log::info!("metrics are at http://{addr}/metrics");
+        let host = listener::authority(addr);
+        log::info!("metrics are at http://{host}/metrics");
     }
     // Ends with this function.
     let report = service::is_watched().then(|| runtime.spawn(service::report(server.hub())));

@@ -30,6 +30,9 @@ mod page_token;
 /// Pages, probes, and what is refused at the door.
 mod web;
 
+/// Where it listens: addresses, ports, sockets of systemd.
+mod listening;
+
 /// Bad input, and what it costs: its sender something, others nothing.
 mod limits;
 

@@ -3,7 +3,7 @@
 //! A flag wins over `NATTERJACK_…`, and this over `PORT` and `REDIS_…`. Whatever is wrong is said
 //! in one line that names the setting, the value and what is allowed.
 
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::str::FromStr;
 
 use argh::FromArgs;
@@ -16,9 +16,10 @@ use super::{Config, Hosts, Networks, Origins, origins, redis};
 /// behind one Redis are one chat.
 #[derive(FromArgs, Debug, Default)]
 struct Args {
-    /// address and port to listen on (default 0.0.0.0:8080)
+    /// address and port to listen on, [::] for every one of IPv6 and IPv4; repeatable (default
+    /// [::]:8080)
     #[argh(option, arg_name = "addr")]
-    listen: Option<String>,
+    listen: Vec<String>,
     /// redis://, rediss:// (TLS), redis+unix:// or redis+sentinel:// (default: alone, in memory)
     #[argh(option, arg_name = "url")]
     redis: Option<String>,
@@ -240,28 +241,20 @@ fn settings(args: Args, env: Env<'_>) -> Result<Config, String> {
     Ok(config)
 }
 
-fn listen(given: Option<String>, env: Env<'_>) -> Result<SocketAddr, String> {
-    let any = Config::default().listen;
-    if let Some(listen) = setting("listen", given, env) {
-        return address(&listen);
+fn listen(given: Vec<String>, env: Env<'_>) -> Result<Vec<SocketAddr>, String> {
+    let listen = repeated("listen", given, env);
+    if !listen.is_empty() {
+        return listen.iter().map(address).collect();
     }
-    match env("PORT") {
-        None => Ok(any),
-        Some(value) => {
-            let range = 0..=usize::from(u16::MAX);
-            let port = number(
-                Some(Setting {
-                    name: "PORT".into(),
-                    value,
-                }),
-                range,
-            )?;
-            Ok(SocketAddr::new(
-                any.ip(),
-                port.map_or(any.port(), |port| port as u16),
-            ))
-        }
-    }
+    let port = env("PORT").map(|value| Setting {
+        name: "PORT".into(),
+        value,
+    });
+    let port = number(port, 0..=usize::from(u16::MAX))?;
+    Ok(match port {
+        Some(port) => vec![(Ipv6Addr::UNSPECIFIED, port as u16).into()],
+        None => Config::default().listen,
+    })
 }
 
 /// Where the certificate is, if there is one. One file without the other is a mistake.
@@ -288,7 +281,7 @@ fn tls(
 fn address(setting: &Setting) -> Result<SocketAddr, String> {
     // `:8080` is how many other servers write it.
     let value = match setting.value.strip_prefix(':') {
-        Some(port) => format!("{}:{port}", Config::default().listen.ip()),
+        Some(port) => format!("[::]:{port}"),
         None => setting.value.clone(),
     };
     let found = value.to_socket_addrs().ok();
