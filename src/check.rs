@@ -47,6 +47,7 @@ pub async fn check(config: &Config, listening: bool) -> bool {
     }
     open_files(&mut report, config);
     memory(&mut report, config);
+    addresses(&mut report, config);
     clock(&mut report);
     #[cfg(feature = "tls")]
     if let Some(files) = &config.tls {
@@ -97,6 +98,14 @@ fn memory(report: &mut Report, config: &Config) {
     }
     if config.outbox > config.max_queued {
         report.poor("--outbox is more than --max-queued: one slow reader may use all of it");
+    }
+}
+
+/// A server that listens on the loopback alone mostly has a reverse proxy in front of it.
+fn addresses(report: &mut Report, config: &Config) {
+    let limited = config.max_peers_per_ip.is_some();
+    if limited && config.listen.ip().is_loopback() && config.trust_proxy.is_empty() {
+        report.poor("--max-peers-per-ip counts all who come through a proxy as one: name it by --trust-proxy");
     }
 }
 

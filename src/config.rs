@@ -3,6 +3,7 @@
 
 pub mod args;
 mod host;
+mod networks;
 mod origins;
 #[cfg_attr(not(feature = "redis"), path = "config/without_redis.rs")]
 mod redis;
@@ -15,6 +16,7 @@ use std::path::PathBuf;
 use log::LevelFilter;
 
 pub use host::{Authority, Hosts};
+pub use networks::Networks;
 pub use origins::Origins;
 
 /// Everything that can be set, with its limits.
@@ -38,8 +40,10 @@ pub struct Config {
     pub max_peers: usize,
     /// The same from one address, an IPv6 one being a /64; one more is answered with 429.
     pub max_peers_per_ip: Option<usize>,
-    /// Messages a second from one peer, with bursts of three times as many; faster ones are
-    /// refused. 0: no limit.
+    /// Whose `X-Forwarded-For` and `Forwarded` are believed: reverse proxies.
+    pub trust_proxy: Networks,
+    /// Messages a second under one name, however many connections say them, with bursts of three
+    /// times as many; faster ones are refused. 0: no limit.
     pub rate: u32,
     /// Bytes that wait for one peer's socket; more, and the peer is let go with 1013.
     pub outbox: usize,
@@ -76,6 +80,7 @@ impl Default for Config {
             max_message: 16 * 1024,
             max_peers: 10_000,
             max_peers_per_ip: None,
+            trust_proxy: Networks::default(),
             rate: 20,
             outbox: 256 * 1024,
             max_queued: 64 * 1024 * 1024,

@@ -7,12 +7,14 @@ mod address;
 pub mod cors;
 pub mod door;
 pub mod doorbook;
+pub mod forwarded;
 pub mod http;
 pub mod page;
 pub mod peer;
 pub mod porch;
 #[cfg(feature = "tokens")]
 pub mod publish;
+mod rate_limits;
 pub mod route;
 mod session;
 pub mod socket;
@@ -35,8 +37,7 @@ use crate::count::{Counter, Counters};
 use address::{Addresses, Share};
 use doorbook::DoorBook;
 use http::Answer;
-#[cfg(feature = "tokens")]
-use publish::Rates;
+use rate_limits::RateLimits;
 use tls::Tls;
 use token::Gate;
 
@@ -55,9 +56,8 @@ pub struct Hub {
     draining: AtomicBool,
     /// Who may come in.
     pub gate: Gate,
-    /// How fast those speak who publish without a connection.
-    #[cfg(feature = "tokens")]
-    rates: Rates,
+    /// Who has said how much just now.
+    rate_limits: RateLimits,
     /// Who was turned away at the door.
     pub door_book: DoorBook,
     /// What its connections speak, unless that is plain HTTP.
@@ -82,8 +82,7 @@ impl Hub {
         let addresses = config.max_peers_per_ip.map(Addresses::new).map(Arc::new);
         Hub {
             gate,
-            #[cfg(feature = "tokens")]
-            rates: Rates::default(),
+            rate_limits: RateLimits::new(config.rate, config.max_peers),
             config,
             peers,
             bus,

@@ -55,6 +55,14 @@ fn names_that_are_set_need_no_word() {
 }
 
 #[test]
+fn a_limit_per_address_needs_to_know_the_proxy() {
+    let limit = ["--max-peers-per-ip", "5"];
+    finds(&limit, &[], "warn  --max-peers-per-ip counts all who come");
+    let (_, said) = check(&[&limit[..], &["--trust-proxy", "127.0.0.1"]].concat(), &[]);
+    assert!(!said.contains("--trust-proxy"), "{said}");
+}
+
+#[test]
 fn of_redis_every_step_is_told() {
     let certs = Certs::for_host("localhost");
     let redis = Redis::with_tls(&certs, "hunter2");

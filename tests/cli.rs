@@ -40,6 +40,7 @@ fn help_and_version_go_to_stdout() {
         "--max-queued",
         "--max-peers",
         "--max-peers-per-ip",
+        "--trust-proxy",
         "--ping",
         "--notices",
         "--threads",

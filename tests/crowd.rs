@@ -1,12 +1,9 @@
 //! Many at once, and what all of them together may take.
 
-use std::net::{SocketAddr, TcpStream};
-
-use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
 use serde_json::json;
 use tungstenite::Message;
 
-use crate::support::{Client, Raw, TestServer, eventually, upgrade};
+use crate::support::{Client, Raw, TestServer, connect_from, eventually, upgrade};
 
 const MIB: usize = 1024 * 1024;
 
@@ -160,12 +157,4 @@ fn a_thousand_who_say_nothing_keep_nobody_out() {
     assert_eq!(idle[200].answer(), (200, "ok\n".into()));
     bar.say("hello");
     foo.hears("bar: hello");
-}
-
-/// A connection from another address of this machine.
-fn connect_from(from: [u8; 4], to: SocketAddr) -> TcpStream {
-    let socket = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
-    bind(&socket, &SocketAddr::from((from, 0))).unwrap();
-    connect(&socket, &to).unwrap();
-    socket.into()
 }

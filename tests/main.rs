@@ -33,6 +33,9 @@ mod web;
 /// Bad input, and what it costs: its sender something, others nothing.
 mod limits;
 
+/// How fast somebody may speak.
+mod rates;
+
 /// Garbage, for everything that parses.
 mod garbage;
 
@@ -119,6 +122,9 @@ mod program;
 
 /// What is installed with it: man page, completions, the file of settings.
 mod deploy;
+
+/// Behind reverse proxies: whose address counts.
+mod trusted_proxies;
 
 /// Behind nginx.
 mod proxy_nginx;

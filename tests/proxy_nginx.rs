@@ -10,12 +10,16 @@ use futures_rustls::pki_types::pem::PemObject;
 use futures_rustls::pki_types::{CertificateDer, ServerName};
 use futures_rustls::rustls::crypto::ring;
 use futures_rustls::rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use natterjack::config::Networks;
 use serde_json::json;
 use tempfile::TempDir;
 use tungstenite::client::IntoClientRequest;
+use tungstenite::handshake::client::Request;
 use tungstenite::{Error, HandshakeError, Message, WebSocket};
 
-use crate::support::{Certs, Client, DEADLINE, Issuer, Raw, TestServer, eventually, free_port};
+use crate::support::{
+    Certs, Client, DEADLINE, Issuer, Raw, TestServer, connect_from, eventually, free_port,
+};
 
 const SNIPPET: &str = include_str!("../deploy/nginx.conf");
 const NAME: &str = "chat.example.org";
@@ -105,7 +109,12 @@ impl Nginx {
     }
 
     fn connect(&self) -> Tls {
-        let stream = TcpStream::connect(("127.0.0.1", self.tls)).unwrap();
+        self.connect_from([127, 0, 0, 1])
+    }
+
+    /// From this address of this machine.
+    fn connect_from(&self, from: [u8; 4]) -> Tls {
+        let stream = connect_from(from, ([127, 0, 0, 1], self.tls).into());
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
         let name = ServerName::try_from(NAME).unwrap();
         let connection = ClientConnection::new(self.roots.clone(), name).unwrap();
@@ -131,11 +140,27 @@ impl Nginx {
         request
             .headers_mut()
             .insert("origin", origin.parse().unwrap());
-        match tungstenite::client(request, self.connect()) {
-            Ok((socket, _)) => Ok(socket),
-            Err(HandshakeError::Failure(Error::Http(answer))) => Err(answer.status().as_u16()),
-            Err(error) => panic!("{error}"),
-        }
+        upgrade(request, self.connect())
+    }
+
+    /// The same of a program at this address, which says that it is somebody else's proxy.
+    fn join_from(&self, from: [u8; 4], user: &str, says: &str) -> Result<WebSocket<Tls>, u16> {
+        let mut request = format!("wss://{NAME}/chat/{user}")
+            .into_client_request()
+            .unwrap();
+        let headers = request.headers_mut();
+        headers.insert("x-forwarded-for", says.parse().unwrap());
+        headers.insert("forwarded", format!("for={says}").parse().unwrap());
+        upgrade(request, self.connect_from(from))
+    }
+}
+
+/// A WebSocket over a connection, or the status it is refused with.
+fn upgrade(request: Request, connection: Tls) -> Result<WebSocket<Tls>, u16> {
+    match tungstenite::client(request, connection) {
+        Ok((socket, _)) => Ok(socket),
+        Err(HandshakeError::Failure(Error::Http(answer))) => Err(answer.status().as_u16()),
+        Err(error) => panic!("{error}"),
     }
 }
 
@@ -171,6 +196,23 @@ fn people_chat_through_nginx() {
     foo.close(None).unwrap();
     while foo.read().is_ok() {}
     bar.hears("foo: has left the chat!");
+}
+
+#[test]
+fn clients_are_told_apart_by_the_address_that_nginx_sees() {
+    let server = TestServer::with(|config| {
+        config.max_peers_per_ip = Some(1);
+        config.trust_proxy = Networks::new(&["127.0.0.1".into()]).unwrap();
+    });
+    let nginx = Nginx::before(server.addr());
+    let (one, two) = ([127, 0, 0, 2], [127, 0, 0, 3]);
+    let mut foo = nginx.join_from(one, "foo", "198.51.100.1").unwrap();
+    hears(&mut foo, "Welcome foo!");
+    let mut bar = nginx.join_from(two, "bar", "198.51.100.1").unwrap();
+    hears(&mut bar, "Welcome bar!");
+    // Whatever they claim to be.
+    let again = nginx.join_from(one, "pi", "198.51.100.2");
+    assert_eq!(again.err(), Some(429));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! How fast one peer may speak: a token bucket, and a watch for those who ignore it.
+//! How fast somebody may speak: a token bucket, and a watch for those who ignore it.
 
 use std::time::{Duration, Instant};
 
@@ -20,8 +20,8 @@ pub enum Verdict {
     Flood,
 }
 
-/// One peer's limit. No timer: time is looked at when a message comes in.
-#[derive(Debug)]
+/// One name's limit. No timer: time is looked at when a message comes in.
+#[derive(Clone, Debug)]
 pub struct Rate {
     /// Messages a second; 0 is no limit.
     rate: u32,
@@ -50,11 +50,6 @@ impl Rate {
         }
     }
 
-    /// The messages allowed a second.
-    pub fn per_second(&self) -> u32 {
-        self.rate
-    }
-
     /// Judges a message that came in at `now`.
     pub fn check(&mut self, now: Instant) -> Verdict {
         if self.rate == 0 {
@@ -63,14 +58,36 @@ impl Rate {
         if self.flooding(now) {
             return Verdict::Flood;
         }
-        let gained = now.saturating_duration_since(self.filled).as_secs_f32() * self.rate as f32;
-        self.tokens = (self.tokens + gained).min((self.rate * BURST_SECONDS) as f32);
+        self.tokens = self.tokens_at(now);
         self.filled = now;
         if self.tokens < 1.0 {
             return Verdict::Refuse;
         }
         self.tokens -= 1.0;
         Verdict::Pass
+    }
+
+    /// Whether nothing tells it from a new one, so that it may be forgotten.
+    pub fn is_full(&self, now: Instant) -> bool {
+        self.tokens_at(now) >= self.burst()
+    }
+
+    /// Has no more left from here on than this one has, and has been flooded for as long at least.
+    pub fn inherit(&mut self, other: &Rate, now: Instant) {
+        self.tokens = self.tokens_at(now).min(other.tokens_at(now));
+        self.filled = now;
+        if (other.hot, other.seen) > (self.hot, self.seen) {
+            (self.hot, self.seen, self.window) = (other.hot, other.seen, other.window);
+        }
+    }
+
+    fn tokens_at(&self, now: Instant) -> f32 {
+        let gained = now.saturating_duration_since(self.filled).as_secs_f32() * self.rate as f32;
+        (self.tokens + gained).min(self.burst())
+    }
+
+    fn burst(&self) -> f32 {
+        (self.rate * BURST_SECONDS) as f32
     }
 
     fn flooding(&mut self, now: Instant) -> bool {

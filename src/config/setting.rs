@@ -42,6 +42,22 @@ pub fn setting(flag: &str, given: Option<String>, env: Env<'_>) -> Option<Settin
     }
 }
 
+/// A flag that may be given several times, or its variable, a list with commas.
+pub fn repeated(flag: &str, given: Vec<String>, env: Env<'_>) -> Vec<Setting> {
+    let setting_of = |value: &str| setting(flag, Some(value.to_string()), env);
+    if !given.is_empty() {
+        return given.iter().filter_map(|value| setting_of(value)).collect();
+    }
+    let Some(Setting { name, value }) = setting(flag, None, env) else {
+        return Vec::new();
+    };
+    let one = |value: &str| Setting {
+        name: name.clone(),
+        value: value.trim().to_string(),
+    };
+    value.split(',').map(one).collect()
+}
+
 /// A setting's number, if it is set.
 ///
 /// # Errors
@@ -63,12 +79,8 @@ pub fn number(
     }
 }
 
-/// The values of a repeatable flag, or of the comma list in its variable.
+/// The values of a [repeated] flag, or of its variable.
 pub fn list(flag: &str, given: Vec<String>, env: Env<'_>) -> Vec<String> {
-    if !given.is_empty() {
-        return given;
-    }
-    let listed = setting(flag, None, env);
-    let listed = listed.iter().flat_map(|list| list.value.split(','));
-    listed.map(|one| one.trim().to_string()).collect()
+    let settings = repeated(flag, given, env).into_iter();
+    settings.map(|setting| setting.value).collect()
 }

@@ -58,7 +58,7 @@ impl Drop for Share {
 
 /// What an address counts as. Nobody has less of IPv6 than a /64, so that is one; IPv4 is the same
 /// in either notation.
-fn counted(ip: IpAddr) -> IpAddr {
+pub(super) fn counted(ip: IpAddr) -> IpAddr {
     match ip.to_canonical() {
         IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64).into(),
         v4 => v4,

@@ -7,6 +7,7 @@ use smol::Executor;
 use smol::channel::{Sender, WeakSender};
 
 use super::cors::{check_host, cors, options};
+use super::forwarded;
 use super::http::{self, Answer, Head, NoHead};
 use super::peer::{self, Upgrade};
 use super::porch::{Guest, crowded};
@@ -35,7 +36,7 @@ pub struct Door {
 
 impl Door {
     /// Answers a connection's request, or makes a peer of it.
-    pub async fn receive(self, socket: Arc<Socket>, from: IpAddr, guest: Guest) {
+    pub async fn receive(self, socket: Arc<Socket>, mut from: IpAddr, guest: Guest) {
         self.hub.connections.add(1);
         let read = http::read_head(&socket).await;
         if !guest.heard() {
@@ -55,6 +56,7 @@ impl Door {
                 return linger(&socket).await;
             }
             Ok((head, ahead)) => {
+                from = forwarded::client(&head, from, &self.hub.config.trust_proxy);
                 let config = &self.hub.config;
                 let checked = check_host(&head, &config.hosts);
                 let answer = match checked.and_then(|()| route(&head, &config.origins)) {
@@ -65,11 +67,15 @@ impl Door {
                     #[cfg(feature = "tokens")]
                     Ok(Route::Publish(post)) => {
                         let hub = &self.hub;
-                        Box::pin(publish::receive(&socket, &head, ahead, post, hub)).await
+                        Box::pin(publish::receive(&socket, &head, ahead, from, post, hub)).await
                     }
                     Ok(Route::Chat(mut arrival)) => match self.place(&head, from, &mut arrival) {
                         Ok(place) => {
-                            let upgrade = Box::new(Upgrade { arrival, ahead });
+                            let upgrade = Box::new(Upgrade {
+                                arrival,
+                                from,
+                                ahead,
+                            });
                             return self.let_in(socket, guest, place, upgrade);
                         }
                         Err(answer) => Err(answer),

@@ -4,11 +4,11 @@
 //! that leaves, and even a panic in between passes through it.
 
 use std::mem;
+use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
-use std::time::Instant;
 
 use async_tungstenite::WebSocketStream;
 use async_tungstenite::tungstenite::error::{CapacityError, Error, ProtocolError};
@@ -26,7 +26,7 @@ use super::token;
 use crate::chat::end::End;
 use crate::chat::event::Refusal;
 use crate::chat::peers::Seat;
-use crate::chat::rate::{Rate, Verdict};
+use crate::chat::rate::Verdict;
 
 /// A reader that has had so many frames in a row lets others run: the executor has no budget of
 /// its own, and a flooding peer would starve the rest.
@@ -40,6 +40,8 @@ const READ_BUFFER: usize = 64;
 pub struct Upgrade {
     /// What its address asks for.
     pub arrival: Arrival,
+    /// Where its client is.
+    pub from: IpAddr,
     /// What was read behind its request's head.
     pub ahead: Bytes,
 }
@@ -125,7 +127,7 @@ fn live<'a>(
             peer.outbox.ended().unwrap_or(End::Lost)
         };
         let talk = async {
-            let mut session = Session::new(hub, peer, seat);
+            let mut session = Session::new(hub, peer, seat, upgrade.from);
             let pass = upgrade.arrival.pass.as_ref();
             let expires = pass.and_then(|pass| pass.expires());
             // Boxed with all that it is given.
@@ -163,7 +165,6 @@ fn listen<'a>(
     acting: &'a AtomicBool,
 ) -> impl Future<Output = End> + Send {
     async move {
-        let mut rate = Rate::new(hub.config.rate, Instant::now());
         let mut in_a_row = 0;
         loop {
             // What this peer alone was told, nobody else has looked at.
@@ -186,14 +187,14 @@ fn listen<'a>(
             let tally = hub.peers.tally();
             tally.received.add(1);
             tally.received_bytes.add(text.len() as u64);
-            match rate.check(Instant::now()) {
+            match session.check_rate() {
                 Verdict::Pass => {
                     if Box::pin(session.act(&text)).await {
                         in_a_row = FRAMES_IN_A_ROW;
                     }
                 }
                 Verdict::Refuse => {
-                    session.refuse_unread(&text, Refusal::RateLimited(rate.per_second()))
+                    session.refuse_unread(&text, Refusal::RateLimited(hub.config.rate))
                 }
                 Verdict::Flood => return End::Flooding,
             }

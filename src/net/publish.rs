@@ -3,8 +3,7 @@
 //! Who does so needs a token, claims no name and takes no peer's place. The whole request is handled
 //! on the [porch](super::porch), bounded in size and time.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -19,7 +18,6 @@ use crate::chat::dialect::REFERENCE_BYTES;
 use crate::chat::event::{Refusal, TEXT_CHARS, Text};
 use crate::chat::name::{Room, User};
 use crate::chat::peer::Receipt;
-use crate::chat::rate::{BURST_SECONDS, Rate, Verdict};
 use crate::config::Origins;
 
 /// What can be done to a room.
@@ -30,8 +28,6 @@ const LINE_END_BYTES: usize = 2;
 const BODY_BYTES: usize = TEXT_CHARS * 4 + LINE_END_BYTES;
 /// How long a message may take to get onto the bus; a Redis that changes over is back by then.
 const BUS_TIME: Duration = Duration::from_secs(10);
-/// The rates of so many names are kept at most, of those who have said something just now.
-const NAMES: usize = 10_000;
 
 /// Where something is to be published, and by whom.
 #[derive(Debug, PartialEq, Eq)]
@@ -83,6 +79,7 @@ pub(super) async fn receive(
     socket: &Socket,
     head: &Head,
     ahead: Bytes,
+    from: IpAddr,
     post: Post,
     hub: &Hub,
 ) -> Result<Answer, Answer> {
@@ -92,7 +89,7 @@ pub(super) async fn receive(
         return Err(later(503, "the server shuts down"));
     }
     let user = pass.user();
-    if !hub.rates.pass(user, hub.config.rate, Instant::now()) {
+    if !hub.rate_limits.pass(user, from, Instant::now()) {
         let why = Refusal::RateLimited(hub.config.rate).to_string();
         return Err(Answer::text(429, &why).with("Retry-After", "1"));
     }
@@ -196,47 +193,9 @@ fn text(body: &[u8], most: usize) -> Result<Text, Answer> {
     })
 }
 
-/// How fast each name speaks that has no connection to be counted on.
-#[derive(Debug, Default)]
-pub(super) struct Rates(Mutex<HashMap<User, (Rate, Instant)>>);
-
-impl Rates {
-    /// Whether one more message of this name may pass at `now`.
-    fn pass(&self, user: &User, rate: u32, now: Instant) -> bool {
-        let mut rates = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if rates.len() >= NAMES && !rates.contains_key(user) {
-            // Who has been silent so long may speak as if never heard before.
-            let full = Duration::from_secs(BURST_SECONDS.into());
-            rates.retain(|_, (_, last)| now.saturating_duration_since(*last) < full);
-            if rates.len() >= NAMES {
-                return false;
-            }
-        }
-        let new = || (Rate::new(rate, now), now);
-        let (rate, last) = rates.entry(user.clone()).or_insert_with(new);
-        *last = now;
-        rate.check(now) == Verdict::Pass
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn each_name_has_a_rate_and_not_too_many_are_kept() {
-        let (rates, start) = (Rates::default(), Instant::now());
-        let user = |n: usize| User::new(&format!("user {n}")).unwrap();
-        let passed = |n| (0..10).filter(|_| rates.pass(&user(n), 1, start)).count();
-        assert_eq!((passed(0), passed(1), passed(0)), (3, 3, 0));
-        for n in 2..NAMES {
-            assert!(rates.pass(&user(n), 1, start));
-        }
-        assert!(!rates.pass(&user(NAMES), 1, start), "one more has no room");
-        let later = start + Duration::from_secs(BURST_SECONDS.into());
-        assert!(rates.pass(&user(NAMES), 1, later), "the silent make room");
-        assert_eq!(rates.0.lock().unwrap().len(), 1);
-    }
 
     #[test]
     fn a_body_is_one_text() {

@@ -3,10 +3,13 @@
 
 mod past;
 mod proof;
+mod rate;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::Hub;
+use super::rate_limits::ConnectionRate;
 use super::route::Arrival;
 use super::socket::Wired;
 use crate::bus::{Bus, Claim, Draft};
@@ -30,20 +33,27 @@ pub(super) struct Session<'a> {
     seat: &'a Seat,
     user: Option<User>,
     email: Option<Email>,
+    rate: ConnectionRate,
     proof: Proof,
     /// The only one in the plain and simple dialects, any number in the typed one.
     rooms: Vec<Room>,
 }
 
 impl<'a> Session<'a> {
-    /// Nobody, nowhere.
-    pub(super) fn new(hub: &'a Hub, peer: &'a Arc<Wired>, seat: &'a Seat) -> Session<'a> {
+    /// Nobody, nowhere, at this address.
+    pub(super) fn new(
+        hub: &'a Hub,
+        peer: &'a Arc<Wired>,
+        seat: &'a Seat,
+        from: IpAddr,
+    ) -> Session<'a> {
         Session {
             hub,
             peer,
             seat,
             user: None,
             email: None,
+            rate: ConnectionRate::new(from),
             proof: Proof::Token(None),
             rooms: Vec::new(),
         }
@@ -162,6 +172,9 @@ impl<'a> Session<'a> {
             Ok(room) => room,
             Err(refusal) => return Err((refusal, receipt)),
         };
+        if let Err(refusal) = self.count_for_new_name() {
+            return Err((refusal, receipt));
+        }
         match &self.user {
             Some(user) if self.rooms.contains(&room) => {
                 let draft = self.draft(user.clone(), text, receipt);
@@ -178,7 +191,8 @@ impl<'a> Session<'a> {
         text: Text,
         receipt: Receipt,
     ) -> Result<(), (Refusal, Receipt)> {
-        match self.be_somebody().await {
+        let user = self.be_somebody().await;
+        match user.and_then(|user| self.count_for_new_name().map(|()| user)) {
             Ok(user) => {
                 let draft = self.draft(user, text, receipt);
                 self.bus().tell(to, draft).await;
@@ -297,6 +311,7 @@ impl<'a> Session<'a> {
             session: self.proof.key(),
         });
         self.peer.outbox.push_ahead(named.as_slice());
+        self.rate.rename(&self.hub.rate_limits, &user);
         self.user = Some(user);
         Ok(())
     }
@@ -335,10 +350,8 @@ impl<'a> Session<'a> {
             return Ok(());
         };
         for room in &self.rooms {
-            if let Some(old) = &old {
-                self.bus().vanish(self.peer, old, room).await;
-            }
-            self.bus().appear(self.peer, Some(user), room).await;
+            let bus = self.bus();
+            bus.rename(self.peer, old.as_ref(), user, room).await;
         }
         if let Some(old) = &old {
             self.bus().release(self.peer, old);

@@ -24,7 +24,7 @@ pub use manager::Manager;
 pub use nodes::Nodes;
 pub use program::Program;
 pub use proxy::Proxy;
-pub use raw::{Raw, frame, upgrade};
+pub use raw::{Raw, connect_from, frame, upgrade};
 pub use redis::Redis;
 pub use sentinels::Sentinels;
 pub use server::TestServer;

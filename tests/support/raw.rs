@@ -3,6 +3,8 @@
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
+use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
+
 use super::DEADLINE;
 
 /// A bare connection.
@@ -125,6 +127,14 @@ impl Raw {
         }
         panic!("no close frame in {all:?}")
     }
+}
+
+/// A connection from another address of this machine.
+pub fn connect_from(from: [u8; 4], to: SocketAddr) -> TcpStream {
+    let socket = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+    bind(&socket, &SocketAddr::from((from, 0))).unwrap();
+    connect(&socket, &to).unwrap();
+    socket.into()
 }
 
 /// A request for an upgrade.

@@ -18,7 +18,7 @@ pub fn survives(bytes: &[u8]) {
             dialect => assert_eq!(asked.dialect, dialect),
         }
         let reference = asked.reference.as_deref();
-        if let Some(reference) = reference {
+        if let (Some(reference), Ok(_)) = (reference, &asked.request) {
             assert!(reference.len() <= 256);
             rules::reply(&Reply::Accepted(reference, Id::first(7)));
         }

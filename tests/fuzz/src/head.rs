@@ -1,8 +1,9 @@
 //! What comes in on the port: a request's head, and where it leads.
 
 use natterjack::chat::dialect::Dialect;
-use natterjack::config::Origins;
+use natterjack::config::{Networks, Origins};
 use natterjack::net::cors::options;
+use natterjack::net::forwarded;
 use natterjack::net::http::{Answer, Head};
 use natterjack::net::publish::Post;
 use natterjack::net::route::{Arrival, Route, route};
@@ -25,6 +26,7 @@ pub fn survives(bytes: &[u8]) {
         format!("{again:?}"),
         format!("{:?}", Ok::<_, Answer>(Some((&head, length))))
     );
+    comes_from_somewhere(&head);
     match route(&head, &Origins::default()) {
         Ok(Route::Page(file)) => whole(&file.answer(&head), &[200, 304, 406]),
         Ok(Route::Options(methods)) => whole(&options(methods), &[204]),
@@ -32,6 +34,19 @@ pub fn survives(bytes: &[u8]) {
         Ok(Route::Chat(arrival)) => arrives(&arrival),
         Ok(Route::Publish(post)) => posts(&post),
         Err(refused) => whole(&refused, &[400, 403, 404, 405, 426]),
+    }
+}
+
+/// Only a trusted proxy is asked where its client is.
+fn comes_from_somewhere(head: &Head) {
+    let proxy = "127.0.0.1".parse().expect("an address");
+    let trusted = Networks::new(&["127.0.0.0/8".into()]).expect("a network");
+    assert_eq!(forwarded::client(head, proxy, &Networks::default()), proxy);
+    let client = forwarded::client(head, proxy, &trusted);
+    assert_eq!(client, client.to_canonical());
+    // Any other client is where its connection comes from.
+    if !trusted.contain(client) {
+        assert_eq!(forwarded::client(head, client, &trusted), client);
     }
 }
 

@@ -1,0 +1,359 @@
+//! Who has said how much just now, so that a rate does not begin again with each connection.
+//!
+//! One [`RateLimits`] per server holds a bucket for each name that has spoken, and for each address
+//! that has spoken without a name. A [`ConnectionRate`] keeps a pointer to its own, so a message
+//! locks that alone; the books are asked once per name. A bucket that is full again, after
+//! [`BURST_SECONDS`] at most, is as good as a new one and is forgotten.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::address::counted;
+use crate::chat::name::User;
+use crate::chat::rate::{Rate, Verdict};
+
+/// A book has room for so many beyond the peers there may be: for names that have just left, and
+/// for names that publish by HTTP.
+const GONE: usize = 10_000;
+/// Smaller books are not tidied.
+const TIDY_LEAST: usize = 64;
+/// A full book is tidied once in this time at most: a flood of names must not buy a walk through
+/// it with each of them.
+const TIDY_PAUSE: Duration = Duration::from_secs(1);
+
+/// What is left of one name's or address's burst.
+type Bucket = Arc<Mutex<Rate>>;
+
+/// The rates of all names and addresses of a server.
+#[derive(Debug)]
+pub(super) struct RateLimits {
+    /// Messages a second; 0 is no limit, and nothing is kept.
+    rate: u32,
+    names: Mutex<Book<User>>,
+    addresses: Mutex<Book<IpAddr>>,
+}
+
+/// Buckets by whom they belong to, bounded in number.
+#[derive(Debug)]
+struct Book<K> {
+    buckets: HashMap<K, Bucket>,
+    most: usize,
+    /// With this many buckets it is time to tidy.
+    tidy_at: usize,
+    tidied: Option<Instant>,
+}
+
+impl RateLimits {
+    /// Nobody has said anything; each may say `rate` messages a second.
+    pub(super) fn new(rate: u32, max_peers: usize) -> RateLimits {
+        let most = max_peers.saturating_add(GONE);
+        RateLimits {
+            rate,
+            names: Mutex::new(Book::new(most)),
+            addresses: Mutex::new(Book::new(most)),
+        }
+    }
+
+    /// Messages a second.
+    pub(super) fn per_second(&self) -> u32 {
+        self.rate
+    }
+
+    /// Whether one more message of this name, from this address and without a connection, passes.
+    #[cfg(any(feature = "tokens", test))]
+    pub(super) fn pass(&self, user: &User, from: IpAddr, now: Instant) -> bool {
+        let check = |bucket: Bucket| lock(&bucket).check(now) == Verdict::Pass;
+        self.rate == 0
+            || self
+                .of_name(user, now)
+                .or_else(|| self.of_address(from, now))
+                .is_none_or(check)
+    }
+
+    fn of_name(&self, user: &User, now: Instant) -> Option<Bucket> {
+        lock(&self.names).bucket(user, self.rate, now)
+    }
+
+    fn of_address(&self, from: IpAddr, now: Instant) -> Option<Bucket> {
+        lock(&self.addresses).bucket(&counted(from), self.rate, now)
+    }
+}
+
+impl<K: Clone + Eq + Hash> Book<K> {
+    fn new(most: usize) -> Book<K> {
+        Book {
+            buckets: HashMap::new(),
+            most,
+            tidy_at: TIDY_LEAST,
+            tidied: None,
+        }
+    }
+
+    /// The bucket of this key, a full one if it has none; `None` if there is no room for it.
+    fn bucket(&mut self, key: &K, rate: u32, now: Instant) -> Option<Bucket> {
+        if let Some(bucket) = self.buckets.get(key) {
+            return Some(bucket.clone());
+        }
+        if self.buckets.len() >= self.tidy_at.min(self.most) {
+            self.tidy(now);
+        }
+        if self.buckets.len() >= self.most {
+            return None;
+        }
+        let bucket = Arc::new(Mutex::new(Rate::new(rate, now)));
+        self.buckets.insert(key.clone(), bucket.clone());
+        Some(bucket)
+    }
+
+    /// Forgets the buckets that are full and that no connection holds. Costs little for each new
+    /// one, since the book must double before the next time.
+    fn tidy(&mut self, now: Instant) {
+        let since = |tidied| now.saturating_duration_since(tidied);
+        if self.buckets.len() >= self.most && self.tidied.is_some_and(|at| since(at) < TIDY_PAUSE) {
+            return;
+        }
+        self.tidied = Some(now);
+        self.buckets
+            .retain(|_, bucket| Arc::strong_count(bucket) > 1 || !lock(bucket).is_full(now));
+        self.tidy_at = (self.buckets.len() * 2).max(TIDY_LEAST);
+        self.buckets.shrink_to(self.tidy_at);
+    }
+}
+
+/// The rate of one connection: that of its name, and before it has one, that of its address.
+#[derive(Debug)]
+pub(super) struct ConnectionRate {
+    from: IpAddr,
+    /// The bucket of its name. Where there is none, one that nobody else has.
+    own: Option<Bucket>,
+    /// The bucket of its address, while it has no name or the book of names is full. Refuses, but
+    /// closes nobody: others behind the same router share it.
+    shared: Option<Bucket>,
+    /// Something has been said. The first message of a connection costs its address nothing, since
+    /// it may bring a name: many may come at once from one address, after a restart for instance.
+    spoken: bool,
+    /// The message at hand has brought a new name, and is still to be counted for it.
+    renamed: bool,
+}
+
+impl ConnectionRate {
+    /// Nothing is allocated before the first message.
+    pub(super) fn new(from: IpAddr) -> ConnectionRate {
+        ConnectionRate {
+            from,
+            own: None,
+            shared: None,
+            spoken: false,
+            renamed: false,
+        }
+    }
+
+    /// Judges a message that comes from a connection of this name.
+    pub(super) fn check(&mut self, limits: &RateLimits, user: Option<&User>) -> Verdict {
+        match limits.rate {
+            0 => Verdict::Pass,
+            _ => self.check_at(limits, user, Instant::now()),
+        }
+    }
+
+    /// The connection has a new name. What it had left under the old one is all that it has under
+    /// the new one, so a rename is no new burst.
+    pub(super) fn rename(&mut self, limits: &RateLimits, user: &User) {
+        if limits.rate > 0 && self.spoken {
+            self.rename_at(limits, user, Instant::now());
+        }
+    }
+
+    /// Judges the message at hand again if it has brought its name itself.
+    pub(super) fn check_renamed(&mut self, limits: &RateLimits, user: Option<&User>) -> Verdict {
+        match self.renamed {
+            true => self.check(limits, user),
+            false => Verdict::Pass,
+        }
+    }
+
+    fn rename_at(&mut self, limits: &RateLimits, user: &User, now: Instant) {
+        let old = self.own.take().map(|old| lock(&old).clone());
+        self.shared = None;
+        self.open(limits, Some(user), now);
+        if let (Some(own), Some(old)) = (&self.own, old) {
+            lock(own).inherit(&old, now);
+        }
+        self.renamed = true;
+    }
+
+    fn check_at(&mut self, limits: &RateLimits, user: Option<&User>, now: Instant) -> Verdict {
+        if self.own.is_none() {
+            self.open(limits, user, now);
+        }
+        self.renamed = false;
+        let free = !self.spoken && user.is_none();
+        self.spoken = true;
+        let own = self.own.as_ref();
+        let verdict = own.map_or(Verdict::Pass, |own| lock(own).check(now));
+        match &self.shared {
+            Some(shared) if verdict == Verdict::Pass && !free => match lock(shared).check(now) {
+                Verdict::Pass => Verdict::Pass,
+                Verdict::Refuse | Verdict::Flood => Verdict::Refuse,
+            },
+            _ => verdict,
+        }
+    }
+
+    /// Finds its buckets.
+    fn open(&mut self, limits: &RateLimits, user: Option<&User>, now: Instant) {
+        self.own = user.and_then(|user| limits.of_name(user, now));
+        if self.own.is_none() {
+            self.shared = limits.of_address(self.from, now);
+            self.own = Some(Arc::new(Mutex::new(Rate::new(limits.rate, now))));
+        }
+    }
+}
+
+/// A poisoned lock is taken all the same: buckets and books are whole at any time.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chat::rate::BURST_SECONDS;
+
+    const BURST: Duration = Duration::from_secs(BURST_SECONDS as u64);
+
+    fn user(n: usize) -> User {
+        User::new(&format!("user {n}")).unwrap()
+    }
+
+    fn address(n: usize) -> IpAddr {
+        IpAddr::from((n as u32).to_be_bytes())
+    }
+
+    /// How many of ten messages pass.
+    fn passed(limits: &RateLimits, n: usize, from: usize, now: Instant) -> usize {
+        let pass = |_: &usize| limits.pass(&user(n), address(from), now);
+        (0..10).filter(pass).count()
+    }
+
+    fn limits(most: usize) -> RateLimits {
+        let mut limits = RateLimits::new(1, 0);
+        limits.names.get_mut().unwrap().most = most;
+        limits.addresses.get_mut().unwrap().most = most;
+        limits
+    }
+
+    #[test]
+    fn a_name_is_as_new_when_its_bucket_is_full_again() {
+        let (limits, start) = (limits(100), Instant::now());
+        assert_eq!(passed(&limits, 0, 0, start), 3);
+        assert_eq!(passed(&limits, 1, 0, start), 3);
+        assert_eq!(passed(&limits, 0, 0, start), 0);
+        let known = |limits: &RateLimits| lock(&limits.names).buckets.len();
+        assert_eq!(known(&limits), 2);
+        for n in 2..TIDY_LEAST {
+            passed(&limits, n, 0, start);
+        }
+        // One more finds nobody silent for long enough, and a later one finds all of them so.
+        passed(&limits, TIDY_LEAST, 0, start + BURST / 2);
+        assert_eq!(known(&limits), TIDY_LEAST + 1);
+        for n in TIDY_LEAST + 1..=2 * TIDY_LEAST {
+            passed(&limits, n, 0, start + BURST);
+        }
+        assert_eq!(known(&limits), TIDY_LEAST + 1);
+        assert_eq!(passed(&limits, 0, 0, start + BURST), 3);
+    }
+
+    #[test]
+    fn a_flood_of_names_neither_keeps_new_ones_out_nor_buys_bursts() {
+        let (limits, start) = (limits(5), Instant::now());
+        // All from one address: five names are known, the others share what their address has.
+        let flood = |limits: &RateLimits, now| {
+            (0..50)
+                .map(move |n| passed(limits, n, 0, now))
+                .sum::<usize>()
+        };
+        assert_eq!(flood(&limits, start), 5 * 3 + 3);
+        let soon = start + Duration::from_millis(100);
+        assert_eq!(flood(&limits, soon), 0);
+        // Somebody new at another address is heard.
+        assert_eq!(passed(&limits, 77, 1, soon), 3);
+        assert_eq!(lock(&limits.names).buckets.len(), 5);
+        // With the flood over, so is what it did.
+        assert_eq!(passed(&limits, 78, 0, start + BURST), 3);
+        assert!(lock(&limits.names).buckets.contains_key(&user(78)));
+    }
+
+    #[test]
+    fn what_a_connection_holds_is_not_forgotten() {
+        let (limits, start) = (limits(1), Instant::now());
+        let mut connection = ConnectionRate::new(address(0));
+        let mut check = |now| connection.check_at(&limits, Some(&user(0)), now);
+        assert_eq!(check(start), Verdict::Pass);
+        // Its bucket is full again, but it is still its own.
+        assert_eq!(passed(&limits, 1, 0, start + BURST), 3, "by its address");
+        assert_eq!(passed(&limits, 0, 0, start + BURST), 3);
+        assert_eq!(check(start + BURST), Verdict::Refuse);
+        drop(connection);
+        assert_eq!(passed(&limits, 1, 9, start + 2 * BURST), 3);
+        assert!(lock(&limits.names).buckets.contains_key(&user(1)));
+    }
+
+    #[test]
+    fn a_rename_takes_along_what_is_left() {
+        let (limits, start) = (limits(100), Instant::now());
+        let mut connection = ConnectionRate::new(address(0));
+        let mut passed = 0;
+        for n in 0..10_usize {
+            // The message that renames is counted for both names, and once for what is left.
+            let name = n.checked_sub(1).map(user);
+            if connection.check_at(&limits, name.as_ref(), start) == Verdict::Pass {
+                connection.rename_at(&limits, &user(n), start);
+                let counted = connection.check_at(&limits, Some(&user(n)), start);
+                passed += usize::from(counted == Verdict::Pass);
+            }
+        }
+        assert!((1..=3).contains(&passed), "{passed}");
+    }
+
+    #[test]
+    fn a_shared_address_closes_nobody() {
+        let (limits, start) = (limits(100), Instant::now());
+        let [mut loud, mut other] = [0, 0].map(|n| ConnectionRate::new(address(n)));
+        let mut last = Verdict::Pass;
+        // Fifteen messages a second where one is allowed.
+        for n in 0..15 * 12 {
+            last = loud.check_at(&limits, None, start + Duration::from_secs(1) * n / 15);
+        }
+        assert_eq!(last, Verdict::Flood);
+        let now = start + Duration::from_secs(12);
+        assert_eq!(other.check_at(&limits, None, now), Verdict::Pass);
+        for _ in 0..10 {
+            assert_ne!(other.check_at(&limits, None, now), Verdict::Flood);
+        }
+        // Under a name it has a rate of its own.
+        other.rename_at(&limits, &user(0), now);
+        let mut named = ConnectionRate::new(address(0));
+        assert_eq!(named.check_at(&limits, Some(&user(1)), now), Verdict::Pass);
+    }
+
+    #[test]
+    fn who_is_closed_for_a_flood_is_closed_again_at_once() {
+        let (limits, start) = (limits(100), Instant::now());
+        let flood = |connection: &mut ConnectionRate, from: u32, to: u32| {
+            (from * 15..to * 15)
+                .map(|n| start + Duration::from_secs(1) * n / 15)
+                .find(|now| connection.check_at(&limits, Some(&user(0)), *now) == Verdict::Flood)
+        };
+        // Six seconds on one connection and six on the next are more than ten.
+        assert_eq!(flood(&mut ConnectionRate::new(address(0)), 0, 6), None);
+        let end = flood(&mut ConnectionRate::new(address(0)), 6, 12);
+        assert!(end.is_some());
+        let mut third = ConnectionRate::new(address(0));
+        let verdict = third.check_at(&limits, Some(&user(0)), end.unwrap());
+        assert_eq!(verdict, Verdict::Flood);
+    }
+}
