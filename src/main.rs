@@ -10,6 +10,7 @@ use natterjack::check::check;
 use natterjack::config::Config;
 use natterjack::config::args::{self, Stop};
 use natterjack::net::{Hub, listener};
+use natterjack::probe::probe;
 use natterjack::server::{Runtime, Server, file_limit, queue_limit};
 use natterjack::{logger, service};
 use smol::channel::Sender;
@@ -38,6 +39,15 @@ fn main() -> ExitCode {
             return match smol::block_on(check(&config, handed)) {
                 true => ExitCode::SUCCESS,
                 false => ExitCode::FAILURE,
+            };
+        }
+        Err(Stop::Probe(config)) => {
+            return match probe(&config) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(line) => {
+                    let _ = writeln!(std::io::stderr(), "natterjack: {line}");
+                    ExitCode::FAILURE
+                }
             };
         }
         Err(Stop::Usage(line)) => {

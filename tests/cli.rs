@@ -48,6 +48,7 @@ fn help_and_version_go_to_stdout() {
         "--tls-key",
         "--jwt-key",
         "--log",
+        "--probe",
         "--version",
     ] {
         assert!(help.contains(flag), "{flag} is not in {help}");

@@ -98,7 +98,7 @@ fn every_default_is_in_the_man_page() {
 
 #[test]
 fn every_setting_is_in_the_file_of_settings_and_no_other() {
-    let switches = ["check", "help", "version"];
+    let switches = ["check", "help", "probe", "version"];
     let flags = help();
     let flags = flags
         .keys()

@@ -111,6 +111,9 @@ mod hardship;
 /// `--check`: what could be wrong, before it is.
 mod check;
 
+/// `--probe`: whether a server that runs is ready.
+mod probe;
+
 /// What a user of Redis must be allowed to.
 mod rights;
 

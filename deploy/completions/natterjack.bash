@@ -15,7 +15,7 @@ _natterjack() {
         *)
             mapfile -t COMPREPLY < <(compgen -W '--listen --redis --redis-ca --redis-auth-command --prefix --history
                 --origin --host --max-message --rate --outbox --max-queued --max-peers --max-peers-per-ip
-                --trust-proxy --ping --notices --threads --tls-cert --tls-key --jwt-key --metrics --log --check --version --help' -- "$word")
+                --trust-proxy --ping --notices --threads --tls-cert --tls-key --jwt-key --metrics --log --check --probe --version --help' -- "$word")
             ;;
     esac
 }

@@ -24,5 +24,6 @@ complete -c natterjack -l jwt-key -r -F -d 'key that verifies the tokens of who 
 complete -c natterjack -l metrics -x -d 'where to listen for Prometheus'
 complete -c natterjack -l log -x -a 'error warn info debug trace' -d 'how much is logged'
 complete -c natterjack -l check -d 'look at all settings, report, exit'
+complete -c natterjack -l probe -d 'ask the running server whether it is ready'
 complete -c natterjack -l version -d 'print the version'
 complete -c natterjack -l help -d 'print the options'

@@ -94,6 +94,9 @@ struct Args {
     /// look at everything that could be wrong, say so, and exit
     #[argh(switch)]
     check: bool,
+    /// ask the server that runs with these settings whether it is ready, and exit
+    #[argh(switch)]
+    probe: bool,
     /// print the version
     #[argh(switch)]
     version: bool,
@@ -106,6 +109,8 @@ pub enum Stop {
     Print(String),
     /// What was asked for is only a look at these settings.
     Check(Box<Config>),
+    /// What was asked for is only whether the server with these settings is ready.
+    Probe(Box<Config>),
     /// One line about what is wrong.
     Usage(String),
 }
@@ -124,9 +129,10 @@ pub fn read(args: &[String], env: impl Fn(&str) -> Option<String>) -> Result<Con
     }
     // An empty variable counts as none: that is how one is unset in a file of settings.
     let env = |name: &str| env(name).filter(|value| !value.is_empty());
-    let check = args.check;
+    let (check, probe) = (args.check, args.probe);
     match settings(args, &env) {
         Ok(config) if check => Err(Stop::Check(Box::new(config))),
+        Ok(config) if probe => Err(Stop::Probe(Box::new(config))),
         Ok(config) => Ok(config),
         Err(line) => Err(Stop::Usage(line)),
     }
