@@ -86,15 +86,18 @@ impl Registry {
         })
     }
 
-    /// Gives a seat a name, instead of the one it may have had; `false` if somebody has it.
+    /// Gives a seat a name, instead of the one it may have had; `false` if another has it. It may have
+    /// the same one, written in another way.
     pub fn name(&mut self, seat: usize, user: &User, lock: Option<Lock>) -> bool {
         match self.names.entry(user.clone()) {
-            Entry::Occupied(_) => return false,
-            Entry::Vacant(name) => name.insert(seat),
-        };
+            Entry::Occupied(name) if *name.get() != seat => return false,
+            Entry::Occupied(_) => {}
+            Entry::Vacant(name) => drop(name.insert(seat)),
+        }
         let seated = &mut self.seats[seat];
         seated.lock = lock;
         match seated.user.replace(user.clone()) {
+            Some(old) if old == *user => {}
             Some(old) => self.unname(seat, &old),
             None => {
                 for membership in &seated.rooms {
