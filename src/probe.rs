@@ -26,7 +26,10 @@ const ANSWER_BYTES: u64 = 16 * 1024;
 /// # Errors
 /// One line: why it is not ready, or can't be asked.
 pub fn probe(config: &Config) -> Result<(), String> {
-    let first = config.listen.first().ok_or("there is no address to listen on")?;
+    let first = config
+        .listen
+        .first()
+        .ok_or("there is no address to listen on")?;
     let addrs = addresses(*first)?;
     let asked = names(&addrs);
     let (tell, told) = mpsc::channel();

@@ -362,12 +362,16 @@ impl Redis {
     }
 
     pub(super) async fn tell(&self, to: String, draft: Draft) {
+        // What is no name nobody has.
+        let Ok(user) = User::new(&to) else {
+            return draft.receipt.refuse(&Refusal::NoSuchUser(to));
+        };
         let bytes = draft.text.as_str().len();
         if !self.queue.admit(bytes).await {
             return draft.receipt.refuse(&Refusal::Unavailable);
         }
         self.queue.publish(bytes, |sequence| {
-            let command = self.scripts.tell(&to, &draft, sequence);
+            let command = self.scripts.tell(&user, &to, &draft, sequence);
             (What::Command(command), Then::Told(to, draft))
         });
     }

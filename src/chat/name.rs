@@ -1,22 +1,33 @@
 //! What users and rooms are called. A name is valid from construction on.
 
+mod fold;
+mod normal;
+mod rules;
+
+use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::{Arc, LazyLock};
 
 use sha2::{Digest, Sha256};
 
+use super::harmless::is_harmful;
+
 /// The room a connection is in when it names none.
 pub const LOBBY: &str = "lobby";
 
-/// A name has at most this many characters …
-const NAME_CHARS: usize = 32;
-/// … and at most this many bytes of UTF-8.
-const NAME_BYTES: usize = 64;
 /// A user's name: unique over all instances while its connection lasts.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct User(Arc<str>);
+///
+/// It is shown as its holder writes it, and compared by its [key](Self::key): `Ann` and `ann` are one
+/// name.
+#[derive(Clone)]
+pub struct User(
+    /// The key, and behind a NUL the name as it is shown, if that is something else.
+    Arc<str>,
+);
 
-/// A room's name.
+/// A room's name, in Unicode's composed form (NFC).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Room(Arc<str>);
 
@@ -26,22 +37,93 @@ impl User {
     /// # Errors
     /// Says which rule of names is broken.
     pub fn new(name: &str) -> Result<User, BadName> {
-        check_name("user name", name).map(|()| User(name.into()))
+        let key = rules::user(name).map_err(BadName::of_user)?;
+        Ok(User(match key == name {
+            true => key.into(),
+            false => format!("{key}\0{name}").into(),
+        }))
     }
 
-    /// The name itself.
+    /// The name that the server gives to the holder of this session key.
+    pub fn guest(session: &str) -> User {
+        let hash = Sha256::digest(session.as_bytes());
+        // Not the part that [`Lock`] shows.
+        let mut number = hash[16..24]
+            .iter()
+            .fold(0, |n, byte| n << 8 | u64::from(*byte));
+        let mut name = String::from(rules::GUEST);
+        for _ in 0..GUEST_LETTERS {
+            let letter = char::from_digit((number % 36) as u32, 36);
+            name.push(letter.expect("it is below 36"));
+            number /= 36;
+        }
+        User(name.into())
+    }
+
+    /// Whether a peer may choose this name that shows this session key; empty if it shows none. The
+    /// names of guests are the server's to give, and a guest who comes back gets the same one again.
+    ///
+    /// # Errors
+    /// Says so.
+    pub fn may_be_chosen(&self, session: &str) -> Result<(), BadName> {
+        let guest = self.key().starts_with(rules::GUEST);
+        if guest && (session.is_empty() || *self != User::guest(session)) {
+            return Err(BadName::of_user(
+                "begins with guest-, as only the server's names do",
+            ));
+        }
+        Ok(())
+    }
+
+    /// The name as its holder writes it.
     pub fn as_str(&self) -> &str {
-        &self.0
+        self.0.split_once('\0').map_or(&self.0, |(_, shown)| shown)
+    }
+
+    /// What the name is compared by: the same for every way to write it.
+    pub fn key(&self) -> &str {
+        self.0.split_once('\0').map_or(&self.0, |(key, _)| key)
+    }
+}
+
+impl PartialEq for User {
+    fn eq(&self, other: &User) -> bool {
+        self.key() == other.key()
+    }
+}
+
+impl Eq for User {}
+
+impl Hash for User {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.key().hash(state);
+    }
+}
+
+impl PartialOrd for User {
+    fn partial_cmp(&self, other: &User) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for User {
+    fn cmp(&self, other: &User) -> Ordering {
+        self.key().cmp(other.key())
     }
 }
 
 impl Room {
-    /// Checks a room name; the rules are those of user names.
+    /// Checks a room name; the rules are those of user names, but no words are the server's.
     ///
     /// # Errors
     /// Says which rule of names is broken.
     pub fn new(name: &str) -> Result<Room, BadName> {
-        check_name("room name", name).map(|()| Room(name.into()))
+        let name = composed(name);
+        rules::check(&name).map_err(|rule| BadName {
+            what: "room name",
+            rule,
+        })?;
+        Ok(Room(name.as_ref().into()))
     }
 
     /// The room everybody starts in.
@@ -57,9 +139,15 @@ impl Room {
     }
 }
 
+impl fmt::Debug for User {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "User({:?})", self.as_str())
+    }
+}
+
 impl fmt::Display for User {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
     }
 }
 
@@ -69,11 +157,33 @@ impl fmt::Display for Room {
     }
 }
 
+/// Letters and digits behind `guest-`.
+const GUEST_LETTERS: usize = 6;
+/// No name that is longer becomes one by being composed.
+const MOST_COMPOSED: usize = 1024;
+
+/// A room's name in the form in which rooms are compared: Unicode's composed form (NFC).
+pub fn composed(name: &str) -> Cow<'_, str> {
+    if name.is_ascii() || name.len() > MOST_COMPOSED {
+        return name.into();
+    }
+    normal::nfc(name).into()
+}
+
 /// Why a name is not one: a sentence for whoever chose it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadName {
     what: &'static str,
     rule: &'static str,
+}
+
+impl BadName {
+    fn of_user(rule: &'static str) -> BadName {
+        BadName {
+            what: "user name",
+            rule,
+        }
+    }
 }
 
 impl fmt::Display for BadName {
@@ -83,23 +193,6 @@ impl fmt::Display for BadName {
 }
 
 impl std::error::Error for BadName {}
-
-fn check_name(what: &'static str, name: &str) -> Result<(), BadName> {
-    let rule = if name.is_empty() {
-        "is empty"
-    } else if name.len() > NAME_BYTES || name.chars().count() > NAME_CHARS {
-        "is longer than 32 characters or 64 bytes"
-    } else if name.chars().any(char::is_control) {
-        "contains a control character"
-    } else if name.contains([':', '/', '@', '#']) {
-        "contains one of : / @ #"
-    } else if name.trim().len() != name.len() {
-        "begins or ends with a space"
-    } else {
-        return Ok(());
-    };
-    Err(BadName { what, rule })
-}
 
 /// An e-mail address, as far as a chat cares: whom to show a picture of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,12 +206,12 @@ const EMAIL_BYTES: usize = 254;
 pub struct LongEmail;
 
 impl Email {
-    /// An address, if one is given. Control characters are dropped.
+    /// An address, if one is given. What would harm a terminal is dropped.
     ///
     /// # Errors
     /// [`LongEmail`].
     pub fn given(email: Option<&str>) -> Result<Option<Email>, LongEmail> {
-        let email = email.unwrap_or_default().replace(char::is_control, "");
+        let email = email.unwrap_or_default().replace(is_harmful, "");
         let email = email.trim();
         if email.len() > EMAIL_BYTES {
             return Err(LongEmail);
@@ -178,20 +271,164 @@ mod tests {
     fn names_follow_their_rules() {
         let longest = "x".repeat(32);
         let widest = "é".repeat(32);
-        for good in ["foo", "Föö 1", "日本", "a+b", "%zz", &longest, &widest] {
+        for good in [
+            "foo",
+            "Föö 1",
+            "日本",
+            "a+b",
+            "%zz",
+            &longest,
+            &widest,
+            // Scripts and emoji that need what is not seen.
+            "می\u{200c}خواهم",
+            "ක්\u{200d}ය",
+            "न्\u{200c}",
+            "👩\u{200d}💻",
+            "👩🏽\u{200d}❤\u{fe0f}\u{200d}👨",
+            "ann ♥\u{fe0f}",
+            "1\u{fe0f}\u{20e3}",
+            "한글",
+            "\u{1112}\u{1161}\u{11ab}",
+        ] {
             assert_eq!(
                 User::new(good).map(|user| user.to_string()),
                 Ok(good.to_string())
             );
+            assert!(Room::new(good).is_ok(), "{good:?}");
         }
         let too_long = "x".repeat(33);
         let too_wide = "日".repeat(22);
         for bad in [
-            "", " foo", "foo ", "a:b", "a/b", "@a", "a#", "a\u{7}b", "a\nb", &too_long, &too_wide,
+            "",
+            " foo",
+            "foo ",
+            "a:b",
+            "a/b",
+            "@a",
+            "a#",
+            "a\u{7}b",
+            "a\nb",
+            &too_long,
+            &too_wide,
+            "\u{301}a",
+            "\u{e000}",
+            "\u{ffff}",
+            "\u{10ffff}",
         ] {
             assert!(User::new(bad).is_err(), "{bad:?} must be refused");
             assert!(Room::new(bad).is_err(), "{bad:?} must be refused");
         }
+    }
+
+    #[test]
+    fn nothing_in_a_name_is_invisible() {
+        for c in [
+            '\u{ad}',
+            '\u{34f}',
+            '\u{61c}',
+            '\u{115f}',
+            '\u{1160}',
+            '\u{180e}',
+            '\u{200b}',
+            '\u{200e}',
+            '\u{200f}',
+            '\u{2028}',
+            '\u{2029}',
+            '\u{202a}',
+            '\u{202d}',
+            '\u{202e}',
+            '\u{2060}',
+            '\u{2063}',
+            '\u{2066}',
+            '\u{2069}',
+            '\u{2800}',
+            '\u{3164}',
+            '\u{fe00}',
+            '\u{feff}',
+            '\u{ffa0}',
+            '\u{fff9}',
+            '\u{1d173}',
+            '\u{e0001}',
+            '\u{e0061}',
+            '\u{e0100}',
+            '\u{200c}',
+            '\u{200d}',
+            '\u{fe0f}',
+        ] {
+            for name in [
+                c.to_string(),
+                format!("a{c}b"),
+                format!("a{c}"),
+                format!("{c}a"),
+            ] {
+                assert!(User::new(&name).is_err(), "{name:?} must be refused");
+                assert!(Room::new(&name).is_err(), "{name:?} must be refused");
+            }
+        }
+    }
+
+    #[test]
+    fn no_name_reads_as_the_servers_own_words() {
+        for bad in [
+            "error",
+            "Error",
+            "ＥＲＲＯＲ",
+            "in lobby",
+            "In Lobby",
+            "in\u{a0}lobby",
+            "in x",
+            "bar (private)",
+            "bar (PRIVATE)",
+            "bar\u{3000}（private）",
+            "a：b",
+            "a＠b",
+            "c℅d",
+        ] {
+            assert!(User::new(bad).is_err(), "{bad:?} must be refused");
+        }
+        for good in ["errors", "inn", "in", "private", "bar(private)", "Terror"] {
+            assert!(User::new(good).is_ok(), "{good:?}");
+        }
+        assert!(Room::new("error").is_ok());
+    }
+
+    #[test]
+    fn a_name_is_shown_as_it_is_written_and_compared_by_its_key() {
+        let [ann, shown, wide] = ["ann", "Ann", "ａｎｎ"].map(|name| User::new(name).unwrap());
+        assert_eq!((&ann, &ann), (&shown, &wide));
+        assert_eq!(
+            [ann.as_str(), shown.as_str(), wide.as_str()],
+            ["ann", "Ann", "ａｎｎ"]
+        );
+        assert_eq!([ann.key(), shown.key(), wide.key()], ["ann"; 3]);
+        let names = std::collections::HashMap::from([(ann, 1)]);
+        assert_eq!(names.get(&shown), Some(&1));
+        assert_eq!(size_of::<User>(), size_of::<Arc<str>>());
+    }
+
+    #[test]
+    fn a_rooms_name_is_composed_and_nothing_else() {
+        let name = |name| Room::new(name).unwrap().to_string();
+        assert_eq!(name("fo\u{308}o"), "föo");
+        assert_eq!(name("\u{212b}"), "Å");
+        for room in ["Föo", "ﬁsh", "™", "ｗｉｄｅ", "a  b"] {
+            assert_eq!(name(room), room);
+        }
+        // Twelve letters with three marks each, of which none is left.
+        assert!(Room::new(&"o\u{302}\u{301}\u{323}".repeat(12)).is_ok());
+    }
+
+    #[test]
+    fn a_guests_name_is_for_the_holder_of_its_key() {
+        let guest = User::guest("secret");
+        assert_eq!(guest, User::guest("secret"));
+        assert_ne!(guest, User::guest("other"));
+        let written = User::new(&guest.as_str().to_uppercase()).unwrap();
+        assert!(written.may_be_chosen("secret").is_ok());
+        for wrong in ["", "other"] {
+            assert!(written.may_be_chosen(wrong).is_err());
+        }
+        assert!(User::new("guests").unwrap().may_be_chosen("").is_ok());
     }
 
     #[test]

@@ -216,10 +216,12 @@ impl Peers {
         let count = registry.people(room);
         let mut users = Vec::new();
         if count <= most {
-            users.extend(registry.names_in(room).map(User::to_string));
-            users.sort_unstable();
+            let mut names: Vec<&User> = registry.names_in(room).collect();
+            names.sort_unstable();
             // While one connection takes a name over from another, both are there.
-            users.dedup();
+            names.dedup();
+            users.extend(names.into_iter().map(User::to_string));
+            users.sort_unstable();
         }
         Roster {
             count,

@@ -2,9 +2,10 @@
 -- told that it had left, tell them that it is here, as for a join.
 local owner = redis.call('HGET', KEYS[1], ARGV[1])
 local small = redis.call('HLEN', KEYS[1]) + (owner and 0 or 1) <= tonumber(ARGV[5])
-local quiet = small and '' or ' quiet'
-if owner then quiet = string.match(owner, ' quiet') or '' end
-redis.call('HSET', KEYS[1], ARGV[1], ARGV[2] .. quiet)
+local quiet = small and '' or '~'
+if owner then quiet = string.match(owner, '^[^ ~]+(~?)') end
+local origin, written = string.match(ARGV[2], '^([^ ]+)(.*)$')
+redis.call('HSET', KEYS[1], ARGV[1], origin .. quiet .. written)
 if not owner and ARGV[6] == '1' and small then
   local last = redis.call('GET', KEYS[2])
   last = last and ',"last":"' .. last .. '"' or ''
