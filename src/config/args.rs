@@ -10,6 +10,8 @@ use argh::FromArgs;
 use log::LevelFilter;
 
 use super::setting::{Env, Setting, number, setting};
+#[cfg(feature = "tokens")]
+use super::tokens::{self, TokenRequest};
 use super::{Config, Origins, redis};
 
 /// A small chat server that any WebSocket client can talk to. Alone it needs nothing else; many
@@ -73,11 +75,39 @@ struct Args {
     #[cfg(feature = "tls")]
     #[argh(option, arg_name = "file")]
     tls_key: Option<String>,
-    /// file of an HS256 secret, or a public P-256 or Ed25519 key: who connects needs a JSON Web
-    /// Token (default: names first come, first served)
+    /// file of an HS256 secret, of a public key (P-256, Ed25519, RSA), or of a JWKS with several: who
+    /// connects needs a JSON Web Token (default: names first come, first served)
     #[cfg(feature = "tokens")]
     #[argh(option, arg_name = "file")]
     jwt_key: Option<String>,
+    /// whom a token must be for, its aud (default: it must have none)
+    #[cfg(feature = "tokens")]
+    #[argh(option, arg_name = "name")]
+    jwt_audience: Option<String>,
+    /// who must have issued a token, its iss (default: anybody with the key)
+    #[cfg(feature = "tokens")]
+    #[argh(option, arg_name = "name")]
+    jwt_issuer: Option<String>,
+    /// the claim of a token that is the user's name (default: sub)
+    #[cfg(feature = "tokens")]
+    #[argh(option, arg_name = "claim")]
+    jwt_name: Option<String>,
+    /// print a token for this user, signed with --jwt-key (a secret, or a private key), and exit
+    #[cfg(feature = "tokens")]
+    #[argh(option, arg_name = "name")]
+    issue: Option<String>,
+    /// with --issue: days until the token ends (default: 30)
+    #[cfg(feature = "tokens")]
+    #[argh(option, arg_name = "n")]
+    days: Option<String>,
+    /// with --issue: the rooms that it is for, with commas between (default: all)
+    #[cfg(feature = "tokens")]
+    #[argh(option, arg_name = "rooms")]
+    rooms: Option<String>,
+    /// with --issue: its bearer is a moderator
+    #[cfg(feature = "tokens")]
+    #[argh(switch, long = "mod")]
+    moderator: bool,
     /// address and port of a listener of its own, for Prometheus (default: none)
     #[argh(option, arg_name = "addr")]
     metrics: Option<String>,
@@ -99,6 +129,9 @@ pub enum Stop {
     Print(String),
     /// What was asked for is only a look at these settings.
     Check(Box<Config>),
+    /// What was asked for is only a token, by these settings.
+    #[cfg(feature = "tokens")]
+    Issue(Box<Config>, TokenRequest),
     /// One line about what is wrong.
     Usage(String),
 }
@@ -118,10 +151,17 @@ pub fn read(args: &[String], env: impl Fn(&str) -> Option<String>) -> Result<Con
     // An empty variable counts as none: that is how one is unset in a file of settings.
     let env = |name: &str| env(name).filter(|value| !value.is_empty());
     let check = args.check;
-    match settings(args, &env) {
-        Ok(config) if check => Err(Stop::Check(Box::new(config))),
-        Ok(config) => Ok(config),
-        Err(line) => Err(Stop::Usage(line)),
+    #[cfg(feature = "tokens")]
+    let request = tokens::request(&args.issue, &args.days, &args.rooms, args.moderator, check)
+        .map_err(Stop::Usage)?;
+    let config = settings(args, &env).map_err(Stop::Usage)?;
+    #[cfg(feature = "tokens")]
+    if let Some(request) = request {
+        return Err(Stop::Issue(Box::new(config), request));
+    }
+    match check {
+        true => Err(Stop::Check(Box::new(config))),
+        false => Ok(config),
     }
 }
 
@@ -217,10 +257,12 @@ fn settings(args: Args, env: Env<'_>) -> Result<Config, String> {
         config.tls = tls(args.tls_cert, args.tls_key, env)?;
     }
     #[cfg(feature = "tokens")]
-    {
-        let file = setting("jwt-key", args.jwt_key, env);
-        config.jwt_key = file.map(|file| file.value.into());
-    }
+    tokens::settings(
+        &mut config,
+        args.jwt_key,
+        [args.jwt_audience, args.jwt_issuer, args.jwt_name],
+        env,
+    )?;
     if let Some(metrics) = setting("metrics", args.metrics, env) {
         if !cfg!(feature = "metrics") {
             return Err(format!("{}: this build has no metrics", metrics.name));
@@ -293,150 +335,4 @@ fn address(setting: &Setting) -> Result<SocketAddr, String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn config(args: &[&str], env: &[(&str, &str)]) -> Result<Config, Stop> {
-        let args: Vec<String> = args.iter().map(ToString::to_string).collect();
-        read(&args, |name| {
-            env.iter()
-                .find(|(key, _)| *key == name)
-                .map(|(_, value)| value.to_string())
-        })
-    }
-
-    fn usage(args: &[&str], env: &[(&str, &str)]) -> String {
-        match config(args, env) {
-            Err(Stop::Usage(line)) => line,
-            other => panic!("{args:?} {env:?}: {other:?}"),
-        }
-    }
-
-    #[test]
-    fn flags_win_over_variables_and_these_over_port() {
-        let port = |args: &[&str], env: &[(&str, &str)]| config(args, env).unwrap().listen.port();
-        let both = [("PORT", "1"), ("NATTERJACK_LISTEN", "127.0.0.1:2")];
-        assert_eq!(port(&[], &[]), 8080);
-        assert_eq!(port(&[], &both[..1]), 1);
-        assert_eq!(port(&[], &both), 2);
-        assert_eq!(port(&["--listen", ":3"], &both), 3);
-        assert_eq!(port(&["--listen=[::1]:4"], &both), 4);
-        assert_eq!(port(&[], &[("NATTERJACK_LISTEN", ""), ("PORT", "5")]), 5);
-    }
-
-    #[test]
-    fn every_number_has_its_flag_and_its_variable() {
-        let args = [
-            "--max-message=100",
-            "--rate=0",
-            "--outbox=1",
-            "--ping=2",
-            "--threads=3",
-            "--history=4",
-            "--notices=5",
-            "--max-queued=7",
-            "--max-peers-per-ip=8",
-        ];
-        let some = config(&args, &[("NATTERJACK_MAX_PEERS", "6")]).unwrap();
-        assert_eq!(some.max_queued, 7 * 1024 * 1024);
-        assert_eq!(some.max_peers_per_ip, Some(8));
-        assert_eq!(
-            (some.max_message, some.rate, some.outbox, some.ping),
-            (100, 0, 1024, 2)
-        );
-        assert_eq!(
-            (some.threads, some.history, some.notices, some.max_peers),
-            (3, 4, 5, 6)
-        );
-        let origins = [("NATTERJACK_ORIGIN", "https://a.example, https://b.example")];
-        assert!(
-            config(&[], &origins)
-                .unwrap()
-                .origins
-                .allow("https://b.example", None)
-        );
-    }
-
-    #[test]
-    fn a_bad_value_is_named_in_one_line() {
-        for (args, says) in [
-            (
-                &["--rate", "fast"][..],
-                "--rate \"fast\" is not allowed: a whole number from 0",
-            ),
-            (&["--rate", "-1"], "--rate \"-1\" is not allowed"),
-            (
-                &["--ping", "0"],
-                "--ping \"0\" is not allowed: a whole number from 1 to 3600",
-            ),
-            (
-                &["--max-queued", "0"],
-                "--max-queued \"0\" is not allowed: a whole number from 1 to",
-            ),
-            (
-                &["--listen", "nowhere"],
-                "--listen \"nowhere\" is not allowed: ADDRESS:PORT",
-            ),
-            (
-                &["--log", "off"],
-                "--log \"off\" is not allowed: error, warn, info",
-            ),
-            (&["--prefix", "a b"], "--prefix \"a b\" is not allowed"),
-            (
-                &["--origin", "me"],
-                "--origin \"me\" is not allowed: * or scheme://host",
-            ),
-            (&["--redis-ca", "x"], "--redis-ca needs --redis"),
-            (&["--nonsense"], "--nonsense"),
-            (&["stray"], "stray"),
-            (&["--rate"], "--rate"),
-        ] {
-            let line = usage(args, &[]);
-            assert!(
-                line.contains(says) && !line.contains('\n'),
-                "{args:?}: {line}"
-            );
-        }
-        let line = usage(&[], &[("NATTERJACK_RATE", "x")]);
-        assert!(
-            line.starts_with("NATTERJACK_RATE \"x\" is not allowed"),
-            "{line}"
-        );
-        assert!(usage(&[], &[("PORT", "66000")]).starts_with("PORT \"66000\""));
-    }
-
-    #[cfg(feature = "tls")]
-    #[test]
-    fn a_certificate_and_its_key_come_together() {
-        let variable = [("NATTERJACK_TLS_KEY", "k")];
-        let files = config(&["--tls-cert", "c"], &variable)
-            .unwrap()
-            .tls
-            .unwrap();
-        assert_eq!((files.cert, files.key), ("c".into(), "k".into()));
-        assert!(usage(&["--tls-cert", "c"], &[]).starts_with("--tls-cert needs --tls-key"));
-        assert!(usage(&[], &variable).starts_with("NATTERJACK_TLS_KEY needs --tls-cert"));
-    }
-
-    #[cfg(feature = "redis")]
-    #[test]
-    fn a_ca_is_of_no_use_without_tls() {
-        let plain = ["--redis-ca", "x", "--redis", "redis://localhost"];
-        assert!(usage(&plain, &[]).starts_with("--redis-ca is for TLS"));
-        let tls = ["--redis-ca", "x", "--redis", "rediss://localhost"];
-        assert!(config(&tls, &[]).is_ok());
-    }
-
-    #[test]
-    fn help_and_version_are_asked_for() {
-        let Err(Stop::Print(help)) = config(&["--help"], &[]) else {
-            panic!("no help")
-        };
-        assert!(help.contains("--max-peers"), "{help}");
-        let version = format!("natterjack {}", env!("CARGO_PKG_VERSION"));
-        assert_eq!(
-            config(&["--version"], &[]).unwrap_err(),
-            Stop::Print(version)
-        );
-    }
-}
+mod tests;
