@@ -6,9 +6,15 @@ use std::sync::{Arc, OnceLock};
 
 use async_signal::{Signal, Signals};
 use log::LevelFilter;
+#[cfg(feature = "tokens")]
+use natterjack::bus;
 use natterjack::check::check;
 use natterjack::config::Config;
+#[cfg(feature = "tokens")]
+use natterjack::config::TokenRequest;
 use natterjack::config::args::{self, Stop};
+#[cfg(feature = "tokens")]
+use natterjack::net::token::{self, IssueError};
 use natterjack::net::{Hub, listener};
 use natterjack::probe::probe;
 use natterjack::server::{Runtime, Server, file_limit, queue_limit};
@@ -50,10 +56,9 @@ fn main() -> ExitCode {
                 }
             };
         }
-        Err(Stop::Usage(line)) => {
-            let _ = writeln!(std::io::stderr(), "natterjack: {line}");
-            return ExitCode::from(2);
-        }
+        #[cfg(feature = "tokens")]
+        Err(Stop::Issue(config, request)) => return issue(&config, &request),
+        Err(Stop::Usage(line)) => return usage(&line),
     };
     log::set_max_level(config.log);
     let runtime: Runtime = Arc::new(Executor::new());
@@ -70,6 +75,28 @@ fn main() -> ExitCode {
             let _ = writeln!(std::io::stderr(), "natterjack: {line}");
             ExitCode::FAILURE
         }
+    }
+}
+
+fn usage(line: &str) -> ExitCode {
+    let _ = writeln!(std::io::stderr(), "natterjack: {line}");
+    ExitCode::from(2)
+}
+
+#[cfg(feature = "tokens")]
+fn issue(config: &Config, request: &TokenRequest) -> ExitCode {
+    let printed = match token::issue(config, request, bus::now()) {
+        Ok(token) => writeln!(std::io::stdout(), "{token}"),
+        Err(IssueError::Usage(line)) => return usage(&line),
+        Err(IssueError::Key(line)) => {
+            let _ = writeln!(std::io::stderr(), "natterjack: {line}");
+            return ExitCode::FAILURE;
+        }
+    };
+    // A token that nobody got is no success.
+    match printed {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
     }
 }
 

@@ -72,8 +72,14 @@ mod tls_files;
 /// Tokens: who may connect, as whom, where, and how long.
 mod tokens;
 
+/// Tokens as identity providers make them: sets of keys, audiences, issuers, names.
+mod tokens_providers;
+
 /// Tokens and keys that are not good.
 mod tokens_bad;
+
+/// `--issue`: the program makes a token itself.
+mod tokens_issue;
 
 /// Saying something by plain HTTP.
 mod publish;

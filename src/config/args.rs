@@ -10,6 +10,8 @@ use argh::FromArgs;
 use log::LevelFilter;
 
 use super::setting::{Env, Setting, list, number, repeated, setting};
+#[cfg(feature = "tokens")]
+use super::tokens::{self, TokenRequest};
 use super::{Config, Hosts, Networks, Origins, origins, redis};
 
 /// A small chat server that any WebSocket client can talk to. Alone it needs nothing else; many
@@ -80,11 +82,39 @@ struct Args {
     #[cfg(feature = "tls")]
     #[argh(option, arg_name = "file")]
     tls_key: Option<String>,
-    /// file of an HS256 secret, or a public P-256 or Ed25519 key: who connects needs a JSON Web
-    /// Token (default: names first come, first served)
+    /// file of an HS256 secret, of a public key (P-256, Ed25519, RSA), or of a JWKS with several: who
+    /// connects needs a JSON Web Token (default: names first come, first served)
     #[cfg(feature = "tokens")]
     #[argh(option, arg_name = "file")]
     jwt_key: Option<String>,
+    /// whom a token must be for, its aud (default: it must have none)
+    #[cfg(feature = "tokens")]
+    #[argh(option, arg_name = "name")]
+    jwt_audience: Option<String>,
+    /// who must have issued a token, its iss (default: anybody with the key)
+    #[cfg(feature = "tokens")]
+    #[argh(option, arg_name = "name")]
+    jwt_issuer: Option<String>,
+    /// the claim of a token that is the user's name (default: sub)
+    #[cfg(feature = "tokens")]
+    #[argh(option, arg_name = "claim")]
+    jwt_name: Option<String>,
+    /// print a token for this user, signed with --jwt-key (a secret, or a private key), and exit
+    #[cfg(feature = "tokens")]
+    #[argh(option, arg_name = "name")]
+    issue: Option<String>,
+    /// with --issue: days until the token ends (default: 30)
+    #[cfg(feature = "tokens")]
+    #[argh(option, arg_name = "n")]
+    days: Option<String>,
+    /// with --issue: the rooms that it is for, with commas between (default: all)
+    #[cfg(feature = "tokens")]
+    #[argh(option, arg_name = "rooms")]
+    rooms: Option<String>,
+    /// with --issue: its bearer is a moderator
+    #[cfg(feature = "tokens")]
+    #[argh(switch, long = "mod")]
+    moderator: bool,
     /// address and port of a listener of its own, for Prometheus (default: none)
     #[argh(option, arg_name = "addr")]
     metrics: Option<String>,
@@ -111,6 +141,9 @@ pub enum Stop {
     Check(Box<Config>),
     /// What was asked for is only whether the server with these settings is ready.
     Probe(Box<Config>),
+    /// What was asked for is only a token, by these settings.
+    #[cfg(feature = "tokens")]
+    Issue(Box<Config>, TokenRequest),
     /// One line about what is wrong.
     Usage(String),
 }
@@ -130,11 +163,18 @@ pub fn read(args: &[String], env: impl Fn(&str) -> Option<String>) -> Result<Con
     // An empty variable counts as none: that is how one is unset in a file of settings.
     let env = |name: &str| env(name).filter(|value| !value.is_empty());
     let (check, probe) = (args.check, args.probe);
-    match settings(args, &env) {
-        Ok(config) if check => Err(Stop::Check(Box::new(config))),
-        Ok(config) if probe => Err(Stop::Probe(Box::new(config))),
-        Ok(config) => Ok(config),
-        Err(line) => Err(Stop::Usage(line)),
+    #[cfg(feature = "tokens")]
+    let request = tokens::request(&args.issue, &args.days, &args.rooms, args.moderator, check)
+        .map_err(Stop::Usage)?;
+    let config = settings(args, &env).map_err(Stop::Usage)?;
+    #[cfg(feature = "tokens")]
+    if let Some(request) = request {
+        return Err(Stop::Issue(Box::new(config), request));
+    }
+    match (check, probe) {
+        (true, _) => Err(Stop::Check(Box::new(config))),
+        (_, true) => Err(Stop::Probe(Box::new(config))),
+        _ => Ok(config),
     }
 }
 
@@ -228,10 +268,12 @@ fn settings(args: Args, env: Env<'_>) -> Result<Config, String> {
         config.tls = tls(args.tls_cert, args.tls_key, env)?;
     }
     #[cfg(feature = "tokens")]
-    {
-        let file = setting("jwt-key", args.jwt_key, env);
-        config.jwt_key = file.map(|file| file.value.into());
-    }
+    tokens::settings(
+        &mut config,
+        args.jwt_key,
+        [args.jwt_audience, args.jwt_issuer, args.jwt_name],
+        env,
+    )?;
     if let Some(metrics) = setting("metrics", args.metrics, env) {
         if !cfg!(feature = "metrics") {
             return Err(format!("{}: this build has no metrics", metrics.name));
