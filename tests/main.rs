@@ -39,6 +39,9 @@ mod limits;
 /// How fast somebody may speak.
 mod rates;
 
+/// Whatever one connection sends, the others have their turns.
+mod fairness;
+
 /// Garbage, for everything that parses.
 mod garbage;
 

@@ -46,6 +46,9 @@ struct State {
     begun: u32,
     /// Whether the socket has taken anything of the queue since somebody asked.
     moved: bool,
+    /// What the socket has taken and still [owes](TryWrite::owed): over TLS, the rest of a record,
+    /// which 16 bits hold. Not counted after the end: it can't be taken back, and lasts seconds.
+    owed: u16,
     /// What has been pushed since the outbox is on hold.
     held: Option<Box<Hold>>,
     end: Option<End>,
@@ -70,6 +73,7 @@ impl<S: TryWrite> Outbox<S> {
             queued: 0,
             begun: 0,
             moved: false,
+            owed: 0,
             held: None,
             end: None,
             waker: None,
@@ -210,9 +214,10 @@ impl Outbox {
         self.lock().end
     }
 
-    /// Bytes that the socket has not taken yet.
+    /// Bytes that the socket has not taken yet, or has taken and not written.
     pub fn queued(&self) -> usize {
-        self.lock().queued
+        let state = self.lock();
+        state.queued + usize::from(state.owed)
     }
 
     /// Whether something waits, of which the socket has taken nothing since this was last asked.
@@ -291,7 +296,7 @@ const VECTORS: usize = 32;
 impl State {
     /// Bytes that are kept for it: of a buffer that is begun, all.
     fn weight(&self) -> usize {
-        self.queued + self.begun as usize
+        self.queued + self.begun as usize + usize::from(self.owed)
     }
 
     fn push_from(
@@ -316,8 +321,9 @@ impl State {
                 0
             };
             self.enqueue(parts, taken);
+            self.look_at(socket);
         }
-        if idle && (!self.queue.is_empty() || socket.owes()) {
+        if idle && (!self.queue.is_empty() || self.owed > 0) {
             self.wake();
         }
         self.bound(socket, limit);
@@ -325,16 +331,25 @@ impl State {
 
     /// Forgets what can be read again, or ends the peer, if more waits than may.
     fn bound(&mut self, socket: &dyn TryWrite, limit: usize) {
-        if self.queued > limit
+        let owed = usize::from(self.owed);
+        if self.queued + owed > limit
             && let Some(held) = &mut self.held
         {
             let before = held.bytes();
             held.overflow();
             self.queued -= before - held.bytes();
         }
-        if self.queued > limit {
+        if self.queued + owed > limit {
             self.finish(socket, End::Slow);
         }
+    }
+
+    /// Notes what the socket owes.
+    fn look_at(&mut self, socket: &dyn TryWrite) {
+        self.owed = match self.end {
+            None => u16::try_from(socket.owed()).unwrap_or(u16::MAX),
+            Some(_) => 0,
+        };
     }
 
     /// Keeps what is behind the first `taken` bytes.
@@ -359,11 +374,12 @@ impl State {
             *slice = IoSlice::new(part);
         }
         slices[0].advance(self.begun as usize);
-        let owed = socket.owes();
+        let owes = socket.owes();
         let mut taken = socket.try_write(&slices[..count])?;
+        self.look_at(socket);
         self.moved = true;
         if taken == 0 {
-            return match owed {
+            return match owes {
                 true => Ok(()),
                 false => Err(io::ErrorKind::WriteZero.into()),
             };
@@ -389,6 +405,7 @@ impl State {
             return;
         }
         self.end = Some(end);
+        self.owed = 0;
         let first = self.held.take().and_then(|held| held.first);
         self.wake();
         // Whoever is asked to go politely gets first what was said before; whoever is too slow

@@ -28,6 +28,7 @@ pub use raw::{Raw, connect_from, frame, upgrade};
 pub use redis::Redis;
 pub use sentinels::Sentinels;
 pub use server::TestServer;
+pub use stream::Stream;
 pub use token_service::{TokenService, token};
 
 use std::net::TcpListener;

@@ -12,9 +12,14 @@ pub trait TryWrite: Send + Sync {
     /// will ever be taken again.
     fn try_write(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize>;
 
+    /// Bytes that it has taken and that are still to be written, as they will be written.
+    fn owed(&self) -> usize {
+        0
+    }
+
     /// Whether it has taken bytes that are still to be written: whoever waits until all is out goes
     /// on writing, be it nothing.
     fn owes(&self) -> bool {
-        false
+        self.owed() > 0
     }
 }
