@@ -46,6 +46,13 @@ fn help_and_version_go_to_stdout() {
         "--tls-cert",
         "--tls-key",
         "--jwt-key",
+        "--jwt-audience",
+        "--jwt-issuer",
+        "--jwt-name",
+        "--issue",
+        "--days",
+        "--rooms",
+        "--mod",
         "--log",
         "--version",
     ] {
