@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{Browser, Client, Issuer, soon};
+use crate::support::{Browser, Client, Issuer, TestServer, soon};
 
 #[test]
 fn a_token_in_the_address_says_who_it_is_and_is_hidden_at_once() {
@@ -40,6 +40,27 @@ fn a_token_in_the_address_says_who_it_is_and_is_hidden_at_once() {
     bob.gets(json!({"type": "welcome"}));
     bob.gets(json!({"type": "joined"}));
     bob.gets(json!({"type": "chat", "userId": "Ann Ö", "avatar": null}));
+}
+
+#[test]
+fn the_page_finds_the_name_in_the_claim_that_the_server_is_set_to() {
+    let issuer = Issuer::rs256();
+    let server = TestServer::with(|config| {
+        config.jwt_key = Some(issuer.file());
+        config.jwt_name = Some("preferred_username".into());
+    });
+    let browser = Browser::start();
+    let sub = "f81d4fae-7dec-11d0-a765-00a0c91e6bf6";
+    let token = issuer.sign(json!({"sub": sub, "preferred_username": "Ann Ö"}));
+    let page = browser.open(&server, &format!("/#token={token}"));
+    page.has("Join");
+    assert_eq!(page.value("find('Name').value"), json!("Ann Ö"));
+    page.press("Join");
+    page.say("hello");
+    page.shows("hello");
+    page.reload();
+    page.has("Message");
+    page.shows("hello");
 }
 
 #[test]

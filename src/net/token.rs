@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use smol::{Timer, future};
 
 use super::http::{Answer, Head};
@@ -157,11 +158,17 @@ impl Gate {
         Ok(())
     }
 
-    /// What to answer to who came without an upgrade: that a token is needed, or `answer`. A page in a
-    /// browser can't see why a WebSocket is refused, so it asks this way.
+    /// What to answer to who came without an upgrade: that a token is needed, or `answer`, and whose the
+    /// token is. A page in a browser can't see why a WebSocket is refused, so it asks this way.
     pub fn without_upgrade(&self, head: &Head, answer: Answer) -> Answer {
-        let refused = self.keys().map(|keys| self.verify(&keys, head));
-        refused.and_then(Result::err).unwrap_or(answer)
+        match self.keys().map(|keys| self.verify(&keys, head)) {
+            None => answer,
+            Some(Err(refused)) => refused,
+            Some(Ok(pass)) => {
+                let user = utf8_percent_encode(pass.user.as_str(), NON_ALPHANUMERIC);
+                answer.with("Natterjack-User", user.to_string())
+            }
+        }
     }
 
     /// The pass of who wants to publish: there is no way without.

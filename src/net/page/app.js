@@ -18,7 +18,7 @@ const tab = read('sessionStorage');
 const known = tab.me ? tab : read('localStorage');
 const me = { name: '', email: '', key: '', ...known.me };
 // Who has a token is called as it says.
-if (bearer()) Object.assign(me, { name: bearer(), key: '' });
+if (bearer) Object.assign(me, { name: bearer, key: '' });
 
 function save() {
   const { current, rooms, outbox } = chat;
@@ -280,8 +280,8 @@ document.addEventListener('visibilitychange', () => {
 addEventListener('offline', showStatus);
 
 page.name.value = me.name;
-page.name.readOnly = !!bearer();
-page['name-hint'].hidden = !bearer();
+page.name.readOnly = !!bearer;
+page['name-hint'].hidden = !bearer;
 page.email.value = me.email;
 page.room.value = roomInAddress() || tab.current || LOBBY;
 

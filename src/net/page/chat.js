@@ -43,7 +43,7 @@ export class Chat {
     this.#on = on;
     const url = new URL('ws', location.href.replace(/^http/, 'ws').replace(/[?#].*/, ''));
     // Whose token it is, the connection is: no room is entered by default, which it may not be for.
-    if (bearer()) url.searchParams.set('user', bearer());
+    if (bearer) url.searchParams.set('user', bearer);
     this.connection = new Connection(url, protocols, {
       open: () => this.#open(),
       frame: (frame) => Object.hasOwn(this.#answers, frame?.type) && this.#answers[frame.type](frame),

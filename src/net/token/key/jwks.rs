@@ -1,8 +1,6 @@
 //! Sets of keys in JSON (RFC 7517), as identity providers publish them.
 
-use jsonwebtoken::jwk::{
-    AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, KeyOperations, PublicKeyUse,
-};
+use jsonwebtoken::jwk::{AlgorithmParameters, Jwk, OctetKeyParameters};
 use jsonwebtoken::{Algorithm, DecodingKey, DecodingKeyKind};
 use serde_json::Value;
 
@@ -35,7 +33,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Option<KeySet>, String> {
             let why = "a private key, which only who issues tokens may have";
             return Err(named(why.into()));
         }
-        match key(jwk) {
+        match key(&jwk) {
             Ok(key) => keys.push(Key { kid, ..key }),
             Err(why) => skipped.push(named(why)),
         }
@@ -58,58 +56,62 @@ pub(super) fn read(bytes: &[u8]) -> Result<Option<KeySet>, String> {
 const NO_SET: &str = "it is JSON, but no JWKS (RFC 7517): {\"keys\":[…]}";
 
 /// One key, or what it is that it can't be used.
-fn key(jwk: Value) -> Result<Key, String> {
-    let damaged = |_| "damaged".to_string();
-    let jwk: Jwk = serde_json::from_value(jwk).map_err(|_| "of a kind that is not known")?;
-    let common = &jwk.common;
-    let signs = match &common.public_key_use {
-        Some(purpose) => *purpose == PublicKeyUse::Signature,
-        None => true,
+fn key(jwk: &Value) -> Result<Key, String> {
+    let purpose = jwk.get("use").is_none_or(|purpose| purpose == "sig");
+    let verifies = |operations: &Value| {
+        let operations = operations.as_array();
+        operations.is_some_and(|all| all.iter().any(|one| one == "verify"))
     };
-    let operations = common.key_operations.as_ref();
-    if !signs || operations.is_some_and(|all| !all.contains(&KeyOperations::Verify)) {
+    if !purpose || !jwk.get("key_ops").is_none_or(verifies) {
         return Err("not for signatures".into());
     }
-    let key = match &jwk.algorithm {
-        AlgorithmParameters::RSA(rsa) => {
-            let key = DecodingKey::from_rsa_components(&rsa.n, &rsa.e).map_err(damaged)?;
-            match key.kind() {
-                DecodingKeyKind::RsaModulusExponent { n, e } => Key::rsa(n, e)?,
-                DecodingKeyKind::SecretOrDer(_) => return Err("damaged".into()),
-            }
+    let damaged = || "damaged".to_string();
+    let text = |name: &str| jwk.get(name).and_then(Value::as_str);
+    let part = |name: &str| text(name).ok_or_else(damaged);
+    let (key, algorithm) = match (text("kty"), text("crv")) {
+        (Some("RSA"), _) => {
+            let key = DecodingKey::from_rsa_components(part("n")?, part("e")?);
+            (key, Algorithm::RS256)
         }
-        AlgorithmParameters::EllipticCurve(point) if point.curve == EllipticCurve::P256 => {
-            let key = DecodingKey::from_ec_components(&point.x, &point.y).map_err(damaged)?;
-            Key::new(sized(key, 65)?, Algorithm::ES256)
+        (Some("EC"), Some("P-256")) => {
+            let key = DecodingKey::from_ec_components(part("x")?, part("y")?);
+            (key, Algorithm::ES256)
         }
-        AlgorithmParameters::OctetKeyPair(point) if point.curve == EllipticCurve::Ed25519 => {
-            let key = DecodingKey::from_ed_components(&point.x).map_err(damaged)?;
-            Key::new(sized(key, 32)?, Algorithm::EdDSA)
+        (Some("OKP"), Some("Ed25519")) => {
+            let key = DecodingKey::from_ed_components(part("x")?);
+            (key, Algorithm::EdDSA)
         }
-        AlgorithmParameters::OctetKey(_) => {
-            let key = DecodingKey::from_jwk(&jwk).map_err(damaged)?;
-            let length = key.try_get_as_bytes().map_or(0, <[u8]>::len);
-            if length < SECRET_BYTES {
-                return Err(format!(
-                    "a secret of {length} bytes, and needs {SECRET_BYTES}"
-                ));
-            }
-            Key::new(key, Algorithm::HS256)
-        }
+        (Some("oct"), _) => (secret(part("k")?), Algorithm::HS256),
         _ => return Err("of a kind that is not known".into()),
     };
-    match common.key_algorithm {
-        // Microsoft names none.
-        Some(named) if named != KeyAlgorithm::from(key.algorithm()) => {
-            Err(format!("for another algorithm than {:?}", key.algorithm()))
-        }
-        _ => Ok(key),
+    let name = format!("{algorithm:?}");
+    // Microsoft names none.
+    if jwk.get("alg").is_some_and(|alg| *alg != *name) {
+        return Err(format!("for another algorithm than {name}"));
+    }
+    let key = key.map_err(|_| damaged())?;
+    let length = match key.kind() {
+        DecodingKeyKind::RsaModulusExponent { n, e } => return Key::rsa(n, e),
+        DecodingKeyKind::SecretOrDer(bytes) => bytes.len(),
+    };
+    match (algorithm, length) {
+        (Algorithm::ES256, 65) | (Algorithm::EdDSA, 32) => Ok(Key::new(key, algorithm)),
+        (Algorithm::HS256, SECRET_BYTES..) => Ok(Key::new(key, algorithm)),
+        (Algorithm::HS256, _) => Err(format!(
+            "a secret of {length} bytes, and needs {SECRET_BYTES}"
+        )),
+        _ => Err(damaged()),
     }
 }
 
-fn sized(key: DecodingKey, bytes: usize) -> Result<DecodingKey, String> {
-    match key.try_get_as_bytes() {
-        Ok(point) if point.len() == bytes => Ok(key),
-        _ => Err("damaged".into()),
-    }
+/// The library reads the base 64 of a secret only within a whole key.
+fn secret(value: &str) -> jsonwebtoken::errors::Result<DecodingKey> {
+    let parameters = OctetKeyParameters {
+        value: value.into(),
+        ..OctetKeyParameters::default()
+    };
+    DecodingKey::from_jwk(&Jwk {
+        common: Default::default(),
+        algorithm: AlgorithmParameters::OctetKey(parameters),
+    })
 }
