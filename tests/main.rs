@@ -12,6 +12,9 @@ mod dialects;
 /// What the JSON dialects refuse.
 mod refusals;
 
+/// Which names are one, which are none, and how they are shown.
+mod names;
+
 /// One name, one connection; who is here.
 mod presence;
 

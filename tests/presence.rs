@@ -21,15 +21,6 @@ fn a_taken_name_is_refused_and_its_owner_notices_nothing() {
 }
 
 #[test]
-fn names_differ_by_case_and_by_form() {
-    on_both_buses(|server| {
-        let mut foo = server.join("foo");
-        let _foo2 = server.join("Foo");
-        foo.hears("Foo: has joined the chat!");
-    });
-}
-
-#[test]
 fn a_name_is_free_again_when_its_owner_has_left() {
     on_both_buses(|server| {
         let mut bar = server.join("bar");

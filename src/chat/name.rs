@@ -39,7 +39,7 @@ impl User {
     pub fn new(name: &str) -> Result<User, BadName> {
         let key = rules::user(name).map_err(BadName::of_user)?;
         Ok(User(match key == name {
-            true => key.into(),
+            true => name.into(),
             false => format!("{key}\0{name}").into(),
         }))
     }

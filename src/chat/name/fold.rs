@@ -1,5 +1,7 @@
 //! When two names are one: as RFC 8266 compares nicknames.
 
+use std::borrow::Cow;
+
 use super::normal::nfkc;
 use super::rules::goes_unseen;
 
@@ -9,7 +11,16 @@ const ROUNDS: usize = 4;
 /// What a name is compared by. Names that look the same, differ only in upper and lower case, in the
 /// kind or number of spaces or in how their characters are encoded have the same key. So have
 /// names that differ in invisible signs. The key of a key is the key itself.
-pub fn key(name: &str) -> String {
+pub fn key(name: &str) -> Cow<'_, str> {
+    if name.is_ascii() {
+        // Most names, and a name comes with every message: those that are keys already are not copied.
+        let odd = name.contains("  ") || name.trim().len() != name.len();
+        return match name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            _ if odd => spaced(name).to_ascii_lowercase().into(),
+            true => name.to_ascii_lowercase().into(),
+            false => name.into(),
+        };
+    }
     let name: String = name.chars().filter(|c| !goes_unseen(*c)).collect();
     let mut key = fold(&name);
     for _ in 1..ROUNDS {
@@ -19,13 +30,10 @@ pub fn key(name: &str) -> String {
         }
         key = again;
     }
-    key
+    key.into()
 }
 
 fn fold(name: &str) -> String {
-    if name.is_ascii() {
-        return spaced(name).to_ascii_lowercase();
-    }
     let lower: String = name.chars().flat_map(char::to_lowercase).collect();
     // A sigma at the end of a word is written in another way, and capitals don't tell.
     spaced(&nfkc(&lower.replace('ς', "σ")))

@@ -3,6 +3,7 @@
 //! In between what RFC 8264 calls the FreeformClass and what people call themselves: any letters,
 //! symbols and emoji, but nothing that nobody sees, and nothing that turns a line around.
 
+use std::borrow::Cow;
 use std::ops::RangeInclusive;
 
 use super::fold::key;
@@ -37,6 +38,8 @@ pub fn check(name: &str) -> Result<(), &'static str> {
         "contains one of : / @ #"
     } else if name.trim().len() != name.len() {
         "begins or ends with a space"
+    } else if name.is_ascii() {
+        return Ok(());
     } else if has_unseen(name) {
         "contains an invisible character"
     } else if name.chars().next().is_some_and(|first| class(first) != 0) {
@@ -176,7 +179,7 @@ fn is_private(c: char) -> bool {
 ///
 /// # Errors
 /// The same.
-pub fn user(name: &str) -> Result<String, &'static str> {
+pub fn user(name: &str) -> Result<Cow<'_, str>, &'static str> {
     check(name)?;
     let key = key(name);
     check_user(&key)?;

@@ -96,8 +96,8 @@ function open(name) {
   }
   chat.show(room);
   if (room !== current) room.log.shown();
-  page.title.textContent = name;
-  history.replaceState(null, '', `#${encodeURIComponent(name)}`);
+  page.title.textContent = room.name;
+  history.replaceState(null, '', `#${encodeURIComponent(room.name)}`);
   list();
   people();
 }

@@ -83,7 +83,7 @@ fn said(room: Room, user: User, text: &Text) -> Event {
 
 fn enter(join: &Join, guest: &User) {
     let user = join.user.as_ref().unwrap_or(guest);
-    rules::name(user.as_str());
+    rules::user(user);
     rules::name(join.room.as_str());
     rules::email(join.email.as_ref());
     let session = join.session.as_deref().unwrap_or_default();
