@@ -100,7 +100,9 @@ fn every_default_is_in_the_man_page() {
 #[test]
 fn every_setting_is_in_the_file_of_settings_and_no_other() {
     // What is asked for once has no place in it.
-    let switches = ["check", "days", "help", "issue", "mod", "probe", "rooms", "version"];
+    let switches = [
+        "check", "days", "help", "issue", "mod", "probe", "rooms", "version",
+    ];
     let flags = help();
     let flags = flags
         .keys()

@@ -88,7 +88,8 @@ mod tests {
         let most = ('\0'..='\u{33ff}').chain('\u{a640}'..='\u{abff}');
         let more = ('\u{f900}'..='\u{12000}').chain('\u{1d000}'..='\u{1fbff}');
         for c in most.chain(more).chain('\u{2f800}'..='\u{2fa1d}') {
-            let key = key(&format!("a{c}Ä"));
+            let name = format!("a{c}Ä");
+            let key = key(&name);
             assert_eq!(super::key(&key), key, "{c:?}");
         }
     }
