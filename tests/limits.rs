@@ -66,10 +66,55 @@ fn broken_frames_are_closed_with_1002() {
             "a new message within a message",
             [frame(0x01, b"x"), frame(0x81, b"y")].concat(),
         ),
+        (
+            "a length in more bytes than it needs",
+            [&[0x81, 0xfe, 0x00, 0x01][..], b"mask", b"x"].concat(),
+        ),
+        (
+            "a length in eight bytes where two do",
+            [&[0x81, 0xff, 0, 0, 0, 0, 0, 0, 0, 1][..], b"mask", b"x"].concat(),
+        ),
         ("noise", vec![0xff; 100]),
     ] {
         println!("{what}");
         misbehaves(&bytes, 1002);
+    }
+}
+
+#[test]
+fn every_close_code_is_answered_in_kind() {
+    let server = TestServer::start();
+    for (code, answer) in [
+        (1000_u16, 1000),
+        (1001, 1001),
+        (1012, 1012),
+        (1013, 1013),
+        (1014, 1014),
+        (3000, 3000),
+        (4999, 4999),
+        (1004, 1002),
+        (1005, 1002),
+        (1015, 1002),
+        (2999, 1002),
+    ] {
+        let mut foo = Raw::join(server.addr(), "foo");
+        foo.send(&frame(0x88, &code.to_be_bytes()));
+        assert_eq!(foo.close_code(), answer, "{code}");
+    }
+}
+
+#[test]
+fn bytes_behind_a_close_frame_do_not_turn_its_answer_into_a_reset() {
+    let server = TestServer::start();
+    for behind in [frame(0x89, b"still there?"), vec![b'x'; 16 * 1024]] {
+        for _ in 0..20 {
+            let mut foo = Raw::join(server.addr(), "foo");
+            foo.send(&[frame(0x88, &1000_u16.to_be_bytes()), behind.clone()].concat());
+            let mut answer = Vec::new();
+            let read = foo.stream().read_to_end(&mut answer);
+            read.unwrap_or_else(|error| panic!("{error} after {answer:?}"));
+            assert_eq!(answer, [0x88, 2, 0x03, 0xe8]);
+        }
     }
 }
 

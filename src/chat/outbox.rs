@@ -24,6 +24,7 @@ use super::hold::Hold;
 use super::name::Room;
 use super::tally::Tally;
 pub use try_write::TryWrite;
+use try_write::{VECTORS, write_through};
 
 /// One peer's queue towards its socket. 112 bytes while idle.
 ///
@@ -46,6 +47,9 @@ struct State {
     begun: u32,
     /// Whether the socket has taken anything of the queue since somebody asked.
     moved: bool,
+    /// What the socket has taken and still [owes](TryWrite::owed): over TLS, the rest of a record,
+    /// which 16 bits hold. Not counted after the end: it can't be taken back, and lasts seconds.
+    owed: u16,
     /// What has been pushed since the outbox is on hold.
     held: Option<Box<Hold>>,
     end: Option<End>,
@@ -70,6 +74,7 @@ impl<S: TryWrite> Outbox<S> {
             queued: 0,
             begun: 0,
             moved: false,
+            owed: 0,
             held: None,
             end: None,
             waker: None,
@@ -210,9 +215,10 @@ impl Outbox {
         self.lock().end
     }
 
-    /// Bytes that the socket has not taken yet.
+    /// Bytes that the socket has not taken yet, or has taken and not written.
     pub fn queued(&self) -> usize {
-        self.lock().queued
+        let state = self.lock();
+        state.queued + usize::from(state.owed)
     }
 
     /// Whether something waits, of which the socket has taken nothing since this was last asked.
@@ -285,13 +291,10 @@ impl Drop for Open<'_> {
     }
 }
 
-/// How many buffers one vectored write is given at most.
-const VECTORS: usize = 32;
-
 impl State {
     /// Bytes that are kept for it: of a buffer that is begun, all.
     fn weight(&self) -> usize {
-        self.queued + self.begun as usize
+        self.queued + self.begun as usize + usize::from(self.owed)
     }
 
     fn push_from(
@@ -316,8 +319,9 @@ impl State {
                 0
             };
             self.enqueue(parts, taken);
+            self.look_at(socket);
         }
-        if idle && (!self.queue.is_empty() || socket.owes()) {
+        if idle && (!self.queue.is_empty() || self.owed > 0) {
             self.wake();
         }
         self.bound(socket, limit);
@@ -325,16 +329,25 @@ impl State {
 
     /// Forgets what can be read again, or ends the peer, if more waits than may.
     fn bound(&mut self, socket: &dyn TryWrite, limit: usize) {
-        if self.queued > limit
+        let owed = usize::from(self.owed);
+        if self.queued + owed > limit
             && let Some(held) = &mut self.held
         {
             let before = held.bytes();
             held.overflow();
             self.queued -= before - held.bytes();
         }
-        if self.queued > limit {
+        if self.queued + owed > limit {
             self.finish(socket, End::Slow);
         }
+    }
+
+    /// Notes what the socket owes.
+    fn look_at(&mut self, socket: &dyn TryWrite) {
+        self.owed = match self.end {
+            None => u16::try_from(socket.owed()).unwrap_or(u16::MAX),
+            Some(_) => 0,
+        };
     }
 
     /// Keeps what is behind the first `taken` bytes.
@@ -359,11 +372,12 @@ impl State {
             *slice = IoSlice::new(part);
         }
         slices[0].advance(self.begun as usize);
-        let owed = socket.owes();
+        let owes = socket.owes();
         let mut taken = socket.try_write(&slices[..count])?;
+        self.look_at(socket);
         self.moved = true;
         if taken == 0 {
-            return match owed {
+            return match owes {
                 true => Ok(()),
                 false => Err(io::ErrorKind::WriteZero.into()),
             };
@@ -389,6 +403,7 @@ impl State {
             return;
         }
         self.end = Some(end);
+        self.owed = 0;
         let first = self.held.take().and_then(|held| held.first);
         self.wake();
         // Whoever is asked to go politely gets first what was said before; whoever is too slow
@@ -426,17 +441,6 @@ impl State {
             waker.wake();
         }
     }
-}
-
-/// Tries the parts on the socket. A broken socket takes nothing: its reader will find out, and until
-/// then the limit bounds what is kept.
-fn write_through(socket: &dyn TryWrite, parts: &[Bytes]) -> usize {
-    let mut slices = [IoSlice::new(&[]); VECTORS];
-    let count = parts.len().min(VECTORS);
-    for (slice, part) in slices.iter_mut().zip(parts) {
-        *slice = IoSlice::new(part);
-    }
-    socket.try_write(&slices[..count]).unwrap_or(0)
 }
 
 #[cfg(test)]

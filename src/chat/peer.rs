@@ -80,7 +80,7 @@ impl Peer {
     }
 
     /// The registry's clock, in whole seconds.
-    pub(super) fn clock(&self) -> u32 {
+    pub fn clock(&self) -> u32 {
         self.started.elapsed().as_secs() as u32
     }
 

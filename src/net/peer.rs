@@ -103,16 +103,8 @@ fn live<'a>(
         if hub.draining() {
             return End::Stopping;
         }
-        let ahead = mem::take(&mut upgrade.ahead);
-        let wire = Wire::new(peer, ahead);
-        let config = WebSocketConfig::default()
-            // The read buffer is allocated at once, and stays. Wire reads ahead for it, so a small
-            // one costs no system calls.
-            .read_buffer_size(READ_BUFFER)
-            .write_buffer_size(0)
-            .max_message_size(Some(hub.config.max_message))
-            .max_frame_size(Some(hub.config.max_message));
-        let mut frames = WebSocketStream::from_raw_socket(wire, Role::Server, Some(config)).await;
+        let wire = Wire::new(peer, &mem::take(&mut upgrade.ahead));
+        let mut frames = Box::pin(reader(wire, hub.config.max_message)).await;
         let acting = AtomicBool::new(true);
         let flush = async {
             socket::flush(peer).await;
@@ -153,6 +145,18 @@ fn live<'a>(
     }
 }
 
+/// Makes messages of what a client sends, none larger than `max_message`.
+async fn reader(wire: Wire<'_>, max_message: usize) -> WebSocketStream<Wire<'_>> {
+    let config = WebSocketConfig::default()
+        // The read buffer is allocated at once, and stays. Wire reads ahead for it, so a small one
+        // costs no system calls.
+        .read_buffer_size(READ_BUFFER)
+        .write_buffer_size(0)
+        .max_message_size(Some(max_message))
+        .max_frame_size(Some(max_message));
+    WebSocketStream::from_raw_socket(wire, Role::Server, Some(config)).await
+}
+
 /// Reads frames until the connection ends.
 #[expect(
     clippy::manual_async_fn,
@@ -180,9 +184,15 @@ fn listen<'a>(
                 Some(Ok(Message::Binary(_))) => return End::Binary,
                 // The answer, a pong or a close, is in the outbox already.
                 Some(Ok(_)) => continue,
-                Some(Err(error)) => return why(&error),
+                Some(Err(error)) => return frames.get_ref().refused().unwrap_or(why(&error)),
                 None => return End::Left,
             };
+            // tungstenite keeps the buffer of its largest frame for ever. A message is whole here,
+            // and nothing of the next one has been read: a new reader has a small buffer.
+            if frames.get_mut().take_large() {
+                let wire = frames.get_mut().hand_over();
+                *frames = Box::pin(reader(wire, hub.config.max_message)).await;
+            }
             acting.store(true, Ordering::Relaxed);
             let tally = hub.peers.tally();
             tally.received.add(1);

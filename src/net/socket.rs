@@ -4,34 +4,29 @@
 //! into the peer's [outbox](crate::chat::outbox::Outbox), so that its pongs and closes line up
 //! with the broadcasts. [`Wire`] is that seam.
 
+mod inbound;
+mod wire;
+
 use std::io::{self, IoSlice, Read, Write};
-use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::net::{Shutdown, TcpStream};
+use std::task::{Poll, ready};
 use std::time::Duration;
 
-use bytes::{Buf, Bytes};
-use rustix::net::{SocketFlags, acceptfrom_with, sockopt};
-use smol::io::{AsyncRead, AsyncWrite};
 use smol::{Async, future};
 
 use super::terms::{Failure, Shaking, Taken};
-use super::tls::{Session, Tls};
+use super::tls::Session;
 use crate::bus::within;
 use crate::chat::end::End;
 use crate::chat::outbox::TryWrite;
 use crate::chat::peer::Peer;
+pub use wire::Wire;
 
-/// A port that is listened on.
-pub type Listener = Arc<Async<TcpListener>>;
 /// A peer that came by a connection, and owns it.
 pub type Wired = Peer<Socket>;
 
 /// What one read takes at most. Lives on the stack, so an idle peer has no buffer.
 const READ_SIZE: usize = 4096;
-/// How the frame of a goodbye begins (RFC 6455, section 5.5.1).
-const CLOSE: u8 = 0x88;
 /// How long a peer that has been told goodbye may take to take it.
 const FAREWELL: Duration = Duration::from_secs(5);
 /// How long we then wait for the other side to close.
@@ -64,8 +59,8 @@ impl TryWrite for Socket {
         }
     }
 
-    fn owes(&self) -> bool {
-        self.tls.as_ref().is_some_and(Session::owes)
+    fn owed(&self) -> usize {
+        self.tls.as_ref().map_or(0, Session::owed)
     }
 }
 
@@ -182,139 +177,6 @@ impl Socket {
     }
 }
 
-/// Opens a port.
-///
-/// # Errors
-/// The system's.
-pub fn listen(addr: SocketAddr) -> io::Result<Listener> {
-    take_over(TcpListener::bind(addr)?)
-}
-
-/// Takes a port over that is open already.
-///
-/// # Errors
-/// The system's.
-pub fn take_over(listener: TcpListener) -> io::Result<Listener> {
-    let listener = Arc::new(Async::new(listener)?);
-    // Frames are whole messages; waiting for more to send would only delay them. Connections
-    // inherit it.
-    sockopt::set_tcp_nodelay(&*listener, true)?;
-    Ok(listener)
-}
-
-/// The next connection, and where it comes from; it is to speak TLS if that is given. Cancel safe.
-///
-/// # Errors
-/// The system's, which may pass.
-pub async fn accept(listener: &Listener, tls: Option<&Tls>) -> io::Result<(Socket, IpAddr)> {
-    // As the listener does it by itself, with two system calls less.
-    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-    let accept = listener.read_with(|listener| Ok(acceptfrom_with(listener, flags)?));
-    let (stream, from) = accept.await?;
-    let from = from.and_then(|from| SocketAddr::try_from(from).ok());
-    // An address that can't be read is counted with the others of its kind.
-    let ip = from.map_or(IpAddr::from([0; 16]), |from| from.ip());
-    let tls = tls.map(Tls::session).transpose()?;
-    let socket = Socket::new(Async::new_nonblocking(stream.into())?, tls);
-    Ok((socket, ip))
-}
-
-/// What the WebSocket layer reads from and writes to.
-#[derive(Debug)]
-pub struct Wire<'a> {
-    peer: &'a Wired,
-    /// Read from the socket, but not asked for yet.
-    ahead: Bytes,
-    /// The last read left the socket empty, so wait before the next one instead of trying.
-    drained: bool,
-}
-
-impl<'a> Wire<'a> {
-    /// The wire of a peer; `ahead` is what has been read behind its HTTP head.
-    pub fn new(peer: &'a Wired, ahead: Bytes) -> Wire<'a> {
-        Wire {
-            peer,
-            ahead,
-            drained: false,
-        }
-    }
-
-    /// Reads from the socket into `buf`, and what does not fit there into `ahead`.
-    fn poll_fill(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
-        let socket = &self.peer.outbox.socket;
-        let mut now = 0;
-        let mut more = Vec::new();
-        loop {
-            if self.drained {
-                ready!(socket.stream.poll_readable(cx))?;
-                self.drained = false;
-            }
-            let read = socket.try_read(&mut |bytes| {
-                let (here, rest) = bytes.split_at(bytes.len().min(buf.len() - now));
-                buf[now..][..here.len()].copy_from_slice(here);
-                now += here.len();
-                if !rest.is_empty() {
-                    more.extend_from_slice(rest);
-                }
-            });
-            match read {
-                Ok(taken) => {
-                    self.drained = taken.drained;
-                    self.ahead = more.into();
-                    return Poll::Ready(Ok(now));
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.drained = true,
-                Err(error) => return Poll::Ready(Err(error)),
-            }
-        }
-    }
-}
-
-impl AsyncRead for Wire<'_> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut [u8],
-    ) -> Poll<io::Result<usize>> {
-        if self.ahead.is_empty() {
-            let n = ready!(self.poll_fill(cx, buf))?;
-            self.peer.heard();
-            return Poll::Ready(Ok(n));
-        }
-        let n = self.ahead.len().min(buf.len());
-        self.ahead.copy_to_slice(&mut buf[..n]);
-        if self.ahead.is_empty() {
-            self.ahead = Bytes::new();
-        }
-        Poll::Ready(Ok(n))
-    }
-}
-
-impl AsyncWrite for Wire<'_> {
-    /// Takes everything: what is too much ends the peer, and the outbox says so.
-    fn poll_write(
-        self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        if buf.first() == Some(&CLOSE) {
-            // The answer to a goodbye goes out with the end of the connection, in one packet. If it
-            // can't wait, or that takes long, it goes out by itself.
-            let _ = sockopt::set_tcp_cork(&self.peer.outbox.socket.stream, true);
-        }
-        self.peer.outbox.push(&[Bytes::copy_from_slice(buf)]);
-        Poll::Ready(Ok(buf.len()))
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-}
-
 /// Writes what the outbox holds whenever the socket takes it. Ends when the peer has been ended
 /// (what is then still queued is for [`farewell`]) or the socket broke. Cancel safe.
 pub async fn flush(peer: &Wired) {
@@ -349,9 +211,10 @@ pub async fn farewell(peer: &Wired) {
         future::pending().await
     };
     let sent = within(FAREWELL, future::or(rest, taking)).await.is_some();
-    // Whoever left has nothing more to say, so there is nothing to wait for.
-    let over = matches!(peer.outbox.ended(), Some(End::Left | End::Lost));
-    match (sent, over) {
+    // A broken connection has nothing to wait for. One that was closed politely may: bytes behind the
+    // client's close frame would turn our closing into a reset, and the answer could be lost.
+    let lost = peer.outbox.ended() == Some(End::Lost);
+    match (sent, lost) {
         (true, false) => linger(socket).await,
         (true, true) => socket.part(),
         (false, _) => {}

@@ -19,7 +19,7 @@ mod token_service;
 pub use browser::{Browser, Page};
 pub use certs::Certs;
 pub use client::Client;
-pub use issuer::{Issuer, message, soon};
+pub use issuer::{Issuer, message, openssl, rsa, soon};
 pub use manager::Manager;
 pub use nodes::Nodes;
 pub use program::Program;
@@ -28,6 +28,7 @@ pub use raw::{Raw, connect_from, frame, upgrade};
 pub use redis::Redis;
 pub use sentinels::Sentinels;
 pub use server::TestServer;
+pub use stream::Stream;
 pub use token_service::{TokenService, token};
 
 use std::net::TcpListener;

@@ -342,8 +342,8 @@ impl TryWrite for Arc<Sealed> {
         }
     }
 
-    fn owes(&self) -> bool {
-        !self.owed.lock().unwrap().is_empty()
+    fn owed(&self) -> usize {
+        self.owed.lock().unwrap().len()
     }
 }
 
@@ -372,10 +372,31 @@ fn what_a_socket_owes_goes_out_although_nothing_is_queued() {
 }
 
 #[test]
+fn what_a_socket_owes_counts_as_queued_until_the_end() {
+    let socket = Arc::new(Sealed::default());
+    let budget = Arc::new(Budget::new(8, 100));
+    let outbox = Outbox::new(socket.clone(), budget.clone());
+    outbox.push(&[bytes("hello")]);
+    assert_eq!((outbox.queued(), budget.queued()), (5, 5));
+    socket.pipe.room(2);
+    let _ = flush(&outbox);
+    assert_eq!((outbox.queued(), budget.queued()), (3, 3));
+    outbox.push(&[bytes("again")]);
+    assert_eq!(outbox.ended(), None, "the limit is not reached");
+    outbox.push(&[bytes("!")]);
+    assert_eq!(outbox.ended(), Some(End::Slow));
+    let close = frame::close(1013, "too slow, try again later").len();
+    assert_eq!(budget.queued(), close);
+    socket.pipe.room(1000);
+    let _ = flush(&outbox);
+    assert_eq!(budget.queued(), 0);
+}
+
+#[test]
 fn a_goodbye_is_not_over_before_all_that_is_owed_is_out() {
     let (socket, outbox) = sealed();
     outbox.push(&[bytes("hello")]);
-    assert_eq!(outbox.queued(), 0, "it was taken");
+    assert_eq!(socket.owed(), 5, "it was taken");
     outbox.end(End::Lost);
     assert!(matches!(flush(&outbox), Poll::Ready(Ok(true))));
     socket.pipe.room(100);

@@ -89,7 +89,7 @@ impl Session {
     }
 
     /// Encrypts and writes as much as is taken at once. Of a record that was taken in part the rest
-    /// is [owed](Self::owes), and goes out first next time: then `Ok(0)` says that some of it did,
+    /// is [owed](Self::owed), and goes out first next time: then `Ok(0)` says that some of it did,
     /// but not all.
     ///
     /// # Errors
@@ -98,9 +98,9 @@ impl Session {
         self.lock().write(stream, bufs)
     }
 
-    /// Whether it has taken bytes that the socket has not.
-    pub fn owes(&self) -> bool {
-        self.lock().records.owes()
+    /// Bytes of records that the socket has not taken.
+    pub fn owed(&self) -> usize {
+        self.lock().records.outgoing().len()
     }
 
     /// Says that nothing follows, if the socket takes that at once.

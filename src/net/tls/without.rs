@@ -53,7 +53,7 @@ impl Session {
     }
 
     /// Never.
-    pub fn owes(&self) -> bool {
+    pub fn owed(&self) -> usize {
         match *self {}
     }
 
