@@ -92,6 +92,9 @@ impl Local {
         small: bool,
     ) {
         let announced = &mut state.announced;
+        if let Some(old) = user.and_then(|user| announced.written_otherwise(room, user)) {
+            self.notice(peer, Some(&old), room, What::Left).await;
+        }
         let aloud = user.is_some_and(|user| announced.joins(room, user, peer.number, small));
         let last = state.log.last(room);
         self.notice(peer, user, room, What::Joined { aloud, last })
