@@ -189,8 +189,8 @@ impl Scripts {
 
     /// A message that has the instance's number `sequence`, to be [published](Self::publish).
     pub fn words(&self, room: &Room, draft: &Draft, sequence: u64) -> Words {
-        // No name holds a colon, so no two clients share a key.
-        let named = |name| self.room_key(room, &format!("ref:{}:{name}", draft.user));
+        // No client's name holds a colon, so no two share a key.
+        let named = |name| self.room_key(room, &format!("ref:{}:{name}", draft.client()));
         Words {
             room: room.clone(),
             slot: slot(&self.room_key(room, "")),

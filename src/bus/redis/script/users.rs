@@ -23,7 +23,7 @@ const MAIL_LIFE: u64 = 3600;
 impl Scripts {
     pub fn tell(&self, to: &str, draft: &Draft, sequence: u64) -> Command {
         let named = match draft.receipt.reference() {
-            Some(name) => format!("ref:{}:{name}", draft.user),
+            Some(name) => format!("ref:{}:{name}", draft.client()),
             None => format!("ref:@{}:{sequence}", self.instance),
         };
         let keys = [
