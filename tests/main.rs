@@ -75,6 +75,9 @@ mod publish;
 /// Redis goes away and comes back.
 mod outage;
 
+/// Whether it is ready, and why not.
+mod readiness;
+
 /// One Redis takes over from another.
 mod failover;
 
