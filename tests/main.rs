@@ -15,8 +15,11 @@ mod refusals;
 /// One name, one connection; who is here.
 mod presence;
 
-/// What was said before: replay, pages of it, and messages sent again.
+/// What was said before: replay, and pages of it.
 mod history;
+
+/// Messages sent again.
+mod references;
 
 /// The page, in a real browser.
 mod page;

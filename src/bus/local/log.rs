@@ -15,9 +15,9 @@ use crate::chat::id::Id;
 use crate::chat::name::{Email, Room, User};
 use crate::chat::replay::Stretch;
 
-/// How many bytes all logs together may take …
+/// How many bytes all logs together may take.
 const LOG_BYTES: usize = 16 * 1024 * 1024;
-/// … and how many of them are counted. The rest is lost between pieces of memory of different sizes.
+/// How many of these bytes are counted. The rest is lost between pieces of memory of different sizes.
 /// Where short messages give way to long ones, up to half as much again is lost for a while.
 const COUNTED_BYTES: usize = LOG_BYTES / 16 * 15;
 /// A room's places for messages grow by a half, but by no more than so many.

@@ -41,7 +41,7 @@ pub(super) fn read(frame: &str) -> (Result<Object, Refusal>, Option<String>) {
         return (Err(bad("a JSON object is expected")), None);
     }
     let frame = whole_characters(frame);
-    match object(&frame) {
+    match object(&frame, matches!(frame, Cow::Owned(_))) {
         Ok(mut object) => match object.reference.take() {
             Some(reference) if reference.len() > REFERENCE_BYTES => {
                 (Err(bad("ref is longer than 256 bytes")), Some(reference))
@@ -56,7 +56,8 @@ fn bad(why: &str) -> Refusal {
     Refusal::BadJson(why.to_string())
 }
 
-fn object(frame: &Cow<'_, str>) -> Result<Object, Refusal> {
+/// `changed`: some of its characters have been replaced.
+fn object(frame: &str, changed: bool) -> Result<Object, Refusal> {
     let object: Object = serde_json::from_str(frame).map_err(|error| bad(&error.to_string()))?;
     let Object {
         room,
@@ -69,8 +70,8 @@ fn object(frame: &Cow<'_, str>) -> Result<Object, Refusal> {
     } = &object;
     // Two different names must not become one.
     let names = [room, user, to, reference, session, username];
-    let changed = |name: &String| name.contains(char::REPLACEMENT_CHARACTER);
-    if matches!(frame, Cow::Owned(_)) && names.into_iter().flatten().any(changed) {
+    let replaced = |name: &String| name.contains(char::REPLACEMENT_CHARACTER);
+    if changed && names.into_iter().flatten().any(replaced) {
         return Err(bad("half a surrogate pair outside of a text"));
     }
     Ok(object)
