@@ -99,6 +99,26 @@ fn every_dialect_and_every_page_is_served() {
 }
 
 #[test]
+fn who_offers_only_http_1_0_is_served_too() {
+    let secured = Secured::start();
+    for (offered, chosen) in [
+        (&["http/1.0"][..], Some("http/1.0")),
+        (&["http/1.0", "http/1.1"], Some("http/1.1")),
+        (&["h2", "http/1.1"], Some("http/1.1")),
+        (&[], None),
+    ] {
+        let mut config = (*secured.config).clone();
+        config.alpn_protocols = offered
+            .iter()
+            .map(|name| name.as_bytes().to_vec())
+            .collect();
+        let mut stream = secure::connect(secured.server.addr(), &Arc::new(config)).unwrap();
+        assert_eq!(stream.conn.alpn_protocol(), chosen.map(str::as_bytes));
+        assert_eq!(secure::get(&mut stream, "/healthz").0, 200, "{offered:?}");
+    }
+}
+
+#[test]
 fn the_page_chats_over_it_in_a_browser() {
     let secured = Secured::start();
     let mut foo = secured.join("foo");
