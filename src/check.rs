@@ -13,7 +13,7 @@ use crate::net::listener::{self, Listener};
 #[cfg(feature = "tls")]
 use crate::net::tls::files;
 use crate::report::Report;
-use crate::server::{file_limit, queue_limit};
+use crate::server::{arriving_memory, file_limit, queue_limit};
 
 /// Nothing of this was written before 2026: a clock that says so is wrong.
 const WRITTEN: u64 = 1_767_225_600;
@@ -96,6 +96,7 @@ fn memory(report: &mut Report, config: &Config) {
         None => PEER,
     };
     let needed = SERVER
+        .saturating_add(arriving_memory())
         .saturating_add(config.max_queued.min(queue_limit()))
         .saturating_add(config.max_peers.saturating_mul(peer));
     let mib = |bytes: usize| bytes / (1024 * 1024);

@@ -39,6 +39,9 @@ mod web;
 /// Where it listens: addresses, ports, sockets of systemd.
 mod listening;
 
+/// Many who come at once, and some of them say nothing.
+mod arrivals;
+
 /// Bad input, and what it costs: its sender something, others nothing.
 mod limits;
 
