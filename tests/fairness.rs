@@ -77,7 +77,7 @@ impl Flooders {
     fn start(addr: SocketAddr, config: Option<&Arc<ClientConfig>>, bytes: &[u8]) -> Flooders {
         let enough = Arc::new(AtomicBool::new(false));
         let floods = Arc::new(AtomicU32::new(0));
-        let threads = (0..3).map(|_| {
+        let flood = |_| {
             let (enough, floods) = (enough.clone(), floods.clone());
             let (config, bytes) = (config.cloned(), bytes.to_vec());
             // Ends when it is told to, or when the server does.
@@ -98,11 +98,12 @@ impl Flooders {
                     }
                 }
             })
-        });
+        };
+        let threads = (0..3).map(flood).collect();
         Flooders {
             enough,
             floods,
-            threads: threads.collect(),
+            threads,
         }
     }
 
