@@ -55,6 +55,9 @@ static-test: static tools ## its tests, also in a folder where nothing else is
 	NATTERJACK='$(if $(SUDO),/usr/bin/unshare --map-root-user) /usr/sbin/chroot $(EMPTY) /natterjack' \
 		$(PROCESS) cli:: program:: --skip over_tls
 
+image-test: static image-tools ## the container image: built by buildah, run, asked by its own health check
+	$(SUDO) sh tests/deploy/image.sh
+
 test: tools ## every test, with a real redis-server and a real browser
 	$(CARGO) test --locked
 
@@ -161,6 +164,14 @@ target/tools/usr/bin/promtool:
 		$(SUDO) apt-get update -qq && apt-get download -qq prometheus; } } && \
 		dpkg-deb --fsys-tarfile prometheus_*.deb | tar -x ./usr/bin/promtool && rm prometheus_*.deb; }
 
+image-tools: # what builds images without a registry and without Docker
+	@missing=; \
+	command -v buildah >/dev/null || missing="$$missing buildah"; \
+	command -v openssl >/dev/null || missing="$$missing openssl"; \
+	command -v pgrep >/dev/null || missing="$$missing procps"; \
+	[ -z "$$missing" ] || { $(SUDO) apt-get update -qq && \
+		DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends $$missing; }
+
 qemu: # what runs binaries for other processors
 	@command -v qemu-arm-static >/dev/null || { $(SUDO) apt-get update -qq && \
 		DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends qemu-user-static; }
@@ -183,4 +194,4 @@ fuzz-tools: # what fuzzing needs
 	@command -v c++ >/dev/null || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq g++; }
 	@$(CARGO) fuzz --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-fuzz
 
-.PHONY: help run build small arm64 arm64-test armhf armhf-test static static-test test valkey-test soak fuzz audit bench bench-quick bench-growth bench-others bench-pi check deb deb-arm64 deb-test deploy-check tools deb-tools qemu bench-tools bench-others-tools audit-tools fuzz-tools
+.PHONY: help run build small arm64 arm64-test armhf armhf-test static static-test image-test test valkey-test soak fuzz audit bench bench-quick bench-growth bench-others bench-pi check deb deb-arm64 deb-test deploy-check tools deb-tools image-tools qemu bench-tools bench-others-tools audit-tools fuzz-tools

@@ -258,7 +258,7 @@ impl Bus {
 
     /// Tells a room that somebody has come; of a peer without a name, only the instances hear.
     /// `false`: the bus can't be reached.
-    pub async fn appear(&self, peer: &Peer, user: Option<&User>, room: &Room) -> bool {
+    async fn appear(&self, peer: &Peer, user: Option<&User>, room: &Room) -> bool {
         match self {
             Bus::Local(bus) => {
                 bus.appear(peer, user, room).await;
@@ -269,10 +269,23 @@ impl Bus {
     }
 
     /// Tells a room that somebody has gone, if it had been told of the coming.
-    pub async fn vanish(&self, peer: &Peer, user: &User, room: &Room) {
+    async fn vanish(&self, peer: &Peer, user: &User, room: &Room) {
         match self {
             Bus::Local(bus) => bus.vanish(peer, user, room).await,
             Bus::Redis(bus) => bus.vanish(peer, user, room),
+        }
+    }
+
+    /// Tells a room that somebody who is there has another name, or the first one.
+    pub async fn rename(&self, peer: &Peer, old: Option<&User>, user: &User, room: &Room) {
+        match self {
+            Bus::Local(bus) => bus.rename(peer, old, user, room).await,
+            Bus::Redis(bus) => {
+                if let Some(old) = old {
+                    bus.vanish(peer, old, room);
+                }
+                bus.appear(peer, Some(user), room).await;
+            }
         }
     }
 

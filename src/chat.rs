@@ -8,6 +8,7 @@ pub mod dialect;
 pub mod end;
 pub mod event;
 pub mod frame;
+mod harmless;
 mod hold;
 pub mod id;
 pub mod name;

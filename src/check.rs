@@ -1,6 +1,6 @@
 //! Looks at everything that could keep the server from running well, without running it.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 
 use crate::bus;
 #[cfg(feature = "tls")]
@@ -9,6 +9,7 @@ use crate::config::Config;
 #[cfg(feature = "tls")]
 use crate::config::TlsFiles;
 use crate::machine;
+use crate::net::listener::{self, Listener};
 #[cfg(feature = "tls")]
 use crate::net::tls::files;
 use crate::report::Report;
@@ -23,25 +24,25 @@ const PEER_TLS: usize = 4 * 1024;
 /// What the server takes without peers.
 const SERVER: usize = 8 * 1024 * 1024;
 
-/// Looks at everything, and reports each thing on stdout. `listening`: a service manager has the
-/// port. Returns whether the server would run well.
-pub async fn check(config: &Config, listening: bool) -> bool {
+/// Looks at everything, and reports each thing on stdout. `handed`: the sockets of a service manager,
+/// which take the place of `--listen`. Returns whether the server would run well.
+pub async fn check(config: &Config, handed: Result<Vec<Listener>, String>) -> bool {
     let mut report = Report::default();
-    let mut free = |what: &str, flag: &str, addr: SocketAddr| match TcpListener::bind(addr) {
-        Ok(_) => report.good(format_args!("{what} {addr}: free")),
-        Err(error) => report.bad(format_args!(
-            "{what} {addr}: {error}; --{flag} names another address, or is it running already?"
-        )),
-    };
-    if !listening {
-        free("listen", "listen", config.listen);
+    match handed {
+        Ok(handed) if handed.is_empty() => free(&mut report, "listen", &config.listen),
+        Ok(handed) => {
+            for addr in handed
+                .iter()
+                .filter_map(|one| listener::local_addr(one).ok())
+            {
+                report.good(format_args!(
+                    "listen {addr}: a socket of the service manager"
+                ));
+            }
+        }
+        Err(why) => report.bad(format_args!("listen: {why}")),
     }
-    if let Some(addr) = config.metrics {
-        free("metrics", "metrics", addr);
-    }
-    if listening {
-        report.good("listen: on the socket of the service manager");
-    }
+    free(&mut report, "metrics", config.metrics.as_slice());
     if config.hosts.is_any() {
         report.good("host: any name is this server's own; --host names those it goes by");
     }
@@ -61,6 +62,21 @@ pub async fn check(config: &Config, listening: bool) -> bool {
     }
     bus::check(config, &mut report).await;
     report.passed()
+}
+
+/// Whether these can be listened on, as `--what` says. All are opened before any is closed again, so
+/// that two which are the same are found.
+fn free(report: &mut Report, what: &str, addrs: &[SocketAddr]) {
+    let opened = addrs.iter().map(|addr| listener::open(*addr, addrs));
+    let opened: Vec<_> = opened.collect();
+    for (addr, opened) in addrs.iter().zip(&opened) {
+        match opened {
+            Ok(_) => report.good(format_args!("{what} {addr}: free")),
+            Err(error) => report.bad(format_args!(
+                "{what} {addr}: {error}; --{what} names another address, or is it running already?"
+            )),
+        }
+    }
 }
 
 fn open_files(report: &mut Report, config: &Config) {
@@ -104,7 +120,8 @@ fn memory(report: &mut Report, config: &Config) {
 /// A server that listens on the loopback alone mostly has a reverse proxy in front of it.
 fn addresses(report: &mut Report, config: &Config) {
     let limited = config.max_peers_per_ip.is_some();
-    if limited && config.listen.ip().is_loopback() && config.trust_proxy.is_empty() {
+    let local = config.listen.iter().all(|addr| addr.ip().is_loopback());
+    if limited && local && config.trust_proxy.is_empty() {
         report.poor("--max-peers-per-ip counts all who come through a proxy as one: name it by --trust-proxy");
     }
 }

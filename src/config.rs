@@ -8,9 +8,11 @@ mod origins;
 #[cfg_attr(not(feature = "redis"), path = "config/without_redis.rs")]
 mod redis;
 mod setting;
+#[cfg(feature = "tokens")]
+mod tokens;
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
 use log::LevelFilter;
@@ -18,12 +20,15 @@ use log::LevelFilter;
 pub use host::{Authority, Hosts};
 pub use networks::Networks;
 pub use origins::Origins;
+#[cfg(feature = "tokens")]
+pub use tokens::TokenRequest;
 
 /// Everything that can be set, with its limits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// Where to listen: page, health and WebSocket on one port.
-    pub listen: SocketAddr,
+    /// Where to listen: page, health and WebSocket on each of these. `[::]` is every address of
+    /// this machine, IPv6 and IPv4.
+    pub listen: Vec<SocketAddr>,
     /// The Redis that makes many instances one chat; without, the server runs alone.
     pub redis: Option<RedisAddress>,
     /// What every key and channel in Redis begins with.
@@ -61,6 +66,15 @@ pub struct Config {
     /// File of the key that tokens are verified with; without, names are first come, first served.
     #[cfg(feature = "tokens")]
     pub jwt_key: Option<PathBuf>,
+    /// The audience that a token must be for; without, tokens must be for none in particular.
+    #[cfg(feature = "tokens")]
+    pub jwt_audience: Option<String>,
+    /// The issuer that a token must be from.
+    #[cfg(feature = "tokens")]
+    pub jwt_issuer: Option<String>,
+    /// The claim of a token that holds the user's name; without, `sub`.
+    #[cfg(feature = "tokens")]
+    pub jwt_name: Option<String>,
     /// Where to listen for those who ask for metrics.
     pub metrics: Option<SocketAddr>,
     /// How much is logged.
@@ -71,7 +85,7 @@ impl Default for Config {
     fn default() -> Config {
         let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
         Config {
-            listen: SocketAddr::from(([0, 0, 0, 0], 8080)),
+            listen: vec![(Ipv6Addr::UNSPECIFIED, 8080).into()],
             redis: None,
             prefix: "chat".into(),
             history: 1000,
@@ -90,6 +104,12 @@ impl Default for Config {
             tls: None,
             #[cfg(feature = "tokens")]
             jwt_key: None,
+            #[cfg(feature = "tokens")]
+            jwt_audience: None,
+            #[cfg(feature = "tokens")]
+            jwt_issuer: None,
+            #[cfg(feature = "tokens")]
+            jwt_name: None,
             metrics: None,
             log: LevelFilter::Info,
         }

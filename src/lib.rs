@@ -8,7 +8,7 @@
 //! * [`net`]: how sockets reach it. HTTP, upgrade, one connection's life.
 //!
 //! Above them stand [`server`], which opens and closes, [`metrics`] for who watches, [`service`], which
-//! speaks with systemd, and [`check`], which only looks; beside them [`config`], the settings,
+//! speaks with systemd, [`check`], which only looks, and [`probe`], which asks a server that runs; beside them [`config`], the settings,
 //! [`logger`], [`utc`], [`count`], [`report`], [`machine`] and what a certificate says. `make check` proves the
 //! direction.
 
@@ -27,6 +27,7 @@ pub mod machine;
 #[cfg_attr(not(feature = "metrics"), path = "metrics/without.rs")]
 pub mod metrics;
 pub mod net;
+pub mod probe;
 pub mod report;
 pub mod server;
 #[cfg_attr(not(feature = "systemd"), path = "service/without.rs")]

@@ -6,10 +6,17 @@ use std::sync::{Arc, OnceLock};
 
 use async_signal::{Signal, Signals};
 use log::LevelFilter;
+#[cfg(feature = "tokens")]
+use natterjack::bus;
 use natterjack::check::check;
 use natterjack::config::Config;
+#[cfg(feature = "tokens")]
+use natterjack::config::TokenRequest;
 use natterjack::config::args::{self, Stop};
-use natterjack::net::{Hub, socket};
+#[cfg(feature = "tokens")]
+use natterjack::net::token::{self, IssueError};
+use natterjack::net::{Hub, listener};
+use natterjack::probe::probe;
 use natterjack::server::{Runtime, Server, file_limit, queue_limit};
 use natterjack::{logger, service};
 use smol::channel::Sender;
@@ -34,16 +41,24 @@ fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
         Err(Stop::Check(config)) => {
-            let listening = service::is_listening();
-            return match smol::block_on(check(&config, listening)) {
+            let handed = service::listeners();
+            return match smol::block_on(check(&config, handed)) {
                 true => ExitCode::SUCCESS,
                 false => ExitCode::FAILURE,
             };
         }
-        Err(Stop::Usage(line)) => {
-            let _ = writeln!(std::io::stderr(), "natterjack: {line}");
-            return ExitCode::from(2);
+        Err(Stop::Probe(config)) => {
+            return match probe(&config) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(line) => {
+                    let _ = writeln!(std::io::stderr(), "natterjack: {line}");
+                    ExitCode::FAILURE
+                }
+            };
         }
+        #[cfg(feature = "tokens")]
+        Err(Stop::Issue(config, request)) => return issue(&config, &request),
+        Err(Stop::Usage(line)) => return usage(&line),
     };
     log::set_max_level(config.log);
     let runtime: Runtime = Arc::new(Executor::new());
@@ -60,6 +75,28 @@ fn main() -> ExitCode {
             let _ = writeln!(std::io::stderr(), "natterjack: {line}");
             ExitCode::FAILURE
         }
+    }
+}
+
+fn usage(line: &str) -> ExitCode {
+    let _ = writeln!(std::io::stderr(), "natterjack: {line}");
+    ExitCode::from(2)
+}
+
+#[cfg(feature = "tokens")]
+fn issue(config: &Config, request: &TokenRequest) -> ExitCode {
+    let printed = match token::issue(config, request, bus::now()) {
+        Ok(token) => writeln!(std::io::stdout(), "{token}"),
+        Err(IssueError::Usage(line)) => return usage(&line),
+        Err(IssueError::Key(line)) => {
+            let _ = writeln!(std::io::stderr(), "natterjack: {line}");
+            return ExitCode::FAILURE;
+        }
+    };
+    // A token that nobody got is no success.
+    match printed {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
     }
 }
 
@@ -87,29 +124,23 @@ async fn serve(mut config: Config, runtime: Runtime) -> Result<(), String> {
     } else {
         "alone"
     };
-    let server = match service::listener()? {
-        Some(listener) => {
-            let listener = socket::take_over(listener)
-                .map_err(|error| format!("the socket from the service manager: {error}"))?;
-            Server::on(listener, config, runtime.clone()).await?
-        }
-        None => Server::bind(config, runtime.clone()).await?,
+    let handed = service::listeners()?;
+    let server = match handed.is_empty() {
+        false => Server::on(handed, config, runtime.clone()).await?,
+        true => Server::bind(config, runtime.clone()).await?,
     };
-    let addr = server.local_addr().map_err(|error| error.to_string())?;
-    let host = if addr.ip().is_unspecified() {
-        "localhost".into()
-    } else {
-        addr.ip().to_string()
-    };
-    let port = addr.port();
     let s = if server.hub().tls.is_some() { "s" } else { "" };
-    if cfg!(feature = "page") {
-        log::info!("chatting {alone} on {addr}: open http{s}://{host}:{port}/");
-    } else {
-        log::info!("chatting {alone} on {addr}: connect to ws{s}://{host}:{port}/chat/NAME");
+    for addr in server.local_addrs().map_err(|error| error.to_string())? {
+        let host = listener::authority(addr);
+        if cfg!(feature = "page") {
+            log::info!("chatting {alone} on {addr}: open http{s}://{host}/");
+        } else {
+            log::info!("chatting {alone} on {addr}: connect to ws{s}://{host}/chat/NAME");
+        }
     }
     if let Some(addr) = server.metrics_addr() {
-        log::info!("metrics are at http://{addr}/metrics");
+        let host = listener::authority(addr);
+        log::info!("metrics are at http://{host}/metrics");
     }
     // Ends with this function.
     let report = service::is_watched().then(|| runtime.spawn(service::report(server.hub())));

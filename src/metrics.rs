@@ -15,8 +15,9 @@ use crate::bus::{self, Figures};
 use crate::net::Hub;
 use crate::net::door::Runtime;
 use crate::net::http::{self, Answer, Head, NoHead};
+use crate::net::listener::{self, Listener};
 use crate::net::porch::{Guest, Porch};
-use crate::net::socket::{self, Listener, Socket, linger};
+use crate::net::socket::{Socket, linger};
 use text::{Kind, Text, Unit};
 
 /// How many may ask at once.
@@ -31,7 +32,7 @@ pub async fn serve(runtime: &Runtime, listener: &Listener, hub: &Arc<Hub>) {
     let porch = Arc::new(Porch::new(ASKING, FAIR_TIME));
     let started = bus::now() / 1000;
     loop {
-        match socket::accept(listener, None).await {
+        match listener::accept(listener, None).await {
             Ok((socket, _)) => {
                 let socket = Arc::new(socket);
                 let guest = porch.enter(&socket).await;

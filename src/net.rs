@@ -9,6 +9,7 @@ pub mod door;
 pub mod doorbook;
 pub mod forwarded;
 pub mod http;
+pub mod listener;
 pub mod page;
 pub mod peer;
 pub mod porch;

@@ -1,5 +1,8 @@
 //! Opens, lets in, and closes in good order.
 
+mod accept;
+
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,10 +20,11 @@ use crate::machine;
 use crate::metrics;
 use crate::net::Hub;
 use crate::net::door::Door;
+use crate::net::listener::{self, Listener};
 use crate::net::porch::Porch;
-use crate::net::socket::{self, Listener};
 use crate::net::tls::{self, Tls};
 use crate::net::token::Gate;
+use accept::accept_loop;
 
 pub use crate::net::door::Runtime;
 
@@ -32,10 +36,6 @@ const ARRIVING: usize = 1024;
 const FAIR_TIME: Duration = Duration::from_secs(1);
 /// Files that are open beside the peers' sockets.
 const OTHER_FILES: usize = 32;
-/// The pause after a failed accept; it doubles up to [`ACCEPT_PAUSE_MOST`].
-const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
-/// The longest pause between two attempts to accept.
-const ACCEPT_PAUSE_MOST: Duration = Duration::from_secs(1);
 /// How often silent peers are looked for at most, in the time that a peer may be silent: a ping is
 /// late by an eighth of it …
 const SWEEPS_MOST: u32 = 8;
@@ -56,7 +56,7 @@ const SPREAD_STEPS: usize = 100;
 #[derive(Debug)]
 pub struct Server {
     runtime: Runtime,
-    listener: Listener,
+    listeners: Vec<Listener>,
     /// For those who ask for metrics.
     metrics: Option<Listener>,
     hub: Arc<Hub>,
@@ -66,37 +66,30 @@ pub struct Server {
 }
 
 impl Server {
-    /// Opens the port and the bus. Connections are accepted by [`run`](Self::run).
+    /// Opens the ports and the bus. Connections are accepted by [`run`](Self::run).
     ///
     /// # Errors
     /// One line about what failed and can't be mended by waiting. An unreachable Redis can.
     pub async fn bind(config: Config, runtime: Runtime) -> Result<Server, String> {
-        let listener = socket::listen(config.listen).map_err(|error| {
-            format!(
-                "can't listen on {}: {error}; --listen names another address",
-                config.listen
-            )
+        let listeners = listener::listen_on(&config.listen).map_err(|(addr, error)| {
+            format!("can't listen on {addr}: {error}; --listen names another address")
         })?;
-        Server::on(listener, config, runtime).await
+        Server::on(listeners, config, runtime).await
     }
 
-    /// Opens the bus behind a port that is open.
+    /// Opens the bus behind ports that are open.
     ///
     /// # Errors
     /// Those of [`bind`](Self::bind).
     pub async fn on(
-        listener: Listener,
+        listeners: Vec<Listener>,
         config: Config,
         runtime: Runtime,
     ) -> Result<Server, String> {
-        let metrics = match config.metrics {
-            Some(addr) => Some(socket::listen(addr).map_err(|error| {
-                format!(
-                    "can't listen for metrics on {addr}: {error}; --metrics names another address"
-                )
-            })?),
-            None => None,
-        };
+        let metrics = listener::listen_on(config.metrics.as_slice()).map_err(|(addr, error)| {
+            format!("can't listen for metrics on {addr}: {error}; --metrics names another address")
+        })?;
+        let metrics = metrics.into_iter().next();
         let tls = Tls::open(config.tls.as_ref())?;
         let gate = Gate::new(&config)?;
         let budget = Budget::new(config.outbox, config.max_queued);
@@ -121,7 +114,7 @@ impl Server {
         let hub = Arc::new(Hub::new(config, tls, gate, peers, bus));
         Ok(Server {
             runtime,
-            listener,
+            listeners,
             metrics,
             hub,
             fanout,
@@ -129,17 +122,26 @@ impl Server {
         })
     }
 
-    /// Where it listens; the port is the real one, also when port 0 was asked for.
+    /// Where it listens first; the port is the real one, also when port 0 was asked for.
+    ///
+    /// # Errors
+    /// The system's, or that it listens nowhere.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        let first = self.local_addrs()?.first().copied();
+        first.ok_or_else(|| io::ErrorKind::AddrNotAvailable.into())
+    }
+
+    /// Everywhere it listens.
     ///
     /// # Errors
     /// The system's.
-    pub fn local_addr(&self) -> std::io::Result<SocketAddr> {
-        self.listener.get_ref().local_addr()
+    pub fn local_addrs(&self) -> io::Result<Vec<SocketAddr>> {
+        self.listeners.iter().map(listener::local_addr).collect()
     }
 
     /// Where it listens for those who ask for metrics, if it does.
     pub fn metrics_addr(&self) -> Option<SocketAddr> {
-        self.metrics.as_ref()?.get_ref().local_addr().ok()
+        listener::local_addr(self.metrics.as_ref()?).ok()
     }
 
     /// What it knows of its connections.
@@ -156,7 +158,7 @@ impl Server {
     pub async fn run(self, stop: Receiver<()>) -> Result<(), String> {
         let Server {
             runtime,
-            listener,
+            listeners,
             metrics,
             hub,
             fanout,
@@ -178,7 +180,17 @@ impl Server {
             alive: alive.downgrade(),
             coming,
         };
-        let accept = accept(&listener, door, &stop);
+        let porch = Arc::new(Porch::new(arriving(machine::files()), FAIR_TIME));
+        let accept = |listener| accept_loop(listener, door.clone(), porch.clone());
+        // End when the server is told to stop.
+        let accepting = listeners.into_iter().map(accept);
+        let accepting: Vec<Task<()>> = accepting.map(|task| runtime.spawn(task)).collect();
+        drop(door);
+        let stopped = async {
+            // An error means that the other end is gone: a request to stop, too.
+            let _ = stop.recv().await;
+            Ok(())
+        };
         let failed = async {
             match &mut carrier {
                 Some(task) => Err(task.await),
@@ -187,9 +199,13 @@ impl Server {
         };
         let watch = async { match tls::watch(hub.tls.as_ref()).await {} };
         let sweep = future::or(sweep(&hub), watch);
-        let serve = future::or(accept, future::or(failed, sweep));
+        let serve = future::or(stopped, future::or(failed, sweep));
         let result = future::or(serve, measured).await;
-        drop(listener);
+        hub.drain();
+        for task in accepting {
+            // What it has accepted is served: it is only cancelled where it waits for the next one.
+            task.cancel().await;
+        }
         if result.is_ok() {
             let deadline = Instant::now() + STOP_TIME;
             // They have been accepted, so they are answered. Whoever says nothing can't hold us up.
@@ -199,41 +215,6 @@ impl Server {
         }
         drop((fanout, carrier));
         result
-    }
-}
-
-/// Lets connections in until it is told to stop. Every handshake happens in a task of its own.
-async fn accept(listener: &Listener, door: Door, stop: &Receiver<()>) -> Result<(), String> {
-    let porch = Arc::new(Porch::new(arriving(machine::files()), FAIR_TIME));
-    let hub = door.hub.clone();
-    let tls = hub.tls.as_ref();
-    let mut pause = ACCEPT_PAUSE;
-    loop {
-        let stopped = async {
-            // An error means that the other end is gone: a request to stop, too.
-            let _ = stop.recv().await;
-            None
-        };
-        // What has been accepted is served, so nothing but the waiting is broken off.
-        match future::or(stopped, async { Some(socket::accept(listener, tls).await) }).await {
-            None => {
-                door.hub.drain();
-                return Ok(());
-            }
-            Some(Ok((socket, from))) => {
-                pause = ACCEPT_PAUSE;
-                let socket = Arc::new(socket);
-                let guest = porch.enter(&socket).await;
-                // Ends with its answer, or when the peer's own task begins.
-                let receive = door.clone().receive(socket, from, guest);
-                door.runtime.spawn(receive).detach();
-            }
-            Some(Err(error)) => {
-                log::warn!("can't accept connections: {error}");
-                Timer::after(pause).await;
-                pause = (pause * 2).min(ACCEPT_PAUSE_MOST);
-            }
-        }
     }
 }
 

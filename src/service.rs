@@ -5,7 +5,6 @@
 use std::env;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
-use std::net::TcpListener;
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
@@ -17,6 +16,7 @@ use sd_notify::NotifyState;
 use smol::{Timer, future};
 
 use crate::net::Hub;
+use crate::net::listener::{self, Listener};
 
 /// How often the status is renewed when no watchdog wants to hear more often.
 const BEAT: Duration = Duration::from_secs(30);
@@ -51,23 +51,29 @@ pub fn is_journal() -> bool {
     file.is_ok_and(|file| named == format!("{}:{}", file.dev(), file.ino()))
 }
 
-/// The socket that the service manager listens on for us. It stays open while we are restarted, so
-/// whoever connects meanwhile only waits.
+/// The sockets that the service manager listens on for us, all of them. They stay open while we are
+/// restarted, so whoever connects meanwhile only waits. They can be taken once.
 ///
 /// # Errors
-/// One line: what was handed over is no TCP listener.
-pub fn listener() -> Result<Option<TcpListener>, String> {
+/// One line: which of them is no TCP listener. Whoever connected there would wait for ever.
+pub fn listeners() -> Result<Vec<Listener>, String> {
+    let names = env::var("LISTEN_FDNAMES").unwrap_or_default();
+    let mut names = names.split(':');
     let mut handed = ListenFd::from_env();
-    if handed.len() == 0 {
-        return Ok(None);
+    let mut listeners = Vec::new();
+    for n in 0..handed.len() {
+        let name = names.next().filter(|name| !name.is_empty());
+        let listener = handed.take_tcp_listener(n);
+        let listener = listener.and_then(|taken| taken.map(listener::take_over).transpose());
+        listeners.extend(listener.map_err(|_| {
+            format!(
+                "socket {} of the service manager ({}) is no TCP port that is listened on; ListenStream= must name one, with Accept=no",
+                n + 1,
+                name.unwrap_or("without a name"),
+            )
+        })?);
     }
-    let listener = handed.take_tcp_listener(0);
-    listener.map_err(|error| format!("the socket from the service manager: {error}"))
-}
-
-/// Whether a service manager has opened a socket for us.
-pub fn is_listening() -> bool {
-    ListenFd::from_env().len() > 0
+    Ok(listeners)
 }
 
 /// Whether a service manager wants to be told how things are.

@@ -164,11 +164,38 @@ fn a_redis_that_would_lose_messages_is_named() {
 }
 
 #[test]
+fn a_redis_that_may_evict_is_named_even_while_it_has_no_limit() {
+    let redis = Redis::start();
+    let url = redis.url();
+    let host = url.strip_prefix("redis+unix://").unwrap();
+    let (passed, said) = check(&["--redis", &url], &[]);
+    assert!(passed && !said.contains("maxmemory"), "{said}");
+    // Azure's default; a limit that comes from outside Redis is not seen here.
+    redis.ask(&["CONFIG", "SET", "maxmemory-policy", "volatile-lru"]);
+    let (passed, said) = check(&["--redis", &url], &[]);
+    assert!(passed, "{said}");
+    let start = format!(
+        "warn  redis {host}: maxmemory-policy volatile-lru may throw names and messages away"
+    );
+    let line = said.lines().find(|line| line.starts_with(&start));
+    let line = line.unwrap_or_else(|| panic!("{start:?} is not in:\n{said}"));
+    assert!(
+        line.contains("; set noeviction (Azure: az redis update "),
+        "{line}"
+    );
+}
+
+#[test]
 fn a_cluster_is_looked_at_node_by_node() {
     let nodes = Nodes::start();
     let (passed, said) = check(&["--redis", &nodes.url(3)], &[]);
     assert!(passed, "{said}");
     let host = format!("redis 127.0.0.1:{}", nodes.port(3));
+    assert!(!said.contains("maxmemory-policy"), "{said}");
+    nodes.ask(1, &["CONFIG", "SET", "maxmemory-policy", "volatile-lru"]);
+    let node = format!("node 127.0.0.1:{}", nodes.port(1));
+    let line = format!("warn  {host}: {node}: maxmemory-policy volatile-lru may throw names");
+    finds(&["--redis", &nodes.url(3)], &[], &line);
     let line = format!("ok    {host}: a cluster, and each of its 3 primaries can be reached");
     assert!(said.contains(&line), "{said}");
     nodes.announce_unreachable(2);

@@ -47,7 +47,15 @@ fn help_and_version_go_to_stdout() {
         "--tls-cert",
         "--tls-key",
         "--jwt-key",
+        "--jwt-audience",
+        "--jwt-issuer",
+        "--jwt-name",
+        "--issue",
+        "--days",
+        "--rooms",
+        "--mod",
         "--log",
+        "--probe",
         "--version",
     ] {
         assert!(help.contains(flag), "{flag} is not in {help}");

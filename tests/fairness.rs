@@ -27,7 +27,10 @@ fn floods() -> Vec<(&'static str, Vec<u8>)> {
         ("long pings", many(b"", frame(0x89, &[b'x'; 125]))),
         ("pongs", many(b"", frame(0x8a, b""))),
         ("empty fragments", many(&frame(0x01, b""), frame(0x00, b""))),
-        ("tiny fragments", many(&frame(0x01, b"x"), frame(0x00, b"x"))),
+        (
+            "tiny fragments",
+            many(&frame(0x01, b"x"), frame(0x00, b"x")),
+        ),
         ("tiny texts", many(b"", frame(0x81, b"x"))),
         ("texts of tiny fragments", {
             let pair = [frame(0x01, b"x"), frame(0x80, b"y")].concat();
@@ -148,7 +151,11 @@ fn floods_of_frames_that_are_not_messages_are_closed_with_1008() {
             let mut heard = Vec::new();
             let _ = bad.read_to_end(&mut heard);
             let close = [&[0x88, 20, 0x03, 0xf0][..], b"rate limit ignored"].concat();
-            assert!(heard.ends_with(&close), "{what}: {:?}", heard.last_chunk::<24>());
+            assert!(
+                heard.ends_with(&close),
+                "{what}: {:?}",
+                heard.last_chunk::<24>()
+            );
         }
     });
 }

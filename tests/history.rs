@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Client, Redis, TestServer, on_both_buses};
+use crate::support::{Client, Redis, TestServer, on_both_buses, on_both_buses_with};
 
 /// The id of the next message that is heard.
 fn id(client: &mut Client) -> String {
@@ -245,6 +245,46 @@ fn who_joins_in_a_flood_hears_everything_once() {
             }
         });
     }
+}
+
+#[test]
+fn who_joins_again_in_a_flood_hears_first_what_it_asks_for_and_then_the_rest() {
+    const BURST: usize = 100;
+    on_both_buses_with(
+        |config| (config.rate, config.history) = (0, 100_000),
+        |server| {
+            let mut bar = server.typed_in("bar", "attic");
+            let mut foo = server.join_room("foo", "attic");
+            bar.gets(json!({"type": "presence", "userId": "foo"}));
+            foo.say("first");
+            let epoch = id(&mut bar).split_once('-').unwrap().0.to_string();
+            let mut heard = 1;
+            for round in 0..60 {
+                let until = heard + BURST;
+                std::thread::scope(|scope| {
+                    scope.spawn(|| (0..BURST).for_each(|n| foo.say(&n.to_string())));
+                    // Once in a while it asks for nothing, or for what it has heard already.
+                    let since = [None, Some(heard), Some(heard - heard.min(20))][round % 3];
+                    let mut join = json!({"type": "join", "room": "attic"});
+                    if let Some(since) = since {
+                        join["since"] = json!(format!("{epoch}-{since}"));
+                    }
+                    bar.put(join);
+                    let mut joined = false;
+                    while !joined || heard < until {
+                        let object = bar.object();
+                        if object["type"] == "joined" {
+                            assert_eq!(object["complete"], true);
+                            (joined, heard) = (true, since.unwrap_or(heard));
+                            continue;
+                        }
+                        heard += 1;
+                        assert_eq!(object["id"], format!("{epoch}-{heard}"), "round {round}");
+                    }
+                });
+            }
+        },
+    );
 }
 
 #[test]

@@ -12,6 +12,9 @@ mod dialects;
 /// What the JSON dialects refuse.
 mod refusals;
 
+/// Which names are one, which are none, and how they are shown.
+mod names;
+
 /// One name, one connection; who is here.
 mod presence;
 
@@ -29,6 +32,9 @@ mod page_token;
 
 /// Pages, probes, and what is refused at the door.
 mod web;
+
+/// Where it listens: addresses, ports, sockets of systemd.
+mod listening;
 
 /// Bad input, and what it costs: its sender something, others nothing.
 mod limits;
@@ -72,8 +78,14 @@ mod tls_files;
 /// Tokens: who may connect, as whom, where, and how long.
 mod tokens;
 
+/// Tokens as identity providers make them: sets of keys, audiences, issuers, names.
+mod tokens_providers;
+
 /// Tokens and keys that are not good.
 mod tokens_bad;
+
+/// `--issue`: the program makes a token itself.
+mod tokens_issue;
 
 /// Saying something by plain HTTP.
 mod publish;
@@ -110,6 +122,9 @@ mod hardship;
 
 /// `--check`: what could be wrong, before it is.
 mod check;
+
+/// `--probe`: whether a server that runs is ready.
+mod probe;
 
 /// What a user of Redis must be allowed to.
 mod rights;

@@ -119,7 +119,7 @@ fn a_restart_of_the_server_loses_nothing_that_was_typed() {
     ann.until("!!document.querySelector('[role=status]')?.innerText.trim()");
     ann.say("while it was away");
     ann.fill("Message", "half a wor");
-    let server = TestServer::with(|config| config.listen = addr);
+    let server = TestServer::with(|config| config.listen = vec![addr]);
     let mut foo = server.join("foo");
     foo.hears_at_last("ann: while it was away");
     ann.shows("while it was away");

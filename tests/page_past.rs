@@ -319,3 +319,32 @@ fn while_redis_is_away_one_is_told_and_can_write() {
     ann.until("!document.querySelector('aside').innerText.includes('bar')");
     assert_eq!(said(&server, "can anybody hear me?"), 1);
 }
+
+#[test]
+fn what_can_not_be_said_does_not_wait_for_ever() {
+    // Nothing is sent again by itself that the server has refused, not after a reload either.
+    let server = TestServer::with(|config| config.rate = 1);
+    let browser = Browser::start();
+    let ann = browser.join(&server, "ann");
+    // Someone's program cuts a text within a character.
+    ann.fill("Message", "x");
+    let half = r#"(() => { const field = find("Message"); field.value = "half \ud83d";
+        field.dispatchEvent(new Event("input", { bubbles: true })); return 0; })()"#;
+    ann.value(half);
+    ann.key("Enter");
+    ann.shows("half \u{fffd}");
+    ann.until("!document.querySelector('.pending')");
+    assert_eq!(said(&server, "half \u{fffd}"), 1);
+    for n in 0..5 {
+        ann.say(&format!("message {n}"));
+    }
+    ann.shows("too fast");
+    ann.until("!document.querySelector('.pending')");
+    let shown = texts(&ann);
+    let refused = ann.count("too fast");
+    ann.reload();
+    ann.shows("message 0");
+    ann.until("!document.querySelector('.pending')");
+    assert_eq!(texts(&ann), shown);
+    assert_eq!(ann.count("too fast"), refused);
+}

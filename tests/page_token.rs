@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{Browser, Client, Issuer, soon};
+use crate::support::{Browser, Client, Issuer, TestServer, soon};
 
 #[test]
 fn a_token_in_the_address_says_who_it_is_and_is_hidden_at_once() {
@@ -43,6 +43,27 @@ fn a_token_in_the_address_says_who_it_is_and_is_hidden_at_once() {
 }
 
 #[test]
+fn the_page_finds_the_name_in_the_claim_that_the_server_is_set_to() {
+    let issuer = Issuer::rs256();
+    let server = TestServer::with(|config| {
+        config.jwt_key = Some(issuer.file());
+        config.jwt_name = Some("preferred_username".into());
+    });
+    let browser = Browser::start();
+    let sub = "f81d4fae-7dec-11d0-a765-00a0c91e6bf6";
+    let token = issuer.sign(json!({"sub": sub, "preferred_username": "Ann Ö"}));
+    let page = browser.open(&server, &format!("/#token={token}"));
+    page.has("Join");
+    assert_eq!(page.value("find('Name').value"), json!("Ann Ö"));
+    page.press("Join");
+    page.say("hello");
+    page.shows("hello");
+    page.reload();
+    page.has("Message");
+    page.shows("hello");
+}
+
+#[test]
 fn without_a_token_the_page_says_that_one_is_needed() {
     let issuer = Issuer::hs256();
     let server = issuer.serve();
@@ -72,7 +93,7 @@ fn when_the_token_expires_the_page_says_so_and_keeps_what_was_said() {
     let issuer = Issuer::hs256();
     let server = issuer.serve();
     let browser = Browser::start();
-    let token = issuer.sign(json!({"sub": "ann", "exp": soon(6)}));
+    let token = issuer.sign(json!({"sub": "ann", "exp": soon(6 - 30)}));
     let page = browser.open(&server, &format!("/#token={token}"));
     page.press("Join");
     page.say("before the end");

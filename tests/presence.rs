@@ -2,7 +2,9 @@
 
 use std::thread;
 
-use crate::support::{Redis, TestServer, on_both_buses};
+use serde_json::json;
+
+use crate::support::{Redis, TestServer, on_both_buses, on_both_buses_with};
 
 #[test]
 fn a_taken_name_is_refused_and_its_owner_notices_nothing() {
@@ -15,15 +17,6 @@ fn a_taken_name_is_refused_and_its_owner_notices_nothing() {
         }
         let _bar = server.join("bar");
         foo.hears("bar: has joined the chat!");
-    });
-}
-
-#[test]
-fn names_differ_by_case_and_by_form() {
-    on_both_buses(|server| {
-        let mut foo = server.join("foo");
-        let _foo2 = server.join("Foo");
-        foo.hears("Foo: has joined the chat!");
     });
 }
 
@@ -89,4 +82,81 @@ fn large_rooms_say_nothing_about_who_comes_and_goes() {
     script(&TestServer::on_with(redis.address(), |config| {
         config.notices = 2
     }));
+}
+
+#[test]
+fn a_name_that_is_taken_over_has_not_left() {
+    on_both_buses(|server| {
+        let mut pi = server.typed_in("pi", "attic");
+        let mut bob = server.json();
+        bob.put(json!({"type": "join", "room": "attic", "user": "bob"}));
+        let key = bob.gets(json!({"type": "welcome"}))["session"].clone();
+        bob.gets(json!({"type": "joined"}));
+        for _ in 0..30 {
+            let mut again = server.json();
+            again.put(json!({"type": "join", "room": "attic", "user": "bob", "session": key}));
+            again.gets(json!({"type": "welcome", "userId": "bob"}));
+            again.gets(json!({"type": "joined", "users": ["bob", "pi"]}));
+            bob.is_closed(4001);
+            bob = again;
+        }
+        bob.put(json!({"type": "chat", "room": "attic", "text": "still here"}));
+        let mut heard = Vec::new();
+        loop {
+            let object = pi.object();
+            match object["status"].as_str() {
+                Some(status) => heard.push(status.to_string()),
+                None => break assert_eq!(object["text"], "still here"),
+            }
+        }
+        // Sometimes the older connection is gone before the newer one has joined.
+        let expected = ["online", "offline"].iter().cycle().take(heard.len());
+        assert!(heard.iter().eq(expected), "{heard:?}");
+        assert_eq!(heard.last().unwrap(), "online", "{heard:?}");
+        bob.leave();
+        pi.gets(json!({"type": "presence", "userId": "bob", "status": "offline"}));
+    });
+}
+
+#[test]
+fn a_new_name_leaves_no_ghost_in_a_room_of_exactly_as_many_as_are_announced() {
+    on_both_buses_with(
+        |config| config.notices = 2,
+        |server| {
+            let mut pi = server.typed_in("pi", "lobby");
+            let mut ann = server.json();
+            for (name, old) in [("ann", None), ("anna", Some("ann")), ("anne", Some("anna"))] {
+                ann.put(json!({"username": name, "message": "hello"}));
+                if let Some(old) = old {
+                    pi.gets(json!({"type": "presence", "userId": old, "status": "offline"}));
+                }
+                pi.gets(json!({"type": "presence", "userId": name, "status": "online"}));
+                pi.gets(json!({"type": "chat", "userId": name}));
+            }
+        },
+    );
+}
+
+#[test]
+fn a_room_hears_of_the_leaving_of_everybody_whose_coming_it_has_heard_of() {
+    on_both_buses_with(
+        |config| config.notices = 2,
+        |server| {
+            let mut pi = server.typed_in("pi", "lobby");
+            let ann = server.join("ann");
+            pi.gets(json!({"type": "presence", "userId": "ann", "status": "online"}));
+            // The room is large now. It was told of ann, and is not told of bob.
+            let mut bob = server.json();
+            bob.put(json!({"username": "bob", "message": "hello"}));
+            pi.gets(json!({"type": "chat", "userId": "bob"}));
+            ann.leave();
+            pi.gets(json!({"type": "presence", "userId": "ann", "status": "offline"}));
+            // The room is small again, so its list names bob, and a new name of his is told.
+            pi.put(json!({"type": "who", "room": "lobby"}));
+            pi.gets(json!({"type": "who", "users": ["bob", "pi"]}));
+            bob.put(json!({"username": "rob", "message": "hello"}));
+            pi.gets(json!({"type": "presence", "userId": "bob", "status": "offline"}));
+            pi.gets(json!({"type": "presence", "userId": "rob", "status": "online"}));
+        },
+    );
 }

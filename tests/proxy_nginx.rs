@@ -11,12 +11,15 @@ use futures_rustls::pki_types::{CertificateDer, ServerName};
 use futures_rustls::rustls::crypto::ring;
 use futures_rustls::rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use natterjack::config::Networks;
+use serde_json::json;
 use tempfile::TempDir;
 use tungstenite::client::IntoClientRequest;
 use tungstenite::handshake::client::Request;
 use tungstenite::{Error, HandshakeError, Message, WebSocket};
 
-use crate::support::{Certs, DEADLINE, Raw, TestServer, connect_from, eventually, free_port};
+use crate::support::{
+    Certs, Client, DEADLINE, Issuer, Raw, TestServer, connect_from, eventually, free_port,
+};
 
 const SNIPPET: &str = include_str!("../deploy/nginx.conf");
 const NAME: &str = "chat.example.org";
@@ -259,4 +262,49 @@ fn the_page_comes_over_tls_and_bodies_are_not_taken() {
     let mut raw = Raw::connect(plain);
     raw.send(request.as_bytes());
     raw.takes_until(format!("Location: https://{NAME}/x\r\n").as_bytes());
+}
+
+/// What somebody posts to the lobby through nginx, and the answer.
+fn post(nginx: &Nginx, token: &str, text: &str) -> String {
+    nginx.ask(&format!(
+        "POST /rooms/lobby HTTP/1.1\r\nHost: {NAME}\r\nConnection: close\r\n\
+         Authorization: Bearer {token}\r\nContent-Length: {}\r\n\r\n{text}",
+        text.len()
+    ))
+}
+
+#[test]
+fn the_longest_text_is_published_through_nginx() {
+    let issuer = Issuer::hs256();
+    let server = TestServer::with(|config| config.jwt_key = Some(issuer.file()));
+    let nginx = Nginx::before(server.addr());
+    let token = issuer.token("listener");
+    let target = format!("/ws?user=listener&room=lobby&token={token}");
+    let mut listener = Client::connect(server.addr(), &target);
+    let door = issuer.token("door");
+    // One byte, two, three and four for each character; tools such as curl add the line end.
+    for letter in ["x", "\u{e9}", "\u{20ac}", "\u{1f98e}"] {
+        let text = letter.repeat(4096);
+        for end in ["", "\r\n"] {
+            let answer = post(&nginx, &door, &format!("{text}{end}"));
+            assert!(answer.starts_with("HTTP/1.1 200"), "{letter:?}: {answer}");
+            listener.gets_at_last(json!({"type": "chat", "userId": "door", "text": text}));
+        }
+    }
+    // What is longer is the server's to refuse: it says why.
+    let answer = post(&nginx, &door, &"x".repeat(4097));
+    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+    assert!(answer.contains("longer than 4096 characters"), "{answer}");
+}
+
+#[test]
+fn nginx_takes_as_long_a_head_as_the_server_does() {
+    let server = TestServer::start();
+    let nginx = Nginx::before(server.addr());
+    // A browser sends the cookies of every port of a host, in one line.
+    let cookie = "c".repeat(9 * 1024);
+    let answer = nginx.ask(&format!(
+        "GET /readyz HTTP/1.1\r\nHost: {NAME}\r\nConnection: close\r\nCookie: c={cookie}\r\n\r\n"
+    ));
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
 }

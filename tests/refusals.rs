@@ -131,7 +131,7 @@ fn what_is_no_json_object_is_refused() {
             "{\"type\":\"chat\"",
             "{type:1}",
             "{\"type\":\"who\",\"type\":\"who\"}",
-            "{\"text\":\"\\ud800\"}",
+            "{\"type\":\"who\",\"room\":\"\\ud800\"}",
             "{\"text\":\"a\u{0}b\"}",
             &nested,
         ] {
@@ -144,9 +144,125 @@ fn what_is_no_json_object_is_refused() {
             "{{\"type\":\"who\",\"room\":\"attic\",\"x\":{unknown}}}"
         ));
         client.gets(json!({"type": "who", "users": []}));
-        let error = client.is_refused(json!({"type": "chat", "ref": "x".repeat(257)}), "bad_json");
-        assert!(error.get("ref").is_none());
     }
+}
+
+#[test]
+fn an_error_names_the_message_also_when_the_rest_of_it_is_wrong() {
+    let server = TestServer::start();
+    let deep = "[".repeat(5_000) + &"]".repeat(5_000);
+    let long = "x".repeat(257);
+    for mut client in [server.json(), server.typed_in("ann", "attic")] {
+        for (object, reference) in [
+            (r#"{"type":"chat","room":5,"text":"hi","ref":"r1"}"#, "r1"),
+            (
+                r#"{"ref":"r2","type":"chat","room":"attic","text":["hi"]}"#,
+                "r2",
+            ),
+            (
+                r#"{"type":"history","room":"attic","limit":-1,"ref":"r3"}"#,
+                "r3",
+            ),
+            (
+                r#"{"type":"history","room":"attic","limit":0.5,"ref":"r4"}"#,
+                "r4",
+            ),
+            (
+                r#"{"type":"join","room":"attic","history":"20","ref":"r5"}"#,
+                "r5",
+            ),
+            (r#"{"type":"chat","text":"a","text":"b","ref":"r6"}"#, "r6"),
+            (
+                r#"{"type":"chat","room":"\ud83d","text":"hi","ref":"r7"}"#,
+                "r7",
+            ),
+            (r#"{"type":null,"ref":"r8"}"#, "r8"),
+            (&format!(r#"{{"type":{deep},"ref":"r9"}}"#), "r9"),
+            // Of several, the last that is a string.
+            (r#"{"type":"chat","ref":"r10","ref":"r11"}"#, "r11"),
+            (r#"{"type":"chat","ref":"r12","ref":null}"#, "r12"),
+            // One that no message may have comes back with the error all the same.
+            (
+                &format!(r#"{{"type":"chat","text":"hi","ref":"{long}"}}"#),
+                &long,
+            ),
+            (
+                r#"{"type":"chat","room":"attic","text":"hi","ref":"\ud83d!"}"#,
+                "\u{fffd}!",
+            ),
+            // Broken behind it.
+            (r#"{"type":"chat","ref":"r13","text":"hi"#, "r13"),
+        ] {
+            client.say(object);
+            let error = client.gets(json!({"type": "error", "code": null}));
+            let code = error["code"].as_str().unwrap();
+            assert!(
+                ["bad_json", "unknown_type", "bad_name"].contains(&code),
+                "{object}: {error}"
+            );
+            assert_eq!(error["ref"], reference, "{object}");
+        }
+        // What is not a string is no ref.
+        for reference in ["5", "null", "{\"ref\":\"r14\"}", &deep] {
+            client.say(&format!(r#"{{"type":"who","room":5,"ref":{reference}}}"#));
+            let error = client.gets(json!({"type": "error", "code": "bad_json"}));
+            assert!(error.get("ref").is_none(), "{error}");
+        }
+    }
+}
+
+#[test]
+fn half_an_emoji_is_said_as_a_replacement_character() {
+    on_both_buses(|server| {
+        let mut ann = server.typed_in("ann", "lobby");
+        let mut bob = server.json();
+        for (raw, text) in [
+            (r"half an emoji \ud83d", "half an emoji \u{fffd}"),
+            (
+                r"\udc38\ud83d the wrong way round",
+                "\u{fffd}\u{fffd} the wrong way round",
+            ),
+            (r"\ud83d\ud83d\udc38", "\u{fffd}\u{1f438}"),
+            (
+                r"\\ud83d \\\ud83d \uD83D\uDC38",
+                "\\ud83d \\\u{fffd} \u{1f438}",
+            ),
+            (r"\ud83d\n\ud83", ""),
+        ] {
+            ann.say(&format!(
+                r#"{{"type":"chat","room":"lobby","text":"{raw}"}}"#
+            ));
+            if text.is_empty() {
+                ann.gets_at_last(json!({"type": "error", "code": "bad_json"}));
+                continue;
+            }
+            ann.gets_at_last(json!({"type": "chat", "text": text}));
+            bob.gets(json!({"username": "ann", "message": text}));
+            bob.say(&format!(r#"{{"username":"bob","message":"{raw}"}}"#));
+            ann.gets_at_last(json!({"type": "chat", "userId": "bob", "text": text}));
+            bob.gets(json!({"username": "bob", "message": text}));
+        }
+    });
+}
+
+#[test]
+fn whole_numbers_may_be_written_with_a_point() {
+    let server = TestServer::start();
+    let mut ann = server.typed_in("ann", "attic");
+    for text in ["one", "two", "three"] {
+        ann.put(json!({"type": "chat", "room": "attic", "text": text}));
+        ann.gets(json!({"type": "chat", "text": text}));
+    }
+    for limit in ["2.0", "2e0", "2"] {
+        ann.say(&format!(
+            r#"{{"type":"history","room":"attic","limit":{limit}}}"#
+        ));
+        let history = ann.gets(json!({"type": "history"}));
+        assert_eq!(history["messages"].as_array().unwrap().len(), 2, "{limit}");
+    }
+    ann.say(r#"{"type":"join","room":"attic","history":1.0}"#);
+    ann.gets(json!({"type": "joined"}));
+    ann.gets(json!({"type": "chat", "text": "three"}));
 }
 
 #[test]
@@ -184,10 +300,10 @@ fn texts_of_every_script_arrive_in_json() {
         let mut foo = server.join("foo");
         ann.gets(json!({"type": "presence", "userId": "foo"}));
         for text in [
-            "\u{202e}\u{5e9}\u{5dc}\u{5d5}\u{5dd}",
+            "\u{202b}\u{5e9}\u{5dc}\u{5d5}\u{5dd}",
             "e\u{301}\u{302}",
             "\u{1f438}\u{200d}\u{1f525}",
-            "\"\\/\u{2028}",
+            "\"\\/",
             "<b>&amp;",
         ] {
             ann.put(json!({"type": "chat", "room": "lobby", "text": text}));

@@ -88,6 +88,11 @@ fn it_chats_in_plain_text_and_json() {
     hears(&mut foo, "bar: has left the chat!");
     assert!(server.get("/readyz").starts_with("HTTP/1.1 200 "));
     assert!(server.get("/").starts_with("HTTP/1.1 404 "));
+    let probe = Command::new(binary())
+        .args(["--probe", "--listen", &server.addr])
+        .output()
+        .unwrap();
+    assert!(probe.status.success(), "{probe:?}");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The text dialect, word for word, alone and over Redis.
 
+use serde_json::json;
 use tungstenite::Message;
 
 use crate::support::{TestServer, on_both_buses};
@@ -117,16 +118,52 @@ fn texts_arrive_as_they_are() {
         let longest = "\u{1f438}".repeat(4096);
         for text in [
             "grüezi 日本 \u{1f438}",
-            "a\tb\nc\r\nd",
-            "\u{202e}rtl e\u{301}",
+            "a\tb",
+            "\u{202b}rtl e\u{301}",
             "\"'\\{}",
             &longest,
         ] {
             foo.say(text);
             bar.hears(&format!("Zoë 2: {text}"));
         }
-        foo.say("\u{1b}[2J\u{7}\rroot: hi\u{9b}");
-        bar.hears("Zoë 2: \u{fffd}[2J\u{fffd}\u{fffd}root: hi\u{fffd}");
+        foo.say("\u{1b}[2J\u{7}\rroot: hi\u{9b}\u{202e}\u{2028}");
+        bar.hears("Zoë 2: \u{fffd}[2J\u{fffd}\u{fffd}root: hi\u{fffd}\u{fffd}\u{fffd}");
+    });
+}
+
+#[test]
+fn no_line_of_a_text_passes_for_somebody_elses() {
+    on_both_buses(|server| {
+        let mut bar = server.join("bar");
+        let mut foo = server.join("foo");
+        bar.hears("foo: has joined the chat!");
+        foo.say("hi\nbaz (private): what is your key?\r\nerror: no\n\nend");
+        bar.hears("foo: hi\n  baz (private): what is your key?\n  error: no\n  \n  end");
+        foo.say("/msg bar one\nbaz: two");
+        bar.hears("foo (private): one\n  baz: two");
+        let mut json = server.json();
+        json.put(json!({"username": "pi", "message": "one\nbaz: two"}));
+        bar.hears("pi: has joined the chat!");
+        bar.hears("pi: one\n  baz: two");
+        // Who reads JSON knows where a text ends.
+        json.gets(json!({"username": "pi", "message": "one\nbaz: two"}));
+        foo.say("three\r\nfour");
+        json.gets(json!({"username": "foo", "message": "three\r\nfour"}));
+    });
+}
+
+#[test]
+fn an_error_quotes_nothing_that_harms_a_terminal() {
+    on_both_buses(|server| {
+        let mut foo = server.join("foo");
+        foo.say("/msg \u{1b}]0;x\u{7} hi");
+        foo.hears("error: no such user: \u{fffd}]0;x\u{fffd}");
+        foo.say("/msg \"\u{202e}x\nerror: y\" hi");
+        foo.hears("error: no such user: \u{fffd}x\u{fffd}error: y");
+        let mut ann = server.typed("ann");
+        ann.put(json!({"type": "\u{1b}[2J\n"}));
+        let message = "unknown type: \u{fffd}[2J\u{fffd}";
+        ann.gets(json!({"type": "error", "code": "unknown_type", "message": message}));
     });
 }
 

@@ -5,9 +5,11 @@ use std::fs;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::hmac;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::support::{Client, Issuer, Program, Raw, TestServer, message, soon, upgrade};
+use crate::support::{
+    Client, Issuer, Program, Raw, TestServer, message, openssl, rsa, soon, upgrade,
+};
 use crate::tokens::{header, join, status};
 
 #[test]
@@ -30,7 +32,7 @@ fn without_a_good_token_the_answer_is_401_and_says_why() {
     assert!(none.ends_with("?token=TOKEN\n") && none.contains("a token is needed: "));
     for (token, why) in [
         (
-            issuer.sign(json!({"sub": "ann", "exp": soon(-1)})),
+            issuer.sign(json!({"sub": "ann", "exp": soon(-31)})),
             "it has expired",
         ),
         (
@@ -69,6 +71,7 @@ fn a_token_of_another_key_is_refused() {
                 format!("{message}.{}", URL_SAFE_NO_PAD.encode(tag))
             }
             "ES256" => Issuer::es256().token("ann"),
+            "RS256" => Issuer::rs256().token("ann"),
             _ => Issuer::eddsa().token("ann"),
         };
         assert_eq!(status(&server, "/chat/ann", &other), 401);
@@ -79,11 +82,17 @@ fn a_token_of_another_key_is_refused() {
 #[test]
 fn the_algorithm_is_that_of_the_key_and_never_of_the_token() {
     let claims = json!({"sub": "ann"});
-    for issuer in [Issuer::es256(), Issuer::eddsa()] {
+    for issuer in [Issuer::es256(), Issuer::eddsa(), Issuer::rs256()] {
         let server = issuer.serve();
         // Who knows the public key knows all of these as secrets.
         let der = issuer.der();
-        let point = der[der.len() - if issuer.algorithm == "ES256" { 65 } else { 32 }..].to_vec();
+        // The point, or the two numbers of RSA in their own DER.
+        let inner = match issuer.algorithm {
+            "ES256" => 65,
+            "EdDSA" => 32,
+            _ => 270,
+        };
+        let point = der[der.len() - inner..].to_vec();
         let pem = issuer.published().to_vec();
         let trimmed = pem.trim_ascii_end().to_vec();
         for secret in [pem, trimmed, der, point] {
@@ -181,12 +190,50 @@ fn a_key_that_is_none_is_one_line_and_exit_1() {
         said
     };
     let pair = Issuer::es256();
+    let two = [pair.published(), Issuer::es256().published()].concat();
+    let beside = [pair.published(), pair.private().as_bytes()].concat();
+    // As Keycloak shows it.
+    let pem = str::from_utf8(pair.published()).unwrap().lines();
+    let bare = pem
+        .filter(|line| !line.starts_with('-'))
+        .collect::<String>();
+    let bare = bare.into_bytes();
+    let set = |key: Value| json!({ "keys": [key] }).to_string().into_bytes();
+    let mut private_jwk = pair.jwk("c");
+    private_jwk["d"] = "AAAA".into();
+    let small = folder.path().join("small.pem");
+    fs::write(&small, rsa(1024)).unwrap();
+    let small = small.to_str().unwrap();
     for (content, why) in [
         (b"".to_vec(), "empty"),
         (b"short secret\n".to_vec(), "12 bytes"),
         (pair.private().into_bytes(), "private key"),
         (pair.der(), "DER"),
-        (RSA.as_bytes().to_vec(), "RSA"),
+        (two, "2 keys"),
+        (beside, "private key"),
+        (
+            openssl(&["pkey", "-in", small, "-pubout"]).into_bytes(),
+            "1024 bits",
+        ),
+        (
+            openssl(&["rsa", "-in", small, "-RSAPublicKey_out"]).into_bytes(),
+            "-RSAPublicKey_in -pubout",
+        ),
+        (bare, "without its PEM lines"),
+        (b"{}".to_vec(), "no JWKS"),
+        (b"{\"keys\":{}}".to_vec(), "no JWKS"),
+        (b"[]".to_vec(), "no JWKS"),
+        (b"{\"keys\":[]}".to_vec(), "no key"),
+        (
+            set(json!({"kty": "EC", "crv": "P-521", "kid": "a"})),
+            "\"a\" is of a kind that is not known",
+        ),
+        (
+            set(json!({"kty": "oct", "kid": "b", "k": "c2hvcnQ"})),
+            "\"b\" is a secret of 5 bytes",
+        ),
+        (set(private_jwk), "\"c\" is a private key"),
+        (vec![b' '; 300 * 1024], "longer than"),
         (
             b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n".to_vec(),
             "certificate",
@@ -284,15 +331,3 @@ fn garbage_for_a_token_is_401_and_the_server_goes_on() {
     .budget_ms(1000);
     join(&server, "ann", &issuer.token("ann"));
 }
-
-/// A public key of a kind that is not taken.
-const RSA: &str = "-----BEGIN PUBLIC KEY-----
-MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEAm13UncfJlWxhnm5oDUqX
-hayjLJbA8xg/MJeinNEDNk8SJC7qImmTBHammxpXknwJqYAOXN5SYC2aTiZUYWr7
-W+LCs4a74jkfrIKdGQc/6y4hnECjEBTAH8++mKDLrUbCKNoezbUmDK+U7nh/XvV4
-wdqJUfQV9iyyP9mgjJeqEpgsvGaF2AvBvCwZAEfcS2iIeCYZj0dlFQPIhMY91O1c
-poWYUz9A7pJ5twux8SN2WQtXZLio+pSjvCGEZNedSLS9NTcV9rBnei/L/xmMbAHu
-xud4Lxr9+pockGxsxQzinGWWF1VIEx4+X8yKUFtuhqWfw1MwijKoAOA5MgYK6IJq
-9QIDAQAB
------END PUBLIC KEY-----
-";

@@ -11,11 +11,13 @@ _natterjack() {
             mapfile -t COMPREPLY < <(compgen -W 'error warn info debug trace' -- "$word")
             ;;
         --listen | --redis | --redis-auth-command | --prefix | --history | --origin | --host | --max-message | --rate | --outbox | \
-            --max-queued | --max-peers | --max-peers-per-ip | --trust-proxy | --ping | --notices | --threads | --metrics) ;;
+            --max-queued | --max-peers | --max-peers-per-ip | --trust-proxy | --ping | --notices | --threads | --metrics | \
+            --jwt-audience | --jwt-issuer | --jwt-name | --issue | --days | --rooms) ;;
         *)
             mapfile -t COMPREPLY < <(compgen -W '--listen --redis --redis-ca --redis-auth-command --prefix --history
                 --origin --host --max-message --rate --outbox --max-queued --max-peers --max-peers-per-ip
-                --trust-proxy --ping --notices --threads --tls-cert --tls-key --jwt-key --metrics --log --check --version --help' -- "$word")
+                --trust-proxy --ping --notices --threads --tls-cert --tls-key --jwt-key --jwt-audience
+                --jwt-issuer --jwt-name --issue --days --rooms --mod --metrics --log --check --probe --version --help' -- "$word")
             ;;
     esac
 }

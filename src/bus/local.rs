@@ -1,5 +1,6 @@
 //! The bus of a server that runs alone: a log per room and one bounded channel.
 
+mod announced;
 mod log;
 
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use crate::chat::peer::Peer;
 use crate::chat::peers::{Peers, Seat};
 use crate::chat::replay::Stretch;
 use crate::config::Config;
+use announced::Announced;
 use log::Log;
 
 /// This process alone.
@@ -25,7 +27,16 @@ pub struct Local {
     feed: Sender<Event>,
     /// Rooms up to this size say who comes and goes.
     notices: usize,
-    log: Mutex<Log>,
+    state: Mutex<State>,
+}
+
+/// What the events are made from. Locked until the channel has taken an event, so that the
+/// channel's order is that of the log and of what has been announced. Another event would have to
+/// wait for the channel anyway.
+#[derive(Debug)]
+struct State {
+    log: Log,
+    announced: Announced,
 }
 
 impl Local {
@@ -35,41 +46,72 @@ impl Local {
             peers,
             feed,
             notices: config.notices,
-            log: Mutex::new(Log::new(config.history)),
+            state: Mutex::new(State {
+                log: Log::new(config.history),
+                announced: Announced::default(),
+            }),
         }
     }
 
     pub(super) async fn claim(&self, seat: &Seat, user: &User, lock: Option<Lock>) -> Claim {
-        if self.peers.claim(seat, user, lock).await {
-            return Claim::Granted;
+        match self.peers.claim(seat, user, lock).await {
+            true => Claim::Granted,
+            false => Claim::Taken,
         }
-        if lock.is_none() || self.peers.lock_of(user).await != lock {
-            return Claim::Taken;
-        }
-        self.peers.take_over(seat, user, lock).await;
-        Claim::Granted
     }
 
     pub(super) async fn appear(&self, peer: &Peer, user: Option<&User>, room: &Room) {
-        let aloud = user.is_some() && self.peers.people(room).await <= self.notices;
-        // Held until the channel has the event, so that it stands where the log says.
-        let log = self.log.lock().await;
-        let last = log.last(room);
+        let mut state = self.state.lock().await;
+        let small = self.peers.people(room).await <= self.notices;
+        self.join(&mut state, peer, user, room, small).await;
+    }
+
+    pub(super) async fn vanish(&self, peer: &Peer, user: &User, room: &Room) {
+        let mut state = self.state.lock().await;
+        // The peer is no longer counted.
+        let small = self.peers.people(room).await < self.notices;
+        self.leave(&mut state, peer, user, room, small).await;
+    }
+
+    pub(super) async fn rename(&self, peer: &Peer, old: Option<&User>, user: &User, room: &Room) {
+        let mut state = self.state.lock().await;
+        // The peer is counted all the time.
+        let small = self.peers.people(room).await <= self.notices;
+        if let Some(old) = old {
+            self.leave(&mut state, peer, old, room, small).await;
+        }
+        self.join(&mut state, peer, Some(user), room, small).await;
+    }
+
+    async fn join(
+        &self,
+        state: &mut State,
+        peer: &Peer,
+        user: Option<&User>,
+        room: &Room,
+        small: bool,
+    ) {
+        let announced = &mut state.announced;
+        if let Some(old) = user.and_then(|user| announced.written_otherwise(room, user)) {
+            self.notice(peer, Some(&old), room, What::Left).await;
+        }
+        let aloud = user.is_some_and(|user| announced.joins(room, user, peer.number, small));
+        let last = state.log.last(room);
         self.notice(peer, user, room, What::Joined { aloud, last })
             .await;
     }
 
-    pub(super) async fn vanish(&self, peer: &Peer, user: &User, room: &Room) {
-        // Who leaves is no longer counted.
-        if self.peers.people(room).await < self.notices {
+    async fn leave(&self, state: &mut State, peer: &Peer, user: &User, room: &Room, small: bool) {
+        let elsewhere = self.peers.has(room, user).await;
+        let announced = &mut state.announced;
+        if announced.leaves(room, user, peer.number, small, elsewhere) {
             self.notice(peer, Some(user), room, What::Left).await;
         }
     }
 
     pub(super) async fn publish(&self, room: &Room, draft: Draft) {
-        // Held until the channel has taken the event, so that the channel's order is the log's.
-        // Whoever else wants to publish would have to wait for the channel anyway.
-        let mut log = self.log.lock().await;
+        let mut state = self.state.lock().await;
+        let log = &mut state.log;
         let reference = reference(&draft, Some(room));
         if let Some(known) = reference
             .as_ref()
@@ -95,12 +137,13 @@ impl Local {
         if let Some(reference) = reference {
             log.references().keep(reference, id);
         }
-        drop(log);
+        drop(state);
         draft.receipt.accept(id);
     }
 
     pub(super) async fn tell(&self, to: &str, draft: Draft) {
-        let mut log = self.log.lock().await;
+        let mut state = self.state.lock().await;
+        let log = &mut state.log;
         let reference = reference(&draft, None);
         if let Some(known) = reference
             .as_ref()
@@ -126,16 +169,16 @@ impl Local {
     }
 
     pub(super) async fn read(&self, room: &Room, stretch: Stretch, most: usize) -> Vec<Event> {
-        self.log.lock().await.read(room, stretch, most)
+        self.state.lock().await.log.read(room, stretch, most)
     }
 
     pub(super) async fn before(&self, room: &Room, id: Option<Id>, most: usize) -> Vec<Event> {
-        self.log.lock().await.before(room, id, most)
+        self.state.lock().await.log.before(room, id, most)
     }
 
     pub(super) async fn roster(&self, room: &Room) -> Roster {
         let mut roster = self.peers.roster(room, self.notices).await;
-        roster.last = self.log.lock().await.last(room);
+        roster.last = self.state.lock().await.log.last(room);
         roster
     }
 

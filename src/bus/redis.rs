@@ -301,11 +301,8 @@ impl Redis {
         let answer = self.ask(claim).await;
         let claim = match answer.as_ref().and_then(answer::number) {
             Some(0) => return Claim::Taken,
-            Some(1) if self.peers.claim(seat, user, lock).await => return Claim::Granted,
-            Some(2) => {
-                self.peers.take_over(seat, user, lock).await;
-                return Claim::Granted;
-            }
+            // Redis has compared the locks, but this instance may know somebody whom Redis has lost.
+            Some(1 | 2) if self.peers.claim(seat, user, lock).await => return Claim::Granted,
             Some(_) => Claim::Taken,
             None => Claim::Unreachable,
         };
@@ -365,12 +362,16 @@ impl Redis {
     }
 
     pub(super) async fn tell(&self, to: String, draft: Draft) {
+        // What is no name nobody has.
+        let Ok(user) = User::new(&to) else {
+            return draft.receipt.refuse(&Refusal::NoSuchUser(to));
+        };
         let bytes = draft.text.as_str().len();
         if !self.queue.admit(bytes).await {
             return draft.receipt.refuse(&Refusal::Unavailable);
         }
         self.queue.publish(bytes, |sequence| {
-            let command = self.scripts.tell(&to, &draft, sequence);
+            let command = self.scripts.tell(&user, &to, &draft, sequence);
             (What::Command(command), Then::Told(to, draft))
         });
     }

@@ -189,11 +189,11 @@ impl Dialect {
             return asked(self, None, plain::parse(frame));
         }
         match json::read(frame) {
-            Ok((object, reference)) if object.kind.is_none() && self == Dialect::Simple => {
+            (Ok(object), reference) if object.kind.is_none() && self == Dialect::Simple => {
                 asked(self, reference, simple::request(object))
             }
-            Ok((object, reference)) => asked(Dialect::Typed, reference, typed::request(object)),
-            Err(refusal) => asked(self, None, Err(refusal)),
+            (Ok(object), reference) => asked(Dialect::Typed, reference, typed::request(object)),
+            (Err(refusal), reference) => asked(self, reference, Err(refusal)),
         }
     }
 

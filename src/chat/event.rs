@@ -3,9 +3,10 @@
 //! Everything here is valid from construction on, so nobody checks twice. What a peer did wrong
 //! is a [`Refusal`]: text for that peer, and nobody else's business.
 
-use std::fmt;
+use std::fmt::{self, Write};
 use std::sync::Arc;
 
+use super::harmless;
 use super::id::{Id, Origin};
 use super::name::{BadName, Email, LongEmail, Room, User};
 
@@ -17,8 +18,8 @@ pub const TEXT_CHARS: usize = 4096;
 pub struct Text(Arc<str>);
 
 impl Text {
-    /// Checks a text and replaces its control characters, tab and line breaks excepted, by U+FFFD,
-    /// so that nobody can send escape codes to another's terminal.
+    /// Checks a text and replaces by U+FFFD what must not reach a terminal: control characters, tab
+    /// and line breaks excepted, what turns the line around, and what some take for a line break.
     ///
     /// # Errors
     /// [`Refusal::Empty`] for nothing but white space, [`Refusal::TooLong`] above [`TEXT_CHARS`].
@@ -30,7 +31,7 @@ impl Text {
         if text.len() > TEXT_CHARS && text.chars().count() > TEXT_CHARS {
             return Err(Refusal::TooLong);
         }
-        Ok(Text(harmless(text)))
+        Ok(Text(harmless::text(text)))
     }
 
     /// The longest beginning of `text` that is a text; `None` for nothing but white space. For
@@ -47,30 +48,6 @@ impl Text {
     pub fn as_str(&self) -> &str {
         &self.0
     }
-}
-
-/// A lone carriage return counts as a control character: it would let a text overwrite the name
-/// in front of it.
-fn harmless(text: &str) -> Arc<str> {
-    let bad = |at: usize, c: char| match c {
-        '\t' | '\n' => false,
-        '\r' => !text[at + 1..].starts_with('\n'),
-        c => c.is_control(),
-    };
-    if !text.char_indices().any(|(at, c)| bad(at, c)) {
-        return text.into();
-    }
-    let clean: String = text
-        .char_indices()
-        .map(|(at, c)| {
-            if bad(at, c) {
-                char::REPLACEMENT_CHARACTER
-            } else {
-                c
-            }
-        })
-        .collect();
-    clean.into()
 }
 
 /// Something that everybody in a room is to hear.
@@ -220,7 +197,14 @@ impl From<BadName> for Refusal {
 }
 
 impl fmt::Display for Refusal {
+    /// One line, and harmless on a terminal, whatever it quotes.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write(&mut harmless::Line(f))
+    }
+}
+
+impl Refusal {
+    fn write(&self, f: &mut impl Write) -> fmt::Result {
         match self {
             Refusal::Empty => f.write_str("the message is empty"),
             Refusal::TooLong => write!(f, "the message is longer than {TEXT_CHARS} characters"),
@@ -273,6 +257,32 @@ mod tests {
                 Text::new(raw).map(|text| text.as_str().to_string()),
                 Ok(clean.into())
             );
+        }
+    }
+
+    #[test]
+    fn no_text_turns_a_line_around_or_passes_for_two() {
+        for c in [
+            '\u{202d}', '\u{202e}', '\u{2028}', '\u{2029}', '\u{85}', '\u{b}', '\u{c}', '\u{7f}',
+        ] {
+            let text = Text::new(&format!("a{c}b")).unwrap();
+            assert_eq!(text.as_str(), "a\u{fffd}b", "{c:?}");
+        }
+    }
+
+    #[test]
+    fn what_an_error_quotes_is_one_harmless_line() {
+        let bad = "\u{1b}]0;x\u{7}\nerror: \t\u{202e}";
+        let clean = "\u{fffd}]0;x\u{fffd}\u{fffd}error: \u{fffd}\u{fffd}";
+        for refusal in [
+            Refusal::NoSuchUser(bad.into()),
+            Refusal::BadJson(bad.into()),
+            Refusal::UnknownType(bad.into()),
+            Refusal::NameTaken(bad.into()),
+            Refusal::BadRoom(bad.into()),
+        ] {
+            let said = refusal.to_string();
+            assert!(said.contains(clean), "{said:?}");
         }
     }
 

@@ -1,22 +1,33 @@
 //! What users and rooms are called. A name is valid from construction on.
 
+mod fold;
+mod normal;
+mod rules;
+
+use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::{Arc, LazyLock};
 
 use sha2::{Digest, Sha256};
 
+use super::harmless::is_harmful;
+
 /// The room a connection is in when it names none.
 pub const LOBBY: &str = "lobby";
 
-/// A name has at most this many characters …
-const NAME_CHARS: usize = 32;
-/// … and at most this many bytes of UTF-8.
-const NAME_BYTES: usize = 64;
 /// A user's name: unique over all instances while its connection lasts.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct User(Arc<str>);
+///
+/// It is shown as its holder writes it, and compared by its [key](Self::key): `Ann` and `ann` are one
+/// name.
+#[derive(Clone)]
+pub struct User(
+    /// The key, and behind a NUL the name as it is shown, if that is something else.
+    Arc<str>,
+);
 
-/// A room's name.
+/// A room's name, in Unicode's composed form (NFC).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Room(Arc<str>);
 
@@ -26,22 +37,93 @@ impl User {
     /// # Errors
     /// Says which rule of names is broken.
     pub fn new(name: &str) -> Result<User, BadName> {
-        check_name("user name", name).map(|()| User(name.into()))
+        let key = rules::user(name).map_err(BadName::of_user)?;
+        Ok(User(match key == name {
+            true => name.into(),
+            false => format!("{key}\0{name}").into(),
+        }))
     }
 
-    /// The name itself.
+    /// The name that the server gives to the holder of this session key.
+    pub fn guest(session: &str) -> User {
+        let hash = Sha256::digest(session.as_bytes());
+        // Not the part that [`Lock`] shows.
+        let mut number = hash[16..24]
+            .iter()
+            .fold(0, |n, byte| n << 8 | u64::from(*byte));
+        let mut name = String::from(rules::GUEST);
+        for _ in 0..GUEST_LETTERS {
+            let letter = char::from_digit((number % 36) as u32, 36);
+            name.push(letter.expect("it is below 36"));
+            number /= 36;
+        }
+        User(name.into())
+    }
+
+    /// Whether a peer may choose this name that shows this session key; empty if it shows none. The
+    /// names of guests are the server's to give, and a guest who comes back gets the same one again.
+    ///
+    /// # Errors
+    /// Says so.
+    pub fn may_be_chosen(&self, session: &str) -> Result<(), BadName> {
+        let guest = self.key().starts_with(rules::GUEST);
+        if guest && (session.is_empty() || *self != User::guest(session)) {
+            return Err(BadName::of_user(
+                "begins with guest-, as only the server's names do",
+            ));
+        }
+        Ok(())
+    }
+
+    /// The name as its holder writes it.
     pub fn as_str(&self) -> &str {
-        &self.0
+        self.0.split_once('\0').map_or(&self.0, |(_, shown)| shown)
+    }
+
+    /// What the name is compared by: the same for every way to write it.
+    pub fn key(&self) -> &str {
+        self.0.split_once('\0').map_or(&self.0, |(key, _)| key)
+    }
+}
+
+impl PartialEq for User {
+    fn eq(&self, other: &User) -> bool {
+        self.key() == other.key()
+    }
+}
+
+impl Eq for User {}
+
+impl Hash for User {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.key().hash(state);
+    }
+}
+
+impl PartialOrd for User {
+    fn partial_cmp(&self, other: &User) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for User {
+    fn cmp(&self, other: &User) -> Ordering {
+        self.key().cmp(other.key())
     }
 }
 
 impl Room {
-    /// Checks a room name; the rules are those of user names.
+    /// Checks a room name; the rules are those of user names, but no words are the server's.
     ///
     /// # Errors
     /// Says which rule of names is broken.
     pub fn new(name: &str) -> Result<Room, BadName> {
-        check_name("room name", name).map(|()| Room(name.into()))
+        let name = composed(name);
+        rules::check(&name).map_err(|rule| BadName {
+            what: "room name",
+            rule,
+        })?;
+        Ok(Room(name.as_ref().into()))
     }
 
     /// The room everybody starts in.
@@ -57,9 +139,15 @@ impl Room {
     }
 }
 
+impl fmt::Debug for User {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "User({:?})", self.as_str())
+    }
+}
+
 impl fmt::Display for User {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
     }
 }
 
@@ -69,11 +157,33 @@ impl fmt::Display for Room {
     }
 }
 
+/// Letters and digits behind `guest-`.
+const GUEST_LETTERS: usize = 6;
+/// No name that is longer becomes one by being composed.
+const MOST_COMPOSED: usize = 1024;
+
+/// A room's name in the form in which rooms are compared: Unicode's composed form (NFC).
+pub fn composed(name: &str) -> Cow<'_, str> {
+    if name.is_ascii() || name.len() > MOST_COMPOSED {
+        return name.into();
+    }
+    normal::nfc(name).into()
+}
+
 /// Why a name is not one: a sentence for whoever chose it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadName {
     what: &'static str,
     rule: &'static str,
+}
+
+impl BadName {
+    fn of_user(rule: &'static str) -> BadName {
+        BadName {
+            what: "user name",
+            rule,
+        }
+    }
 }
 
 impl fmt::Display for BadName {
@@ -83,23 +193,6 @@ impl fmt::Display for BadName {
 }
 
 impl std::error::Error for BadName {}
-
-fn check_name(what: &'static str, name: &str) -> Result<(), BadName> {
-    let rule = if name.is_empty() {
-        "is empty"
-    } else if name.len() > NAME_BYTES || name.chars().count() > NAME_CHARS {
-        "is longer than 32 characters or 64 bytes"
-    } else if name.chars().any(char::is_control) {
-        "contains a control character"
-    } else if name.contains([':', '/', '@', '#']) {
-        "contains one of : / @ #"
-    } else if name.trim().len() != name.len() {
-        "begins or ends with a space"
-    } else {
-        return Ok(());
-    };
-    Err(BadName { what, rule })
-}
 
 /// An e-mail address, as far as a chat cares: whom to show a picture of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,12 +206,12 @@ const EMAIL_BYTES: usize = 254;
 pub struct LongEmail;
 
 impl Email {
-    /// An address, if one is given. Control characters are dropped.
+    /// An address, if one is given. What would harm a terminal is dropped.
     ///
     /// # Errors
     /// [`LongEmail`].
     pub fn given(email: Option<&str>) -> Result<Option<Email>, LongEmail> {
-        let email = email.unwrap_or_default().replace(char::is_control, "");
+        let email = email.unwrap_or_default().replace(is_harmful, "");
         let email = email.trim();
         if email.len() > EMAIL_BYTES {
             return Err(LongEmail);
@@ -171,49 +264,4 @@ pub fn hex(bytes: &[u8]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_follow_their_rules() {
-        let longest = "x".repeat(32);
-        let widest = "é".repeat(32);
-        for good in ["foo", "Föö 1", "日本", "a+b", "%zz", &longest, &widest] {
-            assert_eq!(
-                User::new(good).map(|user| user.to_string()),
-                Ok(good.to_string())
-            );
-        }
-        let too_long = "x".repeat(33);
-        let too_wide = "日".repeat(22);
-        for bad in [
-            "", " foo", "foo ", "a:b", "a/b", "@a", "a#", "a\u{7}b", "a\nb", &too_long, &too_wide,
-        ] {
-            assert!(User::new(bad).is_err(), "{bad:?} must be refused");
-            assert!(Room::new(bad).is_err(), "{bad:?} must be refused");
-        }
-    }
-
-    #[test]
-    fn avatars_are_what_gravatar_expects() {
-        let avatar = |email| {
-            Email::given(Some(email))
-                .unwrap()
-                .map(|email| email.avatar())
-        };
-        let known = "84059b07d4be67b806386c0aad8070a23f18836bbaae342275dc0a83414c32ee";
-        assert_eq!(
-            avatar(" MyEmailAddress@example.com "),
-            Some(known.to_string())
-        );
-        // Trimmed also behind what is dropped.
-        assert_eq!(
-            avatar("\u{7} MyEmailAddress@example.com \u{7}"),
-            Some(known.to_string())
-        );
-        assert_eq!(avatar(" "), None);
-        assert_eq!(avatar("\u{7} \u{7}"), None);
-        assert_eq!(Email::given(None), Ok(None));
-        assert_eq!(Email::given(Some(&"x".repeat(255))), Err(LongEmail));
-    }
-}
+mod tests;

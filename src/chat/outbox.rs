@@ -24,6 +24,7 @@ use super::hold::Hold;
 use super::name::Room;
 use super::tally::Tally;
 pub use try_write::TryWrite;
+use try_write::{VECTORS, write_through};
 
 /// One peer's queue towards its socket. 112 bytes while idle.
 ///
@@ -290,9 +291,6 @@ impl Drop for Open<'_> {
     }
 }
 
-/// How many buffers one vectored write is given at most.
-const VECTORS: usize = 32;
-
 impl State {
     /// Bytes that are kept for it: of a buffer that is begun, all.
     fn weight(&self) -> usize {
@@ -443,17 +441,6 @@ impl State {
             waker.wake();
         }
     }
-}
-
-/// Tries the parts on the socket. A broken socket takes nothing: its reader will find out, and until
-/// then the limit bounds what is kept.
-fn write_through(socket: &dyn TryWrite, parts: &[Bytes]) -> usize {
-    let mut slices = [IoSlice::new(&[]); VECTORS];
-    let count = parts.len().min(VECTORS);
-    for (slice, part) in slices.iter_mut().zip(parts) {
-        *slice = IoSlice::new(part);
-    }
-    socket.try_write(&slices[..count]).unwrap_or(0)
 }
 
 #[cfg(test)]

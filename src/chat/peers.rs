@@ -133,22 +133,10 @@ impl Peers {
         Seat(self.registry.lock().await.seat(peer))
     }
 
-    /// Gives a peer a name, instead of the one it may have had; `false` if somebody here has it.
+    /// Gives a peer a name, instead of the one it may have had. A peer here that has the name under
+    /// the same lock is ended as [`End::Replaced`]; `false` if it has it under another, or none.
     pub async fn claim(&self, seat: &Seat, user: &User, lock: Option<Lock>) -> bool {
-        self.registry.lock().await.name(seat.0, user, lock)
-    }
-
-    /// Gives a peer a name, and whoever here has it is ended as [`End::Replaced`].
-    pub async fn take_over(&self, seat: &Seat, user: &User, lock: Option<Lock>) {
-        let mut registry = self.registry.lock().await;
-        registry.replace(user);
-        registry.name(seat.0, user, lock);
-    }
-
-    /// The lock of a name that somebody here has.
-    pub async fn lock_of(&self, user: &User) -> Option<Lock> {
-        let registry = self.registry.lock().await;
-        registry.seats[*registry.names.get(user)?].lock
+        self.registry.lock().await.claim(seat.0, user, lock)
     }
 
     /// Lets a peer into a room as soon as its own join, which is now to be put on the bus,
@@ -217,16 +205,23 @@ impl Peers {
         self.registry.lock().await.people(room)
     }
 
+    /// Whether a peer of this name is in a room, or about to be there.
+    pub async fn has(&self, room: &Room, user: &User) -> bool {
+        self.registry.lock().await.has(room, user)
+    }
+
     /// Who of this instance is in a room; above `most` only how many.
     pub async fn roster(&self, room: &Room, most: usize) -> Roster {
         let registry = self.registry.lock().await;
         let count = registry.people(room);
         let mut users = Vec::new();
         if count <= most {
-            users.extend(registry.names_in(room).map(User::to_string));
-            users.sort_unstable();
+            let mut names: Vec<&User> = registry.names_in(room).collect();
+            names.sort_unstable();
             // While one connection takes a name over from another, both are there.
-            users.dedup();
+            names.dedup();
+            users.extend(names.into_iter().map(User::to_string));
+            users.sort_unstable();
         }
         Roster {
             count,

@@ -3,7 +3,6 @@
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use async_lock::OnceCell;
@@ -86,15 +85,25 @@ impl Registry {
         })
     }
 
-    /// Gives a seat a name, instead of the one it may have had; `false` if somebody has it.
-    pub fn name(&mut self, seat: usize, user: &User, lock: Option<Lock>) -> bool {
-        match self.names.entry(user.clone()) {
-            Entry::Occupied(_) => return false,
-            Entry::Vacant(name) => name.insert(seat),
-        };
+    /// Gives a seat a name, instead of the one it may have had. Another seat that has the name under
+    /// the same lock loses it, and is ended; it still signs with the name until it is left. `false`
+    /// if the other one has it under another lock, or under none. The seat may have the same name, written in
+    /// another way.
+    pub fn claim(&mut self, seat: usize, user: &User, lock: Option<Lock>) -> bool {
+        if let Some(&other) = self.names.get(user)
+            && other != seat
+        {
+            let other = &self.seats[other];
+            if lock.is_none() || other.lock != lock {
+                return false;
+            }
+            other.peer.outbox.end(End::Replaced);
+        }
+        self.names.insert(user.clone(), seat);
         let seated = &mut self.seats[seat];
         seated.lock = lock;
         match seated.user.replace(user.clone()) {
+            Some(old) if old == *user => {}
             Some(old) => self.unname(seat, &old),
             None => {
                 for membership in &seated.rooms {
@@ -111,13 +120,6 @@ impl Registry {
     pub fn unname(&mut self, seat: usize, user: &User) {
         if self.names.get(user) == Some(&seat) {
             self.names.remove(user);
-        }
-    }
-
-    /// Ends whoever has a name, and frees it. The old seat still signs with it until it is left.
-    pub fn replace(&mut self, user: &User) {
-        if let Some(seat) = self.names.remove(user) {
-            self.seats[seat].peer.outbox.end(End::Replaced);
         }
     }
 
@@ -173,6 +175,16 @@ impl Registry {
         Some(origin.peer)
     }
 
+    /// Whether a peer that is in the room already joins it by this event.
+    fn joins_again(&self, event: &Event, here: Instance) -> bool {
+        let What::Joined { .. } = event.what else {
+            return false;
+        };
+        let origin = event.origin.filter(|origin| origin.instance == here);
+        let arrival = origin.and_then(|origin| self.arriving.get(&origin.peer));
+        arrival.is_some_and(|arrival| self.seats[arrival.seat].is_in(&arrival.room))
+    }
+
     /// Puts a seat into a room.
     fn enter(&mut self, seat: usize, room: &Room) {
         let members = self.rooms.entry(room.clone()).or_default();
@@ -220,6 +232,15 @@ impl Registry {
         self.rooms.get(room).map_or(0, |members| members.named)
     }
 
+    /// Whether the seat that has a name is in a room, or about to be.
+    pub fn has(&self, room: &Room, user: &User) -> bool {
+        self.names.get(user).is_some_and(|&seat| {
+            let seated = &self.seats[seat];
+            let arrival = self.arriving.get(&seated.peer.number);
+            seated.is_in(room) || arrival.is_some_and(|arrival| arrival.room == *room)
+        })
+    }
+
     /// The names in a room, in no order.
     pub fn names_in(&self, room: &Room) -> impl Iterator<Item = &User> {
         self.seated_in(room)
@@ -244,6 +265,23 @@ impl Registry {
     /// Sends a room's events to its peers, rendered once for each dialect that is there, and lets
     /// in who joins by them. `parts` is scratch space.
     pub fn broadcast(
+        &mut self,
+        here: Instance,
+        mut events: &[Event],
+        parts: &mut Vec<Bytes>,
+        tally: &Tally,
+    ) {
+        // A peer that is in the room already hears what comes before it joins again, too, and
+        // before it is on hold.
+        while let Some(at) = (1..events.len()).find(|&at| self.joins_again(&events[at], here)) {
+            let (before, rest) = events.split_at(at);
+            self.broadcast_at_once(here, before, parts, tally);
+            events = rest;
+        }
+        self.broadcast_at_once(here, events, parts, tally);
+    }
+
+    fn broadcast_at_once(
         &mut self,
         here: Instance,
         events: &[Event],

@@ -3,22 +3,25 @@
 //! A flag wins over `NATTERJACK_…`, and this over `PORT` and `REDIS_…`. Whatever is wrong is said
 //! in one line that names the setting, the value and what is allowed.
 
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::str::FromStr;
 
 use argh::FromArgs;
 use log::LevelFilter;
 
 use super::setting::{Env, Setting, list, number, repeated, setting};
+#[cfg(feature = "tokens")]
+use super::tokens::{self, TokenRequest};
 use super::{Config, Hosts, Networks, Origins, origins, redis};
 
 /// A small chat server that any WebSocket client can talk to. Alone it needs nothing else; many
 /// behind one Redis are one chat.
 #[derive(FromArgs, Debug, Default)]
 struct Args {
-    /// address and port to listen on (default 0.0.0.0:8080)
+    /// address and port to listen on, [::] for every one of IPv6 and IPv4; repeatable (default
+    /// [::]:8080)
     #[argh(option, arg_name = "addr")]
-    listen: Option<String>,
+    listen: Vec<String>,
     /// redis://, rediss:// (TLS), redis+unix:// or redis+sentinel:// (default: alone, in memory)
     #[argh(option, arg_name = "url")]
     redis: Option<String>,
@@ -79,11 +82,39 @@ struct Args {
     #[cfg(feature = "tls")]
     #[argh(option, arg_name = "file")]
     tls_key: Option<String>,
-    /// file of an HS256 secret, or a public P-256 or Ed25519 key: who connects needs a JSON Web
-    /// Token (default: names first come, first served)
+    /// file of an HS256 secret, of a public key (P-256, Ed25519, RSA), or of a JWKS with several: who
+    /// connects needs a JSON Web Token (default: names first come, first served)
     #[cfg(feature = "tokens")]
     #[argh(option, arg_name = "file")]
     jwt_key: Option<String>,
+    /// whom a token must be for, its aud (default: it must have none)
+    #[cfg(feature = "tokens")]
+    #[argh(option, arg_name = "name")]
+    jwt_audience: Option<String>,
+    /// who must have issued a token, its iss (default: anybody with the key)
+    #[cfg(feature = "tokens")]
+    #[argh(option, arg_name = "name")]
+    jwt_issuer: Option<String>,
+    /// the claim of a token that is the user's name (default: sub)
+    #[cfg(feature = "tokens")]
+    #[argh(option, arg_name = "claim")]
+    jwt_name: Option<String>,
+    /// print a token for this user, signed with --jwt-key (a secret, or a private key), and exit
+    #[cfg(feature = "tokens")]
+    #[argh(option, arg_name = "name")]
+    issue: Option<String>,
+    /// with --issue: days until the token ends (default: 30)
+    #[cfg(feature = "tokens")]
+    #[argh(option, arg_name = "n")]
+    days: Option<String>,
+    /// with --issue: the rooms that it is for, with commas between (default: all)
+    #[cfg(feature = "tokens")]
+    #[argh(option, arg_name = "rooms")]
+    rooms: Option<String>,
+    /// with --issue: its bearer is a moderator
+    #[cfg(feature = "tokens")]
+    #[argh(switch, long = "mod")]
+    moderator: bool,
     /// address and port of a listener of its own, for Prometheus (default: none)
     #[argh(option, arg_name = "addr")]
     metrics: Option<String>,
@@ -93,6 +124,9 @@ struct Args {
     /// look at everything that could be wrong, say so, and exit
     #[argh(switch)]
     check: bool,
+    /// ask the server that runs with these settings whether it is ready, and exit
+    #[argh(switch)]
+    probe: bool,
     /// print the version
     #[argh(switch)]
     version: bool,
@@ -105,6 +139,11 @@ pub enum Stop {
     Print(String),
     /// What was asked for is only a look at these settings.
     Check(Box<Config>),
+    /// What was asked for is only whether the server with these settings is ready.
+    Probe(Box<Config>),
+    /// What was asked for is only a token, by these settings.
+    #[cfg(feature = "tokens")]
+    Issue(Box<Config>, TokenRequest),
     /// One line about what is wrong.
     Usage(String),
 }
@@ -123,11 +162,19 @@ pub fn read(args: &[String], env: impl Fn(&str) -> Option<String>) -> Result<Con
     }
     // An empty variable counts as none: that is how one is unset in a file of settings.
     let env = |name: &str| env(name).filter(|value| !value.is_empty());
-    let check = args.check;
-    match settings(args, &env) {
-        Ok(config) if check => Err(Stop::Check(Box::new(config))),
-        Ok(config) => Ok(config),
-        Err(line) => Err(Stop::Usage(line)),
+    let (check, probe) = (args.check, args.probe);
+    #[cfg(feature = "tokens")]
+    let request = tokens::request(&args.issue, &args.days, &args.rooms, args.moderator, check)
+        .map_err(Stop::Usage)?;
+    let config = settings(args, &env).map_err(Stop::Usage)?;
+    #[cfg(feature = "tokens")]
+    if let Some(request) = request {
+        return Err(Stop::Issue(Box::new(config), request));
+    }
+    match (check, probe) {
+        (true, _) => Err(Stop::Check(Box::new(config))),
+        (_, true) => Err(Stop::Probe(Box::new(config))),
+        _ => Ok(config),
     }
 }
 
@@ -221,10 +268,12 @@ fn settings(args: Args, env: Env<'_>) -> Result<Config, String> {
         config.tls = tls(args.tls_cert, args.tls_key, env)?;
     }
     #[cfg(feature = "tokens")]
-    {
-        let file = setting("jwt-key", args.jwt_key, env);
-        config.jwt_key = file.map(|file| file.value.into());
-    }
+    tokens::settings(
+        &mut config,
+        args.jwt_key,
+        [args.jwt_audience, args.jwt_issuer, args.jwt_name],
+        env,
+    )?;
     if let Some(metrics) = setting("metrics", args.metrics, env) {
         if !cfg!(feature = "metrics") {
             return Err(format!("{}: this build has no metrics", metrics.name));
@@ -240,28 +289,20 @@ fn settings(args: Args, env: Env<'_>) -> Result<Config, String> {
     Ok(config)
 }
 
-fn listen(given: Option<String>, env: Env<'_>) -> Result<SocketAddr, String> {
-    let any = Config::default().listen;
-    if let Some(listen) = setting("listen", given, env) {
-        return address(&listen);
+fn listen(given: Vec<String>, env: Env<'_>) -> Result<Vec<SocketAddr>, String> {
+    let listen = repeated("listen", given, env);
+    if !listen.is_empty() {
+        return listen.iter().map(address).collect();
     }
-    match env("PORT") {
-        None => Ok(any),
-        Some(value) => {
-            let range = 0..=usize::from(u16::MAX);
-            let port = number(
-                Some(Setting {
-                    name: "PORT".into(),
-                    value,
-                }),
-                range,
-            )?;
-            Ok(SocketAddr::new(
-                any.ip(),
-                port.map_or(any.port(), |port| port as u16),
-            ))
-        }
-    }
+    let port = env("PORT").map(|value| Setting {
+        name: "PORT".into(),
+        value,
+    });
+    let port = number(port, 0..=usize::from(u16::MAX))?;
+    Ok(match port {
+        Some(port) => vec![(Ipv6Addr::UNSPECIFIED, port as u16).into()],
+        None => Config::default().listen,
+    })
 }
 
 /// Where the certificate is, if there is one. One file without the other is a mistake.
@@ -288,7 +329,7 @@ fn tls(
 fn address(setting: &Setting) -> Result<SocketAddr, String> {
     // `:8080` is how many other servers write it.
     let value = match setting.value.strip_prefix(':') {
-        Some(port) => format!("{}:{port}", Config::default().listen.ip()),
+        Some(port) => format!("[::]:{port}"),
         None => setting.value.clone(),
     };
     let found = value.to_socket_addrs().ok();

@@ -97,6 +97,11 @@ impl Hosts {
         names.iter().map(parse).collect::<Result<_, _>>().map(Hosts)
     }
 
+    /// The first of them.
+    pub fn first(&self) -> Option<&Authority> {
+        self.0.first()
+    }
+
     /// Whether any name is the server's own.
     pub fn is_any(&self) -> bool {
         self.0.is_empty()

@@ -6,7 +6,7 @@ use smol::future;
 
 use crate::net::Hub;
 use crate::net::door::Runtime;
-use crate::net::socket::Listener;
+use crate::net::listener::Listener;
 
 /// Never answers. The settings refuse such a listener, so there is none.
 pub async fn serve(_: &Runtime, _: &Listener, _: &Arc<Hub>) {

@@ -105,6 +105,7 @@ impl Door {
         arrival: &mut Arrival,
     ) -> Result<(Place, Sender<()>), Answer> {
         self.hub.gate.let_through(head, arrival)?;
+        arrival.check_name()?;
         let alive = self.alive.upgrade();
         let alive = alive.ok_or_else(|| later(503, "the server shuts down"))?;
         Ok((self.hub.place(from)?, alive))

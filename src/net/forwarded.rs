@@ -111,7 +111,7 @@ mod tests {
 
     /// Comes from 127.0.0.1 with these headers, where that and 10.0.0.0/8 are trusted.
     fn seen(headers: &str) -> String {
-        let request = format!("GET / HTTP/1.1\r\n{headers}\r\n");
+        let request = format!("GET / HTTP/1.1\r\nHost: x\r\n{headers}\r\n");
         let (head, _) = Head::parse(request.as_bytes()).unwrap().unwrap();
         let trusted = ["127.0.0.1", "10.0.0.0/8", "fd00::/8"].map(String::from);
         let trusted = Networks::new(&trusted).unwrap();

@@ -22,8 +22,10 @@ use crate::config::Origins;
 
 /// What can be done to a room.
 pub(super) const METHODS: &str = "POST, OPTIONS";
+/// The line end that tools send behind a text.
+const LINE_END_BYTES: usize = 2;
 /// No text takes more bytes, with the line end behind it.
-const BODY_BYTES: usize = TEXT_CHARS * 4 + 2;
+const BODY_BYTES: usize = TEXT_CHARS * 4 + LINE_END_BYTES;
 /// How long a message may take to get onto the bus; a Redis that changes over is back by then.
 const BUS_TIME: Duration = Duration::from_secs(10);
 
@@ -95,7 +97,7 @@ pub(super) async fn receive(
     let reading = read(socket, head, ahead, length);
     let body = within(HEAD_TIME, reading).await;
     let body = body.ok_or_else(|| Answer::text(408, "no complete body within 10 seconds"))??;
-    let text = text(&body)?;
+    let text = text(&body, hub.config.max_message)?;
     let (receipt, outcome) = Receipt::to_caller(post.reference);
     let draft = Draft {
         user: user.clone(),
@@ -118,7 +120,8 @@ pub(super) async fn receive(
     }
 }
 
-/// How long the body will be (RFC 9112, section 6): known before, and no longer than a text.
+/// How long the body will be (RFC 9112, section 6): known before, and no longer than a text and its
+/// line end. `most`: bytes of a text.
 fn length(head: &Head, most: usize) -> Result<usize, Answer> {
     if head.header("transfer-encoding").is_some() {
         return Err(Answer::text(
@@ -136,13 +139,15 @@ fn length(head: &Head, most: usize) -> Result<usize, Answer> {
     }
     // What does not fit into a number does not fit anywhere.
     match length.parse() {
-        Ok(length) if length <= most.min(BODY_BYTES) => Ok(length),
-        Ok(length) if length <= most => Err(Answer::text(413, &Refusal::TooLong.to_string())),
-        _ => Err(Answer::text(
-            413,
-            &format!("the body is longer than {most} bytes"),
-        )),
+        Ok(length) if length > most.saturating_add(LINE_END_BYTES) => Err(too_many_bytes(most)),
+        Ok(length) if length > BODY_BYTES => Err(Answer::text(413, &Refusal::TooLong.to_string())),
+        Ok(length) => Ok(length),
+        Err(_) => Err(too_many_bytes(most)),
     }
+}
+
+fn too_many_bytes(most: usize) -> Answer {
+    Answer::text(413, &format!("the text is longer than {most} bytes"))
 }
 
 /// Reads a body, of which some may have come with the head. Give it a deadline.
@@ -170,12 +175,16 @@ async fn read(
     Ok(body)
 }
 
-/// What a body says. One line end is that of whoever wrote it, such as `echo`.
-fn text(body: &[u8]) -> Result<Text, Answer> {
+/// What a body says, in at most so many bytes. One line end is that of whoever wrote it, such as `echo`.
+fn text(body: &[u8], most: usize) -> Result<Text, Answer> {
     let body = str::from_utf8(body).map_err(|_| Answer::text(400, "the body is not UTF-8"))?;
     let line = body.strip_suffix('\n');
     let line = line.map(|line| line.strip_suffix('\r').unwrap_or(line));
-    Text::new(line.unwrap_or(body)).map_err(|refusal| {
+    let text = line.unwrap_or(body);
+    if text.len() > most {
+        return Err(too_many_bytes(most));
+    }
+    Text::new(text).map_err(|refusal| {
         let status = match refusal {
             Refusal::TooLong => 413,
             _ => 400,
@@ -190,7 +199,7 @@ mod tests {
 
     #[test]
     fn a_body_is_one_text() {
-        let said = |body: &[u8]| match text(body) {
+        let said = |body: &[u8]| match text(body, 4096 * 4) {
             Ok(text) => Ok(text.as_str().to_string()),
             Err(answer) => Err(answer.status),
         };
@@ -202,5 +211,13 @@ mod tests {
         assert_eq!(said(b"\xff"), Err(400));
         assert_eq!(said("日".repeat(4096).as_bytes()).map(|_| ()), Ok(()));
         assert_eq!(said("x".repeat(4097).as_bytes()), Err(413));
+        // The line end is no part of the text.
+        for (body, fits) in [
+            (&b"four\r\n"[..], true),
+            (b"four\n", true),
+            (b"five!", false),
+        ] {
+            assert_eq!(text(body, 4).is_ok(), fits, "{body:?}");
+        }
     }
 }

@@ -52,6 +52,19 @@ pub struct Arrival {
     pub pass: Option<Box<Pass>>,
 }
 
+impl Arrival {
+    /// Whether it may have the name that it asks for; one with a token for it may.
+    ///
+    /// # Errors
+    /// 400, with one line that says why.
+    pub fn check_name(&self) -> Result<(), Answer> {
+        match &self.user {
+            Some(user) if self.pass.is_none() => user.may_be_chosen("").map_err(bad_name),
+            _ => Ok(()),
+        }
+    }
+}
+
 /// Decides what a request is for.
 ///
 /// # Errors

@@ -210,7 +210,8 @@ impl<'a> Session<'a> {
         text: Text,
         receipt: Receipt,
     ) -> Result<(), (Refusal, Receipt)> {
-        if self.user.as_ref() != Some(&user)
+        // The same name, written in another way, is shown so from here on.
+        if self.user.as_ref().map(User::as_str) != Some(user.as_str())
             && let Err(refusal) = self.call_itself(user).await
         {
             return Err((refusal, receipt));
@@ -252,9 +253,6 @@ impl<'a> Session<'a> {
             past,
         } = join;
         self.proof.may_enter(&room)?;
-        if let Some(user) = &user {
-            self.proof.may_be(user)?;
-        }
         if self.user.is_none() {
             if session.as_ref().is_some_and(|key| key.len() > KEY_BYTES) {
                 return Err(Refusal::BadJson("session is longer than 128 bytes".into()));
@@ -262,6 +260,9 @@ impl<'a> Session<'a> {
             let key = session.filter(|key| !key.is_empty());
             if let (Some(key), None) = (key, self.proof.pass()) {
                 self.proof = Proof::Key(key.into());
+            }
+            if let Some(user) = &user {
+                self.proof.may_be(user)?;
             }
             self.email = email;
             match user {
@@ -316,18 +317,25 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// The name, or one that nobody else has.
+    /// The name, or one that nobody else has: a guest's, which its session key entitles it to.
     async fn be_somebody(&mut self) -> Result<User, Refusal> {
         for _ in 0..GUEST_ATTEMPTS {
             if let Some(user) = &self.user {
                 return Ok(user.clone());
             }
-            let (name, only) = match self.proof.pass() {
-                Some(pass) => (pass.user().clone(), true),
-                None => (guest(), false),
+            let (name, only) = match &self.proof {
+                Proof::Token(Some(pass)) => (pass.user().clone(), true),
+                Proof::Key(key) => (User::guest(key), false),
+                Proof::Token(None) => {
+                    let key = secret()?;
+                    let name = User::guest(&key);
+                    self.proof = Proof::Key(key);
+                    (name, false)
+                }
             };
             match self.claim(name).await {
-                Err(Refusal::NameTaken(_)) if !only => {}
+                // Another key has another name.
+                Err(Refusal::NameTaken(_)) if !only => self.proof = Proof::Token(None),
                 done => done?,
             }
         }
@@ -350,13 +358,11 @@ impl<'a> Session<'a> {
             return Ok(());
         };
         for room in &self.rooms {
-            if let Some(old) = &old {
-                self.bus().vanish(self.peer, old, room).await;
-            }
-            self.bus().appear(self.peer, Some(user), room).await;
+            let bus = self.bus();
+            bus.rename(self.peer, old.as_ref(), user, room).await;
         }
-        if let Some(old) = &old {
-            self.bus().release(self.peer, old);
+        if let Some(old) = old.filter(|old| old != user) {
+            self.bus().release(self.peer, &old);
         }
         Ok(())
     }
@@ -377,14 +383,8 @@ impl<'a> Session<'a> {
     }
 }
 
-/// How many guests' names are tried: among three hundred million, one is free.
+/// How many guests' names are tried: among two thousand million, one is free.
 const GUEST_ATTEMPTS: usize = 5;
-
-/// `guest-` and six letters.
-fn guest() -> User {
-    let letters: String = (0..6).map(|_| fastrand::char('a'..='z')).collect();
-    User::new(&format!("guest-{letters}")).expect("eleven letters and a dash are a name")
-}
 
 /// A key that nobody can guess: 128 bits in hexadecimal digits.
 fn secret() -> Result<Box<str>, Refusal> {

@@ -8,24 +8,20 @@ mod inbound;
 mod wire;
 
 use std::io::{self, IoSlice, Read, Write};
-use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
+use std::net::{Shutdown, TcpStream};
 use std::task::{Poll, ready};
 use std::time::Duration;
 
-use rustix::net::{SocketFlags, acceptfrom_with, sockopt};
 use smol::{Async, future};
 
 use super::terms::{Failure, Shaking, Taken};
-use super::tls::{Session, Tls};
+use super::tls::Session;
 use crate::bus::within;
 use crate::chat::end::End;
 use crate::chat::outbox::TryWrite;
 use crate::chat::peer::Peer;
 pub use wire::Wire;
 
-/// A port that is listened on.
-pub type Listener = Arc<Async<TcpListener>>;
 /// A peer that came by a connection, and owns it.
 pub type Wired = Peer<Socket>;
 
@@ -179,43 +175,6 @@ impl Socket {
         self.part();
         let _ = self.stream.get_ref().shutdown(Shutdown::Both);
     }
-}
-
-/// Opens a port.
-///
-/// # Errors
-/// The system's.
-pub fn listen(addr: SocketAddr) -> io::Result<Listener> {
-    take_over(TcpListener::bind(addr)?)
-}
-
-/// Takes a port over that is open already.
-///
-/// # Errors
-/// The system's.
-pub fn take_over(listener: TcpListener) -> io::Result<Listener> {
-    let listener = Arc::new(Async::new(listener)?);
-    // Frames are whole messages; waiting for more to send would only delay them. Connections
-    // inherit it.
-    sockopt::set_tcp_nodelay(&*listener, true)?;
-    Ok(listener)
-}
-
-/// The next connection, and where it comes from; it is to speak TLS if that is given. Cancel safe.
-///
-/// # Errors
-/// The system's, which may pass.
-pub async fn accept(listener: &Listener, tls: Option<&Tls>) -> io::Result<(Socket, IpAddr)> {
-    // As the listener does it by itself, with two system calls less.
-    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-    let accept = listener.read_with(|listener| Ok(acceptfrom_with(listener, flags)?));
-    let (stream, from) = accept.await?;
-    let from = from.and_then(|from| SocketAddr::try_from(from).ok());
-    // An address that can't be read is counted with the others of its kind.
-    let ip = from.map_or(IpAddr::from([0; 16]), |from| from.ip());
-    let tls = tls.map(Tls::session).transpose()?;
-    let socket = Socket::new(Async::new_nonblocking(stream.into())?, tls);
-    Ok((socket, ip))
 }
 
 /// Writes what the outbox holds whenever the socket takes it. Ends when the peer has been ended

@@ -3,14 +3,16 @@
 //! A token is checked once, at the door. What it allows is a [`Pass`], which the connection keeps.
 //! Nothing of a token is ever logged or answered, but which check it failed.
 
+mod claims;
+mod crypto;
+mod issue;
 mod key;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use jsonwebtoken::errors::ErrorKind;
-use serde::{Deserialize, Deserializer};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use smol::{Timer, future};
 
 use super::http::{Answer, Head};
@@ -20,7 +22,9 @@ use crate::chat::end::End;
 use crate::chat::name::{Room, User};
 use crate::chat::peer::Peer;
 use crate::config::Config;
-use key::Key;
+use claims::{ClaimRules, verify};
+pub use issue::{IssueError, issue};
+use key::KeySet;
 
 /// How a WebSocket subprotocol begins that carries a token: pages of a browser can set no header.
 const PROTOCOL: &str = "bearer.";
@@ -32,8 +36,8 @@ const LOOK: Duration = Duration::from_secs(600);
 pub struct Pass {
     user: User,
     /// All rooms if none are listed.
-    rooms: Option<Vec<String>>,
-    /// Milliseconds since 1970.
+    rooms: Option<Vec<Room>>,
+    /// Milliseconds since 1970, the leeway included.
     expires: Option<u64>,
 }
 
@@ -46,7 +50,7 @@ impl Pass {
     /// Whether its holder may enter a room.
     pub fn opens(&self, room: &Room) -> bool {
         let rooms = self.rooms.as_ref();
-        rooms.is_none_or(|rooms| rooms.iter().any(|open| open == room.as_str()))
+        rooms.is_none_or(|rooms| rooms.contains(room))
     }
 
     /// When it ends, in milliseconds since 1970; never if none.
@@ -88,7 +92,8 @@ pub async fn expire(peer: &Peer, expires: Option<u64>) -> End {
 #[derive(Debug)]
 pub struct Gate {
     file: Option<PathBuf>,
-    key: RwLock<Option<Arc<Key>>>,
+    keys: RwLock<Option<Arc<KeySet>>>,
+    rules: ClaimRules,
 }
 
 impl Gate {
@@ -99,29 +104,33 @@ impl Gate {
     pub fn new(config: &Config) -> Result<Gate, String> {
         let gate = Gate {
             file: config.jwt_key.clone(),
-            key: RwLock::default(),
+            keys: RwLock::default(),
+            rules: ClaimRules::new(config),
         };
-        gate.read()?;
+        if let Some((file, keys)) = gate.read()? {
+            log::debug!("tokens: {keys}, from {}", file.display());
+        }
         Ok(gate)
     }
 
-    fn read(&self) -> Result<(), String> {
-        if let Some(file) = &self.file {
-            let key = Arc::new(Key::read(file)?);
-            log::debug!("tokens: {:?} by {}", key.algorithm(), file.display());
-            *self.key.write().unwrap_or_else(PoisonError::into_inner) = Some(key);
-        }
-        Ok(())
+    fn read(&self) -> Result<Option<(&Path, Arc<KeySet>)>, String> {
+        let Some(file) = self.file.as_deref() else {
+            return Ok(None);
+        };
+        let keys = Arc::new(KeySet::read(file)?);
+        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Some(keys.clone());
+        Ok(Some((file, keys)))
     }
 
     /// Reads the key again, if there is one; says how it went, and whether there is. Who is in stays
     /// in, and the old key stays where the new one is no good.
     pub fn reload(&self) -> bool {
-        let Some(file) = &self.file else {
-            return false;
-        };
         match self.read() {
-            Ok(()) => log::info!("{}: tokens need this key from now on", file.display()),
+            Ok(None) => return false,
+            Ok(Some((file, keys))) => {
+                let file = file.display();
+                log::info!("{file}: tokens need this key from now on: {keys}");
+            }
             Err(line) => log::warn!("the old key stays: {line}"),
         }
         true
@@ -132,8 +141,8 @@ impl Gate {
     /// # Errors
     /// One line about what is wrong with the key.
     pub fn look(config: &Config) -> Result<Option<String>, String> {
-        let key = config.jwt_key.as_deref().map(Key::read).transpose()?;
-        Ok(key.map(|key| format!("{:?}", key.algorithm())))
+        let keys = config.jwt_key.as_deref().map(KeySet::read).transpose()?;
+        Ok(keys.map(|keys| format!("{keys}; {}", ClaimRules::new(config))))
     }
 
     /// Gives an arrival its pass, if a token is needed.
@@ -141,19 +150,25 @@ impl Gate {
     /// # Errors
     /// 401 without a good token, 403 if it is for another name or not for the room.
     pub fn let_through(&self, head: &Head, arrival: &mut Arrival) -> Result<(), Answer> {
-        if let Some(key) = self.key() {
-            let pass = pass(&key, head)?;
+        if let Some(keys) = self.keys() {
+            let pass = self.verify(&keys, head)?;
             pass.check(arrival.user.as_ref(), arrival.room.as_ref())?;
             arrival.pass = Some(Box::new(pass));
         }
         Ok(())
     }
 
-    /// What to answer to who came without an upgrade: that a token is needed, or `answer`. A page in a
-    /// browser can't see why a WebSocket is refused, so it asks this way.
+    /// What to answer to who came without an upgrade: that a token is needed, or `answer`, and whose the
+    /// token is. A page in a browser can't see why a WebSocket is refused, so it asks this way.
     pub fn without_upgrade(&self, head: &Head, answer: Answer) -> Answer {
-        let refused = self.key().map(|key| pass(&key, head));
-        refused.and_then(Result::err).unwrap_or(answer)
+        match self.keys().map(|keys| self.verify(&keys, head)) {
+            None => answer,
+            Some(Err(refused)) => refused,
+            Some(Ok(pass)) => {
+                let user = utf8_percent_encode(pass.user.as_str(), NON_ALPHANUMERIC);
+                answer.with("Natterjack-User", user.to_string())
+            }
+        }
     }
 
     /// The pass of who wants to publish: there is no way without.
@@ -161,8 +176,8 @@ impl Gate {
     /// # Errors
     /// 401 without a good token, or without a key.
     pub fn pass(&self, head: &Head) -> Result<Pass, Answer> {
-        match self.key() {
-            Some(key) => pass(&key, head),
+        match self.keys() {
+            Some(keys) => self.verify(&keys, head),
             None => {
                 let line = "publishing needs a token: start the server with --jwt-key";
                 Err(unauthorized(line, false))
@@ -170,11 +185,21 @@ impl Gate {
         }
     }
 
-    fn key(&self) -> Option<Arc<Key>> {
-        self.key
+    fn keys(&self) -> Option<Arc<KeySet>> {
+        self.keys
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
+    }
+
+    /// The pass that a request's token is good for.
+    fn verify(&self, keys: &KeySet, head: &Head) -> Result<Pass, Answer> {
+        let Some(token) = token(head)? else {
+            let line = "a token is needed: Authorization: Bearer TOKEN, or the subprotocol bearer.TOKEN, or ?token=TOKEN";
+            return Err(unauthorized(line, false));
+        };
+        verify(keys, &self.rules, &token, bus::now())
+            .map_err(|why| unauthorized(&format!("bad token: {why}"), true))
     }
 }
 
@@ -189,15 +214,6 @@ pub fn protocol(head: &Head) -> Option<&str> {
         let token = protocol.strip_prefix(PROTOCOL);
         token.is_some_and(|token| !token.is_empty() && token.bytes().all(letter))
     })
-}
-
-/// The pass that a request's token is good for.
-fn pass(key: &Key, head: &Head) -> Result<Pass, Answer> {
-    let Some(token) = token(head)? else {
-        let line = "a token is needed: Authorization: Bearer TOKEN, or the subprotocol bearer.TOKEN, or ?token=TOKEN";
-        return Err(unauthorized(line, false));
-    };
-    verify(key, &token, bus::now()).map_err(|why| unauthorized(&format!("bad token: {why}"), true))
 }
 
 /// RFC 6750, section 3: who brought no token is not told that it is bad.
@@ -221,57 +237,6 @@ fn token(head: &Head) -> Result<Option<String>, Answer> {
     }
     let (_, query) = head.target.split_once('?').unwrap_or_default();
     parameter(query, "token")
-}
-
-/// What we want to know of a token. What is there must have its type; `null` has none.
-#[derive(Deserialize)]
-struct Claims {
-    #[serde(default, deserialize_with = "given")]
-    sub: Option<String>,
-    #[serde(default, deserialize_with = "given")]
-    exp: Option<f64>,
-    #[serde(default, deserialize_with = "given")]
-    nbf: Option<f64>,
-    #[serde(default, deserialize_with = "given")]
-    rooms: Option<Vec<String>>,
-}
-
-fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(claim: D) -> Result<Option<T>, D::Error> {
-    T::deserialize(claim).map(Some)
-}
-
-/// Which check a token fails, or what it is good for `now`, in milliseconds since 1970.
-fn verify(key: &Key, token: &str, now: u64) -> Result<Pass, String> {
-    let decoded = jsonwebtoken::decode::<serde_json::Value>(token, &key.key, &key.validation);
-    let decoded = decoded.map_err(|error| match error.kind() {
-        ErrorKind::InvalidSignature => "the signature is not that of the key".to_string(),
-        ErrorKind::InvalidAlgorithm => format!("the key is for {:?}", key.algorithm()),
-        _ => "it can't be read".to_string(),
-    })?;
-    // Whatever it is: we don't know it, and must not go on without (RFC 7515, section 4.1.11).
-    if decoded.header.crit.is_some() {
-        return Err("crit is not known".into());
-    }
-    let claims = Claims::deserialize(decoded.claims);
-    let claims = claims.map_err(|_| {
-        "sub is a string, exp and nbf are numbers, rooms is a list of strings".to_string()
-    })?;
-    // A number beyond all milliseconds is the last of them.
-    let milliseconds = |seconds: f64| (seconds * 1000.0) as u64;
-    let expires = claims.exp.map(milliseconds);
-    if expires.is_some_and(|expires| now >= expires) {
-        return Err("it has expired".into());
-    }
-    if claims.nbf.is_some_and(|begins| now < milliseconds(begins)) {
-        return Err("it is not valid yet".into());
-    }
-    let sub = claims.sub.ok_or("sub is missing")?;
-    let user = User::new(&sub).map_err(|bad| format!("sub: {bad}"))?;
-    Ok(Pass {
-        user,
-        rooms: claims.rooms,
-        expires,
-    })
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
 //! In a build without the feature `systemd`: there is no service manager.
 
-use std::net::TcpListener;
 use std::sync::Arc;
 
 use crate::net::Hub;
+use crate::net::listener::Listener;
 
 /// None.
 pub fn credential(_: &str) -> Option<String> {
@@ -19,13 +19,8 @@ pub fn is_journal() -> bool {
 ///
 /// # Errors
 /// Never.
-pub fn listener() -> Result<Option<TcpListener>, String> {
-    Ok(None)
-}
-
-/// No.
-pub fn is_listening() -> bool {
-    false
+pub fn listeners() -> Result<Vec<Listener>, String> {
+    Ok(Vec::new())
 }
 
 /// No.

@@ -16,6 +16,7 @@ use super::{DEADLINE, Program};
 pub struct Manager {
     folder: TempDir,
     listener: TcpListener,
+    second: Option<OwnedFd>,
     told: UnixDatagram,
 }
 
@@ -27,9 +28,18 @@ impl Manager {
         let told = UnixDatagram::bind(folder.path().join("notify")).unwrap();
         told.set_read_timeout(Some(DEADLINE)).unwrap();
         Manager {
+            second: None,
             folder,
             listener: TcpListener::bind("127.0.0.1:0").unwrap(),
             told,
+        }
+    }
+
+    /// With this as a second socket.
+    pub fn with_second(socket: OwnedFd) -> Manager {
+        Manager {
+            second: Some(socket),
+            ..Manager::new()
         }
     }
 
@@ -50,12 +60,27 @@ impl Manager {
 
     /// Starts the service, with these variables beside its own.
     pub fn start(&self, flags: &[&str], env: &[(&str, &str)]) -> Program {
-        // The shell puts the socket where it belongs, and becomes the program.
-        let hand_over =
-            r#"export LISTEN_FDS=1 LISTEN_PID=$$; exec 3<&0 </dev/null; exec "$0" "$@""#;
+        self.hand_over("/dev/null", flags, env)
+    }
+
+    /// The same, and what it prints is in its log.
+    pub fn start_shown(&self, flags: &[&str], env: &[(&str, &str)]) -> Program {
+        self.hand_over("&2", flags, env)
+    }
+
+    fn hand_over(&self, stdout: &str, flags: &[&str], env: &[(&str, &str)]) -> Program {
+        // The shell puts the sockets where they belong, and becomes the program.
+        let count = 1 + usize::from(self.second.is_some());
+        let hand_over = format!(
+            r#"export LISTEN_FDS={count} LISTEN_PID=$$; exec 3<&0 4>&1 </dev/null >{stdout}; exec "$0" "$@""#
+        );
+        let second = self
+            .second
+            .as_ref()
+            .map(|socket| socket.try_clone().unwrap());
         let mut command = Command::new("sh");
         command
-            .args(["-c", hand_over])
+            .args(["-c", &hand_over])
             .args(Program::command())
             .args(flags)
             .env_clear()
@@ -64,7 +89,8 @@ impl Manager {
             .envs(env.iter().copied())
             .stdin(Stdio::from(OwnedFd::from(
                 self.listener.try_clone().unwrap(),
-            )));
+            )))
+            .stdout(second.map_or(Stdio::null(), Stdio::from));
         Program::of(command)
     }
 

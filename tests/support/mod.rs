@@ -19,7 +19,7 @@ mod token_service;
 pub use browser::{Browser, Page};
 pub use certs::Certs;
 pub use client::Client;
-pub use issuer::{Issuer, message, soon};
+pub use issuer::{Issuer, message, openssl, rsa, soon};
 pub use manager::Manager;
 pub use nodes::Nodes;
 pub use program::Program;

@@ -48,7 +48,7 @@ impl TestServer {
     /// With these settings, if it starts with them.
     pub fn try_with(set: impl FnOnce(&mut Config)) -> Result<TestServer, String> {
         let mut config = Config {
-            listen: ([127, 0, 0, 1], 0).into(),
+            listen: vec![([127, 0, 0, 1], 0).into()],
             ..Config::default()
         };
         set(&mut config);

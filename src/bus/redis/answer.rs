@@ -43,10 +43,15 @@ pub fn roster(value: Value) -> Option<Roster> {
     let mut parts = parts.into_iter();
     let count = usize::try_from(number(&parts.next()?)?).ok()?;
     let last = id(&parts.next()?);
-    let mut users: Vec<String> = match parts.next() {
-        Some(names) => redis::from_redis_value(names).ok()?,
+    let entries: Vec<(String, String)> = match parts.next() {
+        Some(entries) => redis::from_redis_value(entries).ok()?,
         None => Vec::new(),
     };
+    let shown = |(key, entry): (String, String)| match entry.split_once(' ') {
+        Some((_, shown)) => shown.to_string(),
+        None => key,
+    };
+    let mut users: Vec<String> = entries.into_iter().map(shown).collect();
     users.sort_unstable();
     Some(Roster { count, users, last })
 }
@@ -167,12 +172,12 @@ mod tests {
 
     #[test]
     fn a_roster_comes_with_names_or_without() {
-        let names = ["b", "a"].map(|name| Value::BulkString(name.into()));
+        let entries = ["b", "0f.1", "a", "0f.2 A"].map(|word| Value::BulkString(word.into()));
         let last = Value::BulkString("12-3".into());
-        let small = vec![Value::Int(2), last, Value::Array(names.to_vec())];
+        let small = vec![Value::Int(2), last, Value::Array(entries.to_vec())];
         let expected = Roster {
             count: 2,
-            users: vec!["a".to_string(), "b".to_string()],
+            users: vec!["A".to_string(), "b".to_string()],
             last: Some(Id { epoch: 12, n: 3 }),
         };
         assert_eq!(roster(Value::Array(small)), Some(expected));

@@ -2,6 +2,7 @@
 //! the other, and says of each how it went.
 
 mod sentinels;
+mod storage;
 
 use std::fmt::Display;
 use std::time::{Duration, Instant};
@@ -18,6 +19,7 @@ use crate::bus::{now, within};
 use crate::certificate::{Certificate, SOON};
 use crate::config::{Config, RedisAddress, RedisHost};
 use crate::report::Report;
+use storage::Info;
 
 /// Any step is given up after this time.
 const STEP_TIME: Duration = Duration::from_secs(5);
@@ -91,7 +93,13 @@ pub async fn check(
     let user = endpoint.login.describe();
     report.good(format_args!("redis {host}: connected, {user}"));
     let looks = async {
-        let kind = about(host, &mut subscriber, report).await?;
+        let (kind, info) = about(host, &mut subscriber, report).await?;
+        if kind != Kind::Cluster
+            && let Some(info) = info
+        {
+            let name = format!("redis {host}");
+            storage::look(&[(&name, info)], &name, report);
+        }
         if kind == Kind::Replica {
             return Ok(());
         }
@@ -101,6 +109,8 @@ pub async fn check(
             report.good(format_args!(
                 "redis {host}: a cluster, and each of its {count} primaries can be reached"
             ));
+            let each = about_each(host, &mut nodes).await?;
+            storage::look(&each, &format_args!("redis {host}"), report);
         } else if kind == Kind::Cluster {
             report.bad(format_args!(
                 "redis {host}: it is a cluster, and does not say where its slots are; its user needs +cluster|slots"
@@ -150,28 +160,24 @@ enum Kind {
     Replica,
 }
 
-/// What kind of Redis it is, and how it is set up.
-async fn about(host: &RedisHost, link: &mut Link, report: &mut Report) -> Result<Kind, Trouble> {
-    let info = ask(link, cmd("INFO").get_packed_command()).await?;
-    let Value::BulkString(info) = info else {
+/// What kind of Redis it is, and what it says of itself; nothing if its user may not ask.
+async fn about(
+    host: &RedisHost,
+    link: &mut Link,
+    report: &mut Report,
+) -> Result<(Kind, Option<Info>), Trouble> {
+    let answer = ask(link, cmd("INFO").get_packed_command()).await?;
+    let Some(info) = Info::read(&answer) else {
         report.poor(format_args!(
             "redis {host}: it does not say what it is; let its user have +info to see more here"
         ));
-        return Ok(Kind::Single);
-    };
-    let info = String::from_utf8_lossy(&info);
-    let line = |name: &str| {
-        let lines = info.lines().filter_map(|line| line.split_once(':'));
-        lines
-            .filter(|(key, _)| *key == name)
-            .map(|(_, value)| value)
-            .next()
+        return Ok((Kind::Single, None));
     };
     let (cluster, replica) = (
-        line("cluster_enabled") == Some("1"),
-        line("role") == Some("slave"),
+        info.get("cluster_enabled") == Some("1"),
+        info.get("role") == Some("slave"),
     );
-    let version = line("redis_version").unwrap_or("0");
+    let version = info.get("redis_version").unwrap_or("0");
     if numbers(version) < OLDEST {
         report.bad(format_args!(
             "redis {host}: version {version} is too old, 6.0 is needed"
@@ -186,27 +192,28 @@ async fn about(host: &RedisHost, link: &mut Link, report: &mut Report) -> Result
             "redis {host}: it is a replica, which takes no messages; name the primary"
         ));
     }
-    match line("maxmemory_policy") {
-        None | Some("noeviction") => {}
-        Some(policy) if line("maxmemory") == Some("0") => report.good(format_args!(
-            "redis {host}: maxmemory-policy {policy}, but no maxmemory"
-        )),
-        Some(policy) => report.poor(format_args!(
-            "redis {host}: maxmemory-policy {policy} may throw names and messages away when memory is short; set noeviction"
-        )),
-    }
-    if line("aof_enabled") == Some("0") {
-        report.poor(format_args!(
-            "redis {host}: its restart loses what it has not saved; set appendonly yes (Azure: data persistence)"
-        ));
-    } else {
-        report.good(format_args!("redis {host}: keeps its data (appendonly)"));
-    }
-    Ok(match (cluster, replica) {
+    let kind = match (cluster, replica) {
         (true, _) => Kind::Cluster,
         (_, true) => Kind::Replica,
         _ => Kind::Single,
-    })
+    };
+    Ok((kind, Some(info)))
+}
+
+/// What each node of a cluster says of itself, and its name in a line.
+async fn about_each(
+    host: &RedisHost,
+    nodes: &mut Nodes<'_>,
+) -> Result<Vec<(String, Info)>, Trouble> {
+    let slow = || Trouble::Passing(format!("no answer within {STEP_TIME:?}"));
+    let info = cmd("INFO").get_packed_command();
+    let answers = within(STEP_TIME, nodes.ask_each(&info)).await;
+    let answers = answers.unwrap_or_else(|| Err(slow()))?;
+    let named = answers.iter().filter_map(|(node, answer)| {
+        let name = format!("redis {host}: node {node}");
+        Info::read(answer).map(|info| (name, info))
+    });
+    Ok(named.collect())
 }
 
 /// The first two numbers of a version.

@@ -200,7 +200,8 @@ fn parse(payload: &[u8]) -> Option<Envelope<'_>> {
     serde_json::from_slice(payload).ok()
 }
 
-/// What somebody else published: `user: text`, or text from nobody in particular.
+/// What somebody else published: `user: text`, or text from nobody in particular. What can't be a name,
+/// the server's own words above all, is part of the text.
 fn foreign(room: Room, payload: &[u8]) -> Option<Event> {
     let payload = String::from_utf8_lossy(payload);
     let named = payload.split_once(':').and_then(|(name, text)| {
@@ -286,6 +287,11 @@ mod tests {
             ("see http://example.org", "redis", "see http://example.org"),
             ("see: http://example.org", "see", "http://example.org"),
             ("a/b: c", "redis", "a/b: c"),
+            ("Error: full", "redis", "Error: full"),
+            ("in lobby: bar", "redis", "in lobby: bar"),
+            ("foo (private): hi", "redis", "foo (private): hi"),
+            ("o\u{200b}ps: hi", "redis", "o\u{200b}ps: hi"),
+            ("\u{3164}: hi", "redis", "\u{3164}: hi"),
             ("{\"natterjack\":1}", "redis", "{\"natterjack\":1}"),
         ] {
             assert_eq!(

@@ -63,6 +63,22 @@ impl<'a> Nodes<'a> {
         self.map.as_ref()
     }
 
+    /// Says this to every node of the cluster; nobody answers where there is none.
+    ///
+    /// # Errors
+    /// A broken connection.
+    pub fn ask_each<'b>(&'b mut self, packed: &'b [u8]) -> Boxed<'b, Vec<(Address, Value)>> {
+        Box::pin(async {
+            let nodes = self.map.iter().flat_map(|map| map.nodes.clone());
+            let mut heard = Vec::new();
+            for (node, link) in nodes.zip(&mut self.links) {
+                let mut answers = link.ask(&[packed.to_vec()]).await?;
+                heard.push((node, answers.pop().unwrap_or(Value::Nil)));
+            }
+            Ok(heard)
+        })
+    }
+
     /// The connections, in the order of the map's nodes.
     pub fn into_links(self) -> Vec<Link> {
         self.links

@@ -250,12 +250,13 @@ impl Scripts {
             &self.room_key(room, "roster"),
             &self.room_key(room, "counter"),
         ];
-        let (origin, channel) = (&origin.to_string(), &self.channel(room));
+        let (entry, origin) = (&entry(user, origin), &origin.to_string());
+        let channel = &self.channel(room);
         let (envelope, notices) = (
             &envelope::joined(Some(user), origin),
             self.notices.to_string(),
         );
-        let args = [user.as_str(), origin, channel, envelope, &notices];
+        let args = [user.key(), entry, channel, envelope, &notices];
         script.call(&keys.map(String::as_str), &[&args, more].concat())
     }
 
@@ -270,7 +271,7 @@ impl Scripts {
         self.leave.call(
             &[&self.room_key(room, "roster")],
             &[
-                user.as_str(),
+                user.key(),
                 &origin.to_string(),
                 &self.channel(room),
                 &envelope::left(user, origin),
@@ -325,6 +326,15 @@ impl Scripts {
         let key = self.room_key(room, "log");
         let range = (from, "-", "COUNT", most);
         Command::on(&key, cmd("XREVRANGE").arg(&key).arg(range))
+    }
+}
+
+/// What stands beside a name's key on a roster: whose it is, and the name as it is shown, if that is
+/// something else.
+fn entry(user: &User, origin: Origin) -> String {
+    match user.as_str() {
+        shown if shown == user.key() => origin.to_string(),
+        shown => format!("{origin} {shown}"),
     }
 }
 

@@ -1,6 +1,11 @@
 //! What the two JSON dialects share: one object per frame, told apart by its `type`.
 
-use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Number;
 
 use crate::chat::event::Refusal;
 
@@ -25,27 +30,139 @@ pub(super) struct Object {
     pub message: Option<String>,
     pub since: Option<String>,
     pub before: Option<String>,
-    pub history: Option<u64>,
-    pub limit: Option<u64>,
+    pub history: Option<Number>,
+    pub limit: Option<Number>,
 }
 
-/// Reads an object, and takes its reference out of it.
-pub(super) fn read(frame: &str) -> Result<(Object, Option<String>), Refusal> {
-    let bad = |why: &str| Refusal::BadJson(why.to_string());
+/// Reads an object and its reference. The reference is known, too, where the rest is wrong.
+pub(super) fn read(frame: &str) -> (Result<Object, Refusal>, Option<String>) {
     // serde_json takes an array for a struct as well.
     if !frame.trim_start().starts_with('{') {
-        return Err(bad("a JSON object is expected"));
+        return (Err(bad("a JSON object is expected")), None);
     }
-    let read = serde_json::from_str(frame);
-    let mut object: Object = read.map_err(|error| bad(&error.to_string()))?;
-    let reference = object.reference.take();
-    if reference
-        .as_ref()
-        .is_some_and(|name| name.len() > REFERENCE_BYTES)
-    {
-        return Err(bad("ref is longer than 256 bytes"));
+    let frame = whole_characters(frame);
+    match object(&frame, matches!(frame, Cow::Owned(_))) {
+        Ok(mut object) => match object.reference.take() {
+            Some(reference) if reference.len() > REFERENCE_BYTES => {
+                (Err(bad("ref is longer than 256 bytes")), Some(reference))
+            }
+            reference => (Ok(object), reference),
+        },
+        Err(refusal) => (Err(refusal), reference(&frame)),
     }
-    Ok((object, reference))
+}
+
+fn bad(why: &str) -> Refusal {
+    Refusal::BadJson(why.to_string())
+}
+
+/// Reads a frame; `mended`: half a surrogate pair in it has become U+FFFD.
+fn object(frame: &str, mended: bool) -> Result<Object, Refusal> {
+    let object: Object = serde_json::from_str(frame).map_err(|error| bad(&error.to_string()))?;
+    let Object {
+        room,
+        user,
+        to,
+        reference,
+        session,
+        username,
+        ..
+    } = &object;
+    // Two different names must not become one.
+    let names = [room, user, to, reference, session, username];
+    let changed = |name: &String| name.contains(char::REPLACEMENT_CHARACTER);
+    if mended && names.into_iter().flatten().any(changed) {
+        return Err(bad("half a surrogate pair outside of a text"));
+    }
+    Ok(object)
+}
+
+/// An object in which each escaped half of a surrogate pair that stands alone is escaped as U+FFFD
+/// instead: JavaScript writes such for a string that was cut within a character, and no UTF-8 can
+/// hold it.
+fn whole_characters(frame: &str) -> Cow<'_, str> {
+    let mut changed = Cow::Borrowed(frame);
+    let mut from = 0;
+    while let Some(at) = frame[from..].find('\\').map(|at| from + at) {
+        from = at + 2;
+        match surrogate(frame, at) {
+            None if frame.is_char_boundary(from) => {}
+            // Behind the backslash is no escape at all.
+            None => return changed,
+            Some(Half::High) if surrogate(frame, at + 6) == Some(Half::Low) => from = at + 12,
+            Some(_) => {
+                from = at + 6;
+                changed.to_mut().replace_range(at..from, "\\ufffd");
+            }
+        }
+    }
+    changed
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Half {
+    High,
+    Low,
+}
+
+/// Which half of a surrogate pair is escaped at this place, if one is.
+fn surrogate(frame: &str, at: usize) -> Option<Half> {
+    let digits = frame.get(at..at + 6)?.strip_prefix("\\u")?;
+    match u32::from_str_radix(digits, 16).ok()? {
+        0xd800..0xdc00 => Some(Half::High),
+        0xdc00..0xe000 => Some(Half::Low),
+        _ => None,
+    }
+}
+
+/// The reference of an object in which something is wrong: the last one that is a string, as far
+/// as the object can be read.
+fn reference(frame: &str) -> Option<String> {
+    let mut found = None;
+    let mut json = serde_json::Deserializer::from_str(frame);
+    // What is wrong has been said already.
+    let _ = json.deserialize_map(Search(&mut found));
+    found
+}
+
+struct Search<'a>(&'a mut Option<String>);
+
+impl<'de> Visitor<'de> for Search<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<(), M::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Word {
+            Text(String),
+            Other(IgnoredAny),
+        }
+        while let Some(key) = map.next_key::<String>()? {
+            if key != "ref" {
+                map.next_value::<IgnoredAny>()?;
+            } else if let Word::Text(reference) = map.next_value()? {
+                *self.0 = Some(reference);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A whole number that is not negative. It may be written as `20.0`: some languages know no other
+/// numbers.
+pub(super) fn count(key: &str, number: Option<Number>) -> Result<Option<u64>, Refusal> {
+    let whole = |number: Number| {
+        let real = || number.as_f64().filter(|n| *n >= 0.0 && n.fract() == 0.0);
+        number.as_u64().or_else(|| real().map(|n| n as u64))
+    };
+    let not_whole = || bad(&format!("{key} is not a whole number"));
+    number
+        .map(|number| whole(number).ok_or_else(not_whole))
+        .transpose()
 }
 
 /// Writes an object.
@@ -73,4 +190,57 @@ pub(super) fn fail(refusal: &Refusal, reference: Option<&str>, out: &mut String)
         reference,
     };
     write(&failure, out);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn halves_of_surrogate_pairs_become_whole_characters() {
+        for (frame, whole) in [
+            (r"", r""),
+            (r"abc", r"abc"),
+            (r"\ud83d\udc38", r"\ud83d\udc38"),
+            (r"\uD83D\uDC38", r"\uD83D\uDC38"),
+            (r"\ud83d", r"\ufffd"),
+            (r"\udc38\ud83d", r"\ufffd\ufffd"),
+            (r"\ud83d\ud83d\udc38", r"\ufffd\ud83d\udc38"),
+            (r"\ud83d\n\udc38", r"\ufffd\n\ufffd"),
+            (r"\\ud83d\\\ud83d", r"\\ud83d\\\ufffd"),
+            // Broken: for somebody else to say.
+            (r"\ud83", r"\ud83"),
+            (r"\u+d83", r"\u+d83"),
+            (r"\udc3é\ud83d", r"\udc3é\ufffd"),
+            (r"\é\ud83d", r"\é\ud83d"),
+            (r"\ud83d\", r"\ufffd\"),
+            (r"\", r"\"),
+        ] {
+            assert_eq!(whole_characters(frame), whole);
+        }
+        assert!(matches!(
+            whole_characters(r"\ud83d\udc38"),
+            Cow::Borrowed(_)
+        ));
+    }
+
+    #[test]
+    fn counts_are_whole_numbers() {
+        let counted = |json: &str| count("limit", serde_json::from_str(json).unwrap()).ok();
+        for (json, number) in [
+            ("null", Some(None)),
+            ("0", Some(Some(0))),
+            ("-0", Some(Some(0))),
+            ("20", Some(Some(20))),
+            ("20.0", Some(Some(20))),
+            ("2e1", Some(Some(20))),
+            ("18446744073709551615", Some(Some(u64::MAX))),
+            ("1e300", Some(Some(u64::MAX))),
+            ("-1", None),
+            ("-1e300", None),
+            ("0.5", None),
+        ] {
+            assert_eq!(counted(json), number, "{json}");
+        }
+    }
 }

@@ -42,12 +42,24 @@ pub(super) fn render(event: &Event, out: &mut String) -> bool {
         What::Joined { aloud: false, .. } => return false,
         What::Said { text, .. } => {
             out.push_str(": ");
-            out.push_str(text.as_str());
+            push_lines(text, out);
         }
         What::Joined { aloud: true, .. } => out.push_str(": has joined the chat!"),
         What::Left => out.push_str(": has left the chat!"),
     }
     true
+}
+
+/// Writes a text so that none of its lines can be taken for somebody else's: every line but the
+/// first begins with two spaces, as no name does.
+fn push_lines(text: &Text, out: &mut String) {
+    let mut rest = text.as_str();
+    while let Some((line, next)) = rest.split_once('\n') {
+        out.push_str(line.strip_suffix('\r').unwrap_or(line));
+        out.push_str("\n  ");
+        rest = next;
+    }
+    out.push_str(rest);
 }
 
 pub(super) fn reply(reply: &Reply<'_>, out: &mut String) -> bool {
@@ -67,7 +79,9 @@ pub(super) fn reply(reply: &Reply<'_>, out: &mut String) -> bool {
         Reply::Who(room, roster) => write!(out, "in {room}: {}", roster.users.join(", ")),
         Reply::Help => write!(out, "{HELP}"),
         Reply::Private { letter, .. } => {
-            write!(out, "{} (private): {}", letter.from, letter.text.as_str())
+            let written = write!(out, "{} (private): ", letter.from);
+            push_lines(&letter.text, out);
+            written
         }
         Reply::Refused(refusal, _) => write!(out, "error: {refusal}"),
         Reply::Named { .. }
@@ -82,6 +96,9 @@ pub(super) fn reply(reply: &Reply<'_>, out: &mut String) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::chat::dialect::Letter;
+    use crate::chat::id::Id;
+    use crate::chat::name::{Room, User};
 
     fn say(text: &str) -> Result<Request, Refusal> {
         Ok(Request::Say(None, Text::new(text).unwrap()))
@@ -92,6 +109,104 @@ mod tests {
             to: to.into(),
             text: Text::new(text).unwrap(),
         })
+    }
+
+    fn said(name: &str, text: &str) -> String {
+        let event = Event {
+            room: Room::lobby(),
+            user: Some(User::new(name).unwrap()),
+            origin: None,
+            what: What::Said {
+                text: Text::new(text).unwrap(),
+                email: None,
+                id: None,
+                at: 0,
+            },
+        };
+        let mut out = String::new();
+        assert!(render(&event, &mut out));
+        out
+    }
+
+    fn told(name: &str, text: &str) -> String {
+        let letter = Letter {
+            from: User::new(name).unwrap(),
+            email: None,
+            text: Text::new(text).unwrap(),
+            id: Id::first(1),
+            at: 0,
+        };
+        let mut out = String::new();
+        assert!(reply(
+            &Reply::Private {
+                to: "bar",
+                letter: &letter
+            },
+            &mut out
+        ));
+        out
+    }
+
+    #[test]
+    fn every_further_line_of_a_text_begins_with_two_spaces() {
+        for (text, shown) in [
+            ("hi", "hi"),
+            ("hi\nerror: no", "hi\n  error: no"),
+            ("a\r\nb\n\nc", "a\n  b\n  \n  c"),
+            ("\nbar (private): hi\n", "\n  bar (private): hi\n  "),
+        ] {
+            assert_eq!(said("foo", text), format!("foo: {shown}"));
+            assert_eq!(told("foo", text), format!("foo (private): {shown}"));
+        }
+    }
+
+    /// Whatever two peers are called and say, the lines of one are not those of another or the
+    /// server's.
+    #[test]
+    fn no_line_can_be_taken_for_somebody_elses() {
+        const WORDS: [&str; 16] = [
+            "error",
+            "in ",
+            "lobby",
+            "bar",
+            ": ",
+            " (private)",
+            "hi",
+            "\n",
+            "\r\n",
+            "\r",
+            " ",
+            "\u{2028}",
+            "\u{202e}",
+            "\u{200b}",
+            "has joined the chat!",
+            "Ｅｒｒｏｒ：",
+        ];
+        arbtest::arbtest(|u| {
+            let mut words = |most: usize| -> arbtest::arbitrary::Result<String> {
+                let count = u.int_in_range(1..=most)?;
+                (0..count).map(|_| u.choose(&WORDS).copied()).collect()
+            };
+            let (name, text) = (words(3)?, words(8)?);
+            let (Ok(user), Ok(_)) = (User::new(&name), Text::new(&text)) else {
+                return Ok(());
+            };
+            for (frame, begin) in [
+                (said(&name, &text), format!("{user}: ")),
+                (told(&name, &text), format!("{user} (private): ")),
+            ] {
+                let mut lines = frame.split([
+                    '\n', '\r', '\u{b}', '\u{c}', '\u{85}', '\u{2028}', '\u{2029}',
+                ]);
+                assert!(lines.next().unwrap().starts_with(&begin));
+                assert!(!begin.starts_with("error: ") && !begin.starts_with("in "));
+                assert!(!begin.starts_with("bar (private): ") || user.as_str() == "bar");
+                for line in lines {
+                    assert!(line.starts_with("  "), "{frame:?}");
+                }
+            }
+            Ok(())
+        });
     }
 
     #[test]

@@ -93,14 +93,16 @@ pub(super) fn request(object: Object) -> Result<Request, Refusal> {
                 user,
                 email,
                 session: object.session,
-                past: since.or(object.history.map(Past::Last)),
+                past: since.or(json::count("history", object.history)?.map(Past::Last)),
             })))
         }
         Some("leave") => Ok(Request::Leave(room(object.room)?)),
         Some("history") => Ok(Request::History {
             room: room(object.room)?,
             before: id("before", object.before.as_deref())?,
-            limit: object.limit.unwrap_or(HISTORY_USUAL).min(HISTORY_MOST) as usize,
+            limit: json::count("limit", object.limit)?
+                .unwrap_or(HISTORY_USUAL)
+                .min(HISTORY_MOST) as usize,
         }),
         Some("who") => Ok(Request::Who(Some(room(object.room)?))),
         kind => Err(Refusal::UnknownType(kind.unwrap_or("none").to_string())),

@@ -2,6 +2,8 @@
 
 use std::io::{self, IoSlice};
 
+use bytes::Bytes;
+
 /// Something that may take bytes without waiting.
 pub trait TryWrite: Send + Sync {
     /// Writes what is taken at once and says how much that was. What is [owed](Self::owes) goes
@@ -22,4 +24,18 @@ pub trait TryWrite: Send + Sync {
     fn owes(&self) -> bool {
         self.owed() > 0
     }
+}
+
+/// How many buffers one vectored write is given at most.
+pub(super) const VECTORS: usize = 32;
+
+/// Tries the parts on the socket. A broken socket takes nothing: its reader will find out, and until
+/// then the limit bounds what is kept.
+pub(super) fn write_through(socket: &dyn TryWrite, parts: &[Bytes]) -> usize {
+    let mut slices = [IoSlice::new(&[]); VECTORS];
+    let count = parts.len().min(VECTORS);
+    for (slice, part) in slices.iter_mut().zip(parts) {
+        *slice = IoSlice::new(part);
+    }
+    socket.try_write(&slices[..count]).unwrap_or(0)
 }

@@ -20,7 +20,11 @@ fn usage(args: &[&str], env: &[(&str, &str)]) -> String {
 
 #[test]
 fn flags_win_over_variables_and_these_over_port() {
-    let port = |args: &[&str], env: &[(&str, &str)]| config(args, env).unwrap().listen.port();
+    let port = |args: &[&str], env: &[(&str, &str)]| {
+        let listen = config(args, env).unwrap().listen;
+        assert_eq!(listen.len(), 1);
+        listen[0].port()
+    };
     let both = [("PORT", "1"), ("NATTERJACK_LISTEN", "127.0.0.1:2")];
     assert_eq!(port(&[], &[]), 8080);
     assert_eq!(port(&[], &both[..1]), 1);
@@ -28,6 +32,25 @@ fn flags_win_over_variables_and_these_over_port() {
     assert_eq!(port(&["--listen", ":3"], &both), 3);
     assert_eq!(port(&["--listen=[::1]:4"], &both), 4);
     assert_eq!(port(&[], &[("NATTERJACK_LISTEN", ""), ("PORT", "5")]), 5);
+}
+
+#[test]
+fn addresses_to_listen_on_come_one_by_one_or_as_a_list() {
+    let listen = |args: &[&str], env: &[(&str, &str)]| -> Vec<String> {
+        let listen = config(args, env).unwrap().listen;
+        listen.iter().map(ToString::to_string).collect()
+    };
+    assert_eq!(listen(&[], &[]), ["[::]:8080"]);
+    assert_eq!(listen(&[], &[("PORT", "1")]), ["[::]:1"]);
+    let list = [("NATTERJACK_LISTEN", ":1, 127.0.0.1:2,[::1]:3")];
+    assert_eq!(listen(&[], &list), ["[::]:1", "127.0.0.1:2", "[::1]:3"]);
+    let flags = ["--listen", ":4", "--listen=0.0.0.0:5"];
+    assert_eq!(listen(&flags, &list), ["[::]:4", "0.0.0.0:5"]);
+    let line = usage(&[], &[("NATTERJACK_LISTEN", ":1,,:2")]);
+    assert!(
+        line.starts_with("NATTERJACK_LISTEN \"\" is not allowed: "),
+        "{line}"
+    );
 }
 
 #[test]

@@ -18,7 +18,7 @@ const tab = read('sessionStorage');
 const known = tab.me ? tab : read('localStorage');
 const me = { name: '', email: '', key: '', ...known.me };
 // Who has a token is called as it says.
-if (bearer()) Object.assign(me, { name: bearer(), key: '' });
+if (bearer) Object.assign(me, { name: bearer, key: '' });
 
 function save() {
   const { current, rooms, outbox } = chat;
@@ -96,8 +96,8 @@ function open(name) {
   }
   chat.show(room);
   if (room !== current) room.log.shown();
-  page.title.textContent = name;
-  history.replaceState(null, '', `#${encodeURIComponent(name)}`);
+  page.title.textContent = room.name;
+  history.replaceState(null, '', `#${encodeURIComponent(room.name)}`);
   list();
   people();
 }
@@ -280,8 +280,8 @@ document.addEventListener('visibilitychange', () => {
 addEventListener('offline', showStatus);
 
 page.name.value = me.name;
-page.name.readOnly = !!bearer();
-page['name-hint'].hidden = !bearer();
+page.name.readOnly = !!bearer;
+page['name-hint'].hidden = !bearer;
 page.email.value = me.email;
 page.room.value = roomInAddress() || tab.current || LOBBY;
 

@@ -1,6 +1,9 @@
 //! Puts the page's files into the binary: as they are for whoever asks so, compressed for browsers,
 //! each with a tag that changes when it does. The emoji table comes from the `emojis` crate, which
-//! follows GitHub's names.
+//! follows GitHub's names. Packs the tables for names, too.
+
+#[path = "../../chat/name/build.rs"]
+mod names;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -16,7 +19,9 @@ const FOLDER: &str = "src/net/page";
 
 fn main() {
     println!("cargo::rerun-if-changed={FOLDER}");
+    println!("cargo::rerun-if-changed=src/chat/name/build.rs");
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
+    names::write(&out);
     if env::var_os("CARGO_FEATURE_PAGE").is_none() {
         fs::write(out.join("page.rs"), "[]").expect("it can be written");
         return;

@@ -43,7 +43,7 @@ export class Chat {
     this.#on = on;
     const url = new URL('ws', location.href.replace(/^http/, 'ws').replace(/[?#].*/, ''));
     // Whose token it is, the connection is: no room is entered by default, which it may not be for.
-    if (bearer()) url.searchParams.set('user', bearer());
+    if (bearer) url.searchParams.set('user', bearer);
     this.connection = new Connection(url, protocols, {
       open: () => this.#open(),
       frame: (frame) => Object.hasOwn(this.#answers, frame?.type) && this.#answers[frame.type](frame),
@@ -53,7 +53,9 @@ export class Chat {
   }
 
   /** The room of this name, new if need be. */
-  room(name) {
+  room(written) {
+    // The form in which the server compares the names of rooms.
+    const name = written.normalize('NFC');
     if (!this.rooms.has(name)) {
       this.rooms.set(name, new Room(name, {
         ...this.#on,
@@ -214,7 +216,7 @@ export class Chat {
       this.#on.refused('name', `This can’t be a name: it ${rule}.`);
     } else if (code === 'bad_room' && !this.welcomed) {
       this.#on.refused('room', `This can’t be a room: it ${rule}.`);
-    } else if (code === 'forbidden' && ref.startsWith(JOIN)) {
+    } else if ((code === 'forbidden' || code === 'bad_room') && ref.startsWith(JOIN)) {
       const room = this.rooms.get(ref.slice(JOIN.length));
       if (room) this.#on.closed(room, reason);
     } else if (code === 'unavailable' || code === 'rate_limited') {

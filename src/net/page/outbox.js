@@ -36,6 +36,8 @@ export class Outbox {
   }
 
   write(text, to, room, from) {
+    // As others will see it, should it have been cut within a character.
+    text = text.toWellFormed?.() ?? text;
     const ref = `${Date.now().toString(36)}-${Math.random().toString(36).slice(2, 10)}`;
     this.#add({ ref, ts: Date.now(), from, to: to ?? undefined, text, room });
     this.flush();
@@ -132,12 +134,17 @@ export class Outbox {
 
   /** As plain values, to be restored after a reload. */
   get kept() {
-    return [...this.#messages.values()].map(({ ref, ts, to, text, room }) => ({ ref, ts, to, text, room: room.name }));
+    return [...this.#messages.values()].map(({ ref, ts, to, text, room, state, trouble }) =>
+      ({ ref, ts, to, text, room: room.name, ...(state === 'failed' && { trouble }) }));
   }
 
   restore(kept, rooms, from) {
-    for (const { room, ...message } of kept) {
-      if (rooms.has(room)) this.#add({ ...message, from, room: rooms.get(room) });
+    for (const { room, trouble, ...message } of kept) {
+      if (!rooms.has(room)) continue;
+      const restored = { ...message, from, room: rooms.get(room) };
+      this.#add(restored);
+      // It is sent again when somebody asks for that, as before.
+      if (trouble) restored.room.log.fail(restored, trouble);
     }
   }
 }

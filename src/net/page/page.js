@@ -277,5 +277,8 @@ export function roomInAddress() {
 export function whyNot(name) {
   if ([...name].length > 32 || new TextEncoder().encode(name).length > 64) return 'it is longer than 32 characters';
   if (/[:/@#]/.test(name)) return 'it contains one of : / @ #';
-  return /\p{Cc}/u.test(name) ? 'it contains a control character' : '';
+  if (/\p{Cc}/u.test(name)) return 'it contains a control character';
+  // The server also looks whether joiners and the styles of emoji are where they belong.
+  const unseen = /(?![\u200c\u200d\ufe0e\ufe0f])[\p{Default_Ignorable_Code_Point}\u2028\u2029\u2800]/u;
+  return unseen.test(name) ? 'it contains an invisible character' : '';
 }

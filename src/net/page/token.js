@@ -28,9 +28,19 @@ function take() {
 
 export const token = take();
 
-/** Whose it is, as far as one can tell without the key. */
-export function bearer() {
+/** Asks without an upgrade: the server says first whether the token is good. */
+function ask(url) {
+  const headers = token ? { Authorization: `Bearer ${token}` } : {};
+  return fetch(url, { headers, cache: 'no-store', signal: AbortSignal.timeout(8_000) });
+}
+
+/** Whose it is: the server says so, for it knows which claim counts. Else as far as one can tell. */
+async function whose() {
+  if (!token) return '';
   try {
+    const answer = await ask('ws').catch(() => null);
+    const user = answer?.headers.get('Natterjack-User');
+    if (user) return decodeURIComponent(user);
     const base64 = token.split('.')[1].replace(/-/g, '+').replace(/_/g, '/');
     const bytes = Uint8Array.from(atob(base64), (byte) => byte.charCodeAt(0));
     return String(JSON.parse(new TextDecoder().decode(bytes)).sub ?? '');
@@ -39,17 +49,15 @@ export function bearer() {
   }
 }
 
+export const bearer = await whose();
+
 /** A page can set no header of a WebSocket, but ask for a subprotocol. */
 export const protocols = token ? [`bearer.${token}`] : [];
 
-/**
- * Why the server does not let us in, or nothing: a WebSocket does not tell. Asked without an upgrade,
- * the server says first whether the token is good.
- */
+/** Why the server does not let us in, or nothing: a WebSocket does not tell. */
 export async function whyNotIn(url) {
   try {
-    const headers = token ? { Authorization: `Bearer ${token}` } : {};
-    const answer = await fetch(url, { headers, cache: 'no-store', signal: AbortSignal.timeout(8_000) });
+    const answer = await ask(url);
     if (answer.status !== 401) return '';
     if (!token) return 'This chat needs a token: please open the address that you were given for it.';
     const why = await answer.text();

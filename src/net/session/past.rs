@@ -63,10 +63,18 @@ impl Session<'_> {
         told
     }
 
-    /// Tells again who is in a room, and what was said there: it hears the rest already.
+    /// Tells again who is in a room, and what was said there; what is said meanwhile comes after
+    /// that.
     pub(super) async fn reenter(&self, room: &Room, past: Option<Past>) -> Result<(), Refusal> {
-        let roster = self.bus().roster(room).await.ok_or(Refusal::Unavailable)?;
-        self.tell_past(room, roster.last, past).await
+        let again = self.bus().enter_again(self.seat, self.peer, room).await;
+        let last = again.map_err(|_| Refusal::Unavailable)?;
+        let told = self.tell_past(room, last, past).await;
+        if told.is_err() && self.peer.outbox.overflowed() {
+            // Some of what it would have heard is forgotten. It can come back and ask for it.
+            self.peer.outbox.end(End::Slow);
+        }
+        self.peer.outbox.release();
+        told
     }
 
     /// Tells what has been entered and what was said there before, up to the message `last`, ahead

@@ -45,13 +45,14 @@ impl Proof {
         }
     }
 
-    /// Whether its token, where one is needed, allows a name.
+    /// Whether it may choose a name: the one of its token, if it has one, and no guest's but its own.
     pub(super) fn may_be(&self, user: &User) -> Result<(), Refusal> {
         match self.pass() {
             Some(pass) if pass.user() != user => {
                 Err(Refusal::Forbidden("your token is for another name"))
             }
-            _ => Ok(()),
+            Some(_) => Ok(()),
+            None => Ok(user.may_be_chosen(self.key())?),
         }
     }
 }

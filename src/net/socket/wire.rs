@@ -131,13 +131,11 @@ impl AsyncRead for Wire<'_> {
                     }
                     return Poll::Ready(Ok(n));
                 }
-                Step::More if this.inbound.begin_read() => {
-                    match ready!(this.poll_fill(cx, buf))? {
-                        (0, _) => return Poll::Ready(Ok(0)),
-                        (_, 0) => {}
-                        (_, now) => return Poll::Ready(Ok(now)),
-                    }
-                }
+                Step::More if this.inbound.begin_read() => match ready!(this.poll_fill(cx, buf))? {
+                    (0, _) => return Poll::Ready(Ok(0)),
+                    (_, 0) => {}
+                    (_, now) => return Poll::Ready(Ok(now)),
+                },
                 Step::More | Step::Yield => {
                     this.inbound.begin_turn();
                     cx.waker().wake_by_ref();

@@ -1,101 +1,63 @@
-//! The key that tokens are verified with. Its kind alone decides the one algorithm that is accepted:
-//! what a token's header says is only compared with it (RFC 8725, section 3.1).
+//! The keys that tokens are verified with. The kind of a key alone decides the one algorithm that it
+//! verifies: what a token's header says is only compared with it (RFC 8725, section 3.1).
 
-use std::fmt;
+mod jwks;
+pub(super) mod pem;
+
+use std::fmt::{self, Write};
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
-use std::sync::Arc;
 
-use jsonwebtoken::crypto::{CryptoProvider, JwtVerifier, KeyUtils};
-use jsonwebtoken::errors::ErrorKind;
-use jsonwebtoken::signature::{self, Verifier};
-use jsonwebtoken::{Algorithm, DecodingKey, Validation};
-use ring::hmac;
-use ring::signature::{ECDSA_P256_SHA256_FIXED, ED25519, UnparsedPublicKey, VerificationAlgorithm};
-use rustls_pki_types::SubjectPublicKeyInfoDer;
-use rustls_pki_types::pem::PemObject;
+use jsonwebtoken::{Algorithm, DecodingKey, Header, Validation};
 
-/// No key is longer than this; who names a whole disk is not read to its end.
-const FILE_BYTES: u64 = 64 * 1024;
+use super::crypto;
+
+/// No file of keys is longer than this; a name of a whole disk is not read to its end.
+const FILE_KIB: u64 = 256;
 /// A secret has at least this many bytes (RFC 7518, section 3.2).
 const SECRET_BYTES: usize = 32;
+/// An RSA key has at least so many bits (RFC 7518, section 3.3), and at most what ring verifies.
+const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
+/// With so many keys at most a token is tried: each costs whoever sends garbage nothing, and us time.
+const TRIES: usize = 8;
 
-/// How a P-256 key begins (RFC 5480): 65 bytes of an uncompressed point follow, and nothing else can.
-const P256: &[u8] =
-    b"\x30\x59\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07\x03\x42\x00";
-/// How an Ed25519 key begins (RFC 8410): 32 bytes follow.
-const ED25519_KEY: &[u8] = b"\x30\x2a\x30\x05\x06\x03\x2b\x65\x70\x03\x21\x00";
-/// The name of RSA (RFC 8017) within a key.
-const RSA: &[u8] = b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01";
-
-/// A key, and what is asked of a token that it verifies.
+/// One key, and what is asked of a token that it verifies.
 pub(super) struct Key {
     pub(super) key: DecodingKey,
     pub(super) validation: Validation,
-}
-
-impl fmt::Debug for Key {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Key({:?})", self.algorithm())
-    }
+    /// How a token names it; only keys of a set have names.
+    kid: Option<String>,
 }
 
 impl Key {
-    /// Reads a key.
-    ///
-    /// # Errors
-    /// One line about what is wrong with the file, and nothing of what is in it.
-    pub(super) fn read(path: &Path) -> Result<Key, String> {
-        let mut bytes = Vec::new();
-        let read = File::open(path).and_then(|file| file.take(FILE_BYTES).read_to_end(&mut bytes));
-        let key = match read {
-            Ok(_) => Key::of(&bytes),
-            Err(error) => Err(error.to_string()),
-        };
-        key.map_err(|why| format!("--jwt-key {}: {why}", path.display()))
-    }
-
-    /// The key that is in these bytes.
-    pub(super) fn of(bytes: &[u8]) -> Result<Key, String> {
-        // Whoever has a key can verify: so the library is never asked without this. A second time
-        // changes nothing.
-        let _ = PROVIDER.install_default();
-        if bytes.windows(11).any(|part| part == b"-----BEGIN ") {
-            return public(bytes);
-        }
-        let mut secret = bytes;
-        if let Some(line) = secret.strip_suffix(b"\n") {
-            secret = line.strip_suffix(b"\r").unwrap_or(line);
-        }
-        if secret.is_empty() {
-            return Err("it is empty".into());
-        }
-        // What is no secret must not become one: everybody could sign with it.
-        if is_der(bytes) {
-            return Err("it is DER; write it as PEM: openssl pkey -pubin -inform DER".into());
-        }
-        let public = [&b"ssh-"[..], b"ecdsa-sha2-", b"{"];
-        if public.iter().any(|begin| secret.starts_with(begin)) {
-            return Err("this kind of key is not known; write it as PEM of a public key".into());
-        }
-        if secret.len() < SECRET_BYTES {
-            return Err(format!(
-                "the secret has {} bytes, and needs {SECRET_BYTES}: openssl rand -hex 32",
-                secret.len()
-            ));
-        }
-        Ok(Key::new(DecodingKey::from_secret(secret), Algorithm::HS256))
-    }
-
     fn new(key: DecodingKey, algorithm: Algorithm) -> Key {
         let mut validation = Validation::new(algorithm);
-        // Times are looked at by ourselves: to the moment, and `exp` may be missing.
+        // Claims are looked at by ourselves, in `claims`.
         validation.required_spec_claims.clear();
         validation.validate_exp = false;
-        // Whom a token is for is settled by whose key has signed it.
         validation.validate_aud = false;
-        Key { key, validation }
+        Key {
+            key,
+            validation,
+            kid: None,
+        }
+    }
+
+    /// Of RSA's modulus and exponent (RFC 8017, section 3.1).
+    fn rsa(n: &[u8], e: &[u8]) -> Result<Key, String> {
+        let (n, e) = (without_zeros(n), without_zeros(e));
+        let spare = n.first().map_or(0, |first| first.leading_zeros() as usize);
+        let bits = n.len() * 8 - spare;
+        if bits < *RSA_BITS.start() {
+            return Err(format!("an RSA key of {bits} bits, and needs 2048"));
+        }
+        let odd = |number: &[u8]| number.last().is_some_and(|last| last % 2 == 1);
+        if bits > *RSA_BITS.end() || !odd(n) || !odd(e) || e == [1] || e.len() > 4 {
+            return Err("an RSA key that can't be used".into());
+        }
+        let key = DecodingKey::from_rsa_raw_components(n, e);
+        Ok(Key::new(key, Algorithm::RS256))
     }
 
     /// The only one that is accepted.
@@ -104,103 +66,195 @@ impl Key {
     }
 }
 
-/// The one public key in a PEM file (RFC 7468).
-fn public(pem: &[u8]) -> Result<Key, String> {
-    let text = String::from_utf8_lossy(pem);
-    let labels = text
-        .split("-----BEGIN ")
-        .skip(1)
-        .map(|rest| rest.split("-----").next().unwrap_or_default());
-    for label in labels {
-        match label {
-            "PUBLIC KEY" => {}
-            "RSA PUBLIC KEY" => return Err(unfit("RSA")),
-            "CERTIFICATE" => {
-                return Err("it is a certificate; the public key alone is needed: openssl x509 -noout -pubkey".into());
+fn without_zeros(mut number: &[u8]) -> &[u8] {
+    while let [0, rest @ ..] = number {
+        number = rest;
+    }
+    number
+}
+
+/// What kind of file the keys are from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Secret,
+    Public,
+    Set,
+}
+
+/// The keys of one file: a secret, a public key, or a set (RFC 7517).
+pub(super) struct KeySet {
+    kind: Kind,
+    /// At least one.
+    keys: Vec<Key>,
+    /// Why keys of the set are not used.
+    skipped: Vec<String>,
+}
+
+impl fmt::Debug for KeySet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "KeySet({self})")
+    }
+}
+
+/// Which keys there are, for people; nothing of what is in them.
+impl fmt::Display for KeySet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.kind {
+            Kind::Secret => return write!(f, "{:?} by a secret", self.keys[0].algorithm()),
+            Kind::Public => return write!(f, "{:?} by a public key", self.keys[0].algorithm()),
+            Kind::Set => {}
+        }
+        let s = if self.keys.len() == 1 { "" } else { "s" };
+        write!(f, "{} key{s} of a set", self.keys.len())?;
+        for (place, key) in self.keys.iter().enumerate() {
+            f.write_str(if place == 0 { ": " } else { ", " })?;
+            write!(f, "{:?}", key.algorithm())?;
+            if let Some(kid) = &key.kid {
+                write!(f, " {kid:?}")?;
             }
-            label if label.ends_with("PRIVATE KEY") => {
-                return Err("it is a private key, which only who issues tokens may have; the public one is needed: openssl pkey -pubout".into());
-            }
-            _ => return Err("it is PEM, but not of a public key alone".into()),
+        }
+        if !self.skipped.is_empty() {
+            let (count, why) = (self.skipped.len(), self.skipped.join(", "));
+            write!(f, " ({count} not used: {why})")?;
+        }
+        Ok(())
+    }
+}
+
+impl KeySet {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// One line about what is wrong with the file, and nothing of what is in it.
+    pub(super) fn read(path: &Path) -> Result<KeySet, String> {
+        read_file(path, KeySet::of)
+    }
+
+    /// The keys that are in these bytes.
+    pub(super) fn of(bytes: &[u8]) -> Result<KeySet, String> {
+        // Whoever has a key can verify: so the library is never asked without this.
+        crypto::install();
+        if pem::is_pem(bytes) {
+            return Ok(KeySet::one(Kind::Public, pem::public(bytes)?));
+        }
+        if let Some(set) = jwks::read(bytes)? {
+            return Ok(set);
+        }
+        let key = DecodingKey::from_secret(secret(bytes)?);
+        Ok(KeySet::one(Kind::Secret, Key::new(key, Algorithm::HS256)))
+    }
+
+    fn one(kind: Kind, key: Key) -> KeySet {
+        KeySet {
+            kind,
+            keys: vec![key],
+            skipped: Vec::new(),
         }
     }
-    let der = SubjectPublicKeyInfoDer::from_pem_slice(pem);
-    let der = der.map_err(|_| "it is broken PEM".to_string())?;
-    if let Some(point) = der.strip_prefix(P256)
-        && point.len() == 65
-    {
-        return Ok(Key::new(DecodingKey::from_ec_der(point), Algorithm::ES256));
+
+    /// The keys that may have signed a token with this header: those for its algorithm, and of these, if
+    /// it names one, those of that name, or the nameless where there is none. The names of keys are
+    /// heeded in a set only; elsewhere there is but one key.
+    ///
+    /// # Errors
+    /// Says why there are none, or too many to try all.
+    pub(super) fn candidates(&self, header: &Header) -> Result<Vec<&Key>, String> {
+        let fits = |key: &&Key| key.algorithm() == header.alg;
+        let mut fitting: Vec<&Key> = self.keys.iter().filter(fits).collect();
+        if fitting.is_empty() {
+            return Err(self.algorithms());
+        }
+        if self.kind == Kind::Set
+            && let Some(kid) = &header.kid
+        {
+            let named = |key: &Key| key.kid.as_ref() == Some(kid);
+            if fitting.iter().any(|key| named(key)) {
+                fitting.retain(|key| named(key));
+            } else {
+                fitting.retain(|key| key.kid.is_none());
+            }
+            if fitting.is_empty() {
+                return Err("no key has its kid".into());
+            }
+        }
+        if fitting.len() > TRIES {
+            return Err("it has no kid that says which of many keys it is".into());
+        }
+        Ok(fitting)
     }
-    if let Some(point) = der.strip_prefix(ED25519_KEY)
-        && point.len() == 32
-    {
-        return Ok(Key::new(DecodingKey::from_ed_der(point), Algorithm::EdDSA));
+
+    fn algorithms(&self) -> String {
+        let mut said = String::new();
+        let mut known: Vec<Algorithm> = Vec::new();
+        for algorithm in self.keys.iter().map(Key::algorithm) {
+            if !known.contains(&algorithm) {
+                let join = if known.is_empty() { "" } else { " or " };
+                let _ = write!(said, "{join}{algorithm:?}");
+                known.push(algorithm);
+            }
+        }
+        format!("the key is for {said}")
     }
-    let rsa = der.windows(RSA.len()).any(|part| part == RSA);
-    Err(unfit(if rsa { "RSA" } else { "of another kind" }))
 }
 
-fn unfit(kind: &str) -> String {
-    format!("the public key is {kind}; P-256 (ES256) and Ed25519 (EdDSA) are known")
+/// Reads a file of keys, and makes of its bytes what `read` makes of them.
+///
+/// # Errors
+/// One line that names the file.
+pub(super) fn read_file<T>(
+    path: &Path,
+    read: impl FnOnce(&[u8]) -> Result<T, String>,
+) -> Result<T, String> {
+    let mut bytes = Vec::new();
+    let most = FILE_KIB * 1024;
+    let file = File::open(path).and_then(|file| file.take(most + 1).read_to_end(&mut bytes));
+    let made = match file {
+        Ok(_) if bytes.len() as u64 > most => Err(format!("it is longer than {FILE_KIB} KiB")),
+        // Some editors begin a file with a byte order mark.
+        Ok(_) => read(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes)),
+        Err(error) => Err(error.to_string()),
+    };
+    made.map_err(|why| format!("--jwt-key {}: {why}", path.display()))
 }
 
-/// Whether this is one DER sequence, as all keys are.
-fn is_der(bytes: &[u8]) -> bool {
-    let (start, length) = match bytes {
+/// The secret in a file: all of it but white space around it.
+///
+/// # Errors
+/// Says why it is none. What can be known to others must not become a secret: they could sign with it.
+pub(super) fn secret(bytes: &[u8]) -> Result<&[u8], String> {
+    let secret = bytes.trim_ascii();
+    if secret.is_empty() {
+        return Err("it is empty".into());
+    }
+    if sequence(bytes).or(sequence(secret)).is_some() {
+        return Err("it is DER; write it as PEM: openssl pkey -pubin -inform DER".into());
+    }
+    if pem::is_bare(secret) {
+        return Err(
+            "it is a key without its PEM lines: put -----BEGIN PUBLIC KEY----- before it, and -----END PUBLIC KEY----- behind it"
+                .into(),
+        );
+    }
+    let public = [&b"ssh-"[..], b"ecdsa-sha2-"];
+    if public.iter().any(|begin| secret.starts_with(begin)) {
+        return Err("this kind of key is not known; write it as PEM of a public key".into());
+    }
+    if secret.len() < SECRET_BYTES {
+        return Err(format!(
+            "the secret has {} bytes, and needs {SECRET_BYTES}: openssl rand -hex 32",
+            secret.len()
+        ));
+    }
+    Ok(secret)
+}
+
+/// What is in these bytes, if they are one DER sequence, as all keys are.
+fn sequence(der: &[u8]) -> Option<&[u8]> {
+    let (start, length) = match der {
         [0x30, length @ 0..=0x7f, ..] => (2, usize::from(*length)),
         [0x30, 0x81, length, ..] => (3, usize::from(*length)),
         [0x30, 0x82, high, low, ..] => (4, usize::from(u16::from_be_bytes([*high, *low]))),
-        _ => return false,
+        _ => return None,
     };
-    bytes.len() == start + length
-}
-
-/// How the library verifies: with ring, which is here for TLS anyway, and compares in constant time.
-static PROVIDER: CryptoProvider = CryptoProvider {
-    signer_factory: |_, _| Err(ErrorKind::UnsupportedAlgorithm.into()),
-    verifier_factory: |algorithm, key| {
-        let how: &'static dyn VerificationAlgorithm = match algorithm {
-            Algorithm::HS256 => {
-                let key = hmac::Key::new(hmac::HMAC_SHA256, key.try_get_as_bytes()?);
-                return Ok(Box::new(Secret(key)));
-            }
-            Algorithm::ES256 => &ECDSA_P256_SHA256_FIXED,
-            Algorithm::EdDSA => &ED25519,
-            _ => return Err(ErrorKind::UnsupportedAlgorithm.into()),
-        };
-        let key = Arc::from(key.try_get_as_bytes()?);
-        let key = UnparsedPublicKey::new(how, key);
-        Ok(Box::new(Public(*algorithm, key)))
-    },
-    // For keys within tokens, which nobody asks for.
-    key_utils: KeyUtils::new_unimplemented(),
-};
-
-struct Secret(hmac::Key);
-
-impl Verifier<Vec<u8>> for Secret {
-    fn verify(&self, message: &[u8], signature: &Vec<u8>) -> Result<(), signature::Error> {
-        hmac::verify(&self.0, message, signature).map_err(|_| signature::Error::new())
-    }
-}
-
-impl JwtVerifier for Secret {
-    fn algorithm(&self) -> Algorithm {
-        Algorithm::HS256
-    }
-}
-
-struct Public(Algorithm, UnparsedPublicKey<Arc<[u8]>>);
-
-impl Verifier<Vec<u8>> for Public {
-    fn verify(&self, message: &[u8], signature: &Vec<u8>) -> Result<(), signature::Error> {
-        let verified = self.1.verify(message, signature);
-        verified.map_err(|_| signature::Error::new())
-    }
-}
-
-impl JwtVerifier for Public {
-    fn algorithm(&self) -> Algorithm {
-        self.0
-    }
+    der.get(start..).filter(|content| content.len() == length)
 }

@@ -18,22 +18,36 @@ fn sign(header: &Value, claims: &str) -> String {
     format!("{message}.{}", URL_SAFE_NO_PAD.encode(tag))
 }
 
+fn keys() -> KeySet {
+    KeySet::of(SECRET.as_bytes()).unwrap()
+}
+
 fn verdict(claims: &str) -> Result<Pass, String> {
-    let key = Key::of(SECRET.as_bytes()).unwrap();
-    verify(&key, &sign(&json!({"alg": "HS256"}), claims), NOW)
+    verdict_by(&ClaimRules::default(), claims)
+}
+
+fn verdict_by(rules: &ClaimRules, claims: &str) -> Result<Pass, String> {
+    verify(&keys(), rules, &sign(&json!({"alg": "HS256"}), claims), NOW)
+}
+
+/// Without rules about claims.
+fn plain(keys: &KeySet, token: &str) -> Result<Pass, String> {
+    verify(keys, &ClaimRules::default(), token, NOW)
 }
 
 #[test]
 fn claims_decide_who_it_is_and_what_is_open() {
-    let pass = verdict(r#"{"sub":"ann","aud":"x","iss":7,"more":{}}"#).unwrap();
+    let pass = verdict(r#"{"sub":"ann","iss":7,"mod":{},"more":{}}"#).unwrap();
     assert_eq!((pass.user().as_str(), pass.expires()), ("ann", None));
     assert!(pass.opens(&Room::lobby()));
     let pass = verdict(r#"{"sub":"ann","rooms":["attic"]}"#).unwrap();
     assert!(pass.opens(&Room::new("attic").unwrap()) && !pass.opens(&Room::lobby()));
     let pass = verdict(r#"{"sub":"ann","rooms":[]}"#).unwrap();
     assert!(!pass.opens(&Room::lobby()), "none is none, not all");
+    let pass = verdict(r#"{"sub":"ann","rooms":["a:b"]}"#).unwrap();
+    assert!(!pass.opens(&Room::lobby()), "what is no room is no room");
     let pass = verdict(r#"{"sub":"ann","exp":1800000000.5,"nbf":1800000000}"#).unwrap();
-    assert_eq!(pass.expires(), Some(NOW + 500));
+    assert_eq!(pass.expires(), Some(NOW + 30_500));
     let pass = verdict(r#"{"sub":"ann","exp":1e300,"nbf":-1e300}"#).unwrap();
     assert_eq!(pass.expires(), Some(u64::MAX));
 }
@@ -41,14 +55,14 @@ fn claims_decide_who_it_is_and_what_is_open() {
 #[test]
 fn what_is_wrong_is_said_and_nothing_else() {
     for (claims, why) in [
-        (r#"{"sub":"ann","exp":1800000000}"#, "it has expired"),
         (r#"{"sub":"ann","exp":-1}"#, "it has expired"),
-        (r#"{"sub":"ann","nbf":1800000000.1}"#, "it is not valid yet"),
+        (r#"{"sub":"ann","exp":-1e300}"#, "it has expired"),
+        (r#"{"sub":"ann","nbf":1e300}"#, "it is not valid yet"),
         (r#"{"exp":1900000000}"#, "sub is missing"),
         (r#"{"sub":"a:b"}"#, "sub: bad user name"),
         (r#"{"sub":""}"#, "sub: bad user name"),
-        (r#"{"sub":null}"#, "sub is a string"),
-        (r#"{"sub":7}"#, "sub is a string"),
+        (r#"{"sub":null}"#, "sub is not a string"),
+        (r#"{"sub":7}"#, "sub is not a string"),
         (
             r#"{"sub":"ann","exp":"1900000000"}"#,
             "exp and nbf are numbers",
@@ -68,10 +82,74 @@ fn what_is_wrong_is_said_and_nothing_else() {
 }
 
 #[test]
+fn half_a_minute_is_granted_and_not_a_millisecond_more() {
+    let said = |claims: &str| verdict(claims).map(|pass| pass.expires());
+    let expired = Err("it has expired".to_string());
+    let early = Err("it is not valid yet".to_string());
+    // Now it is 1,800,000,000.
+    for (claims, expected) in [
+        (r#"{"sub":"ann","exp":1800000000}"#, Ok(Some(NOW + 30_000))),
+        (r#"{"sub":"ann","exp":1799999970.001}"#, Ok(Some(NOW + 1))),
+        (r#"{"sub":"ann","exp":1799999970}"#, expired.clone()),
+        (r#"{"sub":"ann","exp":1799999969.999}"#, expired),
+        (r#"{"sub":"ann","nbf":1800000000}"#, Ok(None)),
+        (r#"{"sub":"ann","nbf":1800000030}"#, Ok(None)),
+        (r#"{"sub":"ann","nbf":1800000030.001}"#, early),
+    ] {
+        assert_eq!(said(claims), expected, "{claims}");
+    }
+}
+
+#[test]
+fn the_claim_of_the_name_is_the_one_that_is_set() {
+    let rules = ClaimRules {
+        name: Some("https://id.example/nick".into()),
+        ..ClaimRules::default()
+    };
+    let said = |claims: &str| verdict_by(&rules, claims).map(|pass| pass.user().to_string());
+    let good = r#"{"sub":7,"https://id.example/nick":"ann"}"#;
+    assert_eq!(said(good), Ok("ann".into()));
+    for claims in [
+        r#"{"sub":"ann"}"#,
+        r#"{"sub":"ann","https://id.example/nick":""}"#,
+        r#"{"sub":"ann","https://id.example/nick":7}"#,
+        r#"{"sub":"ann","https://id.example/nick":null}"#,
+    ] {
+        let line = said(claims).unwrap_err();
+        assert!(line.starts_with("https://id.example/nick"), "{line}");
+        assert!(line.ends_with("; --jwt-name names this claim"), "{line}");
+    }
+}
+
+#[test]
+fn a_token_without_a_kid_is_tried_with_a_few_keys_and_not_with_many() {
+    let other = |n: usize| json!({"kty": "oct", "k": URL_SAFE_NO_PAD.encode([n as u8; 32])});
+    let ours = json!({"kty": "oct", "k": URL_SAFE_NO_PAD.encode(SECRET), "kid": "ours"});
+    let said = |others: usize, header: &Value| {
+        let keys: Vec<Value> = (0..others).map(other).chain([ours.clone()]).collect();
+        let set = KeySet::of(json!({ "keys": keys }).to_string().as_bytes()).unwrap();
+        plain(&set, &sign(header, r#"{"sub":"ann"}"#)).map(|pass| pass.user().to_string())
+    };
+    let ann = Ok("ann".to_string());
+    assert_eq!(said(7, &json!({"alg": "HS256"})), ann);
+    assert!(
+        said(8, &json!({"alg": "HS256"}))
+            .unwrap_err()
+            .contains("kid")
+    );
+    assert_eq!(said(100, &json!({"alg": "HS256", "kid": "ours"})), ann);
+    // A name that no key has leaves those that have none.
+    let line = said(1, &json!({"alg": "HS256", "kid": "theirs"})).unwrap_err();
+    assert_eq!(line, "the signature is not that of the key");
+    let line = said(0, &json!({"alg": "HS256", "kid": "theirs"})).unwrap_err();
+    assert_eq!(line, "no key has its kid");
+}
+
+#[test]
 fn the_header_may_only_name_the_algorithm_of_the_key() {
-    let key = Key::of(SECRET.as_bytes()).unwrap();
+    let keys = keys();
     let said = |header: Value| {
-        verify(&key, &sign(&header, r#"{"sub":"ann"}"#), NOW).map(|pass| pass.user().to_string())
+        plain(&keys, &sign(&header, r#"{"sub":"ann"}"#)).map(|pass| pass.user().to_string())
     };
     assert_eq!(
         said(json!({"alg": "HS256", "typ": "JWT", "kid": "1"})),
@@ -104,9 +182,9 @@ fn the_header_may_only_name_the_algorithm_of_the_key() {
 
 #[test]
 fn only_what_is_signed_is_read() {
-    let key = Key::of(SECRET.as_bytes()).unwrap();
+    let keys = keys();
     let good = sign(&json!({"alg": "HS256"}), r#"{"sub":"ann"}"#);
-    assert!(verify(&key, &good, NOW).is_ok());
+    assert!(plain(&keys, &good).is_ok());
     let parts: Vec<&str> = good.split('.').collect();
     let [head, claims, tag] = parts[..] else {
         panic!("{good}")
@@ -133,48 +211,51 @@ fn only_what_is_signed_is_read() {
         "x".repeat(100_000),
         ".".repeat(100_000),
     ] {
-        assert!(verify(&key, &bad, NOW).is_err(), "{bad}");
+        assert!(plain(&keys, &bad).is_err(), "{bad}");
     }
     // No byte may be another one.
     for at in 0..good.len() {
         let mut bytes = good.clone().into_bytes();
         bytes[at] = if bytes[at] == b'A' { b'E' } else { b'A' };
         let bad = String::from_utf8(bytes).unwrap();
-        assert!(verify(&key, &bad, NOW).is_err(), "at {at}: {bad}");
+        assert!(plain(&keys, &bad).is_err(), "at {at}: {bad}");
     }
 }
 
 #[test]
 fn no_garbage_gets_through_or_panics() {
-    let key = Key::of(SECRET.as_bytes()).unwrap();
+    let keys = keys();
     arbtest::arbtest(|u| {
         let text: String = u.arbitrary()?;
-        assert!(verify(&key, &text, NOW).is_err(), "{text:?}");
+        assert!(plain(&keys, &text).is_err(), "{text:?}");
         // Garbage that is signed, too: who signs may be mistaken.
         let header: &str = u.choose(&[r#"{"alg":"HS256"}"#, "{}", &text])?;
         let claims: &str = u.choose(&[r#"{"sub":"ann"}"#, "{}", &text])?;
         let header = serde_json::from_str(header).unwrap_or(Value::Null);
-        if let Ok(pass) = verify(&key, &sign(&header, claims), NOW) {
+        if let Ok(pass) = plain(&keys, &sign(&header, claims)) {
             assert!(User::new(pass.user().as_str()).is_ok());
         }
-        let _ = Key::of(u.arbitrary()?);
+        let _ = KeySet::of(u.arbitrary()?);
+        let _ = issue::signing_key(u.arbitrary()?);
         Ok(())
     });
 }
 
 #[test]
 fn a_secret_is_anything_that_can_be_no_public_key() {
-    let algorithm = |bytes: &[u8]| Key::of(bytes).map(|key| format!("{:?}", key.algorithm()));
+    let algorithm = |bytes: &[u8]| KeySet::of(bytes).map(|keys| format!("{keys:?}"));
     let secret = "s".repeat(32);
     for good in [
         secret.clone(),
         format!("{secret}\n"),
         format!("{secret}\r\n"),
+        format!(" \t{secret} \n\n"),
     ] {
-        assert_eq!(algorithm(good.as_bytes()), Ok("HS256".into()));
-        let key = Key::of(good.as_bytes()).unwrap();
-        assert_eq!(key.key.try_get_as_bytes().unwrap(), secret.as_bytes());
-        assert_eq!(format!("{key:?}"), "Key(HS256)");
+        assert_eq!(
+            algorithm(good.as_bytes()),
+            Ok("KeySet(HS256 by a secret)".into())
+        );
+        assert_eq!(key::secret(good.as_bytes()), Ok(secret.as_bytes()));
     }
     let mut der = vec![0x30, 0x2a];
     der.extend([0; 42]);
@@ -189,7 +270,16 @@ fn a_secret_is_anything_that_can_be_no_public_key() {
         ),
         (
             br#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapi"}"#,
-            "not known",
+            "damaged",
+        ),
+        (&[b' '; 99], "empty"),
+        (
+            b"{a secret that begins like JSON and is long enough}",
+            "no JWKS",
+        ),
+        (
+            b"MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=",
+            "without its PEM lines",
         ),
         (
             b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",

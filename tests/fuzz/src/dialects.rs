@@ -18,7 +18,7 @@ pub fn survives(bytes: &[u8]) {
             dialect => assert_eq!(asked.dialect, dialect),
         }
         let reference = asked.reference.as_deref();
-        if let Some(reference) = reference {
+        if let (Some(reference), Ok(_)) = (reference, &asked.request) {
             assert!(reference.len() <= 256);
             rules::reply(&Reply::Accepted(reference, Id::first(7)));
         }
@@ -83,7 +83,7 @@ fn said(room: Room, user: User, text: &Text) -> Event {
 
 fn enter(join: &Join, guest: &User) {
     let user = join.user.as_ref().unwrap_or(guest);
-    rules::name(user.as_str());
+    rules::user(user);
     rules::name(join.room.as_str());
     rules::email(join.email.as_ref());
     let session = join.session.as_deref().unwrap_or_default();

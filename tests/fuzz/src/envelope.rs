@@ -4,7 +4,7 @@ use natterjack::bus::redis::envelope::{self, Note};
 use natterjack::chat::dialect::Dialect;
 use natterjack::chat::event::What;
 use natterjack::chat::id::Id;
-use natterjack::chat::name::{Room, User};
+use natterjack::chat::name::Room;
 use natterjack::chat::replay::step;
 
 use super::rules;
@@ -43,8 +43,7 @@ pub fn survives(bytes: &[u8]) {
     match envelope::note(bytes) {
         Some(Note::Private(to, letter)) => rules::letter(&to, &letter),
         Some(Note::Replaced(user, _)) => {
-            rules::name(user.as_str());
-            assert_eq!(User::new(user.as_str()), Ok(user));
+            rules::user(&user);
         }
         Some(Note::Reaped | Note::Canary) | None => {}
     }

@@ -3,14 +3,31 @@
 use natterjack::chat::dialect::{Dialect, Letter, Reply};
 use natterjack::chat::event::{Event, TEXT_CHARS, Text, What};
 use natterjack::chat::frame;
-use natterjack::chat::name::Email;
+use natterjack::chat::name::{Email, User};
 use serde_json::Value;
 
 /// The rules of names, of users as well as rooms.
 pub fn name(name: &str) {
     assert!((1..=32).contains(&name.chars().count()) && name.len() <= 64);
-    assert!(!name.contains(|c: char| c.is_control() || ":/@#".contains(c)));
+    assert!(!name.contains(|c: char| harmful(c) || ":/@#".contains(c)));
+    assert!(!name.contains([
+        '\u{ad}', '\u{200b}', '\u{2060}', '\u{2800}', '\u{3164}', '\u{feff}'
+    ]));
     assert_eq!(name.trim(), name);
+}
+
+/// The rules of users' names: none reads as the server's own words, in any spelling.
+pub fn user(user: &User) {
+    name(user.as_str());
+    let key = user.key();
+    assert!(!key.is_empty() && key != "error");
+    assert!(!key.starts_with("in ") && !key.ends_with(" (private)"));
+    assert!(!key.contains([':', '/', '@', '#']));
+    assert_eq!(User::new(user.as_str()).as_ref(), Ok(user));
+}
+
+fn harmful(c: char) -> bool {
+    c.is_control() || "\u{202d}\u{202e}\u{2028}\u{2029}".contains(c)
 }
 
 /// The rules of texts.
@@ -19,7 +36,7 @@ pub fn text(text: &Text) {
     assert!(!text.trim().is_empty());
     assert!(text.chars().count() <= TEXT_CHARS);
     let bare = text.replace("\r\n", "").replace(['\t', '\n'], "");
-    assert!(!bare.contains(char::is_control), "{text:?}");
+    assert!(!bare.contains(harmful), "{text:?}");
     assert_eq!(Text::new(text).as_ref().map(Text::as_str), Ok(text));
 }
 
@@ -27,7 +44,7 @@ pub fn text(text: &Text) {
 pub fn email(email: Option<&Email>) {
     if let Some(email) = email {
         assert!((1..=254).contains(&email.as_str().len()));
-        assert!(!email.as_str().contains(char::is_control));
+        assert!(!email.as_str().contains(harmful));
         assert_eq!(email.as_str().trim(), email.as_str());
         assert_eq!(email.avatar().len(), 64);
     }
@@ -36,10 +53,8 @@ pub fn email(email: Option<&Email>) {
 /// An event obeys the rules, and each dialect says it as it is.
 pub fn event(event: &Event) {
     name(event.room.as_str());
+    event.user.iter().for_each(user);
     let user = event.user.as_ref().map(|user| user.as_str());
-    if let Some(user) = user {
-        name(user);
-    }
     if let What::Said { text: words, .. } = &event.what {
         text(words);
     }
@@ -55,7 +70,7 @@ pub fn event(event: &Event) {
         }
         match (dialect, &event.what) {
             (Dialect::Plain, What::Said { text, .. }) => {
-                assert_eq!(out, format!("{}: {}", user.unwrap(), text.as_str()));
+                assert_eq!(out, format!("{}: {}", user.unwrap(), lines(text)));
             }
             (Dialect::Plain, _) => assert!(out.starts_with(user.unwrap())),
             (Dialect::Simple, What::Said { text, email, .. }) => {
@@ -84,12 +99,15 @@ pub fn event(event: &Event) {
 
 /// A private message, too.
 pub fn letter(to: &str, letter: &Letter) {
-    name(letter.from.as_str());
+    user(&letter.from);
     text(&letter.text);
     email(letter.email.as_ref());
     for (dialect, out) in reply(&Reply::Private { to, letter }) {
         match dialect {
-            Dialect::Plain => assert!(out.ends_with(letter.text.as_str())),
+            Dialect::Plain => {
+                let words = lines(&letter.text);
+                assert_eq!(out, format!("{} (private): {words}", letter.from));
+            }
             Dialect::Simple => assert_eq!(object(&out)["username"], letter.from.as_str()),
             Dialect::Typed => {
                 let out = object(&out);
@@ -100,6 +118,11 @@ pub fn letter(to: &str, letter: &Letter) {
     }
 }
 
+/// A text as the text dialect shows it.
+fn lines(text: &Text) -> String {
+    text.as_str().replace("\r\n", "\n").replace('\n', "\n  ")
+}
+
 /// What one peer is told, in each dialect that has words for it: what is to be JSON is JSON.
 pub fn reply(reply: &Reply<'_>) -> Vec<(Dialect, String)> {
     let mut said = Vec::new();
@@ -108,6 +131,9 @@ pub fn reply(reply: &Reply<'_>) -> Vec<(Dialect, String)> {
         if dialect.reply(reply, &mut out) {
             if dialect != Dialect::Plain {
                 object(&out);
+            }
+            if let Reply::Refused(refusal, _) = reply {
+                assert!(!refusal.to_string().contains(harmful));
             }
             said.push((dialect, out));
         } else {

@@ -1,11 +1,12 @@
 -- Give a name to a connection, unless another connection of a living instance has it. The holder of
 -- the key to its lock takes it over, and the older connection's instance is told. A lease counts for
 -- some time longer than it says where the caller can't know whether its owner has had a chance to renew it.
+-- Names are known by their keys; beside its owner and lock stands how the name is shown, if otherwise.
 -- Returns 0: taken, 1: granted, 2: taken over.
 local granted = 1
 local owner = redis.call('HGET', KEYS[2], ARGV[1])
 if owner then
-  local origin, lock = string.match(owner, '^([^ ]+) ?(.*)$')
+  local origin, lock, shown = string.match(owner, '^([^ ]+) ?([^ ]*) ?(.*)$')
   if origin ~= ARGV[2] then
     local instance = string.match(origin, '^[^.]+')
     local lease = redis.call('ZSCORE', KEYS[3], instance)
@@ -16,7 +17,11 @@ if owner then
       granted = 2
     end
   end
+  if shown == '' then shown = ARGV[1] end
+  if shown ~= ARGV[8] then redis.call('SREM', KEYS[1], shown) end
 end
-redis.call('HSET', KEYS[2], ARGV[1], ARGV[2] .. ' ' .. ARGV[3])
-redis.call('SADD', KEYS[1], ARGV[1])
+local value = ARGV[2] .. ' ' .. ARGV[3]
+if ARGV[8] ~= ARGV[1] then value = value .. ' ' .. ARGV[8] end
+redis.call('HSET', KEYS[2], ARGV[1], value)
+redis.call('SADD', KEYS[1], ARGV[8])
 return granted

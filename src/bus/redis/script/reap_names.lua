@@ -10,7 +10,8 @@ for i = 1, #page[2], 2 do
   local name, owner = page[2][i], page[2][i + 1]
   if string.match(owner, '^[^.]+') == ARGV[1] then
     redis.call('HDEL', KEYS[2], name)
-    redis.call('SREM', KEYS[1], name)
+    local shown = string.match(owner, '^[^ ]+ [^ ]* (.+)$')
+    redis.call('SREM', KEYS[1], shown or name)
     reaped = reaped + 1
   end
 end

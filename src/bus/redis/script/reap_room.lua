@@ -3,11 +3,12 @@
 local entries = redis.call('HGETALL', KEYS[1])
 local count, reaped = #entries / 2, 0
 for i = 1, #entries, 2 do
-  local name, origin = entries[i], entries[i + 1]
+  local name = entries[i]
+  local origin, quiet, shown = string.match(entries[i + 1], '^([^ ~]+)(~?) ?(.*)$')
   if string.match(origin, '^[^.]+') == ARGV[1] then
     redis.call('HDEL', KEYS[1], name)
-    if count <= tonumber(ARGV[3]) then
-      local left = '{"natterjack":"left","from":"' .. origin .. '","user":' .. cjson.encode(name) .. '}'
+    if count <= tonumber(ARGV[3]) or quiet == '' then
+      local left = '{"natterjack":"left","from":"' .. origin .. '","user":' .. cjson.encode(shown ~= '' and shown or name) .. '}'
       redis.call('PUBLISH', ARGV[2], left)
     end
     count, reaped = count - 1, reaped + 1

@@ -1,9 +1,14 @@
 -- Put a name back on a room's roster: without a word, since nobody has come. But if others have been
 -- told that it had left, tell them that it is here, as for a join.
-local new = redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
-if new == 1 and ARGV[6] == '1' and redis.call('HLEN', KEYS[1]) <= tonumber(ARGV[5]) then
+local owner = redis.call('HGET', KEYS[1], ARGV[1])
+local small = redis.call('HLEN', KEYS[1]) + (owner and 0 or 1) <= tonumber(ARGV[5])
+local quiet = small and '' or '~'
+if owner then quiet = string.match(owner, '^[^ ~]+(~?)') end
+local origin, written = string.match(ARGV[2], '^([^ ]+)(.*)$')
+redis.call('HSET', KEYS[1], ARGV[1], origin .. quiet .. written)
+if not owner and ARGV[6] == '1' and small then
   local last = redis.call('GET', KEYS[2])
   last = last and ',"last":"' .. last .. '"' or ''
   redis.call('PUBLISH', ARGV[3], '{"natterjack":"joined"' .. last .. ARGV[4])
 end
-return new
+return owner and 0 or 1

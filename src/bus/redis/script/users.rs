@@ -21,7 +21,8 @@ const MAIL_MOST: u64 = 1000;
 const MAIL_LIFE: u64 = 3600;
 
 impl Scripts {
-    pub fn tell(&self, to: &str, draft: &Draft, sequence: u64) -> Command {
+    /// `written`: the recipient's name as the sender writes it.
+    pub fn tell(&self, to: &User, written: &str, draft: &Draft, sequence: u64) -> Command {
         let named = match draft.receipt.reference() {
             Some(name) => format!("ref:{}:{name}", draft.user),
             None => format!("ref:@{}:{sequence}", self.instance),
@@ -35,9 +36,9 @@ impl Scripts {
         self.tell.call(
             &keys.map(String::as_str),
             &[
-                to,
+                to.key(),
                 &self.instance_channels(),
-                &envelope::letter(to, draft),
+                &envelope::letter(written, draft),
                 &self.users_key("mail:"),
                 &REFERENCE_LIFE.to_string(),
                 &MAIL_MOST.to_string(),
@@ -60,13 +61,14 @@ impl Scripts {
         self.claim.call(
             &[&self.visible_key(), &owners, &leases],
             &[
-                user.as_str(),
+                user.key(),
                 &origin.to_string(),
                 &lock.map_or(String::new(), |lock| lock.to_string()),
                 &self.instance_channels(),
                 &envelope::replaced(user),
                 if over { "1" } else { "0" },
                 &margin.to_string(),
+                user.as_str(),
             ],
         )
     }
@@ -74,7 +76,7 @@ impl Scripts {
     pub fn release(&self, user: &User, origin: Origin) -> Command {
         self.release.call(
             &[&self.visible_key(), &self.users_key("owners")],
-            &[user.as_str(), &origin.to_string()],
+            &[user.key(), &origin.to_string()],
         )
     }
 

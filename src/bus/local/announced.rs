@@ -1,0 +1,109 @@
+//! Which names each room has been told of: who is announced as online is announced as offline.
+//!
+//! A name belongs to the connection that joined under it last. The older connection of a name that
+//! has been taken over leaves without a word. Only names that are announced are kept, so a room
+//! has few entries more than the largest size in which joins are announced.
+
+use std::collections::HashMap;
+
+use crate::chat::name::{Room, User};
+
+/// The names that have been announced as online and not as offline since, and the number of the
+/// peer that has each.
+#[derive(Debug, Default)]
+pub(super) struct Announced {
+    rooms: HashMap<Room, HashMap<User, u64>>,
+}
+
+impl Announced {
+    /// A peer has joined under this name. Returns whether the room is to be told: it is small, and
+    /// has not been told of this name.
+    pub fn joins(&mut self, room: &Room, user: &User, peer: u64, small: bool) -> bool {
+        if let Some(owner) = self.owner(room, user) {
+            *owner = peer;
+            return false;
+        }
+        if small {
+            let names = self.rooms.entry(room.clone()).or_default();
+            names.insert(user.clone(), peer);
+        }
+        small
+    }
+
+    /// The name as it was announced, if it was and is written in another way now. That one is gone: the
+    /// room is to be told, and has not been told of the new one.
+    pub fn written_otherwise(&mut self, room: &Room, user: &User) -> Option<User> {
+        let (old, _) = self.rooms.get(room)?.get_key_value(user)?;
+        let old = Some(old.clone()).filter(|old| old.as_str() != user.as_str())?;
+        self.forget(room, &old);
+        Some(old)
+    }
+
+    /// A peer has left under this name. Returns whether the room is to be told: it was told that
+    /// the peer has joined, or is so small that its list names everybody. `elsewhere`: another peer
+    /// of the room has the name.
+    pub fn leaves(
+        &mut self,
+        room: &Room,
+        user: &User,
+        peer: u64,
+        small: bool,
+        elsewhere: bool,
+    ) -> bool {
+        match self.owner(room, user) {
+            None => small && !elsewhere,
+            Some(owner) if *owner != peer => false,
+            Some(_) => {
+                self.forget(room, user);
+                true
+            }
+        }
+    }
+
+    fn owner(&mut self, room: &Room, user: &User) -> Option<&mut u64> {
+        self.rooms.get_mut(room)?.get_mut(user)
+    }
+
+    fn forget(&mut self, room: &Room, user: &User) {
+        if let Some(names) = self.rooms.get_mut(room) {
+            names.remove(user);
+            if names.is_empty() {
+                self.rooms.remove(room);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_room_is_told_of_each_name_once_and_of_its_end_once() {
+        let mut announced = Announced::default();
+        let room = Room::lobby();
+        let (ann, bob) = (User::new("ann").unwrap(), User::new("bob").unwrap());
+        assert!(announced.joins(&room, &ann, 1, true));
+        // Taken over by peer 2: the older connection leaves without a word, in a room of any size.
+        assert!(!announced.joins(&room, &ann, 2, true));
+        assert!(!announced.leaves(&room, &ann, 1, true, true));
+        assert!(!announced.leaves(&room, &ann, 1, false, true));
+        // A large room is not told of bob; it is told of the leaving of ann, as it knows her.
+        assert!(!announced.joins(&room, &bob, 3, false));
+        assert!(announced.leaves(&room, &ann, 2, false, false));
+        // A room that is small again lists bob, so it is told of his leaving.
+        assert!(announced.leaves(&room, &bob, 3, true, false));
+        assert!(!announced.leaves(&room, &bob, 3, false, false));
+        assert!(announced.rooms.is_empty());
+    }
+
+    #[test]
+    fn one_that_nobody_was_told_of_has_not_left_while_another_peer_has_its_name() {
+        let mut announced = Announced::default();
+        let (room, ann) = (Room::lobby(), User::new("ann").unwrap());
+        assert!(!announced.joins(&room, &ann, 1, false));
+        assert!(!announced.joins(&room, &ann, 2, false));
+        assert!(!announced.leaves(&room, &ann, 1, true, true));
+        assert!(announced.leaves(&room, &ann, 2, true, false));
+    }
+}

@@ -1,0 +1,96 @@
+//! When two names are one: as RFC 8266 compares nicknames.
+
+use std::borrow::Cow;
+
+use super::normal::nfkc;
+use super::rules::goes_unseen;
+
+/// Folding may bring forth what can be folded again (RFC 8266, section 2.1); it ends soon.
+const ROUNDS: usize = 4;
+
+/// What a name is compared by. Names that look the same, differ only in upper and lower case, in the
+/// kind or number of spaces or in how their characters are encoded have the same key. So have
+/// names that differ in invisible signs. The key of a key is the key itself.
+pub fn key(name: &str) -> Cow<'_, str> {
+    if name.is_ascii() {
+        // Most names, and a name comes with every message: those that are keys already are not copied.
+        let odd = name.contains("  ") || name.trim().len() != name.len();
+        return match name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            _ if odd => spaced(name).to_ascii_lowercase().into(),
+            true => name.to_ascii_lowercase().into(),
+            false => name.into(),
+        };
+    }
+    let name: String = name.chars().filter(|c| !goes_unseen(*c)).collect();
+    let mut key = fold(&name);
+    for _ in 1..ROUNDS {
+        let again = fold(&key);
+        if again == key {
+            break;
+        }
+        key = again;
+    }
+    key.into()
+}
+
+fn fold(name: &str) -> String {
+    let lower: String = name.chars().flat_map(char::to_lowercase).collect();
+    // A sigma at the end of a word is written in another way, and capitals don't tell.
+    spaced(&nfkc(&lower.replace('ς', "σ")))
+}
+
+/// One plain space between words, and none around them.
+fn spaced(name: &str) -> String {
+    name.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_name_has_many_spellings() {
+        for (spellings, expected) in [
+            (
+                &["ann", "Ann", "ANN", "ａｎｎ", "𝐀𝓷𝕟", "ⓐⓝⓝ", "aⁿⁿ"][..],
+                "ann",
+            ),
+            (&["föö", "FÖÖ", "fo\u{308}o\u{308}", "Fo\u{308}Ö"], "föö"),
+            (
+                &["foo bar", "Foo  Bar", "foo\u{a0}bar", "foo\u{3000} bar"],
+                "foo bar",
+            ),
+            (&["οδός", "ΟΔΌΣ", "οδόσ"], "οδόσ"),
+            (&["ﬁsh", "fish", "Fiſh"], "fish"),
+            (&["♥", "♥\u{fe0f}", "♥\u{fe0e}"], "♥"),
+            (&["👩💻", "👩\u{200d}💻"], "👩💻"),
+            (&["™", "TM", "tm"], "tm"),
+            (&["한", "\u{1112}\u{1161}\u{11ab}"], "한"),
+            (&["Å", "\u{212b}", "A\u{30a}"], "å"),
+        ] {
+            for name in spellings {
+                assert_eq!(key(name), expected, "{name:?}");
+            }
+        }
+        for (one, other) in [
+            ("ann", "anna"),
+            ("foo bar", "foobar"),
+            ("a", "ä"),
+            ("👍", "👍🏽"),
+        ] {
+            assert_ne!(key(one), key(other));
+        }
+    }
+
+    #[test]
+    fn a_key_is_its_own_key() {
+        // All that is folded is in here, and little else.
+        let most = ('\0'..='\u{33ff}').chain('\u{a640}'..='\u{abff}');
+        let more = ('\u{f900}'..='\u{12000}').chain('\u{1d000}'..='\u{1fbff}');
+        for c in most.chain(more).chain('\u{2f800}'..='\u{2fa1d}') {
+            let name = format!("a{c}Ä");
+            let key = key(&name);
+            assert_eq!(super::key(&key), key, "{c:?}");
+        }
+    }
+}

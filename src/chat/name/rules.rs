@@ -1,0 +1,187 @@
+//! What a name may be made of.
+//!
+//! In between what RFC 8264 calls the FreeformClass and what people call themselves: any letters,
+//! symbols and emoji, but nothing that nobody sees, and nothing that turns a line around.
+
+use std::borrow::Cow;
+use std::ops::RangeInclusive;
+
+use super::fold::key;
+use super::normal::class;
+
+/// A name has at most this many characters …
+const NAME_CHARS: usize = 32;
+/// … and at most this many bytes of UTF-8.
+const NAME_BYTES: usize = 64;
+
+/// What has a meaning in front of, behind or beside a name.
+const SIGNS: [char; 4] = [':', '/', '@', '#'];
+
+const NON_JOINER: char = '\u{200c}';
+const JOINER: char = '\u{200d}';
+
+/// The combining class of a virama, which takes the vowel from a letter.
+const VIRAMA: u8 = 9;
+
+/// Which rule a name breaks.
+///
+/// # Errors
+/// The rule, as the end of a sentence that begins with "it".
+pub fn check(name: &str) -> Result<(), &'static str> {
+    let broken = if name.is_empty() {
+        "is empty"
+    } else if name.len() > NAME_BYTES || name.chars().count() > NAME_CHARS {
+        "is longer than 32 characters or 64 bytes"
+    } else if name.chars().any(char::is_control) {
+        "contains a control character"
+    } else if name.contains(SIGNS) {
+        "contains one of : / @ #"
+    } else if name.trim().len() != name.len() {
+        "begins or ends with a space"
+    } else if name.is_ascii() {
+        return Ok(());
+    } else if has_unseen(name) {
+        "contains an invisible character"
+    } else if name.chars().next().is_some_and(|first| class(first) != 0) {
+        "begins with a mark that belongs on a letter"
+    } else if name.chars().any(is_private) {
+        "contains a character that means nothing to others"
+    } else {
+        return Ok(());
+    };
+    Err(broken)
+}
+
+/// Which rule a user name with this key breaks that a room name need not keep.
+///
+/// # Errors
+/// The same.
+pub fn check_user(key: &str) -> Result<(), &'static str> {
+    if key.contains(SIGNS) {
+        Err("contains what reads as one of : / @ #")
+    } else if key == "error" || key.starts_with("in ") || key.ends_with(" (private)") {
+        Err("reads as words of the server's own")
+    } else if key.is_empty() {
+        Err("is empty")
+    } else {
+        Ok(())
+    }
+}
+
+/// How the names begin that the server gives.
+pub const GUEST: &str = "guest-";
+
+/// What a name may contain although nobody sees it. It does not make another name.
+pub fn goes_unseen(c: char) -> bool {
+    matches!(c, NON_JOINER | JOINER) || is_emoji_style(c)
+}
+
+/// Chooses between the plain and the colourful form of a sign.
+fn is_emoji_style(c: char) -> bool {
+    matches!(c, '\u{fe0e}' | '\u{fe0f}')
+}
+
+/// Whether it contains what nobody sees, where no script and no emoji needs it.
+fn has_unseen(name: &str) -> bool {
+    let chars: Vec<char> = name.chars().collect();
+    (0..chars.len()).any(|at| {
+        let (before, after) = (&chars[..at], &chars[at + 1..]);
+        match chars[at] {
+            JOINER => !joins(before, after),
+            NON_JOINER => !keeps_apart(before, after),
+            c if is_emoji_style(c) => !before.last().is_some_and(|c| has_styles(*c)),
+            c => is_unseen(c),
+        }
+    })
+}
+
+/// After a virama it chooses a form (RFC 5892, A.2); between two emoji it makes one of them.
+fn joins(before: &[char], after: &[char]) -> bool {
+    let Some(last) = before.last() else {
+        return false;
+    };
+    let mut emoji = before.iter().rev();
+    let emoji = emoji.find(|c| !is_emoji_style(**c) && !is_skin(**c));
+    class(*last) == VIRAMA
+        || emoji.is_some_and(|c| is_pictograph(*c))
+            && after.first().is_some_and(|c| is_pictograph(*c))
+}
+
+/// After a virama, or between letters of a script that joins them (RFC 5892, A.1).
+fn keeps_apart(before: &[char], after: &[char]) -> bool {
+    let mut before = before.iter().rev();
+    let letter = |c: &char| is_cursive(*c) && class(*c) == 0;
+    let last = before.clone().next();
+    last.is_some_and(|c| class(*c) == VIRAMA)
+        || before.find(|c| class(**c) == 0).is_some_and(letter)
+            && after.iter().find(|c| class(**c) == 0).is_some_and(letter)
+}
+
+/// Arabic with its many relatives, Mongolian, Phags-pa, Manichaean to Sogdian, Adlam.
+fn is_cursive(c: char) -> bool {
+    c.is_alphabetic()
+        && matches!(c, '\u{620}'..='\u{8c9}' | '\u{1820}'..='\u{18aa}' | '\u{a840}'..='\u{a872}'
+            | '\u{10ac0}'..='\u{10aef}' | '\u{10b80}'..='\u{10baf}' | '\u{10d00}'..='\u{10d23}'
+            | '\u{10f30}'..='\u{10fcb}' | '\u{1e900}'..='\u{1e943}')
+}
+
+fn is_pictograph(c: char) -> bool {
+    matches!(c, '\u{2190}'..='\u{2bff}' | '\u{1f000}'..='\u{1fbff}') && !is_skin(c)
+}
+
+fn is_skin(c: char) -> bool {
+    matches!(c, '\u{1f3fb}'..='\u{1f3ff}')
+}
+
+/// Signs that there are plain and colourful.
+fn has_styles(c: char) -> bool {
+    is_pictograph(c)
+        || matches!(c, '0'..='9' | '*' | '©' | '®' | '‼' | '⁉' | '\u{2100}'..='\u{214f}' | '〰' | '〽')
+        || matches!(c, '\u{3297}' | '\u{3299}')
+}
+
+/// Whether nothing is seen of it, or it only changes how others are seen: what Unicode calls
+/// Default_Ignorable_Code_Point, what looks like space and is none, and what separates lines.
+fn is_unseen(c: char) -> bool {
+    const RANGES: [RangeInclusive<char>; 21] = [
+        '\u{ad}'..='\u{ad}',       // soft hyphen
+        '\u{34f}'..='\u{34f}',     // combining grapheme joiner
+        '\u{61c}'..='\u{61c}',     // Arabic letter mark, which turns lines around
+        '\u{115f}'..='\u{1160}',   // Hangul fillers
+        '\u{17b4}'..='\u{17b5}',   // Khmer inherent vowels
+        '\u{180b}'..='\u{180f}',   // Mongolian variation selectors
+        '\u{200b}'..='\u{200f}', // zero-width space, joiners, left-to-right and right-to-left mark
+        '\u{2028}'..='\u{202e}', // line and paragraph separator, bidi controls
+        '\u{2060}'..='\u{206f}', // word joiner, bidi isolates and other format characters
+        '\u{2800}'..='\u{2800}', // Braille without a dot
+        '\u{3164}'..='\u{3164}', // Hangul filler
+        '\u{fe00}'..='\u{fe0f}', // variation selectors
+        '\u{feff}'..='\u{feff}', // byte order mark
+        '\u{ffa0}'..='\u{ffa0}', // halfwidth Hangul filler
+        '\u{fff0}'..='\u{fffb}', // unassigned, annotations
+        '\u{13430}'..='\u{13442}', // Egyptian format controls and blanks
+        '\u{16fe4}'..='\u{16fe4}', // Khitan filler
+        '\u{1bca0}'..='\u{1bca3}', // shorthand format controls
+        '\u{1d159}'..='\u{1d159}', // musical null notehead
+        '\u{1d173}'..='\u{1d17a}', // musical format controls
+        '\u{e0000}'..='\u{effff}', // tags, variation selectors, nothing else
+    ];
+    RANGES.iter().any(|range| range.contains(&c))
+}
+
+/// Set aside for private use, or for no use at all: what is seen differs from font to font.
+fn is_private(c: char) -> bool {
+    matches!(c, '\u{e000}'..='\u{f8ff}' | '\u{fdd0}'..='\u{fdef}' | '\u{f0000}'..)
+        || u32::from(c) & 0xfffe == 0xfffe
+}
+
+/// A name's key, if the name keeps all rules.
+///
+/// # Errors
+/// The same.
+pub fn user(name: &str) -> Result<Cow<'_, str>, &'static str> {
+    check(name)?;
+    let key = key(name);
+    check_user(&key)?;
+    Ok(key)
+}

@@ -1,0 +1,91 @@
+//! The settings of tokens, and what `--issue` asks for.
+
+use super::Config;
+use super::setting::{Env, Setting, number, setting};
+
+/// A token lasts so many days, unless it is said otherwise.
+const DAYS: u32 = 30;
+/// A hundred years.
+const MOST_DAYS: usize = 36_525;
+
+/// A token that is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenRequest {
+    /// Whose it will be.
+    pub user: String,
+    /// In how many days it ends.
+    pub days: u32,
+    /// The rooms that it is for; all if none are listed.
+    pub rooms: Option<Vec<String>>,
+    /// Whether its bearer is a moderator.
+    pub moderator: bool,
+}
+
+/// The token that the command line asks for. Its flags have no variables: they are for one run, as
+/// `--check` is.
+///
+/// # Errors
+/// Says what is wrong with a flag, or that it means nothing here.
+pub(super) fn request(
+    issue: &Option<String>,
+    days: &Option<String>,
+    rooms: &Option<String>,
+    moderator: bool,
+    check: bool,
+) -> Result<Option<TokenRequest>, String> {
+    let Some(user) = issue else {
+        let more = [
+            ("days", days.is_some()),
+            ("rooms", rooms.is_some()),
+            ("mod", moderator),
+        ];
+        return match more.iter().find(|(_, given)| *given) {
+            Some((flag, _)) => Err(format!("--{flag} needs --issue")),
+            None => Ok(None),
+        };
+    };
+    if check {
+        return Err("--issue and --check are two things; one at a time".into());
+    }
+    let days = setting("days", days.clone(), &|_| None);
+    let days = number(days, 1..=MOST_DAYS)?.map_or(DAYS, |days| days as u32);
+    let rooms = rooms.as_ref();
+    let rooms = rooms.map(|list| {
+        list.split(',')
+            .map(|room| room.trim().to_string())
+            .collect()
+    });
+    Ok(Some(TokenRequest {
+        user: user.clone(),
+        days,
+        rooms,
+        moderator,
+    }))
+}
+
+/// Reads the settings; `more` are audience, issuer and the claim of the name.
+///
+/// # Errors
+/// Says which of them can't be, or needs a key.
+pub(super) fn settings(
+    config: &mut Config,
+    key: Option<String>,
+    more: [Option<String>; 3],
+    env: Env<'_>,
+) -> Result<(), String> {
+    config.jwt_key = setting("jwt-key", key, env).map(|file| file.value.into());
+    let [audience, issuer, name] = more;
+    let keyed = config.jwt_key.is_some();
+    let text = |flag, given| match setting(flag, given, env) {
+        None => Ok(None),
+        Some(Setting { name, .. }) if !keyed => Err(format!("{name} needs --jwt-key")),
+        Some(text) if text.value.is_empty() || text.value.contains(char::is_control) => {
+            text.bad("some text")
+        }
+        Some(text) => Ok(Some(text.value)),
+    };
+    config.jwt_audience = text("jwt-audience", audience)?;
+    config.jwt_issuer = text("jwt-issuer", issuer)?;
+    config.jwt_name = text("jwt-name", name)?;
+    Ok(())
+}

@@ -1,0 +1,162 @@
+//! What a token must say (RFC 7519), once its signature is known to be good.
+
+use std::fmt;
+
+use jsonwebtoken::decode_header;
+use jsonwebtoken::errors::ErrorKind;
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+
+use super::Pass;
+use super::key::KeySet;
+use crate::chat::name::{Room, User};
+use crate::config::Config;
+
+/// The clocks of who issues tokens and of us may differ by so many milliseconds.
+const LEEWAY: u64 = 30_000;
+
+/// What is asked of claims, by the settings.
+#[derive(Debug, Default)]
+pub(super) struct ClaimRules {
+    pub(super) audience: Option<String>,
+    pub(super) issuer: Option<String>,
+    /// The claim that holds the user's name, if it is not `sub`.
+    pub(super) name: Option<String>,
+}
+
+impl ClaimRules {
+    pub(super) fn new(config: &Config) -> ClaimRules {
+        ClaimRules {
+            audience: config.jwt_audience.clone(),
+            issuer: config.jwt_issuer.clone(),
+            name: config.jwt_name.clone(),
+        }
+    }
+
+    /// The claim that holds the user's name.
+    pub(super) fn name(&self) -> &str {
+        self.name.as_deref().unwrap_or("sub")
+    }
+
+    /// Whether a token may be for us. One for somebody else must be refused (RFC 7519, section 4.1.3).
+    fn check_audience(&self, aud: Option<&Value>) -> Result<(), String> {
+        let why = match (aud, &self.audience) {
+            (None, None) => return Ok(()),
+            (Some(aud), Some(audience)) if names(aud, audience) => return Ok(()),
+            (Some(_), None) => {
+                "it is for an audience (aud), and the server has none: start it with --jwt-audience"
+            }
+            (None, Some(_)) => "it is for no audience (aud), and --jwt-audience asks for one",
+            (Some(_), Some(_)) => "it is for another audience (aud) than --jwt-audience",
+        };
+        Err(why.into())
+    }
+
+    fn check_issuer(&self, iss: Option<&Value>) -> Result<(), String> {
+        match &self.issuer {
+            Some(issuer) if iss.and_then(Value::as_str) != Some(issuer.as_str()) => {
+                Err("it is not from the issuer (iss) that --jwt-issuer names".into())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The name in a token.
+    fn user(&self, claims: &Value) -> Result<User, String> {
+        let (claim, hint) = match &self.name {
+            Some(claim) => (claim.as_str(), "--jwt-name names this claim"),
+            None => ("sub", "--jwt-name can name another claim"),
+        };
+        let Some(name) = claims.get(claim) else {
+            return Err(format!("{claim} is missing; {hint}"));
+        };
+        let Some(name) = name.as_str() else {
+            return Err(format!("{claim} is not a string; {hint}"));
+        };
+        User::new(name).map_err(|bad| format!("{claim}: {bad}; {hint}"))
+    }
+}
+
+impl fmt::Display for ClaimRules {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.issuer {
+            Some(issuer) => write!(f, "issuer {issuer:?}, ")?,
+            None => f.write_str("any issuer, ")?,
+        }
+        match &self.audience {
+            Some(audience) => write!(f, "audience {audience:?}; ")?,
+            None => f.write_str("no audience; ")?,
+        }
+        write!(f, "the name is in {}", self.name())
+    }
+}
+
+/// Whether an `aud`, a string or a list of them, names this audience.
+fn names(aud: &Value, audience: &str) -> bool {
+    match aud {
+        Value::Array(all) => all.iter().any(|one| one.as_str() == Some(audience)),
+        one => one.as_str() == Some(audience),
+    }
+}
+
+/// Other claims that we read. What is there must have its type; `null` has none.
+#[derive(Deserialize)]
+struct Claims {
+    #[serde(default, deserialize_with = "given")]
+    exp: Option<f64>,
+    #[serde(default, deserialize_with = "given")]
+    nbf: Option<f64>,
+    #[serde(default, deserialize_with = "given")]
+    rooms: Option<Vec<String>>,
+}
+
+fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(claim: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(claim).map(Some)
+}
+
+/// Which check a token fails, or what it is good for `now`, in milliseconds since 1970.
+pub(super) fn verify(
+    keys: &KeySet,
+    rules: &ClaimRules,
+    token: &str,
+    now: u64,
+) -> Result<Pass, String> {
+    let claims = signed(keys, token)?;
+    let Claims { exp, nbf, rooms } = Claims::deserialize(&claims)
+        .map_err(|_| "exp and nbf are numbers, rooms is a list of strings")?;
+    // A number beyond all milliseconds is the last of them.
+    let milliseconds = |seconds: f64| (seconds * 1000.0) as u64;
+    let expires = exp.map(|exp| milliseconds(exp).saturating_add(LEEWAY));
+    if expires.is_some_and(|expires| now >= expires) {
+        return Err("it has expired".into());
+    }
+    if nbf.is_some_and(|begins| now.saturating_add(LEEWAY) < milliseconds(begins)) {
+        return Err("it is not valid yet".into());
+    }
+    rules.check_issuer(claims.get("iss"))?;
+    rules.check_audience(claims.get("aud"))?;
+    Ok(Pass {
+        user: rules.user(&claims)?,
+        // What can be no room's name opens none.
+        rooms: rooms.map(|rooms| rooms.iter().flat_map(|room| Room::new(room)).collect()),
+        expires,
+    })
+}
+
+/// The claims of a token that one of the keys has signed.
+fn signed(keys: &KeySet, token: &str) -> Result<Value, String> {
+    let unreadable = || "it can't be read".to_string();
+    let header = decode_header(token).map_err(|_| unreadable())?;
+    // Whatever it is: we don't know it, and must not go on without (RFC 7515, section 4.1.11).
+    if header.crit.is_some() {
+        return Err("crit is not known".into());
+    }
+    for key in keys.candidates(&header)? {
+        match jsonwebtoken::decode::<Value>(token, &key.key, &key.validation) {
+            Ok(decoded) => return Ok(decoded.claims),
+            Err(error) if *error.kind() == ErrorKind::InvalidSignature => {}
+            Err(_) => return Err(unreadable()),
+        }
+    }
+    Err("the signature is not that of the key".into())
+}

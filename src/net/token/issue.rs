@@ -1,0 +1,82 @@
+//! `--issue`: makes a token, so that nobody needs another tool for the first one.
+
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use rustls_pki_types::PrivatePkcs8KeyDer;
+use serde_json::{Map, Value, json};
+
+use super::claims::ClaimRules;
+use super::crypto;
+use super::key::{pem, read_file, secret};
+use crate::chat::name::{Room, User};
+use crate::config::{Config, TokenRequest};
+
+/// Why there is no token, in one line.
+#[derive(Debug, PartialEq, Eq)]
+pub enum IssueError {
+    /// What is asked for can't be.
+    Usage(String),
+    /// The key can't sign.
+    Key(String),
+}
+
+/// A token as asked for, which a server with the same settings takes: signed with the secret, or with the
+/// private key of its public one. `now` is in milliseconds since 1970.
+///
+/// # Errors
+/// Says what is wrong with the request, or with the key.
+pub fn issue(config: &Config, request: &TokenRequest, now: u64) -> Result<String, IssueError> {
+    let claims = claims(config, request, now / 1000).map_err(IssueError::Usage)?;
+    let Some(file) = &config.jwt_key else {
+        return Err(IssueError::Usage("--issue needs --jwt-key".into()));
+    };
+    let (algorithm, key) = read_file(file, signing_key).map_err(IssueError::Key)?;
+    let token = jsonwebtoken::encode(&Header::new(algorithm), &claims, &key);
+    token.map_err(|error| IssueError::Key(format!("--jwt-key {}: {error}", file.display())))
+}
+
+/// What the token says.
+fn claims(config: &Config, request: &TokenRequest, now: u64) -> Result<Value, String> {
+    let rules = ClaimRules::new(config);
+    let user = User::new(&request.user).map_err(|bad| format!("--issue: {bad}"))?;
+    let mut claims = Map::new();
+    let mut say = |claim: &str, value: Value| claims.insert(claim.into(), value);
+    say(rules.name(), user.as_str().into());
+    say("iat", now.into());
+    say("exp", (now + u64::from(request.days) * 24 * 3600).into());
+    if let Some(rooms) = &request.rooms {
+        let rooms: Result<Vec<Room>, _> = rooms.iter().map(|room| Room::new(room)).collect();
+        let rooms = rooms.map_err(|bad| format!("--rooms: {bad}"))?;
+        say("rooms", rooms.iter().map(Room::as_str).collect());
+    }
+    if request.moderator {
+        say("mod", true.into());
+    }
+    for (claim, value) in [("aud", rules.audience), ("iss", rules.issuer)] {
+        if let Some(value) = value {
+            say(claim, json!(value));
+        }
+    }
+    Ok(Value::Object(claims))
+}
+
+/// What signs: a secret, or a private key in PEM.
+pub(super) fn signing_key(bytes: &[u8]) -> Result<(Algorithm, EncodingKey), String> {
+    crypto::install();
+    if pem::is_pem(bytes) {
+        let key: PrivatePkcs8KeyDer<'_> = pem::private(bytes)?;
+        let der = key.secret_pkcs8_der();
+        let algorithm = crypto::algorithm_of(der)?;
+        let key = match algorithm {
+            Algorithm::ES256 => EncodingKey::from_ec_der(der),
+            Algorithm::EdDSA => EncodingKey::from_ed_der(der),
+            _ => EncodingKey::from_rsa_der(der),
+        };
+        return Ok((algorithm, key));
+    }
+    let secret = secret(bytes)?;
+    // A set of public keys is no secret.
+    if secret.starts_with(b"{") {
+        return Err("it is JSON; --issue needs the private key in PEM, or the secret".into());
+    }
+    Ok((Algorithm::HS256, EncodingKey::from_secret(secret)))
+}

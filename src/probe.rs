@@ -1,0 +1,163 @@
+//! `--probe`: asks the server that runs with these settings whether it is ready. Health checks of
+//! containers, service managers and Kubernetes run it where there is no other program to ask with.
+//!
+//! It asks for `/readyz` at the first address of `--listen`, over TLS if the settings have a
+//! certificate, and under the first name of `--host`. It knows only the settings it is given: flags of
+//! the running server, or the sockets of a service manager, it does not see.
+
+#[cfg(feature = "tls")]
+mod tls;
+
+use std::io::{self, Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use crate::config::Config;
+
+/// The answer must be here after this time, whatever it waits for: Docker and others wait five seconds.
+const ANSWER_TIME: Duration = Duration::from_secs(4);
+/// No more of an answer is read.
+const ANSWER_BYTES: u64 = 16 * 1024;
+
+/// Returns once the server has answered that it is ready. Blocks for four seconds at most.
+///
+/// # Errors
+/// One line: why it is not ready, or can't be asked.
+pub fn probe(config: &Config) -> Result<(), String> {
+    let first = config
+        .listen
+        .first()
+        .ok_or("there is no address to listen on")?;
+    let addrs = addresses(*first)?;
+    let asked = names(&addrs);
+    let (tell, told) = mpsc::channel();
+    let config = config.clone();
+    // Ends with its answer, or with the process: nobody waits for it longer than for the answer.
+    thread::spawn(move || tell.send(ask(&config, &addrs)));
+    let slow = |_| Err(format!("{asked}: no answer within {ANSWER_TIME:?}"));
+    told.recv_timeout(ANSWER_TIME).unwrap_or_else(slow)
+}
+
+/// Where a server that listens there is reached from this machine, the likeliest first.
+fn addresses(listen: SocketAddr) -> Result<Vec<SocketAddr>, String> {
+    let port = listen.port();
+    if port == 0 {
+        return Err("--listen has port 0: nobody knows where the server listens".into());
+    }
+    let v4 = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port);
+    let v6 = SocketAddr::new(Ipv6Addr::LOCALHOST.into(), port);
+    Ok(match listen.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => vec![v4],
+        // It serves IPv4 as well, and nothing else where there is no IPv6.
+        IpAddr::V6(ip) if ip.is_unspecified() => vec![v6, v4],
+        _ => vec![listen],
+    })
+}
+
+fn names(addrs: &[SocketAddr]) -> String {
+    let names: Vec<_> = addrs.iter().map(SocketAddr::to_string).collect();
+    names.join(" or ")
+}
+
+fn ask(config: &Config, addrs: &[SocketAddr]) -> Result<(), String> {
+    let connected = TcpStream::connect(addrs);
+    let stream = connected.map_err(|error| format!("{}: can't connect: {error}", names(addrs)))?;
+    let exchanged = stream.peer_addr().and_then(|addr| {
+        let host = config.hosts.first();
+        let host = host.map_or_else(|| addr.to_string(), ToString::to_string);
+        let request = format!("GET /readyz HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+        exchange(config, stream, addr.ip(), request.as_bytes())
+    });
+    let answer = exchanged.map_err(|error| format!("{}: {error}", names(addrs)))?;
+    match verdict(&answer) {
+        Ok(()) => Ok(()),
+        Err(why) => Err(format!("{}: {why}", names(addrs))),
+    }
+}
+
+/// Sends the request, over TLS if the server speaks that, and reads the answer.
+#[cfg_attr(not(feature = "tls"), expect(unused_variables))]
+fn exchange(
+    config: &Config,
+    stream: TcpStream,
+    host: IpAddr,
+    request: &[u8],
+) -> io::Result<Vec<u8>> {
+    #[cfg(feature = "tls")]
+    if config.tls.is_some() {
+        return answer(tls::client(stream, host)?, request);
+    }
+    answer(stream, request)
+}
+
+fn answer(mut stream: impl Read + Write, request: &[u8]) -> io::Result<Vec<u8>> {
+    stream.write_all(request)?;
+    let mut answer = Vec::new();
+    match stream.take(ANSWER_BYTES).read_to_end(&mut answer) {
+        // It is an answer, however its connection ended.
+        Err(error) if answer.is_empty() => Err(error),
+        _ => Ok(answer),
+    }
+}
+
+/// What the answer says.
+fn verdict(answer: &[u8]) -> Result<(), String> {
+    let answer = String::from_utf8_lossy(answer);
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+    let status = head.strip_prefix("HTTP/1.").and_then(|rest| rest.get(2..5));
+    let status: u16 = status
+        .and_then(|digits| digits.parse().ok())
+        .ok_or("the answer is not HTTP")?;
+    if status == 200 {
+        return Ok(());
+    }
+    // One line, whatever is there instead of our server.
+    let why: String = body
+        .lines()
+        .next()
+        .unwrap_or("")
+        .chars()
+        .take(500)
+        .collect();
+    let why = why.replace(char::is_control, "\u{fffd}");
+    Err(format!("not ready, {status}: {why}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_on_every_address_is_asked_on_the_loopback() {
+        let at = |listen: &str| addresses(listen.parse().unwrap()).map(|addrs| names(&addrs));
+        assert_eq!(at("0.0.0.0:81").unwrap(), "127.0.0.1:81");
+        assert_eq!(at("[::]:81").unwrap(), "[::1]:81 or 127.0.0.1:81");
+        assert_eq!(at("10.0.0.1:81").unwrap(), "10.0.0.1:81");
+        assert_eq!(at("[fd00::1]:81").unwrap(), "[fd00::1]:81");
+        assert!(at("127.0.0.1:0").is_err());
+    }
+
+    #[test]
+    fn only_200_is_ready_and_all_else_is_one_line() {
+        assert_eq!(verdict(b"HTTP/1.1 200 OK\r\nA: b\r\n\r\nok\n"), Ok(()));
+        let no = |answer: &[u8]| verdict(answer).unwrap_err();
+        let full = b"HTTP/1.1 503 Service Unavailable\r\nA: b\r\n\r\nredis is away\nmore\x1b";
+        assert_eq!(no(full), "not ready, 503: redis is away");
+        assert_eq!(
+            no(b"HTTP/1.0 400 Bad Request\r\n\r\na\x1bb"),
+            "not ready, 400: a\u{fffd}b"
+        );
+        assert_eq!(no(b"HTTP/1.1 302 Found"), "not ready, 302: ");
+        for odd in [
+            "",
+            "SSH-2.0",
+            "HTTP/1.1 ",
+            "HTTP/1.1 ok\r\n\r\n",
+            "\u{fffd}",
+        ] {
+            assert_eq!(no(odd.as_bytes()), "the answer is not HTTP", "{odd:?}");
+        }
+    }
+}
