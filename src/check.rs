@@ -99,6 +99,11 @@ fn memory(report: &mut Report, config: &Config) {
         .saturating_add(arriving_memory())
         .saturating_add(config.max_queued.min(queue_limit()))
         .saturating_add(config.max_peers.saturating_mul(peer));
+    // The frame that has begun, and those of the same message before it.
+    let unfinished = config
+        .max_peers
+        .saturating_mul(config.max_message)
+        .saturating_mul(2);
     let mib = |bytes: usize| bytes / (1024 * 1024);
     match machine::memory() {
         Some(limit) if limit < needed => report.poor(format_args!(
@@ -107,9 +112,10 @@ fn memory(report: &mut Report, config: &Config) {
             mib(needed)
         )),
         Some(limit) => report.good(format_args!(
-            "memory: {} MiB, of which it takes {} at most",
+            "memory: {} MiB, of which it takes {} at most, and {} more if each peer stops within a message",
             mib(limit),
-            mib(needed)
+            mib(needed),
+            mib(unfinished)
         )),
         None => {}
     }
