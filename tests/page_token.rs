@@ -93,7 +93,7 @@ fn when_the_token_expires_the_page_says_so_and_keeps_what_was_said() {
     let issuer = Issuer::hs256();
     let server = issuer.serve();
     let browser = Browser::start();
-    let token = issuer.sign(json!({"sub": "ann", "exp": soon(6 - 30)}));
+    let token = issuer.sign(json!({"sub": "ann", "exp": soon(15 - 30)}));
     let page = browser.open(&server, &format!("/#token={token}"));
     page.press("Join");
     page.say("before the end");
