@@ -5,26 +5,25 @@
 //! control frames of the WebSocket layer, pass through here, so no frame ever cuts into another.
 //! A peer that falls too far behind is ended: nobody waits for a slow reader.
 
+mod state;
 mod try_write;
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::io::{self, IoSlice};
+use std::io;
 use std::mem;
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 
 use super::budget::Budget;
 use super::end::End;
-use super::frame;
-use super::hold::Hold;
 use super::name::Room;
 use super::tally::Tally;
+use state::State;
 pub use try_write::TryWrite;
-use try_write::{VECTORS, write_through};
 
 /// One peer's queue towards its socket. 112 bytes while idle.
 ///
@@ -35,25 +34,6 @@ pub struct Outbox<S: ?Sized = dyn TryWrite> {
     budget: Arc<Budget>,
     /// What everything is written to.
     pub socket: S,
-}
-
-struct State {
-    /// What the socket has not taken yet. Allocated on first need and given back when drained.
-    queue: VecDeque<Bytes>,
-    queued: usize,
-    /// How much of the first buffer has been taken: the frame in which that ends must be finished,
-    /// or the peer would see half of it. 32 bits: buffers are far smaller, and this is kept per
-    /// peer.
-    begun: u32,
-    /// Whether the socket has taken anything of the queue since somebody asked.
-    moved: bool,
-    /// What the socket has taken and still [owes](TryWrite::owed): over TLS, the rest of a record,
-    /// which 16 bits hold. Not counted after the end: it can't be taken back, and lasts seconds.
-    owed: u16,
-    /// What has been pushed since the outbox is on hold.
-    held: Option<Box<Hold>>,
-    end: Option<End>,
-    waker: Option<Waker>,
 }
 
 impl<S: ?Sized> fmt::Debug for Outbox<S> {
@@ -291,159 +271,9 @@ impl Drop for Open<'_> {
     }
 }
 
-impl State {
-    /// Bytes that are kept for it: of a buffer that is begun, all.
-    fn weight(&self) -> usize {
-        self.queued + self.begun as usize + usize::from(self.owed)
-    }
-
-    fn push_from(
-        &mut self,
-        socket: &dyn TryWrite,
-        room: Option<&Room>,
-        parts: &[Bytes],
-        limit: usize,
-    ) {
-        if self.end.is_some() || parts.is_empty() {
-            return;
-        }
-        let idle = self.queue.is_empty();
-        if let Some(held) = &mut self.held {
-            let before = held.bytes();
-            held.push(parts, room);
-            self.queued += held.bytes() - before;
-        } else {
-            let taken = if idle {
-                write_through(socket, parts)
-            } else {
-                0
-            };
-            self.enqueue(parts, taken);
-            self.look_at(socket);
-        }
-        if idle && (!self.queue.is_empty() || self.owed > 0) {
-            self.wake();
-        }
-        self.bound(socket, limit);
-    }
-
-    /// Forgets what can be read again, or ends the peer, if more waits than may.
-    fn bound(&mut self, socket: &dyn TryWrite, limit: usize) {
-        let owed = usize::from(self.owed);
-        if self.queued + owed > limit
-            && let Some(held) = &mut self.held
-        {
-            let before = held.bytes();
-            held.overflow();
-            self.queued -= before - held.bytes();
-        }
-        if self.queued + owed > limit {
-            self.finish(socket, End::Slow);
-        }
-    }
-
-    /// Notes what the socket owes.
-    fn look_at(&mut self, socket: &dyn TryWrite) {
-        self.owed = match self.end {
-            None => u16::try_from(socket.owed()).unwrap_or(u16::MAX),
-            Some(_) => 0,
-        };
-    }
-
-    /// Keeps what is behind the first `taken` bytes.
-    fn enqueue(&mut self, parts: &[Bytes], mut taken: usize) {
-        for part in parts {
-            if taken >= part.len() {
-                taken -= part.len();
-                continue;
-            }
-            // Only an empty queue is written past, so a part that is begun comes first.
-            self.begun += taken as u32;
-            self.queued += part.len() - taken;
-            self.queue.push_back(part.clone());
-            taken = 0;
-        }
-    }
-
-    fn write_queue(&mut self, socket: &dyn TryWrite) -> io::Result<()> {
-        let mut slices = [IoSlice::new(&[]); VECTORS];
-        let count = self.queue.len().min(VECTORS);
-        for (slice, part) in slices.iter_mut().zip(&self.queue) {
-            *slice = IoSlice::new(part);
-        }
-        slices[0].advance(self.begun as usize);
-        let owes = socket.owes();
-        let mut taken = socket.try_write(&slices[..count])?;
-        self.look_at(socket);
-        self.moved = true;
-        if taken == 0 {
-            return match owes {
-                true => Ok(()),
-                false => Err(io::ErrorKind::WriteZero.into()),
-            };
-        }
-        self.queued -= taken;
-        taken += self.begun as usize;
-        while let Some(first) = self.queue.front() {
-            if taken < first.len() {
-                self.begun = taken as u32;
-                return Ok(());
-            }
-            taken -= first.len();
-            self.queue.pop_front();
-        }
-        self.begun = 0;
-        self.queue = VecDeque::new();
-        Ok(())
-    }
-
-    /// The first end counts.
-    fn finish(&mut self, socket: &dyn TryWrite, end: End) {
-        if self.end.is_some() {
-            return;
-        }
-        self.end = Some(end);
-        self.owed = 0;
-        let first = self.held.take().and_then(|held| held.first);
-        self.wake();
-        // Whoever is asked to go politely gets first what was said before; whoever is too slow
-        // can't wait for that.
-        if end == End::Slow {
-            self.finish_frame();
-        }
-        self.queued = self.queue.iter().map(Bytes::len).sum::<usize>() - self.begun as usize;
-        let Some((code, reason)) = end.close_code() else {
-            return;
-        };
-        let close = frame::close(code, reason);
-        let parts: Vec<Bytes> = first.into_iter().chain([close]).collect();
-        let taken = if self.queue.is_empty() {
-            write_through(socket, &parts)
-        } else {
-            0
-        };
-        self.enqueue(&parts, taken);
-    }
-
-    /// Keeps of the queue only the rest of the frame that has been begun, in a buffer of its own:
-    /// the one that it is in may be much larger.
-    fn finish_frame(&mut self) {
-        let begun = mem::take(&mut self.begun) as usize;
-        let first = mem::take(&mut self.queue).pop_front().unwrap_or_default();
-        let rest = &first[begun..frame::end_of(&first, begun)];
-        if !rest.is_empty() {
-            self.queue.push_back(Bytes::copy_from_slice(rest));
-        }
-    }
-
-    fn wake(&mut self) {
-        if let Some(waker) = self.waker.take() {
-            waker.wake();
-        }
-    }
-}
-
 #[cfg(test)]
 mod model;
+#[cfg(test)]
+mod owed;
 #[cfg(test)]
 mod tests;

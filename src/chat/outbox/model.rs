@@ -8,7 +8,9 @@ use arbtest::arbitrary::{Result, Unstructured};
 use arbtest::arbtest;
 
 use super::tests::Pipe;
+use super::try_write::VECTORS;
 use super::*;
+use crate::chat::frame;
 
 /// One buffer, and its frames.
 #[derive(Clone)]

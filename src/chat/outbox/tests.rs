@@ -1,5 +1,8 @@
-use super::*;
+use std::io::IoSlice;
 use std::task::Waker;
+
+use super::*;
+use crate::chat::frame;
 
 /// A socket that takes as much as it is told to.
 #[derive(Default)]
@@ -45,11 +48,11 @@ fn counted() -> (Arc<Pipe>, Arc<Budget>, Outbox<Arc<Pipe>>) {
     (pipe.clone(), budget.clone(), Outbox::new(pipe, budget))
 }
 
-fn flush(outbox: &Outbox) -> Poll<io::Result<bool>> {
+pub(super) fn flush(outbox: &Outbox) -> Poll<io::Result<bool>> {
     outbox.poll_flush(&mut Context::from_waker(Waker::noop()))
 }
 
-fn bytes(text: &'static str) -> Bytes {
+pub(super) fn bytes(text: &'static str) -> Bytes {
     Bytes::from_static(text.as_bytes())
 }
 
@@ -308,113 +311,4 @@ fn what_is_long_can_be_broken_off_and_is_not_kept() {
     let _ = flush(&outbox);
     // Two whole pieces, and the goodbye.
     assert_eq!(pipe.heard().len(), 2 * (16 * 1024 + 4) + close);
-}
-
-/// A socket that takes records of six bytes whole, and then writes as much of them as the pipe takes.
-#[derive(Default)]
-struct Sealed {
-    pipe: Arc<Pipe>,
-    owed: Mutex<Vec<u8>>,
-}
-
-impl TryWrite for Arc<Sealed> {
-    fn try_write(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        let mut owed = self.owed.lock().unwrap();
-        let mut taken = 0;
-        let all: Vec<u8> = bufs.iter().flat_map(|buf| buf.to_vec()).collect();
-        loop {
-            while !owed.is_empty() {
-                match self.pipe.try_write(&[IoSlice::new(&owed)]) {
-                    Ok(written) => drop(owed.drain(..written)),
-                    Err(error) if taken == 0 => return Err(error),
-                    Err(_) => return Ok(taken),
-                }
-                if taken == 0 && !owed.is_empty() {
-                    return Ok(0);
-                }
-            }
-            let record = &all[taken..all.len().min(taken + 6)];
-            if record.is_empty() {
-                return Ok(taken);
-            }
-            owed.extend_from_slice(record);
-            taken += record.len();
-        }
-    }
-
-    fn owed(&self) -> usize {
-        self.owed.lock().unwrap().len()
-    }
-}
-
-fn sealed() -> (Arc<Sealed>, Outbox<Arc<Sealed>>) {
-    let socket = Arc::new(Sealed::default());
-    let budget = Arc::new(Budget::new(100, 100));
-    (socket.clone(), Outbox::new(socket, budget))
-}
-
-#[test]
-fn what_a_socket_owes_goes_out_although_nothing_is_queued() {
-    for step in 1..9 {
-        let (socket, outbox) = sealed();
-        socket.pipe.room(step);
-        outbox.push(&[bytes("one "), bytes("two")]);
-        socket.pipe.room(0);
-        outbox.push(&[bytes(" three")]);
-        while outbox.queued() > 0 || socket.owes() {
-            let waits = flush(&outbox).is_ready();
-            assert_eq!(waits, outbox.queued() > 0 || socket.owes());
-            socket.pipe.room(step);
-        }
-        assert!(flush(&outbox).is_pending());
-        assert_eq!(socket.pipe.heard(), b"one two three", "{step} at a time");
-    }
-}
-
-#[test]
-fn what_a_socket_owes_counts_as_queued_until_the_end() {
-    let socket = Arc::new(Sealed::default());
-    let budget = Arc::new(Budget::new(8, 100));
-    let outbox = Outbox::new(socket.clone(), budget.clone());
-    outbox.push(&[bytes("hello")]);
-    assert_eq!((outbox.queued(), budget.queued()), (5, 5));
-    socket.pipe.room(2);
-    let _ = flush(&outbox);
-    assert_eq!((outbox.queued(), budget.queued()), (3, 3));
-    outbox.push(&[bytes("again")]);
-    assert_eq!(outbox.ended(), None, "the limit is not reached");
-    outbox.push(&[bytes("!")]);
-    assert_eq!(outbox.ended(), Some(End::Slow));
-    let close = frame::close(1013, "too slow, try again later").len();
-    assert_eq!(budget.queued(), close);
-    socket.pipe.room(1000);
-    let _ = flush(&outbox);
-    assert_eq!(budget.queued(), 0);
-}
-
-#[test]
-fn a_goodbye_is_not_over_before_all_that_is_owed_is_out() {
-    let (socket, outbox) = sealed();
-    outbox.push(&[bytes("hello")]);
-    assert_eq!(socket.owed(), 5, "it was taken");
-    outbox.end(End::Lost);
-    assert!(matches!(flush(&outbox), Poll::Ready(Ok(true))));
-    socket.pipe.room(100);
-    assert!(matches!(flush(&outbox), Poll::Ready(Ok(false))));
-    assert_eq!(socket.pipe.heard(), b"hello");
-}
-
-#[test]
-fn a_socket_that_owes_and_writes_nothing_is_stuck() {
-    let (socket, outbox) = sealed();
-    outbox.push(&[bytes("hello")]);
-    assert!(outbox.stuck() && outbox.stuck());
-    socket.pipe.room(2);
-    let _ = flush(&outbox);
-    assert!(!outbox.stuck(), "two bytes are enough");
-    assert!(outbox.stuck());
-    socket.pipe.room(100);
-    let _ = flush(&outbox);
-    assert!(!outbox.stuck());
-    assert!(!outbox.stuck(), "nothing is owed");
 }

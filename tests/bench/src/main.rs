@@ -5,6 +5,7 @@
 mod chart;
 mod crowd;
 mod deaf;
+mod flood;
 mod growth;
 mod held;
 mod limit;
