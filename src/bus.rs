@@ -48,12 +48,26 @@ pub struct Draft {
     pub user: User,
     /// On which connection.
     pub origin: Origin,
+    /// Under which lock its client has the name. Not looked at where the message has no `ref`.
+    pub lock: Option<Lock>,
     /// For those who show a picture.
     pub email: Option<Email>,
     /// The words.
     pub text: Text,
     /// Tells the sender what became of it.
     pub receipt: Receipt,
+}
+
+impl Draft {
+    /// Whose the message's `ref` is: who has the session key, or a token for the name, or else the
+    /// connection. No name begins with `#` or `@`.
+    pub fn client(&self) -> String {
+        match self.lock {
+            Some(lock) if lock == Lock::of_tokens() => self.user.to_string(),
+            Some(lock) => format!("#{lock}"),
+            None => format!("@{}", self.origin),
+        }
+    }
 }
 
 /// How long a peer may take to enter a room, once that has been announced …

@@ -18,6 +18,14 @@ const HOST: u32 = 2;
 /// … or an address.
 const ADDRESS: u32 = 7;
 
+/// PEM without the byte order marks that some editors put in front of a text: behind one, a
+/// certificate or key would be passed over in silence. Files that were put together have them in the
+/// middle, too.
+pub fn without_boms(pem: &[u8]) -> Vec<u8> {
+    let text = String::from_utf8_lossy(pem);
+    text.replace('\u{feff}', "").into_bytes()
+}
+
 /// What is in a certificate.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Certificate {

@@ -13,7 +13,7 @@ use crate::net::listener::{self, Listener};
 #[cfg(feature = "tls")]
 use crate::net::tls::files;
 use crate::report::Report;
-use crate::server::{file_limit, queue_limit};
+use crate::server::{arriving_memory, file_limit, queue_limit};
 
 /// Nothing of this was written before 2026: a clock that says so is wrong.
 const WRITTEN: u64 = 1_767_225_600;
@@ -96,8 +96,14 @@ fn memory(report: &mut Report, config: &Config) {
         None => PEER,
     };
     let needed = SERVER
+        .saturating_add(arriving_memory())
         .saturating_add(config.max_queued.min(queue_limit()))
         .saturating_add(config.max_peers.saturating_mul(peer));
+    // The frame that has begun, and those of the same message before it.
+    let unfinished = config
+        .max_peers
+        .saturating_mul(config.max_message)
+        .saturating_mul(2);
     let mib = |bytes: usize| bytes / (1024 * 1024);
     match machine::memory() {
         Some(limit) if limit < needed => report.poor(format_args!(
@@ -106,9 +112,10 @@ fn memory(report: &mut Report, config: &Config) {
             mib(needed)
         )),
         Some(limit) => report.good(format_args!(
-            "memory: {} MiB, of which it takes {} at most",
+            "memory: {} MiB, of which it takes {} at most, and {} more if each peer stops within a message",
             mib(limit),
-            mib(needed)
+            mib(needed),
+            mib(unfinished)
         )),
         None => {}
     }

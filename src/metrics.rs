@@ -9,20 +9,20 @@ use std::time::Duration;
 
 use rustix::param::page_size;
 use rustix::time::{ClockId, clock_gettime};
-use smol::Timer;
+use smol::{Timer, future};
 
 use crate::bus::{self, Figures};
 use crate::net::Hub;
 use crate::net::door::Runtime;
 use crate::net::http::{self, Answer, Head, NoHead};
 use crate::net::listener::{self, Listener};
-use crate::net::porch::{Guest, Porch};
+use crate::net::porch::{Guest, Porch, Stage};
 use crate::net::socket::{Socket, linger};
 use text::{Kind, Text, Unit};
 
 /// How many may ask at once.
 const ASKING: usize = 16;
-/// How long each may take, however many want to ask.
+/// How long each may take for the next step, however many want to ask.
 const FAIR_TIME: Duration = Duration::from_secs(1);
 /// The pause after a failed accept.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -32,12 +32,19 @@ pub async fn serve(runtime: &Runtime, listener: &Listener, hub: &Arc<Hub>) {
     let porch = Arc::new(Porch::new(ASKING, FAIR_TIME));
     let started = bus::now() / 1000;
     loop {
+        let room = porch.room().await;
         match listener::accept(listener, None).await {
             Ok((socket, _)) => {
                 let socket = Arc::new(socket);
-                let guest = porch.enter(&socket).await;
-                // Ends with its answer.
-                let receive = receive(socket, guest, hub.clone(), started);
+                let guest = porch.enter(room, &socket);
+                let hub = hub.clone();
+                // Ends with its answer, or when it has to make room.
+                let receive = async move {
+                    let evicted = async {
+                        guest.evicted().await;
+                    };
+                    future::or(evicted, receive(socket, &guest, &hub, started)).await;
+                };
                 runtime.spawn(receive).detach();
             }
             Err(error) => {
@@ -48,13 +55,11 @@ pub async fn serve(runtime: &Runtime, listener: &Listener, hub: &Arc<Hub>) {
     }
 }
 
-async fn receive(socket: Arc<Socket>, guest: Guest, hub: Arc<Hub>, started: u64) {
-    let read = http::read_head(&socket).await;
-    if !guest.heard() {
-        return;
-    }
+async fn receive(socket: Arc<Socket>, guest: &Guest, hub: &Hub, started: u64) {
+    let read = http::read_head(&socket, &|| guest.is(Stage::Speaking)).await;
+    guest.is(Stage::Answered);
     let (answer, head_only) = match read {
-        Ok((head, _)) => (answer(&head, &hub, started).await, head.method == "HEAD"),
+        Ok((head, _)) => (answer(&head, hub, started).await, head.method == "HEAD"),
         Err(NoHead::Refuse(answer)) => (answer, false),
         Err(NoHead::Gone | NoHead::NoTls(_)) => return,
     };

@@ -21,18 +21,19 @@ use crate::metrics;
 use crate::net::Hub;
 use crate::net::door::Door;
 use crate::net::listener::{self, Listener};
-use crate::net::porch::Porch;
+use crate::net::porch::{MOST_BYTES, Porch};
 use crate::net::tls::{self, Tls};
 use crate::net::token::Gate;
 use accept::accept_loop;
 
 pub use crate::net::door::Runtime;
 
-/// Connections that may be on their way in at once, where there are files for so many: sending
-/// their head, or being answered. Beyond it the next ones wait in the kernel's queue, until some of
-/// these are done …
-const ARRIVING: usize = 1024;
-/// … or have had this long, which is enough for any honest head: then the oldest make room.
+/// Connections that may be on their way in at once: silent, sending their head, or being answered.
+/// Fewer where a quarter of the files or of the memory is less: of 1 GiB on it is so many. Beyond it
+/// who says nothing makes room for the next one …
+const ARRIVING: usize = 4096;
+/// … and where all of them speak, who has taken this long for one step, which is enough for any
+/// honest one. Until then the next ones wait in the kernel's queue.
 const FAIR_TIME: Duration = Duration::from_secs(1);
 /// Files that are open beside the peers' sockets.
 const OTHER_FILES: usize = 32;
@@ -180,7 +181,7 @@ impl Server {
             alive: alive.downgrade(),
             coming,
         };
-        let porch = Arc::new(Porch::new(arriving(machine::files()), FAIR_TIME));
+        let porch = Arc::new(Porch::new(arriving(), FAIR_TIME));
         let accept = |listener| accept_loop(listener, door.clone(), porch.clone());
         // End when the server is told to stop.
         let accepting = listeners.into_iter().map(accept);
@@ -259,8 +260,8 @@ async fn close(hub: &Hub, gone: &Receiver<()>, deadline: Instant) {
 /// Raises the file limit as far as it goes and says how many peers it allows.
 pub fn file_limit() -> usize {
     machine::raise_file_limit();
-    let files = machine::files();
-    files.saturating_sub(OTHER_FILES + arriving(files)).max(1)
+    let others = OTHER_FILES + arriving();
+    machine::files().saturating_sub(others).max(1)
 }
 
 /// How much may wait for all sockets together where there is little memory: the rest is for peers,
@@ -269,7 +270,13 @@ pub fn queue_limit() -> usize {
     machine::memory().map_or(usize::MAX, |bytes| bytes / 4)
 }
 
-/// How many of them are for connections on their way in.
-fn arriving(files: usize) -> usize {
-    ARRIVING.min(files / 4).max(1)
+/// The most that connections on their way in may take of the memory.
+pub fn arriving_memory() -> usize {
+    arriving() * MOST_BYTES
+}
+
+/// How many connections may be on their way in.
+fn arriving() -> usize {
+    let memory = machine::memory().map_or(usize::MAX, |bytes| bytes / 4 / MOST_BYTES);
+    ARRIVING.min(machine::files() / 4).min(memory).max(1)
 }

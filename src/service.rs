@@ -26,12 +26,12 @@ const MORE_TIME: Duration = Duration::from_secs(60);
 const ASK_FOR_MORE: Duration = Duration::from_secs(20);
 
 /// The value of a setting that was handed over as a credential: `REDIS_PASSWORD` in the file
-/// `redis-password`. White space at its end does not belong to it.
+/// `redis-password`. White space at its end does not belong to it, nor a byte order mark before it.
 pub fn credential(variable: &str) -> Option<String> {
     let name = variable.to_ascii_lowercase().replace('_', "-");
     let path = PathBuf::from(env::var_os("CREDENTIALS_DIRECTORY")?).join(name);
     match fs::read_to_string(&path) {
-        Ok(value) => Some(value.trim_end().to_string()),
+        Ok(value) => Some(value.trim_start_matches('\u{feff}').trim_end().to_string()),
         Err(error) if error.kind() == ErrorKind::NotFound => None,
         Err(error) => {
             log::warn!("credential {}: {error}", path.display());

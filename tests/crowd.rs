@@ -3,7 +3,7 @@
 use serde_json::json;
 use tungstenite::Message;
 
-use crate::support::{Client, Raw, TestServer, connect_from, eventually, upgrade};
+use crate::support::{Client, Program, Raw, TestServer, connect_from, eventually, upgrade};
 
 const MIB: usize = 1024 * 1024;
 
@@ -143,18 +143,26 @@ fn one_address_has_so_many_connections_and_no_more() {
 }
 
 #[test]
-fn a_thousand_who_say_nothing_keep_nobody_out() {
-    natterjack::server::file_limit();
-    let server = TestServer::start();
-    // More than are let in at once, so that whoever comes next must wait for some of these.
-    let mut idle: Vec<_> = (0..1100).map(|_| Raw::connect(server.addr())).collect();
-    let mut foo = server.join("foo");
-    let mut bar = server.join("bar");
-    foo.hears("bar: has joined the chat!");
-    // The first of them made room, before their time was over: the others still have some.
-    assert_eq!(idle[0].answer().0, 408);
-    idle[200].send(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
-    assert_eq!(idle[200].answer(), (200, "ok\n".into()));
-    bar.say("hello");
-    foo.hears("bar: hello");
+fn large_messages_leave_no_large_buffers_behind() {
+    /// Bytes of memory that a process has.
+    fn resident(id: u32) -> usize {
+        let pages = std::fs::read_to_string(format!("/proc/{id}/statm")).unwrap();
+        let pages: usize = pages.split(' ').nth(1).unwrap().parse().unwrap();
+        pages * rustix::param::page_size()
+    }
+    let mut program = Program::start(&[]);
+    let addr = program.addr();
+    let mut people: Vec<Client> = (0..400)
+        .map(|_| Client::connect(addr, "/ws?room=attic"))
+        .collect();
+    let text = "x".repeat(16 * 1024);
+    people[0].say(&text);
+    people[0].gets(json!({"type": "error"}));
+    let before = resident(program.id());
+    for one in &mut people[1..] {
+        one.say(&text);
+        one.gets(json!({"type": "error"}));
+    }
+    let grown = resident(program.id()).saturating_sub(before);
+    assert!(grown < 3 * MIB, "{} bytes for each", grown / people.len());
 }

@@ -18,8 +18,11 @@ mod names;
 /// One name, one connection; who is here.
 mod presence;
 
-/// What was said before: replay, pages of it, and messages sent again.
+/// What was said before: replay, and pages of it.
 mod history;
+
+/// Messages sent again.
+mod references;
 
 /// The page, in a real browser.
 mod page;
@@ -35,6 +38,9 @@ mod web;
 
 /// Where it listens: addresses, ports, sockets of systemd.
 mod listening;
+
+/// Many who come at once, and some of them say nothing.
+mod arrivals;
 
 /// Bad input, and what it costs: its sender something, others nothing.
 mod limits;
@@ -95,6 +101,9 @@ mod other_sites;
 
 /// Redis goes away and comes back.
 mod outage;
+
+/// Whether it is ready, and why not.
+mod readiness;
 
 /// One Redis takes over from another.
 mod failover;

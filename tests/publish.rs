@@ -84,6 +84,16 @@ fn a_message_with_a_ref_may_be_sent_again() {
             listener.gets(json!({"type": "chat", "text": "open"}));
             listener.gets(json!({"type": "chat", "text": "closed"}));
             assert_ne!(first, second);
+            // On whichever connection: the token says whose it is.
+            let target = format!("/ws?user=door&room=lobby&token={door}");
+            let mut connected = Client::connect(server.addr(), &target);
+            let chat = |text: &str, name: &str| json!({"type": "chat", "room": "lobby", "text": text, "ref": name});
+            connected.put(chat("open", "a 1"));
+            let ack = connected.hears_of("ack");
+            assert_eq!(format!("{}\n", ack["id"].as_str().unwrap()), first.1);
+            connected.leave();
+            listener.gets(json!({"type": "presence", "userId": "door", "status": "online"}));
+            listener.gets(json!({"type": "presence", "userId": "door", "status": "offline"}));
         },
     );
 }

@@ -300,10 +300,10 @@ fn texts_of_every_script_arrive_in_json() {
         let mut foo = server.join("foo");
         ann.gets(json!({"type": "presence", "userId": "foo"}));
         for text in [
-            "\u{202e}\u{5e9}\u{5dc}\u{5d5}\u{5dd}",
+            "\u{202b}\u{5e9}\u{5dc}\u{5d5}\u{5dd}",
             "e\u{301}\u{302}",
             "\u{1f438}\u{200d}\u{1f525}",
-            "\"\\/\u{2028}",
+            "\"\\/",
             "<b>&amp;",
         ] {
             ann.put(json!({"type": "chat", "room": "lobby", "text": text}));

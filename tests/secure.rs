@@ -55,6 +55,19 @@ fn two_instances_talk_over_tls() {
 }
 
 #[test]
+fn a_byte_order_mark_before_a_ca_is_no_part_of_it() {
+    let certs = Certs::for_host("localhost");
+    let redis = Redis::with_tls(&certs, "sesame");
+    // Two CAs in one file, as an editor on Windows leaves them.
+    let other = Certs::for_host("localhost").read("ca.pem");
+    let both = format!("\u{feff}{other}\u{feff}{}", certs.read("ca.pem"));
+    certs.write("both.pem", &both);
+    let ca = Some(certs.path("both.pem"));
+    let server = TestServer::on_with(address("localhost", &redis, true, ca), |_| {});
+    assert_eq!(server.ready().0, 200);
+}
+
+#[test]
 fn an_acl_user_signs_in_by_name() {
     let certs = Certs::for_host("localhost");
     let redis = Redis::with_tls(&certs, "sesame");

@@ -51,8 +51,8 @@ fn the_watchdog_is_fed() {
 fn secrets_come_as_credentials_and_show_nowhere() {
     let redis = Redis::with_password("hunter2");
     let manager = Manager::new();
-    // As an editor leaves it, with an end of line.
-    manager.entrusts("redis-password", "hunter2\n");
+    // As an editor leaves it, with a byte order mark and an end of line.
+    manager.entrusts("redis-password", "\u{feff}hunter2\r\n");
     let mut natterjack = manager.start(&["--redis", &redis.url(), "--log", "debug"], &[]);
     manager.is_told("READY=1");
     let process = format!("/proc/{}", natterjack.id());

@@ -70,6 +70,23 @@ fn one_file_without_the_other_is_a_usage_error() {
 }
 
 #[test]
+fn a_byte_order_mark_before_a_certificate_or_key_is_no_part_of_it() {
+    let certs = Certs::in_a_chain("localhost");
+    let chain = certs.read("cert.pem");
+    // As two files that were put together have it.
+    let marked = chain.replace("-----BEGIN", "\u{feff}-----BEGIN");
+    assert_eq!(marked.matches('\u{feff}').count(), 2);
+    certs.write("cert.pem", &marked);
+    certs.write("key.pem", &format!("\u{feff}{}", certs.read("key.pem")));
+    let flags = flags(&path(&certs, "cert.pem"), &path(&certs, "key.pem"));
+    let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+    let mut program = Program::start(&flags);
+    let config = secure::trusting(&certs, &[&TLS13]);
+    let mut foo = Client::secure(program.addr(), "/chat/foo", &config);
+    foo.hears("Welcome foo!");
+}
+
+#[test]
 fn whatever_is_wrong_with_a_file_is_said_in_one_line() {
     let certs = Certs::for_host("localhost");
     is_refused(&certs, "nowhere", "key.pem", "--tls-cert /");

@@ -1,7 +1,9 @@
 //! The bus of a server that runs alone: a log per room and one bounded channel.
 
 mod announced;
+mod heap;
 mod log;
+mod references;
 
 use std::sync::Arc;
 
@@ -19,6 +21,7 @@ use crate::chat::replay::Stretch;
 use crate::config::Config;
 use announced::Announced;
 use log::Log;
+use references::References;
 
 /// This process alone.
 #[derive(Debug)]
@@ -36,6 +39,7 @@ pub struct Local {
 #[derive(Debug)]
 struct State {
     log: Log,
+    references: References,
     announced: Announced,
 }
 
@@ -48,6 +52,7 @@ impl Local {
             notices: config.notices,
             state: Mutex::new(State {
                 log: Log::new(config.history),
+                references: References::new(),
                 announced: Announced::default(),
             }),
         }
@@ -92,6 +97,9 @@ impl Local {
         small: bool,
     ) {
         let announced = &mut state.announced;
+        if let Some(old) = user.and_then(|user| announced.written_otherwise(room, user)) {
+            self.notice(peer, Some(&old), room, What::Left).await;
+        }
         let aloud = user.is_some_and(|user| announced.joins(room, user, peer.number, small));
         let last = state.log.last(room);
         self.notice(peer, user, room, What::Joined { aloud, last })
@@ -108,12 +116,11 @@ impl Local {
 
     pub(super) async fn publish(&self, room: &Room, draft: Draft) {
         let mut state = self.state.lock().await;
-        let log = &mut state.log;
-        let reference = reference(&draft, Some(room));
-        if let Some(known) = reference
-            .as_ref()
-            .and_then(|name| log.references().find(name))
-        {
+        let State {
+            log, references, ..
+        } = &mut *state;
+        let reference = references.of(&draft, Some(room));
+        if let Some(known) = reference.and_then(|reference| references.find(reference)) {
             return draft.receipt.accept(known);
         }
         let id = log.next(room);
@@ -132,7 +139,7 @@ impl Local {
         self.send(event.clone()).await;
         log.keep(event, id);
         if let Some(reference) = reference {
-            log.references().keep(reference, id);
+            references.keep(reference, id);
         }
         drop(state);
         draft.receipt.accept(id);
@@ -140,12 +147,11 @@ impl Local {
 
     pub(super) async fn tell(&self, to: &str, draft: Draft) {
         let mut state = self.state.lock().await;
-        let log = &mut state.log;
-        let reference = reference(&draft, None);
-        if let Some(known) = reference
-            .as_ref()
-            .and_then(|name| log.references().find(name))
-        {
+        let State {
+            log, references, ..
+        } = &mut *state;
+        let reference = references.of(&draft, None);
+        if let Some(known) = reference.and_then(|reference| references.find(reference)) {
             return draft.receipt.accept(known);
         }
         let id = log.next_letter();
@@ -160,7 +166,7 @@ impl Local {
             return draft.receipt.refuse(&Refusal::NoSuchUser(to.to_string()));
         }
         if let Some(reference) = reference {
-            log.references().keep(reference, id);
+            references.keep(reference, id);
         }
         draft.receipt.delivered(to, &letter);
     }
@@ -193,10 +199,4 @@ impl Local {
     async fn send(&self, event: Event) {
         let _ = self.feed.send(event).await;
     }
-}
-
-/// Under which name a message would be known, if its client has given it one.
-fn reference(draft: &Draft, room: Option<&Room>) -> Option<(User, Option<Room>, String)> {
-    let name = draft.receipt.reference()?.to_string();
-    Some((draft.user.clone(), room.cloned(), name))
 }

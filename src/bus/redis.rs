@@ -10,6 +10,7 @@ pub mod answer;
 mod check;
 mod cluster;
 pub mod envelope;
+mod health;
 mod line;
 mod link;
 mod mail;
@@ -31,7 +32,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use event_listener::{Event as Signal, EventListener};
+use event_listener::EventListener;
 use smol::Timer;
 use smol::channel::Sender;
 use smol::future::FutureExt;
@@ -48,6 +49,7 @@ use crate::config::{Config, RedisAddress};
 use crate::count::{Counter, Histogram};
 use crate::report::Report;
 use cluster::Address;
+use health::Health;
 use link::{Endpoint, Link, Trouble};
 use mail::Mail;
 use queue::{Broken, Queue, Then, What};
@@ -88,10 +90,7 @@ pub struct Redis {
     /// Others may have been told that our peers have left.
     missed: AtomicBool,
     met: Mutex<Met>,
-    /// Why messages don't get through now; `None` when they do.
-    trouble: Mutex<Option<String>>,
-    /// Whether they do has changed.
-    turned: Signal,
+    health: Health,
     connects: Counter,
     /// Round trips of the canary, in microseconds.
     canary: Histogram<15>,
@@ -128,8 +127,7 @@ impl Redis {
             patience: Patience::default(),
             missed: AtomicBool::new(false),
             met: Mutex::default(),
-            trouble: Mutex::new(Some("not connected yet".into())),
-            turned: Signal::new(),
+            health: Health::default(),
             connects: Counter::default(),
             canary: Histogram::new(&DELAYS),
             peers,
@@ -156,7 +154,7 @@ impl Redis {
         loop {
             let error = match Session::open(self).await {
                 Ok(session) => {
-                    self.set_trouble(None);
+                    self.health.set_connection(None);
                     self.connects.add(1);
                     log::info!("redis {}: connected", self.endpoint);
                     let _ = first.try_send(Ok(()));
@@ -197,7 +195,8 @@ impl Redis {
                 let waiting = Reply::Status(false);
                 self.peers.tell_all(Dialect::Typed, &waiting).await;
             }
-            if self.set_trouble(Some(error.clone())) || !reached && first.receiver_count() > 0 {
+            let broke = self.health.set_connection(Some(error.clone()));
+            if broke || !reached && first.receiver_count() > 0 {
                 log::warn!(
                     "redis {}: {error}; trying again until it works",
                     self.endpoint
@@ -248,29 +247,13 @@ impl Redis {
         met.nodes = nodes.to_vec();
     }
 
-    /// Notes how things are; `true` if they worked until now and no longer do.
-    fn set_trouble(&self, now: Option<String>) -> bool {
-        let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
-        let broke = trouble.is_none() && now.is_some();
-        let turned = trouble.is_none() != now.is_none();
-        *trouble = now;
-        drop(trouble);
-        if turned {
-            self.turned.notify(usize::MAX);
-        }
-        broke
-    }
-
     pub(super) fn health(&self) -> Result<(), String> {
-        let trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*trouble {
-            None => Ok(()),
-            Some(trouble) => Err(format!("redis {}: {trouble}", self.endpoint)),
-        }
+        let health = self.health.check();
+        health.map_err(|trouble| format!("redis {}: {trouble}", self.endpoint))
     }
 
     pub(super) fn turned(&self) -> EventListener {
-        self.turned.listen()
+        self.health.changed()
     }
 
     pub(super) fn figures(&self) -> Figures {

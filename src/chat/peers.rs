@@ -216,11 +216,11 @@ impl Peers {
         let count = registry.people(room);
         let mut users = Vec::new();
         if count <= most {
-            let mut names: Vec<&User> = registry.names_in(room).collect();
+            let mut names: Vec<(&User, bool)> = registry.names_in(room).collect();
             names.sort_unstable();
-            // While one connection takes a name over from another, both are there.
-            names.dedup();
-            users.extend(names.into_iter().map(User::to_string));
+            // While one connection takes a name over from another, both are there: the new one counts.
+            names.dedup_by_key(|(user, _)| *user);
+            users.extend(names.into_iter().map(|(user, _)| user.to_string()));
             users.sort_unstable();
         }
         Roster {

@@ -241,10 +241,12 @@ impl Registry {
         })
     }
 
-    /// The names in a room, in no order.
-    pub fn names_in(&self, room: &Room) -> impl Iterator<Item = &User> {
-        self.seated_in(room)
-            .filter_map(|seated| seated.user.as_ref())
+    /// The names in a room, in no order, and whether each belongs to another connection by now.
+    pub fn names_in(&self, room: &Room) -> impl Iterator<Item = (&User, bool)> {
+        self.seated_in(room).filter_map(|(seat, seated)| {
+            let user = seated.user.as_ref()?;
+            Some((user, self.names.get(user) != Some(&seat)))
+        })
     }
 
     /// How many rooms there are.
@@ -254,12 +256,13 @@ impl Registry {
 
     /// The peers in a room, in no order.
     pub fn peers_in(&self, room: &Room) -> impl Iterator<Item = &Arc<Peer>> {
-        self.seated_in(room).map(|seated| &seated.peer)
+        self.seated_in(room).map(|(_, seated)| &seated.peer)
     }
 
-    fn seated_in(&self, room: &Room) -> impl Iterator<Item = &Seated> {
+    fn seated_in(&self, room: &Room) -> impl Iterator<Item = (usize, &Seated)> {
         let members = self.rooms.get(room).map_or(&[][..], |room| &room.here);
-        members.iter().map(|&seat| &self.seats[seat as usize])
+        let seated = |&seat: &u32| (seat as usize, &self.seats[seat as usize]);
+        members.iter().map(seated)
     }
 
     /// Sends a room's events to its peers, rendered once for each dialect that is there, and lets

@@ -3,14 +3,14 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use smol::Executor;
 use smol::channel::{Sender, WeakSender};
+use smol::{Executor, future};
 
 use super::cors::{check_host, cors, options};
 use super::forwarded;
 use super::http::{self, Answer, Head, NoHead};
 use super::peer::{self, Upgrade};
-use super::porch::{Guest, crowded};
+use super::porch::{Guest, Stage, last_words};
 #[cfg(feature = "tokens")]
 use super::publish;
 use super::route::{Arrival, Route, route};
@@ -35,21 +35,34 @@ pub struct Door {
 }
 
 impl Door {
-    /// Answers a connection's request, or makes a peer of it.
-    pub async fn receive(self, socket: Arc<Socket>, mut from: IpAddr, guest: Guest) {
+    /// Answers a connection's request, or makes a peer of it, unless it has to make room before.
+    pub async fn receive(self, socket: Arc<Socket>, from: IpAddr, guest: Guest) {
         self.hub.connections.add(1);
-        let read = http::read_head(&socket).await;
-        if !guest.heard() {
-            return self.note(from, &crowded());
+        let evicted = async { Some(guest.evicted().await) };
+        let answered = async {
+            self.answer(socket, from, &guest).await;
+            None
+        };
+        let Some(stage) = future::or(evicted, answered).await else {
+            return;
+        };
+        match last_words(stage) {
+            Some(answer) => self.note(from, &answer),
+            None => self.note_evicted(from, stage),
         }
+    }
+
+    async fn answer(&self, socket: Arc<Socket>, mut from: IpAddr, guest: &Guest) {
+        let read = http::read_head(&socket, &|| guest.is(Stage::Speaking)).await;
         let (answer, head_only) = match read {
-            Err(NoHead::Gone) => return,
+            Err(NoHead::Gone) => return socket.cut(),
             Err(NoHead::Refuse(answer)) => (Err(answer), false),
             Err(NoHead::NoTls(failure)) => {
                 self.note_no_tls(from, failure);
                 if failure == Failure::Plain {
                     let line = "this port speaks TLS: use https:// or wss://";
                     let answer = Answer::text(400, line);
+                    guest.is(Stage::Answered);
                     self.count(&answer);
                     http::answer(&socket, &answer, false).await;
                 }
@@ -67,6 +80,7 @@ impl Door {
                     #[cfg(feature = "tokens")]
                     Ok(Route::Publish(post)) => {
                         let hub = &self.hub;
+                        guest.is(Stage::Busy);
                         Box::pin(publish::receive(&socket, &head, ahead, from, post, hub)).await
                     }
                     Ok(Route::Chat(mut arrival)) => match self.place(&head, from, &mut arrival) {
@@ -93,6 +107,7 @@ impl Door {
         let (Ok(answer) | Err(answer)) = answer
             .inspect(|answer| self.count(answer))
             .inspect_err(|answer| self.note(from, answer));
+        guest.is(Stage::Answered);
         http::answer(&socket, &answer, head_only).await;
         linger(&socket).await;
     }
@@ -112,9 +127,9 @@ impl Door {
     }
 
     fn let_in(
-        self,
+        &self,
         socket: Arc<Socket>,
-        guest: Guest,
+        guest: &Guest,
         place: (Place, Sender<()>),
         upgrade: Box<Upgrade>,
     ) {
@@ -125,7 +140,7 @@ impl Door {
         let Some(socket) = Arc::into_inner(socket) else {
             return;
         };
-        let Door { runtime, hub, .. } = self;
+        let hub = self.hub.clone();
         hub.requests.count("101");
         // Ends with the connection. A task of its own, since the head's reading takes more memory
         // than a peer is to hold.
@@ -133,7 +148,7 @@ impl Door {
             peer::serve(socket, upgrade, hub).await;
             drop(place);
         };
-        runtime.spawn(life).detach();
+        self.runtime.spawn(life).detach();
     }
 
     fn ready(&self) -> Answer {
@@ -154,6 +169,17 @@ impl Door {
     fn note(&self, from: IpAddr, answer: &Answer) {
         self.count(answer);
         if self.hub.door_book.note(from, answer) {
+            self.settle();
+        }
+    }
+
+    /// The same of somebody who had to make room without a word.
+    fn note_evicted(&self, from: IpAddr, stage: Stage) {
+        let why = match stage {
+            Stage::Silent => "it said nothing, and others came",
+            _ => "it did not take its answer, and others came",
+        };
+        if self.hub.door_book.note_evicted(from, why) {
             self.settle();
         }
     }

@@ -48,6 +48,12 @@ impl DoorBook {
         self.write(format!("{from} was turned away: no TLS, {why}"))
     }
 
+    /// The same for somebody who had to make room.
+    #[must_use]
+    pub fn note_evicted(&self, from: IpAddr, why: &str) -> bool {
+        self.write(format!("{from} was turned away: {why}"))
+    }
+
     fn write(&self, line: String) -> bool {
         let mut state = self.lock();
         if state.pausing {

@@ -36,7 +36,7 @@ pub(super) type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// Why no head came.
 #[derive(Debug)]
 pub enum NoHead {
-    /// The other side went away, or never said anything.
+    /// The other side went away, or never said anything: there is nobody to answer.
     Gone,
     /// It is to be told this.
     Refuse(Answer),
@@ -45,15 +45,21 @@ pub enum NoHead {
 }
 
 /// Reads a head, after the handshake where TLS is spoken, and with it perhaps some of what follows.
+/// Tells `speaks` once some of it has come, and not all.
 ///
 /// # Errors
 /// [`NoHead::Refuse`] with 400, 408 or 431. Not cancel safe: what was read is lost.
-pub fn read_head(socket: &Socket) -> Boxed<'_, Result<(Head, Bytes), NoHead>> {
-    Box::pin(async {
-        let mut head = Vec::with_capacity(1024);
+pub fn read_head<'a>(
+    socket: &'a Socket,
+    speaks: &'a (dyn Fn() + Sync),
+) -> Boxed<'a, Result<(Head, Bytes), NoHead>> {
+    Box::pin(async move {
+        // Browsers open connections in advance: one that says nothing has no buffer.
+        let mut head = Vec::new();
         let read = async {
             socket.handshake().await.map_err(NoHead::NoTls)?;
             loop {
+                let first = head.is_empty();
                 let mut take = |bytes: &[u8]| head.extend_from_slice(bytes);
                 let read = socket.read(&mut take);
                 if !matches!(read.await, Ok(1..)) {
@@ -64,6 +70,7 @@ pub fn read_head(socket: &Socket) -> Boxed<'_, Result<(Head, Bytes), NoHead>> {
                     Some((parsed, length)) if length <= HEAD_BYTES => {
                         return Ok((parsed, Bytes::copy_from_slice(&head[length..])));
                     }
+                    None if head.len() <= HEAD_BYTES && first => speaks(),
                     None if head.len() <= HEAD_BYTES => {}
                     _ => {
                         return Err(NoHead::Refuse(Answer::text(
@@ -76,6 +83,7 @@ pub fn read_head(socket: &Socket) -> Boxed<'_, Result<(Head, Bytes), NoHead>> {
         };
         match within(HEAD_TIME, read).await {
             Some(result) => result,
+            None if head.is_empty() && !socket.is_shaking() => Err(NoHead::Gone),
             None if socket.is_shaking() => Err(NoHead::NoTls(Failure::SLOW)),
             None => Err(NoHead::Refuse(Answer::text(
                 408,

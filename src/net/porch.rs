@@ -1,42 +1,44 @@
 //! The porch: where connections are between their accept and their answer, or their seat.
 //!
-//! It holds so many and no more, so a flood costs bounded memory. When it is full, whoever has been
-//! on it longest, and had fair time, makes room: those who come and say nothing can't keep others
-//! out.
+//! It holds so many and no more, so a flood costs bounded memory. When it is full, one of them makes
+//! room at once: first of all who has never said anything, then who keeps us waiting. Who has sent a
+//! whole head is answered, however many say nothing.
+//!
+//! Silent, a connection costs some 2 KB (4 KB over TLS). One that speaks may cost up to
+//! [`MOST_BYTES`].
 
-use std::collections::BTreeMap;
+mod line;
+
+use std::future::poll_fn;
 use std::io::IoSlice;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use async_lock::{Semaphore, SemaphoreGuardArc};
 
 use super::http::Answer;
+use super::later;
 use super::socket::Socket;
 use crate::bus::within;
 use crate::chat::outbox::TryWrite;
+pub use line::Stage;
+use line::{Evicted, Line};
+
+/// What one connection may take at most before it has its answer: a head, in a buffer that doubles,
+/// and over TLS a record that is not complete.
+pub const MOST_BYTES: usize = 64 * 1024;
+
+/// Room for one connection, until it is dropped.
+pub type Room = SemaphoreGuardArc;
 
 /// Everybody who is on the porch.
 #[derive(Debug)]
 pub struct Porch {
-    /// How long each may stay, however many want to come.
+    /// How long each who speaks may take for the next step, however many want to come.
     fair: Duration,
     places: Arc<Semaphore>,
     line: Mutex<Line>,
-}
-
-/// In the order in which they came.
-#[derive(Debug, Default)]
-struct Line {
-    waiting: BTreeMap<u64, Waiting>,
-    next: u64,
-}
-
-#[derive(Debug)]
-struct Waiting {
-    socket: Arc<Socket>,
-    since: Instant,
-    heard: bool,
 }
 
 /// One connection on the porch; it has left when this is dropped.
@@ -44,11 +46,10 @@ struct Waiting {
 pub struct Guest {
     porch: Arc<Porch>,
     number: u64,
-    _place: SemaphoreGuardArc,
 }
 
 impl Porch {
-    /// An empty porch for so many, each of whom may stay for a `fair` time at least.
+    /// An empty porch for so many, each of whom has a `fair` time for each step once it speaks.
     pub fn new(places: usize, fair: Duration) -> Porch {
         Porch {
             fair,
@@ -57,175 +58,192 @@ impl Porch {
         }
     }
 
-    /// Lets a connection in as soon as there is room, and makes some if need be. Takes no longer
-    /// than the fair time, and what those who are let go take to notice.
-    pub async fn enter(self: &Arc<Porch>, socket: &Arc<Socket>) -> Guest {
-        let place = loop {
-            if let Some(place) = within(self.patience(), self.places.acquire_arc()).await {
-                break place;
+    /// Room for one more connection. If need be somebody makes room, and then it is there at once:
+    /// nobody waits until the task of who was evicted has noticed. Takes no longer than the fair
+    /// time. Cancel safe.
+    pub async fn room(&self) -> Room {
+        loop {
+            if let Some(room) = self.places.try_acquire_arc() {
+                return room;
             }
-            if self.let_oldest_go() {
-                break self.places.acquire_arc().await;
+            let evicted = self.lock().evict(self.fair, Instant::now());
+            let patience = match evicted {
+                Ok(evicted) => return self.let_go(evicted),
+                Err(patience) => patience,
+            };
+            if let Some(room) = within(patience, self.places.acquire_arc()).await {
+                return room;
             }
-        };
-        let mut line = self.lock();
-        let number = line.next;
-        line.next += 1;
-        let waiting = Waiting {
-            socket: socket.clone(),
-            since: Instant::now(),
-            heard: false,
-        };
-        line.waiting.insert(number, waiting);
-        Guest {
-            porch: self.clone(),
-            number,
-            _place: place,
         }
     }
 
-    /// A poisoned lock is taken all the same: every change below is one step.
+    /// Lets a connection in, which has not said anything yet.
+    pub fn enter(self: &Arc<Porch>, room: Room, socket: &Arc<Socket>) -> Guest {
+        Guest {
+            porch: self.clone(),
+            number: self.lock().enter(room, socket.clone(), Instant::now()),
+        }
+    }
+
+    /// A poisoned lock is taken all the same: every change is one step.
     fn lock(&self) -> MutexGuard<'_, Line> {
         self.line.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How long whoever came first may still stay.
-    fn patience(&self) -> Duration {
-        let line = self.lock();
-        let stayed = line
-            .waiting
-            .values()
-            .next()
-            .map(|oldest| oldest.since.elapsed());
-        self.fair.saturating_sub(stayed.unwrap_or_default())
-    }
-
-    /// Lets go of whoever came first, if the fair time is over: with 408 if no head has come yet.
-    /// Its task finds the connection closed, and ends.
-    fn let_oldest_go(&self) -> bool {
-        let mut line = self.lock();
-        let oldest = line.waiting.first_entry();
-        let Some(oldest) = oldest.filter(|oldest| oldest.get().since.elapsed() >= self.fair) else {
-            return false;
-        };
-        let Waiting { socket, heard, .. } = oldest.remove();
-        if !heard {
+    /// Says why, where that is of use, and ends the connection. Its task is woken, and ends.
+    fn let_go(&self, evicted: Evicted) -> Room {
+        if let Some(answer) = last_words(evicted.stage) {
             // Nothing has been sent before, so the socket has room for it. Amid a handshake nothing
             // can be said.
-            let _ = socket.try_write(&[IoSlice::new(&crowded().bytes(false))]);
+            let _ = evicted
+                .socket
+                .try_write(&[IoSlice::new(&answer.bytes(false))]);
         }
-        socket.cut();
-        true
+        evicted.socket.cut();
+        if let Some(waker) = evicted.waker {
+            waker.wake();
+        }
+        evicted.room
     }
 }
 
-/// What whoever makes room is told.
-pub fn crowded() -> Answer {
-    Answer::text(408, "no complete head yet, and others are waiting")
+/// What a connection that makes room is told.
+pub fn last_words(stage: Stage) -> Option<Answer> {
+    match stage {
+        Stage::Silent | Stage::Answered => None,
+        Stage::Speaking => Some(Answer::text(
+            408,
+            "not complete yet, and others are waiting",
+        )),
+        Stage::Busy => {
+            let line = "others are waiting: it may still be published; with the same ref= it is safe to try again";
+            Some(later(503, line))
+        }
+    }
 }
 
 impl Guest {
-    /// Its head has come, or what there is instead of one. `false`: too late, it has been let go.
-    pub fn heard(&self) -> bool {
-        match self.porch.lock().waiting.get_mut(&self.number) {
-            Some(waiting) => waiting.heard = true,
-            None => return false,
-        }
-        true
+    /// It has come so far, and has fair time again.
+    pub fn is(&self, stage: Stage) {
+        self.porch.lock().change(self.number, stage, Instant::now());
     }
 
-    /// Leaves the porch. `false`: it has been let go already.
-    pub fn leave(self) -> bool {
-        self.gone()
+    /// Waits until it has to make room, and tells how far it had come. Cancel safe.
+    pub async fn evicted(&self) -> Stage {
+        poll_fn(
+            |cx| match self.porch.lock().evicted(self.number, cx.waker()) {
+                Some(stage) => Poll::Ready(stage),
+                None => Poll::Pending,
+            },
+        )
+        .await
     }
 
-    fn gone(&self) -> bool {
-        self.porch.lock().waiting.remove(&self.number).is_some()
+    /// Leaves the porch. `false`: it has had to make room.
+    pub fn leave(&self) -> bool {
+        self.porch.lock().leave(self.number)
     }
 }
 
 impl Drop for Guest {
     fn drop(&mut self) {
-        self.gone();
+        self.leave();
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::io::Read;
+    use std::io::{Read, Write};
     use std::net::{TcpListener, TcpStream};
 
-    use smol::Async;
+    use smol::{Async, future};
 
     use super::*;
 
-    /// Both ends of a connection.
-    fn connection() -> (TcpStream, Arc<Socket>) {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let (server, _) = listener.accept().unwrap();
-        (
-            client,
-            Arc::new(Socket::new(Async::new(server).unwrap(), None)),
-        )
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    /// A porch, and the clients of all who have come to it.
+    struct Scene(Arc<Porch>, Vec<TcpStream>);
+
+    impl Scene {
+        fn new(places: usize, fair: Duration) -> Scene {
+            Scene(Arc::new(Porch::new(places, fair)), Vec::new())
+        }
+
+        /// Lets one more in at once, if that is possible.
+        fn enter(&mut self) -> Option<Guest> {
+            let room = async { Some(self.0.room().await) };
+            let room = smol::block_on(future::or(room, async { None }))?;
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            self.1
+                .push(TcpStream::connect(listener.local_addr().unwrap()).unwrap());
+            let (server, _) = listener.accept().unwrap();
+            let socket = Socket::new(Async::new(server).unwrap(), None);
+            Some(self.0.enter(room, &Arc::new(socket)))
+        }
+
+        /// What a client is told until its connection ends.
+        fn told(&mut self, client: usize) -> String {
+            let mut told = String::new();
+            self.1[client].read_to_string(&mut told).unwrap();
+            told
+        }
     }
 
-    fn heard(mut client: &TcpStream) -> String {
-        let mut heard = String::new();
-        client.read_to_string(&mut heard).unwrap();
-        heard
-    }
-
-    #[test]
-    fn who_came_first_makes_room_and_nobody_else() {
-        let porch = Arc::new(Porch::new(2, Duration::ZERO));
-        let enter = |socket: &Arc<Socket>| smol::block_on(porch.enter(socket));
-        let [one, two, three, four] = std::array::from_fn(|_| connection());
-        let first = enter(&one.1);
-        let second = enter(&two.1);
-        assert!(first.heard() && second.heard());
-        drop(first);
-        let third = enter(&three.1);
-        let more = smol::future::or(async { Some(porch.enter(&four.1).await) }, async { None });
-        assert!(
-            smol::block_on(more).is_none(),
-            "its task has not noticed yet"
-        );
-        assert_eq!(heard(&two.0), "", "it was being answered");
-        assert!(!second.leave());
-        let fourth = enter(&four.1);
-        assert!(third.leave() && fourth.leave());
-        assert!(porch.lock().waiting.is_empty());
+    fn evicted(guest: &Guest) -> Option<Stage> {
+        let evicted = async { Some(guest.evicted().await) };
+        smol::block_on(future::or(evicted, async { None }))
     }
 
     #[test]
-    fn who_has_said_nothing_yet_is_told_why() {
-        let porch = Arc::new(Porch::new(1, Duration::ZERO));
-        let [one, two] = std::array::from_fn(|_| connection());
-        let first = smol::block_on(porch.enter(&one.1));
-        let second = async { Some(porch.enter(&two.1).await) };
-        let let_go = async {
-            while first.porch.lock().waiting.contains_key(&first.number) {
-                smol::future::yield_now().await;
-            }
-            assert!(!first.heard());
-            drop(first);
-            smol::future::pending().await
-        };
-        let second = smol::block_on(smol::future::or(second, let_go)).unwrap();
-        assert!(heard(&one.0).starts_with("HTTP/1.1 408 "));
-        assert!(second.leave());
+    fn who_says_nothing_makes_room_at_once_and_without_a_word() {
+        let mut scene = Scene::new(3, HOUR);
+        let [one, two, three] = [(); 3].map(|()| scene.enter().unwrap());
+        one.is(Stage::Speaking);
+        // Nobody has read yet what it says.
+        scene.1[1].write_all(b"GET").unwrap();
+        let four = scene.enter().unwrap();
+        assert_eq!(evicted(&three), Some(Stage::Silent));
+        assert_eq!(scene.told(2), "");
+        let five = scene.enter().unwrap();
+        assert_eq!(evicted(&four), Some(Stage::Silent));
+        assert!(!three.leave() && !four.leave());
+        for guest in [one, two, five] {
+            assert_eq!(evicted(&guest), None);
+            assert!(guest.leave());
+        }
     }
 
     #[test]
-    fn everybody_has_fair_time() {
-        let porch = Arc::new(Porch::new(1, Duration::from_secs(3600)));
-        let [one, two] = std::array::from_fn(|_| connection());
-        let first = smol::block_on(porch.enter(&one.1));
-        let second = async { Some(porch.enter(&two.1).await) };
-        let second = smol::future::or(second, async { None });
-        assert!(smol::block_on(second).is_none());
-        assert!(first.heard() && first.leave());
-        assert!(smol::block_on(porch.enter(&two.1)).leave());
+    fn who_speaks_has_fair_time_for_each_step() {
+        let mut scene = Scene::new(1, HOUR);
+        let one = scene.enter().unwrap();
+        for stage in [Stage::Speaking, Stage::Busy, Stage::Answered] {
+            one.is(stage);
+            assert!(scene.enter().is_none());
+        }
+        assert!(one.leave());
+        assert!(scene.enter().is_some());
+    }
+
+    #[test]
+    fn who_is_worked_for_makes_room_last_and_is_told_why() {
+        let mut scene = Scene::new(3, Duration::ZERO);
+        let [one, two, three] = [(); 3].map(|()| scene.enter().unwrap());
+        one.is(Stage::Busy);
+        two.is(Stage::Speaking);
+        three.is(Stage::Answered);
+        let [four, five, six] = [(); 3].map(|()| {
+            let guest = scene.enter().unwrap();
+            guest.is(Stage::Busy);
+            guest
+        });
+        assert_eq!(evicted(&two), Some(Stage::Speaking));
+        assert!(scene.told(1).starts_with("HTTP/1.1 408 "));
+        assert_eq!(evicted(&three), Some(Stage::Answered));
+        assert_eq!(scene.told(2), "", "it has had its answer");
+        assert_eq!(evicted(&one), Some(Stage::Busy));
+        assert!(scene.told(0).starts_with("HTTP/1.1 503 "));
+        assert!([four, five, six].iter().all(Guest::leave));
     }
 }

@@ -227,9 +227,12 @@ impl<'a> Session<'a> {
     }
 
     fn draft(&self, user: User, text: Text, receipt: Receipt) -> Draft {
+        // The hash of a key is not made for nothing.
+        let lock = receipt.reference().and_then(|_| self.proof.lock());
         Draft {
             user,
             origin: self.hub.peers.origin(self.peer),
+            lock,
             email: self.email.clone(),
             text,
             receipt,

@@ -12,6 +12,7 @@ use std::net::{Shutdown, TcpStream};
 use std::task::{Poll, ready};
 use std::time::Duration;
 
+use rustix::net::{RecvFlags, recv};
 use smol::{Async, future};
 
 use super::terms::{Failure, Shaking, Taken};
@@ -93,9 +94,20 @@ impl Socket {
         .await
     }
 
-    /// Whether it is on its way through a handshake.
+    /// Whether it is on its way through a handshake that the other side has begun.
     pub fn is_shaking(&self) -> bool {
         self.tls.as_ref().is_some_and(Session::is_shaking)
+    }
+
+    /// Whether something has come that nobody has read yet.
+    pub fn has_input(&self) -> bool {
+        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+        matches!(recv(&self.stream, &mut [0], flags), Ok((1.., _)))
+    }
+
+    /// Whether nothing has come by now, of a connection from which nothing but a handshake was read.
+    pub fn is_silent(&self) -> bool {
+        !self.has_input() && self.tls.as_ref().is_none_or(Session::is_new)
     }
 
     /// Reads what is there and hands it on, perhaps in several pieces. The handshake must be over.

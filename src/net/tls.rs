@@ -107,7 +107,8 @@ impl Tls {
             .map_err(|error| format!("TLS: {error}"))?
             .with_no_client_auth()
             .with_cert_resolver(current.clone());
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        // In our order: who offers both speaks 1.1.
+        config.alpn_protocols = vec![b"http/1.1".to_vec(), b"http/1.0".to_vec()];
         // Who comes back shows a ticket that we have sealed: nothing is kept here for anybody, and
         // one is enough, since it may be used again.
         config.ticketer = Ticketer::new().map_err(|error| format!("TLS: {error}"))?;

@@ -32,6 +32,13 @@ impl Program {
         Program::launch(0, flags, env)
     }
 
+    /// Starts it on a free port of every address, IPv6 and IPv4.
+    pub fn start_anywhere(flags: &[&str]) -> Program {
+        let mut command = command(flags, &[]);
+        command.args(["--listen", "[::]:0"]);
+        Program::of(command)
+    }
+
     fn launch(port: u16, flags: &[&str], env: &[(&str, &str)]) -> Program {
         let mut command = command(flags, env);
         command.args(["--listen", &format!("127.0.0.1:{port}")]);

@@ -30,6 +30,15 @@ impl Announced {
         small
     }
 
+    /// The name as it was announced, if it was and is written in another way now. That one is gone: the
+    /// room is to be told, and has not been told of the new one.
+    pub fn written_otherwise(&mut self, room: &Room, user: &User) -> Option<User> {
+        let (old, _) = self.rooms.get(room)?.get_key_value(user)?;
+        let old = Some(old.clone()).filter(|old| old.as_str() != user.as_str())?;
+        self.forget(room, &old);
+        Some(old)
+    }
+
     /// A peer has left under this name. Returns whether the room is to be told: it was told that
     /// the peer has joined, or is so small that its list names everybody. `elsewhere`: another peer
     /// of the room has the name.

@@ -32,6 +32,7 @@ pub struct Scripts {
     notices: usize,
     publish: Named,
     claim: Named,
+    try_join: Named,
     release: Named,
     join: Named,
     listen: Named,
@@ -99,6 +100,7 @@ impl Scripts {
             notices,
             publish: Named::new(include_str!("script/publish.lua")),
             claim: Named::new(include_str!("script/claim.lua")),
+            try_join: Named::new(include_str!("script/try_join.lua")),
             release: Named::new(include_str!("script/release.lua")),
             join: Named::new(include_str!("script/join.lua")),
             listen: Named::new(include_str!("script/listen.lua")),
@@ -115,10 +117,11 @@ impl Scripts {
         }
     }
 
-    fn all(&self) -> [&Named; 15] {
+    fn all(&self) -> [&Named; 16] {
         [
             &self.publish,
             &self.claim,
+            &self.try_join,
             &self.release,
             &self.join,
             &self.listen,
@@ -189,8 +192,8 @@ impl Scripts {
 
     /// A message that has the instance's number `sequence`, to be [published](Self::publish).
     pub fn words(&self, room: &Room, draft: &Draft, sequence: u64) -> Words {
-        // No name holds a colon, so no two clients share a key.
-        let named = |name| self.room_key(room, &format!("ref:{}:{name}", draft.user));
+        // No client's name holds a colon, so no two share a key.
+        let named = |name| self.room_key(room, &format!("ref:{}:{name}", draft.client()));
         Words {
             room: room.clone(),
             slot: slot(&self.room_key(room, "")),
@@ -278,6 +281,25 @@ impl Scripts {
                 &self.notices.to_string(),
             ],
         )
+    }
+
+    /// What shows whether somebody can join: a trial on the keys of names, and on those of the lobby.
+    pub fn try_join(&self) -> [Command; 2] {
+        let lobby = Room::lobby();
+        let (names, owners, letters) = (
+            self.visible_key(),
+            self.users_key("owners"),
+            self.users_key("letters"),
+        );
+        let (roster, counter) = (
+            self.room_key(&lobby, "roster"),
+            self.room_key(&lobby, "counter"),
+        );
+        let call = |keys: &[&str], kinds: &[&str]| self.try_join.call(keys, kinds);
+        [
+            call(&[&names, &owners, &letters], &["set", "hash", "string"]),
+            call(&[&roster, &counter], &["hash", "string"]),
+        ]
     }
 
     pub fn roster(&self, room: &Room) -> Command {

@@ -22,13 +22,13 @@ use super::recover::{catch_up, register, tell_incomplete};
 use super::renew::renew;
 use super::resp::Replies;
 use super::script::Words;
-use super::{ANSWER_TIME, Redis, reap, sentinel};
+use super::{ANSWER_TIME, Redis, health, reap, sentinel};
 use crate::bus::within;
 use crate::chat::dialect::{Dialect, Reply};
 use listen::receive;
 
 /// How often the lease is renewed and the canary sent.
-const PULSE: Duration = Duration::from_secs(3);
+pub const PULSE: Duration = Duration::from_secs(3);
 /// A canary that has not come back for so long is dead, and with it the subscription.
 const CANARY_TIME: Duration = Duration::from_secs(9);
 /// A connection that is not ready after this time is given up.
@@ -84,6 +84,9 @@ impl<'a> Session<'a> {
         }
 
         register(bus, &mut line).await?;
+        // The lobby's keys may be elsewhere, and out of reach now.
+        let [names, _] = bus.scripts.try_join();
+        health::note(bus, &line.ask(&[names]).await?);
         catch_up(bus, &mut line).await?;
         bus.rooms.up(&rooms, |room| bus.scripts.channel(room));
         bus.queue.up(self.nodes.map());
@@ -120,6 +123,7 @@ impl<'a> Session<'a> {
         );
         let (find, found) = channel::bounded(1);
         let watch = future::or(watch(bus, &state, find, count), bury(bus, found));
+        let watch = future::or(watch, health::watch(bus));
         let replaced = sentinel::replaced(&bus.endpoint, primary.as_ref());
         let watch = future::or(watch, replaced);
         let listen = async { Broken::Why(future::or(listen, watch).await) };

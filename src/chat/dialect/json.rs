@@ -56,8 +56,8 @@ fn bad(why: &str) -> Refusal {
     Refusal::BadJson(why.to_string())
 }
 
-/// Reads a frame; `mended`: half a surrogate pair in it has become U+FFFD.
-fn object(frame: &str, mended: bool) -> Result<Object, Refusal> {
+/// `changed`: some of its characters have been replaced.
+fn object(frame: &str, changed: bool) -> Result<Object, Refusal> {
     let object: Object = serde_json::from_str(frame).map_err(|error| bad(&error.to_string()))?;
     let Object {
         room,
@@ -70,8 +70,8 @@ fn object(frame: &str, mended: bool) -> Result<Object, Refusal> {
     } = &object;
     // Two different names must not become one.
     let names = [room, user, to, reference, session, username];
-    let changed = |name: &String| name.contains(char::REPLACEMENT_CHARACTER);
-    if mended && names.into_iter().flatten().any(changed) {
+    let replaced = |name: &String| name.contains(char::REPLACEMENT_CHARACTER);
+    if changed && names.into_iter().flatten().any(replaced) {
         return Err(bad("half a surrogate pair outside of a text"));
     }
     Ok(object)

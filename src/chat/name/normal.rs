@@ -54,8 +54,12 @@ fn decompose(text: &str, compatible: bool) -> Vec<(u8, char)> {
         take_apart(c, compatible, &mut parts);
     }
     // Marks of different classes don't touch each other, so their order says nothing.
-    for marks in parts.chunk_by_mut(|_, next| next.0 != 0) {
-        marks.sort_by_key(|(class, _)| *class);
+    for end in 1..parts.len() {
+        let mut at = end;
+        while at > 0 && parts[at].0 != 0 && parts[at - 1].0 > parts[at].0 {
+            parts.swap(at - 1, at);
+            at -= 1;
+        }
     }
     parts
 }

@@ -13,7 +13,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use rustls::{Error, InconsistentKeys};
 
-use crate::certificate::Certificate;
+use crate::certificate::{Certificate, without_boms};
 use crate::config::TlsFiles;
 
 /// Longer files hold something else.
@@ -116,7 +116,8 @@ fn text(path: &Path) -> Result<Vec<u8>, String> {
     if !file.is_file() || file.len() > LONGEST {
         return Err(format!("not a file of certificates or keys; {hint}"));
     }
-    fs::read(path).map_err(|error| format!("{error}; {hint}"))
+    let text = fs::read(path).map_err(|error| format!("{error}; {hint}"))?;
+    Ok(without_boms(&text))
 }
 
 fn has(text: &[u8], word: &str) -> bool {

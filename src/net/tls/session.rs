@@ -74,9 +74,14 @@ impl Session {
         self.lock().shake(stream)
     }
 
-    /// Whether the handshake is not over yet.
+    /// Whether nothing has come yet.
+    pub fn is_new(&self) -> bool {
+        self.lock().stage == Stage::New
+    }
+
+    /// Whether the handshake has begun, and is not over yet.
     pub fn is_shaking(&self) -> bool {
-        matches!(self.lock().stage, Stage::New | Stage::Shaking)
+        self.lock().stage == Stage::Shaking
     }
 
     /// Reads what is there, decrypts it and hands it on, in as many pieces as it comes in. After the

@@ -48,6 +48,11 @@ impl Session {
     }
 
     /// Never.
+    pub fn is_new(&self) -> bool {
+        match *self {}
+    }
+
+    /// Never.
     pub fn is_shaking(&self) -> bool {
         match *self {}
     }

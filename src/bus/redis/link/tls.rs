@@ -1,6 +1,7 @@
 //! TLS towards Redis: whom we trust, which name a certificate must have, and what went wrong.
 
 use std::fmt;
+use std::fs;
 use std::io;
 use std::net::IpAddr;
 use std::path::Path;
@@ -15,6 +16,7 @@ use futures_rustls::rustls::{self, ClientConfig, RootCertStore};
 use super::{Boxed, CONNECT_TIME, Endpoint, Trouble};
 use crate::bus::redis::cluster::Address;
 use crate::bus::within;
+use crate::certificate::without_boms;
 use crate::config::RedisHost;
 
 impl Endpoint {
@@ -93,9 +95,8 @@ pub fn connector(ca: Option<&Path>) -> Result<TlsConnector, String> {
                     path.display()
                 )
             };
-            let certificates =
-                CertificateDer::pem_file_iter(path).map_err(|error| unreadable(&error))?;
-            for certificate in certificates {
+            let pem = fs::read(path).map_err(|error| unreadable(&error))?;
+            for certificate in CertificateDer::pem_slice_iter(&without_boms(&pem)) {
                 let certificate = certificate.map_err(|error| unreadable(&error))?;
                 roots.add(certificate).map_err(|error| unreadable(&error))?;
             }

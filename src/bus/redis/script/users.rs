@@ -24,7 +24,7 @@ impl Scripts {
     /// `written`: the recipient's name as the sender writes it.
     pub fn tell(&self, to: &User, written: &str, draft: &Draft, sequence: u64) -> Command {
         let named = match draft.receipt.reference() {
-            Some(name) => format!("ref:{}:{name}", draft.user),
+            Some(name) => format!("ref:{}:{name}", draft.client()),
             None => format!("ref:@{}:{sequence}", self.instance),
         };
         let keys = [
