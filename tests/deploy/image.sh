@@ -105,7 +105,7 @@ unhealthy() {
     ! probe "$variables" || fail "with $*: it is healthy"
     grep -q "$why" "$tmp/probe" || fail "with $*: it does not say $why, but: $(cat "$tmp/probe")"
     stop
-    echo "image: unhealthy with $*: $(cat "$tmp/probe")"
+    echo "image: unhealthy with $*: $(head -1 "$tmp/probe")"
 }
 
 healthy NATTERJACK_LOG=info
