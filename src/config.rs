@@ -2,6 +2,7 @@
 //! written down by whoever uses the library. Nothing else reads the environment.
 
 pub mod args;
+mod listen;
 #[cfg_attr(not(feature = "redis"), path = "config/without_redis.rs")]
 mod redis;
 mod setting;

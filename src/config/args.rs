@@ -3,13 +3,13 @@
 //! A flag wins over `NATTERJACK_…`, and this over `PORT` and `REDIS_…`. Whatever is wrong is said
 //! in one line that names the setting, the value and what is allowed.
 
-use std::net::{Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::str::FromStr;
 
 use argh::FromArgs;
 use log::LevelFilter;
 
-use super::setting::{Env, Setting, number, repeated, setting};
+use super::listen::{address, listen};
+use super::setting::{Env, number, setting};
 use super::{Config, Origins, redis};
 
 /// A small chat server that any WebSocket client can talk to. Alone it needs nothing else; many
@@ -237,22 +237,6 @@ fn settings(args: Args, env: Env<'_>) -> Result<Config, String> {
     Ok(config)
 }
 
-fn listen(given: Vec<String>, env: Env<'_>) -> Result<Vec<SocketAddr>, String> {
-    let listen = repeated("listen", given, env);
-    if !listen.is_empty() {
-        return listen.iter().map(address).collect();
-    }
-    let port = env("PORT").map(|value| Setting {
-        name: "PORT".into(),
-        value,
-    });
-    let port = number(port, 0..=usize::from(u16::MAX))?;
-    Ok(match port {
-        Some(port) => vec![(Ipv6Addr::UNSPECIFIED, port as u16).into()],
-        None => Config::default().listen,
-    })
-}
-
 /// Where the certificate is, if there is one. One file without the other is a mistake.
 #[cfg(feature = "tls")]
 fn tls(
@@ -272,17 +256,6 @@ fn tls(
         (None, Some(key)) => Err(format!("{} needs --tls-cert, the certificate", key.name)),
         (None, None) => Ok(None),
     }
-}
-
-fn address(setting: &Setting) -> Result<SocketAddr, String> {
-    // `:8080` is how many other servers write it.
-    let value = match setting.value.strip_prefix(':') {
-        Some(port) => format!("[::]:{port}"),
-        None => setting.value.clone(),
-    };
-    let found = value.to_socket_addrs().ok();
-    let found = found.and_then(|mut found| found.next());
-    found.map_or_else(|| setting.bad("ADDRESS:PORT, such as 127.0.0.1:8080"), Ok)
 }
 
 #[cfg(test)]
@@ -319,25 +292,6 @@ mod tests {
         assert_eq!(port(&["--listen", ":3"], &both), 3);
         assert_eq!(port(&["--listen=[::1]:4"], &both), 4);
         assert_eq!(port(&[], &[("NATTERJACK_LISTEN", ""), ("PORT", "5")]), 5);
-    }
-
-    #[test]
-    fn addresses_to_listen_on_come_one_by_one_or_as_a_list() {
-        let listen = |args: &[&str], env: &[(&str, &str)]| -> Vec<String> {
-            let listen = config(args, env).unwrap().listen;
-            listen.iter().map(ToString::to_string).collect()
-        };
-        assert_eq!(listen(&[], &[]), ["[::]:8080"]);
-        assert_eq!(listen(&[], &[("PORT", "1")]), ["[::]:1"]);
-        let list = [("NATTERJACK_LISTEN", ":1, 127.0.0.1:2,[::1]:3")];
-        assert_eq!(listen(&[], &list), ["[::]:1", "127.0.0.1:2", "[::1]:3"]);
-        let flags = ["--listen", ":4", "--listen=0.0.0.0:5"];
-        assert_eq!(listen(&flags, &list), ["[::]:4", "0.0.0.0:5"]);
-        let line = usage(&[], &[("NATTERJACK_LISTEN", ":1,,:2")]);
-        assert!(
-            line.starts_with("NATTERJACK_LISTEN \"\" is not allowed: "),
-            "{line}"
-        );
     }
 
     #[test]
