@@ -3,6 +3,7 @@
 
 pub mod args;
 mod host;
+mod listen;
 mod networks;
 mod origins;
 #[cfg_attr(not(feature = "redis"), path = "config/without_redis.rs")]

@@ -3,13 +3,13 @@
 //! A flag wins over `NATTERJACK_…`, and this over `PORT` and `REDIS_…`. Whatever is wrong is said
 //! in one line that names the setting, the value and what is allowed.
 
-use std::net::{Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::str::FromStr;
 
 use argh::FromArgs;
 use log::LevelFilter;
 
-use super::setting::{Env, Setting, list, number, repeated, setting};
+use super::listen::{address, listen};
+use super::setting::{Env, list, number, repeated, setting};
 #[cfg(feature = "tokens")]
 use super::tokens::{self, TokenRequest};
 use super::{Config, Hosts, Networks, Origins, origins, redis};
@@ -289,22 +289,6 @@ fn settings(args: Args, env: Env<'_>) -> Result<Config, String> {
     Ok(config)
 }
 
-fn listen(given: Vec<String>, env: Env<'_>) -> Result<Vec<SocketAddr>, String> {
-    let listen = repeated("listen", given, env);
-    if !listen.is_empty() {
-        return listen.iter().map(address).collect();
-    }
-    let port = env("PORT").map(|value| Setting {
-        name: "PORT".into(),
-        value,
-    });
-    let port = number(port, 0..=usize::from(u16::MAX))?;
-    Ok(match port {
-        Some(port) => vec![(Ipv6Addr::UNSPECIFIED, port as u16).into()],
-        None => Config::default().listen,
-    })
-}
-
 /// Where the certificate is, if there is one. One file without the other is a mistake.
 #[cfg(feature = "tls")]
 fn tls(
@@ -324,17 +308,6 @@ fn tls(
         (None, Some(key)) => Err(format!("{} needs --tls-cert, the certificate", key.name)),
         (None, None) => Ok(None),
     }
-}
-
-fn address(setting: &Setting) -> Result<SocketAddr, String> {
-    // `:8080` is how many other servers write it.
-    let value = match setting.value.strip_prefix(':') {
-        Some(port) => format!("[::]:{port}"),
-        None => setting.value.clone(),
-    };
-    let found = value.to_socket_addrs().ok();
-    let found = found.and_then(|mut found| found.next());
-    found.map_or_else(|| setting.bad("ADDRESS:PORT, such as 127.0.0.1:8080"), Ok)
 }
 
 #[cfg(test)]

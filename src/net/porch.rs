@@ -1,8 +1,8 @@
 //! The porch: where connections are between their accept and their answer, or their seat.
 //!
 //! It holds so many and no more, so a flood costs bounded memory. When it is full, one of them makes
-//! room at once: first of all who has never said anything, then who keeps us waiting. Who has sent a
-//! whole head is answered, however many say nothing.
+//! room: first of all who has never said anything, then who keeps us waiting. Who has sent a whole
+//! head is answered, however many say nothing.
 //!
 //! Silent, a connection costs some 2 KB (4 KB over TLS). One that speaks may cost up to
 //! [`MOST_BYTES`].
@@ -23,11 +23,15 @@ use super::socket::Socket;
 use crate::bus::within;
 use crate::chat::outbox::TryWrite;
 pub use line::Stage;
-use line::{Evicted, Line};
+use line::{Evicted, Fair, Line};
 
 /// What one connection may take at most before it has its answer: a head, in a buffer that doubles,
 /// and over TLS a record that is not complete.
 pub const MOST_BYTES: usize = 64 * 1024;
+
+/// So many silent connections a second are let in at most, where all places are taken by such: by
+/// then 4,096 of them have had a quarter of a second each, in which the head of an honest one comes.
+const SILENT_RATE: u32 = 16 * 1024;
 
 /// Room for one connection, until it is dropped.
 pub type Room = SemaphoreGuardArc;
@@ -35,8 +39,7 @@ pub type Room = SemaphoreGuardArc;
 /// Everybody who is on the porch.
 #[derive(Debug)]
 pub struct Porch {
-    /// How long each who speaks may take for the next step, however many want to come.
-    fair: Duration,
+    fair: Fair,
     places: Arc<Semaphore>,
     line: Mutex<Line>,
 }
@@ -52,21 +55,23 @@ impl Porch {
     /// An empty porch for so many, each of whom has a `fair` time for each step once it speaks.
     pub fn new(places: usize, fair: Duration) -> Porch {
         Porch {
-            fair,
+            fair: Fair {
+                silent: Duration::from_secs(1) * places as u32 / SILENT_RATE,
+                step: fair,
+            },
             places: Arc::new(Semaphore::new(places)),
             line: Mutex::default(),
         }
     }
 
-    /// Room for one more connection. If need be somebody makes room, and then it is there at once:
-    /// nobody waits until the task of who was evicted has noticed. Takes no longer than the fair
-    /// time. Cancel safe.
+    /// Room for one more connection. If need be somebody makes room who has had fair time, and then it
+    /// is there at once: nobody waits until the task of who was evicted has noticed. Cancel safe.
     pub async fn room(&self) -> Room {
         loop {
             if let Some(room) = self.places.try_acquire_arc() {
                 return room;
             }
-            let evicted = self.lock().evict(self.fair, Instant::now());
+            let evicted = self.lock().evict(&self.fair, Instant::now());
             let patience = match evicted {
                 Ok(evicted) => return self.let_go(evicted),
                 Err(patience) => patience,
@@ -170,16 +175,21 @@ mod tests {
             Scene(Arc::new(Porch::new(places, fair)), Vec::new())
         }
 
-        /// Lets one more in at once, if that is possible.
-        fn enter(&mut self) -> Option<Guest> {
+        /// Whether there is room, or somebody who must make some, at once.
+        fn has_room(&self) -> bool {
             let room = async { Some(self.0.room().await) };
-            let room = smol::block_on(future::or(room, async { None }))?;
+            smol::block_on(future::or(room, async { None })).is_some()
+        }
+
+        /// Lets one more in.
+        fn enter(&mut self) -> Guest {
+            let room = smol::block_on(self.0.room());
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
             self.1
                 .push(TcpStream::connect(listener.local_addr().unwrap()).unwrap());
             let (server, _) = listener.accept().unwrap();
             let socket = Socket::new(Async::new(server).unwrap(), None);
-            Some(self.0.enter(room, &Arc::new(socket)))
+            self.0.enter(room, &Arc::new(socket))
         }
 
         /// What a client is told until its connection ends.
@@ -196,16 +206,16 @@ mod tests {
     }
 
     #[test]
-    fn who_says_nothing_makes_room_at_once_and_without_a_word() {
+    fn who_says_nothing_makes_room_first_and_without_a_word() {
         let mut scene = Scene::new(3, HOUR);
-        let [one, two, three] = [(); 3].map(|()| scene.enter().unwrap());
+        let [one, two, three] = [(); 3].map(|()| scene.enter());
         one.is(Stage::Speaking);
         // Nobody has read yet what it says.
         scene.1[1].write_all(b"GET").unwrap();
-        let four = scene.enter().unwrap();
+        let four = scene.enter();
         assert_eq!(evicted(&three), Some(Stage::Silent));
         assert_eq!(scene.told(2), "");
-        let five = scene.enter().unwrap();
+        let five = scene.enter();
         assert_eq!(evicted(&four), Some(Stage::Silent));
         assert!(!three.leave() && !four.leave());
         for guest in [one, two, five] {
@@ -217,24 +227,24 @@ mod tests {
     #[test]
     fn who_speaks_has_fair_time_for_each_step() {
         let mut scene = Scene::new(1, HOUR);
-        let one = scene.enter().unwrap();
+        let one = scene.enter();
         for stage in [Stage::Speaking, Stage::Busy, Stage::Answered] {
             one.is(stage);
-            assert!(scene.enter().is_none());
+            assert!(!scene.has_room());
         }
         assert!(one.leave());
-        assert!(scene.enter().is_some());
+        assert!(scene.has_room());
     }
 
     #[test]
     fn who_is_worked_for_makes_room_last_and_is_told_why() {
         let mut scene = Scene::new(3, Duration::ZERO);
-        let [one, two, three] = [(); 3].map(|()| scene.enter().unwrap());
+        let [one, two, three] = [(); 3].map(|()| scene.enter());
         one.is(Stage::Busy);
         two.is(Stage::Speaking);
         three.is(Stage::Answered);
         let [four, five, six] = [(); 3].map(|()| {
-            let guest = scene.enter().unwrap();
+            let guest = scene.enter();
             guest.is(Stage::Busy);
             guest
         });

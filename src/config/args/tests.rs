@@ -35,25 +35,6 @@ fn flags_win_over_variables_and_these_over_port() {
 }
 
 #[test]
-fn addresses_to_listen_on_come_one_by_one_or_as_a_list() {
-    let listen = |args: &[&str], env: &[(&str, &str)]| -> Vec<String> {
-        let listen = config(args, env).unwrap().listen;
-        listen.iter().map(ToString::to_string).collect()
-    };
-    assert_eq!(listen(&[], &[]), ["[::]:8080"]);
-    assert_eq!(listen(&[], &[("PORT", "1")]), ["[::]:1"]);
-    let list = [("NATTERJACK_LISTEN", ":1, 127.0.0.1:2,[::1]:3")];
-    assert_eq!(listen(&[], &list), ["[::]:1", "127.0.0.1:2", "[::1]:3"]);
-    let flags = ["--listen", ":4", "--listen=0.0.0.0:5"];
-    assert_eq!(listen(&flags, &list), ["[::]:4", "0.0.0.0:5"]);
-    let line = usage(&[], &[("NATTERJACK_LISTEN", ":1,,:2")]);
-    assert!(
-        line.starts_with("NATTERJACK_LISTEN \"\" is not allowed: "),
-        "{line}"
-    );
-}
-
-#[test]
 fn every_number_has_its_flag_and_its_variable() {
     let args = [
         "--max-message=100",

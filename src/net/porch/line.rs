@@ -11,8 +11,8 @@ use crate::net::socket::Socket;
 /// How far a connection has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
-    /// It has not said anything. Makes room first, and at once: browsers open such in advance, and
-    /// open another one when they need it.
+    /// It has not said anything. Makes room first: browsers open such in advance, and open another
+    /// one when they need it.
     Silent,
     /// It speaks, and its head is not complete: it may be on a bad line, so it has fair time.
     Speaking,
@@ -33,11 +33,20 @@ impl Stage {
     }
 }
 
+/// How long nobody has to make room.
+#[derive(Debug)]
+pub(super) struct Fair {
+    /// While it is silent.
+    pub(super) silent: Duration,
+    /// For each step, once it speaks.
+    pub(super) step: Duration,
+}
+
 /// Everybody who is here.
 #[derive(Debug, Default)]
 pub(super) struct Line {
     waiting: BTreeMap<u64, Waiting>,
-    /// Rank, step and number of all who can be evicted, so the first is the next of them.
+    /// Rank, step and number of all who can be evicted: the first of them is the next.
     order: BTreeSet<(u8, u64, u64)>,
     /// Counts connections.
     next: u64,
@@ -124,37 +133,32 @@ impl Line {
 
     /// Evicts the one who is to make room first, if somebody has to: else how long it takes until
     /// somebody has.
-    pub(super) fn evict(&mut self, fair: Duration, now: Instant) -> Result<Evicted, Duration> {
-        let mut patience = fair;
-        for rank in 0..=Stage::Busy.rank() {
-            let fair = if rank == 0 { Duration::ZERO } else { fair };
-            while let Some(number) = self.first(rank) {
-                let waiting = &self.waiting[&number];
-                let left = fair.saturating_sub(now.saturating_duration_since(waiting.since));
-                if !left.is_zero() {
-                    patience = patience.min(left);
-                    break;
-                }
-                let Some(held) = &waiting.held else { break };
-                if rank == 0 && !held.socket.is_silent() || rank == 1 && held.socket.has_input() {
-                    // It has spoken, and nobody has had time to listen: that is not its fault.
-                    let stage = match waiting.stage {
-                        Stage::Silent => Stage::Speaking,
-                        stage => stage,
-                    };
-                    self.change(number, stage, now);
-                    continue;
-                }
-                return self.take(number).ok_or(patience);
+    pub(super) fn evict(&mut self, fair: &Fair, now: Instant) -> Result<Evicted, Duration> {
+        // None of the next rank, as long as there are some of this one.
+        while let Some(&(rank, _, number)) = self.order.first() {
+            let fair = match rank {
+                0 => fair.silent,
+                _ => fair.step,
+            };
+            let waiting = &self.waiting[&number];
+            let left = fair.saturating_sub(now.saturating_duration_since(waiting.since));
+            if !left.is_zero() {
+                return Err(left);
+            }
+            let socket = waiting.held.as_ref().map(|held| &held.socket);
+            let has_spoken = socket.is_some_and(|socket| match waiting.stage {
+                Stage::Silent => !socket.is_silent(),
+                Stage::Speaking | Stage::Answered => socket.has_input(),
+                Stage::Busy => false,
+            });
+            match waiting.stage {
+                // Nobody has had time to listen: that is not its fault.
+                Stage::Silent if has_spoken => self.change(number, Stage::Speaking, now),
+                stage if has_spoken => self.change(number, stage, now),
+                _ => return self.take(number).ok_or(left),
             }
         }
-        Err(patience)
-    }
-
-    /// The one of this rank who has been there longest.
-    fn first(&self, rank: u8) -> Option<u64> {
-        let mut range = self.order.range((rank, 0, 0)..(rank + 1, 0, 0));
-        range.next().map(|(_, _, number)| *number)
+        Err(fair.step)
     }
 
     fn take(&mut self, number: u64) -> Option<Evicted> {

@@ -2,6 +2,7 @@
 //! table, with the limit beside it: a bare epoll loop that does the same system calls. Loopback
 //! only, bounded in time and counts; ends only what it started.
 
+mod arrivals;
 mod chart;
 mod crowd;
 mod deaf;

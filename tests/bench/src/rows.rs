@@ -1,6 +1,7 @@
 //! What is in the table, each row with its goal. Ratios are taken within each run and beside the
 //! limit of the same run; the medians of all runs are printed.
 
+use crate::arrivals;
 use crate::flood;
 use crate::measure::{self, Heard, Idle, Pace};
 use crate::plan::Plan;
@@ -14,7 +15,7 @@ use crate::threads;
 type Row = fn(&Plan, &mut Table) -> Result<f64, String>;
 
 /// Everything, by the names that `--row` takes.
-const ROWS: [(&str, Row); 10] = [
+const ROWS: [(&str, Row); 11] = [
     ("steady", steady),
     ("saturated", saturated),
     ("redis", through_redis),
@@ -22,6 +23,7 @@ const ROWS: [(&str, Row); 10] = [
     ("idle", idle),
     ("churn", churn),
     ("flood", flood::row),
+    ("arrivals", arrivals::rows),
     ("start", start),
     ("threads", threads::rows),
     ("tls", secure::rows),
