@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::Number;
+use serde_json::{Number, Value};
 
 use crate::chat::event::Refusal;
 
@@ -135,16 +135,10 @@ impl<'de> Visitor<'de> for Search<'_> {
     }
 
     fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<(), M::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Word {
-            Text(String),
-            Other(IgnoredAny),
-        }
         while let Some(key) = map.next_key::<String>()? {
             if key != "ref" {
                 map.next_value::<IgnoredAny>()?;
-            } else if let Word::Text(reference) = map.next_value()? {
+            } else if let Value::String(reference) = map.next_value()? {
                 *self.0 = Some(reference);
             }
         }

@@ -142,11 +142,21 @@ fn bad(why: &str) -> Answer {
 fn quality(parameters: &str) -> u16 {
     let mut parameters = parameters.split(';').filter_map(|one| one.split_once('='));
     let q = parameters.find(|(name, _)| name.trim().eq_ignore_ascii_case("q"));
-    let q = q.and_then(|(_, value)| value.trim().parse::<f32>().ok());
-    match q {
-        Some(q) if (0.0..=1.0).contains(&q) => (q * 1000.0).round() as u16,
-        _ => 1000,
-    }
+    q.and_then(|(_, value)| thousandths(value.trim()))
+        .unwrap_or(1000)
+}
+
+/// A `qvalue` (RFC 9110, section 12.4.2), in thousandths.
+fn thousandths(value: &str) -> Option<u16> {
+    let (whole, part) = value.split_once('.').unwrap_or((value, ""));
+    let whole = match whole {
+        "0" => 0,
+        "1" => 1000,
+        _ => return None,
+    };
+    let digits = part.len() <= 3 && part.bytes().all(|byte| byte.is_ascii_digit());
+    let part: u16 = format!("{part:0<3}").parse().ok().filter(|_| digits)?;
+    Some(whole + part).filter(|weight| *weight <= 1000)
 }
 
 #[cfg(test)]
@@ -282,6 +292,9 @@ mod tests {
             ("*;q=0, gzip", Some(1000), Some(0)),
             ("identity;q=0, *", Some(1000), Some(0)),
             ("gzip;q=x", Some(1000), None),
+            ("gzip;q=0.001, identity;q=.5", Some(1), Some(1000)),
+            ("gzip;q=1.001", Some(1000), None),
+            ("gzip;q=0.1234", Some(1000), None),
             ("", None, None),
         ] {
             let headers = format!("Host: a\r\nAccept-Encoding: {accepted}\r\n");
