@@ -30,7 +30,7 @@ use crate::chat::rate::Verdict;
 
 /// A reader that has had so many frames in a row lets others run: the executor has no budget of
 /// its own, and a flooding peer would starve the rest.
-const FRAMES_IN_A_ROW: u32 = 8;
+const FRAMES_IN_A_ROW: u32 = 4;
 
 /// Bytes of a peer's read buffer: many chat messages fit.
 const READ_BUFFER: usize = 64;
