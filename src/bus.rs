@@ -63,7 +63,7 @@ impl Draft {
     /// connection. No name begins with `#` or `@`.
     pub fn client(&self) -> String {
         match self.lock {
-            Some(lock) if lock == Lock::of_tokens() => self.user.to_string(),
+            Some(lock) if lock == Lock::of_tokens() => self.user.key().to_string(),
             Some(lock) => format!("#{lock}"),
             None => format!("@{}", self.origin),
         }
