@@ -48,13 +48,7 @@ fn main() -> ExitCode {
             };
         }
         Err(Stop::Probe(config)) => {
-            return match probe(&config) {
-                Ok(()) => ExitCode::SUCCESS,
-                Err(line) => {
-                    let _ = writeln!(std::io::stderr(), "natterjack: {line}");
-                    ExitCode::FAILURE
-                }
-            };
+            return probe(&config).map_or_else(failure, |()| ExitCode::SUCCESS);
         }
         #[cfg(feature = "tokens")]
         Err(Stop::Issue(config, request)) => return issue(&config, &request),
@@ -69,13 +63,13 @@ fn main() -> ExitCode {
     }
     // A task like the others: what a thread itself waits for is looked at whenever any of them wakes.
     let serving = runtime.spawn(serve(config, runtime.clone()));
-    match smol::block_on(runtime.run(serving)) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(line) => {
-            let _ = writeln!(std::io::stderr(), "natterjack: {line}");
-            ExitCode::FAILURE
-        }
-    }
+    let served = smol::block_on(runtime.run(serving));
+    served.map_or_else(failure, |()| ExitCode::SUCCESS)
+}
+
+fn failure(line: String) -> ExitCode {
+    let _ = writeln!(std::io::stderr(), "natterjack: {line}");
+    ExitCode::FAILURE
 }
 
 fn usage(line: &str) -> ExitCode {
@@ -88,10 +82,7 @@ fn issue(config: &Config, request: &TokenRequest) -> ExitCode {
     let printed = match token::issue(config, request, bus::now()) {
         Ok(token) => writeln!(std::io::stdout(), "{token}"),
         Err(IssueError::Usage(line)) => return usage(&line),
-        Err(IssueError::Key(line)) => {
-            let _ = writeln!(std::io::stderr(), "natterjack: {line}");
-            return ExitCode::FAILURE;
-        }
+        Err(IssueError::Key(line)) => return failure(line),
     };
     // A token that nobody got is no success.
     match printed {
