@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use crate::config::Config;
 
-/// The answer must be here after this time, whatever it waits for: Docker and others wait five seconds.
+/// The answer must be here after this time. Docker and others wait for five seconds.
 const ANSWER_TIME: Duration = Duration::from_secs(4);
 /// No more of an answer is read.
 const ANSWER_BYTES: u64 = 16 * 1024;
@@ -113,7 +113,7 @@ fn verdict(answer: &[u8]) -> Result<(), String> {
     if status == 200 {
         return Ok(());
     }
-    // One line, whatever is there instead of our server.
+    // One line, also where another server answers.
     let why: String = body
         .lines()
         .next()

@@ -52,10 +52,10 @@ pub fn is_journal() -> bool {
 }
 
 /// The sockets that the service manager listens on for us, all of them. They stay open while we are
-/// restarted, so whoever connects meanwhile only waits. They can be taken once.
+/// restarted, so new connections only wait meanwhile. They can be taken once.
 ///
 /// # Errors
-/// One line: which of them is no TCP listener. Whoever connected there would wait for ever.
+/// One line: which of them is no TCP listener. Connections there would wait for ever.
 pub fn listeners() -> Result<Vec<Listener>, String> {
     let names = env::var("LISTEN_FDNAMES").unwrap_or_default();
     let mut names = names.split(':');

@@ -190,7 +190,7 @@ fn sentinels_replace_a_dead_primary_and_nobody_reconnects() {
 fn nobody_goes_on_talking_to_a_primary_that_sentinels_have_replaced() {
     let mut world = World::behind_sentinels();
     // Once sentinels make the old primary a replica, all its connections end, and everybody who
-    // asks again goes over. It refuses: whoever leaves it has found out before.
+    // asks again goes over. It refuses: an instance that leaves it has found out before.
     let refuses = ["ACL", "SETUSER", "default", "-replicaof", "-slaveof"];
     world.primary.ask(&refuses);
     world.way.fail_over();

@@ -1,4 +1,4 @@
-//! Whatever one connection sends, the others have their turns.
+//! The others have their turns, also beside a connection that sends without a pause.
 
 use std::io::{Read, Write};
 use std::net::SocketAddr;

@@ -48,7 +48,7 @@ mod limits;
 /// How fast somebody may speak.
 mod rates;
 
-/// Whatever one connection sends, the others have their turns.
+/// The others have their turns, also beside a connection that sends without a pause.
 mod fairness;
 
 /// Garbage, for everything that parses.

@@ -210,7 +210,7 @@ fn clients_are_told_apart_by_the_address_that_nginx_sees() {
     hears(&mut foo, "Welcome foo!");
     let mut bar = nginx.join_from(two, "bar", "198.51.100.1").unwrap();
     hears(&mut bar, "Welcome bar!");
-    // Whatever they claim to be.
+    // What they claim themselves does not count.
     let again = nginx.join_from(one, "pi", "198.51.100.2");
     assert_eq!(again.err(), Some(429));
 }

@@ -284,7 +284,7 @@ impl Redis {
         let answer = self.ask(claim).await;
         let claim = match answer.as_ref().and_then(answer::number) {
             Some(0) => return Claim::Taken,
-            // Redis has compared the locks, but this instance may know somebody whom Redis has lost.
+            // Redis has compared the locks, but this instance may know a holder that Redis has lost.
             Some(1 | 2) if self.peers.claim(seat, user, lock).await => return Claim::Granted,
             Some(_) => Claim::Taken,
             None => Claim::Unreachable,

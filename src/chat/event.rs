@@ -197,7 +197,7 @@ impl From<BadName> for Refusal {
 }
 
 impl fmt::Display for Refusal {
-    /// One line, and harmless on a terminal, whatever it quotes.
+    /// One line, and harmless on a terminal, also where it quotes a peer.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.write(&mut harmless::Line(f))
     }

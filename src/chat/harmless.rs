@@ -29,7 +29,7 @@ pub fn text<T: for<'a> From<&'a str> + From<String>>(text: &str) -> T {
     clean.into()
 }
 
-/// Writes one line, whatever is quoted in it: U+FFFD in place of all that does harm.
+/// Writes one line. Quoted characters that do harm become U+FFFD.
 pub struct Line<'a, 'b>(pub &'a mut fmt::Formatter<'b>);
 
 impl Write for Line<'_, '_> {

@@ -85,10 +85,10 @@ impl Registry {
         })
     }
 
-    /// Gives a seat a name, instead of the one it may have had. Another seat that has the name under
-    /// the same lock loses it, and is ended; it still signs with the name until it is left. `false`
-    /// if the other one has it under another lock, or under none. The seat may have the same name, written in
-    /// another way.
+    /// Gives a seat a name, instead of the one it may have had, which may be the same, written in
+    /// another way. Another seat that has the name under the same lock loses it, and is ended; it
+    /// still signs with the name until it is left. `false` if the other seat has it under another
+    /// lock, or under none.
     pub fn claim(&mut self, seat: usize, user: &User, lock: Option<Lock>) -> bool {
         if let Some(&other) = self.names.get(user)
             && other != seat

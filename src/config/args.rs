@@ -87,7 +87,7 @@ struct Args {
     #[cfg(feature = "tokens")]
     #[argh(option, arg_name = "file")]
     jwt_key: Option<String>,
-    /// whom a token must be for, its aud (default: it must have none)
+    /// the audience that a token must have, its aud (default: it must have none)
     #[cfg(feature = "tokens")]
     #[argh(option, arg_name = "name")]
     jwt_audience: Option<String>,

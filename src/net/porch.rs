@@ -52,7 +52,7 @@ pub struct Guest {
 }
 
 impl Porch {
-    /// An empty porch for so many, each of whom has a `fair` time for each step once it speaks.
+    /// An empty porch for so many connections. Each has a `fair` time for each step once it speaks.
     pub fn new(places: usize, fair: Duration) -> Porch {
         Porch {
             fair: Fair {

@@ -176,7 +176,8 @@ async fn read(
     Ok(body)
 }
 
-/// What a body says, in at most so many bytes. One line end is that of whoever wrote it, such as `echo`.
+/// What a body says, in at most so many bytes. One line end at its end is not part of the text: tools
+/// such as `echo` write it.
 fn text(body: &[u8], most: usize) -> Result<Text, Answer> {
     let body = str::from_utf8(body).map_err(|_| Answer::text(400, "the body is not UTF-8"))?;
     let line = body.strip_suffix('\n');

@@ -36,7 +36,7 @@ pub(super) struct RateLimits {
     addresses: Mutex<Book<IpAddr>>,
 }
 
-/// Buckets by whom they belong to, bounded in number.
+/// The buckets of names or of addresses, bounded in number.
 #[derive(Debug)]
 struct Book<K> {
     buckets: HashMap<K, Bucket>,

@@ -160,7 +160,7 @@ mod tests {
         }
     }
 
-    /// Whatever two peers are called and say, the lines of one are not those of another or the
+    /// With any names and texts of two peers, the lines of one are not those of another or the
     /// server's.
     #[test]
     fn no_line_can_be_taken_for_somebody_elses() {

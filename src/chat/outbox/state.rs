@@ -148,7 +148,7 @@ impl State {
         self.owed = 0;
         let first = self.held.take().and_then(|held| held.first);
         self.wake();
-        // Whoever is asked to go politely gets first what was said before; whoever is too slow
+        // A peer that is asked to go politely first gets what was said before. One that is too slow
         // can't wait for that.
         if end == End::Slow {
             self.finish_frame();

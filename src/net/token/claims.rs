@@ -147,7 +147,7 @@ pub(super) fn verify(
 fn signed(keys: &KeySet, token: &str) -> Result<Value, String> {
     let unreadable = || "it can't be read".to_string();
     let header = decode_header(token).map_err(|_| unreadable())?;
-    // Whatever it is: we don't know it, and must not go on without (RFC 7515, section 4.1.11).
+    // No extension is known here, and an unknown one must be refused (RFC 7515, section 4.1.11).
     if header.crit.is_some() {
         return Err("crit is not known".into());
     }

@@ -19,7 +19,7 @@ const FILE_KIB: u64 = 256;
 const SECRET_BYTES: usize = 32;
 /// An RSA key has at least so many bits (RFC 7518, section 3.3), and at most what ring verifies.
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
-/// With so many keys at most a token is tried: each costs whoever sends garbage nothing, and us time.
+/// With so many keys at most a token is tried: each costs the sender of garbage nothing, and us time.
 const TRIES: usize = 8;
 
 /// One key, and what is asked of a token that it verifies.
@@ -132,7 +132,7 @@ impl KeySet {
 
     /// The keys that are in these bytes.
     pub(super) fn of(bytes: &[u8]) -> Result<KeySet, String> {
-        // Whoever has a key can verify: so the library is never asked without this.
+        // Installed before the first key exists, so nothing is verified without it.
         crypto::install();
         if pem::is_pem(bytes) {
             return Ok(KeySet::one(Kind::Public, pem::public(bytes)?));
