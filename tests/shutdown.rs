@@ -34,7 +34,11 @@ fn everybody_is_told_with_1001() {
 #[test]
 fn who_is_just_coming_is_answered_before_it_is_sent_away() {
     let redis = Redis::start();
-    let mut server = TestServer::on_with(redis.address(), |config| config.max_peers = 1);
+    // On one thread, connections get their places in the order in which they ask.
+    let mut server = TestServer::on_with(redis.address(), |config| {
+        config.max_peers = 1;
+        config.threads = 1;
+    });
     // Its name can't be claimed now, so it stays on its way in.
     redis.freeze();
     let mut foo = Raw::connect(server.addr());
