@@ -15,7 +15,7 @@ use natterjack::config::TokenRequest;
 use natterjack::config::args::{self, Stop};
 #[cfg(feature = "tokens")]
 use natterjack::net::token::{self, IssueError};
-use natterjack::net::{Hub, listener};
+use natterjack::net::{ServerContext, listener};
 use natterjack::probe::probe;
 use natterjack::server::{Runtime, Server, file_limit, queue_limit};
 use natterjack::{logger, service};
@@ -120,7 +120,11 @@ async fn serve(mut config: Config, runtime: Runtime) -> Result<(), String> {
         false => Server::on(handed, config, runtime.clone()).await?,
         true => Server::bind(config, runtime.clone()).await?,
     };
-    let s = if server.hub().tls.is_some() { "s" } else { "" };
+    let s = if server.context().tls.is_some() {
+        "s"
+    } else {
+        ""
+    };
     for addr in server.local_addrs().map_err(|error| error.to_string())? {
         let host = listener::authority(addr);
         if cfg!(feature = "page") {
@@ -134,9 +138,9 @@ async fn serve(mut config: Config, runtime: Runtime) -> Result<(), String> {
         log::info!("metrics are at http://{host}/metrics");
     }
     // Ends with this function.
-    let report = service::is_watched().then(|| runtime.spawn(service::report(server.hub())));
+    let report = service::is_watched().then(|| runtime.spawn(service::report(server.context())));
     // Nobody else sets it.
-    let _ = serving.set(server.hub());
+    let _ = serving.set(server.context());
     server.run(stopped).await?;
     drop((watch, report));
     log::info!("stopped");
@@ -145,7 +149,7 @@ async fn serve(mut config: Config, runtime: Runtime) -> Result<(), String> {
 
 /// Stops the server at the first signal that asks for it, and ends the process at the second. What can
 /// be read again is, when it is asked for and there is a server.
-async fn obey(mut signals: Signals, stop: Sender<()>, serving: Arc<OnceLock<Arc<Hub>>>) {
+async fn obey(mut signals: Signals, stop: Sender<()>, serving: Arc<OnceLock<Arc<ServerContext>>>) {
     let mut stop = Some(stop);
     while let Some(signal) = signals.next().await {
         match signal {
@@ -157,9 +161,9 @@ async fn obey(mut signals: Signals, stop: Sender<()>, serving: Arc<OnceLock<Arc<
 }
 
 /// Reads again what may change meanwhile: the certificate, and the key of tokens.
-fn reload(serving: Option<&Arc<Hub>>) {
-    let tls = serving.and_then(|hub| hub.tls.as_ref());
-    let reloaded = serving.is_some_and(|hub| hub.gate.reload());
+fn reload(serving: Option<&Arc<ServerContext>>) {
+    let tls = serving.and_then(|context| context.tls.as_ref());
+    let reloaded = serving.is_some_and(|context| context.gate.reload());
     match tls {
         Some(tls) => tls.reload(),
         None if reloaded => {}

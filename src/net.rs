@@ -44,7 +44,7 @@ use token::Gate;
 
 /// What every connection of a server shares.
 #[derive(Debug)]
-pub struct Hub {
+pub struct ServerContext {
     /// The settings.
     pub config: Config,
     /// Who is connected here.
@@ -76,12 +76,18 @@ pub struct Place {
     _share: Option<Share>,
 }
 
-impl Hub {
-    /// A hub without connections.
-    pub fn new(config: Config, tls: Option<Tls>, gate: Gate, peers: Arc<Peers>, bus: Bus) -> Hub {
+impl ServerContext {
+    /// A context without connections.
+    pub fn new(
+        config: Config,
+        tls: Option<Tls>,
+        gate: Gate,
+        peers: Arc<Peers>,
+        bus: Bus,
+    ) -> ServerContext {
         let seats = Arc::new(Semaphore::new(config.max_peers));
         let addresses = config.max_peers_per_ip.map(Addresses::new).map(Arc::new);
-        Hub {
+        ServerContext {
             gate,
             rate_limits: RateLimits::new(config.rate, config.max_peers),
             config,

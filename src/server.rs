@@ -18,7 +18,7 @@ use crate::chat::peers::Peers;
 use crate::config::Config;
 use crate::machine;
 use crate::metrics;
-use crate::net::Hub;
+use crate::net::ServerContext;
 use crate::net::door::Door;
 use crate::net::listener::{self, Listener};
 use crate::net::porch::{MOST_BYTES, Porch};
@@ -60,7 +60,7 @@ pub struct Server {
     listeners: Vec<Listener>,
     /// For those who ask for metrics.
     metrics: Option<Listener>,
-    hub: Arc<Hub>,
+    context: Arc<ServerContext>,
     fanout: Task<()>,
     /// The bus' own task, if it has one. It ends only with what can't be mended.
     carrier: Option<Task<String>>,
@@ -112,12 +112,12 @@ impl Server {
                 Some(task)
             }
         };
-        let hub = Arc::new(Hub::new(config, tls, gate, peers, bus));
+        let context = Arc::new(ServerContext::new(config, tls, gate, peers, bus));
         Ok(Server {
             runtime,
             listeners,
             metrics,
-            hub,
+            context,
             fanout,
             carrier,
         })
@@ -146,8 +146,8 @@ impl Server {
     }
 
     /// What it knows of its connections.
-    pub fn hub(&self) -> Arc<Hub> {
-        self.hub.clone()
+    pub fn context(&self) -> Arc<ServerContext> {
+        self.context.clone()
     }
 
     /// Serves until something is sent on `stop` or it is closed, then closes in good order, which
@@ -161,7 +161,7 @@ impl Server {
             runtime,
             listeners,
             metrics,
-            hub,
+            context,
             fanout,
             mut carrier,
         } = self;
@@ -170,14 +170,14 @@ impl Server {
         let (coming, came) = smol::channel::bounded::<()>(1);
         let measured = async {
             match &metrics {
-                Some(listener) => metrics::serve(&runtime, listener, &hub).await,
+                Some(listener) => metrics::serve(&runtime, listener, &context).await,
                 None => future::pending().await,
             }
             Ok(())
         };
         let door = Door {
             runtime: runtime.clone(),
-            hub: hub.clone(),
+            context: context.clone(),
             alive: alive.downgrade(),
             coming,
         };
@@ -198,11 +198,11 @@ impl Server {
                 None => future::pending().await,
             }
         };
-        let watch = async { match tls::watch(hub.tls.as_ref()).await {} };
-        let sweep = future::or(sweep(&hub), watch);
+        let watch = async { match tls::watch(context.tls.as_ref()).await {} };
+        let sweep = future::or(sweep(&context), watch);
         let serve = future::or(stopped, future::or(failed, sweep));
         let result = future::or(serve, measured).await;
-        hub.drain();
+        context.drain();
         for task in accepting {
             // What it has accepted is served: it is only cancelled where it waits for the next one.
             task.cancel().await;
@@ -212,7 +212,7 @@ impl Server {
             // They have been accepted, so they are answered. Whoever says nothing can't hold us up.
             within(FAIR_TIME, came.recv()).await;
             drop(alive);
-            close(&hub, &gone, deadline).await;
+            close(&context, &gone, deadline).await;
         }
         drop((fanout, carrier));
         result
@@ -221,23 +221,23 @@ impl Server {
 
 /// Looks for silent peers, for ever. Where nobody will be silent for too long soon, it sleeps on: a
 /// server that does nothing is to wake up rarely.
-async fn sweep(hub: &Hub) -> Result<(), String> {
-    let silence = Duration::from_secs(hub.config.ping.into());
+async fn sweep(context: &ServerContext) -> Result<(), String> {
+    let silence = Duration::from_secs(context.config.ping.into());
     let mut pause = silence / SWEEPS_LEAST;
     loop {
         Timer::after(pause).await;
-        let next = hub.peers.sweep(silence.as_secs() as u32).await;
+        let next = context.peers.sweep(silence.as_secs() as u32).await;
         let next = Duration::from_secs(next.into());
         pause = next.clamp(silence / SWEEPS_MOST, silence / SWEEPS_LEAST);
     }
 }
 
 /// Closes in good order: what was accepted goes out, the peers are told, their names released.
-async fn close(hub: &Hub, gone: &Receiver<()>, deadline: Instant) {
-    within(DRAIN_TIME, hub.bus.drain()).await;
+async fn close(context: &ServerContext, gone: &Receiver<()>, deadline: Instant) {
+    within(DRAIN_TIME, context.bus.drain()).await;
     // Whoever is still here learns what will not be said any more.
-    hub.bus.give_up();
-    let peers = hub.peers.all().await;
+    context.bus.give_up();
+    let peers = context.peers.all().await;
     log::info!("stopping: closing {} connections", peers.len());
     let step = peers.len().div_ceil(SPREAD_STEPS).max(SPREAD_STEPS);
     let mut steps = peers.chunks(step).peekable();
@@ -250,9 +250,12 @@ async fn close(hub: &Hub, gone: &Receiver<()>, deadline: Instant) {
     drop(peers);
     let left = deadline.saturating_duration_since(Instant::now());
     if within(left, gone.recv()).await.is_none() {
-        log::warn!("stopping: {} connections were cut", hub.peers.count().await);
+        log::warn!(
+            "stopping: {} connections were cut",
+            context.peers.count().await
+        );
     }
-    if within(CLOSE_TIME, hub.bus.close()).await.is_none() {
+    if within(CLOSE_TIME, context.bus.close()).await.is_none() {
         log::warn!("stopping: redis could not be told; names stay taken for up to 15 seconds");
     }
 }

@@ -15,7 +15,7 @@ use listenfd::ListenFd;
 use sd_notify::NotifyState;
 use smol::{Timer, future};
 
-use crate::net::Hub;
+use crate::net::ServerContext;
 use crate::net::listener::{self, Listener};
 
 /// How often the status is renewed when no watchdog wants to hear more often.
@@ -84,16 +84,16 @@ pub fn is_watched() -> bool {
 /// Tells the service manager how things are, for as long as it is polled: ready, once messages get
 /// through; then who is here and how the bus is, at every change of that and every so often. The
 /// watchdog is fed in the same breath: whoever can count the peers is alive.
-pub async fn report(hub: Arc<Hub>) {
+pub async fn report(context: Arc<ServerContext>) {
     let beat = sd_notify::watchdog_enabled().map_or(BEAT, |limit| limit / 2);
     let mut ready = false;
     loop {
-        let turned = hub.bus.turned();
-        let health = hub.bus.health();
-        let count = hub.peers.count().await;
+        let turned = context.bus.turned();
+        let health = context.bus.health();
+        let count = context.peers.count().await;
         let status = match &health {
-            _ if hub.draining() => format!("stopping, {count} peers left"),
-            Ok(()) => format!("{count} peers, {}", hub.bus.name()),
+            _ if context.draining() => format!("stopping, {count} peers left"),
+            Ok(()) => format!("{count} peers, {}", context.bus.name()),
             Err(why) => format!("{count} peers, waiting for {why}"),
         };
         let mut states = vec![NotifyState::Status(&status)];

@@ -16,7 +16,7 @@ use super::publish;
 use super::route::{Arrival, Route, route};
 use super::socket::{Socket, linger};
 use super::terms::Failure;
-use super::{Hub, Place, later};
+use super::{Place, ServerContext, later};
 
 /// What runs the tasks: any number of threads may lend themselves to it.
 pub type Runtime = Arc<Executor<'static>>;
@@ -27,7 +27,7 @@ pub struct Door {
     /// Where its peer's task will run.
     pub runtime: Runtime,
     /// What all connections share.
-    pub hub: Arc<Hub>,
+    pub context: Arc<ServerContext>,
     /// Held by those who become peers.
     pub alive: WeakSender<()>,
     /// Held by those who are on their way in.
@@ -37,7 +37,7 @@ pub struct Door {
 impl Door {
     /// Answers a connection's request, or makes a peer of it, unless it has to make room before.
     pub async fn receive(self, socket: Arc<Socket>, from: IpAddr, guest: Guest) {
-        self.hub.connections.add(1);
+        self.context.connections.add(1);
         let evicted = async { Some(guest.evicted().await) };
         let answered = async {
             self.answer(socket, from, &guest).await;
@@ -69,8 +69,8 @@ impl Door {
                 return linger(&socket).await;
             }
             Ok((head, ahead)) => {
-                from = forwarded::client(&head, from, &self.hub.config.trust_proxy);
-                let config = &self.hub.config;
+                from = forwarded::client(&head, from, &self.context.config.trust_proxy);
+                let config = &self.context.config;
                 let checked = check_host(&head, &config.hosts);
                 let answer = match checked.and_then(|()| route(&head, &config.origins)) {
                     Ok(Route::Options(methods)) => Ok(options(methods)),
@@ -79,9 +79,9 @@ impl Door {
                     Ok(Route::Ready) => Ok(self.ready()),
                     #[cfg(feature = "tokens")]
                     Ok(Route::Publish(post)) => {
-                        let hub = &self.hub;
+                        let context = &self.context;
                         guest.is(Stage::Busy);
-                        Box::pin(publish::receive(&socket, &head, ahead, from, post, hub)).await
+                        Box::pin(publish::receive(&socket, &head, ahead, from, post, context)).await
                     }
                     Ok(Route::Chat(mut arrival)) => match self.place(&head, from, &mut arrival) {
                         Ok(place) => {
@@ -95,11 +95,11 @@ impl Door {
                         Err(answer) => Err(answer),
                     },
                     Err(answer) if answer.status == 426 => {
-                        Err(self.hub.gate.without_upgrade(&head, answer))
+                        Err(self.context.gate.without_upgrade(&head, answer))
                     }
                     Err(answer) => Err(answer),
                 };
-                let origins = &self.hub.config.origins;
+                let origins = &self.context.config.origins;
                 let cors = |answer| cors(&head, origins, answer);
                 (answer.map(cors).map_err(cors), head.method == "HEAD")
             }
@@ -119,11 +119,11 @@ impl Door {
         from: IpAddr,
         arrival: &mut Arrival,
     ) -> Result<(Place, Sender<()>), Answer> {
-        self.hub.gate.let_through(head, arrival)?;
+        self.context.gate.let_through(head, arrival)?;
         arrival.check_name()?;
         let alive = self.alive.upgrade();
         let alive = alive.ok_or_else(|| later(503, "the server shuts down"))?;
-        Ok((self.hub.place(from)?, alive))
+        Ok((self.context.place(from)?, alive))
     }
 
     fn let_in(
@@ -140,35 +140,35 @@ impl Door {
         let Some(socket) = Arc::into_inner(socket) else {
             return;
         };
-        let hub = self.hub.clone();
-        hub.requests.count("101");
+        let context = self.context.clone();
+        context.requests.count("101");
         // Ends with the connection. A task of its own, since the head's reading takes more memory
         // than a peer is to hold.
         let life = async move {
-            peer::serve(socket, upgrade, hub).await;
+            peer::serve(socket, upgrade, context).await;
             drop(place);
         };
         self.runtime.spawn(life).detach();
     }
 
     fn ready(&self) -> Answer {
-        if self.hub.draining() {
+        if self.context.draining() {
             return Answer::text(503, "the server shuts down");
         }
-        match self.hub.bus.health() {
+        match self.context.bus.health() {
             Ok(()) => Answer::text(200, "ok"),
             Err(why) => Answer::text(503, &why),
         }
     }
 
     fn count(&self, answer: &Answer) {
-        self.hub.requests.count(&answer.status.to_string());
+        self.context.requests.count(&answer.status.to_string());
     }
 
     /// Lets the operator know of somebody who was turned away.
     fn note(&self, from: IpAddr, answer: &Answer) {
         self.count(answer);
-        if self.hub.door_book.note(from, answer) {
+        if self.context.door_book.note(from, answer) {
             self.settle();
         }
     }
@@ -179,26 +179,26 @@ impl Door {
             Stage::Silent => "it said nothing, and others came",
             _ => "it did not take its answer, and others came",
         };
-        if self.hub.door_book.note_evicted(from, why) {
+        if self.context.door_book.note_evicted(from, why) {
             self.settle();
         }
     }
 
     /// The same of somebody with whom there is no TLS.
     fn note_no_tls(&self, from: IpAddr, failure: Failure) {
-        let (Some(tls), Some(why)) = (&self.hub.tls, failure.why()) else {
+        let (Some(tls), Some(why)) = (&self.context.tls, failure.why()) else {
             return;
         };
         tls.failures.count(why);
-        if self.hub.door_book.note_no_tls(from, why) {
+        if self.context.door_book.note_no_tls(from, why) {
             self.settle();
         }
     }
 
     fn settle(&self) {
-        let hub = self.hub.clone();
+        let context = self.context.clone();
         // Ends when a second has passed in which nobody was turned away.
-        let settle = async move { hub.door_book.settle().await };
+        let settle = async move { context.door_book.settle().await };
         self.runtime.spawn(settle).detach();
     }
 }

@@ -17,7 +17,7 @@ use bytes::Bytes;
 use smol::future::{self, FutureExt};
 use smol::stream::StreamExt;
 
-use super::Hub;
+use super::ServerContext;
 use super::http;
 use super::route::Arrival;
 use super::session::Session;
@@ -64,25 +64,25 @@ impl Upgrade {
 pub fn serve(
     socket: Socket,
     upgrade: Box<Upgrade>,
-    hub: Arc<Hub>,
+    context: Arc<ServerContext>,
 ) -> impl Future<Output = ()> + Send {
     async move {
-        let peer = hub.peers.peer(upgrade.arrival.dialect, socket);
+        let peer = context.peers.peer(upgrade.arrival.dialect, socket);
         // Answered as soon as there is something to be told: whoever is connected hears the room it
         // asked for, and some are told nothing more than that.
         let arrival = &upgrade.arrival;
         let switching = http::switching(&arrival.accept, arrival.protocol.as_deref());
         peer.outbox.hold_behind(switching);
-        let seat = hub.peers.add(peer.clone()).await;
-        let life = live(&hub, &peer, &seat, upgrade);
+        let seat = context.peers.add(peer.clone()).await;
+        let life = live(&context, &peer, &seat, upgrade);
         let end = AssertUnwindSafe(life).catch_unwind().await;
         let end = end.unwrap_or(End::Fault);
         peer.outbox.end(end);
         let end = peer.outbox.ended().unwrap_or(end);
-        hub.peers.tally().ended(end);
+        context.peers.tally().ended(end);
         log::debug!("{}: gone, {end:?}", peer.number);
         // Boxed like every rare step below, so that an idle peer's task stays small.
-        Box::pin(hub.bus.depart(seat, &peer)).await;
+        Box::pin(context.bus.depart(seat, &peer)).await;
         Box::pin(socket::farewell(&peer)).await;
     }
 }
@@ -93,18 +93,18 @@ pub fn serve(
     reason = "holds its arguments once, not twice"
 )]
 fn live<'a>(
-    hub: &'a Hub,
+    context: &'a ServerContext,
     peer: &'a Arc<Wired>,
     seat: &'a Seat,
     mut upgrade: Box<Upgrade>,
 ) -> impl Future<Output = End> + Send + 'a {
     async move {
         // The server may have begun to stop, and looked who is here, just before this peer was.
-        if hub.draining() {
+        if context.draining() {
             return End::Stopping;
         }
         let wire = Wire::new(peer, &mem::take(&mut upgrade.ahead));
-        let mut frames = Box::pin(reader(wire, hub.config.max_message)).await;
+        let mut frames = Box::pin(reader(wire, context.config.max_message)).await;
         let acting = AtomicBool::new(true);
         let flush = async {
             socket::flush(peer).await;
@@ -119,7 +119,7 @@ fn live<'a>(
             peer.outbox.ended().unwrap_or(End::Lost)
         };
         let talk = async {
-            let mut session = Session::new(hub, peer, seat, upgrade.from);
+            let mut session = Session::new(context, peer, seat, upgrade.from);
             let pass = upgrade.arrival.pass.as_ref();
             let expires = pass.and_then(|pass| pass.expires());
             // Boxed with all that it is given.
@@ -135,10 +135,10 @@ fn live<'a>(
                 return end;
             }
             if expires.is_none() {
-                return listen(&mut frames, &mut session, hub, &acting).await;
+                return listen(&mut frames, &mut session, context, &acting).await;
             }
             // Boxed, so that only those wait for the time whose token ends.
-            let listen = listen(&mut frames, &mut session, hub, &acting);
+            let listen = listen(&mut frames, &mut session, context, &acting);
             Box::pin(future::or(token::expire(peer, expires), listen)).await
         };
         future::or(flush, talk).await
@@ -165,15 +165,15 @@ async fn reader(wire: Wire<'_>, max_message: usize) -> WebSocketStream<Wire<'_>>
 fn listen<'a>(
     frames: &'a mut WebSocketStream<Wire<'_>>,
     session: &'a mut Session<'_>,
-    hub: &'a Hub,
+    context: &'a ServerContext,
     acting: &'a AtomicBool,
 ) -> impl Future<Output = End> + Send {
     async move {
         let mut in_a_row = 0;
         loop {
             // What this peer alone was told, nobody else has looked at.
-            if hub.peers.overburdened() {
-                Box::pin(hub.peers.relieve()).await;
+            if context.peers.overburdened() {
+                Box::pin(context.peers.relieve()).await;
             }
             acting.store(false, Ordering::Relaxed);
             if let Some(end) = session.ended() {
@@ -191,10 +191,10 @@ fn listen<'a>(
             // and nothing of the next one has been read: a new reader has a small buffer.
             if frames.get_mut().take_large() {
                 let wire = frames.get_mut().hand_over();
-                *frames = Box::pin(reader(wire, hub.config.max_message)).await;
+                *frames = Box::pin(reader(wire, context.config.max_message)).await;
             }
             acting.store(true, Ordering::Relaxed);
-            let tally = hub.peers.tally();
+            let tally = context.peers.tally();
             tally.received.add(1);
             tally.received_bytes.add(text.len() as u64);
             match session.check_rate() {
@@ -204,7 +204,7 @@ fn listen<'a>(
                     }
                 }
                 Verdict::Refuse => {
-                    session.refuse_unread(&text, Refusal::RateLimited(hub.config.rate))
+                    session.refuse_unread(&text, Refusal::RateLimited(context.config.rate))
                 }
                 Verdict::Flood => return End::Flooding,
             }

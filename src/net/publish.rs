@@ -12,7 +12,7 @@ use super::cors::check_origin;
 use super::http::{Answer, HEAD_TIME, Head};
 use super::route::{bad_name, decode, parameter, wrong_method};
 use super::socket::Socket;
-use super::{Hub, later};
+use super::{ServerContext, later};
 use crate::bus::{Draft, within};
 use crate::chat::dialect::REFERENCE_BYTES;
 use crate::chat::event::{Refusal, TEXT_CHARS, Text};
@@ -81,34 +81,34 @@ pub(super) async fn receive(
     ahead: Bytes,
     from: IpAddr,
     post: Post,
-    hub: &Hub,
+    context: &ServerContext,
 ) -> Result<Answer, Answer> {
-    let pass = hub.gate.pass(head)?;
+    let pass = context.gate.pass(head)?;
     pass.check(post.user.as_ref(), Some(&post.room))?;
-    if hub.draining() {
+    if context.draining() {
         return Err(later(503, "the server shuts down"));
     }
     let user = pass.user();
-    if !hub.rate_limits.pass(user, from, Instant::now()) {
-        let why = Refusal::RateLimited(hub.config.rate).to_string();
+    if !context.rate_limits.pass(user, from, Instant::now()) {
+        let why = Refusal::RateLimited(context.config.rate).to_string();
         return Err(Answer::text(429, &why).with("Retry-After", "1"));
     }
-    let length = length(head, hub.config.max_message)?;
+    let length = length(head, context.config.max_message)?;
     let reading = read(socket, head, ahead, length);
     let body = within(HEAD_TIME, reading).await;
     let body = body.ok_or_else(|| Answer::text(408, "no complete body within 10 seconds"))??;
-    let text = text(&body, hub.config.max_message)?;
+    let text = text(&body, context.config.max_message)?;
     let (receipt, outcome) = Receipt::to_caller(post.reference);
     let draft = Draft {
         user: user.clone(),
-        origin: hub.peers.origin_of_none(),
+        origin: context.peers.origin_of_none(),
         lock: Some(Lock::of_tokens()),
         email: None,
         text,
         receipt,
     };
     let publish = async {
-        hub.bus.publish(&post.room, draft).await;
+        context.bus.publish(&post.room, draft).await;
         outcome.known().await
     };
     match within(BUS_TIME, publish).await {

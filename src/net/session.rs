@@ -8,7 +8,7 @@ mod rate;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::Hub;
+use super::ServerContext;
 use super::rate_limits::ConnectionRate;
 use super::route::Arrival;
 use super::socket::Wired;
@@ -28,7 +28,7 @@ const KEY_BYTES: usize = 128;
 
 /// One connection's name and rooms. What it has is given back by [`Bus::depart`].
 pub(super) struct Session<'a> {
-    hub: &'a Hub,
+    context: &'a ServerContext,
     peer: &'a Arc<Wired>,
     seat: &'a Seat,
     user: Option<User>,
@@ -42,13 +42,13 @@ pub(super) struct Session<'a> {
 impl<'a> Session<'a> {
     /// Nobody, nowhere, at this address.
     pub(super) fn new(
-        hub: &'a Hub,
+        context: &'a ServerContext,
         peer: &'a Arc<Wired>,
         seat: &'a Seat,
         from: IpAddr,
     ) -> Session<'a> {
         Session {
-            hub,
+            context,
             peer,
             seat,
             user: None,
@@ -60,7 +60,7 @@ impl<'a> Session<'a> {
     }
 
     fn bus(&self) -> &'a Bus {
-        &self.hub.bus
+        &self.context.bus
     }
 
     /// Does what its address asks for, and lets the peer be told; `Some` if that is the end of it.
@@ -231,7 +231,7 @@ impl<'a> Session<'a> {
         let lock = receipt.reference().and_then(|_| self.proof.lock());
         Draft {
             user,
-            origin: self.hub.peers.origin(self.peer),
+            origin: self.context.peers.origin(self.peer),
             lock,
             email: self.email.clone(),
             text,
@@ -315,7 +315,7 @@ impl<'a> Session<'a> {
             session: self.proof.key(),
         });
         self.peer.outbox.push_ahead(named.as_slice());
-        self.rate.rename(&self.hub.rate_limits, &user);
+        self.rate.rename(&self.context.rate_limits, &user);
         self.user = Some(user);
         Ok(())
     }

@@ -21,8 +21,8 @@ const PAUSE_MOST: Duration = Duration::from_secs(1);
 ///
 /// Cancel safe: what has been accepted is served, since nothing is waited for in between.
 pub async fn accept_loop(listener: Listener, door: Door, porch: Arc<Porch>) {
-    let hub = door.hub.clone();
-    let tls = hub.tls.as_ref();
+    let context = door.context.clone();
+    let tls = context.tls.as_ref();
     let mut pause = PAUSE;
     loop {
         for _ in 0..IN_A_ROW {

@@ -8,13 +8,14 @@ use crate::chat::rate::Verdict;
 impl Session<'_> {
     /// Judges a frame that has come in, before it is read.
     pub(in crate::net) fn check_rate(&mut self) -> Verdict {
-        self.rate.check(&self.hub.rate_limits, self.user.as_ref())
+        self.rate
+            .check(&self.context.rate_limits, self.user.as_ref())
     }
 
     /// Judges a message again that has brought its own name. Without this, each connection could say
     /// one message under a name whose rate is used up.
     pub(super) fn count_for_new_name(&mut self) -> Result<(), Refusal> {
-        let limits = &self.hub.rate_limits;
+        let limits = &self.context.rate_limits;
         match self.rate.check_renamed(limits, self.user.as_ref()) {
             Verdict::Pass => Ok(()),
             // Whether it floods is judged with its next frame.
