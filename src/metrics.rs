@@ -16,34 +16,34 @@ use crate::net::ServerContext;
 use crate::net::door::Runtime;
 use crate::net::http::{self, Answer, Head, NoHead};
 use crate::net::listener::{self, Listener};
-use crate::net::porch::{Guest, Porch, Stage};
+use crate::net::pending::{Pending, PendingConnections, Stage};
 use crate::net::socket::{Socket, linger};
 use text::{Kind, Text, Unit};
 
 /// How many may ask at once.
 const ASKING: usize = 16;
 /// How long each may take for the next step, however many want to ask.
-const FAIR_TIME: Duration = Duration::from_secs(1);
+const GRACE_PERIOD: Duration = Duration::from_secs(1);
 /// The pause after a failed accept.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Answers whoever asks on this listener, for ever.
 pub async fn serve(runtime: &Runtime, listener: &Listener, context: &Arc<ServerContext>) {
-    let porch = Arc::new(Porch::new(ASKING, FAIR_TIME));
+    let pending_connections = Arc::new(PendingConnections::new(ASKING, GRACE_PERIOD));
     let started = bus::now() / 1000;
     loop {
-        let room = porch.room().await;
+        let permit = pending_connections.permit().await;
         match listener::accept(listener, None).await {
             Ok((socket, _)) => {
                 let socket = Arc::new(socket);
-                let guest = porch.enter(room, &socket);
+                let pending = pending_connections.enter(permit, &socket);
                 let context = context.clone();
                 // Ends with its answer, or when it has to make room.
                 let receive = async move {
                     let evicted = async {
-                        guest.evicted().await;
+                        pending.evicted().await;
                     };
-                    future::or(evicted, receive(socket, &guest, &context, started)).await;
+                    future::or(evicted, receive(socket, &pending, &context, started)).await;
                 };
                 runtime.spawn(receive).detach();
             }
@@ -55,9 +55,9 @@ pub async fn serve(runtime: &Runtime, listener: &Listener, context: &Arc<ServerC
     }
 }
 
-async fn receive(socket: Arc<Socket>, guest: &Guest, context: &ServerContext, started: u64) {
-    let read = http::read_head(&socket, &|| guest.is(Stage::Speaking)).await;
-    guest.is(Stage::Answered);
+async fn receive(socket: Arc<Socket>, pending: &Pending, context: &ServerContext, started: u64) {
+    let read = http::read_head(&socket, &|| pending.set_stage(Stage::Speaking)).await;
+    pending.set_stage(Stage::Answered);
     let (answer, head_only) = match read {
         Ok((head, _)) => (answer(&head, context, started).await, head.method == "HEAD"),
         Err(NoHead::Refuse(answer)) => (answer, false),

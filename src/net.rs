@@ -12,7 +12,7 @@ pub mod http;
 pub mod listener;
 pub mod page;
 pub mod peer;
-pub mod porch;
+pub mod pending;
 #[cfg(feature = "tokens")]
 pub mod publish;
 mod rate_limits;

@@ -21,7 +21,7 @@ use crate::metrics;
 use crate::net::ServerContext;
 use crate::net::door::Door;
 use crate::net::listener::{self, Listener};
-use crate::net::porch::{MOST_BYTES, Porch};
+use crate::net::pending::{MOST_BYTES, PendingConnections};
 use crate::net::tls::{self, Tls};
 use crate::net::token::Gate;
 use accept::accept_loop;
@@ -34,7 +34,7 @@ pub use crate::net::door::Runtime;
 const ARRIVING: usize = 4096;
 /// … and where all of them speak, who has taken this long for one step, which is enough for any
 /// honest one. Until then the next ones wait in the kernel's queue.
-const FAIR_TIME: Duration = Duration::from_secs(1);
+const GRACE_PERIOD: Duration = Duration::from_secs(1);
 /// Files that are open beside the peers' sockets.
 const OTHER_FILES: usize = 32;
 /// How often silent peers are looked for at most, in the time that a peer may be silent: a ping is
@@ -181,8 +181,8 @@ impl Server {
             alive: alive.downgrade(),
             coming,
         };
-        let porch = Arc::new(Porch::new(arriving(), FAIR_TIME));
-        let accept = |listener| accept_loop(listener, door.clone(), porch.clone());
+        let pending_connections = Arc::new(PendingConnections::new(arriving(), GRACE_PERIOD));
+        let accept = |listener| accept_loop(listener, door.clone(), pending_connections.clone());
         // End when the server is told to stop.
         let accepting = listeners.into_iter().map(accept);
         let accepting: Vec<Task<()>> = accepting.map(|task| runtime.spawn(task)).collect();
@@ -210,7 +210,7 @@ impl Server {
         if result.is_ok() {
             let deadline = Instant::now() + STOP_TIME;
             // They have been accepted, so they are answered. Whoever says nothing can't hold us up.
-            within(FAIR_TIME, came.recv()).await;
+            within(GRACE_PERIOD, came.recv()).await;
             drop(alive);
             close(&context, &gone, deadline).await;
         }

@@ -10,7 +10,7 @@ use super::cors::{check_host, cors, options};
 use super::forwarded;
 use super::http::{self, Answer, Head, NoHead};
 use super::peer::{self, Upgrade};
-use super::porch::{Guest, Stage, last_words};
+use super::pending::{Pending, Stage, eviction_answer};
 #[cfg(feature = "tokens")]
 use super::publish;
 use super::route::{Arrival, Route, route};
@@ -36,24 +36,24 @@ pub struct Door {
 
 impl Door {
     /// Answers a connection's request, or makes a peer of it, unless it has to make room before.
-    pub async fn receive(self, socket: Arc<Socket>, from: IpAddr, guest: Guest) {
+    pub async fn receive(self, socket: Arc<Socket>, from: IpAddr, pending: Pending) {
         self.context.connections.add(1);
-        let evicted = async { Some(guest.evicted().await) };
+        let evicted = async { Some(pending.evicted().await) };
         let answered = async {
-            self.answer(socket, from, &guest).await;
+            self.answer(socket, from, &pending).await;
             None
         };
         let Some(stage) = future::or(evicted, answered).await else {
             return;
         };
-        match last_words(stage) {
+        match eviction_answer(stage) {
             Some(answer) => self.note(from, &answer),
             None => self.note_evicted(from, stage),
         }
     }
 
-    async fn answer(&self, socket: Arc<Socket>, mut from: IpAddr, guest: &Guest) {
-        let read = http::read_head(&socket, &|| guest.is(Stage::Speaking)).await;
+    async fn answer(&self, socket: Arc<Socket>, mut from: IpAddr, pending: &Pending) {
+        let read = http::read_head(&socket, &|| pending.set_stage(Stage::Speaking)).await;
         let (answer, head_only) = match read {
             Err(NoHead::Gone) => return socket.cut(),
             Err(NoHead::Refuse(answer)) => (Err(answer), false),
@@ -62,7 +62,7 @@ impl Door {
                 if failure == Failure::Plain {
                     let line = "this port speaks TLS: use https:// or wss://";
                     let answer = Answer::text(400, line);
-                    guest.is(Stage::Answered);
+                    pending.set_stage(Stage::Answered);
                     self.count(&answer);
                     http::answer(&socket, &answer, false).await;
                 }
@@ -80,7 +80,7 @@ impl Door {
                     #[cfg(feature = "tokens")]
                     Ok(Route::Publish(post)) => {
                         let context = &self.context;
-                        guest.is(Stage::Busy);
+                        pending.set_stage(Stage::Busy);
                         Box::pin(publish::receive(&socket, &head, ahead, from, post, context)).await
                     }
                     Ok(Route::Chat(mut arrival)) => match self.place(&head, from, &mut arrival) {
@@ -90,7 +90,7 @@ impl Door {
                                 from,
                                 ahead,
                             });
-                            return self.let_in(socket, guest, place, upgrade);
+                            return self.let_in(socket, pending, place, upgrade);
                         }
                         Err(answer) => Err(answer),
                     },
@@ -107,7 +107,7 @@ impl Door {
         let (Ok(answer) | Err(answer)) = answer
             .inspect(|answer| self.count(answer))
             .inspect_err(|answer| self.note(from, answer));
-        guest.is(Stage::Answered);
+        pending.set_stage(Stage::Answered);
         http::answer(&socket, &answer, head_only).await;
         linger(&socket).await;
     }
@@ -129,14 +129,14 @@ impl Door {
     fn let_in(
         &self,
         socket: Arc<Socket>,
-        guest: &Guest,
+        pending: &Pending,
         place: (Place, Sender<()>),
         upgrade: Box<Upgrade>,
     ) {
-        if !guest.leave() {
+        if !pending.leave() {
             return;
         }
-        // Who has left the porch is known there no more.
+        // Who has left the pending connections is known there no more.
         let Some(socket) = Arc::into_inner(socket) else {
             return;
         };

@@ -1,7 +1,7 @@
 //! Saying something without a connection: `POST /rooms/{room}`, for scripts and other servers.
 //!
 //! Who does so needs a token, claims no name and takes no peer's place. The whole request is handled
-//! on the [porch](super::porch), bounded in size and time.
+//! on the [pending connection](super::pending), bounded in size and time.
 
 use std::net::IpAddr;
 use std::time::{Duration, Instant};

@@ -7,7 +7,7 @@ use smol::{Timer, future};
 
 use crate::net::door::Door;
 use crate::net::listener::{self, Listener};
-use crate::net::porch::Porch;
+use crate::net::pending::PendingConnections;
 
 /// So many connections are accepted in a row, then everybody else has a turn: those who are here
 /// don't wait for thousands who come at once. A TLS handshake takes about a millisecond.
@@ -20,26 +20,30 @@ const PAUSE_MOST: Duration = Duration::from_secs(1);
 /// Accepts for as long as it is polled. Every handshake happens in a task of its own.
 ///
 /// Cancel safe: what has been accepted is served, since nothing is waited for in between.
-pub async fn accept_loop(listener: Listener, door: Door, porch: Arc<Porch>) {
+pub async fn accept_loop(
+    listener: Listener,
+    door: Door,
+    pending_connections: Arc<PendingConnections>,
+) {
     let context = door.context.clone();
     let tls = context.tls.as_ref();
     let mut pause = PAUSE;
     loop {
         for _ in 0..IN_A_ROW {
             // Room first: nobody is accepted who has to wait afterwards.
-            let room = porch.room().await;
+            let permit = pending_connections.permit().await;
             match listener::accept(&listener, tls).await {
                 Ok((socket, from)) => {
                     pause = PAUSE;
                     let socket = Arc::new(socket);
-                    let guest = porch.enter(room, &socket);
+                    let pending = pending_connections.enter(permit, &socket);
                     // Ends with its answer, when the peer's own task begins, or when it has to make
                     // room.
-                    let receive = door.clone().receive(socket, from, guest);
+                    let receive = door.clone().receive(socket, from, pending);
                     door.runtime.spawn(receive).detach();
                 }
                 Err(error) => {
-                    drop(room);
+                    drop(permit);
                     log::warn!("can't accept connections: {error}");
                     Timer::after(pause).await;
                     pause = (pause * 2).min(PAUSE_MOST);
