@@ -13,7 +13,7 @@ use smol::{Timer, future};
 
 use crate::bus::{self, Figures};
 use crate::net::ServerContext;
-use crate::net::door::Runtime;
+use crate::net::handshake::Runtime;
 use crate::net::http::{self, Answer, Head, NoHead};
 use crate::net::listener::{self, Listener};
 use crate::net::pending::{Pending, PendingConnections, Stage};

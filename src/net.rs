@@ -3,19 +3,19 @@
 //!
 //! Knows nothing of how messages spread: it asks the [`Bus`].
 
-mod address;
 pub mod cors;
-pub mod door;
-pub mod doorbook;
 pub mod forwarded;
+pub mod handshake;
 pub mod http;
 pub mod listener;
 pub mod page;
 pub mod peer;
 pub mod pending;
+mod per_ip;
 #[cfg(feature = "tokens")]
 pub mod publish;
 mod rate_limits;
+pub mod rejection_log;
 pub mod route;
 mod session;
 pub mod socket;
@@ -35,10 +35,10 @@ use crate::bus::Bus;
 use crate::chat::peers::Peers;
 use crate::config::Config;
 use crate::count::{Counter, Counters};
-use address::{Addresses, Share};
-use doorbook::DoorBook;
 use http::Answer;
+use per_ip::{PerIpLimiter, PerIpPermit};
 use rate_limits::RateLimits;
+use rejection_log::RejectionLog;
 use tls::Tls;
 use token::Gate;
 
@@ -51,16 +51,16 @@ pub struct ServerContext {
     pub peers: Arc<Peers>,
     /// Where messages go, and come from.
     pub bus: Bus,
-    seats: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     /// Counted only where that is limited.
-    addresses: Option<Arc<Addresses>>,
+    per_ip: Option<Arc<PerIpLimiter>>,
     draining: AtomicBool,
     /// Who may come in.
     pub gate: Gate,
     /// Who has said how much just now.
     rate_limits: RateLimits,
     /// Who was turned away at the door.
-    pub door_book: DoorBook,
+    pub rejection_log: RejectionLog,
     /// What its connections speak, unless that is plain HTTP.
     pub tls: Option<Tls>,
     /// Connections accepted.
@@ -71,9 +71,9 @@ pub struct ServerContext {
 
 /// A place for one peer, given back when dropped.
 #[derive(Debug)]
-pub struct Place {
-    _seat: SemaphoreGuardArc,
-    _share: Option<Share>,
+pub struct ConnectionPermit {
+    _permit: SemaphoreGuardArc,
+    _per_ip: Option<PerIpPermit>,
 }
 
 impl ServerContext {
@@ -85,18 +85,18 @@ impl ServerContext {
         peers: Arc<Peers>,
         bus: Bus,
     ) -> ServerContext {
-        let seats = Arc::new(Semaphore::new(config.max_peers));
-        let addresses = config.max_peers_per_ip.map(Addresses::new).map(Arc::new);
+        let permits = Arc::new(Semaphore::new(config.max_peers));
+        let per_ip = config.max_peers_per_ip.map(PerIpLimiter::new).map(Arc::new);
         ServerContext {
             gate,
             rate_limits: RateLimits::new(config.rate, config.max_peers),
             config,
             peers,
             bus,
-            seats,
-            addresses,
+            permits,
+            per_ip,
             draining: AtomicBool::new(false),
-            door_book: DoorBook::default(),
+            rejection_log: RejectionLog::default(),
             tls,
             connections: Counter::default(),
             requests: Counters::new(&http::STATUSES),
@@ -107,20 +107,20 @@ impl ServerContext {
     ///
     /// # Errors
     /// 503 at the limit of peers, 429 at the limit of peers from one address.
-    pub fn place(&self, ip: IpAddr) -> Result<Place, Answer> {
-        let seat = self.seats.try_acquire_arc();
-        let seat = seat.ok_or_else(|| later(503, "too many peers"))?;
-        let share = match &self.addresses {
-            Some(addresses) => Some(
-                addresses
-                    .share(ip)
-                    .ok_or_else(|| later(429, "too many peers from your address"))?,
+    pub fn acquire_permit(&self, ip: IpAddr) -> Result<ConnectionPermit, Answer> {
+        let permit = self.permits.try_acquire_arc();
+        let permit = permit.ok_or_else(|| retry_later(503, "too many peers"))?;
+        let per_ip_permit = match &self.per_ip {
+            Some(per_ip) => Some(
+                per_ip
+                    .acquire(ip)
+                    .ok_or_else(|| retry_later(429, "too many peers from your address"))?,
             ),
             None => None,
         };
-        Ok(Place {
-            _seat: seat,
-            _share: share,
+        Ok(ConnectionPermit {
+            _permit: permit,
+            _per_ip: per_ip_permit,
         })
     }
 
@@ -136,6 +136,6 @@ impl ServerContext {
 }
 
 /// Not now, but it may be worth another try.
-fn later(status: u16, why: &str) -> Answer {
+fn retry_later(status: u16, why: &str) -> Answer {
     Answer::text(status, &format!("{why}, please try again later")).with("Retry-After", "5")
 }

@@ -19,14 +19,14 @@ use crate::config::Config;
 use crate::machine;
 use crate::metrics;
 use crate::net::ServerContext;
-use crate::net::door::Door;
+use crate::net::handshake::Handshake;
 use crate::net::listener::{self, Listener};
 use crate::net::pending::{MOST_BYTES, PendingConnections};
 use crate::net::tls::{self, Tls};
 use crate::net::token::Gate;
 use accept::accept_loop;
 
-pub use crate::net::door::Runtime;
+pub use crate::net::handshake::Runtime;
 
 /// Connections that may be on their way in at once: silent, sending their head, or being answered.
 /// Fewer where a quarter of the files or of the memory is less: of 1 GiB on it is so many. Beyond it
@@ -175,18 +175,19 @@ impl Server {
             }
             Ok(())
         };
-        let door = Door {
+        let handshake = Handshake {
             runtime: runtime.clone(),
             context: context.clone(),
             alive: alive.downgrade(),
             coming,
         };
         let pending_connections = Arc::new(PendingConnections::new(arriving(), GRACE_PERIOD));
-        let accept = |listener| accept_loop(listener, door.clone(), pending_connections.clone());
+        let accept =
+            |listener| accept_loop(listener, handshake.clone(), pending_connections.clone());
         // End when the server is told to stop.
         let accepting = listeners.into_iter().map(accept);
         let accepting: Vec<Task<()>> = accepting.map(|task| runtime.spawn(task)).collect();
-        drop(door);
+        drop(handshake);
         let stopped = async {
             // An error means that the other end is gone: a request to stop, too.
             let _ = stop.recv().await;

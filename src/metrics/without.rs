@@ -5,7 +5,7 @@ use std::sync::Arc;
 use smol::future;
 
 use crate::net::ServerContext;
-use crate::net::door::Runtime;
+use crate::net::handshake::Runtime;
 use crate::net::listener::Listener;
 
 /// Never answers. The settings refuse such a listener, so there is none.

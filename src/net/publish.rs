@@ -12,7 +12,7 @@ use super::cors::check_origin;
 use super::http::{Answer, HEAD_TIME, Head};
 use super::route::{bad_name, decode, parameter, wrong_method};
 use super::socket::Socket;
-use super::{ServerContext, later};
+use super::{ServerContext, retry_later};
 use crate::bus::{Draft, within};
 use crate::chat::dialect::REFERENCE_BYTES;
 use crate::chat::event::{Refusal, TEXT_CHARS, Text};
@@ -86,10 +86,10 @@ pub(super) async fn receive(
     let pass = context.gate.pass(head)?;
     pass.check(post.user.as_ref(), Some(&post.room))?;
     if context.draining() {
-        return Err(later(503, "the server shuts down"));
+        return Err(retry_later(503, "the server shuts down"));
     }
     let user = pass.user();
-    if !context.rate_limits.pass(user, from, Instant::now()) {
+    if !context.rate_limits.allows(user, from, Instant::now()) {
         let why = Refusal::RateLimited(context.config.rate).to_string();
         return Err(Answer::text(429, &why).with("Retry-After", "1"));
     }

@@ -11,7 +11,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::address::counted;
+use super::per_ip::ip_key;
 use crate::chat::name::User;
 use crate::chat::rate::{Rate, Verdict};
 
@@ -64,7 +64,7 @@ impl RateLimits {
 
     /// Whether one more message of this name, from this address and without a connection, passes.
     #[cfg(any(feature = "tokens", test))]
-    pub(super) fn pass(&self, user: &User, from: IpAddr, now: Instant) -> bool {
+    pub(super) fn allows(&self, user: &User, from: IpAddr, now: Instant) -> bool {
         let check = |bucket: Bucket| lock(&bucket).check(now) == Verdict::Pass;
         self.rate == 0
             || self
@@ -78,7 +78,7 @@ impl RateLimits {
     }
 
     fn of_address(&self, from: IpAddr, now: Instant) -> Option<Bucket> {
-        lock(&self.addresses).bucket(&counted(from), self.rate, now)
+        lock(&self.addresses).bucket(&ip_key(from), self.rate, now)
     }
 }
 
@@ -235,7 +235,7 @@ mod tests {
 
     /// How many of ten messages pass.
     fn passed(limits: &RateLimits, n: usize, from: usize, now: Instant) -> usize {
-        let pass = |_: &usize| limits.pass(&user(n), address(from), now);
+        let pass = |_: &usize| limits.allows(&user(n), address(from), now);
         (0..10).filter(pass).count()
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use smol::{Timer, future};
 
-use crate::net::door::Door;
+use crate::net::handshake::Handshake;
 use crate::net::listener::{self, Listener};
 use crate::net::pending::PendingConnections;
 
@@ -22,10 +22,10 @@ const PAUSE_MOST: Duration = Duration::from_secs(1);
 /// Cancel safe: what has been accepted is served, since nothing is waited for in between.
 pub async fn accept_loop(
     listener: Listener,
-    door: Door,
+    handshake: Handshake,
     pending_connections: Arc<PendingConnections>,
 ) {
-    let context = door.context.clone();
+    let context = handshake.context.clone();
     let tls = context.tls.as_ref();
     let mut pause = PAUSE;
     loop {
@@ -39,8 +39,8 @@ pub async fn accept_loop(
                     let pending = pending_connections.enter(permit, &socket);
                     // Ends with its answer, when the peer's own task begins, or when it has to make
                     // room.
-                    let receive = door.clone().receive(socket, from, pending);
-                    door.runtime.spawn(receive).detach();
+                    let run = handshake.clone().run(socket, from, pending);
+                    handshake.runtime.spawn(run).detach();
                 }
                 Err(error) => {
                     drop(permit);

@@ -16,14 +16,14 @@ use super::publish;
 use super::route::{Arrival, Route, route};
 use super::socket::{Socket, linger};
 use super::terms::Failure;
-use super::{Place, ServerContext, later};
+use super::{ConnectionPermit, ServerContext, retry_later};
 
 /// What runs the tasks: any number of threads may lend themselves to it.
 pub type Runtime = Arc<Executor<'static>>;
 
 /// What a connection needs on its way in.
 #[derive(Clone, Debug)]
-pub struct Door {
+pub struct Handshake {
     /// Where its peer's task will run.
     pub runtime: Runtime,
     /// What all connections share.
@@ -34,9 +34,9 @@ pub struct Door {
     pub coming: Sender<()>,
 }
 
-impl Door {
+impl Handshake {
     /// Answers a connection's request, or makes a peer of it, unless it has to make room before.
-    pub async fn receive(self, socket: Arc<Socket>, from: IpAddr, pending: Pending) {
+    pub async fn run(self, socket: Arc<Socket>, from: IpAddr, pending: Pending) {
         self.context.connections.add(1);
         let evicted = async { Some(pending.evicted().await) };
         let answered = async {
@@ -47,8 +47,8 @@ impl Door {
             return;
         };
         match eviction_answer(stage) {
-            Some(answer) => self.note(from, &answer),
-            None => self.note_evicted(from, stage),
+            Some(answer) => self.log_rejection(from, &answer),
+            None => self.log_evicted(from, stage),
         }
     }
 
@@ -58,7 +58,7 @@ impl Door {
             Err(NoHead::Gone) => return socket.cut(),
             Err(NoHead::Refuse(answer)) => (Err(answer), false),
             Err(NoHead::NoTls(failure)) => {
-                self.note_no_tls(from, failure);
+                self.log_tls_failure(from, failure);
                 if failure == Failure::Plain {
                     let line = "this port speaks TLS: use https:// or wss://";
                     let answer = Answer::text(400, line);
@@ -83,14 +83,14 @@ impl Door {
                         pending.set_stage(Stage::Busy);
                         Box::pin(publish::receive(&socket, &head, ahead, from, post, context)).await
                     }
-                    Ok(Route::Chat(mut arrival)) => match self.place(&head, from, &mut arrival) {
-                        Ok(place) => {
+                    Ok(Route::Chat(mut arrival)) => match self.admit(&head, from, &mut arrival) {
+                        Ok(permit) => {
                             let upgrade = Box::new(Upgrade {
                                 arrival,
                                 from,
                                 ahead,
                             });
-                            return self.let_in(socket, pending, place, upgrade);
+                            return self.start_peer(socket, pending, permit, upgrade);
                         }
                         Err(answer) => Err(answer),
                     },
@@ -106,31 +106,31 @@ impl Door {
         };
         let (Ok(answer) | Err(answer)) = answer
             .inspect(|answer| self.count(answer))
-            .inspect_err(|answer| self.note(from, answer));
+            .inspect_err(|answer| self.log_rejection(from, answer));
         pending.set_stage(Stage::Answered);
         http::answer(&socket, &answer, head_only).await;
         linger(&socket).await;
     }
 
     /// A place for one more peer, if it may come in, and what keeps the server from ending before it.
-    fn place(
+    fn admit(
         &self,
         head: &Head,
         from: IpAddr,
         arrival: &mut Arrival,
-    ) -> Result<(Place, Sender<()>), Answer> {
+    ) -> Result<(ConnectionPermit, Sender<()>), Answer> {
         self.context.gate.let_through(head, arrival)?;
         arrival.check_name()?;
         let alive = self.alive.upgrade();
-        let alive = alive.ok_or_else(|| later(503, "the server shuts down"))?;
-        Ok((self.context.place(from)?, alive))
+        let alive = alive.ok_or_else(|| retry_later(503, "the server shuts down"))?;
+        Ok((self.context.acquire_permit(from)?, alive))
     }
 
-    fn let_in(
+    fn start_peer(
         &self,
         socket: Arc<Socket>,
         pending: &Pending,
-        place: (Place, Sender<()>),
+        permit: (ConnectionPermit, Sender<()>),
         upgrade: Box<Upgrade>,
     ) {
         if !pending.leave() {
@@ -146,7 +146,7 @@ impl Door {
         // than a peer is to hold.
         let life = async move {
             peer::serve(socket, upgrade, context).await;
-            drop(place);
+            drop(permit);
         };
         self.runtime.spawn(life).detach();
     }
@@ -166,39 +166,39 @@ impl Door {
     }
 
     /// Lets the operator know of somebody who was turned away.
-    fn note(&self, from: IpAddr, answer: &Answer) {
+    fn log_rejection(&self, from: IpAddr, answer: &Answer) {
         self.count(answer);
-        if self.context.door_book.note(from, answer) {
-            self.settle();
+        if self.context.rejection_log.record(from, answer) {
+            self.flush_rejections();
         }
     }
 
     /// The same of somebody who had to make room without a word.
-    fn note_evicted(&self, from: IpAddr, stage: Stage) {
+    fn log_evicted(&self, from: IpAddr, stage: Stage) {
         let why = match stage {
             Stage::Silent => "it said nothing, and others came",
             _ => "it did not take its answer, and others came",
         };
-        if self.context.door_book.note_evicted(from, why) {
-            self.settle();
+        if self.context.rejection_log.record_eviction(from, why) {
+            self.flush_rejections();
         }
     }
 
     /// The same of somebody with whom there is no TLS.
-    fn note_no_tls(&self, from: IpAddr, failure: Failure) {
+    fn log_tls_failure(&self, from: IpAddr, failure: Failure) {
         let (Some(tls), Some(why)) = (&self.context.tls, failure.why()) else {
             return;
         };
         tls.failures.count(why);
-        if self.context.door_book.note_no_tls(from, why) {
-            self.settle();
+        if self.context.rejection_log.record_tls_failure(from, why) {
+            self.flush_rejections();
         }
     }
 
-    fn settle(&self) {
+    fn flush_rejections(&self) {
         let context = self.context.clone();
         // Ends when a second has passed in which nobody was turned away.
-        let settle = async move { context.door_book.settle().await };
-        self.runtime.spawn(settle).detach();
+        let flush = async move { context.rejection_log.flush_until_quiet().await };
+        self.runtime.spawn(flush).detach();
     }
 }
