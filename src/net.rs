@@ -19,7 +19,6 @@ pub mod rejection_log;
 pub mod route;
 mod session;
 pub mod socket;
-pub mod terms;
 #[cfg_attr(not(feature = "tls"), path = "net/tls/without.rs")]
 pub mod tls;
 #[cfg_attr(not(feature = "tokens"), path = "net/token/without.rs")]

@@ -15,7 +15,7 @@ use super::pending::{Pending, Stage, eviction_answer};
 use super::publish;
 use super::route::{Arrival, Route, route};
 use super::socket::{Socket, linger};
-use super::terms::Failure;
+use super::tls::error::HandshakeError;
 use super::{ConnectionPermit, ServerContext, retry_later};
 
 /// What runs the tasks: any number of threads may lend themselves to it.
@@ -59,7 +59,7 @@ impl Handshake {
             Err(NoHead::Refuse(answer)) => (Err(answer), false),
             Err(NoHead::NoTls(failure)) => {
                 self.log_tls_failure(from, failure);
-                if failure == Failure::Plain {
+                if failure == HandshakeError::Plain {
                     let line = "this port speaks TLS: use https:// or wss://";
                     let answer = Answer::text(400, line);
                     pending.set_stage(Stage::Answered);
@@ -185,7 +185,7 @@ impl Handshake {
     }
 
     /// The same of somebody with whom there is no TLS.
-    fn log_tls_failure(&self, from: IpAddr, failure: Failure) {
+    fn log_tls_failure(&self, from: IpAddr, failure: HandshakeError) {
         let (Some(tls), Some(why)) = (&self.context.tls, failure.why()) else {
             return;
         };

@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::socket::Socket;
-use super::terms::Failure;
+use super::tls::error::HandshakeError;
 use crate::bus::within;
 use crate::utc::Utc;
 pub use head::Head;
@@ -41,7 +41,7 @@ pub enum NoHead {
     /// It is to be told this.
     Refuse(Answer),
     /// There is no TLS with it, so nothing can be said.
-    NoTls(Failure),
+    NoTls(HandshakeError),
 }
 
 /// Reads a head, after the handshake where TLS is spoken, and with it perhaps some of what follows.
@@ -83,8 +83,8 @@ pub fn read_head<'a>(
         };
         match within(HEAD_TIME, read).await {
             Some(result) => result,
-            None if head.is_empty() && !socket.is_shaking() => Err(NoHead::Gone),
-            None if socket.is_shaking() => Err(NoHead::NoTls(Failure::SLOW)),
+            None if head.is_empty() && !socket.is_handshaking() => Err(NoHead::Gone),
+            None if socket.is_handshaking() => Err(NoHead::NoTls(HandshakeError::SLOW)),
             None => Err(NoHead::Refuse(Answer::text(
                 408,
                 "no complete head within 10 seconds",

@@ -118,7 +118,7 @@ pub async fn accept(listener: &Listener, tls: Option<&Tls>) -> io::Result<(Socke
     let from = from.and_then(|from| SocketAddr::try_from(from).ok());
     // An address that can't be read is counted with the others of its kind.
     let ip = from.map_or(IpAddr::from([0; 16]), |from| from.ip().to_canonical());
-    let tls = tls.map(Tls::session).transpose()?;
+    let tls = tls.map(Tls::connection).transpose()?;
     let socket = Socket::new(Async::new_nonblocking(stream.into())?, tls);
     Ok((socket, ip))
 }

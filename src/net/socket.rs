@@ -15,8 +15,8 @@ use std::time::Duration;
 use rustix::net::{RecvFlags, recv};
 use smol::{Async, future};
 
-use super::terms::{Failure, Shaking, Taken};
-use super::tls::Session;
+use super::tls::TlsConnection;
+use super::tls::error::{HandshakeError, HandshakeStep, ReadOutcome};
 use crate::bus::within;
 use crate::chat::end::End;
 use crate::chat::outbox::TryWrite;
@@ -38,7 +38,7 @@ const LINGER: Duration = Duration::from_secs(2);
 pub struct Socket {
     stream: Async<TcpStream>,
     /// Where TLS is spoken.
-    tls: Option<Session>,
+    tls: Option<TlsConnection>,
 }
 
 impl TryWrite for Socket {
@@ -61,13 +61,13 @@ impl TryWrite for Socket {
     }
 
     fn owed(&self) -> usize {
-        self.tls.as_ref().map_or(0, Session::owed)
+        self.tls.as_ref().map_or(0, TlsConnection::owed)
     }
 }
 
 impl Socket {
     /// A connection that is there, and will speak TLS if there is a session for it.
-    pub fn new(stream: Async<TcpStream>, tls: Option<Session>) -> Socket {
+    pub fn new(stream: Async<TcpStream>, tls: Option<TlsConnection>) -> Socket {
         Socket { stream, tls }
     }
 
@@ -75,19 +75,19 @@ impl Socket {
     ///
     /// # Errors
     /// Why there is no TLS. Unless nobody speaks it there, nothing can be said any more.
-    pub async fn handshake(&self) -> Result<(), Failure> {
+    pub async fn handshake(&self) -> Result<(), HandshakeError> {
         let Some(tls) = &self.tls else {
             return Ok(());
         };
         future::poll_fn(|cx| {
             loop {
-                let ready = match tls.shake(self.stream.get_ref())? {
-                    Shaking::Done => return Poll::Ready(Ok(())),
-                    Shaking::Read => ready!(self.stream.poll_readable(cx)),
-                    Shaking::Write => ready!(self.stream.poll_writable(cx)),
+                let ready = match tls.handshake(self.stream.get_ref())? {
+                    HandshakeStep::Done => return Poll::Ready(Ok(())),
+                    HandshakeStep::Read => ready!(self.stream.poll_readable(cx)),
+                    HandshakeStep::Write => ready!(self.stream.poll_writable(cx)),
                 };
                 if ready.is_err() {
-                    return Poll::Ready(Err(Failure::Silent));
+                    return Poll::Ready(Err(HandshakeError::Silent));
                 }
             }
         })
@@ -95,8 +95,8 @@ impl Socket {
     }
 
     /// Whether it is on its way through a handshake that the other side has begun.
-    pub fn is_shaking(&self) -> bool {
-        self.tls.as_ref().is_some_and(Session::is_shaking)
+    pub fn is_handshaking(&self) -> bool {
+        self.tls.as_ref().is_some_and(TlsConnection::is_handshaking)
     }
 
     /// Whether something has come that nobody has read yet.
@@ -107,14 +107,14 @@ impl Socket {
 
     /// Whether nothing has come by now, of a connection from which nothing but a handshake was read.
     pub fn is_silent(&self) -> bool {
-        !self.has_input() && self.tls.as_ref().is_none_or(Session::is_new)
+        !self.has_input() && self.tls.as_ref().is_none_or(TlsConnection::is_new)
     }
 
     /// Reads what is there and hands it on, perhaps in several pieces. The handshake must be over.
     ///
     /// # Errors
     /// [`io::ErrorKind::WouldBlock`] when nothing is there; anything else is the connection's end.
-    fn try_read(&self, take: &mut dyn FnMut(&[u8])) -> io::Result<Taken> {
+    fn try_read(&self, take: &mut dyn FnMut(&[u8])) -> io::Result<ReadOutcome> {
         let mut stream = self.stream.get_ref();
         if let Some(tls) = &self.tls {
             return tls.read(stream, take);
@@ -125,7 +125,7 @@ impl Socket {
                 Ok(bytes) => {
                     take(&scratch[..bytes]);
                     let drained = bytes < READ_SIZE && bytes > 0;
-                    return Ok(Taken { bytes, drained });
+                    return Ok(ReadOutcome { bytes, drained });
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
@@ -176,15 +176,15 @@ impl Socket {
     }
 
     /// Tells the other side that nothing follows, where there is a word for that.
-    fn part(&self) {
+    fn close_notify(&self) {
         if let Some(tls) = &self.tls {
-            tls.part(self.stream.get_ref());
+            tls.close_notify(self.stream.get_ref());
         }
     }
 
     /// Ends it both ways; whoever waits for it finds out.
     pub fn cut(&self) {
-        self.part();
+        self.close_notify();
         let _ = self.stream.get_ref().shutdown(Shutdown::Both);
     }
 }
@@ -228,7 +228,7 @@ pub async fn farewell(peer: &Wired) {
     let lost = peer.outbox.ended() == Some(End::Lost);
     match (sent, lost) {
         (true, false) => linger(socket).await,
-        (true, true) => socket.part(),
+        (true, true) => socket.close_notify(),
         (false, _) => {}
     }
 }
@@ -236,7 +236,7 @@ pub async fn farewell(peer: &Wired) {
 /// Closes our side, then waits a little for the other side to close: a socket closed with input
 /// unread resets the connection, and our last words could be lost with it.
 pub async fn linger(socket: &Socket) {
-    socket.part();
+    socket.close_notify();
     if socket.stream.get_ref().shutdown(Shutdown::Write).is_ok() {
         within(LINGER, discard(socket)).await;
     }

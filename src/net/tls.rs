@@ -1,12 +1,13 @@
 //! TLS for the one port: what its connections share. The certificate may be changed while they
 //! last: new handshakes get the new one, and whoever is connected stays.
 //!
-//! Knows no chat and no HTTP. [`session`] is one connection's part, [`files`] reads what the operator
+//! Knows no chat and no HTTP. [`connection`] is one connection's part, [`files`] reads what the operator
 //! has.
 
+pub mod connection;
+pub mod error;
 pub mod files;
 mod records;
-pub mod session;
 
 use std::convert::Infallible;
 use std::fmt;
@@ -25,9 +26,9 @@ use crate::bus::now;
 use crate::certificate::{Certificate, SOON};
 use crate::config::TlsFiles;
 use crate::count::Counters;
-use crate::net::terms::FAILURES;
+use crate::net::tls::error::HANDSHAKE_ERRORS;
+pub use connection::TlsConnection;
 use files::Stamp;
-pub use session::Session;
 
 /// How often it is looked whether the files have changed …
 const LOOK: Duration = Duration::from_secs(5);
@@ -118,7 +119,7 @@ impl Tls {
             files: files.clone(),
             config: Arc::new(config),
             current,
-            failures: Counters::new(&FAILURES),
+            failures: Counters::new(&HANDSHAKE_ERRORS),
         };
         tls.remind();
         Ok(Some(tls))
@@ -128,8 +129,8 @@ impl Tls {
     ///
     /// # Errors
     /// The system has no randomness to give.
-    pub fn session(&self) -> io::Result<Session> {
-        Session::new(&self.config)
+    pub fn connection(&self) -> io::Result<TlsConnection> {
+        TlsConnection::new(&self.config)
     }
 
     /// Reads the files again. What is no good is not taken: the old certificate stays.

@@ -14,7 +14,9 @@ use rustls::unbuffered::{
 };
 use rustls::{AlertDescription, Error, PeerIncompatible, ServerConfig};
 
-use crate::net::terms::{BROKEN, CIPHER, DISTRUST, ENDED, EXCHANGE, PROTOCOL, SIGNATURE, VERSION};
+use crate::net::tls::error::{
+    BROKEN, CIPHER, DISTRUST, ENDED, EXCHANGE, PROTOCOL, SIGNATURE, VERSION,
+};
 
 /// More of a record, or of a handshake message, is not waited for.
 const INCOMPLETE: usize = 24 * 1024;
@@ -57,7 +59,7 @@ impl Records {
     }
 
     /// Whether the handshake is not over yet.
-    pub fn is_shaking(&self) -> bool {
+    pub fn is_handshaking(&self) -> bool {
         self.connection.is_handshaking()
     }
 

@@ -1,18 +1,20 @@
 //! In a build without the feature `tls`: there is none, and nothing of it can be.
 
+pub mod error;
+
 use std::convert::Infallible;
 use std::io::{self, IoSlice};
 use std::net::TcpStream;
 
 use smol::future;
 
-use super::terms::{Failure, Shaking, Taken};
 use crate::config::TlsFiles;
 use crate::count::Counters;
+use error::{HandshakeError, HandshakeStep, ReadOutcome};
 
 /// Of no connection.
 #[derive(Debug)]
-pub enum Session {}
+pub enum TlsConnection {}
 
 /// Of no server.
 #[derive(Debug)]
@@ -22,12 +24,12 @@ pub struct Tls {
     pub failures: Counters<11>,
 }
 
-impl Session {
+impl TlsConnection {
     /// Never.
     ///
     /// # Errors
     /// Never.
-    pub fn shake(&self, _: &TcpStream) -> Result<Shaking, Failure> {
+    pub fn handshake(&self, _: &TcpStream) -> Result<HandshakeStep, HandshakeError> {
         match *self {}
     }
 
@@ -35,7 +37,7 @@ impl Session {
     ///
     /// # Errors
     /// Never.
-    pub fn read(&self, _: &TcpStream, _: &mut dyn FnMut(&[u8])) -> io::Result<Taken> {
+    pub fn read(&self, _: &TcpStream, _: &mut dyn FnMut(&[u8])) -> io::Result<ReadOutcome> {
         match *self {}
     }
 
@@ -53,7 +55,7 @@ impl Session {
     }
 
     /// Never.
-    pub fn is_shaking(&self) -> bool {
+    pub fn is_handshaking(&self) -> bool {
         match *self {}
     }
 
@@ -63,7 +65,7 @@ impl Session {
     }
 
     /// Never.
-    pub fn part(&self, _: &TcpStream) {
+    pub fn close_notify(&self, _: &TcpStream) {
         match *self {}
     }
 }
@@ -81,7 +83,7 @@ impl Tls {
     ///
     /// # Errors
     /// Never.
-    pub fn session(&self) -> io::Result<Session> {
+    pub fn connection(&self) -> io::Result<TlsConnection> {
         match self.never {}
     }
 

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rustls::ServerConfig;
 
 use super::records::Records;
-use crate::net::terms::{Failure, HUNG_UP, Shaking, Taken};
+use crate::net::tls::error::{HUNG_UP, HandshakeError, HandshakeStep, ReadOutcome};
 
 /// What one read takes at most. Lives on the stack.
 const READ_SIZE: usize = 4096;
@@ -23,7 +23,7 @@ const HANDSHAKE: u8 = 22;
 const READS: usize = 8;
 
 /// TLS on one connection. Boxed, since few connections have one.
-pub struct Session(Box<Mutex<State>>);
+pub struct TlsConnection(Box<Mutex<State>>);
 
 struct State {
     records: Records,
@@ -34,30 +34,32 @@ struct State {
 enum Stage {
     /// Nothing has come yet.
     New,
-    Shaking,
+    Handshaking,
     Open,
     /// It turned out that no TLS is spoken: what is written goes out as it is.
     Plain,
     Over,
 }
 
-impl fmt::Debug for Session {
+impl fmt::Debug for TlsConnection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Session").field(&self.lock().stage).finish()
+        f.debug_tuple("TlsConnection")
+            .field(&self.lock().stage)
+            .finish()
     }
 }
 
-impl Session {
+impl TlsConnection {
     /// Of a connection that has not said anything yet.
     ///
     /// # Errors
     /// The system has no randomness to give.
-    pub fn new(config: &Arc<ServerConfig>) -> io::Result<Session> {
+    pub fn new(config: &Arc<ServerConfig>) -> io::Result<TlsConnection> {
         let state = State {
             records: Records::new(config)?,
             stage: Stage::New,
         };
-        Ok(Session(Box::new(Mutex::new(state))))
+        Ok(TlsConnection(Box::new(Mutex::new(state))))
     }
 
     /// A poisoned lock is taken all the same: at worst what follows can't be decrypted, which ends
@@ -70,8 +72,8 @@ impl Session {
     ///
     /// # Errors
     /// Why it failed; the other side has been told as far as it takes that.
-    pub fn shake(&self, stream: &TcpStream) -> Result<Shaking, Failure> {
-        self.lock().shake(stream)
+    pub fn handshake(&self, stream: &TcpStream) -> Result<HandshakeStep, HandshakeError> {
+        self.lock().handshake(stream)
     }
 
     /// Whether nothing has come yet.
@@ -80,8 +82,8 @@ impl Session {
     }
 
     /// Whether the handshake has begun, and is not over yet.
-    pub fn is_shaking(&self) -> bool {
-        self.lock().stage == Stage::Shaking
+    pub fn is_handshaking(&self) -> bool {
+        self.lock().stage == Stage::Handshaking
     }
 
     /// Reads what is there, decrypts it and hands it on, in as many pieces as it comes in. After the
@@ -89,7 +91,7 @@ impl Session {
     ///
     /// # Errors
     /// [`io::ErrorKind::WouldBlock`] when nothing is there now; anything else ends the connection.
-    pub fn read(&self, stream: &TcpStream, take: &mut dyn FnMut(&[u8])) -> io::Result<Taken> {
+    pub fn read(&self, stream: &TcpStream, take: &mut dyn FnMut(&[u8])) -> io::Result<ReadOutcome> {
         self.lock().read(stream, take)
     }
 
@@ -109,48 +111,48 @@ impl Session {
     }
 
     /// Says that nothing follows, if the socket takes that at once.
-    pub fn part(&self, stream: &TcpStream) {
-        self.lock().part(stream);
+    pub fn close_notify(&self, stream: &TcpStream) {
+        self.lock().close_notify(stream);
     }
 }
 
 impl State {
-    fn shake(&mut self, stream: &TcpStream) -> Result<Shaking, Failure> {
-        let gone = Failure::Because(HUNG_UP);
+    fn handshake(&mut self, stream: &TcpStream) -> Result<HandshakeStep, HandshakeError> {
+        let gone = HandshakeError::Because(HUNG_UP);
         loop {
             if !self.flush(stream).map_err(|_| gone)? {
-                return Ok(Shaking::Write);
+                return Ok(HandshakeStep::Write);
             }
-            if !self.records.is_shaking() {
+            if !self.records.is_handshaking() {
                 self.stage = Stage::Open;
-                return Ok(Shaking::Done);
+                return Ok(HandshakeStep::Done);
             }
             let mut scratch = [0; READ_SIZE];
             let came = match retry(|| (&*stream).read(&mut scratch)) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    return Ok(Shaking::Read);
+                    return Ok(HandshakeStep::Read);
                 }
                 Ok(came @ 1..) => &mut scratch[..came],
-                _ if self.stage == Stage::New => return Err(Failure::Silent),
+                _ if self.stage == Stage::New => return Err(HandshakeError::Silent),
                 _ => return Err(gone),
             };
             if self.stage == Stage::New {
                 if came[0] != HANDSHAKE {
                     self.stage = Stage::Plain;
-                    return Err(Failure::Plain);
+                    return Err(HandshakeError::Plain);
                 }
-                self.stage = Stage::Shaking;
+                self.stage = Stage::Handshaking;
             }
             if let Err(error) = self.records.decrypt(came, None) {
                 self.stage = Stage::Over;
                 // It may not take the reason either.
                 let _ = self.flush(stream);
-                return Err(Failure::Because(error));
+                return Err(HandshakeError::Because(error));
             }
         }
     }
 
-    fn read(&mut self, stream: &TcpStream, take: &mut dyn FnMut(&[u8])) -> io::Result<Taken> {
+    fn read(&mut self, stream: &TcpStream, take: &mut dyn FnMut(&[u8])) -> io::Result<ReadOutcome> {
         let bytes = Cell::new(0);
         let mut take = |part: &[u8]| {
             bytes.set(bytes.get() + part.len());
@@ -161,7 +163,7 @@ impl State {
             let mut scratch = [0; READ_SIZE];
             let bytes = retry(|| (&*stream).read(&mut scratch))?;
             let drained = bytes < READ_SIZE && bytes > 0;
-            return Ok(Taken { bytes, drained });
+            return Ok(ReadOutcome { bytes, drained });
         }
         let mut drained = false;
         if self.records.unread() {
@@ -183,7 +185,7 @@ impl State {
         match bytes.get() {
             0 if !self.records.closed => Err(io::ErrorKind::WouldBlock.into()),
             // What is behind the last bytes is read at once, or nobody would learn of the end.
-            bytes => Ok(Taken {
+            bytes => Ok(ReadOutcome {
                 bytes,
                 drained: drained && !self.records.closed,
             }),
@@ -209,7 +211,7 @@ impl State {
         match self.stage {
             Stage::Open => {}
             Stage::Plain => return (&*stream).write_vectored(bufs),
-            Stage::New | Stage::Shaking | Stage::Over => {
+            Stage::New | Stage::Handshaking | Stage::Over => {
                 return Err(io::ErrorKind::NotConnected.into());
             }
         }
@@ -250,7 +252,7 @@ impl State {
         Ok(true)
     }
 
-    fn part(&mut self, stream: &TcpStream) {
+    fn close_notify(&mut self, stream: &TcpStream) {
         if self.stage != Stage::Open {
             return;
         }

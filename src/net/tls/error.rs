@@ -25,13 +25,13 @@ pub const PLAIN: &str = "plain HTTP";
 pub const BROKEN: &str = "broken TLS";
 
 /// Why a handshake fails, in the words that are counted.
-pub const FAILURES: [&str; 11] = [
+pub const HANDSHAKE_ERRORS: [&str; 11] = [
     VERSION, CIPHER, EXCHANGE, SIGNATURE, PROTOCOL, DISTRUST, ENDED, HUNG_UP, SLOW, PLAIN, BROKEN,
 ];
 
 /// Why there is no handshake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Failure {
+pub enum HandshakeError {
     /// The other side never said anything.
     Silent,
     /// It does not speak TLS, and can be told so as it is.
@@ -40,23 +40,23 @@ pub enum Failure {
     Because(&'static str),
 }
 
-impl Failure {
+impl HandshakeError {
     /// Not done in time.
-    pub const SLOW: Failure = Failure::Because(SLOW);
+    pub const SLOW: HandshakeError = HandshakeError::Because(SLOW);
 
     /// Why, if that is worth a word.
     pub fn why(self) -> Option<&'static str> {
         match self {
-            Failure::Silent => None,
-            Failure::Plain => Some(PLAIN),
-            Failure::Because(why) => Some(why),
+            HandshakeError::Silent => None,
+            HandshakeError::Plain => Some(PLAIN),
+            HandshakeError::Because(why) => Some(why),
         }
     }
 }
 
 /// What a handshake waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shaking {
+pub enum HandshakeStep {
     /// Nothing: it is done.
     Done,
     /// That something comes.
@@ -67,7 +67,7 @@ pub enum Shaking {
 
 /// What a read has brought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Taken {
+pub struct ReadOutcome {
     /// So many bytes; 0: nothing will come any more.
     pub bytes: usize,
     /// The socket is empty: wait before the next read.
