@@ -55,7 +55,7 @@ pub async fn check(config: &Config, handed: Result<Vec<Listener>, String>) -> bo
         certificate(&mut report, files);
     }
     #[cfg(feature = "tokens")]
-    match crate::net::token::Gate::look(config) {
+    match crate::net::token::Authenticator::describe(config) {
         Ok(Some(algorithm)) => report.good(format_args!("tokens: needed, {algorithm}")),
         Ok(None) => {}
         Err(why) => report.bad(format_args!("tokens: {why}")),

@@ -163,7 +163,7 @@ async fn obey(mut signals: Signals, stop: Sender<()>, serving: Arc<OnceLock<Arc<
 /// Reads again what may change meanwhile: the certificate, and the key of tokens.
 fn reload(serving: Option<&Arc<ServerContext>>) {
     let tls = serving.and_then(|context| context.tls.as_ref());
-    let reloaded = serving.is_some_and(|context| context.gate.reload());
+    let reloaded = serving.is_some_and(|context| context.authenticator.reload());
     match tls {
         Some(tls) => tls.reload(),
         None if reloaded => {}

@@ -39,7 +39,7 @@ use per_ip::{PerIpLimiter, PerIpPermit};
 use rate_limits::RateLimits;
 use rejection_log::RejectionLog;
 use tls::Tls;
-use token::Gate;
+use token::Authenticator;
 
 /// What every connection of a server shares.
 #[derive(Debug)]
@@ -55,7 +55,7 @@ pub struct ServerContext {
     per_ip: Option<Arc<PerIpLimiter>>,
     draining: AtomicBool,
     /// Who may come in.
-    pub gate: Gate,
+    pub authenticator: Authenticator,
     /// Who has said how much just now.
     rate_limits: RateLimits,
     /// Who was turned away at the door.
@@ -80,14 +80,14 @@ impl ServerContext {
     pub fn new(
         config: Config,
         tls: Option<Tls>,
-        gate: Gate,
+        authenticator: Authenticator,
         peers: Arc<Peers>,
         bus: Bus,
     ) -> ServerContext {
         let permits = Arc::new(Semaphore::new(config.max_peers));
         let per_ip = config.max_peers_per_ip.map(PerIpLimiter::new).map(Arc::new);
         ServerContext {
-            gate,
+            authenticator,
             rate_limits: RateLimits::new(config.rate, config.max_peers),
             config,
             peers,

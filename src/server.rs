@@ -23,7 +23,7 @@ use crate::net::handshake::Handshake;
 use crate::net::listener::{self, Listener};
 use crate::net::pending::{MOST_BYTES, PendingConnections};
 use crate::net::tls::{self, Tls};
-use crate::net::token::Gate;
+use crate::net::token::Authenticator;
 use accept::accept_loop;
 
 pub use crate::net::handshake::Runtime;
@@ -92,7 +92,7 @@ impl Server {
         })?;
         let metrics = metrics.into_iter().next();
         let tls = Tls::open(config.tls.as_ref())?;
-        let gate = Gate::new(&config)?;
+        let authenticator = Authenticator::new(&config)?;
         let budget = Budget::new(config.outbox, config.max_queued);
         let peers = Arc::new(Peers::new(Instance(fastrand::u64(..)), budget));
         let (bus, events) = Bus::new(&config, peers.clone())?;
@@ -112,7 +112,7 @@ impl Server {
                 Some(task)
             }
         };
-        let context = Arc::new(ServerContext::new(config, tls, gate, peers, bus));
+        let context = Arc::new(ServerContext::new(config, tls, authenticator, peers, bus));
         Ok(Server {
             runtime,
             listeners,

@@ -95,7 +95,7 @@ impl Handshake {
                         Err(answer) => Err(answer),
                     },
                     Err(answer) if answer.status == 426 => {
-                        Err(self.context.gate.without_upgrade(&head, answer))
+                        Err(self.context.authenticator.without_upgrade(&head, answer))
                     }
                     Err(answer) => Err(answer),
                 };
@@ -119,7 +119,7 @@ impl Handshake {
         from: IpAddr,
         arrival: &mut Arrival,
     ) -> Result<(ConnectionPermit, Sender<()>), Answer> {
-        self.context.gate.let_through(head, arrival)?;
+        self.context.authenticator.authorize(head, arrival)?;
         arrival.check_name()?;
         let alive = self.alive.upgrade();
         let alive = alive.ok_or_else(|| retry_later(503, "the server shuts down"))?;

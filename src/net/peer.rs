@@ -120,8 +120,8 @@ fn live<'a>(
         };
         let talk = async {
             let mut session = Session::new(context, peer, seat, upgrade.from);
-            let pass = upgrade.arrival.pass.as_ref();
-            let expires = pass.and_then(|pass| pass.expires());
+            let grant = upgrade.arrival.grant.as_ref();
+            let expires = grant.and_then(|grant| grant.expires());
             // Boxed with all that it is given.
             let arrive = Box::pin({
                 let session = &mut session;

@@ -83,12 +83,12 @@ pub(super) async fn receive(
     post: Post,
     context: &ServerContext,
 ) -> Result<Answer, Answer> {
-    let pass = context.gate.pass(head)?;
-    pass.check(post.user.as_ref(), Some(&post.room))?;
+    let grant = context.authenticator.authenticate(head)?;
+    grant.check(post.user.as_ref(), Some(&post.room))?;
     if context.draining() {
         return Err(retry_later(503, "the server shuts down"));
     }
-    let user = pass.user();
+    let user = grant.user();
     if !context.rate_limits.allows(user, from, Instant::now()) {
         let why = Refusal::RateLimited(context.config.rate).to_string();
         return Err(Answer::text(429, &why).with("Retry-After", "1"));

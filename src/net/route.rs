@@ -8,7 +8,7 @@ use super::http::{Answer, Head};
 use super::page::{self, File};
 #[cfg(feature = "tokens")]
 use super::publish;
-use super::token::{self, Pass};
+use super::token::{self, Grant};
 use crate::chat::dialect::Dialect;
 use crate::chat::id::Id;
 use crate::chat::name::{BadName, Room, User};
@@ -49,7 +49,7 @@ pub struct Arrival {
     /// The subprotocol to agree to.
     pub protocol: Option<String>,
     /// What its token allows, where one is needed.
-    pub pass: Option<Box<Pass>>,
+    pub grant: Option<Box<Grant>>,
 }
 
 impl Arrival {
@@ -59,7 +59,7 @@ impl Arrival {
     /// 400, with one line that says why.
     pub fn check_name(&self) -> Result<(), Answer> {
         match &self.user {
-            Some(user) if self.pass.is_none() => user.may_be_chosen("").map_err(bad_name),
+            Some(user) if self.grant.is_none() => user.may_be_chosen("").map_err(bad_name),
             _ => Ok(()),
         }
     }
@@ -133,7 +133,7 @@ pub fn route(head: &Head, origins: &Origins) -> Result<Route, Answer> {
         past,
         accept,
         protocol: token::protocol(head).map(String::from),
-        pass: None,
+        grant: None,
     }))
 }
 
@@ -286,7 +286,7 @@ mod tests {
                 past: None,
                 accept,
                 protocol: None,
-                pass: None,
+                grant: None,
             };
             assert_eq!(route, Ok(Route::Chat(arrival)), "{target}");
         }

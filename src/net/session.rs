@@ -1,9 +1,9 @@
 //! What a connection is on the chat's side: its name, its rooms, and how it gets what it asks for.
 //! The same for all dialects; what differs between them is a question of who is told what.
 
-mod past;
-mod proof;
+mod credential;
 mod rate;
+mod replay;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::chat::event::{Refusal, Text};
 use crate::chat::name::{Email, Room, User, hex};
 use crate::chat::peer::Receipt;
 use crate::chat::peers::Seat;
-use proof::Proof;
+use credential::Credential;
 
 /// A connection may be in this many rooms; one more is refused as forbidden.
 const MOST_ROOMS: usize = 100;
@@ -34,7 +34,7 @@ pub(super) struct Session<'a> {
     user: Option<User>,
     email: Option<Email>,
     rate: ConnectionRate,
-    proof: Proof,
+    credential: Credential,
     /// The only one in the plain and simple dialects, any number in the typed one.
     rooms: Vec<Room>,
 }
@@ -54,7 +54,7 @@ impl<'a> Session<'a> {
             user: None,
             email: None,
             rate: ConnectionRate::new(from),
-            proof: Proof::Token(None),
+            credential: Credential::Token(None),
             rooms: Vec::new(),
         }
     }
@@ -69,10 +69,10 @@ impl<'a> Session<'a> {
             user,
             room,
             past,
-            pass,
+            grant,
             ..
         } = arrival;
-        self.proof = Proof::Token(pass);
+        self.credential = Credential::Token(grant);
         let arrived = match (user, room) {
             (Some(user), room) => match self.claim(user).await {
                 Ok(()) => match room {
@@ -81,7 +81,7 @@ impl<'a> Session<'a> {
                 },
                 refused => refused,
             },
-            (None, Some(room)) => self.overhear(room, past).await,
+            (None, Some(room)) => self.join_anonymous(room, past).await,
             (None, None) => Ok(()),
         };
         self.peer.outbox.release();
@@ -228,7 +228,7 @@ impl<'a> Session<'a> {
 
     fn draft(&self, user: User, text: Text, receipt: Receipt) -> Draft {
         // The hash of a key is not made for nothing.
-        let lock = receipt.reference().and_then(|_| self.proof.lock());
+        let lock = receipt.reference().and_then(|_| self.credential.key_hash());
         Draft {
             user,
             origin: self.context.peers.origin(self.peer),
@@ -241,7 +241,7 @@ impl<'a> Session<'a> {
 
     async fn who(&self, room: Option<Room>) -> Result<(), Refusal> {
         let room = self.meant(room)?;
-        self.proof.may_enter(&room)?;
+        self.credential.may_enter(&room)?;
         let roster = self.bus().roster(&room).await.ok_or(Refusal::Unavailable)?;
         self.peer.tell(&Reply::Who(&room, &roster));
         Ok(())
@@ -255,17 +255,17 @@ impl<'a> Session<'a> {
             session,
             past,
         } = join;
-        self.proof.may_enter(&room)?;
+        self.credential.may_enter(&room)?;
         if self.user.is_none() {
             if session.as_ref().is_some_and(|key| key.len() > KEY_BYTES) {
                 return Err(Refusal::BadJson("session is longer than 128 bytes".into()));
             }
             let key = session.filter(|key| !key.is_empty());
-            if let (Some(key), None) = (key, self.proof.pass()) {
-                self.proof = Proof::Key(key.into());
+            if let (Some(key), None) = (key, self.credential.grant()) {
+                self.credential = Credential::Key(key.into());
             }
             if let Some(user) = &user {
-                self.proof.may_be(user)?;
+                self.credential.may_be(user)?;
             }
             self.email = email;
             match user {
@@ -301,10 +301,12 @@ impl<'a> Session<'a> {
 
     /// Claims a first name.
     async fn claim(&mut self, user: User) -> Result<(), Refusal> {
-        if self.peer.dialect() != Dialect::Plain && matches!(self.proof, Proof::Token(None)) {
-            self.proof = Proof::Key(secret()?);
+        if self.peer.dialect() != Dialect::Plain
+            && matches!(self.credential, Credential::Token(None))
+        {
+            self.credential = Credential::Key(secret()?);
         }
-        let lock = self.proof.lock();
+        let lock = self.credential.key_hash();
         match self.bus().claim(self.seat, self.peer, &user, lock).await {
             Claim::Granted => {}
             Claim::Taken => return Err(Refusal::NameTaken(user.to_string())),
@@ -312,7 +314,7 @@ impl<'a> Session<'a> {
         }
         let named = self.peer.frame(&Reply::Named {
             user: &user,
-            session: self.proof.key(),
+            session: self.credential.key(),
         });
         self.peer.outbox.push_ahead(named.as_slice());
         self.rate.rename(&self.context.rate_limits, &user);
@@ -326,19 +328,19 @@ impl<'a> Session<'a> {
             if let Some(user) = &self.user {
                 return Ok(user.clone());
             }
-            let (name, only) = match &self.proof {
-                Proof::Token(Some(pass)) => (pass.user().clone(), true),
-                Proof::Key(key) => (User::guest(key), false),
-                Proof::Token(None) => {
+            let (name, only) = match &self.credential {
+                Credential::Token(Some(grant)) => (grant.user().clone(), true),
+                Credential::Key(key) => (User::guest(key), false),
+                Credential::Token(None) => {
                     let key = secret()?;
                     let name = User::guest(&key);
-                    self.proof = Proof::Key(key);
+                    self.credential = Credential::Key(key);
                     (name, false)
                 }
             };
             match self.claim(name).await {
                 // Another key has another name.
-                Err(Refusal::NameTaken(_)) if !only => self.proof = Proof::Token(None),
+                Err(Refusal::NameTaken(_)) if !only => self.credential = Credential::Token(None),
                 done => done?,
             }
         }
@@ -346,7 +348,7 @@ impl<'a> Session<'a> {
     }
 
     async fn call_itself(&mut self, user: User) -> Result<(), Refusal> {
-        self.proof.may_be(&user)?;
+        self.credential.may_be(&user)?;
         self.rename(user).await
     }
 
@@ -380,7 +382,7 @@ impl<'a> Session<'a> {
         }
         self.peer.speaks(dialect);
         if let Some(user) = user {
-            let session = self.proof.key();
+            let session = self.credential.key();
             self.peer.tell(&Reply::Named { user, session });
         }
     }

@@ -1,6 +1,6 @@
 //! Tokens: who may connect, under which name, and to which rooms (JSON Web Tokens, RFC 7519).
 //!
-//! A token is checked once, at the door. What it allows is a [`Pass`], which the connection keeps.
+//! A token is checked once, at the door. What it allows is a [`Grant`], which the connection keeps.
 //! Nothing of a token is ever logged or answered, but which check it failed.
 
 mod claims;
@@ -33,7 +33,7 @@ const LOOK: Duration = Duration::from_secs(600);
 
 /// What a token allows.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Pass {
+pub struct Grant {
     user: User,
     /// All rooms if none are listed.
     rooms: Option<Vec<Room>>,
@@ -41,14 +41,14 @@ pub struct Pass {
     expires: Option<u64>,
 }
 
-impl Pass {
+impl Grant {
     /// Whose it is.
     pub fn user(&self) -> &User {
         &self.user
     }
 
     /// Whether its holder may enter a room.
-    pub fn opens(&self, room: &Room) -> bool {
+    pub fn allows_room(&self, room: &Room) -> bool {
         let rooms = self.rooms.as_ref();
         rooms.is_none_or(|rooms| rooms.contains(room))
     }
@@ -66,7 +66,7 @@ impl Pass {
         if user.is_some_and(|user| *user != self.user) {
             return Err(Answer::text(403, "the token is for another name"));
         }
-        if room.is_some_and(|room| !self.opens(room)) {
+        if room.is_some_and(|room| !self.allows_room(room)) {
             return Err(Answer::text(403, "the token is not for this room"));
         }
         Ok(())
@@ -90,27 +90,27 @@ pub async fn expire(peer: &Peer, expires: Option<u64>) -> End {
 
 /// Lets in who has a token, or everybody if no key is set.
 #[derive(Debug)]
-pub struct Gate {
+pub struct Authenticator {
     file: Option<PathBuf>,
     keys: RwLock<Option<Arc<KeySet>>>,
     rules: ClaimRules,
 }
 
-impl Gate {
+impl Authenticator {
     /// The gate of these settings.
     ///
     /// # Errors
     /// One line about what is wrong with the key.
-    pub fn new(config: &Config) -> Result<Gate, String> {
-        let gate = Gate {
+    pub fn new(config: &Config) -> Result<Authenticator, String> {
+        let authenticator = Authenticator {
             file: config.jwt_key.clone(),
             keys: RwLock::default(),
             rules: ClaimRules::new(config),
         };
-        if let Some((file, keys)) = gate.read()? {
+        if let Some((file, keys)) = authenticator.read()? {
             log::debug!("tokens: {keys}, from {}", file.display());
         }
-        Ok(gate)
+        Ok(authenticator)
     }
 
     fn read(&self) -> Result<Option<(&Path, Arc<KeySet>)>, String> {
@@ -140,7 +140,7 @@ impl Gate {
     ///
     /// # Errors
     /// One line about what is wrong with the key.
-    pub fn look(config: &Config) -> Result<Option<String>, String> {
+    pub fn describe(config: &Config) -> Result<Option<String>, String> {
         let keys = config.jwt_key.as_deref().map(KeySet::read).transpose()?;
         Ok(keys.map(|keys| format!("{keys}; {}", ClaimRules::new(config))))
     }
@@ -149,11 +149,11 @@ impl Gate {
     ///
     /// # Errors
     /// 401 without a good token, 403 if it is for another name or not for the room.
-    pub fn let_through(&self, head: &Head, arrival: &mut Arrival) -> Result<(), Answer> {
+    pub fn authorize(&self, head: &Head, arrival: &mut Arrival) -> Result<(), Answer> {
         if let Some(keys) = self.keys() {
-            let pass = self.verify(&keys, head)?;
-            pass.check(arrival.user.as_ref(), arrival.room.as_ref())?;
-            arrival.pass = Some(Box::new(pass));
+            let grant = self.verify(&keys, head)?;
+            grant.check(arrival.user.as_ref(), arrival.room.as_ref())?;
+            arrival.grant = Some(Box::new(grant));
         }
         Ok(())
     }
@@ -164,8 +164,8 @@ impl Gate {
         match self.keys().map(|keys| self.verify(&keys, head)) {
             None => answer,
             Some(Err(refused)) => refused,
-            Some(Ok(pass)) => {
-                let user = utf8_percent_encode(pass.user.as_str(), NON_ALPHANUMERIC);
+            Some(Ok(grant)) => {
+                let user = utf8_percent_encode(grant.user.as_str(), NON_ALPHANUMERIC);
                 answer.with("Natterjack-User", user.to_string())
             }
         }
@@ -175,7 +175,7 @@ impl Gate {
     ///
     /// # Errors
     /// 401 without a good token, or without a key.
-    pub fn pass(&self, head: &Head) -> Result<Pass, Answer> {
+    pub fn authenticate(&self, head: &Head) -> Result<Grant, Answer> {
         match self.keys() {
             Some(keys) => self.verify(&keys, head),
             None => {
@@ -193,7 +193,7 @@ impl Gate {
     }
 
     /// The pass that a request's token is good for.
-    fn verify(&self, keys: &KeySet, head: &Head) -> Result<Pass, Answer> {
+    fn verify(&self, keys: &KeySet, head: &Head) -> Result<Grant, Answer> {
         let Some(token) = token(head)? else {
             let line = "a token is needed: Authorization: Bearer TOKEN, or the subprotocol bearer.TOKEN, or ?token=TOKEN";
             return Err(unauthorized(line, false));

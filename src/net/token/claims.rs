@@ -7,7 +7,7 @@ use jsonwebtoken::errors::ErrorKind;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use super::Pass;
+use super::Grant;
 use super::key::KeySet;
 use crate::chat::name::{Room, User};
 use crate::config::Config;
@@ -120,7 +120,7 @@ pub(super) fn verify(
     rules: &ClaimRules,
     token: &str,
     now: u64,
-) -> Result<Pass, String> {
+) -> Result<Grant, String> {
     let claims = signed(keys, token)?;
     let Claims { exp, nbf, rooms } = Claims::deserialize(&claims)
         .map_err(|_| "exp and nbf are numbers, rooms is a list of strings")?;
@@ -135,7 +135,7 @@ pub(super) fn verify(
     }
     rules.check_issuer(claims.get("iss"))?;
     rules.check_audience(claims.get("aud"))?;
-    Ok(Pass {
+    Ok(Grant {
         user: rules.user(&claims)?,
         // What can be no room's name opens none.
         rooms: rooms.map(|rooms| rooms.iter().flat_map(|room| Room::new(room)).collect()),

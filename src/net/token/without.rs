@@ -11,16 +11,16 @@ use crate::config::Config;
 
 /// Nobody has one.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Pass {}
+pub enum Grant {}
 
-impl Pass {
+impl Grant {
     /// Whose it is.
     pub fn user(&self) -> &User {
         match *self {}
     }
 
     /// Whether its holder may enter a room.
-    pub fn opens(&self, _: &Room) -> bool {
+    pub fn allows_room(&self, _: &Room) -> bool {
         match *self {}
     }
 
@@ -37,12 +37,12 @@ pub fn expire(_: &Peer, _: Option<u64>) -> future::Pending<End> {
 
 /// Lets everybody in.
 #[derive(Debug)]
-pub struct Gate;
+pub struct Authenticator;
 
-impl Gate {
+impl Authenticator {
     /// Needs nothing.
-    pub fn new(_: &Config) -> Result<Gate, String> {
-        Ok(Gate)
+    pub fn new(_: &Config) -> Result<Authenticator, String> {
+        Ok(Authenticator)
     }
 
     /// There is no key.
@@ -56,7 +56,7 @@ impl Gate {
     }
 
     /// Lets everybody in.
-    pub fn let_through(&self, _: &Head, _: &mut Arrival) -> Result<(), Answer> {
+    pub fn authorize(&self, _: &Head, _: &mut Arrival) -> Result<(), Answer> {
         Ok(())
     }
 }

@@ -52,7 +52,11 @@ impl Session<'_> {
     }
 
     /// Hears a room without a name.
-    pub(super) async fn overhear(&mut self, room: Room, past: Option<Past>) -> Result<(), Refusal> {
+    pub(super) async fn join_anonymous(
+        &mut self,
+        room: Room,
+        past: Option<Past>,
+    ) -> Result<(), Refusal> {
         let entered = self.bus().enter(self.seat, self.peer, None, &room).await;
         let last = entered.map_err(|_| Refusal::Unavailable)?;
         self.keep(&room);
@@ -203,7 +207,7 @@ impl Session<'_> {
         before: Option<Id>,
         limit: usize,
     ) -> Result<(), Refusal> {
-        self.proof.may_enter(&room)?;
+        self.credential.may_enter(&room)?;
         if !self.rooms.contains(&room) {
             return Err(Refusal::NotInRoom(room));
         }

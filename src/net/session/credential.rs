@@ -2,43 +2,43 @@
 
 use crate::chat::event::Refusal;
 use crate::chat::name::{Lock, Room, User};
-use crate::net::token::Pass;
+use crate::net::token::Grant;
 
 /// What takes the name over from an older connection.
-pub(super) enum Proof {
+pub(super) enum Credential {
     /// A secret; only who speaks JSON has one.
     Key(Box<str>),
     /// A token for the name; or nothing, which is here so that all of it fits into two words.
-    Token(Option<Box<Pass>>),
+    Token(Option<Box<Grant>>),
 }
 
-impl Proof {
+impl Credential {
     /// The secret, to be told to the peer; empty where there is none, or none is needed.
     pub(super) fn key(&self) -> &str {
         match self {
-            Proof::Key(key) => key,
-            Proof::Token(_) => "",
+            Credential::Key(key) => key,
+            Credential::Token(_) => "",
         }
     }
 
-    pub(super) fn pass(&self) -> Option<&Pass> {
+    pub(super) fn grant(&self) -> Option<&Grant> {
         match self {
-            Proof::Key(_) => None,
-            Proof::Token(pass) => pass.as_deref(),
+            Credential::Key(_) => None,
+            Credential::Token(grant) => grant.as_deref(),
         }
     }
 
-    pub(super) fn lock(&self) -> Option<Lock> {
+    pub(super) fn key_hash(&self) -> Option<Lock> {
         match self {
-            Proof::Key(key) => Some(Lock::of(key)),
-            Proof::Token(pass) => pass.as_ref().map(|_| Lock::of_tokens()),
+            Credential::Key(key) => Some(Lock::of(key)),
+            Credential::Token(grant) => grant.as_ref().map(|_| Lock::of_tokens()),
         }
     }
 
     /// Whether its token, where one is needed, allows a room.
     pub(super) fn may_enter(&self, room: &Room) -> Result<(), Refusal> {
-        match self.pass() {
-            Some(pass) if !pass.opens(room) => {
+        match self.grant() {
+            Some(grant) if !grant.allows_room(room) => {
                 Err(Refusal::Forbidden("your token is not for this room"))
             }
             _ => Ok(()),
@@ -47,8 +47,8 @@ impl Proof {
 
     /// Whether it may choose a name: the one of its token, if it has one, and no guest's but its own.
     pub(super) fn may_be(&self, user: &User) -> Result<(), Refusal> {
-        match self.pass() {
-            Some(pass) if pass.user() != user => {
+        match self.grant() {
+            Some(grant) if grant.user() != user => {
                 Err(Refusal::Forbidden("your token is for another name"))
             }
             Some(_) => Ok(()),
