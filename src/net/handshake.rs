@@ -13,7 +13,7 @@ use super::peer::{self, Upgrade};
 use super::pending::{Pending, Stage, eviction_answer};
 #[cfg(feature = "tokens")]
 use super::publish;
-use super::route::{Arrival, Route, route};
+use super::route::{ChatRequest, Route, route};
 use super::socket::{Socket, linger};
 use super::tls::error::HandshakeError;
 use super::{ConnectionPermit, ServerContext, retry_later};
@@ -55,7 +55,7 @@ impl Handshake {
     async fn answer(&self, socket: Arc<Socket>, mut from: IpAddr, pending: &Pending) {
         let read = http::read_head(&socket, &|| pending.set_stage(Stage::Speaking)).await;
         let (answer, head_only) = match read {
-            Err(NoHead::Gone) => return socket.cut(),
+            Err(NoHead::Gone) => return socket.shutdown(),
             Err(NoHead::Refuse(answer)) => (Err(answer), false),
             Err(NoHead::NoTls(failure)) => {
                 self.log_tls_failure(from, failure);
@@ -83,10 +83,10 @@ impl Handshake {
                         pending.set_stage(Stage::Busy);
                         Box::pin(publish::receive(&socket, &head, ahead, from, post, context)).await
                     }
-                    Ok(Route::Chat(mut arrival)) => match self.admit(&head, from, &mut arrival) {
+                    Ok(Route::Chat(mut request)) => match self.admit(&head, from, &mut request) {
                         Ok(permit) => {
                             let upgrade = Box::new(Upgrade {
-                                arrival,
+                                request,
                                 from,
                                 ahead,
                             });
@@ -117,10 +117,10 @@ impl Handshake {
         &self,
         head: &Head,
         from: IpAddr,
-        arrival: &mut Arrival,
+        request: &mut ChatRequest,
     ) -> Result<(ConnectionPermit, Sender<()>), Answer> {
-        self.context.authenticator.authorize(head, arrival)?;
-        arrival.check_name()?;
+        self.context.authenticator.authorize(head, request)?;
+        request.check_name()?;
         let alive = self.alive.upgrade();
         let alive = alive.ok_or_else(|| retry_later(503, "the server shuts down"))?;
         Ok((self.context.acquire_permit(from)?, alive))

@@ -19,9 +19,9 @@ use smol::stream::StreamExt;
 
 use super::ServerContext;
 use super::http;
-use super::route::Arrival;
+use super::route::ChatRequest;
 use super::session::Session;
-use super::socket::{self, Socket, Wire, Wired};
+use super::socket::{self, PeerStream, Socket, SocketPeer};
 use super::token;
 use crate::chat::end::End;
 use crate::chat::event::Refusal;
@@ -39,7 +39,7 @@ const READ_BUFFER: usize = 64;
 #[derive(Debug)]
 pub struct Upgrade {
     /// What its address asks for.
-    pub arrival: Arrival,
+    pub request: ChatRequest,
     /// Where its client is.
     pub from: IpAddr,
     /// What was read behind its request's head.
@@ -49,8 +49,8 @@ pub struct Upgrade {
 impl Upgrade {
     /// Only the wishes are left.
     #[expect(clippy::boxed_local, reason = "so that the box is given back at once")]
-    fn unpack(self: Box<Upgrade>) -> Arrival {
-        self.arrival
+    fn unpack(self: Box<Upgrade>) -> ChatRequest {
+        self.request
     }
 }
 
@@ -67,14 +67,14 @@ pub fn serve(
     context: Arc<ServerContext>,
 ) -> impl Future<Output = ()> + Send {
     async move {
-        let peer = context.peers.peer(upgrade.arrival.dialect, socket);
+        let peer = context.peers.peer(upgrade.request.dialect, socket);
         // Answered as soon as there is something to be told: whoever is connected hears the room it
         // asked for, and some are told nothing more than that.
-        let arrival = &upgrade.arrival;
-        let switching = http::switching(&arrival.accept, arrival.protocol.as_deref());
+        let request = &upgrade.request;
+        let switching = http::switching(&request.accept, request.protocol.as_deref());
         peer.outbox.hold_behind(switching);
         let seat = context.peers.add(peer.clone()).await;
-        let life = live(&context, &peer, &seat, upgrade);
+        let life = run(&context, &peer, &seat, upgrade);
         let end = AssertUnwindSafe(life).catch_unwind().await;
         let end = end.unwrap_or(End::Fault);
         peer.outbox.end(end);
@@ -83,7 +83,7 @@ pub fn serve(
         log::debug!("{}: gone, {end:?}", peer.number);
         // Boxed like every rare step below, so that an idle peer's task stays small.
         Box::pin(context.bus.depart(seat, &peer)).await;
-        Box::pin(socket::farewell(&peer)).await;
+        Box::pin(socket::drain_and_close(&peer)).await;
     }
 }
 
@@ -92,9 +92,9 @@ pub fn serve(
     clippy::manual_async_fn,
     reason = "holds its arguments once, not twice"
 )]
-fn live<'a>(
+fn run<'a>(
     context: &'a ServerContext,
-    peer: &'a Arc<Wired>,
+    peer: &'a Arc<SocketPeer>,
     seat: &'a Seat,
     mut upgrade: Box<Upgrade>,
 ) -> impl Future<Output = End> + Send + 'a {
@@ -103,8 +103,8 @@ fn live<'a>(
         if context.draining() {
             return End::Stopping;
         }
-        let wire = Wire::new(peer, &mem::take(&mut upgrade.ahead));
-        let mut frames = Box::pin(reader(wire, context.config.max_message)).await;
+        let stream = PeerStream::new(peer, &mem::take(&mut upgrade.ahead));
+        let mut frames = Box::pin(reader(stream, context.config.max_message)).await;
         let acting = AtomicBool::new(true);
         let flush = async {
             socket::flush(peer).await;
@@ -120,41 +120,41 @@ fn live<'a>(
         };
         let talk = async {
             let mut session = Session::new(context, peer, seat, upgrade.from);
-            let grant = upgrade.arrival.grant.as_ref();
+            let grant = upgrade.request.grant.as_ref();
             let expires = grant.and_then(|grant| grant.expires());
             // Boxed with all that it is given.
-            let arrive = Box::pin({
+            let started = Box::pin({
                 let session = &mut session;
-                let arrived = async move { session.arrive(upgrade.unpack()).await };
+                let starting = async move { session.start(upgrade.unpack()).await };
                 future::or(
                     async move { Some(token::expire(peer, expires).await) },
-                    arrived,
+                    starting,
                 )
             });
-            if let Some(end) = arrive.await {
+            if let Some(end) = started.await {
                 return end;
             }
             if expires.is_none() {
-                return listen(&mut frames, &mut session, context, &acting).await;
+                return read_loop(&mut frames, &mut session, context, &acting).await;
             }
             // Boxed, so that only those wait for the time whose token ends.
-            let listen = listen(&mut frames, &mut session, context, &acting);
-            Box::pin(future::or(token::expire(peer, expires), listen)).await
+            let reading = read_loop(&mut frames, &mut session, context, &acting);
+            Box::pin(future::or(token::expire(peer, expires), reading)).await
         };
         future::or(flush, talk).await
     }
 }
 
 /// Makes messages of what a client sends, none larger than `max_message`.
-async fn reader(wire: Wire<'_>, max_message: usize) -> WebSocketStream<Wire<'_>> {
+async fn reader(stream: PeerStream<'_>, max_message: usize) -> WebSocketStream<PeerStream<'_>> {
     let config = WebSocketConfig::default()
-        // The read buffer is allocated at once, and stays. Wire reads ahead for it, so a small one
+        // The read buffer is allocated at once, and stays. PeerStream reads ahead for it, so a small one
         // costs no system calls.
         .read_buffer_size(READ_BUFFER)
         .write_buffer_size(0)
         .max_message_size(Some(max_message))
         .max_frame_size(Some(max_message));
-    WebSocketStream::from_raw_socket(wire, Role::Server, Some(config)).await
+    WebSocketStream::from_raw_socket(stream, Role::Server, Some(config)).await
 }
 
 /// Reads frames until the connection ends.
@@ -162,8 +162,8 @@ async fn reader(wire: Wire<'_>, max_message: usize) -> WebSocketStream<Wire<'_>>
     clippy::manual_async_fn,
     reason = "holds its arguments once, not twice"
 )]
-fn listen<'a>(
-    frames: &'a mut WebSocketStream<Wire<'_>>,
+fn read_loop<'a>(
+    frames: &'a mut WebSocketStream<PeerStream<'_>>,
     session: &'a mut Session<'_>,
     context: &'a ServerContext,
     acting: &'a AtomicBool,
@@ -184,14 +184,16 @@ fn listen<'a>(
                 Some(Ok(Message::Binary(_))) => return End::Binary,
                 // The answer, a pong or a close, is in the outbox already.
                 Some(Ok(_)) => continue,
-                Some(Err(error)) => return frames.get_ref().refused().unwrap_or(why(&error)),
+                Some(Err(error)) => {
+                    return frames.get_ref().refused().unwrap_or(close_reason(&error));
+                }
                 None => return End::Left,
             };
             // tungstenite keeps the buffer of its largest frame for ever. A message is whole here,
             // and nothing of the next one has been read: a new reader has a small buffer.
             if frames.get_mut().take_large() {
-                let wire = frames.get_mut().hand_over();
-                *frames = Box::pin(reader(wire, context.config.max_message)).await;
+                let stream = frames.get_mut().hand_over();
+                *frames = Box::pin(reader(stream, context.config.max_message)).await;
             }
             acting.store(true, Ordering::Relaxed);
             let tally = context.peers.tally();
@@ -199,7 +201,7 @@ fn listen<'a>(
             tally.received_bytes.add(text.len() as u64);
             match session.check_rate() {
                 Verdict::Pass => {
-                    if Box::pin(session.act(&text)).await {
+                    if Box::pin(session.handle_frame(&text)).await {
                         in_a_row = FRAMES_IN_A_ROW;
                     }
                 }
@@ -218,7 +220,7 @@ fn listen<'a>(
 }
 
 /// What an error of the WebSocket layer says about the peer.
-fn why(error: &Error) -> End {
+fn close_reason(error: &Error) -> End {
     match error {
         Error::Capacity(CapacityError::MessageTooLong { .. }) => End::TooBig,
         Error::Utf8(_) => End::NotText,

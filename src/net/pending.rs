@@ -108,7 +108,7 @@ impl PendingConnections {
                 .socket
                 .try_write(&[IoSlice::new(&answer.bytes(false))]);
         }
-        evicted.socket.cut();
+        evicted.socket.shutdown();
         if let Some(waker) = evicted.waker {
             waker.wake();
         }

@@ -25,7 +25,7 @@ pub enum Route {
     /// Does the bus work?
     Ready,
     /// Somebody wants to chat.
-    Chat(Arrival),
+    Chat(ChatRequest),
     /// Somebody wants to say something without a connection.
     #[cfg(feature = "tokens")]
     Publish(publish::Post),
@@ -35,7 +35,7 @@ pub enum Route {
 
 /// Somebody at the door. Whatever name is asked for is a valid one.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Arrival {
+pub struct ChatRequest {
     /// What the connection will speak.
     pub dialect: Dialect,
     /// The name asked for; none yet in the simple dialect.
@@ -52,7 +52,7 @@ pub struct Arrival {
     pub grant: Option<Box<Grant>>,
 }
 
-impl Arrival {
+impl ChatRequest {
     /// Whether it may have the name that it asks for; one with a token for it may.
     ///
     /// # Errors
@@ -126,7 +126,7 @@ pub fn route(head: &Head, origins: &Origins) -> Result<Route, Answer> {
     let past = past(query)?;
     let accept = check_upgrade(head)?;
     check_origin(head, origins)?;
-    Ok(Route::Chat(Arrival {
+    Ok(Route::Chat(ChatRequest {
         dialect,
         user,
         room,
@@ -279,7 +279,7 @@ mod tests {
         ] {
             let route = routed(&format!("GET {target} HTTP/1.1"), UPGRADE);
             let accept = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=".to_string();
-            let arrival = Arrival {
+            let request = ChatRequest {
                 dialect,
                 user: user.map(|user| User::new(user).unwrap()),
                 room: room.map(|room| Room::new(room).unwrap()),
@@ -288,7 +288,7 @@ mod tests {
                 protocol: None,
                 grant: None,
             };
-            assert_eq!(route, Ok(Route::Chat(arrival)), "{target}");
+            assert_eq!(route, Ok(Route::Chat(request)), "{target}");
         }
         for target in [
             "/chat/",
@@ -316,7 +316,7 @@ mod tests {
     #[test]
     fn a_chat_may_begin_in_the_past() {
         let past = |query: &str| match routed(&format!("GET /ws?{query} HTTP/1.1"), UPGRADE) {
-            Ok(Route::Chat(arrival)) => Ok(arrival.past),
+            Ok(Route::Chat(request)) => Ok(request.past),
             Ok(other) => panic!("{query}: {other:?}"),
             Err(answer) => Err(answer.status),
         };

@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use super::ServerContext;
 use super::rate_limits::ConnectionRate;
-use super::route::Arrival;
-use super::socket::Wired;
+use super::route::ChatRequest;
+use super::socket::SocketPeer;
 use crate::bus::{Bus, Claim, Draft};
 use crate::chat::dialect::{Dialect, Join, Reply, Request};
 use crate::chat::end::End;
@@ -29,7 +29,7 @@ const KEY_BYTES: usize = 128;
 /// One connection's name and rooms. What it has is given back by [`Bus::depart`].
 pub(super) struct Session<'a> {
     context: &'a ServerContext,
-    peer: &'a Arc<Wired>,
+    peer: &'a Arc<SocketPeer>,
     seat: &'a Seat,
     user: Option<User>,
     email: Option<Email>,
@@ -43,7 +43,7 @@ impl<'a> Session<'a> {
     /// Nobody, nowhere, at this address.
     pub(super) fn new(
         context: &'a ServerContext,
-        peer: &'a Arc<Wired>,
+        peer: &'a Arc<SocketPeer>,
         seat: &'a Seat,
         from: IpAddr,
     ) -> Session<'a> {
@@ -64,16 +64,16 @@ impl<'a> Session<'a> {
     }
 
     /// Does what its address asks for, and lets the peer be told; `Some` if that is the end of it.
-    pub(super) async fn arrive(&mut self, arrival: Arrival) -> Option<End> {
-        let Arrival {
+    pub(super) async fn start(&mut self, request: ChatRequest) -> Option<End> {
+        let ChatRequest {
             user,
             room,
             past,
             grant,
             ..
-        } = arrival;
+        } = request;
         self.credential = Credential::Token(grant);
-        let arrived = match (user, room) {
+        let started = match (user, room) {
             (Some(user), room) => match self.claim(user).await {
                 Ok(()) => match room {
                     Some(room) => self.enter(room, past).await,
@@ -85,7 +85,7 @@ impl<'a> Session<'a> {
             (None, None) => Ok(()),
         };
         self.peer.outbox.release();
-        match arrived {
+        match started {
             Ok(()) => None,
             Err(Refusal::NameTaken(name)) => {
                 // It was a name when it was asked for.
@@ -108,18 +108,18 @@ impl<'a> Session<'a> {
 
     /// Does what a frame asks for. Returns whether that was much more work than for a message, as a
     /// look into the log is: then others are to go first.
-    pub(super) async fn act(&mut self, frame: &str) -> bool {
+    pub(super) async fn handle_frame(&mut self, frame: &str) -> bool {
         let asked = self.peer.dialect().parse(frame);
         let heavy = matches!(
             asked.request,
             Ok(Request::History { .. } | Request::Join(_) | Request::Who(_))
         );
         if asked.dialect != self.peer.dialect() {
-            self.become_typed(asked.dialect).await;
+            self.switch_to_typed(asked.dialect).await;
         }
         let receipt = Receipt::new(self.peer.clone(), asked.reference);
         let done = match asked.request {
-            Ok(request) => self.serve(request, receipt).await,
+            Ok(request) => self.handle_request(request, receipt).await,
             Err(refusal) => Err((refusal, receipt)),
         };
         if let Err((refusal, receipt)) = done {
@@ -135,16 +135,16 @@ impl<'a> Session<'a> {
     }
 
     /// Gives the receipt back with a refusal.
-    async fn serve(
+    async fn handle_request(
         &mut self,
         request: Request,
         receipt: Receipt,
     ) -> Result<(), (Refusal, Receipt)> {
         let done = match request {
             Request::Say(room, text) => return self.say(room, text, receipt).await,
-            Request::Tell { to, text } => return self.tell(to, text, receipt).await,
+            Request::Tell { to, text } => return self.send_private(to, text, receipt).await,
             Request::Post { user, email, text } => {
-                return self.post(user, email, text, receipt).await;
+                return self.say_as(user, email, text, receipt).await;
             }
             Request::Who(room) => self.who(room).await,
             Request::Help => {
@@ -168,7 +168,7 @@ impl<'a> Session<'a> {
         text: Text,
         receipt: Receipt,
     ) -> Result<(), (Refusal, Receipt)> {
-        let room = match self.meant(room) {
+        let room = match self.target_room(room) {
             Ok(room) => room,
             Err(refusal) => return Err((refusal, receipt)),
         };
@@ -185,13 +185,13 @@ impl<'a> Session<'a> {
         }
     }
 
-    async fn tell(
+    async fn send_private(
         &mut self,
         to: String,
         text: Text,
         receipt: Receipt,
     ) -> Result<(), (Refusal, Receipt)> {
-        let user = self.be_somebody().await;
+        let user = self.ensure_name().await;
         match user.and_then(|user| self.count_for_new_name().map(|()| user)) {
             Ok(user) => {
                 let draft = self.draft(user, text, receipt);
@@ -203,7 +203,7 @@ impl<'a> Session<'a> {
     }
 
     /// The simple dialect's only wish: to say something under a name, which may be a new one.
-    async fn post(
+    async fn say_as(
         &mut self,
         user: User,
         email: Option<Email>,
@@ -212,7 +212,7 @@ impl<'a> Session<'a> {
     ) -> Result<(), (Refusal, Receipt)> {
         // The same name, written in another way, is shown so from here on.
         if self.user.as_ref().map(User::as_str) != Some(user.as_str())
-            && let Err(refusal) = self.call_itself(user).await
+            && let Err(refusal) = self.change_name(user).await
         {
             return Err((refusal, receipt));
         }
@@ -221,7 +221,7 @@ impl<'a> Session<'a> {
     }
 
     /// The room that is named, or the connection's only one.
-    fn meant(&self, room: Option<Room>) -> Result<Room, Refusal> {
+    fn target_room(&self, room: Option<Room>) -> Result<Room, Refusal> {
         let room = room.or_else(|| self.rooms.first().cloned());
         room.ok_or_else(|| Refusal::BadRoom("room is missing".into()))
     }
@@ -240,7 +240,7 @@ impl<'a> Session<'a> {
     }
 
     async fn who(&self, room: Option<Room>) -> Result<(), Refusal> {
-        let room = self.meant(room)?;
+        let room = self.target_room(room)?;
         self.credential.may_enter(&room)?;
         let roster = self.bus().roster(&room).await.ok_or(Refusal::Unavailable)?;
         self.peer.tell(&Reply::Who(&room, &roster));
@@ -265,12 +265,12 @@ impl<'a> Session<'a> {
                 self.credential = Credential::Key(key.into());
             }
             if let Some(user) = &user {
-                self.credential.may_be(user)?;
+                self.credential.may_use_name(user)?;
             }
             self.email = email;
             match user {
                 Some(user) => self.claim(user).await?,
-                None => drop(self.be_somebody().await?),
+                None => drop(self.ensure_name().await?),
             }
         } else if user.is_some() && user != self.user {
             return Err(Refusal::Forbidden("this connection has a name already"));
@@ -304,7 +304,7 @@ impl<'a> Session<'a> {
         if self.peer.dialect() != Dialect::Plain
             && matches!(self.credential, Credential::Token(None))
         {
-            self.credential = Credential::Key(secret()?);
+            self.credential = Credential::Key(new_session_key()?);
         }
         let lock = self.credential.key_hash();
         match self.bus().claim(self.seat, self.peer, &user, lock).await {
@@ -323,7 +323,7 @@ impl<'a> Session<'a> {
     }
 
     /// The name, or one that nobody else has: a guest's, which its session key entitles it to.
-    async fn be_somebody(&mut self) -> Result<User, Refusal> {
+    async fn ensure_name(&mut self) -> Result<User, Refusal> {
         for _ in 0..GUEST_ATTEMPTS {
             if let Some(user) = &self.user {
                 return Ok(user.clone());
@@ -332,7 +332,7 @@ impl<'a> Session<'a> {
                 Credential::Token(Some(grant)) => (grant.user().clone(), true),
                 Credential::Key(key) => (User::guest(key), false),
                 Credential::Token(None) => {
-                    let key = secret()?;
+                    let key = new_session_key()?;
                     let name = User::guest(&key);
                     self.credential = Credential::Key(key);
                     (name, false)
@@ -347,8 +347,8 @@ impl<'a> Session<'a> {
         self.user.clone().ok_or(Refusal::Unavailable)
     }
 
-    async fn call_itself(&mut self, user: User) -> Result<(), Refusal> {
-        self.credential.may_be(&user)?;
+    async fn change_name(&mut self, user: User) -> Result<(), Refusal> {
+        self.credential.may_use_name(&user)?;
         self.rename(user).await
     }
 
@@ -374,7 +374,7 @@ impl<'a> Session<'a> {
 
     /// From the simple to the typed dialect: it keeps its name, and is in no room until it joins
     /// one.
-    async fn become_typed(&mut self, dialect: Dialect) {
+    async fn switch_to_typed(&mut self, dialect: Dialect) {
         let user = self.user.as_ref();
         // First out, so that it hears nothing of them in its new language.
         for room in std::mem::take(&mut self.rooms) {
@@ -392,7 +392,7 @@ impl<'a> Session<'a> {
 const GUEST_ATTEMPTS: usize = 5;
 
 /// A key that nobody can guess: 128 bits in hexadecimal digits.
-fn secret() -> Result<Box<str>, Refusal> {
+fn new_session_key() -> Result<Box<str>, Refusal> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(|_| Refusal::Unavailable)?;
     Ok(hex(&bytes).into())

@@ -2,10 +2,10 @@
 //!
 //! Reading and writing go different ways: the WebSocket layer reads from the socket, but writes
 //! into the peer's [outbox](crate::chat::outbox::Outbox), so that its pongs and closes line up
-//! with the broadcasts. [`Wire`] is that seam.
+//! with the broadcasts. [`PeerStream`] is that seam.
 
 mod inbound;
-mod wire;
+mod stream;
 
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -21,15 +21,15 @@ use crate::bus::within;
 use crate::chat::end::End;
 use crate::chat::outbox::TryWrite;
 use crate::chat::peer::Peer;
-pub use wire::Wire;
+pub use stream::PeerStream;
 
 /// A peer that came by a connection, and owns it.
-pub type Wired = Peer<Socket>;
+pub type SocketPeer = Peer<Socket>;
 
 /// What one read takes at most. Lives on the stack, so an idle peer has no buffer.
 const READ_SIZE: usize = 4096;
 /// How long a peer that has been told goodbye may take to take it.
-const FAREWELL: Duration = Duration::from_secs(5);
+const DRAIN_TIME: Duration = Duration::from_secs(5);
 /// How long we then wait for the other side to close.
 const LINGER: Duration = Duration::from_secs(2);
 
@@ -183,15 +183,15 @@ impl Socket {
     }
 
     /// Ends it both ways; whoever waits for it finds out.
-    pub fn cut(&self) {
+    pub fn shutdown(&self) {
         self.close_notify();
         let _ = self.stream.get_ref().shutdown(Shutdown::Both);
     }
 }
 
 /// Writes what the outbox holds whenever the socket takes it. Ends when the peer has been ended
-/// (what is then still queued is for [`farewell`]) or the socket broke. Cancel safe.
-pub async fn flush(peer: &Wired) {
+/// (what is then still queued is for [`drain_and_close`]) or the socket broke. Cancel safe.
+pub async fn flush(peer: &SocketPeer) {
     let socket = &peer.outbox.socket;
     future::poll_fn(|cx| {
         while peer.outbox.ended().is_none() {
@@ -207,7 +207,7 @@ pub async fn flush(peer: &Wired) {
 
 /// Sends what is left for an ended peer, then ends the connection as [`linger`] does, unless the
 /// other side has. Takes no longer than a few seconds, whatever the other side does.
-pub async fn farewell(peer: &Wired) {
+pub async fn drain_and_close(peer: &SocketPeer) {
     let socket = &peer.outbox.socket;
     let rest = future::poll_fn(|cx| {
         loop {
@@ -222,7 +222,7 @@ pub async fn farewell(peer: &Wired) {
         discard(socket).await;
         future::pending().await
     };
-    let sent = within(FAREWELL, future::or(rest, taking)).await.is_some();
+    let sent = within(DRAIN_TIME, future::or(rest, taking)).await.is_some();
     // A broken connection has nothing to wait for. One that was closed politely may: bytes behind the
     // client's close frame would turn our closing into a reset, and the answer could be lost.
     let lost = peer.outbox.ended() == Some(End::Lost);

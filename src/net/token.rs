@@ -16,7 +16,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use smol::{Timer, future};
 
 use super::http::{Answer, Head};
-use super::route::{Arrival, parameter};
+use super::route::{ChatRequest, parameter};
 use crate::bus;
 use crate::chat::end::End;
 use crate::chat::name::{Room, User};
@@ -149,11 +149,11 @@ impl Authenticator {
     ///
     /// # Errors
     /// 401 without a good token, 403 if it is for another name or not for the room.
-    pub fn authorize(&self, head: &Head, arrival: &mut Arrival) -> Result<(), Answer> {
+    pub fn authorize(&self, head: &Head, request: &mut ChatRequest) -> Result<(), Answer> {
         if let Some(keys) = self.keys() {
             let grant = self.verify(&keys, head)?;
-            grant.check(arrival.user.as_ref(), arrival.room.as_ref())?;
-            arrival.grant = Some(Box::new(grant));
+            grant.check(request.user.as_ref(), request.room.as_ref())?;
+            request.grant = Some(Box::new(grant));
         }
         Ok(())
     }

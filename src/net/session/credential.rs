@@ -46,7 +46,7 @@ impl Credential {
     }
 
     /// Whether it may choose a name: the one of its token, if it has one, and no guest's but its own.
-    pub(super) fn may_be(&self, user: &User) -> Result<(), Refusal> {
+    pub(super) fn may_use_name(&self, user: &User) -> Result<(), Refusal> {
         match self.grant() {
             Some(grant) if grant.user() != user => {
                 Err(Refusal::Forbidden("your token is for another name"))

@@ -27,15 +27,15 @@ const HISTORY_BYTES: usize = 64 * 1024;
 impl Session<'_> {
     /// Enters a room under the name.
     pub(super) async fn enter(&mut self, room: Room, past: Option<Past>) -> Result<(), Refusal> {
-        let user = self.be_somebody().await?;
+        let user = self.ensure_name().await?;
         let entered = self
             .bus()
             .enter(self.seat, self.peer, Some(&user), &room)
             .await;
         let last = entered.map_err(|_| Refusal::Unavailable)?;
-        self.keep(&room);
+        self.add_room(&room);
         log::debug!("{}: joined", self.peer.number);
-        let told = self.tell_past(&room, last, past).await;
+        let told = self.replay(&room, last, past).await;
         if told.is_err() {
             // Half a past is worse than none: it can come back.
             self.leave(room).await?;
@@ -45,7 +45,7 @@ impl Session<'_> {
         told
     }
 
-    fn keep(&mut self, room: &Room) {
+    fn add_room(&mut self, room: &Room) {
         // Most are in one room for all their life.
         self.rooms.reserve_exact(1);
         self.rooms.push(room.clone());
@@ -59,8 +59,8 @@ impl Session<'_> {
     ) -> Result<(), Refusal> {
         let entered = self.bus().enter(self.seat, self.peer, None, &room).await;
         let last = entered.map_err(|_| Refusal::Unavailable)?;
-        self.keep(&room);
-        let told = self.tell_past(&room, last, past).await;
+        self.add_room(&room);
+        let told = self.replay(&room, last, past).await;
         if told.is_err() {
             self.peer.outbox.forget_entering();
         }
@@ -72,7 +72,7 @@ impl Session<'_> {
     pub(super) async fn reenter(&self, room: &Room, past: Option<Past>) -> Result<(), Refusal> {
         let again = self.bus().enter_again(self.seat, self.peer, room).await;
         let last = again.map_err(|_| Refusal::Unavailable)?;
-        let told = self.tell_past(room, last, past).await;
+        let told = self.replay(room, last, past).await;
         if told.is_err() && self.peer.outbox.overflowed() {
             // Some of what it would have heard is forgotten. It can come back and ask for it.
             self.peer.outbox.end(End::Slow);
@@ -83,7 +83,7 @@ impl Session<'_> {
 
     /// Tells what has been entered and what was said there before, up to the message `last`, ahead
     /// of what has been said since.
-    async fn tell_past(
+    async fn replay(
         &self,
         room: &Room,
         last: Option<Id>,
@@ -92,7 +92,7 @@ impl Session<'_> {
         let mut replay = Replay::new(past, last);
         let page = self.page(room, &mut replay, PAGE).await?.0;
         self.welcome(room, last, replay.complete()).await;
-        self.tell_pages(room, &mut replay, page).await?;
+        self.send_pages(room, &mut replay, page).await?;
         let mut rounds = 0;
         while self.peer.outbox.overflowed() && self.ended().is_none() {
             rounds += 1;
@@ -107,7 +107,7 @@ impl Session<'_> {
                 // The log no longer has what had to be forgotten.
                 self.peer.outbox.end(End::Slow);
             }
-            self.tell_pages(room, &mut replay, page).await?;
+            self.send_pages(room, &mut replay, page).await?;
         }
         if rounds > 0 && self.peer.dialect() == Dialect::Typed {
             // Who came and went meanwhile is in no log.
@@ -119,7 +119,7 @@ impl Session<'_> {
     }
 
     /// Tells a page of the log, and then what is left of the replay.
-    async fn tell_pages(
+    async fn send_pages(
         &self,
         room: &Room,
         replay: &mut Replay,
@@ -140,7 +140,7 @@ impl Session<'_> {
                 }
             }
             drop(page);
-            self.taken().await;
+            self.wait_until_flushed().await;
             let (next, whole) = self.page(room, replay, size).await?;
             page = next;
             if !whole {
@@ -188,7 +188,7 @@ impl Session<'_> {
 
     /// Waits until the socket has taken most of what is ahead of the hold, or the peer has ended.
     /// The task that waits here is the one that flushes, so it is awake whenever something is taken.
-    async fn taken(&self) {
+    async fn wait_until_flushed(&self) {
         future::poll_fn(|_| {
             let outbox = &self.peer.outbox;
             if outbox.ahead() <= PIECE / 2 || outbox.ended().is_some() {

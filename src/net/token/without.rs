@@ -3,7 +3,7 @@
 use smol::future;
 
 use super::http::{Answer, Head};
-use super::route::Arrival;
+use super::route::ChatRequest;
 use crate::chat::end::End;
 use crate::chat::name::{Room, User};
 use crate::chat::peer::Peer;
@@ -56,7 +56,7 @@ impl Authenticator {
     }
 
     /// Lets everybody in.
-    pub fn authorize(&self, _: &Head, _: &mut Arrival) -> Result<(), Answer> {
+    pub fn authorize(&self, _: &Head, _: &mut ChatRequest) -> Result<(), Answer> {
         Ok(())
     }
 }

@@ -15,7 +15,7 @@ use bytes::Bytes;
 use rustix::net::sockopt;
 use smol::io::{AsyncRead, AsyncWrite};
 
-use super::Wired;
+use super::SocketPeer;
 use super::inbound::{Inbound, Step};
 use crate::chat::end::End;
 
@@ -24,8 +24,8 @@ const CLOSE: u8 = 0x88;
 
 /// The WebSocket layer's side of a peer's connection.
 #[derive(Debug)]
-pub struct Wire<'a> {
-    peer: &'a Wired,
+pub struct PeerStream<'a> {
+    peer: &'a SocketPeer,
     /// Read from the socket, but not asked for yet ...
     ahead: Vec<u8>,
     /// ... from here on. 32 bits: more is never read at once.
@@ -37,10 +37,10 @@ pub struct Wire<'a> {
     refused: Option<End>,
 }
 
-impl<'a> Wire<'a> {
+impl<'a> PeerStream<'a> {
     /// The wire of a peer; `ahead` is what has been read behind its HTTP head.
-    pub fn new(peer: &'a Wired, ahead: &[u8]) -> Wire<'a> {
-        Wire {
+    pub fn new(peer: &'a SocketPeer, ahead: &[u8]) -> PeerStream<'a> {
+        PeerStream {
             peer,
             ahead: ahead.to_vec(),
             at: 0,
@@ -62,8 +62,8 @@ impl<'a> Wire<'a> {
     }
 
     /// The same wire, for another reader; this one is of no more use.
-    pub fn hand_over(&mut self) -> Wire<'a> {
-        Wire {
+    pub fn hand_over(&mut self) -> PeerStream<'a> {
+        PeerStream {
             ahead: mem::take(&mut self.ahead),
             ..*self
         }
@@ -114,7 +114,7 @@ impl<'a> Wire<'a> {
     }
 }
 
-impl AsyncRead for Wire<'_> {
+impl AsyncRead for PeerStream<'_> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -150,7 +150,7 @@ impl AsyncRead for Wire<'_> {
     }
 }
 
-impl AsyncWrite for Wire<'_> {
+impl AsyncWrite for PeerStream<'_> {
     /// Takes everything: what is too much ends the peer, and the outbox says so.
     fn poll_write(
         self: Pin<&mut Self>,
