@@ -18,7 +18,7 @@ use natterjack::net::token::{self, IssueError};
 use natterjack::net::{ServerContext, listener};
 use natterjack::probe::probe;
 use natterjack::server::{Runtime, Server, file_limit, queue_limit};
-use natterjack::{logger, service};
+use natterjack::{logger, systemd};
 use smol::channel::Sender;
 use smol::stream::StreamExt;
 use smol::{Executor, future};
@@ -28,10 +28,10 @@ fn main() -> ExitCode {
         .skip(1)
         .map(|arg| arg.to_string_lossy().into_owned())
         .collect();
-    logger::start(LevelFilter::Info, service::is_journal());
+    logger::start(LevelFilter::Info, systemd::is_journal());
     let variable = |name: &str| match std::env::var_os(name) {
         Some(value) if !value.is_empty() => Some(value.to_string_lossy().into_owned()),
-        _ => service::credential(name),
+        _ => systemd::credential(name),
     };
     let config = match args::read(&given, variable) {
         Ok(config) => config,
@@ -41,7 +41,7 @@ fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
         Err(Stop::Check(config)) => {
-            let handed = service::listeners();
+            let handed = systemd::listeners();
             return match smol::block_on(check(&config, handed)) {
                 true => ExitCode::SUCCESS,
                 false => ExitCode::FAILURE,
@@ -109,13 +109,13 @@ async fn serve(mut config: Config, runtime: Runtime) -> Result<(), String> {
     let serving = Arc::new(OnceLock::new());
     // Ends with the process. Watching begins before anything else, so that a start that waits can
     // be stopped as well.
-    let watch = runtime.spawn(obey(signals, stop, serving.clone()));
+    let watch = runtime.spawn(handle_signals(signals, stop, serving.clone()));
     let alone = if config.redis.is_some() {
         "over redis"
     } else {
         "alone"
     };
-    let handed = service::listeners()?;
+    let handed = systemd::listeners()?;
     let server = match handed.is_empty() {
         false => Server::on(handed, config, runtime.clone()).await?,
         true => Server::bind(config, runtime.clone()).await?,
@@ -138,23 +138,28 @@ async fn serve(mut config: Config, runtime: Runtime) -> Result<(), String> {
         log::info!("metrics are at http://{host}/metrics");
     }
     // Ends with this function.
-    let report = service::is_watched().then(|| runtime.spawn(service::report(server.context())));
+    let notifying =
+        systemd::is_watched().then(|| runtime.spawn(systemd::notify_loop(server.context())));
     // Nobody else sets it.
     let _ = serving.set(server.context());
     server.run(stopped).await?;
-    drop((watch, report));
+    drop((watch, notifying));
     log::info!("stopped");
     Ok(())
 }
 
 /// Stops the server at the first signal that asks for it, and ends the process at the second. What can
 /// be read again is, when it is asked for and there is a server.
-async fn obey(mut signals: Signals, stop: Sender<()>, serving: Arc<OnceLock<Arc<ServerContext>>>) {
+async fn handle_signals(
+    mut signals: Signals,
+    stop: Sender<()>,
+    serving: Arc<OnceLock<Arc<ServerContext>>>,
+) {
     let mut stop = Some(stop);
     while let Some(signal) = signals.next().await {
         match signal {
             Ok(Signal::Hup) => reload(serving.get()),
-            _ if stop.take().is_some() => service::stopping(),
+            _ if stop.take().is_some() => systemd::stopping(),
             _ => std::process::exit(0),
         }
     }

@@ -91,8 +91,8 @@ async fn all(context: &ServerContext, started: u64) -> String {
     );
     peers(&mut text, context).await;
     messages(&mut text, context);
-    door(&mut text, context);
-    way(&mut text, context, figures);
+    connections(&mut text, context);
+    bus_state(&mut text, context, figures);
     process(&mut text, started);
     text.done()
 }
@@ -177,7 +177,7 @@ fn messages(text: &mut Text, context: &ServerContext) {
     );
 }
 
-fn door(text: &mut Text, context: &ServerContext) {
+fn connections(text: &mut Text, context: &ServerContext) {
     text.counter(
         "natterjack_connections_total",
         "Connections accepted.",
@@ -208,7 +208,7 @@ fn door(text: &mut Text, context: &ServerContext) {
 }
 
 /// The way to the other instances, where there are any.
-fn way(text: &mut Text, context: &ServerContext, figures: Option<Figures>) {
+fn bus_state(text: &mut Text, context: &ServerContext, figures: Option<Figures>) {
     let up = context.bus.health().is_ok();
     text.gauge(
         "natterjack_bus_up",

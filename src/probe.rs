@@ -32,12 +32,12 @@ pub fn probe(config: &Config) -> Result<(), String> {
         .ok_or("there is no address to listen on")?;
     let addrs = addresses(*first)?;
     let asked = names(&addrs);
-    let (tell, told) = mpsc::channel();
+    let (sender, receiver) = mpsc::channel();
     let config = config.clone();
     // Ends with its answer, or with the process: nobody waits for it longer than for the answer.
-    thread::spawn(move || tell.send(ask(&config, &addrs)));
+    thread::spawn(move || sender.send(request(&config, &addrs)));
     let slow = |_| Err(format!("{asked}: no answer within {ANSWER_TIME:?}"));
-    told.recv_timeout(ANSWER_TIME).unwrap_or_else(slow)
+    receiver.recv_timeout(ANSWER_TIME).unwrap_or_else(slow)
 }
 
 /// Where a server that listens there is reached from this machine, the likeliest first.
@@ -61,7 +61,7 @@ fn names(addrs: &[SocketAddr]) -> String {
     names.join(" or ")
 }
 
-fn ask(config: &Config, addrs: &[SocketAddr]) -> Result<(), String> {
+fn request(config: &Config, addrs: &[SocketAddr]) -> Result<(), String> {
     let connected = TcpStream::connect(addrs);
     let stream = connected.map_err(|error| format!("{}: can't connect: {error}", names(addrs)))?;
     let exchanged = stream.peer_addr().and_then(|addr| {

@@ -11,17 +11,17 @@ pub struct Report {
 
 impl Report {
     /// It is as it should be.
-    pub fn good(&mut self, what: impl Display) {
+    pub fn ok(&mut self, what: impl Display) {
         self.line("ok  ", &what);
     }
 
     /// It will do, but not well; and what to do about it.
-    pub fn poor(&mut self, what: impl Display) {
+    pub fn warn(&mut self, what: impl Display) {
         self.line("warn", &what);
     }
 
     /// It will not do; and what to do about it.
-    pub fn bad(&mut self, what: impl Display) {
+    pub fn fail(&mut self, what: impl Display) {
         self.failed = true;
         self.line("FAIL", &what);
     }

@@ -16,7 +16,7 @@ use crate::chat::end::End;
 use crate::chat::id::Instance;
 use crate::chat::peers::Peers;
 use crate::config::Config;
-use crate::machine;
+use crate::limits;
 use crate::metrics;
 use crate::net::ServerContext;
 use crate::net::handshake::Handshake;
@@ -63,7 +63,7 @@ pub struct Server {
     context: Arc<ServerContext>,
     fanout: Task<()>,
     /// The bus' own task, if it has one. It ends only with what can't be mended.
-    carrier: Option<Task<String>>,
+    bus_task: Option<Task<String>>,
 }
 
 impl Server {
@@ -101,14 +101,14 @@ impl Server {
             let peers = peers.clone();
             async move { fanout::run(events, &peers).await }
         });
-        let carrier = match &bus {
+        let bus_task = match &bus {
             Bus::Local(_) => None,
             Bus::Redis(redis) => {
-                let (tell, told) = smol::channel::bounded(1);
+                let (report, started) = smol::channel::bounded(1);
                 let redis = redis.clone();
                 // Ends when the server is dropped, or with an error that it tells first.
-                let task = runtime.spawn(async move { redis.run(tell).await });
-                told.recv().await.unwrap_or(Ok(()))?;
+                let task = runtime.spawn(async move { redis.run(report).await });
+                started.recv().await.unwrap_or(Ok(()))?;
                 Some(task)
             }
         };
@@ -119,7 +119,7 @@ impl Server {
             metrics,
             context,
             fanout,
-            carrier,
+            bus_task,
         })
     }
 
@@ -163,7 +163,7 @@ impl Server {
             metrics,
             context,
             fanout,
-            mut carrier,
+            mut bus_task,
         } = self;
         // Nothing is ever sent on these: an end comes when the last of those who hold one is gone.
         let (alive, gone) = smol::channel::bounded::<()>(1);
@@ -194,7 +194,7 @@ impl Server {
             Ok(())
         };
         let failed = async {
-            match &mut carrier {
+            match &mut bus_task {
                 Some(task) => Err(task.await),
                 None => future::pending().await,
             }
@@ -215,7 +215,7 @@ impl Server {
             drop(alive);
             close(&context, &gone, deadline).await;
         }
-        drop((fanout, carrier));
+        drop((fanout, bus_task));
         result
     }
 }
@@ -263,15 +263,15 @@ async fn close(context: &ServerContext, gone: &Receiver<()>, deadline: Instant) 
 
 /// Raises the file limit as far as it goes and says how many peers it allows.
 pub fn file_limit() -> usize {
-    machine::raise_file_limit();
+    limits::raise_file_limit();
     let others = OTHER_FILES + arriving();
-    machine::files().saturating_sub(others).max(1)
+    limits::files().saturating_sub(others).max(1)
 }
 
 /// How much may wait for all sockets together where there is little memory: the rest is for peers,
 /// and for what is on its way.
 pub fn queue_limit() -> usize {
-    machine::memory().map_or(usize::MAX, |bytes| bytes / 4)
+    limits::memory().map_or(usize::MAX, |bytes| bytes / 4)
 }
 
 /// The most that connections on their way in may take of the memory.
@@ -281,6 +281,6 @@ pub fn arriving_memory() -> usize {
 
 /// How many connections may be on their way in.
 fn arriving() -> usize {
-    let memory = machine::memory().map_or(usize::MAX, |bytes| bytes / 4 / MOST_BYTES);
-    ARRIVING.min(machine::files() / 4).min(memory).max(1)
+    let memory = limits::memory().map_or(usize::MAX, |bytes| bytes / 4 / MOST_BYTES);
+    ARRIVING.min(limits::files() / 4).min(memory).max(1)
 }

@@ -84,7 +84,7 @@ pub fn is_watched() -> bool {
 /// Tells the service manager how things are, for as long as it is polled: ready, once messages get
 /// through; then who is here and how the bus is, at every change of that and every so often. The
 /// watchdog is fed in the same breath: whoever can count the peers is alive.
-pub async fn report(context: Arc<ServerContext>) {
+pub async fn notify_loop(context: Arc<ServerContext>) {
     let beat = sd_notify::watchdog_enabled().map_or(BEAT, |limit| limit / 2);
     let mut ready = false;
     loop {
@@ -113,7 +113,7 @@ pub async fn report(context: Arc<ServerContext>) {
                 ASK_FOR_MORE
             }
         };
-        tell(&states);
+        notify(&states);
         let pause = async {
             Timer::after(pause).await;
         };
@@ -123,10 +123,10 @@ pub async fn report(context: Arc<ServerContext>) {
 
 /// Tells the service manager that we are on our way out.
 pub fn stopping() {
-    tell(&[NotifyState::Stopping]);
+    notify(&[NotifyState::Stopping]);
 }
 
-fn tell(states: &[NotifyState<'_>]) {
+fn notify(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
         log::debug!("the service manager can't be told: {error}");
     }

@@ -29,7 +29,7 @@ pub fn is_watched() -> bool {
 }
 
 /// Tells nobody.
-pub async fn report(_: Arc<ServerContext>) {}
+pub async fn notify_loop(_: Arc<ServerContext>) {}
 
 /// Tells nobody.
 pub fn stopping() {}
