@@ -1,4 +1,4 @@
-//! The natterjack server: `natterjack --help` says what can be set.
+//! The natterjack server. `natterjack --help` lists its settings.
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -36,7 +36,7 @@ fn main() -> ExitCode {
     let config = match args::read(&given, variable) {
         Ok(config) => config,
         Err(Stop::Print(text)) => {
-            // Whoever closed stdout does not want to know.
+            // If stdout is closed, nobody wants the text.
             let _ = writeln!(std::io::stdout(), "{text}");
             return ExitCode::SUCCESS;
         }
@@ -58,10 +58,11 @@ fn main() -> ExitCode {
     let runtime: Runtime = Arc::new(Executor::new());
     for _ in 1..config.threads {
         let runtime = runtime.clone();
-        // Ends with the process: threads only lend themselves to the runtime.
+        // Ends with the process.
         std::thread::spawn(move || smol::block_on(runtime.run(future::pending::<()>())));
     }
-    // A task like the others: what a thread itself waits for is looked at whenever any of them wakes.
+    // The server is a task like the others: a thread polls the future it blocks on whenever any of
+    // its tasks wakes it.
     let serving = runtime.spawn(serve(config, runtime.clone()));
     let served = smol::block_on(runtime.run(serving));
     served.map_or_else(failure, |()| ExitCode::SUCCESS)
@@ -84,7 +85,7 @@ fn issue(config: &Config, request: &TokenRequest) -> ExitCode {
         Err(IssueError::Usage(line)) => return usage(&line),
         Err(IssueError::Key(line)) => return failure(line),
     };
-    // A token that nobody got is no success.
+    // A token that could not be printed is a failure.
     match printed {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
@@ -107,8 +108,8 @@ async fn serve(mut config: Config, runtime: Runtime) -> Result<(), String> {
         .map_err(|error| format!("can't watch for signals: {error}"))?;
     let (stop, stopped) = smol::channel::bounded(1);
     let serving = Arc::new(OnceLock::new());
-    // Ends with the process. Watching begins before anything else, so that a start that waits can
-    // be stopped as well.
+    // Ends with the process. It starts before everything else, so that a start that waits for Redis
+    // can be stopped.
     let watch = runtime.spawn(handle_signals(signals, stop, serving.clone()));
     let alone = if config.redis.is_some() {
         "over redis"
@@ -148,8 +149,8 @@ async fn serve(mut config: Config, runtime: Runtime) -> Result<(), String> {
     Ok(())
 }
 
-/// Stops the server at the first signal that asks for it, and ends the process at the second. What can
-/// be read again is, when it is asked for and there is a server.
+/// Stops the server at the first signal that asks for it, and ends the process at the second.
+/// SIGHUP reloads what can be reloaded once the server runs.
 async fn handle_signals(
     mut signals: Signals,
     stop: Sender<()>,
@@ -165,7 +166,7 @@ async fn handle_signals(
     }
 }
 
-/// Reads again what may change meanwhile: the certificate, and the key of tokens.
+/// Reloads the certificate and the key of tokens.
 fn reload(serving: Option<&Arc<ServerContext>>) {
     let tls = serving.and_then(|context| context.tls.as_ref());
     let reloaded = serving.is_some_and(|context| context.authenticator.reload());

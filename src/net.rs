@@ -1,7 +1,7 @@
-//! How sockets reach the chat: one port, one HTTP request each, and for those that upgrade one
-//! connection's life.
+//! How sockets reach the chat: one port, one HTTP request per connection, and for an upgraded
+//! connection its life as a peer.
 //!
-//! Knows nothing of how messages spread: it asks the [`Bus`].
+//! It does not know how messages spread: it asks the [`Bus`].
 
 pub mod cors;
 pub mod forwarded;
@@ -46,21 +46,21 @@ use token::Authenticator;
 pub struct ServerContext {
     /// The settings.
     pub config: Config,
-    /// Who is connected here.
+    /// The peers connected to this instance.
     pub peers: Arc<Peers>,
-    /// Where messages go, and come from.
+    /// Publishes messages and delivers them.
     pub bus: Bus,
     permits: Arc<Semaphore>,
-    /// Counted only where that is limited.
+    /// Present only where the connections of one address are limited.
     per_ip: Option<Arc<PerIpLimiter>>,
     draining: AtomicBool,
-    /// Who may come in.
+    /// Checks tokens.
     pub authenticator: Authenticator,
-    /// Who has said how much just now.
+    /// The message rates of names and addresses.
     rate_limits: RateLimits,
-    /// Who was turned away at the door.
+    /// Logs refused connections.
     pub rejection_log: RejectionLog,
-    /// What its connections speak, unless that is plain HTTP.
+    /// Present where connections speak TLS.
     pub tls: Option<Tls>,
     /// Connections accepted.
     pub connections: Counter,
@@ -68,7 +68,7 @@ pub struct ServerContext {
     pub requests: Counters<{ http::STATUSES.len() }>,
 }
 
-/// A place for one peer, given back when dropped.
+/// A counted slot for one peer, given back when dropped.
 #[derive(Debug)]
 pub struct ConnectionPermit {
     _permit: SemaphoreGuardArc,
@@ -76,7 +76,7 @@ pub struct ConnectionPermit {
 }
 
 impl ServerContext {
-    /// A context without connections.
+    /// The context of a server that has no connections yet.
     pub fn new(
         config: Config,
         tls: Option<Tls>,
@@ -102,7 +102,7 @@ impl ServerContext {
         }
     }
 
-    /// A place for one more peer, from this address.
+    /// A slot for one more peer from this address.
     ///
     /// # Errors
     /// 503 at the limit of peers, 429 at the limit of peers from one address.
@@ -123,7 +123,7 @@ impl ServerContext {
         })
     }
 
-    /// From here on whoever is let in is sent away at once, and the server says that it is not ready.
+    /// From now on new peers are closed at once, and `/readyz` says that the server is not ready.
     pub fn drain(&self) {
         self.draining.store(true, Ordering::Release);
     }
@@ -134,7 +134,7 @@ impl ServerContext {
     }
 }
 
-/// Not now, but it may be worth another try.
+/// A refusal after which the client may try again.
 fn retry_later(status: u16, why: &str) -> Answer {
     Answer::text(status, &format!("{why}, please try again later")).with("Retry-After", "5")
 }

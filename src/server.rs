@@ -1,4 +1,4 @@
-//! Opens, lets in, and closes in good order.
+//! Starts the server, accepts connections, and shuts down in order.
 
 mod accept;
 
@@ -28,49 +28,50 @@ use accept::accept_loop;
 
 pub use crate::net::handshake::Runtime;
 
-/// Connections that may be on their way in at once: silent, sending their head, or being answered.
-/// Fewer where a quarter of the files or of the memory is less: of 1 GiB on it is so many. Beyond it
-/// who says nothing makes room for the next one …
+/// How many connections may be pending at once: silent, sending their head, or being answered.
+/// Fewer where a quarter of the file limit or of the memory is less; from 1 GiB of memory on, it is
+/// this many. At the limit a silent connection is closed for the next one.
 const ARRIVING: usize = 4096;
-/// … and where all of them speak, who has taken this long for one step, which is enough for any
-/// honest one. Until then the next ones wait in the kernel's queue.
+/// How long a pending connection that has sent something may take for one step before it can be
+/// closed for another one. Until then new connections wait in the kernel's queue.
 const GRACE_PERIOD: Duration = Duration::from_secs(1);
-/// Files that are open beside the peers' sockets.
+/// Files that are open besides the peers' sockets.
 const OTHER_FILES: usize = 32;
-/// How often silent peers are looked for at most, in the time that a peer may be silent: a ping is
-/// late by an eighth of it …
+/// The sweep for silent peers runs at most this often within the time that a peer may be silent, so
+/// a ping is late by an eighth of that time at most.
 const SWEEPS_MOST: u32 = 8;
-/// … and how often at least: so soon it is noticed that a socket takes nothing.
+/// The sweep runs at least this often within that time, so a socket that takes nothing is noticed.
 const SWEEPS_LEAST: u32 = 2;
 /// From the first signal to the end of the last connection.
 const STOP_TIME: Duration = Duration::from_secs(8);
-/// What the bus gets of it for the messages accepted so far …
+/// How much of [`STOP_TIME`] the bus has to publish the messages accepted so far.
 const DRAIN_TIME: Duration = Duration::from_secs(2);
-/// … and then for its goodbye. All three stay below the ten seconds that are promised.
+/// How long the bus has to sign off. Together with [`STOP_TIME`] it stays below the ten seconds
+/// that are promised.
 const CLOSE_TIME: Duration = Duration::from_millis(1500);
-/// Closing many peers is spread over this time, so that they don't all come back at once …
+/// Closing many peers is spread over this time, so that they don't all reconnect at once.
 const SPREAD: Duration = Duration::from_secs(3);
-/// … in this many steps; up to as many peers are closed at once.
+/// The number of steps in [`SPREAD`]. Up to this many peers are closed at once.
 const SPREAD_STEPS: usize = 100;
 
-/// A server that listens, and whose bus has tried to connect once.
+/// A server that listens and whose bus has tried to connect once.
 #[derive(Debug)]
 pub struct Server {
     runtime: Runtime,
     listeners: Vec<Listener>,
-    /// For those who ask for metrics.
+    /// The listener for metrics, if it is configured.
     metrics: Option<Listener>,
     context: Arc<ServerContext>,
     fanout: Task<()>,
-    /// The bus' own task, if it has one. It ends only with what can't be mended.
+    /// The bus's own task, if it has one. It ends only with an error that waiting can't fix.
     bus_task: Option<Task<String>>,
 }
 
 impl Server {
-    /// Opens the ports and the bus. Connections are accepted by [`run`](Self::run).
+    /// Opens the ports and the bus. [`run`](Self::run) accepts the connections.
     ///
     /// # Errors
-    /// One line about what failed and can't be mended by waiting. An unreachable Redis can.
+    /// One line about what failed and can't be fixed by waiting. An unreachable Redis is no error.
     pub async fn bind(config: Config, runtime: Runtime) -> Result<Server, String> {
         let listeners = listener::listen_on(&config.listen).map_err(|(addr, error)| {
             format!("can't listen on {addr}: {error}; --listen names another address")
@@ -78,7 +79,7 @@ impl Server {
         Server::on(listeners, config, runtime).await
     }
 
-    /// Opens the bus behind ports that are open.
+    /// Opens the bus for ports that are open already.
     ///
     /// # Errors
     /// Those of [`bind`](Self::bind).
@@ -106,7 +107,7 @@ impl Server {
             Bus::Redis(redis) => {
                 let (report, started) = smol::channel::bounded(1);
                 let redis = redis.clone();
-                // Ends when the server is dropped, or with an error that it tells first.
+                // Ends when the server is dropped, or with an error that it reports first.
                 let task = runtime.spawn(async move { redis.run(report).await });
                 started.recv().await.unwrap_or(Ok(()))?;
                 Some(task)
@@ -123,16 +124,17 @@ impl Server {
         })
     }
 
-    /// Where it listens first; the port is the real one, also when port 0 was asked for.
+    /// The first address that it listens on; the port is the real one, also when port 0 was asked
+    /// for.
     ///
     /// # Errors
-    /// The system's, or that it listens nowhere.
+    /// The system's, or that it listens on no address.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         let first = self.local_addrs()?.first().copied();
         first.ok_or_else(|| io::ErrorKind::AddrNotAvailable.into())
     }
 
-    /// Everywhere it listens.
+    /// All addresses that it listens on.
     ///
     /// # Errors
     /// The system's.
@@ -140,22 +142,22 @@ impl Server {
         self.listeners.iter().map(listener::local_addr).collect()
     }
 
-    /// Where it listens for those who ask for metrics, if it does.
+    /// The address that it serves metrics on, if it does.
     pub fn metrics_addr(&self) -> Option<SocketAddr> {
         listener::local_addr(self.metrics.as_ref()?).ok()
     }
 
-    /// What it knows of its connections.
+    /// What the server's connections share.
     pub fn context(&self) -> Arc<ServerContext> {
         self.context.clone()
     }
 
-    /// Serves until something is sent on `stop` or it is closed, then closes in good order, which
-    /// takes less than ten seconds.
+    /// Serves until something is sent on `stop` or `stop` is closed, then shuts down in order,
+    /// which takes less than ten seconds.
     ///
     /// # Errors
-    /// One line, when the bus turns out to be of no use, such as a Redis that was not reachable
-    /// at first and then refuses the password.
+    /// One line, when the bus turns out to be unusable, such as a Redis that was not reachable at
+    /// first and then refuses the password.
     pub async fn run(self, stop: Receiver<()>) -> Result<(), String> {
         let Server {
             runtime,
@@ -165,7 +167,7 @@ impl Server {
             fanout,
             mut bus_task,
         } = self;
-        // Nothing is ever sent on these: an end comes when the last of those who hold one is gone.
+        // Nothing is sent on these channels. They close when the last sender is dropped.
         let (alive, gone) = smol::channel::bounded::<()>(1);
         let (coming, came) = smol::channel::bounded::<()>(1);
         let measured = async {
@@ -184,12 +186,12 @@ impl Server {
         let pending_connections = Arc::new(PendingConnections::new(arriving(), GRACE_PERIOD));
         let accept =
             |listener| accept_loop(listener, handshake.clone(), pending_connections.clone());
-        // End when the server is told to stop.
+        // These end when the server is told to stop.
         let accepting = listeners.into_iter().map(accept);
         let accepting: Vec<Task<()>> = accepting.map(|task| runtime.spawn(task)).collect();
         drop(handshake);
         let stopped = async {
-            // An error means that the other end is gone: a request to stop, too.
+            // An error means that the sender is gone, which is a request to stop, too.
             let _ = stop.recv().await;
             Ok(())
         };
@@ -205,12 +207,14 @@ impl Server {
         let result = future::or(serve, measured).await;
         context.drain();
         for task in accepting {
-            // What it has accepted is served: it is only cancelled where it waits for the next one.
+            // An accepted connection is served: the task is only cancelled while it waits for the
+            // next one.
             task.cancel().await;
         }
         if result.is_ok() {
             let deadline = Instant::now() + STOP_TIME;
-            // They have been accepted, so they are answered. Whoever says nothing can't hold us up.
+            // Pending connections were accepted, so they are answered. A silent one can't delay
+            // this for longer than the grace period.
             within(GRACE_PERIOD, came.recv()).await;
             drop(alive);
             close(&context, &gone, deadline).await;
@@ -220,8 +224,8 @@ impl Server {
     }
 }
 
-/// Looks for silent peers, for ever. Where nobody will be silent for too long soon, it sleeps on: a
-/// server that does nothing is to wake up rarely.
+/// Looks for silent peers, for ever. It sleeps until the next peer can be silent for too long, so
+/// an idle server rarely wakes up.
 async fn sweep(context: &ServerContext) -> Result<(), String> {
     let silence = Duration::from_secs(context.config.ping.into());
     let mut pause = silence / SWEEPS_LEAST;
@@ -233,10 +237,10 @@ async fn sweep(context: &ServerContext) -> Result<(), String> {
     }
 }
 
-/// Closes in good order: what was accepted goes out, the peers are told, their names released.
+/// Shuts down in order: publishes the accepted messages, tells the peers, releases their names.
 async fn close(context: &ServerContext, gone: &Receiver<()>, deadline: Instant) {
     within(DRAIN_TIME, context.bus.drain()).await;
-    // Whoever is still here learns what will not be said any more.
+    // Peers that are still here learn which messages will not be published any more.
     context.bus.give_up();
     let peers = context.peers.all().await;
     log::info!("stopping: closing {} connections", peers.len());
@@ -261,25 +265,25 @@ async fn close(context: &ServerContext, gone: &Receiver<()>, deadline: Instant) 
     }
 }
 
-/// Raises the file limit as far as it goes and says how many peers it allows.
+/// Raises the file limit to its maximum and returns how many peers it allows.
 pub fn file_limit() -> usize {
     limits::raise_file_limit();
     let others = OTHER_FILES + arriving();
     limits::files().saturating_sub(others).max(1)
 }
 
-/// How much may wait for all sockets together where there is little memory: the rest is for peers,
-/// and for what is on its way.
+/// The limit of bytes queued for all sockets, where there is little memory: the rest is for peers
+/// and for pending connections.
 pub fn queue_limit() -> usize {
     limits::memory().map_or(usize::MAX, |bytes| bytes / 4)
 }
 
-/// The most that connections on their way in may take of the memory.
+/// The most memory that pending connections may take.
 pub fn arriving_memory() -> usize {
     arriving() * MOST_BYTES
 }
 
-/// How many connections may be on their way in.
+/// How many connections may be pending.
 fn arriving() -> usize {
     let memory = limits::memory().map_or(usize::MAX, |bytes| bytes / 4 / MOST_BYTES);
     ARRIVING.min(limits::files() / 4).min(memory).max(1)

@@ -1,7 +1,7 @@
-//! One connection's life: arrive, listen and be told, depart.
+//! The life of one upgraded connection: join, read and deliver, leave.
 //!
-//! Whatever ends it, its rooms and its name are given back: the function that joins is the one
-//! that leaves, and even a panic in between passes through it.
+//! Its rooms and its name are released in every case: the function that joins is the one that
+//! leaves, and even a panic in between passes through it.
 
 use std::mem;
 use std::net::IpAddr;
@@ -28,35 +28,36 @@ use crate::chat::event::Refusal;
 use crate::chat::peers::Seat;
 use crate::chat::rate::Verdict;
 
-/// A reader that has had so many frames in a row lets others run: the executor has no budget of
-/// its own, and a flooding peer would starve the rest.
+/// After this many frames in a row the reader lets other tasks run: the executor has no cooperative
+/// budget, and a flooding peer would starve the rest.
 const FRAMES_IN_A_ROW: u32 = 4;
 
-/// Bytes of a peer's read buffer: many chat messages fit.
+/// The size of a peer's read buffer in bytes. Many chat messages fit into it.
 const READ_BUFFER: usize = 64;
 
-/// What a connection brings along.
+/// What the handshake hands to the peer's task.
 #[derive(Debug)]
 pub struct Upgrade {
-    /// What its address asks for.
+    /// What the URL asks for.
     pub request: ChatRequest,
-    /// Where its client is.
+    /// The client's address.
     pub from: IpAddr,
-    /// What was read behind its request's head.
+    /// Bytes that were read after the request's head.
     pub ahead: Bytes,
 }
 
 impl Upgrade {
-    /// Only the wishes are left.
+    /// Keeps only the request.
     #[expect(clippy::boxed_local, reason = "so that the box is given back at once")]
     fn unpack(self: Box<Upgrade>) -> ChatRequest {
         self.request
     }
 }
 
-/// Runs a connection that has been upgraded. What it brings along is boxed: a task holds what it is
-/// given, once for each function that hands it on, for as long as it lives. An `async fn` holds its
-/// arguments even twice, so the three functions that an idle peer waits in are written out.
+/// Runs an upgraded connection to its end. `upgrade` is boxed: a task stores its arguments once for
+/// each function that passes them on, for as long as it lives. An `async fn` even stores its
+/// arguments twice, so the three functions that an idle peer waits in are written as plain
+/// functions that return a future.
 #[expect(
     clippy::manual_async_fn,
     reason = "holds its arguments once, not twice"
@@ -68,8 +69,8 @@ pub fn serve(
 ) -> impl Future<Output = ()> + Send {
     async move {
         let peer = context.peers.peer(upgrade.request.dialect, socket);
-        // Answered as soon as there is something to be told: whoever is connected hears the room it
-        // asked for, and some are told nothing more than that.
+        // The 101 response goes out with the first push. The peer hears the room from that moment
+        // on, and some peers are sent nothing else.
         let request = &upgrade.request;
         let switching = http::switching(&request.accept, request.protocol.as_deref());
         peer.outbox.hold_behind(switching);
@@ -81,13 +82,13 @@ pub fn serve(
         let end = peer.outbox.ended().unwrap_or(end);
         context.peers.tally().ended(end);
         log::debug!("{}: gone, {end:?}", peer.number);
-        // Boxed like every rare step below, so that an idle peer's task stays small.
+        // Boxed, as is every rare step below, so that an idle peer's task stays small.
         Box::pin(context.bus.depart(seat, &peer)).await;
         Box::pin(socket::drain_and_close(&peer)).await;
     }
 }
 
-/// Arrives, then listens and is told until either ends.
+/// Joins, then reads and flushes until either ends.
 #[expect(
     clippy::manual_async_fn,
     reason = "holds its arguments once, not twice"
@@ -99,7 +100,8 @@ fn run<'a>(
     mut upgrade: Box<Upgrade>,
 ) -> impl Future<Output = End> + Send + 'a {
     async move {
-        // The server may have begun to stop, and looked who is here, just before this peer was.
+        // The server may have begun to shut down, and listed its peers, just before this peer was
+        // added.
         if context.draining() {
             return End::Stopping;
         }
@@ -108,9 +110,9 @@ fn run<'a>(
         let acting = AtomicBool::new(true);
         let flush = async {
             socket::flush(peer).await;
-            // A socket that broke: nobody must wait for it to take anything.
+            // The socket broke: no task may wait for it to become writable.
             peer.outbox.end(End::Lost);
-            // What a peer has asked for is not dropped half done: a name could stay claimed.
+            // A request is not dropped half-way: its name could stay claimed.
             future::poll_fn(|_| match acting.load(Ordering::Relaxed) {
                 true => Poll::Pending,
                 false => Poll::Ready(()),
@@ -122,7 +124,7 @@ fn run<'a>(
             let mut session = Session::new(context, peer, seat, upgrade.from);
             let grant = upgrade.request.grant.as_ref();
             let expires = grant.and_then(|grant| grant.expires());
-            // Boxed with all that it is given.
+            // Boxed with its arguments.
             let started = Box::pin({
                 let session = &mut session;
                 let starting = async move { session.start(upgrade.unpack()).await };
@@ -137,7 +139,7 @@ fn run<'a>(
             if expires.is_none() {
                 return read_loop(&mut frames, &mut session, context, &acting).await;
             }
-            // Boxed, so that only those wait for the time whose token ends.
+            // Boxed, so that only peers with an expiring token pay for the timer.
             let reading = read_loop(&mut frames, &mut session, context, &acting);
             Box::pin(future::or(token::expire(peer, expires), reading)).await
         };
@@ -145,11 +147,11 @@ fn run<'a>(
     }
 }
 
-/// Makes messages of what a client sends, none larger than `max_message`.
+/// Parses messages of at most `max_message` bytes from the stream.
 async fn reader(stream: PeerStream<'_>, max_message: usize) -> WebSocketStream<PeerStream<'_>> {
     let config = WebSocketConfig::default()
-        // The read buffer is allocated at once, and stays. PeerStream reads ahead for it, so a small one
-        // costs no system calls.
+        // The read buffer is allocated at once, and stays. `PeerStream` reads ahead, so a small
+        // buffer costs no system calls.
         .read_buffer_size(READ_BUFFER)
         .write_buffer_size(0)
         .max_message_size(Some(max_message))
@@ -171,7 +173,7 @@ fn read_loop<'a>(
     async move {
         let mut in_a_row = 0;
         loop {
-            // What this peer alone was told, nobody else has looked at.
+            // What was sent to this peer alone has not been checked against the limits yet.
             if context.peers.overburdened() {
                 Box::pin(context.peers.relieve()).await;
             }
@@ -182,15 +184,16 @@ fn read_loop<'a>(
             let text = match frames.next().await {
                 Some(Ok(Message::Text(text))) => text,
                 Some(Ok(Message::Binary(_))) => return End::Binary,
-                // The answer, a pong or a close, is in the outbox already.
+                // The answer, a pong or a close frame, is in the outbox already.
                 Some(Ok(_)) => continue,
                 Some(Err(error)) => {
                     return frames.get_ref().refused().unwrap_or(close_reason(&error));
                 }
                 None => return End::Left,
             };
-            // tungstenite keeps the buffer of its largest frame for ever. A message is whole here,
-            // and nothing of the next one has been read: a new reader has a small buffer.
+            // tungstenite keeps the buffer of its largest frame. The message is complete here and
+            // nothing of the next one has been read, so a new reader with a small buffer can take
+            // over.
             if frames.get_mut().take_large() {
                 let stream = frames.get_mut().hand_over();
                 *frames = Box::pin(reader(stream, context.config.max_message)).await;
@@ -219,7 +222,7 @@ fn read_loop<'a>(
     }
 }
 
-/// What an error of the WebSocket layer says about the peer.
+/// Why an error of the WebSocket layer closes the peer.
 fn close_reason(error: &Error) -> End {
     match error {
         Error::Capacity(CapacityError::MessageTooLong { .. }) => End::TooBig,

@@ -1,5 +1,5 @@
-//! What a connection is on the chat's side: its name, its rooms, and how it gets what it asks for.
-//! The same for all dialects; what differs between them is a question of who is told what.
+//! A connection as the chat sees it: its name, its rooms, and how its requests are handled. This is
+//! the same for all dialects; they differ in what is sent to which peer.
 
 mod credential;
 mod rate;
@@ -21,12 +21,12 @@ use crate::chat::peer::Receipt;
 use crate::chat::peers::Seat;
 use credential::Credential;
 
-/// A connection may be in this many rooms; one more is refused as forbidden.
+/// The most rooms that a connection may be in; a request for one more is refused as forbidden.
 const MOST_ROOMS: usize = 100;
-/// A client's session key has at most this many bytes.
+/// The most bytes of a client's session key.
 const KEY_BYTES: usize = 128;
 
-/// One connection's name and rooms. What it has is given back by [`Bus::depart`].
+/// One connection's name and rooms. [`Bus::depart`] releases both.
 pub(super) struct Session<'a> {
     context: &'a ServerContext,
     peer: &'a Arc<SocketPeer>,
@@ -35,12 +35,12 @@ pub(super) struct Session<'a> {
     email: Option<Email>,
     rate: ConnectionRate,
     credential: Credential,
-    /// The only one in the plain and simple dialects, any number in the typed one.
+    /// One room in the plain and simple dialects, any number in the typed one.
     rooms: Vec<Room>,
 }
 
 impl<'a> Session<'a> {
-    /// Nobody, nowhere, at this address.
+    /// A connection from this address that has no name and no room.
     pub(super) fn new(
         context: &'a ServerContext,
         peer: &'a Arc<SocketPeer>,
@@ -63,7 +63,8 @@ impl<'a> Session<'a> {
         &self.context.bus
     }
 
-    /// Does what its address asks for, and lets the peer be told; `Some` if that is the end of it.
+    /// Does what the URL asks for, and releases the outbox. `Some` if the connection ends with
+    /// that.
     pub(super) async fn start(&mut self, request: ChatRequest) -> Option<End> {
         let ChatRequest {
             user,
@@ -88,10 +89,10 @@ impl<'a> Session<'a> {
         match started {
             Ok(()) => None,
             Err(Refusal::NameTaken(name)) => {
-                // It was a name when it was asked for.
+                // It was a valid name when it was asked for.
                 let user = User::new(&name).ok()?;
                 self.peer.tell(&Reply::Taken(&user));
-                // Who speaks JSON may try another one on the same connection.
+                // A client that speaks JSON may try another name on the same connection.
                 (self.peer.dialect() == Dialect::Plain).then_some(End::Taken)
             }
             Err(_) => {
@@ -106,8 +107,8 @@ impl<'a> Session<'a> {
         self.peer.outbox.ended()
     }
 
-    /// Does what a frame asks for. Returns whether that was much more work than for a message, as a
-    /// look into the log is: then others are to go first.
+    /// Handles a frame. Returns whether that was much more work than a message, such as a look into
+    /// the log: then other tasks go first.
     pub(super) async fn handle_frame(&mut self, frame: &str) -> bool {
         let asked = self.peer.dialect().parse(frame);
         let heavy = matches!(
@@ -128,13 +129,13 @@ impl<'a> Session<'a> {
         heavy
     }
 
-    /// Refuses a frame for a reason that has nothing to do with what is in it.
+    /// Refuses a frame without reading more of it than its reference.
     pub(super) fn refuse_unread(&self, frame: &str, refusal: Refusal) {
         let asked = self.peer.dialect().parse(frame);
         Receipt::new(self.peer.clone(), asked.reference).refuse(&refusal);
     }
 
-    /// Gives the receipt back with a refusal.
+    /// Handles a request. A refusal comes with the receipt.
     async fn handle_request(
         &mut self,
         request: Request,
@@ -202,7 +203,8 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// The simple dialect's only wish: to say something under a name, which may be a new one.
+    /// Says something under a name, which may be a new one. It is the only request of the simple
+    /// dialect.
     async fn say_as(
         &mut self,
         user: User,
@@ -210,7 +212,7 @@ impl<'a> Session<'a> {
         text: Text,
         receipt: Receipt,
     ) -> Result<(), (Refusal, Receipt)> {
-        // The same name, written in another way, is shown so from here on.
+        // The same name in another spelling is a change of how it is shown.
         if self.user.as_ref().map(User::as_str) != Some(user.as_str())
             && let Err(refusal) = self.change_name(user).await
         {
@@ -220,14 +222,14 @@ impl<'a> Session<'a> {
         self.say(None, text, receipt).await
     }
 
-    /// The room that is named, or the connection's only one.
+    /// The given room, or the first room of the connection.
     fn target_room(&self, room: Option<Room>) -> Result<Room, Refusal> {
         let room = room.or_else(|| self.rooms.first().cloned());
         room.ok_or_else(|| Refusal::BadRoom("room is missing".into()))
     }
 
     fn draft(&self, user: User, text: Text, receipt: Receipt) -> Draft {
-        // The hash of a key is not made for nothing.
+        // The key's hash is computed only where it is needed.
         let lock = receipt.reference().and_then(|_| self.credential.key_hash());
         Draft {
             user,
@@ -275,7 +277,7 @@ impl<'a> Session<'a> {
         } else if user.is_some() && user != self.user {
             return Err(Refusal::Forbidden("this connection has a name already"));
         } else if self.rooms.is_empty() && self.email.is_none() {
-            // Its address has given the name, and can't give this.
+            // The URL can give a name, but no email address.
             self.email = email;
         }
         if self.rooms.contains(&room) {
@@ -322,7 +324,8 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// The name, or one that nobody else has: a guest's, which its session key entitles it to.
+    /// The connection's name. If it has none, it claims a guest's name, which its session key
+    /// entitles it to.
     async fn ensure_name(&mut self) -> Result<User, Refusal> {
         for _ in 0..GUEST_ATTEMPTS {
             if let Some(user) = &self.user {
@@ -339,7 +342,7 @@ impl<'a> Session<'a> {
                 }
             };
             match self.claim(name).await {
-                // Another key has another name.
+                // Another key gives another guest's name.
                 Err(Refusal::NameTaken(_)) if !only => self.credential = Credential::Token(None),
                 done => done?,
             }
@@ -352,7 +355,7 @@ impl<'a> Session<'a> {
         self.rename(user).await
     }
 
-    /// Takes another name: for the rooms, one has gone and one has come.
+    /// Takes another name. In the rooms it looks as if one user left and another one joined.
     async fn rename(&mut self, user: User) -> Result<(), Refusal> {
         let old = self.user.take();
         if let Err(refusal) = self.claim(user).await {
@@ -372,11 +375,11 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// From the simple to the typed dialect: it keeps its name, and is in no room until it joins
-    /// one.
+    /// Switches from the simple to the typed dialect. The connection keeps its name and leaves its
+    /// room.
     async fn switch_to_typed(&mut self, dialect: Dialect) {
         let user = self.user.as_ref();
-        // First out, so that it hears nothing of them in its new language.
+        // It leaves first, so that it hears nothing of the room in its new dialect.
         for room in std::mem::take(&mut self.rooms) {
             self.bus().leave(self.seat, self.peer, user, &room).await;
         }
@@ -388,10 +391,10 @@ impl<'a> Session<'a> {
     }
 }
 
-/// How many guests' names are tried: among two thousand million, one is free.
+/// How many guests' names are tried. There are two thousand million.
 const GUEST_ATTEMPTS: usize = 5;
 
-/// A key that nobody can guess: 128 bits in hexadecimal digits.
+/// A session key that can't be guessed: 128 bits in hexadecimal digits.
 fn new_session_key() -> Result<Box<str>, Refusal> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(|_| Refusal::Unavailable)?;

@@ -1,8 +1,8 @@
-//! A connection's bytes, as they are or over TLS: nobody above has to know which.
+//! The bytes of a connection, plain or over TLS. No caller has to know which.
 //!
-//! Reading and writing go different ways: the WebSocket layer reads from the socket, but writes
-//! into the peer's [outbox](crate::chat::outbox::Outbox), so that its pongs and closes line up
-//! with the broadcasts. [`PeerStream`] is that seam.
+//! Reading and writing take different ways: the WebSocket layer reads from the socket, but writes
+//! into the peer's [outbox](crate::chat::outbox::Outbox), so that pongs and close frames line up
+//! with the broadcasts. [`PeerStream`] joins the two.
 
 mod inbound;
 mod stream;
@@ -23,21 +23,21 @@ use crate::chat::outbox::TryWrite;
 use crate::chat::peer::Peer;
 pub use stream::PeerStream;
 
-/// A peer that came by a connection, and owns it.
+/// A peer that owns a socket.
 pub type SocketPeer = Peer<Socket>;
 
-/// What one read takes at most. Lives on the stack, so an idle peer has no buffer.
+/// The size of one read. The buffer lives on the stack, so an idle peer has none.
 const READ_SIZE: usize = 4096;
-/// How long a peer that has been told goodbye may take to take it.
+/// How long a closed peer may take to receive what is queued for it.
 const DRAIN_TIME: Duration = Duration::from_secs(5);
-/// How long we then wait for the other side to close.
+/// How long we wait after that for the other side to close.
 const LINGER: Duration = Duration::from_secs(2);
 
 /// One accepted connection.
 #[derive(Debug)]
 pub struct Socket {
     stream: Async<TcpStream>,
-    /// Where TLS is spoken.
+    /// Present where TLS is spoken.
     tls: Option<TlsConnection>,
 }
 
@@ -66,15 +66,15 @@ impl TryWrite for Socket {
 }
 
 impl Socket {
-    /// A connection that is there, and will speak TLS if there is a session for it.
+    /// An accepted connection, which speaks TLS if `tls` is given.
     pub fn new(stream: Async<TcpStream>, tls: Option<TlsConnection>) -> Socket {
         Socket { stream, tls }
     }
 
-    /// Gets as far as both sides can say something: with TLS, through the handshake. Cancel safe.
+    /// Finishes the TLS handshake, if there is one. Cancel safe.
     ///
     /// # Errors
-    /// Why there is no TLS. Unless nobody speaks it there, nothing can be said any more.
+    /// Why the handshake failed. Only a client that speaks plain HTTP can still be answered.
     pub async fn handshake(&self) -> Result<(), HandshakeError> {
         let Some(tls) = &self.tls else {
             return Ok(());
@@ -94,26 +94,27 @@ impl Socket {
         .await
     }
 
-    /// Whether it is on its way through a handshake that the other side has begun.
+    /// Whether the client has begun a TLS handshake that is not finished.
     pub fn is_handshaking(&self) -> bool {
         self.tls.as_ref().is_some_and(TlsConnection::is_handshaking)
     }
 
-    /// Whether something has come that nobody has read yet.
+    /// Whether there is input that has not been read.
     pub fn has_input(&self) -> bool {
         let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
         matches!(recv(&self.stream, &mut [0], flags), Ok((1.., _)))
     }
 
-    /// Whether nothing has come by now, of a connection from which nothing but a handshake was read.
+    /// Whether nothing has come so far. Asked only before the request's head is read.
     pub fn is_silent(&self) -> bool {
         !self.has_input() && self.tls.as_ref().is_none_or(TlsConnection::is_new)
     }
 
-    /// Reads what is there and hands it on, perhaps in several pieces. The handshake must be over.
+    /// Reads what is there and passes it to `take`, perhaps in several pieces. The handshake must
+    /// be over.
     ///
     /// # Errors
-    /// [`io::ErrorKind::WouldBlock`] when nothing is there; anything else is the connection's end.
+    /// [`io::ErrorKind::WouldBlock`] when nothing is there; any other error ends the connection.
     fn try_read(&self, take: &mut dyn FnMut(&[u8])) -> io::Result<ReadOutcome> {
         let mut stream = self.stream.get_ref();
         if let Some(tls) = &self.tls {
@@ -133,8 +134,8 @@ impl Socket {
         }
     }
 
-    /// Waits until something is there and reads like [`try_read`](Self::try_read). Returns how much;
-    /// 0 is the end. Cancel safe.
+    /// Waits for input and reads like [`try_read`](Self::try_read). Returns how many bytes there
+    /// were; 0 is the end. Cancel safe.
     ///
     /// # Errors
     /// The connection's end.
@@ -152,7 +153,7 @@ impl Socket {
         .await
     }
 
-    /// Writes everything. Not cancel safe: nobody knows then how much was written.
+    /// Writes all bytes. Not cancel safe: how much was written is then unknown.
     ///
     /// # Errors
     /// The connection's end.
@@ -175,22 +176,22 @@ impl Socket {
         .await
     }
 
-    /// Tells the other side that nothing follows, where there is a word for that.
+    /// Sends TLS's `close_notify`, where TLS is spoken.
     fn close_notify(&self) {
         if let Some(tls) = &self.tls {
             tls.close_notify(self.stream.get_ref());
         }
     }
 
-    /// Ends it both ways; whoever waits for it finds out.
+    /// Shuts down both directions, which wakes the tasks that wait for the socket.
     pub fn shutdown(&self) {
         self.close_notify();
         let _ = self.stream.get_ref().shutdown(Shutdown::Both);
     }
 }
 
-/// Writes what the outbox holds whenever the socket takes it. Ends when the peer has been ended
-/// (what is then still queued is for [`drain_and_close`]) or the socket broke. Cancel safe.
+/// Writes what the outbox holds whenever the socket is writable. Returns when the peer has ended
+/// (the rest is left to [`drain_and_close`]) or the socket broke. Cancel safe.
 pub async fn flush(peer: &SocketPeer) {
     let socket = &peer.outbox.socket;
     future::poll_fn(|cx| {
@@ -205,8 +206,8 @@ pub async fn flush(peer: &SocketPeer) {
     .await
 }
 
-/// Sends what is left for an ended peer, then ends the connection as [`linger`] does, unless the
-/// other side has. Takes no longer than a few seconds, whatever the other side does.
+/// Sends what is left for an ended peer, then closes the connection as [`linger`] does, unless the
+/// other side has. Takes a few seconds at most.
 pub async fn drain_and_close(peer: &SocketPeer) {
     let socket = &peer.outbox.socket;
     let rest = future::poll_fn(|cx| {
@@ -217,14 +218,16 @@ pub async fn drain_and_close(peer: &SocketPeer) {
             }
         }
     });
-    // Whoever does not read may be stuck in writing to us: take it, or it never comes to reading.
+    // A client that does not read may be blocked in a write to us: its input is read, so that it
+    // comes to reading.
     let taking = async {
         discard(socket).await;
         future::pending().await
     };
     let sent = within(DRAIN_TIME, future::or(rest, taking)).await.is_some();
-    // A broken connection has nothing to wait for. One that was closed politely may: bytes behind the
-    // client's close frame would turn our closing into a reset, and the answer could be lost.
+    // A broken connection needs no wait. One that was closed properly does: with unread bytes
+    // behind the client's close frame, closing would reset the connection, and the answer could be
+    // lost.
     let lost = peer.outbox.ended() == Some(End::Lost);
     match (sent, lost) {
         (true, false) => linger(socket).await,
@@ -233,8 +236,8 @@ pub async fn drain_and_close(peer: &SocketPeer) {
     }
 }
 
-/// Closes our side, then waits a little for the other side to close: a socket closed with input
-/// unread resets the connection, and our last words could be lost with it.
+/// Closes our side, then waits a little for the other side to close: closing a socket with unread
+/// input resets the connection, and the last bytes could be lost.
 pub async fn linger(socket: &Socket) {
     socket.close_notify();
     if socket.stream.get_ref().shutdown(Shutdown::Write).is_ok() {
@@ -242,9 +245,9 @@ pub async fn linger(socket: &Socket) {
     }
 }
 
-/// Reads and forgets until the other side closes.
+/// Reads and discards input until the other side closes.
 async fn discard(socket: &Socket) {
-    // A bound of bytes as well as of time: nobody may keep us busy by talking on.
+    // Bounded in bytes as well as in time, so that a client that keeps sending can't keep us busy.
     for _ in 0..256 {
         match socket.read(&mut |_| {}).await {
             Ok(1..) => future::yield_now().await,

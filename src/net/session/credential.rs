@@ -1,19 +1,20 @@
-//! What a connection has to show for its name, and what it may do with it.
+//! What entitles a connection to its name.
 
 use crate::chat::event::Refusal;
 use crate::chat::name::{Lock, Room, User};
 use crate::net::token::Grant;
 
-/// What takes the name over from an older connection.
+/// The credential that takes the name over from an older connection.
 pub(super) enum Credential {
-    /// A secret; only who speaks JSON has one.
+    /// A session key. Only connections that speak JSON have one.
     Key(Box<str>),
-    /// A token for the name; or nothing, which is here so that all of it fits into two words.
+    /// What a token grants. `None` is no credential at all; it is part of this variant so that the
+    /// enum fits into two words.
     Token(Option<Box<Grant>>),
 }
 
 impl Credential {
-    /// The secret, to be told to the peer; empty where there is none, or none is needed.
+    /// The session key that the peer is sent; empty where it has none.
     pub(super) fn key(&self) -> &str {
         match self {
             Credential::Key(key) => key,
@@ -35,7 +36,7 @@ impl Credential {
         }
     }
 
-    /// Whether its token, where one is needed, allows a room.
+    /// Checks that the token, if there is one, allows a room.
     pub(super) fn may_enter(&self, room: &Room) -> Result<(), Refusal> {
         match self.grant() {
             Some(grant) if !grant.allows_room(room) => {
@@ -45,7 +46,8 @@ impl Credential {
         }
     }
 
-    /// Whether it may choose a name: the one of its token, if it has one, and no guest's but its own.
+    /// Checks that the connection may use a name: that of its token, if it has one, otherwise any
+    /// name but another guest's.
     pub(super) fn may_use_name(&self, user: &User) -> Result<(), Refusal> {
         match self.grant() {
             Some(grant) if grant.user() != user => {
