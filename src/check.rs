@@ -1,4 +1,4 @@
-//! Looks at everything that could keep the server from running well, without running it.
+//! `--check`: looks for everything that could keep the server from running well, without running it.
 
 use std::net::SocketAddr;
 
@@ -15,17 +15,17 @@ use crate::net::tls::files;
 use crate::report::Report;
 use crate::server::{arriving_memory, file_limit, queue_limit};
 
-/// Nothing of this was written before 2026: a clock that says so is wrong.
+/// When this program was written, in seconds since 1970: an earlier clock is wrong.
 const WRITTEN: u64 = 1_767_225_600;
-/// What an idle peer takes at most, with what the kernel needs for its socket.
+/// The most memory of an idle peer, with the kernel's for its socket.
 const PEER: usize = 6 * 1024;
-/// What it takes more over TLS.
+/// What an idle peer needs in addition over TLS.
 const PEER_TLS: usize = 4 * 1024;
-/// What the server takes without peers.
+/// The server's memory without peers.
 const SERVER: usize = 8 * 1024 * 1024;
 
-/// Looks at everything, and reports each thing on stdout. `handed`: the sockets of a service manager,
-/// which take the place of `--listen`. Returns whether the server would run well.
+/// Checks everything, and prints a line for each result. `handed` are the sockets of a service
+/// manager, which replace `--listen`. Returns whether the server would run well.
 pub async fn check(config: &Config, handed: Result<Vec<Listener>, String>) -> bool {
     let mut report = Report::default();
     match handed {
@@ -64,8 +64,8 @@ pub async fn check(config: &Config, handed: Result<Vec<Listener>, String>) -> bo
     report.passed()
 }
 
-/// Whether these can be listened on, as `--what` says. All are opened before any is closed again, so
-/// that two which are the same are found.
+/// Checks that these addresses of `--what` can be opened. All are opened before any is closed, so
+/// that duplicates are found.
 fn free(report: &mut Report, what: &str, addrs: &[SocketAddr]) {
     let opened = addrs.iter().map(|addr| listener::open(*addr, addrs));
     let opened: Vec<_> = opened.collect();
@@ -99,7 +99,7 @@ fn memory(report: &mut Report, config: &Config) {
         .saturating_add(arriving_memory())
         .saturating_add(config.max_queued.min(queue_limit()))
         .saturating_add(config.max_peers.saturating_mul(peer));
-    // The frame that has begun, and those of the same message before it.
+    // The current frame, and those of the same message before it.
     let unfinished = config
         .max_peers
         .saturating_mul(config.max_message)
@@ -124,7 +124,7 @@ fn memory(report: &mut Report, config: &Config) {
     }
 }
 
-/// A server that listens on the loopback alone mostly has a reverse proxy in front of it.
+/// A server that listens on the loopback alone usually has a reverse proxy in front of it.
 fn addresses(report: &mut Report, config: &Config) {
     let limited = config.max_peers_per_ip.is_some();
     let local = config.listen.iter().all(|addr| addr.ip().is_loopback());

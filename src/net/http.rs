@@ -1,5 +1,5 @@
-//! Just enough HTTP/1.1 (RFC 9112) for one request per connection: read a head, bounded in size
-//! and time, and answer it.
+//! The HTTP/1.1 (RFC 9112) that one request per connection needs: read a head, limited in size and
+//! time, and answer it.
 
 mod head;
 
@@ -16,45 +16,44 @@ use crate::bus::within;
 use crate::utc::Utc;
 pub use head::Head;
 
-/// A head is at most this long, else it is answered with 431 …
+/// The most bytes of a head; a longer one is answered with 431.
 const HEAD_BYTES: usize = 16 * 1024;
-/// … and must be complete after this long, else 408.
+/// How long a head may take; a slower one is answered with 408.
 pub(super) const HEAD_TIME: Duration = Duration::from_secs(10);
-/// An answer must be taken within this time, else the connection is cut.
+/// How long the client may take to receive an answer before the connection is closed.
 const ANSWER_TIME: Duration = Duration::from_secs(10);
 
-/// Every status that a request is answered with.
+/// All statuses of answers.
 pub const STATUSES: [&str; 18] = [
     "101", "200", "204", "304", "400", "401", "403", "404", "405", "406", "408", "411", "413",
     "421", "426", "429", "431", "503",
 ];
 
-/// What becomes of something. Boxed, so that its code is in the binary once, and not with everybody
-/// who waits for it.
+/// A boxed future, so that its code is in the binary once and not in each caller.
 pub(super) type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// Why no head came.
+/// Why there is no head.
 #[derive(Debug)]
 pub enum NoHead {
-    /// The other side went away, or never said anything: there is nobody to answer.
+    /// The client has gone, or never sent anything. Nobody can be answered.
     Gone,
-    /// It is to be told this.
+    /// Answer the client with this.
     Refuse(Answer),
-    /// There is no TLS with it, so nothing can be said.
+    /// The TLS handshake failed.
     NoTls(HandshakeError),
 }
 
-/// Reads a head, after the handshake where TLS is spoken, and with it perhaps some of what follows.
-/// Tells `speaks` once some of it has come, and not all.
+/// Finishes the TLS handshake, if there is one, and reads a head. Returns it with the bytes after
+/// it that came along. Calls `speaks` once some of the head has come, but not all.
 ///
 /// # Errors
-/// [`NoHead::Refuse`] with 400, 408 or 431. Not cancel safe: what was read is lost.
+/// [`NoHead::Refuse`] with 400, 408 or 431. Not cancel safe: the bytes read are lost.
 pub fn read_head<'a>(
     socket: &'a Socket,
     speaks: &'a (dyn Fn() + Sync),
 ) -> Boxed<'a, Result<(Head, Bytes), NoHead>> {
     Box::pin(async move {
-        // Browsers open connections in advance: one that says nothing has no buffer.
+        // Browsers open connections in advance, so a silent one has no buffer.
         let mut head = Vec::new();
         let read = async {
             socket.handshake().await.map_err(NoHead::NoTls)?;
@@ -104,7 +103,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// One line of text, about this moment.
+    /// One line of text that must not be cached.
     pub fn text(status: u16, line: &str) -> Answer {
         Answer {
             body: format!("{line}\n").into(),
@@ -114,7 +113,7 @@ impl Answer {
         .with("Cache-Control", "no-store")
     }
 
-    /// A file, to be asked for again each time.
+    /// A file that the browser revalidates each time.
     pub fn file(content_type: &str, body: Bytes) -> Answer {
         Answer {
             body,
@@ -124,7 +123,7 @@ impl Answer {
         .with("Cache-Control", "no-cache")
     }
 
-    /// No body.
+    /// An answer without a body.
     pub fn empty(status: u16) -> Answer {
         Answer {
             status,
@@ -139,13 +138,13 @@ impl Answer {
         String::from_utf8_lossy(line.unwrap_or_default())
     }
 
-    /// The same with one more header.
+    /// Adds a header.
     pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Answer {
         self.headers.push((name, value.into()));
         self
     }
 
-    /// As it is sent; only its head if the request was a `HEAD`.
+    /// The answer in bytes; only its head if the request was a `HEAD`.
     pub fn bytes(&self, head_only: bool) -> Vec<u8> {
         let mut bytes = self.head().into_bytes();
         if !head_only {
@@ -155,7 +154,7 @@ impl Answer {
     }
 
     fn head(&self) -> String {
-        // Who is to upgrade is told so for this hop (RFC 9110, section 7.8).
+        // `Upgrade` is a header of this connection only (RFC 9110, section 7.8).
         let connection = match self.status {
             426 => "close, Upgrade",
             _ => "close",
@@ -166,8 +165,8 @@ impl Answer {
             phrase(self.status),
             Utc::now().http(),
         );
-        // Writing to a String can't fail. A 304 speaks of a body that it does not have, and a 204
-        // must not speak of one (RFC 9110, section 8.6).
+        // Writing to a String can't fail. A 304 gives the length of a body that it does not have,
+        // and a 204 must not give one (RFC 9110, section 8.6).
         if !matches!(self.status, 204 | 304) {
             let _ = write!(head, "Content-Length: {}\r\n", self.body.len());
         }
@@ -204,8 +203,7 @@ fn phrase(status: u16) -> &'static str {
     }
 }
 
-/// Sends an answer; only its head if the request was a `HEAD`. Whether it arrived is nobody's
-/// business any more.
+/// Sends an answer; only its head if the request was a `HEAD`. A failure to send it is ignored.
 pub fn answer<'a>(socket: &'a Socket, answer: &Answer, head_only: bool) -> Boxed<'a, ()> {
     let bytes = answer.bytes(head_only);
     Box::pin(async move {
@@ -213,7 +211,7 @@ pub fn answer<'a>(socket: &'a Socket, answer: &Answer, head_only: bool) -> Boxed
     })
 }
 
-/// Agrees to a WebSocket (RFC 6455, section 4.2.2), and to the subprotocol that was chosen.
+/// The 101 response that accepts a WebSocket (RFC 6455, section 4.2.2) with the chosen subprotocol.
 pub fn switching(accept: &str, protocol: Option<&str>) -> Bytes {
     let (name, protocol, end) = match protocol {
         Some(protocol) => ("Sec-WebSocket-Protocol: ", protocol, "\r\n"),

@@ -1,4 +1,5 @@
-//! From a request's head to what is to be done: pure, so a table can test it.
+//! Decides what a request is for, from its head alone. The functions are pure, so a table can test
+//! them.
 
 use async_tungstenite::tungstenite::handshake::derive_accept_key;
 use percent_encoding::percent_decode_str;
@@ -20,40 +21,40 @@ use crate::config::Origins;
 pub enum Route {
     /// A file of the page.
     Page(&'static File),
-    /// Is the process alive?
+    /// `/healthz`: whether the process is alive.
     Health,
-    /// Does the bus work?
+    /// `/readyz`: whether the bus works.
     Ready,
-    /// Somebody wants to chat.
+    /// A WebSocket that will chat.
     Chat(ChatRequest),
-    /// Somebody wants to say something without a connection.
+    /// A message to publish without a WebSocket.
     #[cfg(feature = "tokens")]
     Publish(publish::Post),
-    /// Which methods are there? `OPTIONS`, which browsers send before a request of another site.
+    /// `OPTIONS`, with the allowed methods. Browsers send it before a request from another site.
     Options(&'static str),
 }
 
-/// Somebody at the door. Whatever name is asked for is a valid one.
+/// A request to chat. The names in it are valid.
 #[derive(Debug, PartialEq, Eq)]
 pub struct ChatRequest {
-    /// What the connection will speak.
+    /// The dialect that the connection will speak.
     pub dialect: Dialect,
     /// The name asked for; none yet in the simple dialect.
     pub user: Option<User>,
     /// The room asked for; none or any in the typed dialect.
     pub room: Option<Room>,
-    /// What it wants to hear of what was said there before.
+    /// Which history it asks for.
     pub past: Option<Past>,
     /// The value of `Sec-WebSocket-Accept`.
     pub accept: String,
     /// The subprotocol to agree to.
     pub protocol: Option<String>,
-    /// What its token allows, where one is needed.
+    /// What its token grants, if a token is needed.
     pub grant: Option<Box<Grant>>,
 }
 
 impl ChatRequest {
-    /// Whether it may have the name that it asks for; one with a token for it may.
+    /// Checks that it may use the name that it asks for. A request with a token for the name may.
     ///
     /// # Errors
     /// 400, with one line that says why.
@@ -68,7 +69,7 @@ impl ChatRequest {
 /// Decides what a request is for.
 ///
 /// # Errors
-/// The answer that refuses it: 400, 403, 404, 405 or 426, with one line that says why.
+/// The answer that refuses the request: 400, 403, 404, 405 or 426, with one line that says why.
 pub fn route(head: &Head, origins: &Origins) -> Result<Route, Answer> {
     if head.target == "*" {
         return Ok(Route::Options("GET, HEAD, POST, OPTIONS"));
@@ -141,7 +142,7 @@ pub(super) fn bad_name(error: BadName) -> Answer {
     Answer::text(400, &error.to_string())
 }
 
-/// `since` wins over `history`: it says more exactly what is wanted.
+/// `since` takes precedence over `history`, since it is more exact.
 fn past(query: &str) -> Result<Option<Past>, Answer> {
     if let Some(since) = parameter(query, "since")? {
         let id: Result<Id, _> = since.parse();
@@ -164,7 +165,8 @@ pub(super) fn wrong_method(allowed: &str) -> Answer {
     Answer::text(405, &format!("wrong method: use {allowed}")).with("Allow", allowed)
 }
 
-/// The opening handshake (RFC 6455, section 4.2.1): what to accept it with.
+/// Checks the opening handshake (RFC 6455, section 4.2.1) and returns the value of
+/// `Sec-WebSocket-Accept`.
 fn check_upgrade(head: &Head) -> Result<String, Answer> {
     if !head.lists("connection", "upgrade") || !head.lists("upgrade", "websocket") {
         return Err(

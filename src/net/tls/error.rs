@@ -1,50 +1,50 @@
-//! What is said between a [socket](super::socket) and [TLS](super::tls), in builds without it too: what
-//! a handshake waits for, why it fails, what a read brings.
+//! What a handshake waits for, why it fails, and what a read returns. A
+//! [socket](super::super::socket) uses these also in builds without TLS.
 
-/// It speaks neither TLS 1.2 nor 1.3.
+/// The client speaks neither TLS 1.2 nor 1.3.
 pub const VERSION: &str = "no TLS version in common";
-/// None of its ciphers is one of ours.
+/// The client offers no cipher of ours.
 pub const CIPHER: &str = "no cipher in common";
-/// None of its ways to agree on a key is one of ours.
+/// The client offers no key exchange of ours.
 pub const EXCHANGE: &str = "no key exchange in common";
-/// It does not know how our key signs.
+/// The client supports no signature scheme of our key.
 pub const SIGNATURE: &str = "no signature scheme in common";
-/// It wants to speak something else than HTTP/1.1.
+/// The client wants another protocol than HTTP/1.1.
 pub const PROTOCOL: &str = "no protocol in common";
-/// It has seen our certificate, and says no.
+/// The client rejects our certificate.
 pub const DISTRUST: &str = "the certificate is not trusted there";
-/// It says no, for another reason.
+/// The client ended the handshake for another reason.
 pub const ENDED: &str = "ended by the other side";
-/// It went away in the middle.
+/// The client disconnected during the handshake.
 pub const HUNG_UP: &str = "it hung up";
-/// It takes too long.
+/// The handshake takes too long.
 pub const SLOW: &str = "not done within 10 seconds";
-/// It does not speak TLS.
+/// The client does not speak TLS.
 pub const PLAIN: &str = "plain HTTP";
-/// What it says makes no sense.
+/// The client broke the protocol.
 pub const BROKEN: &str = "broken TLS";
 
-/// Why a handshake fails, in the words that are counted.
+/// All reasons for failed handshakes, as the metrics name them.
 pub const HANDSHAKE_ERRORS: [&str; 11] = [
     VERSION, CIPHER, EXCHANGE, SIGNATURE, PROTOCOL, DISTRUST, ENDED, HUNG_UP, SLOW, PLAIN, BROKEN,
 ];
 
-/// Why there is no handshake.
+/// Why a handshake failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HandshakeError {
-    /// The other side never said anything.
+    /// The client never sent anything.
     Silent,
-    /// It does not speak TLS, and can be told so as it is.
+    /// The client does not speak TLS, so it can be answered unencrypted.
     Plain,
-    /// This is why.
+    /// One of [`HANDSHAKE_ERRORS`].
     Because(&'static str),
 }
 
 impl HandshakeError {
-    /// Not done in time.
+    /// The handshake took too long.
     pub const SLOW: HandshakeError = HandshakeError::Because(SLOW);
 
-    /// Why, if that is worth a word.
+    /// The reason to log and count; none for a silent client.
     pub fn why(self) -> Option<&'static str> {
         match self {
             HandshakeError::Silent => None,
@@ -54,21 +54,21 @@ impl HandshakeError {
     }
 }
 
-/// What a handshake waits for.
+/// The next step of a handshake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HandshakeStep {
-    /// Nothing: it is done.
+    /// The handshake is finished.
     Done,
-    /// That something comes.
+    /// Wait until the socket is readable.
     Read,
-    /// That the socket takes more.
+    /// Wait until the socket is writable.
     Write,
 }
 
-/// What a read has brought.
+/// The result of a read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReadOutcome {
-    /// So many bytes; 0: nothing will come any more.
+    /// The number of bytes; 0 is the end.
     pub bytes: usize,
     /// The socket is empty: wait before the next read.
     pub drained: bool,

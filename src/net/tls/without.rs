@@ -1,4 +1,4 @@
-//! In a build without the feature `tls`: there is none, and nothing of it can be.
+//! TLS in a build without the feature `tls`: neither type can have a value.
 
 pub mod error;
 
@@ -12,15 +12,15 @@ use crate::config::TlsFiles;
 use crate::count::Counters;
 use error::{HandshakeError, HandshakeStep, ReadOutcome};
 
-/// Of no connection.
+/// The TLS state of a connection. There is none.
 #[derive(Debug)]
 pub enum TlsConnection {}
 
-/// Of no server.
+/// The TLS state of the server. There is none.
 #[derive(Debug)]
 pub struct Tls {
     never: Infallible,
-    /// None.
+    /// Never counted.
     pub failures: Counters<11>,
 }
 
@@ -71,7 +71,7 @@ impl TlsConnection {
 }
 
 impl Tls {
-    /// None: the settings refuse it.
+    /// Always `None`: the settings refuse TLS.
     ///
     /// # Errors
     /// Never.
@@ -98,7 +98,7 @@ impl Tls {
     }
 }
 
-/// Watches nothing.
+/// Never returns.
 pub async fn watch(_: Option<&Tls>) -> Infallible {
     future::pending().await
 }
