@@ -4,14 +4,14 @@
 mod jwks;
 pub(super) mod pem;
 
-use std::fmt::{self, Write};
+use std::fmt;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use jsonwebtoken::{Algorithm, DecodingKey, Header, Validation};
+use ring::signature::RsaPublicKeyComponents;
 
-use super::crypto;
+use super::crypto::VerifyingKey;
 
 /// No file of keys is longer than this; a name of a whole disk is not read to its end.
 const FILE_KIB: u64 = 256;
@@ -22,28 +22,23 @@ const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
 /// With so many keys at most a token is tried: each costs the sender of garbage nothing, and us time.
 const TRIES: usize = 8;
 
-/// One key, and what is asked of a token that it verifies.
+/// A key and its name.
 pub(super) struct Key {
-    pub(super) key: DecodingKey,
-    pub(super) validation: Validation,
-    /// How a token names it; only keys of a set have names.
+    verifying: VerifyingKey,
+    /// How a token names it. Only keys of a set have names.
     kid: Option<String>,
 }
 
-impl Key {
-    fn new(key: DecodingKey, algorithm: Algorithm) -> Key {
-        let mut validation = Validation::new(algorithm);
-        // Claims are looked at by ourselves, in `claims`.
-        validation.required_spec_claims.clear();
-        validation.validate_exp = false;
-        validation.validate_aud = false;
+impl From<VerifyingKey> for Key {
+    fn from(verifying: VerifyingKey) -> Key {
         Key {
-            key,
-            validation,
+            verifying,
             kid: None,
         }
     }
+}
 
+impl Key {
     /// Of RSA's modulus and exponent (RFC 8017, section 3.1).
     fn rsa(n: &[u8], e: &[u8]) -> Result<Key, String> {
         let (n, e) = (without_zeros(n), without_zeros(e));
@@ -56,13 +51,18 @@ impl Key {
         if bits > *RSA_BITS.end() || !odd(n) || !odd(e) || e == [1] || e.len() > 4 {
             return Err("an RSA key that can't be used".into());
         }
-        let key = DecodingKey::from_rsa_raw_components(n, e);
-        Ok(Key::new(key, Algorithm::RS256))
+        let (n, e) = (n.to_vec(), e.to_vec());
+        Ok(VerifyingKey::Rsa(RsaPublicKeyComponents { n, e }).into())
     }
 
-    /// The only one that is accepted.
-    pub(super) fn algorithm(&self) -> Algorithm {
-        self.validation.algorithms[0]
+    /// Whether the signature of the message is one of this key.
+    pub(super) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
+        self.verifying.verifies(message, signature)
+    }
+
+    /// The only algorithm that it is used with.
+    fn algorithm(&self) -> &'static str {
+        self.verifying.algorithm()
     }
 }
 
@@ -100,15 +100,15 @@ impl fmt::Debug for KeySet {
 impl fmt::Display for KeySet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.kind {
-            Kind::Secret => return write!(f, "{:?} by a secret", self.keys[0].algorithm()),
-            Kind::Public => return write!(f, "{:?} by a public key", self.keys[0].algorithm()),
+            Kind::Secret => return write!(f, "{} by a secret", self.keys[0].algorithm()),
+            Kind::Public => return write!(f, "{} by a public key", self.keys[0].algorithm()),
             Kind::Set => {}
         }
         let s = if self.keys.len() == 1 { "" } else { "s" };
         write!(f, "{} key{s} of a set", self.keys.len())?;
         for (place, key) in self.keys.iter().enumerate() {
             f.write_str(if place == 0 { ": " } else { ", " })?;
-            write!(f, "{:?}", key.algorithm())?;
+            f.write_str(key.algorithm())?;
             if let Some(kid) = &key.kid {
                 write!(f, " {kid:?}")?;
             }
@@ -132,16 +132,14 @@ impl KeySet {
 
     /// The keys that are in these bytes.
     pub(super) fn of(bytes: &[u8]) -> Result<KeySet, String> {
-        // Installed before the first key exists, so nothing is verified without it.
-        crypto::install();
         if pem::is_pem(bytes) {
             return Ok(KeySet::one(Kind::Public, pem::public(bytes)?));
         }
         if let Some(set) = jwks::read(bytes)? {
             return Ok(set);
         }
-        let key = DecodingKey::from_secret(secret(bytes)?);
-        Ok(KeySet::one(Kind::Secret, Key::new(key, Algorithm::HS256)))
+        let key = VerifyingKey::secret(secret(bytes)?);
+        Ok(KeySet::one(Kind::Secret, key.into()))
     }
 
     fn one(kind: Kind, key: Key) -> KeySet {
@@ -158,16 +156,14 @@ impl KeySet {
     ///
     /// # Errors
     /// Says why there are none, or too many to try all.
-    pub(super) fn candidates(&self, header: &Header) -> Result<Vec<&Key>, String> {
-        let fits = |key: &&Key| key.algorithm() == header.alg;
+    pub(super) fn candidates(&self, alg: &str, kid: Option<&str>) -> Result<Vec<&Key>, String> {
+        let fits = |key: &&Key| key.algorithm() == alg;
         let mut fitting: Vec<&Key> = self.keys.iter().filter(fits).collect();
         if fitting.is_empty() {
             return Err(self.algorithms());
         }
-        if self.kind == Kind::Set
-            && let Some(kid) = &header.kid
-        {
-            let named = |key: &Key| key.kid.as_ref() == Some(kid);
+        if self.kind == Kind::Set && kid.is_some() {
+            let named = |key: &Key| key.kid.as_deref() == kid;
             if fitting.iter().any(|key| named(key)) {
                 fitting.retain(|key| named(key));
             } else {
@@ -184,16 +180,13 @@ impl KeySet {
     }
 
     fn algorithms(&self) -> String {
-        let mut said = String::new();
-        let mut known: Vec<Algorithm> = Vec::new();
+        let mut known: Vec<&str> = Vec::new();
         for algorithm in self.keys.iter().map(Key::algorithm) {
             if !known.contains(&algorithm) {
-                let join = if known.is_empty() { "" } else { " or " };
-                let _ = write!(said, "{join}{algorithm:?}");
                 known.push(algorithm);
             }
         }
-        format!("the key is for {said}")
+        format!("the key is for {}", known.join(" or "))
     }
 }
 

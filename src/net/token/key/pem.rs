@@ -2,11 +2,11 @@
 
 use der::asn1::AnyRef;
 use der::{Reader, SliceReader};
-use jsonwebtoken::{Algorithm, DecodingKey};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{PrivatePkcs8KeyDer, SubjectPublicKeyInfoDer};
 
 use super::{Key, sequence};
+use crate::net::token::crypto::VerifyingKey;
 
 /// How a P-256 key begins (RFC 5480): 65 bytes of an uncompressed point follow, and nothing else can.
 const P256: &[u8] =
@@ -60,12 +60,12 @@ pub(super) fn public(pem: &[u8]) -> Result<Key, String> {
     if let Some(point) = der.strip_prefix(P256)
         && point.len() == 65
     {
-        return Ok(Key::new(DecodingKey::from_ec_der(point), Algorithm::ES256));
+        return Ok(VerifyingKey::p256(point.to_vec()).into());
     }
     if let Some(point) = der.strip_prefix(ED25519)
         && point.len() == 32
     {
-        return Ok(Key::new(DecodingKey::from_ed_der(point), Algorithm::EdDSA));
+        return Ok(VerifyingKey::ed25519(point.to_vec()).into());
     }
     match rsa(&der) {
         Ok((n, e)) => Key::rsa(n, e).map_err(|why| format!("it is {why}")),
