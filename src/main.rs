@@ -13,9 +13,10 @@ use natterjack::config::Config;
 #[cfg(feature = "tokens")]
 use natterjack::config::TokenRequest;
 use natterjack::config::args::{self, Stop};
+use natterjack::net::context::ServerContext;
+use natterjack::net::listener;
 #[cfg(feature = "tokens")]
 use natterjack::net::token::{self, IssueError};
-use natterjack::net::{ServerContext, listener};
 use natterjack::probe::probe;
 use natterjack::server::{Runtime, Server, file_limit, queue_limit};
 use natterjack::{logger, systemd};

@@ -12,7 +12,7 @@ use rustix::time::{ClockId, clock_gettime};
 use smol::{Timer, future};
 
 use crate::bus::{self, Figures};
-use crate::net::ServerContext;
+use crate::net::context::ServerContext;
 use crate::net::handshake::Runtime;
 use crate::net::http::{self, Answer, Head, NoHead};
 use crate::net::listener::{self, Listener};

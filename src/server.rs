@@ -18,7 +18,7 @@ use crate::chat::peers::Peers;
 use crate::config::Config;
 use crate::limits;
 use crate::metrics;
-use crate::net::ServerContext;
+use crate::net::context::ServerContext;
 use crate::net::handshake::Handshake;
 use crate::net::listener::{self, Listener};
 use crate::net::pending::{MOST_BYTES, PendingConnections};

@@ -15,7 +15,7 @@ use listenfd::ListenFd;
 use sd_notify::NotifyState;
 use smol::{Timer, future};
 
-use crate::net::ServerContext;
+use crate::net::context::ServerContext;
 use crate::net::listener::{self, Listener};
 
 /// How often the status is sent when no watchdog needs it more often.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use smol::future;
 
-use crate::net::ServerContext;
+use crate::net::context::ServerContext;
 use crate::net::handshake::Runtime;
 use crate::net::listener::Listener;
 

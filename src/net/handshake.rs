@@ -6,6 +6,7 @@ use std::sync::Arc;
 use smol::channel::{Sender, WeakSender};
 use smol::{Executor, future};
 
+use super::context::{ConnectionPermit, ServerContext};
 use super::cors::{check_host, cors, options};
 use super::forwarded;
 use super::http::{self, Answer, Head, NoHead};
@@ -13,13 +14,16 @@ use super::peer::{self, Upgrade};
 use super::pending::{Pending, Stage, eviction_answer};
 #[cfg(feature = "tokens")]
 use super::publish;
-use super::route::{ChatRequest, Route, route};
+use super::route::{ChatRequest, Route, bad_name, route};
 use super::socket::{Socket, linger};
 use super::tls::error::HandshakeError;
-use super::{ConnectionPermit, ServerContext, retry_later};
+use super::token::Grant;
 
 /// What runs the tasks: any number of threads may lend themselves to it.
 pub type Runtime = Arc<Executor<'static>>;
+
+/// A peer's permit, and the sender that keeps the server from ending before the peer.
+type Slot = (ConnectionPermit, Sender<()>);
 
 /// What a connection needs on its way in.
 #[derive(Clone, Debug)]
@@ -78,15 +82,19 @@ impl Handshake {
                     Ok(Route::Health) => Ok(Answer::text(200, "ok")),
                     Ok(Route::Ready) => Ok(self.ready()),
                     #[cfg(feature = "tokens")]
-                    Ok(Route::Publish(post)) => {
+                    Ok(Route::Publish(request)) => {
                         let context = &self.context;
                         pending.set_stage(Stage::Busy);
-                        Box::pin(publish::receive(&socket, &head, ahead, from, post, context)).await
+                        Box::pin(publish::receive(
+                            &socket, &head, ahead, from, request, context,
+                        ))
+                        .await
                     }
-                    Ok(Route::Chat(mut request)) => match self.admit(&head, from, &mut request) {
-                        Ok(permit) => {
+                    Ok(Route::Chat(request)) => match self.admit(&head, from, &request) {
+                        Ok((grant, permit)) => {
                             let upgrade = Box::new(Upgrade {
                                 request,
+                                grant,
                                 from,
                                 ahead,
                             });
@@ -117,20 +125,23 @@ impl Handshake {
         &self,
         head: &Head,
         from: IpAddr,
-        request: &mut ChatRequest,
-    ) -> Result<(ConnectionPermit, Sender<()>), Answer> {
-        self.context.authenticator.authorize(head, request)?;
-        request.check_name()?;
+        request: &ChatRequest,
+    ) -> Result<(Option<Box<Grant>>, Slot), Answer> {
+        let (user, room) = (request.user.as_ref(), request.room.as_ref());
+        let grant = self.context.authenticator.authorize(head, user, room)?;
+        if let (None, Some(user)) = (&grant, user) {
+            user.may_be_chosen("").map_err(bad_name)?;
+        }
         let alive = self.alive.upgrade();
-        let alive = alive.ok_or_else(|| retry_later(503, "the server shuts down"))?;
-        Ok((self.context.acquire_permit(from)?, alive))
+        let alive = alive.ok_or_else(|| Answer::retry_later(503, "the server shuts down"))?;
+        Ok((grant, (self.context.acquire_permit(from)?, alive)))
     }
 
     fn start_peer(
         &self,
         socket: Arc<Socket>,
         pending: &Pending,
-        permit: (ConnectionPermit, Sender<()>),
+        permit: Slot,
         upgrade: Box<Upgrade>,
     ) {
         if !pending.leave() {

@@ -17,12 +17,12 @@ use bytes::Bytes;
 use smol::future::{self, FutureExt};
 use smol::stream::StreamExt;
 
-use super::ServerContext;
+use super::context::ServerContext;
 use super::http;
 use super::route::ChatRequest;
 use super::session::Session;
 use super::socket::{self, PeerStream, Socket, SocketPeer};
-use super::token;
+use super::token::{self, Grant};
 use crate::chat::end::End;
 use crate::chat::event::Refusal;
 use crate::chat::peers::Seat;
@@ -40,6 +40,8 @@ const READ_BUFFER: usize = 64;
 pub struct Upgrade {
     /// What the URL asks for.
     pub request: ChatRequest,
+    /// What its token grants, if a token is needed.
+    pub grant: Option<Box<Grant>>,
     /// The client's address.
     pub from: IpAddr,
     /// Bytes that were read after the request's head.
@@ -47,10 +49,10 @@ pub struct Upgrade {
 }
 
 impl Upgrade {
-    /// Keeps only the request.
-    #[expect(clippy::boxed_local, reason = "so that the box is given back at once")]
-    fn unpack(self: Box<Upgrade>) -> ChatRequest {
-        self.request
+    /// Keeps only what the session needs.
+    #[expect(clippy::boxed_local, reason = "so that the box is released at once")]
+    fn unpack(self: Box<Upgrade>) -> (ChatRequest, Option<Box<Grant>>) {
+        (self.request, self.grant)
     }
 }
 
@@ -122,12 +124,15 @@ fn run<'a>(
         };
         let talk = async {
             let mut session = Session::new(context, peer, seat, upgrade.from);
-            let grant = upgrade.request.grant.as_ref();
+            let grant = upgrade.grant.as_ref();
             let expires = grant.and_then(|grant| grant.expires());
             // Boxed with its arguments.
             let started = Box::pin({
                 let session = &mut session;
-                let starting = async move { session.start(upgrade.unpack()).await };
+                let starting = async move {
+                    let (request, grant) = upgrade.unpack();
+                    session.start(request, grant).await
+                };
                 future::or(
                     async move { Some(token::expire(peer, expires).await) },
                     starting,

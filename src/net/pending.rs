@@ -18,7 +18,6 @@ use std::time::{Duration, Instant};
 use async_lock::{Semaphore, SemaphoreGuardArc};
 
 use super::http::Answer;
-use super::retry_later;
 use super::socket::Socket;
 use crate::bus::within;
 use crate::chat::outbox::TryWrite;
@@ -126,7 +125,7 @@ pub fn eviction_answer(stage: Stage) -> Option<Answer> {
         )),
         Stage::Busy => {
             let line = "others are waiting: it may still be published; with the same ref= it is safe to try again";
-            Some(retry_later(503, line))
+            Some(Answer::retry_later(503, line))
         }
     }
 }

@@ -2,19 +2,23 @@
 //! them.
 
 use async_tungstenite::tungstenite::handshake::derive_accept_key;
-use percent_encoding::percent_decode_str;
 
 use super::cors::check_origin;
+use super::http::query::{decode, parameter};
 use super::http::{Answer, Head};
 use super::page::{self, File};
-#[cfg(feature = "tokens")]
-use super::publish;
-use super::token::{self, Grant};
+use super::token;
 use crate::chat::dialect::Dialect;
+#[cfg(feature = "tokens")]
+use crate::chat::dialect::REFERENCE_BYTES;
 use crate::chat::id::Id;
 use crate::chat::name::{BadName, Room, User};
 use crate::chat::replay::Past;
 use crate::config::Origins;
+
+/// The methods of a room.
+#[cfg(feature = "tokens")]
+const PUBLISH_METHODS: &str = "POST, OPTIONS";
 
 /// What a request is for.
 #[derive(Debug, PartialEq, Eq)]
@@ -29,7 +33,7 @@ pub enum Route {
     Chat(ChatRequest),
     /// A message to publish without a WebSocket.
     #[cfg(feature = "tokens")]
-    Publish(publish::Post),
+    Publish(PublishRequest),
     /// `OPTIONS`, with the allowed methods. Browsers send it before a request from another site.
     Options(&'static str),
 }
@@ -49,21 +53,17 @@ pub struct ChatRequest {
     pub accept: String,
     /// The subprotocol to agree to.
     pub protocol: Option<String>,
-    /// What its token grants, if a token is needed.
-    pub grant: Option<Box<Grant>>,
 }
 
-impl ChatRequest {
-    /// Checks that it may use the name that it asks for. A request with a token for the name may.
-    ///
-    /// # Errors
-    /// 400, with one line that says why.
-    pub fn check_name(&self) -> Result<(), Answer> {
-        match &self.user {
-            Some(user) if self.grant.is_none() => user.may_be_chosen("").map_err(bad_name),
-            _ => Ok(()),
-        }
-    }
+/// A request to publish a message. The names in it are valid.
+#[derive(Debug, PartialEq, Eq)]
+pub struct PublishRequest {
+    /// The room.
+    pub room: Room,
+    /// The name, if it is given.
+    pub user: Option<User>,
+    /// The client's name for its message, with which it can be sent again.
+    pub reference: Option<String>,
 }
 
 /// Decides what a request is for.
@@ -85,16 +85,16 @@ pub fn route(head: &Head, origins: &Origins) -> Result<Route, Answer> {
         return if allowed {
             Ok(page)
         } else {
-            Err(wrong_method("GET, HEAD"))
+            Err(Answer::wrong_method("GET, HEAD"))
         };
     }
     #[cfg(feature = "tokens")]
     if let Some(room) = path.strip_prefix("/rooms/") {
         if head.method == "OPTIONS" {
             check_origin(head, origins)?;
-            return Ok(Route::Options(publish::METHODS));
+            return Ok(Route::Options(PUBLISH_METHODS));
         }
-        return publish::post(head, room, query, origins).map(Route::Publish);
+        return publish(head, room, query, origins).map(Route::Publish);
     }
     let name = match path.strip_prefix("/chat/") {
         Some(name) => Some(decode(name)?),
@@ -102,7 +102,7 @@ pub fn route(head: &Head, origins: &Origins) -> Result<Route, Answer> {
         None => return Err(Answer::text(404, "not found")),
     };
     if head.method != "GET" {
-        return Err(wrong_method("GET"));
+        return Err(Answer::wrong_method("GET"));
     }
     let (dialect, name) = match name {
         Some(name) => (Dialect::Plain, Some(name)),
@@ -134,8 +134,32 @@ pub fn route(head: &Head, origins: &Origins) -> Result<Route, Answer> {
         past,
         accept,
         protocol: token::protocol(head).map(String::from),
-        grant: None,
     }))
+}
+
+/// Parses a request to `/rooms/{room}`.
+#[cfg(feature = "tokens")]
+fn publish(
+    head: &Head,
+    room: &str,
+    query: &str,
+    origins: &Origins,
+) -> Result<PublishRequest, Answer> {
+    if head.method != "POST" {
+        return Err(Answer::wrong_method(PUBLISH_METHODS));
+    }
+    let user = parameter(query, "user")?.map(|user| User::new(&user));
+    let request = PublishRequest {
+        room: Room::new(&decode(room)?).map_err(bad_name)?,
+        user: user.transpose().map_err(bad_name)?,
+        reference: parameter(query, "ref")?,
+    };
+    let reference = request.reference.as_ref();
+    if reference.is_some_and(|name| name.len() > REFERENCE_BYTES) {
+        return Err(Answer::text(400, "ref is longer than 256 bytes"));
+    }
+    check_origin(head, origins)?;
+    Ok(request)
 }
 
 pub(super) fn bad_name(error: BadName) -> Answer {
@@ -161,10 +185,6 @@ fn past(query: &str) -> Result<Option<Past>, Answer> {
     history.parse().map(|n| Some(Past::Last(n))).map_err(bad)
 }
 
-pub(super) fn wrong_method(allowed: &str) -> Answer {
-    Answer::text(405, &format!("wrong method: use {allowed}")).with("Allow", allowed)
-}
-
 /// Checks the opening handshake (RFC 6455, section 4.2.1) and returns the value of
 /// `Sec-WebSocket-Accept`.
 fn check_upgrade(head: &Head) -> Result<String, Answer> {
@@ -186,24 +206,6 @@ fn check_upgrade(head: &Head) -> Result<String, Answer> {
         return Err(Answer::text(400, "broken WebSocket handshake"));
     }
     Ok(derive_accept_key(key.as_bytes()))
-}
-
-/// The first query parameter of that name.
-pub(super) fn parameter(query: &str, name: &str) -> Result<Option<String>, Answer> {
-    let mut pairs = query
-        .split('&')
-        .map(|pair| pair.split_once('=').unwrap_or((pair, "")));
-    let found = pairs.find(|(key, _)| *key == name);
-    found
-        .map(|(_, value)| decode(&value.replace('+', " ")))
-        .transpose()
-}
-
-pub(super) fn decode(part: &str) -> Result<String, Answer> {
-    let decoded = percent_decode_str(part).decode_utf8();
-    decoded
-        .map(String::from)
-        .map_err(|_| Answer::text(400, "the address is not UTF-8"))
 }
 
 #[cfg(test)]
@@ -288,7 +290,6 @@ mod tests {
                 past: None,
                 accept,
                 protocol: None,
-                grant: None,
             };
             assert_eq!(route, Ok(Route::Chat(request)), "{target}");
         }

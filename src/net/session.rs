@@ -8,10 +8,11 @@ mod replay;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::ServerContext;
+use super::context::ServerContext;
 use super::rate_limits::ConnectionRate;
 use super::route::ChatRequest;
 use super::socket::SocketPeer;
+use super::token::Grant;
 use crate::bus::{Bus, Claim, Draft};
 use crate::chat::dialect::{Dialect, Join, Reply, Request};
 use crate::chat::end::End;
@@ -65,13 +66,13 @@ impl<'a> Session<'a> {
 
     /// Does what the URL asks for, and releases the outbox. `Some` if the connection ends with
     /// that.
-    pub(super) async fn start(&mut self, request: ChatRequest) -> Option<End> {
+    pub(super) async fn start(
+        &mut self,
+        request: ChatRequest,
+        grant: Option<Box<Grant>>,
+    ) -> Option<End> {
         let ChatRequest {
-            user,
-            room,
-            past,
-            grant,
-            ..
+            user, room, past, ..
         } = request;
         self.credential = Credential::Token(grant);
         let started = match (user, room) {

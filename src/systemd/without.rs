@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::net::ServerContext;
+use crate::net::context::ServerContext;
 use crate::net::listener::Listener;
 
 /// None.

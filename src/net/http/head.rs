@@ -1,7 +1,7 @@
 //! A request's head (RFC 9112, sections 2 to 5): what is parsed of it, and what is refused for every
 //! target.
 
-use super::Answer;
+use super::answer::Answer;
 use crate::config::Authority;
 
 /// The most headers; more are answered with 431.

@@ -7,8 +7,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
-use super::Grant;
-use super::key::KeySet;
+use super::grant::Grant;
+use super::key_set::KeySet;
 use crate::chat::name::{Room, User};
 use crate::config::Config;
 

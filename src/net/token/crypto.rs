@@ -15,6 +15,9 @@ pub(super) const ES256: &str = "ES256";
 pub(super) const EDDSA: &str = "EdDSA";
 pub(super) const RS256: &str = "RS256";
 
+/// An RSA key has at least this many bits (RFC 7518, section 3.3), and at most what ring verifies.
+const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
+
 /// A key that verifies. Its kind decides the algorithm.
 pub(super) enum VerifyingKey {
     Secret(hmac::Key),
@@ -37,6 +40,25 @@ impl VerifyingKey {
         VerifyingKey::Ed25519(UnparsedPublicKey::new(&ED25519, point))
     }
 
+    /// `n` and `e` are RSA's modulus and exponent (RFC 8017, section 3.1).
+    ///
+    /// # Errors
+    /// What the key is that it can't be used.
+    pub(super) fn rsa(n: &[u8], e: &[u8]) -> Result<VerifyingKey, String> {
+        let (n, e) = (without_zeros(n), without_zeros(e));
+        let spare = n.first().map_or(0, |first| first.leading_zeros() as usize);
+        let bits = n.len() * 8 - spare;
+        if bits < *RSA_BITS.start() {
+            return Err(format!("an RSA key of {bits} bits, and needs 2048"));
+        }
+        let odd = |number: &[u8]| number.last().is_some_and(|last| last % 2 == 1);
+        if bits > *RSA_BITS.end() || !odd(n) || !odd(e) || e == [1] || e.len() > 4 {
+            return Err("an RSA key that can't be used".into());
+        }
+        let (n, e) = (n.to_vec(), e.to_vec());
+        Ok(VerifyingKey::Rsa(RsaPublicKeyComponents { n, e }))
+    }
+
     /// The only algorithm that the key is used with.
     pub(super) fn algorithm(&self) -> &'static str {
         match self {
@@ -56,6 +78,13 @@ impl VerifyingKey {
         };
         verified.is_ok()
     }
+}
+
+fn without_zeros(mut number: &[u8]) -> &[u8] {
+    while let [0, rest @ ..] = number {
+        number = rest;
+    }
+    number
 }
 
 /// A key that signs.

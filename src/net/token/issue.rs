@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::claims::ClaimRules;
 use super::crypto::SigningKey;
-use super::key::{pem, read_file, secret};
+use super::key_file::{pem, read_file, secret};
 use crate::chat::name::{Room, User};
 use crate::config::{Config, TokenRequest};
 

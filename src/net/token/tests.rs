@@ -19,7 +19,7 @@ fn sign(header: &Value, claims: &str) -> String {
 }
 
 fn keys() -> KeySet {
-    KeySet::of(SECRET.as_bytes()).unwrap()
+    key_file::parse(SECRET.as_bytes()).unwrap()
 }
 
 fn verdict(claims: &str) -> Result<Grant, String> {
@@ -130,7 +130,7 @@ fn a_token_without_a_kid_is_tried_with_a_few_keys_and_not_with_many() {
     let ours = json!({"kty": "oct", "k": URL_SAFE_NO_PAD.encode(SECRET), "kid": "ours"});
     let said = |others: usize, header: &Value| {
         let keys: Vec<Value> = (0..others).map(other).chain([ours.clone()]).collect();
-        let set = KeySet::of(json!({ "keys": keys }).to_string().as_bytes()).unwrap();
+        let set = key_file::parse(json!({ "keys": keys }).to_string().as_bytes()).unwrap();
         plain(&set, &sign(header, r#"{"sub":"ann"}"#)).map(|grant| grant.user().to_string())
     };
     let ann = Ok("ann".to_string());
@@ -238,7 +238,7 @@ fn no_garbage_gets_through_or_panics() {
         if let Ok(grant) = plain(&keys, &sign(&header, claims)) {
             assert!(User::new(grant.user().as_str()).is_ok());
         }
-        let _ = KeySet::of(u.arbitrary()?);
+        let _ = key_file::parse(u.arbitrary()?);
         let _ = issue::signing_key(u.arbitrary()?);
         Ok(())
     });
@@ -246,7 +246,7 @@ fn no_garbage_gets_through_or_panics() {
 
 #[test]
 fn a_secret_is_anything_that_can_be_no_public_key() {
-    let algorithm = |bytes: &[u8]| KeySet::of(bytes).map(|keys| format!("{keys:?}"));
+    let algorithm = |bytes: &[u8]| key_file::parse(bytes).map(|keys| format!("{keys:?}"));
     let secret = "s".repeat(32);
     for good in [
         secret.clone(),
@@ -258,7 +258,7 @@ fn a_secret_is_anything_that_can_be_no_public_key() {
             algorithm(good.as_bytes()),
             Ok("KeySet(HS256 by a secret)".into())
         );
-        assert_eq!(key::secret(good.as_bytes()), Ok(secret.as_bytes()));
+        assert_eq!(key_file::secret(good.as_bytes()), Ok(secret.as_bytes()));
     }
     let mut der = vec![0x30, 0x2a];
     der.extend([0; 42]);

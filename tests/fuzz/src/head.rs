@@ -5,8 +5,7 @@ use natterjack::config::{Networks, Origins};
 use natterjack::net::cors::options;
 use natterjack::net::forwarded;
 use natterjack::net::http::{Answer, Head};
-use natterjack::net::publish::Post;
-use natterjack::net::route::{ChatRequest, Route, route};
+use natterjack::net::route::{ChatRequest, PublishRequest, Route, route};
 
 use super::rules;
 
@@ -32,7 +31,7 @@ pub fn survives(bytes: &[u8]) {
         Ok(Route::Options(methods)) => whole(&options(methods), &[204]),
         Ok(Route::Health | Route::Ready) => {}
         Ok(Route::Chat(request)) => chats(&request),
-        Ok(Route::Publish(post)) => posts(&post),
+        Ok(Route::Publish(request)) => publishes(&request),
         Err(refused) => whole(&refused, &[400, 403, 404, 405, 426]),
     }
 }
@@ -66,12 +65,12 @@ fn chats(request: &ChatRequest) {
     assert!(request.accept.is_ascii() && request.accept.len() == 28);
 }
 
-fn posts(post: &Post) {
-    rules::name(post.room.as_str());
-    if let Some(user) = &post.user {
+fn publishes(request: &PublishRequest) {
+    rules::name(request.room.as_str());
+    if let Some(user) = &request.user {
         rules::name(user.as_str());
     }
-    let reference = post.reference.as_ref();
+    let reference = request.reference.as_ref();
     assert!(reference.is_none_or(|name| name.len() <= 256));
 }
 

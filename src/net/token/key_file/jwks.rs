@@ -4,15 +4,16 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 
-use super::{Key, KeySet, Kind, SECRET_BYTES};
+use super::SECRET_BYTES;
 use crate::net::token::crypto::{EDDSA, ES256, HS256, RS256, VerifyingKey};
+use crate::net::token::key_set::{Key, KeySet};
 
 /// The keys of a set, or the one key that is no set; `None`: it is no JSON. What can't be used is passed
 /// over (RFC 7517, section 5), as long as there is one that can.
 ///
 /// # Errors
 /// Says what is wrong with the set.
-pub(super) fn read(bytes: &[u8]) -> Result<Option<KeySet>, String> {
+pub(super) fn parse(bytes: &[u8]) -> Result<Option<KeySet>, String> {
     let found = match serde_json::from_slice(bytes) {
         Ok(Value::Object(mut object)) => match object.remove("keys") {
             Some(Value::Array(keys)) => keys,
@@ -35,7 +36,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Option<KeySet>, String> {
             return Err(named(why.into()));
         }
         match key(&jwk) {
-            Ok(key) => keys.push(Key { kid, ..key }),
+            Ok(verifying) => keys.push(Key { verifying, kid }),
             Err(why) => skipped.push(named(why)),
         }
     }
@@ -47,17 +48,13 @@ pub(super) fn read(bytes: &[u8]) -> Result<Option<KeySet>, String> {
         };
         return Err(format!("no key of the JWKS can be used: {why}"));
     }
-    Ok(Some(KeySet {
-        kind: Kind::Set,
-        keys,
-        skipped,
-    }))
+    Ok(Some(KeySet::set(keys, skipped)))
 }
 
 const NO_SET: &str = "it is JSON, but no JWKS (RFC 7517): {\"keys\":[…]}";
 
 /// One key, or what it is that it can't be used.
-fn key(jwk: &Value) -> Result<Key, String> {
+fn key(jwk: &Value) -> Result<VerifyingKey, String> {
     let purpose = jwk.get("use").is_none_or(|purpose| purpose == "sig");
     let verifies = |operations: &Value| {
         let operations = operations.as_array();
@@ -85,20 +82,19 @@ fn key(jwk: &Value) -> Result<Key, String> {
         .iter()
         .map(|part| URL_SAFE_NO_PAD.decode(part))
         .collect();
-    let key = match (algorithm, &parts.map_err(|_| damaged())?[..]) {
-        (RS256, [n, e]) => return Key::rsa(n, e),
+    match (algorithm, &parts.map_err(|_| damaged())?[..]) {
+        (RS256, [n, e]) => VerifyingKey::rsa(n, e),
         (ES256, [x, y]) if x.len() + y.len() == 64 => {
-            VerifyingKey::p256([&[4], &x[..], y].concat())
+            Ok(VerifyingKey::p256([&[4], &x[..], y].concat()))
         }
-        (EDDSA, [x]) if x.len() == 32 => VerifyingKey::ed25519(x.clone()),
-        (HS256, [secret]) if secret.len() >= SECRET_BYTES => VerifyingKey::secret(secret),
+        (EDDSA, [x]) if x.len() == 32 => Ok(VerifyingKey::ed25519(x.clone())),
+        (HS256, [secret]) if secret.len() >= SECRET_BYTES => Ok(VerifyingKey::secret(secret)),
         (HS256, [secret]) => {
             let bytes = secret.len();
-            return Err(format!(
+            Err(format!(
                 "a secret of {bytes} bytes, and needs {SECRET_BYTES}"
-            ));
+            ))
         }
-        _ => return Err(damaged()),
-    };
-    Ok(key.into())
+        _ => Err(damaged()),
+    }
 }
