@@ -12,11 +12,10 @@ use rustix::time::{ClockId, clock_gettime};
 use smol::{Timer, future};
 
 use crate::bus::{self, Figures};
+use crate::net::admission::{Pending, PendingConnections, Runtime, Stage};
 use crate::net::context::ServerContext;
-use crate::net::handshake::Runtime;
 use crate::net::http::{self, Answer, Head, NoHead};
 use crate::net::listener::{self, Listener};
-use crate::net::pending::{Pending, PendingConnections, Stage};
 use crate::net::socket::{Socket, linger};
 use text::{Kind, Text, Unit};
 

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use smol::future;
 
+use crate::net::admission::Runtime;
 use crate::net::context::ServerContext;
-use crate::net::handshake::Runtime;
 use crate::net::listener::Listener;
 
 /// Never answers. The settings refuse such a listener, so there is none.

@@ -2,10 +2,10 @@
 //!
 //! Reading and writing take different ways: the WebSocket layer reads from the socket, but writes
 //! into the peer's [outbox](crate::chat::outbox::Outbox), so that pongs and close frames line up
-//! with the broadcasts. [`PeerStream`] joins the two.
+//! with the broadcasts. [`PeerStream`](stream::PeerStream) joins the two.
 
 mod inbound;
-mod stream;
+pub mod stream;
 
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -21,7 +21,6 @@ use crate::bus::within;
 use crate::chat::end::End;
 use crate::chat::outbox::TryWrite;
 use crate::chat::peer::Peer;
-pub use stream::PeerStream;
 
 /// A peer that owns a socket.
 pub type SocketPeer = Peer<Socket>;
