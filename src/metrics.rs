@@ -1,4 +1,4 @@
-//! Serves metrics to Prometheus on a listener of its own, in the [text format](text) 0.0.4, under
+//! Serves metrics to Prometheus on a listener of its own, in the text format 0.0.4, under
 //! names as Prometheus recommends (<https://prometheus.io/docs/practices/naming/>).
 
 mod text;

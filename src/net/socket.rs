@@ -133,7 +133,7 @@ impl Socket {
         }
     }
 
-    /// Waits for input and reads like [`try_read`](Self::try_read). Returns how many bytes there
+    /// Waits for input and reads like `try_read`. Returns how many bytes there
     /// were; 0 is the end. Cancel safe.
     ///
     /// # Errors
