@@ -5,6 +5,8 @@
 //! control frames of the WebSocket layer, pass through here, so no frame ever cuts into another.
 //! A peer that falls too far behind is ended: nobody waits for a slow reader.
 
+mod join_buffer;
+mod limits;
 mod state;
 mod try_write;
 
@@ -18,10 +20,10 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 
-use super::budget::Budget;
 use super::end::End;
 use super::name::Room;
 use super::tally::Tally;
+pub use limits::OutboxLimits;
 use state::State;
 pub use try_write::TryWrite;
 
@@ -31,7 +33,7 @@ pub use try_write::TryWrite;
 /// look at there is one more wait for memory.
 pub struct Outbox<S: ?Sized = dyn TryWrite> {
     state: Mutex<State>,
-    budget: Arc<Budget>,
+    limits: Arc<OutboxLimits>,
     /// What everything is written to.
     pub socket: S,
 }
@@ -47,8 +49,8 @@ impl<S: ?Sized> fmt::Debug for Outbox<S> {
 }
 
 impl<S: TryWrite> Outbox<S> {
-    /// An empty outbox in front of `socket`, which counts what it holds in the `budget`.
-    pub fn new(socket: S, budget: Arc<Budget>) -> Outbox<S> {
+    /// An empty outbox in front of `socket`, which counts what it holds in the `limits`.
+    pub fn new(socket: S, limits: Arc<OutboxLimits>) -> Outbox<S> {
         let state = State {
             queue: VecDeque::new(),
             queued: 0,
@@ -61,7 +63,7 @@ impl<S: TryWrite> Outbox<S> {
         };
         Outbox {
             state: Mutex::new(state),
-            budget,
+            limits,
             socket,
         }
     }
@@ -83,7 +85,7 @@ impl<S: ?Sized> Outbox<S> {
         Open {
             before: state.weight(),
             state,
-            budget: &self.budget,
+            limits: &self.limits,
         }
     }
 }
@@ -94,14 +96,14 @@ impl Outbox {
     pub fn push(&self, parts: &[Bytes]) {
         self.count(parts);
         let mut state = self.lock();
-        state.push_from(&self.socket, None, parts, self.budget.each());
+        state.push_from(&self.socket, None, parts, self.limits.per_peer());
     }
 
     /// Sends what is said in a room; like [`push`](Self::push) for a peer that is in. Whoever sends it
     /// to all of them counts it.
     pub fn push_from(&self, room: &Room, parts: &[Bytes]) {
         let mut state = self.lock();
-        state.push_from(&self.socket, Some(room), parts, self.budget.each());
+        state.push_from(&self.socket, Some(room), parts, self.limits.per_peer());
     }
 
     fn count(&self, parts: &[Bytes]) {
@@ -111,7 +113,7 @@ impl Outbox {
 
     /// Where its peer's doings are counted.
     pub fn tally(&self) -> &Tally {
-        &self.budget.tally
+        &self.limits.tally
     }
 
     /// From here on pushes wait until the outbox is [released](Self::release). `first` goes out
@@ -166,7 +168,7 @@ impl Outbox {
             None => state.push_from(&self.socket, None, parts, usize::MAX),
         }
         state.held = held;
-        state.bound(&self.socket, self.budget.each());
+        state.bound(&self.socket, self.limits.per_peer());
     }
 
     /// Sends what has waited; the outbox is no longer on hold.
@@ -175,7 +177,7 @@ impl Outbox {
         let held = state.held.take().unwrap_or_default();
         state.queued -= held.bytes();
         let parts = held.into_parts();
-        state.push_from(&self.socket, None, &parts, self.budget.each());
+        state.push_from(&self.socket, None, &parts, self.limits.per_peer());
     }
 
     /// Bytes that the socket has not taken yet, without those on hold.
@@ -240,15 +242,15 @@ impl Outbox {
 impl<S: ?Sized> Drop for Outbox<S> {
     fn drop(&mut self) {
         let weight = self.lock().weight();
-        self.budget.settle(weight, 0);
+        self.limits.update(weight, 0);
     }
 }
 
-/// The state while it is changed. The budget learns in the end what has become of the queue.
+/// The state while it is changed. The limits learn in the end what has become of the queue.
 struct Open<'a> {
     state: MutexGuard<'a, State>,
     before: usize,
-    budget: &'a Budget,
+    limits: &'a OutboxLimits,
 }
 
 impl Deref for Open<'_> {
@@ -267,7 +269,7 @@ impl DerefMut for Open<'_> {
 
 impl Drop for Open<'_> {
     fn drop(&mut self) {
-        self.budget.settle(self.before, self.state.weight());
+        self.limits.update(self.before, self.state.weight());
     }
 }
 

@@ -9,13 +9,12 @@ use std::time::Instant;
 
 use async_lock::Mutex;
 
-use super::budget::Budget;
 use super::dialect::{Dialect, Letter, Reply, Roster};
 use super::end::End;
 use super::event::Event;
 use super::id::{Id, Instance, Origin};
 use super::name::{Lock, Room, User};
-use super::outbox::{Outbox, TryWrite};
+use super::outbox::{Outbox, OutboxLimits, TryWrite};
 use super::peer::Peer;
 use super::registry::{Entered, Registry};
 use super::tally::Tally;
@@ -37,7 +36,7 @@ pub struct Peers {
     /// This instance, as it signs events.
     pub instance: Instance,
     registry: Mutex<Registry>,
-    budget: Arc<Budget>,
+    limits: Arc<OutboxLimits>,
     numbers: AtomicU64,
     started: Instant,
 }
@@ -94,11 +93,11 @@ pub struct Present {
 
 impl Peers {
     /// An empty registry of peers for whose sockets so much may wait.
-    pub fn new(instance: Instance, budget: Budget) -> Peers {
+    pub fn new(instance: Instance, limits: OutboxLimits) -> Peers {
         Peers {
             instance,
             registry: Mutex::default(),
-            budget: Arc::new(budget),
+            limits: Arc::new(limits),
             numbers: AtomicU64::new(1),
             started: Instant::now(),
         }
@@ -107,7 +106,7 @@ impl Peers {
     /// A new peer, with the next number. It hears nothing before it is [seated](Self::add).
     pub fn peer<S: TryWrite + 'static>(&self, dialect: Dialect, socket: S) -> Arc<Peer<S>> {
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);
-        let outbox = Outbox::new(socket, self.budget.clone());
+        let outbox = Outbox::new(socket, self.limits.clone());
         Arc::new(Peer::new(number, dialect, outbox, self.started))
     }
 
@@ -191,13 +190,13 @@ impl Peers {
             peers: registry.seats.len(),
             users: registry.names.len(),
             rooms: registry.rooms(),
-            queued: self.budget.queued(),
+            queued: self.limits.queued(),
         }
     }
 
     /// What has been counted so far.
     pub fn tally(&self) -> &Tally {
-        &self.budget.tally
+        &self.limits.tally
     }
 
     /// How many peers with a name this instance has in a room, or about to be there.
@@ -242,7 +241,7 @@ impl Peers {
         registry.seats[seat]
             .peer
             .tell(&Reply::Private { to, letter });
-        registry.relieve(&self.budget);
+        registry.evict_slowest(&self.limits);
         true
     }
 
@@ -309,21 +308,21 @@ impl Peers {
         let mut parts = Vec::new();
         for events in batch.chunk_by(|a, b| a.room == b.room).flat_map(buffers) {
             registry.broadcast(self.instance, events, &mut parts, tally);
-            registry.relieve(&self.budget);
+            registry.evict_slowest(&self.limits);
         }
         batch.clear();
     }
 
-    /// Whether more waits for all sockets together than may: [relieve](Self::relieve) them. One
+    /// Whether more waits for all sockets together than may: [evict_slowest](Self::evict_slowest) them. One
     /// load; for those to ask who have made one peer be told something.
-    pub fn overburdened(&self) -> bool {
-        self.budget.exceeded()
+    pub fn over_limit(&self) -> bool {
+        self.limits.exceeded()
     }
 
     /// Lets go of the peers furthest behind, as [`End::Slow`], until clearly less waits for all
     /// sockets together than may; nobody, as long as it is not too much.
-    pub async fn relieve(&self) {
-        self.registry.lock().await.relieve(&self.budget);
+    pub async fn evict_slowest(&self) {
+        self.registry.lock().await.evict_slowest(&self.limits);
     }
 
     /// Looks at every peer once: pings whoever has been silent for `silence` seconds, ends whoever
@@ -340,7 +339,7 @@ impl Peers {
                     next = next.min(seated.sweep(silence));
                 }
             }
-            registry.relieve(&self.budget);
+            registry.evict_slowest(&self.limits);
             from += SWEEP_SLICE;
             if from >= end {
                 return next;

@@ -9,13 +9,13 @@ use async_lock::OnceCell;
 use bytes::Bytes;
 use slab::Slab;
 
-use super::budget::Budget;
 use super::dialect::Dialect;
 use super::end::End;
 use super::event::{Event, What};
 use super::frame::{self, Broadcast};
 use super::id::{Id, Instance};
 use super::name::{Lock, Room, User};
+use super::outbox::OutboxLimits;
 use super::peer::Peer;
 use super::tally::Tally;
 
@@ -316,8 +316,8 @@ impl Registry {
     }
 
     /// Ends those who are furthest behind, if more waits for all together than may.
-    pub fn relieve(&self, budget: &Budget) {
-        if !budget.exceeded() {
+    pub fn evict_slowest(&self, limits: &OutboxLimits) {
+        if !limits.exceeded() {
             return;
         }
         let seated = self.seats.iter().map(|(_, seated)| &seated.peer.outbox);
@@ -326,7 +326,7 @@ impl Registry {
         behind.sort_unstable_by_key(|(queued, _)| Reverse(*queued));
         let mut gone = 0;
         for (_, outbox) in behind.iter().take_while(|(queued, _)| *queued > 0) {
-            if budget.relieved() {
+            if limits.well_below() {
                 break;
             }
             outbox.end(End::Slow);

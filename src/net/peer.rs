@@ -172,8 +172,8 @@ fn listen<'a>(
         let mut in_a_row = 0;
         loop {
             // What this peer alone was told, nobody else has looked at.
-            if hub.peers.overburdened() {
-                Box::pin(hub.peers.relieve()).await;
+            if hub.peers.over_limit() {
+                Box::pin(hub.peers.evict_slowest()).await;
             }
             acting.store(false, Ordering::Relaxed);
             if let Some(end) = session.ended() {

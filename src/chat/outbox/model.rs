@@ -168,7 +168,7 @@ struct Both {
     outbox: Outbox<Arc<Pipe>>,
     pipe: Arc<Pipe>,
     task: Arc<Task>,
-    budget: Arc<Budget>,
+    limits: Arc<OutboxLimits>,
     model: Model,
     /// Whether the last flush, if there was one, found nothing to do, and whether the peer had been
     /// ended.
@@ -178,7 +178,7 @@ struct Both {
 impl Both {
     fn new(limit: usize) -> Both {
         let pipe = Arc::new(Pipe::default());
-        let budget = Arc::new(Budget::new(limit, limit));
+        let limits = Arc::new(OutboxLimits::new(limit, limit));
         let model = Model {
             limit,
             room: 0,
@@ -190,10 +190,10 @@ impl Both {
             end: None,
         };
         Both {
-            outbox: Outbox::new(pipe.clone(), budget.clone()),
+            outbox: Outbox::new(pipe.clone(), limits.clone()),
             pipe,
             task: Arc::default(),
-            budget,
+            limits,
             model,
             flushed: None,
         }
@@ -272,7 +272,7 @@ impl Both {
         assert_eq!(outbox.ahead(), model.ahead());
         assert_eq!(outbox.queued(), model.queued());
         // Of a buffer that is begun, all counts.
-        let begun = self.budget.queued().checked_sub(model.queued());
+        let begun = self.limits.queued().checked_sub(model.queued());
         assert!(begun.is_some_and(|begun| begun <= model.taken));
         if model.end.is_none() {
             let overflowed = model.held.is_some() && model.overflowed;
@@ -321,7 +321,7 @@ fn whatever_is_called_in_whatever_order_it_does_what_the_model_does() {
         both.compare();
         assert_eq!(both.outbox.queued(), 0);
         drop(both.outbox);
-        assert_eq!(both.budget.queued(), 0);
+        assert_eq!(both.limits.queued(), 0);
         Ok(())
     })
     .size_min(64)

@@ -45,8 +45,8 @@ impl TryWrite for Arc<Sealed> {
 
 fn sealed() -> (Arc<Sealed>, Outbox<Arc<Sealed>>) {
     let socket = Arc::new(Sealed::default());
-    let budget = Arc::new(Budget::new(100, 100));
-    (socket.clone(), Outbox::new(socket, budget))
+    let limits = Arc::new(OutboxLimits::new(100, 100));
+    (socket.clone(), Outbox::new(socket, limits))
 }
 
 #[test]
@@ -70,22 +70,22 @@ fn what_a_socket_owes_goes_out_although_nothing_is_queued() {
 #[test]
 fn what_a_socket_owes_counts_as_queued_until_the_end() {
     let socket = Arc::new(Sealed::default());
-    let budget = Arc::new(Budget::new(8, 100));
-    let outbox = Outbox::new(socket.clone(), budget.clone());
+    let limits = Arc::new(OutboxLimits::new(8, 100));
+    let outbox = Outbox::new(socket.clone(), limits.clone());
     outbox.push(&[bytes("hello")]);
-    assert_eq!((outbox.queued(), budget.queued()), (5, 5));
+    assert_eq!((outbox.queued(), limits.queued()), (5, 5));
     socket.pipe.room(2);
     let _ = flush(&outbox);
-    assert_eq!((outbox.queued(), budget.queued()), (3, 3));
+    assert_eq!((outbox.queued(), limits.queued()), (3, 3));
     outbox.push(&[bytes("again")]);
     assert_eq!(outbox.ended(), None, "the limit is not reached");
     outbox.push(&[bytes("!")]);
     assert_eq!(outbox.ended(), Some(End::Slow));
     let close = frame::close(1013, "too slow, try again later").len();
-    assert_eq!(budget.queued(), close);
+    assert_eq!(limits.queued(), close);
     socket.pipe.room(1000);
     let _ = flush(&outbox);
-    assert_eq!(budget.queued(), 0);
+    assert_eq!(limits.queued(), 0);
 }
 
 #[test]

@@ -7,10 +7,10 @@ use std::task::Waker;
 
 use bytes::Bytes;
 
+use super::join_buffer::JoinBuffer;
 use super::try_write::{TryWrite, VECTORS, write_through};
 use crate::chat::end::End;
 use crate::chat::frame;
-use crate::chat::hold::Hold;
 use crate::chat::name::Room;
 
 /// The queue, and what else is known of it.
@@ -28,7 +28,7 @@ pub(super) struct State {
     /// which 16 bits hold. Not counted after the end: it can't be taken back, and lasts seconds.
     pub(super) owed: u16,
     /// What has been pushed since the outbox is on hold.
-    pub(super) held: Option<Box<Hold>>,
+    pub(super) held: Option<Box<JoinBuffer>>,
     pub(super) end: Option<End>,
     pub(super) waker: Option<Waker>,
 }

@@ -37,15 +37,15 @@ impl TryWrite for Arc<Pipe> {
 fn outbox(room: usize, limit: usize) -> (Arc<Pipe>, Outbox<Arc<Pipe>>) {
     let pipe = Arc::new(Pipe::default());
     pipe.room(room);
-    let budget = Arc::new(Budget::new(limit, limit));
-    (pipe.clone(), Outbox::new(pipe, budget))
+    let limits = Arc::new(OutboxLimits::new(limit, limit));
+    (pipe.clone(), Outbox::new(pipe, limits))
 }
 
 /// An outbox whose socket takes nothing, and what counts it.
-fn counted() -> (Arc<Pipe>, Arc<Budget>, Outbox<Arc<Pipe>>) {
+fn counted() -> (Arc<Pipe>, Arc<OutboxLimits>, Outbox<Arc<Pipe>>) {
     let pipe = Arc::new(Pipe::default());
-    let budget = Arc::new(Budget::new(100, 100));
-    (pipe.clone(), budget.clone(), Outbox::new(pipe, budget))
+    let limits = Arc::new(OutboxLimits::new(100, 100));
+    (pipe.clone(), limits.clone(), Outbox::new(pipe, limits))
 }
 
 pub(super) fn flush(outbox: &Outbox) -> Poll<io::Result<bool>> {
@@ -203,41 +203,41 @@ fn a_queue_is_stuck_when_nothing_of_it_is_taken_between_two_looks() {
 #[test]
 fn what_waits_is_counted_whatever_becomes_of_it() {
     let close = frame::close(1013, "too slow, try again later").len();
-    let (pipe, budget, outbox) = counted();
+    let (pipe, limits, outbox) = counted();
     outbox.push(&[bytes("0123456789")]);
-    assert_eq!(budget.queued(), 10);
+    assert_eq!(limits.queued(), 10);
     pipe.room(4);
     let _ = flush(&outbox);
     assert_eq!(outbox.queued(), 6);
-    assert_eq!(budget.queued(), 10, "all of the buffer is still kept");
+    assert_eq!(limits.queued(), 10, "all of the buffer is still kept");
     outbox.hold_behind(Bytes::new());
     outbox.push(&[bytes("held")]);
-    assert_eq!(budget.queued(), 14);
+    assert_eq!(limits.queued(), 14);
     outbox.push_ahead(&[bytes("first")]);
     outbox.release();
-    assert_eq!(budget.queued(), 19);
+    assert_eq!(limits.queued(), 19);
     outbox.hold_behind(Bytes::new());
     outbox.push(&[bytes("held")]);
     outbox.end(End::Slow);
-    assert_eq!(budget.queued(), 6 + close, "only the rest of the frame is");
+    assert_eq!(limits.queued(), 6 + close, "only the rest of the frame is");
     pipe.room(7);
     let _ = flush(&outbox);
-    assert_eq!((outbox.queued(), budget.queued()), (close - 1, close));
+    assert_eq!((outbox.queued(), limits.queued()), (close - 1, close));
     drop(outbox);
-    assert_eq!(budget.queued(), 0);
+    assert_eq!(limits.queued(), 0);
 
     // Beyond its own limit, and with what it holds when it goes.
-    let (_pipe, budget, outbox) = counted();
+    let (_pipe, limits, outbox) = counted();
     outbox.push(&[Bytes::from(vec![0; 101])]);
-    assert_eq!(budget.queued(), close);
+    assert_eq!(limits.queued(), close);
     drop(outbox);
-    let (_pipe, budget, outbox) = counted();
+    let (_pipe, limits, outbox) = counted();
     outbox.hold_behind(Bytes::new());
     outbox.push(&[bytes("held")]);
     outbox.end(End::Stopping);
-    assert_eq!(outbox.queued(), budget.queued());
+    assert_eq!(outbox.queued(), limits.queued());
     drop(outbox);
-    assert_eq!(budget.queued(), 0);
+    assert_eq!(limits.queued(), 0);
 }
 
 #[test]
@@ -262,12 +262,12 @@ fn who_enters_a_busy_room_reads_from_the_log_what_can_not_wait() {
     outbox.push_ahead(&[bytes("1..3 ")]);
     outbox.release();
     assert_eq!(pipe.heard(), b"not in yet 1..3 to you cellar 4");
-    assert_eq!((outbox.queued(), outbox.budget.queued()), (0, 0));
+    assert_eq!((outbox.queued(), outbox.limits.queued()), (0, 0));
     // What is in no log must fit.
     outbox.hold_entering(&attic);
     outbox.push_from(&cellar, &[bytes("more than the limit is")]);
     assert_eq!(outbox.ended(), Some(End::Slow));
-    assert_eq!(outbox.budget.queued(), 0);
+    assert_eq!(outbox.limits.queued(), 0);
 }
 
 #[test]
@@ -294,18 +294,18 @@ fn a_peer_is_answered_before_it_is_told_anything() {
 
 #[test]
 fn what_is_long_can_be_broken_off_and_is_not_kept() {
-    let budget = Arc::new(Budget::new(1 << 20, 1 << 20));
+    let limits = Arc::new(OutboxLimits::new(1 << 20, 1 << 20));
     let pipe = Arc::new(Pipe::default());
-    let outbox = Outbox::new(pipe.clone(), budget.clone());
+    let outbox = Outbox::new(pipe.clone(), limits.clone());
     pipe.room(20_000);
     outbox.push(&[frame::text(&"x".repeat(200_000))]);
-    assert!(budget.queued() > 200_000);
+    assert!(limits.queued() > 200_000);
     outbox.end(End::Slow);
     let close = frame::close(1013, "too slow, try again later").len();
     assert!(
-        budget.queued() < 16 * 1024 + 4 + close,
+        limits.queued() < 16 * 1024 + 4 + close,
         "{}",
-        budget.queued()
+        limits.queued()
     );
     pipe.room(100_000);
     let _ = flush(&outbox);

@@ -2,11 +2,11 @@
 
 use bytes::Bytes;
 
-use super::name::Room;
+use crate::chat::name::Room;
 
 /// What waits until its outbox is released.
 #[derive(Debug, Default)]
-pub(super) struct Hold {
+pub(super) struct JoinBuffer {
     /// Goes out before anything else does.
     pub first: Option<Bytes>,
     /// The room that is being entered, as soon as the peer is in.
@@ -23,7 +23,7 @@ struct Waiting {
     logged: bool,
 }
 
-impl Hold {
+impl JoinBuffer {
     /// The peer comes into the room now: what was said there before can be read from its log.
     pub fn enters(&mut self, room: &Room) {
         self.room = Some(room.clone());
