@@ -57,7 +57,7 @@ impl<S: TryWrite> Outbox<S> {
             begun: 0,
             moved: false,
             owed: 0,
-            held: None,
+            buffered: None,
             end: None,
             waker: None,
         };
@@ -116,74 +116,81 @@ impl Outbox {
         &self.limits.tally
     }
 
-    /// From here on pushes wait until the outbox is [released](Self::release). `first` goes out
+    /// From here on pushes wait until the outbox is [released](Self::send_buffered). `first` goes out
     /// ahead of whatever does so first, a goodbye too: a peer is answered before it is told
     /// anything, and in one packet with that.
-    pub fn hold_behind(&self, first: Bytes) {
-        self.lock().held.get_or_insert_default().first = Some(first);
+    pub fn start_buffering(&self, first: Bytes) {
+        self.lock().buffered.get_or_insert_default().first = Some(first);
     }
 
     /// The peer comes into a room, and is first told what it is entering: pushes wait until then.
     /// Forgets what was kept of that room before. When the room says more than may wait, all of that is forgotten: it must be read from the log, and
     /// [`overflowed`](Self::overflowed) says so.
-    pub fn hold_entering(&self, room: &Room) {
+    pub fn begin_join(&self, room: &Room) {
         let mut state = self.lock();
-        let hold = state.held.get_or_insert_default();
-        let before = hold.bytes();
-        hold.enters(room);
-        let forgotten = before - hold.bytes();
+        let buffered = state.buffered.get_or_insert_default();
+        let before = buffered.bytes();
+        buffered.begin_join(room);
+        let forgotten = before - buffered.bytes();
         state.queued -= forgotten;
     }
 
     /// Whether the room that is being entered has said more than could be held.
     pub fn overflowed(&self) -> bool {
         let state = self.lock();
-        state.held.as_ref().is_some_and(|hold| hold.overflowed())
+        state
+            .buffered
+            .as_ref()
+            .is_some_and(|buffered| buffered.overflowed())
     }
 
     /// Forgets what waits of the room that was to be entered: the peer does not come in after all.
-    pub fn forget_entering(&self) {
+    pub fn cancel_join(&self) {
         let mut state = self.lock();
-        if let Some(hold) = &mut state.held {
-            let before = hold.bytes();
-            hold.overflow();
-            let forgotten = before - hold.bytes();
+        if let Some(buffered) = &mut state.buffered {
+            let before = buffered.bytes();
+            buffered.overflow();
+            let forgotten = before - buffered.bytes();
             state.queued -= forgotten;
         }
     }
 
     /// Sends whole frames although the outbox is on hold, ahead of what waits.
-    pub fn push_ahead(&self, parts: &[Bytes]) {
+    pub fn push_before_buffered(&self, parts: &[Bytes]) {
         if parts.is_empty() {
             return;
         }
         self.count(parts);
         let mut state = self.lock();
-        let mut held = state.held.take();
-        match held.as_mut().and_then(|held| held.first.take()) {
+        let mut buffered = state.buffered.take();
+        match buffered.as_mut().and_then(|buffered| buffered.first.take()) {
             Some(first) => {
                 let parts = [&[first], parts].concat();
                 state.push_from(&self.socket, None, &parts, usize::MAX);
             }
             None => state.push_from(&self.socket, None, parts, usize::MAX),
         }
-        state.held = held;
+        state.buffered = buffered;
         state.bound(&self.socket, self.limits.per_peer());
     }
 
     /// Sends what has waited; the outbox is no longer on hold.
-    pub fn release(&self) {
+    pub fn send_buffered(&self) {
         let mut state = self.lock();
-        let held = state.held.take().unwrap_or_default();
-        state.queued -= held.bytes();
-        let parts = held.into_parts();
+        let buffered = state.buffered.take().unwrap_or_default();
+        state.queued -= buffered.bytes();
+        let parts = buffered.into_parts();
         state.push_from(&self.socket, None, &parts, self.limits.per_peer());
     }
 
     /// Bytes that the socket has not taken yet, without those on hold.
-    pub fn ahead(&self) -> usize {
+    pub fn queued_before_buffered(&self) -> usize {
         let state = self.lock();
-        state.queued - state.held.as_ref().map_or(0, |hold| hold.bytes())
+        state.queued
+            - state
+                .buffered
+                .as_ref()
+                .map_or(0, |buffered| buffered.bytes())
     }
 
     /// Ends this peer, unless it has been ended before: says why by a close frame, drops what was

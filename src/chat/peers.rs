@@ -140,7 +140,7 @@ impl Peers {
 
     /// Lets a peer into a room as soon as its own join, which is now to be put on the bus,
     /// comes by: so it hears what comes after, nothing that was before, and everybody agrees on
-    /// which is which. From then on its outbox is [on hold](Outbox::hold).
+    /// which is which. From then on its outbox is [buffered](Outbox::begin_join).
     pub async fn expect(&self, seat: &Seat, room: &Room) -> Entry {
         let (peer, entered) = self.registry.lock().await.expect(seat.0, room);
         Entry { peer, entered }

@@ -166,7 +166,7 @@ impl Registry {
         let origin = event.origin.filter(|origin| origin.instance == here)?;
         let arrival = self.arrived(origin.peer)?;
         let seated = &self.seats[arrival.seat];
-        seated.peer.outbox.hold_entering(&arrival.room);
+        seated.peer.outbox.begin_join(&arrival.room);
         if !seated.is_in(&arrival.room) {
             self.enter(arrival.seat, &arrival.room);
         }

@@ -72,7 +72,7 @@ pub fn serve(
         // asked for, and some are told nothing more than that.
         let arrival = &upgrade.arrival;
         let switching = http::switching(&arrival.accept, arrival.protocol.as_deref());
-        peer.outbox.hold_behind(switching);
+        peer.outbox.start_buffering(switching);
         let seat = hub.peers.add(peer.clone()).await;
         let life = live(&hub, &peer, &seat, upgrade);
         let end = AssertUnwindSafe(life).catch_unwind().await;

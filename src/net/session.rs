@@ -84,7 +84,7 @@ impl<'a> Session<'a> {
             (None, Some(room)) => self.overhear(room, past).await,
             (None, None) => Ok(()),
         };
-        self.peer.outbox.release();
+        self.peer.outbox.send_buffered();
         match arrived {
             Ok(()) => None,
             Err(Refusal::NameTaken(name)) => {
@@ -314,7 +314,7 @@ impl<'a> Session<'a> {
             user: &user,
             session: self.proof.key(),
         });
-        self.peer.outbox.push_ahead(named.as_slice());
+        self.peer.outbox.push_before_buffered(named.as_slice());
         self.rate.rename(&self.hub.rate_limits, &user);
         self.user = Some(user);
         Ok(())

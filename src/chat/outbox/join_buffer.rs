@@ -25,7 +25,7 @@ struct Waiting {
 
 impl JoinBuffer {
     /// The peer comes into the room now: what was said there before can be read from its log.
-    pub fn enters(&mut self, room: &Room) {
+    pub fn begin_join(&mut self, room: &Room) {
         self.room = Some(room.clone());
         self.forget_logged();
         self.overflowed = false;
@@ -45,7 +45,7 @@ impl JoinBuffer {
     }
 
     /// Makes room: forgets what can be read from the log, and what else is said in the room until
-    /// it [enters](Self::enters) again.
+    /// it [joins](Self::begin_join) again.
     pub fn overflow(&mut self) {
         self.overflowed = true;
         self.forget_logged();

@@ -31,7 +31,7 @@ struct Model {
     /// … and how many bytes of them it has taken.
     taken: usize,
     /// What is on hold, and whether the log has it.
-    held: Option<Vec<(Part, bool)>>,
+    buffered: Option<Vec<(Part, bool)>>,
     entering: bool,
     overflowed: bool,
     end: Option<End>,
@@ -42,14 +42,14 @@ fn length(parts: &[Part]) -> usize {
 }
 
 impl Model {
-    fn ahead(&self) -> usize {
+    fn queued_before_buffered(&self) -> usize {
         self.line.iter().map(Bytes::len).sum::<usize>() - self.taken
     }
 
     fn queued(&self) -> usize {
-        let held = self.held.iter().flatten();
-        self.ahead()
-            + held
+        let buffered = self.buffered.iter().flatten();
+        self.queued_before_buffered()
+            + buffered
                 .map(|(part, _)| length(std::slice::from_ref(part)))
                 .sum::<usize>()
     }
@@ -61,7 +61,7 @@ impl Model {
     }
 
     fn send(&mut self, parts: &[Part]) {
-        let idle = self.ahead() == 0;
+        let idle = self.queued_before_buffered() == 0;
         self.line
             .extend(parts.iter().flat_map(|part| part.0.clone()));
         if idle {
@@ -73,11 +73,11 @@ impl Model {
         if self.end.is_some() {
             return;
         }
-        match &mut self.held {
-            Some(held) => {
+        match &mut self.buffered {
+            Some(buffered) => {
                 let logged = from_attic && self.entering;
                 if !(logged && self.overflowed) {
-                    held.extend(parts.iter().map(|part| (part.clone(), logged)));
+                    buffered.extend(parts.iter().map(|part| (part.clone(), logged)));
                 }
             }
             None => self.send(parts),
@@ -85,19 +85,19 @@ impl Model {
         self.bound();
     }
 
-    fn push_ahead(&mut self, parts: &[Part]) {
+    fn push_before_buffered(&mut self, parts: &[Part]) {
         if self.end.is_none() {
             self.send(parts);
             self.bound();
         }
     }
 
-    fn hold(&mut self, entering: bool) {
+    fn start_buffering(&mut self, entering: bool) {
         if self.end.is_some() {
             return;
         }
-        if self.held.is_none() {
-            self.held = Some(Vec::new());
+        if self.buffered.is_none() {
+            self.buffered = Some(Vec::new());
             (self.entering, self.overflowed) = (false, false);
         }
         if entering {
@@ -107,27 +107,27 @@ impl Model {
     }
 
     fn forget_logged(&mut self) {
-        self.held
+        self.buffered
             .iter_mut()
-            .for_each(|held| held.retain(|(_, logged)| !logged));
+            .for_each(|buffered| buffered.retain(|(_, logged)| !logged));
     }
 
-    fn forget_entering(&mut self) {
-        if self.held.is_some() {
+    fn cancel_join(&mut self) {
+        if self.buffered.is_some() {
             self.forget_logged();
             self.overflowed = true;
         }
     }
 
-    fn release(&mut self) {
-        let held = self.held.take().unwrap_or_default();
-        let parts: Vec<Part> = held.into_iter().map(|(part, _)| part).collect();
+    fn send_buffered(&mut self) {
+        let buffered = self.buffered.take().unwrap_or_default();
+        let parts: Vec<Part> = buffered.into_iter().map(|(part, _)| part).collect();
         self.push(&parts, false);
     }
 
     fn bound(&mut self) {
         if self.queued() > self.limit {
-            self.forget_entering();
+            self.cancel_join();
         }
         if self.queued() > self.limit {
             self.finish(End::Slow);
@@ -139,7 +139,7 @@ impl Model {
         if self.end.is_some() {
             return;
         }
-        (self.end, self.held) = (Some(end), None);
+        (self.end, self.buffered) = (Some(end), None);
         if end == End::Slow {
             let mut length = 0;
             self.line.retain(|frame| {
@@ -184,7 +184,7 @@ impl Both {
             room: 0,
             line: Vec::new(),
             taken: 0,
-            held: None,
+            buffered: None,
             entering: false,
             overflowed: false,
             end: None,
@@ -216,20 +216,20 @@ impl Both {
             }
             5 => {
                 let parts = any_parts(u)?;
-                outbox.push_ahead(&bytes(&parts));
-                model.push_ahead(&parts);
+                outbox.push_before_buffered(&bytes(&parts));
+                model.push_before_buffered(&parts);
             }
             6 => {
-                outbox.hold_behind(Bytes::new());
-                model.hold(false);
+                outbox.start_buffering(Bytes::new());
+                model.start_buffering(false);
             }
             7 => {
-                outbox.hold_entering(&attic);
-                model.hold(true);
+                outbox.begin_join(&attic);
+                model.start_buffering(true);
             }
             8 => {
-                outbox.release();
-                model.release();
+                outbox.send_buffered();
+                model.send_buffered();
             }
             9 => match u.int_in_range(0..=7)? {
                 0 => {
@@ -238,8 +238,8 @@ impl Both {
                     model.finish(end);
                 }
                 _ => {
-                    outbox.forget_entering();
-                    model.forget_entering();
+                    outbox.cancel_join();
+                    model.cancel_join();
                 }
             },
             _ => self.flush(u.int_in_range(0..=200)?),
@@ -251,12 +251,12 @@ impl Both {
     fn flush(&mut self, room: usize) {
         self.pipe.room(room);
         self.model.room = room;
-        self.model.take(self.model.ahead());
+        self.model.take(self.model.queued_before_buffered());
         self.task.0.store(false, Ordering::Relaxed);
         let waker = Waker::from(self.task.clone());
         let flushed = self.outbox.poll_flush(&mut Context::from_waker(&waker));
         let flushed = flushed.map(|flushed| flushed.unwrap());
-        let expected = match (self.model.ahead(), self.model.end) {
+        let expected = match (self.model.queued_before_buffered(), self.model.end) {
             (1.., _) => Poll::Ready(true),
             (0, Some(_)) => Poll::Ready(false),
             (0, None) => Poll::Pending,
@@ -269,18 +269,21 @@ impl Both {
         let (outbox, model) = (&self.outbox, &self.model);
         assert_eq!(outbox.ended(), model.end);
         assert_eq!(self.pipe.heard(), model.line.concat()[..model.taken]);
-        assert_eq!(outbox.ahead(), model.ahead());
+        assert_eq!(
+            outbox.queued_before_buffered(),
+            model.queued_before_buffered()
+        );
         assert_eq!(outbox.queued(), model.queued());
         // Of a buffer that is begun, all counts.
         let begun = self.limits.queued().checked_sub(model.queued());
         assert!(begun.is_some_and(|begun| begun <= model.taken));
         if model.end.is_none() {
-            let overflowed = model.held.is_some() && model.overflowed;
+            let overflowed = model.buffered.is_some() && model.overflowed;
             assert_eq!(outbox.overflowed(), overflowed);
             assert!(model.queued() <= model.limit);
         }
         let must_wake = self.flushed.is_some_and(|(idle, ended)| {
-            idle && model.ahead() > 0 || !ended && model.end.is_some()
+            idle && model.queued_before_buffered() > 0 || !ended && model.end.is_some()
         });
         assert!(
             !must_wake || self.task.0.load(Ordering::Relaxed),
@@ -314,8 +317,8 @@ fn whatever_is_called_in_whatever_order_it_does_what_the_model_does() {
             both.any_call(u)?;
             both.compare();
         }
-        both.outbox.release();
-        both.model.release();
+        both.outbox.send_buffered();
+        both.model.send_buffered();
         both.compare();
         both.flush(usize::MAX);
         both.compare();

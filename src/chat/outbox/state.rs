@@ -28,7 +28,7 @@ pub(super) struct State {
     /// which 16 bits hold. Not counted after the end: it can't be taken back, and lasts seconds.
     pub(super) owed: u16,
     /// What has been pushed since the outbox is on hold.
-    pub(super) held: Option<Box<JoinBuffer>>,
+    pub(super) buffered: Option<Box<JoinBuffer>>,
     pub(super) end: Option<End>,
     pub(super) waker: Option<Waker>,
 }
@@ -50,10 +50,10 @@ impl State {
             return;
         }
         let idle = self.queue.is_empty();
-        if let Some(held) = &mut self.held {
-            let before = held.bytes();
-            held.push(parts, room);
-            self.queued += held.bytes() - before;
+        if let Some(buffered) = &mut self.buffered {
+            let before = buffered.bytes();
+            buffered.push(parts, room);
+            self.queued += buffered.bytes() - before;
         } else {
             let taken = if idle {
                 write_through(socket, parts)
@@ -73,11 +73,11 @@ impl State {
     pub(super) fn bound(&mut self, socket: &dyn TryWrite, limit: usize) {
         let owed = usize::from(self.owed);
         if self.queued + owed > limit
-            && let Some(held) = &mut self.held
+            && let Some(buffered) = &mut self.buffered
         {
-            let before = held.bytes();
-            held.overflow();
-            self.queued -= before - held.bytes();
+            let before = buffered.bytes();
+            buffered.overflow();
+            self.queued -= before - buffered.bytes();
         }
         if self.queued + owed > limit {
             self.finish(socket, End::Slow);
@@ -146,7 +146,7 @@ impl State {
         }
         self.end = Some(end);
         self.owed = 0;
-        let first = self.held.take().and_then(|held| held.first);
+        let first = self.buffered.take().and_then(|buffered| buffered.first);
         self.wake();
         // A peer that is asked to go politely first gets what was said before. One that is too slow
         // can't wait for that.

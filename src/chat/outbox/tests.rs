@@ -111,16 +111,16 @@ fn a_slow_reader_gets_the_frame_it_has_begun_and_the_reason() {
 fn who_enters_is_first_told_what_it_enters() {
     let (pipe, outbox) = outbox(100, 20);
     outbox.push(&[bytes("before ")]);
-    outbox.hold_behind(Bytes::new());
+    outbox.start_buffering(Bytes::new());
     outbox.push(&[bytes("after ")]);
     assert_eq!((pipe.heard(), outbox.queued()), (b"before ".to_vec(), 6));
-    outbox.push_ahead(&[bytes("welcome ")]);
-    outbox.release();
+    outbox.push_before_buffered(&[bytes("welcome ")]);
+    outbox.send_buffered();
     assert_eq!(
         (pipe.heard(), outbox.queued()),
         (b"before welcome after ".to_vec(), 0)
     );
-    outbox.hold_behind(Bytes::new());
+    outbox.start_buffering(Bytes::new());
     outbox.push(&[bytes("more than it may hold")]);
     assert_eq!((outbox.ended(), outbox.queued()), (Some(End::Slow), 0));
 }
@@ -137,7 +137,7 @@ fn an_end_wakes_a_task_that_waits_for_the_socket() {
     let ends: [&dyn Fn(&Outbox); 3] = [
         &|outbox| outbox.end(End::Stopping),
         &|outbox| outbox.push(&too_much),
-        &|outbox| outbox.push_ahead(&too_much),
+        &|outbox| outbox.push_before_buffered(&too_much),
     ];
     for end in ends {
         let (_pipe, outbox) = outbox(0, 100);
@@ -173,7 +173,7 @@ fn who_is_asked_to_go_is_not_let_go_once_more() {
     outbox.push(std::slice::from_ref(&words));
     // With the close frame it is more than may wait.
     outbox.end(End::Stopping);
-    outbox.push_ahead(&[bytes("too late")]);
+    outbox.push_before_buffered(&[bytes("too late")]);
     pipe.room(1000);
     assert!(matches!(flush(&outbox), Poll::Ready(Ok(false))));
     let close = frame::close(1001, "the server shuts down");
@@ -194,7 +194,7 @@ fn a_queue_is_stuck_when_nothing_of_it_is_taken_between_two_looks() {
     assert!(outbox.stuck());
     pipe.room(100);
     let _ = flush(&outbox);
-    outbox.hold_behind(Bytes::new());
+    outbox.start_buffering(Bytes::new());
     outbox.push(&[bytes("held")]);
     assert!(!outbox.stuck());
     assert!(!outbox.stuck(), "the socket was not asked to take this");
@@ -210,13 +210,13 @@ fn what_waits_is_counted_whatever_becomes_of_it() {
     let _ = flush(&outbox);
     assert_eq!(outbox.queued(), 6);
     assert_eq!(limits.queued(), 10, "all of the buffer is still kept");
-    outbox.hold_behind(Bytes::new());
+    outbox.start_buffering(Bytes::new());
     outbox.push(&[bytes("held")]);
     assert_eq!(limits.queued(), 14);
-    outbox.push_ahead(&[bytes("first")]);
-    outbox.release();
+    outbox.push_before_buffered(&[bytes("first")]);
+    outbox.send_buffered();
     assert_eq!(limits.queued(), 19);
-    outbox.hold_behind(Bytes::new());
+    outbox.start_buffering(Bytes::new());
     outbox.push(&[bytes("held")]);
     outbox.end(End::Slow);
     assert_eq!(limits.queued(), 6 + close, "only the rest of the frame is");
@@ -232,7 +232,7 @@ fn what_waits_is_counted_whatever_becomes_of_it() {
     assert_eq!(limits.queued(), close);
     drop(outbox);
     let (_pipe, limits, outbox) = counted();
-    outbox.hold_behind(Bytes::new());
+    outbox.start_buffering(Bytes::new());
     outbox.push(&[bytes("held")]);
     outbox.end(End::Stopping);
     assert_eq!(outbox.queued(), limits.queued());
@@ -245,9 +245,9 @@ fn who_enters_a_busy_room_reads_from_the_log_what_can_not_wait() {
     let (pipe, outbox) = outbox(100, 20);
     let (attic, cellar) = (Room::new("attic").unwrap(), Room::new("cellar").unwrap());
     outbox.push_from(&attic, &[bytes("not in yet ")]);
-    outbox.hold_behind(Bytes::new());
+    outbox.start_buffering(Bytes::new());
     outbox.push(&[bytes("to you ")]);
-    outbox.hold_entering(&attic);
+    outbox.begin_join(&attic);
     outbox.push_from(&cellar, &[bytes("cellar ")]);
     outbox.push_from(&attic, &[bytes("1")]);
     assert!(!outbox.overflowed());
@@ -256,15 +256,15 @@ fn who_enters_a_busy_room_reads_from_the_log_what_can_not_wait() {
     assert!(outbox.overflowed());
     assert_eq!((outbox.ended(), outbox.queued()), (None, 14));
     // What has been said so far is read, and from here on it is held again.
-    outbox.hold_entering(&attic);
+    outbox.begin_join(&attic);
     outbox.push_from(&attic, &[bytes("4")]);
     assert!(!outbox.overflowed());
-    outbox.push_ahead(&[bytes("1..3 ")]);
-    outbox.release();
+    outbox.push_before_buffered(&[bytes("1..3 ")]);
+    outbox.send_buffered();
     assert_eq!(pipe.heard(), b"not in yet 1..3 to you cellar 4");
     assert_eq!((outbox.queued(), outbox.limits.queued()), (0, 0));
     // What is in no log must fit.
-    outbox.hold_entering(&attic);
+    outbox.begin_join(&attic);
     outbox.push_from(&cellar, &[bytes("more than the limit is")]);
     assert_eq!(outbox.ended(), Some(End::Slow));
     assert_eq!(outbox.limits.queued(), 0);
@@ -274,8 +274,11 @@ fn who_enters_a_busy_room_reads_from_the_log_what_can_not_wait() {
 fn a_peer_is_answered_before_it_is_told_anything() {
     type Way = fn(&Outbox);
     let ways: [(Way, &[u8]); 3] = [
-        (|outbox| outbox.push_ahead(&[bytes("ahead")]), b"firstahead"),
-        (Outbox::release, b"firstwaits"),
+        (
+            |outbox| outbox.push_before_buffered(&[bytes("ahead")]),
+            b"firstahead",
+        ),
+        (Outbox::send_buffered, b"firstwaits"),
         (
             |outbox| outbox.end(End::Stopping),
             b"first\x88\x17\x03\xe9the server shuts down",
@@ -283,9 +286,9 @@ fn a_peer_is_answered_before_it_is_told_anything() {
     ];
     for (way, heard) in ways {
         let (pipe, outbox) = outbox(100, 100);
-        outbox.hold_behind(bytes("first"));
+        outbox.start_buffering(bytes("first"));
         outbox.push(&[bytes("waits")]);
-        outbox.push_ahead(&[]);
+        outbox.push_before_buffered(&[]);
         assert_eq!(pipe.heard(), b"");
         way(&outbox);
         assert_eq!(pipe.heard(), heard);

@@ -39,9 +39,9 @@ impl Session<'_> {
         if told.is_err() {
             // Half a past is worse than none: it can come back.
             self.leave(room).await?;
-            self.peer.outbox.forget_entering();
+            self.peer.outbox.cancel_join();
         }
-        self.peer.outbox.release();
+        self.peer.outbox.send_buffered();
         told
     }
 
@@ -58,7 +58,7 @@ impl Session<'_> {
         self.keep(&room);
         let told = self.tell_past(&room, last, past).await;
         if told.is_err() {
-            self.peer.outbox.forget_entering();
+            self.peer.outbox.cancel_join();
         }
         told
     }
@@ -73,7 +73,7 @@ impl Session<'_> {
             // Some of what it would have heard is forgotten. It can come back and ask for it.
             self.peer.outbox.end(End::Slow);
         }
-        self.peer.outbox.release();
+        self.peer.outbox.send_buffered();
         told
     }
 
@@ -109,7 +109,7 @@ impl Session<'_> {
             // Who came and went meanwhile is in no log.
             let roster = self.bus().roster(room).await.ok_or(Refusal::Unavailable)?;
             let who = self.peer.frame(&Reply::Who(room, &roster));
-            self.peer.outbox.push_ahead(who.as_slice());
+            self.peer.outbox.push_before_buffered(who.as_slice());
         }
         Ok(())
     }
@@ -126,11 +126,11 @@ impl Session<'_> {
             for piece in pieces(&page) {
                 let frames = frame::texts(self.peer.dialect(), piece);
                 self.peer.outbox.tally().sent.add(piece.len() as u64);
-                self.peer.outbox.push_ahead(&[frames]);
+                self.peer.outbox.push_before_buffered(&[frames]);
                 if let Some(told) = piece.last().and_then(Event::id) {
                     replay.told(told);
                 }
-                if self.peer.outbox.ahead() > 0 {
+                if self.peer.outbox.queued_before_buffered() > 0 {
                     size = SMALL_PAGE;
                     break;
                 }
@@ -179,7 +179,7 @@ impl Session<'_> {
             roster: &roster,
             complete,
         });
-        self.peer.outbox.push_ahead(entered.as_slice());
+        self.peer.outbox.push_before_buffered(entered.as_slice());
     }
 
     /// Waits until the socket has taken most of what is ahead of the hold, or the peer has ended.
@@ -187,7 +187,7 @@ impl Session<'_> {
     async fn taken(&self) {
         future::poll_fn(|_| {
             let outbox = &self.peer.outbox;
-            if outbox.ahead() <= PIECE / 2 || outbox.ended().is_some() {
+            if outbox.queued_before_buffered() <= PIECE / 2 || outbox.ended().is_some() {
                 Poll::Ready(())
             } else {
                 Poll::Pending
