@@ -163,8 +163,8 @@ impl Bus {
         }
     }
 
-    /// Lets a peer into a room and, if it has a name, the room know. From then on its outbox is [buffered](
-    /// crate::chat::outbox::Outbox::begin_join), so that it can first be told what it has entered;
+    /// Lets a peer into a room and, if it has a name, the room know. From then on its outbox
+    /// [buffers](crate::chat::outbox::Outbox::begin_join), so that it can first be told what it has entered;
     /// returns the room's last message before. `Err`: the bus can't be reached. Takes no longer
     /// than some seconds.
     pub async fn enter(

@@ -16,4 +16,4 @@ pub mod peers;
 pub mod rate;
 mod registry;
 pub mod replay;
-pub mod tally;
+pub mod stats;

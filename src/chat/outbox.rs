@@ -22,7 +22,7 @@ use bytes::Bytes;
 
 use super::end::End;
 use super::name::Room;
-use super::tally::Tally;
+use super::stats::ChatStats;
 pub use limits::OutboxLimits;
 use state::State;
 pub use try_write::TryWrite;
@@ -108,12 +108,12 @@ impl Outbox {
 
     fn count(&self, parts: &[Bytes]) {
         let bytes = parts.iter().map(Bytes::len).sum::<usize>();
-        self.tally().sent_bytes.add(bytes as u64);
+        self.stats().sent_bytes.add(bytes as u64);
     }
 
     /// Where its peer's doings are counted.
-    pub fn tally(&self) -> &Tally {
-        &self.limits.tally
+    pub fn stats(&self) -> &ChatStats {
+        &self.limits.stats
     }
 
     /// From here on pushes wait until the outbox is [released](Self::send_buffered). `first` goes out

@@ -105,7 +105,7 @@ impl Peer {
     pub fn frame(&self, reply: &Reply<'_>) -> Option<Bytes> {
         let mut line = String::new();
         let told = self.dialect().reply(reply, &mut line);
-        self.outbox.tally().sent.add(u64::from(told));
+        self.outbox.stats().sent.add(u64::from(told));
         told.then(|| frame::text(&line))
     }
 }
@@ -189,7 +189,7 @@ impl Receipt {
     pub fn refuse(self, refusal: &Refusal) {
         match self.sender {
             Sender::Peer(peer) => {
-                peer.outbox.tally().refused.count(refusal.code());
+                peer.outbox.stats().refused.count(refusal.code());
                 peer.tell(&Reply::Refused(refusal, self.reference.as_deref()));
             }
             #[cfg(feature = "tokens")]

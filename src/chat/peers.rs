@@ -17,7 +17,7 @@ use super::name::{Lock, Room, User};
 use super::outbox::{Outbox, OutboxLimits, TryWrite};
 use super::peer::Peer;
 use super::registry::{Entered, Registry};
-use super::tally::Tally;
+use super::stats::ChatStats;
 
 /// About this many bytes of a room's batch are rendered into one buffer. Well below an outbox's
 /// limit, so that a peer is not ended for one buffer that its socket took half of.
@@ -67,7 +67,7 @@ pub struct Departure {
 
 /// How much there is of everything, on this instance.
 #[derive(Clone, Copy, Debug)]
-pub struct Figures {
+pub struct ChatGauges {
     /// Connections that chat.
     pub peers: usize,
     /// Those with a name.
@@ -184,9 +184,9 @@ impl Peers {
     }
 
     /// What there is to be counted at this moment.
-    pub async fn figures(&self) -> Figures {
+    pub async fn gauges(&self) -> ChatGauges {
         let registry = self.registry.lock().await;
-        Figures {
+        ChatGauges {
             peers: registry.seats.len(),
             users: registry.names.len(),
             rooms: registry.rooms(),
@@ -195,8 +195,8 @@ impl Peers {
     }
 
     /// What has been counted so far.
-    pub fn tally(&self) -> &Tally {
-        &self.limits.tally
+    pub fn stats(&self) -> &ChatStats {
+        &self.limits.stats
     }
 
     /// How many peers with a name this instance has in a room, or about to be there.
@@ -300,14 +300,14 @@ impl Peers {
 
     /// Sends a batch of events to everybody who is to hear them, in order, and empties the batch.
     pub async fn deliver(&self, batch: &mut Vec<Event>) {
-        let tally = self.tally();
-        tally.batches.record(batch.len() as u64);
+        let stats = self.stats();
+        stats.batches.record(batch.len() as u64);
         // Stable: the order within a room stays.
         batch.sort_by(|a, b| a.room.cmp(&b.room));
         let mut registry = self.registry.lock().await;
         let mut parts = Vec::new();
         for events in batch.chunk_by(|a, b| a.room == b.room).flat_map(buffers) {
-            registry.broadcast(self.instance, events, &mut parts, tally);
+            registry.broadcast(self.instance, events, &mut parts, stats);
             registry.evict_slowest(&self.limits);
         }
         batch.clear();

@@ -17,7 +17,7 @@ use super::id::{Id, Instance};
 use super::name::{Lock, Room, User};
 use super::outbox::OutboxLimits;
 use super::peer::Peer;
-use super::tally::Tally;
+use super::stats::ChatStats;
 
 /// Who is connected to this instance.
 #[derive(Debug, Default)]
@@ -272,16 +272,16 @@ impl Registry {
         here: Instance,
         mut events: &[Event],
         parts: &mut Vec<Bytes>,
-        tally: &Tally,
+        stats: &ChatStats,
     ) {
         // A peer that is in the room already hears what comes before it joins again, too, and
         // before it is on hold.
         while let Some(at) = (1..events.len()).find(|&at| self.joins_again(&events[at], here)) {
             let (before, rest) = events.split_at(at);
-            self.broadcast_at_once(here, before, parts, tally);
+            self.broadcast_at_once(here, before, parts, stats);
             events = rest;
         }
-        self.broadcast_at_once(here, events, parts, tally);
+        self.broadcast_at_once(here, events, parts, stats);
     }
 
     fn broadcast_at_once(
@@ -289,7 +289,7 @@ impl Registry {
         here: Instance,
         events: &[Event],
         parts: &mut Vec<Bytes>,
-        tally: &Tally,
+        stats: &ChatStats,
     ) {
         let entered = events.iter().filter_map(|event| self.let_in(event, here));
         let entered: Vec<u64> = entered.collect();
@@ -311,8 +311,8 @@ impl Registry {
             sent = (sent.0 + frames, sent.1 + bytes);
             peer.outbox.push_from(room, parts);
         }
-        tally.sent.add(sent.0);
-        tally.sent_bytes.add(sent.1);
+        stats.sent.add(sent.0);
+        stats.sent_bytes.add(sent.1);
     }
 
     /// Ends those who are furthest behind, if more waits for all together than may.

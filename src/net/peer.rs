@@ -79,7 +79,7 @@ pub fn serve(
         let end = end.unwrap_or(End::Fault);
         peer.outbox.end(end);
         let end = peer.outbox.ended().unwrap_or(end);
-        hub.peers.tally().ended(end);
+        hub.peers.stats().ended(end);
         log::debug!("{}: gone, {end:?}", peer.number);
         // Boxed like every rare step below, so that an idle peer's task stays small.
         Box::pin(hub.bus.depart(seat, &peer)).await;
@@ -194,9 +194,9 @@ fn listen<'a>(
                 *frames = Box::pin(reader(wire, hub.config.max_message)).await;
             }
             acting.store(true, Ordering::Relaxed);
-            let tally = hub.peers.tally();
-            tally.received.add(1);
-            tally.received_bytes.add(text.len() as u64);
+            let stats = hub.peers.stats();
+            stats.received.add(1);
+            stats.received_bytes.add(text.len() as u64);
             match session.check_rate() {
                 Verdict::Pass => {
                     if Box::pin(session.act(&text)).await {

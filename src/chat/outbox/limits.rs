@@ -7,7 +7,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::chat::tally::Tally;
+use crate::chat::stats::ChatStats;
 
 /// The limits, and how much waits now. Buffers that peers share count for each of them.
 #[derive(Debug)]
@@ -16,7 +16,7 @@ pub struct OutboxLimits {
     total: usize,
     queued: AtomicUsize,
     /// What has passed between the chat and its peers.
-    pub tally: Tally,
+    pub stats: ChatStats,
 }
 
 impl OutboxLimits {
@@ -26,7 +26,7 @@ impl OutboxLimits {
             per_peer,
             total,
             queued: AtomicUsize::new(0),
-            tally: Tally::default(),
+            stats: ChatStats::default(),
         }
     }
 

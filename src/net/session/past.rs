@@ -125,7 +125,7 @@ impl Session<'_> {
             let mut size = PAGE;
             for piece in pieces(&page) {
                 let frames = frame::texts(self.peer.dialect(), piece);
-                self.peer.outbox.tally().sent.add(piece.len() as u64);
+                self.peer.outbox.stats().sent.add(piece.len() as u64);
                 self.peer.outbox.push_before_buffered(&[frames]);
                 if let Some(told) = piece.last().and_then(Event::id) {
                     replay.told(told);

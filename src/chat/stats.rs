@@ -9,7 +9,7 @@ const BATCHES: [u64; 10] = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512];
 
 /// Counts of everything that passes between the chat and its peers.
 #[derive(Debug)]
-pub struct Tally {
+pub struct ChatStats {
     /// Text frames from peers.
     pub received: Counter,
     /// Their bytes.
@@ -25,9 +25,9 @@ pub struct Tally {
     ended: [Counter; End::ALL.len()],
 }
 
-impl Default for Tally {
-    fn default() -> Tally {
-        Tally {
+impl Default for ChatStats {
+    fn default() -> ChatStats {
+        ChatStats {
             received: Counter::default(),
             received_bytes: Counter::default(),
             sent: Counter::default(),
@@ -39,7 +39,7 @@ impl Default for Tally {
     }
 }
 
-impl Tally {
+impl ChatStats {
     /// One more connection has ended.
     pub fn ended(&self, end: End) {
         self.ended[end as usize].add(1);
