@@ -3,8 +3,8 @@
 //! Nothing in here names a runtime, a socket or Redis: a socket is only something that can
 //! [try to write](outbox::TryWrite), a Redis only something that hands in [events](event::Event).
 
+pub mod close_reason;
 pub mod dialect;
-pub mod end;
 pub mod event;
 pub mod frame;
 mod harmless;

@@ -164,7 +164,7 @@ fn messages(text: &mut Text, hub: &Hub) {
         Kind::Counter,
         "Connections that have ended, by close code and reason. 1006: it broke, or fell silent.",
     );
-    for (end, count) in stats.ends() {
+    for (end, count) in stats.closes() {
         let (code, reason) = end.label();
         let labels = [("code", code), ("reason", reason)];
         text.sample("natterjack_closed_total", &labels, count);

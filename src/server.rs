@@ -11,7 +11,7 @@ use smol::channel::Receiver;
 use smol::{Task, Timer, future};
 
 use crate::bus::{Bus, fanout, within};
-use crate::chat::end::End;
+use crate::chat::close_reason::CloseReason;
 use crate::chat::id::Instance;
 use crate::chat::outbox::OutboxLimits;
 use crate::chat::peers::Peers;
@@ -242,7 +242,8 @@ async fn close(hub: &Hub, gone: &Receiver<()>, deadline: Instant) {
     let step = peers.len().div_ceil(SPREAD_STEPS).max(SPREAD_STEPS);
     let mut steps = peers.chunks(step).peekable();
     while let Some(some) = steps.next() {
-        some.iter().for_each(|peer| peer.outbox.end(End::Stopping));
+        some.iter()
+            .for_each(|peer| peer.outbox.close(CloseReason::Stopping));
         if steps.peek().is_some() {
             Timer::after(SPREAD / SPREAD_STEPS as u32).await;
         }

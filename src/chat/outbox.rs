@@ -20,7 +20,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 
-use super::end::End;
+use super::close_reason::CloseReason;
 use super::name::Room;
 use super::stats::ChatStats;
 pub use limits::OutboxLimits;
@@ -43,7 +43,7 @@ impl<S: ?Sized> fmt::Debug for Outbox<S> {
         let state = self.lock();
         f.debug_struct("Outbox")
             .field("queued", &state.queued)
-            .field("end", &state.end)
+            .field("closed", &state.closed)
             .finish()
     }
 }
@@ -58,7 +58,7 @@ impl<S: TryWrite> Outbox<S> {
             moved: false,
             owed: 0,
             buffered: None,
-            end: None,
+            closed: None,
             waker: None,
         };
         Outbox {
@@ -92,7 +92,7 @@ impl<S: ?Sized> Outbox<S> {
 
 impl Outbox {
     /// Sends whole frames, in order, as far as the socket takes them, and queues the rest. Beyond
-    /// the limit the peer is ended as [`End::Slow`]; after an end nothing is sent any more.
+    /// the limit the peer is ended as [`CloseReason::Slow`]; after an end nothing is sent any more.
     pub fn push(&self, parts: &[Bytes]) {
         self.count(parts);
         let mut state = self.lock();
@@ -195,13 +195,13 @@ impl Outbox {
 
     /// Ends this peer, unless it has been ended before: says why by a close frame, drops what was
     /// queued behind the frame being written, and wakes the peer's task.
-    pub fn end(&self, end: End) {
-        self.lock().finish(&self.socket, end);
+    pub fn close(&self, reason: CloseReason) {
+        self.lock().close(&self.socket, reason);
     }
 
     /// Why this peer was ended, if it was.
-    pub fn ended(&self) -> Option<End> {
-        self.lock().end
+    pub fn close_reason(&self) -> Option<CloseReason> {
+        self.lock().closed
     }
 
     /// Bytes that the socket has not taken yet, or has taken and not written.
@@ -239,7 +239,7 @@ impl Outbox {
                 Err(error) => return Poll::Ready(Err(error)),
             }
         }
-        match state.end {
+        match state.closed {
             Some(_) => Poll::Ready(Ok(false)),
             None => Poll::Pending,
         }

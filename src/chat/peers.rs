@@ -9,8 +9,8 @@ use std::time::Instant;
 
 use async_lock::Mutex;
 
+use super::close_reason::CloseReason;
 use super::dialect::{Dialect, Letter, Reply, Roster};
-use super::end::End;
 use super::event::Event;
 use super::id::{Id, Instance, Origin};
 use super::name::{Lock, Room, User};
@@ -133,7 +133,7 @@ impl Peers {
     }
 
     /// Gives a peer a name, instead of the one it may have had. A peer here that has the name under
-    /// the same lock is ended as [`End::Replaced`]; `false` if it has it under another, or none.
+    /// the same lock is ended as [`CloseReason::Replaced`]; `false` if it has it under another, or none.
     pub async fn claim(&self, seat: &Seat, user: &User, lock: Option<Lock>) -> bool {
         self.registry.lock().await.claim(seat.0, user, lock)
     }
@@ -264,12 +264,12 @@ impl Peers {
     }
 
     /// Ends the connection that has this name, if it has this number.
-    pub async fn end(&self, user: &User, number: u64, end: End) {
+    pub async fn close(&self, user: &User, number: u64, reason: CloseReason) {
         let registry = self.registry.lock().await;
         if let Some(&seat) = registry.names.get(user)
             && registry.seats[seat].peer.number == number
         {
-            registry.seats[seat].peer.outbox.end(end);
+            registry.seats[seat].peer.outbox.close(reason);
         }
     }
 
@@ -319,7 +319,7 @@ impl Peers {
         self.limits.exceeded()
     }
 
-    /// Lets go of the peers furthest behind, as [`End::Slow`], until clearly less waits for all
+    /// Lets go of the peers furthest behind, as [`CloseReason::Slow`], until clearly less waits for all
     /// sockets together than may; nobody, as long as it is not too much.
     pub async fn evict_slowest(&self) {
         self.registry.lock().await.evict_slowest(&self.limits);

@@ -9,8 +9,8 @@ use async_lock::OnceCell;
 use bytes::Bytes;
 use slab::Slab;
 
+use super::close_reason::CloseReason;
 use super::dialect::Dialect;
-use super::end::End;
 use super::event::{Event, What};
 use super::frame::{self, Broadcast};
 use super::id::{Id, Instance};
@@ -97,7 +97,7 @@ impl Registry {
             if lock.is_none() || other.lock != lock {
                 return false;
             }
-            other.peer.outbox.end(End::Replaced);
+            other.peer.outbox.close(CloseReason::Replaced);
         }
         self.names.insert(user.clone(), seat);
         let seated = &mut self.seats[seat];
@@ -321,7 +321,7 @@ impl Registry {
             return;
         }
         let seated = self.seats.iter().map(|(_, seated)| &seated.peer.outbox);
-        let waiting = seated.filter(|outbox| outbox.ended().is_none());
+        let waiting = seated.filter(|outbox| outbox.close_reason().is_none());
         let mut behind: Vec<_> = waiting.map(|outbox| (outbox.queued(), outbox)).collect();
         behind.sort_unstable_by_key(|(queued, _)| Reverse(*queued));
         let mut gone = 0;
@@ -329,7 +329,7 @@ impl Registry {
             if limits.well_below() {
                 break;
             }
-            outbox.end(End::Slow);
+            outbox.close(CloseReason::Slow);
             gone += 1;
         }
         if gone > 0 {
@@ -361,7 +361,7 @@ impl Seated {
             self.peer.outbox.push(&[frame::ping()]);
             next = silence;
         } else if silent >= 2 * silence {
-            self.peer.outbox.end(End::Silent);
+            self.peer.outbox.close(CloseReason::Silent);
             next = silence;
         } else {
             next = 2 * silence - silent;
@@ -371,7 +371,7 @@ impl Seated {
         if !stuck || !self.stuck {
             self.stuck_since = now;
         } else if now - self.stuck_since >= 2 * silence {
-            self.peer.outbox.end(End::Slow);
+            self.peer.outbox.close(CloseReason::Slow);
         }
         self.stuck = stuck;
         if stuck { 0 } else { next }

@@ -1,6 +1,6 @@
 //! What this instance's peers have said, heard and been refused since it started.
 
-use super::end::End;
+use super::close_reason::CloseReason;
 use super::event::Refusal;
 use crate::count::{Counter, Counters, Histogram};
 
@@ -22,7 +22,7 @@ pub struct ChatStats {
     pub batches: Histogram<10>,
     /// What was refused, by the word for it.
     pub refused: Counters<12>,
-    ended: [Counter; End::ALL.len()],
+    closes: [Counter; CloseReason::ALL.len()],
 }
 
 impl Default for ChatStats {
@@ -34,20 +34,20 @@ impl Default for ChatStats {
             sent_bytes: Counter::default(),
             batches: Histogram::new(&BATCHES),
             refused: Counters::new(&Refusal::CODES),
-            ended: Default::default(),
+            closes: Default::default(),
         }
     }
 }
 
 impl ChatStats {
     /// One more connection has ended.
-    pub fn ended(&self, end: End) {
-        self.ended[end as usize].add(1);
+    pub fn count_close(&self, reason: CloseReason) {
+        self.closes[reason as usize].add(1);
     }
 
     /// How many connections have ended, for each reason.
-    pub fn ends(&self) -> impl Iterator<Item = (End, u64)> {
-        let counts = self.ended.iter().map(Counter::get);
-        End::ALL.into_iter().zip(counts)
+    pub fn closes(&self) -> impl Iterator<Item = (CloseReason, u64)> {
+        let counts = self.closes.iter().map(Counter::get);
+        CloseReason::ALL.into_iter().zip(counts)
     }
 }

@@ -13,8 +13,8 @@ use super::rate_limits::ConnectionRate;
 use super::route::Arrival;
 use super::socket::Wired;
 use crate::bus::{Bus, Claim, Draft};
+use crate::chat::close_reason::CloseReason;
 use crate::chat::dialect::{Dialect, Join, Reply, Request};
-use crate::chat::end::End;
 use crate::chat::event::{Refusal, Text};
 use crate::chat::name::{Email, Room, User, hex};
 use crate::chat::peer::Receipt;
@@ -64,7 +64,7 @@ impl<'a> Session<'a> {
     }
 
     /// Does what its address asks for, and lets the peer be told; `Some` if that is the end of it.
-    pub(super) async fn arrive(&mut self, arrival: Arrival) -> Option<End> {
+    pub(super) async fn arrive(&mut self, arrival: Arrival) -> Option<CloseReason> {
         let Arrival {
             user,
             room,
@@ -92,18 +92,18 @@ impl<'a> Session<'a> {
                 let user = User::new(&name).ok()?;
                 self.peer.tell(&Reply::Taken(&user));
                 // Who speaks JSON may try another one on the same connection.
-                (self.peer.dialect() == Dialect::Plain).then_some(End::Taken)
+                (self.peer.dialect() == Dialect::Plain).then_some(CloseReason::Taken)
             }
             Err(_) => {
                 self.peer.tell(&Reply::Unreachable);
-                Some(End::Unavailable)
+                Some(CloseReason::Unavailable)
             }
         }
     }
 
     /// Why its peer was ended, if it was.
-    pub(super) fn ended(&self) -> Option<End> {
-        self.peer.outbox.ended()
+    pub(super) fn ended(&self) -> Option<CloseReason> {
+        self.peer.outbox.close_reason()
     }
 
     /// Does what a frame asks for. Returns whether that was much more work than for a message, as a

@@ -9,8 +9,8 @@ use super::envelope::Note;
 use super::line::{Line, SOME};
 use super::link::Trouble;
 use super::rooms::Heard;
+use crate::chat::close_reason::CloseReason;
 use crate::chat::dialect::{Dialect, Reply};
-use crate::chat::end::End;
 use crate::chat::event::{Event, What};
 use crate::chat::id::Id;
 use crate::chat::name::Room;
@@ -57,7 +57,7 @@ async fn register_all(bus: &Redis, line: &mut Line<'_, '_>, aloud: bool) -> Resu
         for (one, answer) in present.iter().zip(&answers) {
             if answer::number(answer) == Some(0) {
                 bus.peers
-                    .end(&one.user, one.origin.peer, End::Replaced)
+                    .close(&one.user, one.origin.peer, CloseReason::Replaced)
                     .await;
                 continue;
             }

@@ -34,7 +34,7 @@ struct Model {
     buffered: Option<Vec<(Part, bool)>>,
     entering: bool,
     overflowed: bool,
-    end: Option<End>,
+    closed: Option<CloseReason>,
 }
 
 fn length(parts: &[Part]) -> usize {
@@ -70,7 +70,7 @@ impl Model {
     }
 
     fn push(&mut self, parts: &[Part], from_attic: bool) {
-        if self.end.is_some() {
+        if self.closed.is_some() {
             return;
         }
         match &mut self.buffered {
@@ -86,14 +86,14 @@ impl Model {
     }
 
     fn push_before_buffered(&mut self, parts: &[Part]) {
-        if self.end.is_none() {
+        if self.closed.is_none() {
             self.send(parts);
             self.bound();
         }
     }
 
     fn start_buffering(&mut self, entering: bool) {
-        if self.end.is_some() {
+        if self.closed.is_some() {
             return;
         }
         if self.buffered.is_none() {
@@ -130,17 +130,17 @@ impl Model {
             self.cancel_join();
         }
         if self.queued() > self.limit {
-            self.finish(End::Slow);
+            self.close(CloseReason::Slow);
         }
     }
 
     /// The frames that the socket has taken, or begun to take, stay.
-    fn finish(&mut self, end: End) {
-        if self.end.is_some() {
+    fn close(&mut self, reason: CloseReason) {
+        if self.closed.is_some() {
             return;
         }
-        (self.end, self.buffered) = (Some(end), None);
-        if end == End::Slow {
+        (self.closed, self.buffered) = (Some(reason), None);
+        if reason == CloseReason::Slow {
             let mut length = 0;
             self.line.retain(|frame| {
                 let begun = length < self.taken;
@@ -148,8 +148,8 @@ impl Model {
                 begun
             });
         }
-        if let Some((code, reason)) = end.close_code() {
-            self.send(&[Part(vec![frame::close(code, reason)])]);
+        if let Some((code, text)) = reason.close_code() {
+            self.send(&[Part(vec![frame::close(code, text)])]);
         }
     }
 }
@@ -187,7 +187,7 @@ impl Both {
             buffered: None,
             entering: false,
             overflowed: false,
-            end: None,
+            closed: None,
         };
         Both {
             outbox: Outbox::new(pipe.clone(), limits.clone()),
@@ -233,9 +233,10 @@ impl Both {
             }
             9 => match u.int_in_range(0..=7)? {
                 0 => {
-                    let end = *u.choose(&[End::Slow, End::Stopping, End::Left])?;
-                    outbox.end(end);
-                    model.finish(end);
+                    let reason =
+                        *u.choose(&[CloseReason::Slow, CloseReason::Stopping, CloseReason::Left])?;
+                    outbox.close(reason);
+                    model.close(reason);
                 }
                 _ => {
                     outbox.cancel_join();
@@ -256,18 +257,18 @@ impl Both {
         let waker = Waker::from(self.task.clone());
         let flushed = self.outbox.poll_flush(&mut Context::from_waker(&waker));
         let flushed = flushed.map(|flushed| flushed.unwrap());
-        let expected = match (self.model.queued_before_buffered(), self.model.end) {
+        let expected = match (self.model.queued_before_buffered(), self.model.closed) {
             (1.., _) => Poll::Ready(true),
             (0, Some(_)) => Poll::Ready(false),
             (0, None) => Poll::Pending,
         };
         assert_eq!(flushed, expected);
-        self.flushed = Some((flushed.is_pending(), self.model.end.is_some()));
+        self.flushed = Some((flushed.is_pending(), self.model.closed.is_some()));
     }
 
     fn compare(&self) {
         let (outbox, model) = (&self.outbox, &self.model);
-        assert_eq!(outbox.ended(), model.end);
+        assert_eq!(outbox.close_reason(), model.closed);
         assert_eq!(self.pipe.heard(), model.line.concat()[..model.taken]);
         assert_eq!(
             outbox.queued_before_buffered(),
@@ -277,13 +278,13 @@ impl Both {
         // Of a buffer that is begun, all counts.
         let begun = self.limits.queued().checked_sub(model.queued());
         assert!(begun.is_some_and(|begun| begun <= model.taken));
-        if model.end.is_none() {
+        if model.closed.is_none() {
             let overflowed = model.buffered.is_some() && model.overflowed;
             assert_eq!(outbox.overflowed(), overflowed);
             assert!(model.queued() <= model.limit);
         }
         let must_wake = self.flushed.is_some_and(|(idle, ended)| {
-            idle && model.queued_before_buffered() > 0 || !ended && model.end.is_some()
+            idle && model.queued_before_buffered() > 0 || !ended && model.closed.is_some()
         });
         assert!(
             !must_wake || self.task.0.load(Ordering::Relaxed),

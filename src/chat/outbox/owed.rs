@@ -78,9 +78,9 @@ fn what_a_socket_owes_counts_as_queued_until_the_end() {
     let _ = flush(&outbox);
     assert_eq!((outbox.queued(), limits.queued()), (3, 3));
     outbox.push(&[bytes("again")]);
-    assert_eq!(outbox.ended(), None, "the limit is not reached");
+    assert_eq!(outbox.close_reason(), None, "the limit is not reached");
     outbox.push(&[bytes("!")]);
-    assert_eq!(outbox.ended(), Some(End::Slow));
+    assert_eq!(outbox.close_reason(), Some(CloseReason::Slow));
     let close = frame::close(1013, "too slow, try again later").len();
     assert_eq!(limits.queued(), close);
     socket.pipe.room(1000);
@@ -93,7 +93,7 @@ fn a_goodbye_is_not_over_before_all_that_is_owed_is_out() {
     let (socket, outbox) = sealed();
     outbox.push(&[bytes("hello")]);
     assert_eq!(socket.owed(), 5, "it was taken");
-    outbox.end(End::Lost);
+    outbox.close(CloseReason::Lost);
     assert!(matches!(flush(&outbox), Poll::Ready(Ok(true))));
     socket.pipe.room(100);
     assert!(matches!(flush(&outbox), Poll::Ready(Ok(false))));

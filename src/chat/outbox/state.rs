@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use super::join_buffer::JoinBuffer;
 use super::try_write::{TryWrite, VECTORS, write_through};
-use crate::chat::end::End;
+use crate::chat::close_reason::CloseReason;
 use crate::chat::frame;
 use crate::chat::name::Room;
 
@@ -29,7 +29,7 @@ pub(super) struct State {
     pub(super) owed: u16,
     /// What has been pushed since the outbox is on hold.
     pub(super) buffered: Option<Box<JoinBuffer>>,
-    pub(super) end: Option<End>,
+    pub(super) closed: Option<CloseReason>,
     pub(super) waker: Option<Waker>,
 }
 
@@ -46,7 +46,7 @@ impl State {
         parts: &[Bytes],
         limit: usize,
     ) {
-        if self.end.is_some() || parts.is_empty() {
+        if self.closed.is_some() || parts.is_empty() {
             return;
         }
         let idle = self.queue.is_empty();
@@ -80,13 +80,13 @@ impl State {
             self.queued -= before - buffered.bytes();
         }
         if self.queued + owed > limit {
-            self.finish(socket, End::Slow);
+            self.close(socket, CloseReason::Slow);
         }
     }
 
     /// Notes what the socket owes.
     fn look_at(&mut self, socket: &dyn TryWrite) {
-        self.owed = match self.end {
+        self.owed = match self.closed {
             None => u16::try_from(socket.owed()).unwrap_or(u16::MAX),
             Some(_) => 0,
         };
@@ -140,24 +140,24 @@ impl State {
     }
 
     /// The first end counts.
-    pub(super) fn finish(&mut self, socket: &dyn TryWrite, end: End) {
-        if self.end.is_some() {
+    pub(super) fn close(&mut self, socket: &dyn TryWrite, reason: CloseReason) {
+        if self.closed.is_some() {
             return;
         }
-        self.end = Some(end);
+        self.closed = Some(reason);
         self.owed = 0;
         let first = self.buffered.take().and_then(|buffered| buffered.first);
         self.wake();
         // A peer that is asked to go politely first gets what was said before. One that is too slow
         // can't wait for that.
-        if end == End::Slow {
-            self.finish_frame();
+        if reason == CloseReason::Slow {
+            self.keep_begun_frame();
         }
         self.queued = self.queue.iter().map(Bytes::len).sum::<usize>() - self.begun as usize;
-        let Some((code, reason)) = end.close_code() else {
+        let Some((code, text)) = reason.close_code() else {
             return;
         };
-        let close = frame::close(code, reason);
+        let close = frame::close(code, text);
         let parts: Vec<Bytes> = first.into_iter().chain([close]).collect();
         let taken = if self.queue.is_empty() {
             write_through(socket, &parts)
@@ -169,7 +169,7 @@ impl State {
 
     /// Keeps of the queue only the rest of the frame that has been begun, in a buffer of its own:
     /// the one that it is in may be much larger.
-    fn finish_frame(&mut self) {
+    fn keep_begun_frame(&mut self) {
         let begun = mem::take(&mut self.begun) as usize;
         let first = mem::take(&mut self.queue).pop_front().unwrap_or_default();
         let rest = &first[begun..frame::end_of(&first, begun)];

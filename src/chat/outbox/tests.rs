@@ -95,7 +95,7 @@ fn a_slow_reader_gets_the_frame_it_has_begun_and_the_reason() {
         let (pipe, outbox) = outbox(room, 20);
         outbox.push(std::slice::from_ref(&batch));
         outbox.push(&[bytes("never sent, since it is too much")]);
-        assert_eq!(outbox.ended(), Some(End::Slow));
+        assert_eq!(outbox.close_reason(), Some(CloseReason::Slow));
         outbox.push(&[bytes("too late")]);
         assert_eq!(
             outbox.queued(),
@@ -122,7 +122,10 @@ fn who_enters_is_first_told_what_it_enters() {
     );
     outbox.start_buffering(Bytes::new());
     outbox.push(&[bytes("more than it may hold")]);
-    assert_eq!((outbox.ended(), outbox.queued()), (Some(End::Slow), 0));
+    assert_eq!(
+        (outbox.close_reason(), outbox.queued()),
+        (Some(CloseReason::Slow), 0)
+    );
 }
 
 #[test]
@@ -134,20 +137,20 @@ fn an_end_wakes_a_task_that_waits_for_the_socket() {
         }
     }
     let too_much = [Bytes::from(vec![b'x'; 101])];
-    let ends: [&dyn Fn(&Outbox); 3] = [
-        &|outbox| outbox.end(End::Stopping),
+    let closes: [&dyn Fn(&Outbox); 3] = [
+        &|outbox| outbox.close(CloseReason::Stopping),
         &|outbox| outbox.push(&too_much),
         &|outbox| outbox.push_before_buffered(&too_much),
     ];
-    for end in ends {
+    for close in closes {
         let (_pipe, outbox) = outbox(0, 100);
         outbox.push(&[bytes("stuck")]);
         let woken = Arc::new(Woken(false.into()));
         let waker = Waker::from(woken.clone());
         let flushed = outbox.poll_flush(&mut Context::from_waker(&waker));
         assert!(matches!(flushed, Poll::Ready(Ok(true))));
-        end(&outbox);
-        assert!(outbox.ended().is_some());
+        close(&outbox);
+        assert!(outbox.close_reason().is_some());
         assert!(woken.0.load(std::sync::atomic::Ordering::Relaxed));
     }
 }
@@ -156,14 +159,14 @@ fn an_end_wakes_a_task_that_waits_for_the_socket() {
 fn who_is_asked_to_go_hears_first_what_was_said_before() {
     let (pipe, outbox) = outbox(0, 100);
     outbox.push(&[bytes("last words")]);
-    outbox.end(End::Stopping);
-    outbox.end(End::Slow);
+    outbox.close(CloseReason::Stopping);
+    outbox.close(CloseReason::Slow);
     pipe.room(1000);
     assert!(matches!(flush(&outbox), Poll::Ready(Ok(false))));
     let mut expected = b"last words".to_vec();
     expected.extend_from_slice(&frame::close(1001, "the server shuts down"));
     assert_eq!(pipe.heard(), expected);
-    assert_eq!(outbox.ended(), Some(End::Stopping));
+    assert_eq!(outbox.close_reason(), Some(CloseReason::Stopping));
 }
 
 #[test]
@@ -172,13 +175,13 @@ fn who_is_asked_to_go_is_not_let_go_once_more() {
     let words = frame::text("as much as may");
     outbox.push(std::slice::from_ref(&words));
     // With the close frame it is more than may wait.
-    outbox.end(End::Stopping);
+    outbox.close(CloseReason::Stopping);
     outbox.push_before_buffered(&[bytes("too late")]);
     pipe.room(1000);
     assert!(matches!(flush(&outbox), Poll::Ready(Ok(false))));
     let close = frame::close(1001, "the server shuts down");
     assert_eq!(pipe.heard(), [words, close].concat());
-    assert_eq!(outbox.ended(), Some(End::Stopping));
+    assert_eq!(outbox.close_reason(), Some(CloseReason::Stopping));
 }
 
 #[test]
@@ -218,7 +221,7 @@ fn what_waits_is_counted_whatever_becomes_of_it() {
     assert_eq!(limits.queued(), 19);
     outbox.start_buffering(Bytes::new());
     outbox.push(&[bytes("held")]);
-    outbox.end(End::Slow);
+    outbox.close(CloseReason::Slow);
     assert_eq!(limits.queued(), 6 + close, "only the rest of the frame is");
     pipe.room(7);
     let _ = flush(&outbox);
@@ -234,7 +237,7 @@ fn what_waits_is_counted_whatever_becomes_of_it() {
     let (_pipe, limits, outbox) = counted();
     outbox.start_buffering(Bytes::new());
     outbox.push(&[bytes("held")]);
-    outbox.end(End::Stopping);
+    outbox.close(CloseReason::Stopping);
     assert_eq!(outbox.queued(), limits.queued());
     drop(outbox);
     assert_eq!(limits.queued(), 0);
@@ -254,7 +257,7 @@ fn who_enters_a_busy_room_reads_from_the_log_what_can_not_wait() {
     outbox.push_from(&attic, &[bytes("too much to wait")]);
     outbox.push_from(&attic, &[bytes("3")]);
     assert!(outbox.overflowed());
-    assert_eq!((outbox.ended(), outbox.queued()), (None, 14));
+    assert_eq!((outbox.close_reason(), outbox.queued()), (None, 14));
     // What has been said so far is read, and from here on it is held again.
     outbox.begin_join(&attic);
     outbox.push_from(&attic, &[bytes("4")]);
@@ -266,7 +269,7 @@ fn who_enters_a_busy_room_reads_from_the_log_what_can_not_wait() {
     // What is in no log must fit.
     outbox.begin_join(&attic);
     outbox.push_from(&cellar, &[bytes("more than the limit is")]);
-    assert_eq!(outbox.ended(), Some(End::Slow));
+    assert_eq!(outbox.close_reason(), Some(CloseReason::Slow));
     assert_eq!(outbox.limits.queued(), 0);
 }
 
@@ -280,7 +283,7 @@ fn a_peer_is_answered_before_it_is_told_anything() {
         ),
         (Outbox::send_buffered, b"firstwaits"),
         (
-            |outbox| outbox.end(End::Stopping),
+            |outbox| outbox.close(CloseReason::Stopping),
             b"first\x88\x17\x03\xe9the server shuts down",
         ),
     ];
@@ -303,7 +306,7 @@ fn what_is_long_can_be_broken_off_and_is_not_kept() {
     pipe.room(20_000);
     outbox.push(&[frame::text(&"x".repeat(200_000))]);
     assert!(limits.queued() > 200_000);
-    outbox.end(End::Slow);
+    outbox.close(CloseReason::Slow);
     let close = frame::close(1013, "too slow, try again later").len();
     assert!(
         limits.queued() < 16 * 1024 + 4 + close,

@@ -4,8 +4,8 @@ use smol::future;
 use std::task::Poll;
 
 use super::Session;
+use crate::chat::close_reason::CloseReason;
 use crate::chat::dialect::{Dialect, Reply, Roster};
-use crate::chat::end::End;
 use crate::chat::event::{Event, Refusal};
 use crate::chat::frame;
 use crate::chat::id::Id;
@@ -71,7 +71,7 @@ impl Session<'_> {
         let told = self.tell_past(room, last, past).await;
         if told.is_err() && self.peer.outbox.overflowed() {
             // Some of what it would have heard is forgotten. It can come back and ask for it.
-            self.peer.outbox.end(End::Slow);
+            self.peer.outbox.close(CloseReason::Slow);
         }
         self.peer.outbox.send_buffered();
         told
@@ -93,7 +93,7 @@ impl Session<'_> {
         while self.peer.outbox.overflowed() && self.ended().is_none() {
             rounds += 1;
             if rounds > ROUNDS {
-                self.peer.outbox.end(End::Slow);
+                self.peer.outbox.close(CloseReason::Slow);
             }
             // The room has said more meanwhile than can wait: that is read from the log, too.
             let again = self.bus().enter_again(self.seat, self.peer, room).await;
@@ -101,7 +101,7 @@ impl Session<'_> {
             let (page, whole) = self.page(room, &mut replay, PAGE).await?;
             if !(grown && whole) {
                 // The log no longer has what had to be forgotten.
-                self.peer.outbox.end(End::Slow);
+                self.peer.outbox.close(CloseReason::Slow);
             }
             self.tell_pages(room, &mut replay, page).await?;
         }
@@ -141,7 +141,7 @@ impl Session<'_> {
             page = next;
             if !whole {
                 // The log has moved on while it was read: nobody is told a past with holes.
-                self.peer.outbox.end(End::Slow);
+                self.peer.outbox.close(CloseReason::Slow);
             }
         }
         Ok(())
@@ -187,7 +187,7 @@ impl Session<'_> {
     async fn taken(&self) {
         future::poll_fn(|_| {
             let outbox = &self.peer.outbox;
-            if outbox.queued_before_buffered() <= PIECE / 2 || outbox.ended().is_some() {
+            if outbox.queued_before_buffered() <= PIECE / 2 || outbox.close_reason().is_some() {
                 Poll::Ready(())
             } else {
                 Poll::Pending

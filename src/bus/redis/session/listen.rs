@@ -12,7 +12,7 @@ use crate::bus::redis::envelope::{self, Note};
 use crate::bus::redis::line::Line;
 use crate::bus::redis::link::Trouble;
 use crate::bus::redis::recover::{fill, last_ids, read_mail, tell_incomplete};
-use crate::chat::end::End;
+use crate::chat::close_reason::CloseReason;
 use crate::chat::event::{Event, What};
 use crate::chat::id::Id;
 use crate::chat::name::Room;
@@ -137,7 +137,9 @@ async fn take_note(bus: &Redis, payload: &[u8], state: &State) {
             bus.peers.tell(&to, &letter).await;
         }
         Some(Note::Replaced(user, origin)) => {
-            bus.peers.end(&user, origin.peer, End::Replaced).await;
+            bus.peers
+                .close(&user, origin.peer, CloseReason::Replaced)
+                .await;
         }
         Some(Note::Reaped) => state.reaped.store(true, Ordering::Relaxed),
         Some(Note::Private(..)) | None => {}
