@@ -94,7 +94,7 @@ pub struct Join {
 
 /// A frame, understood as far as it goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Asked {
+pub struct ParsedFrame {
     /// The dialect of this frame, and of the connection from here on.
     pub dialect: Dialect,
     /// What the client calls its message, to be told what became of it.
@@ -143,7 +143,7 @@ pub enum Reply<'a> {
         /// Whom it is for.
         to: &'a str,
         /// What was said, and by whom.
-        letter: &'a Letter,
+        message: &'a PrivateMessage,
     },
     /// The message of this reference is on the bus.
     Accepted(&'a str, Id),
@@ -153,7 +153,7 @@ pub enum Reply<'a> {
 
 /// A private message.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Letter {
+pub struct PrivateMessage {
     /// Who says it.
     pub from: User,
     /// For those who show a picture.
@@ -179,21 +179,21 @@ pub struct Roster {
 
 impl Dialect {
     /// What a frame asks for.
-    pub fn parse(self, frame: &str) -> Asked {
-        let asked = |dialect, reference, request| Asked {
+    pub fn parse(self, frame: &str) -> ParsedFrame {
+        let parsed = |dialect, reference, request| ParsedFrame {
             dialect,
             reference,
             request,
         };
         if self == Dialect::Plain {
-            return asked(self, None, plain::parse(frame));
+            return parsed(self, None, plain::parse(frame));
         }
         match json::read(frame) {
             (Ok(object), reference) if object.kind.is_none() && self == Dialect::Simple => {
-                asked(self, reference, simple::request(object))
+                parsed(self, reference, simple::request(object))
             }
-            (Ok(object), reference) => asked(Dialect::Typed, reference, typed::request(object)),
-            (Err(refusal), reference) => asked(self, reference, Err(refusal)),
+            (Ok(object), reference) => parsed(Dialect::Typed, reference, typed::request(object)),
+            (Err(refusal), reference) => parsed(self, reference, Err(refusal)),
         }
     }
 

@@ -60,26 +60,26 @@ pub struct Event {
     /// The connection that caused it; `None` for what others publish on our channels.
     pub origin: Option<Origin>,
     /// What happened.
-    pub what: What,
+    pub kind: EventKind,
 }
 
 impl Event {
     /// Whether somebody says something.
     pub fn is_speech(&self) -> bool {
-        matches!(self.what, What::Said { .. })
+        matches!(self.kind, EventKind::Said { .. })
     }
 
     /// A message's place in its room.
     pub fn id(&self) -> Option<Id> {
-        match self.what {
-            What::Said { id, .. } => id,
+        match self.kind {
+            EventKind::Said { id, .. } => id,
             _ => None,
         }
     }
 
     /// About how many bytes it takes to say so.
     pub fn weight(&self) -> usize {
-        let text = if let What::Said { text, .. } = &self.what {
+        let text = if let EventKind::Said { text, .. } = &self.kind {
             text.as_str().len()
         } else {
             0
@@ -91,7 +91,7 @@ impl Event {
 
 /// What happened in a room.
 #[derive(Clone, Debug)]
-pub enum What {
+pub enum EventKind {
     /// The user said something.
     Said {
         /// The words.
@@ -107,7 +107,7 @@ pub enum What {
     Joined {
         /// Whether the room is told. The event takes its place among the others in any case: it
         /// is what lets its peer in.
-        aloud: bool,
+        announced: bool,
         /// The room's last message before.
         last: Option<Id>,
     },

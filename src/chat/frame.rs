@@ -12,7 +12,7 @@ use tungstenite::protocol::frame::FrameHeader;
 use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 
 use super::dialect::Dialect;
-use super::event::{Event, What};
+use super::event::{Event, EventKind};
 use super::id::Instance;
 
 /// A longer text goes in pieces, so that it can be broken off in between by a goodbye (RFC 6455,
@@ -139,7 +139,7 @@ impl Broadcast {
             let Some(origin) = event.origin.filter(|origin| origin.instance == here) else {
                 continue;
             };
-            let joined = matches!(event.what, What::Joined { .. });
+            let joined = matches!(event.kind, EventKind::Joined { .. });
             if joined && entered.contains(&origin.peer) {
                 left_out.retain(|out| out.peer != origin.peer);
                 (start, before) = (0, 0);
@@ -195,7 +195,7 @@ mod tests {
             peer,
         });
         let text = Text::new(text).unwrap();
-        let what = What::Said {
+        let kind = EventKind::Said {
             text,
             email: None,
             id: None,
@@ -205,7 +205,7 @@ mod tests {
             room: Room::lobby(),
             user: User::new(name).ok(),
             origin,
-            what,
+            kind,
         }
     }
 
@@ -247,8 +247,11 @@ mod tests {
 
     #[test]
     fn who_joins_hears_only_what_comes_after() {
-        let joined = |name, peer, aloud| Event {
-            what: What::Joined { aloud, last: None },
+        let joined = |name, peer, announced| Event {
+            kind: EventKind::Joined {
+                announced,
+                last: None,
+            },
             ..said(name, Some(peer), "x")
         };
         let events = [
@@ -274,7 +277,7 @@ mod tests {
         for event in events {
             let by = event.origin.filter(|origin| origin.instance == here);
             let itself = by.is_some_and(|origin| origin.peer == 1);
-            if itself && matches!(event.what, What::Joined { .. }) && entered.contains(&1) {
+            if itself && matches!(event.kind, EventKind::Joined { .. }) && entered.contains(&1) {
                 owed.clear();
             } else if !itself || dialect.hears_itself(event) {
                 owed.extend(texts(dialect, std::slice::from_ref(event)));
@@ -298,13 +301,13 @@ mod tests {
                         peer,
                     }),
                 };
-                event.what = match u.int_in_range(0..=6)? {
-                    0 => What::Left,
-                    1 | 2 => What::Joined {
-                        aloud: u.arbitrary()?,
+                event.kind = match u.int_in_range(0..=6)? {
+                    0 => EventKind::Left,
+                    1 | 2 => EventKind::Joined {
+                        announced: u.arbitrary()?,
                         last: None,
                     },
-                    _ => event.what,
+                    _ => event.kind,
                 };
                 events.push(event);
             }

@@ -10,7 +10,7 @@ use std::time::Instant;
 use async_lock::OnceCell;
 use bytes::Bytes;
 
-use super::dialect::{Dialect, Letter, Reply};
+use super::dialect::{Dialect, PrivateMessage, Reply};
 use super::event::Refusal;
 use super::frame;
 use super::id::Id;
@@ -176,13 +176,13 @@ impl Receipt {
     }
 
     /// The private message is on its way. Only who speaks the typed dialect sees its own.
-    pub fn delivered(self, to: &str, letter: &Letter) {
+    pub fn delivered(self, to: &str, message: &PrivateMessage) {
         if let Sender::Peer(peer) = &self.sender
             && peer.dialect() == Dialect::Typed
         {
-            peer.tell(&Reply::Private { to, letter });
+            peer.tell(&Reply::Private { to, message });
         }
-        self.accept(letter.id);
+        self.accept(message.id);
     }
 
     /// The message went nowhere, and why.

@@ -10,7 +10,7 @@ use std::time::Instant;
 use async_lock::Mutex;
 
 use super::close_reason::CloseReason;
-use super::dialect::{Dialect, Letter, Reply, Roster};
+use super::dialect::{Dialect, PrivateMessage, Reply, Roster};
 use super::event::Event;
 use super::id::{Id, Instance, Origin};
 use super::name::{Lock, Room, User};
@@ -230,7 +230,7 @@ impl Peers {
     }
 
     /// Gives the peer of that name a private message; `false` if nobody here has the name.
-    pub async fn tell(&self, to: &str, letter: &Letter) -> bool {
+    pub async fn tell(&self, to: &str, message: &PrivateMessage) -> bool {
         let Ok(user) = User::new(to) else {
             return false;
         };
@@ -240,7 +240,7 @@ impl Peers {
         };
         registry.seats[seat]
             .peer
-            .tell(&Reply::Private { to, letter });
+            .tell(&Reply::Private { to, message });
         registry.evict_slowest(&self.limits);
         true
     }

@@ -11,7 +11,7 @@ use slab::Slab;
 
 use super::close_reason::CloseReason;
 use super::dialect::Dialect;
-use super::event::{Event, What};
+use super::event::{Event, EventKind};
 use super::frame::{self, Broadcast};
 use super::id::{Id, Instance};
 use super::name::{Lock, Room, User};
@@ -160,7 +160,7 @@ impl Registry {
     /// Lets a peer in when its own join comes by, and says who it was. Its outbox is on hold from
     /// here on.
     fn let_in(&mut self, event: &Event, here: Instance) -> Option<u64> {
-        let What::Joined { last, .. } = &event.what else {
+        let EventKind::Joined { last, .. } = &event.kind else {
             return None;
         };
         let origin = event.origin.filter(|origin| origin.instance == here)?;
@@ -177,7 +177,7 @@ impl Registry {
 
     /// Whether a peer that is in the room already joins it by this event.
     fn joins_again(&self, event: &Event, here: Instance) -> bool {
-        let What::Joined { .. } = event.what else {
+        let EventKind::Joined { .. } = event.kind else {
             return false;
         };
         let origin = event.origin.filter(|origin| origin.instance == here);

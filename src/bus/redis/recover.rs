@@ -11,7 +11,7 @@ use super::link::Trouble;
 use super::rooms::Heard;
 use crate::chat::close_reason::CloseReason;
 use crate::chat::dialect::{Dialect, Reply};
-use crate::chat::event::{Event, What};
+use crate::chat::event::{Event, EventKind};
 use crate::chat::id::Id;
 use crate::chat::name::Room;
 use crate::chat::peers::Present;
@@ -29,15 +29,19 @@ const ROOMS: usize = 32;
 /// # Errors
 /// Redis does not answer.
 pub async fn register(bus: &Redis, line: &mut Line<'_, '_>) -> Result<(), Trouble> {
-    let aloud = bus.missed.swap(false, Ordering::Relaxed);
-    let done = register_all(bus, line, aloud).await;
-    if done.is_err() && aloud {
+    let announced = bus.missed.swap(false, Ordering::Relaxed);
+    let done = register_all(bus, line, announced).await;
+    if done.is_err() && announced {
         bus.missed.store(true, Ordering::Relaxed);
     }
     done
 }
 
-async fn register_all(bus: &Redis, line: &mut Line<'_, '_>, aloud: bool) -> Result<(), Trouble> {
+async fn register_all(
+    bus: &Redis,
+    line: &mut Line<'_, '_>,
+    announced: bool,
+) -> Result<(), Trouble> {
     let rooms = bus.rooms.wanted();
     let rooms: Vec<&Room> = rooms.iter().collect();
     for rooms in rooms.chunks(SOME) {
@@ -61,7 +65,7 @@ async fn register_all(bus: &Redis, line: &mut Line<'_, '_>, aloud: bool) -> Resu
                     .await;
                 continue;
             }
-            let join = |room| bus.scripts.rejoin(room, &one.user, one.origin, aloud);
+            let join = |room| bus.scripts.rejoin(room, &one.user, one.origin, announced);
             joins.extend(one.rooms.iter().map(join));
         }
         for joins in joins.chunks(SOME) {
@@ -136,8 +140,8 @@ async fn resume(
         return Ok(heard.id == Id::START);
     };
     let full = found.len() == PAGE;
-    let replaced = match found.first().map(|event| (event.id(), &event.what)) {
-        Some((Some(id), What::Said { at, .. })) if id == heard.id => {
+    let replaced = match found.first().map(|event| (event.id(), &event.kind)) {
+        Some((Some(id), EventKind::Said { at, .. })) if id == heard.id => {
             heard.at.is_some_and(|then| then != *at)
         }
         _ => false,
@@ -199,7 +203,7 @@ pub async fn fill(
 
 /// Hands on a message from the log, unless it has been heard. `false` if some before it are missing.
 async fn deliver(bus: &Redis, room: &Room, event: Event) -> bool {
-    let (Some(id), What::Said { at, .. }) = (event.id(), &event.what) else {
+    let (Some(id), EventKind::Said { at, .. }) = (event.id(), &event.kind) else {
         return true;
     };
     let step = bus.rooms.hear(room, id, *at);
@@ -237,9 +241,9 @@ pub async fn read_mail(bus: &Redis, line: &mut Line<'_, '_>) -> Result<(), Troub
     let answers = line.ask(&[bus.scripts.mail(bus.mail.last())]).await?;
     let mut last = None;
     for note in answers.first().and_then(answer::mail).unwrap_or_default() {
-        if let Note::Private(to, letter) = note {
-            last = Some(letter.id);
-            bus.peers.tell(&to, &letter).await;
+        if let Note::Private(to, message) = note {
+            last = Some(message.id);
+            bus.peers.tell(&to, &message).await;
         }
     }
     if let Some(last) = last {

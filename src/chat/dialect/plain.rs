@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::{Reply, Request};
-use crate::chat::event::{Event, Refusal, Text, What};
+use crate::chat::event::{Event, EventKind, Refusal, Text};
 
 const USAGE_MSG: &str = "/msg NAME TEXT, or /msg \"A NAME WITH SPACES\" TEXT";
 const HELP: &str = "/who lists who is here, /msg NAME TEXT sends a private message, \
@@ -38,14 +38,18 @@ pub(super) fn render(event: &Event, out: &mut String) -> bool {
         return false;
     };
     out.push_str(user.as_str());
-    match &event.what {
-        What::Joined { aloud: false, .. } => return false,
-        What::Said { text, .. } => {
+    match &event.kind {
+        EventKind::Joined {
+            announced: false, ..
+        } => return false,
+        EventKind::Said { text, .. } => {
             out.push_str(": ");
             push_lines(text, out);
         }
-        What::Joined { aloud: true, .. } => out.push_str(": has joined the chat!"),
-        What::Left => out.push_str(": has left the chat!"),
+        EventKind::Joined {
+            announced: true, ..
+        } => out.push_str(": has joined the chat!"),
+        EventKind::Left => out.push_str(": has left the chat!"),
     }
     true
 }
@@ -78,9 +82,9 @@ pub(super) fn reply(reply: &Reply<'_>, out: &mut String) -> bool {
         }
         Reply::Who(room, roster) => write!(out, "in {room}: {}", roster.users.join(", ")),
         Reply::Help => write!(out, "{HELP}"),
-        Reply::Private { letter, .. } => {
-            let written = write!(out, "{} (private): ", letter.from);
-            push_lines(&letter.text, out);
+        Reply::Private { message, .. } => {
+            let written = write!(out, "{} (private): ", message.from);
+            push_lines(&message.text, out);
             written
         }
         Reply::Refused(refusal, _) => write!(out, "error: {refusal}"),
@@ -96,7 +100,7 @@ pub(super) fn reply(reply: &Reply<'_>, out: &mut String) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::chat::dialect::Letter;
+    use crate::chat::dialect::PrivateMessage;
     use crate::chat::id::Id;
     use crate::chat::name::{Room, User};
 
@@ -116,7 +120,7 @@ mod tests {
             room: Room::lobby(),
             user: Some(User::new(name).unwrap()),
             origin: None,
-            what: What::Said {
+            kind: EventKind::Said {
                 text: Text::new(text).unwrap(),
                 email: None,
                 id: None,
@@ -129,7 +133,7 @@ mod tests {
     }
 
     fn told(name: &str, text: &str) -> String {
-        let letter = Letter {
+        let message = PrivateMessage {
             from: User::new(name).unwrap(),
             email: None,
             text: Text::new(text).unwrap(),
@@ -140,7 +144,7 @@ mod tests {
         assert!(reply(
             &Reply::Private {
                 to: "bar",
-                letter: &letter
+                message: &message
             },
             &mut out
         ));

@@ -3,8 +3,8 @@
 use serde::Serialize;
 
 use super::json::{self, Object};
-use super::{Join, Letter, Reply, Request, Roster};
-use crate::chat::event::{Event, Refusal, Text, What};
+use super::{Join, PrivateMessage, Reply, Request, Roster};
+use crate::chat::event::{Event, EventKind, Refusal, Text};
 use crate::chat::id::Id;
 use crate::chat::name::{Email, LOBBY, Room, User};
 use crate::chat::replay::Past;
@@ -129,8 +129,8 @@ fn said(event: &Event) -> Option<Said<'_>> {
         user_id,
         status,
     };
-    Some(match &event.what {
-        What::Said {
+    Some(match &event.kind {
+        EventKind::Said {
             text,
             email,
             id,
@@ -144,9 +144,13 @@ fn said(event: &Event) -> Option<Said<'_>> {
             text: text.as_str(),
             avatar: email.as_ref().map(Email::avatar),
         },
-        What::Joined { aloud: false, .. } => return None,
-        What::Joined { aloud: true, .. } => presence("online"),
-        What::Left => presence("offline"),
+        EventKind::Joined {
+            announced: false, ..
+        } => return None,
+        EventKind::Joined {
+            announced: true, ..
+        } => presence("online"),
+        EventKind::Left => presence("offline"),
     })
 }
 
@@ -176,7 +180,7 @@ pub(super) fn reply(reply: &Reply<'_>, out: &mut String) -> bool {
         Reply::Status(up) => Said::Status {
             bus: if *up { "ok" } else { "waiting" },
         },
-        Reply::Private { to, letter } => private(to, letter),
+        Reply::Private { to, message } => private(to, message),
         Reply::Accepted(reference, id) => Said::Ack {
             reference,
             id: id.to_string(),
@@ -209,14 +213,14 @@ fn joined<'a>(room: &'a Room, roster: &'a Roster, complete: bool) -> Said<'a> {
     }
 }
 
-fn private<'a>(to: &'a str, letter: &'a Letter) -> Said<'a> {
+fn private<'a>(to: &'a str, message: &'a PrivateMessage) -> Said<'a> {
     Said::Chat {
         room: None,
         to: Some(to),
-        id: Some(letter.id.to_string()),
-        ts: letter.at,
-        user_id: letter.from.as_str(),
-        text: letter.text.as_str(),
-        avatar: letter.email.as_ref().map(Email::avatar),
+        id: Some(message.id.to_string()),
+        ts: message.at,
+        user_id: message.from.as_str(),
+        text: message.text.as_str(),
+        avatar: message.email.as_ref().map(Email::avatar),
     }
 }
