@@ -21,7 +21,7 @@ use smol::future::{self, Boxed};
 use crate::chat::dialect::Roster;
 use crate::chat::event::{Event, Text};
 use crate::chat::id::{Id, Origin};
-use crate::chat::name::{Email, Lock, Room, User};
+use crate::chat::name::{Email, Room, SessionKeyHash, User};
 use crate::chat::peer::{Peer, Receipt};
 use crate::chat::peers::{Peers, Seat};
 use crate::chat::replay::Stretch;
@@ -49,7 +49,7 @@ pub struct Draft {
     /// On which connection.
     pub origin: Origin,
     /// Under which lock its client has the name. Not looked at where the message has no `ref`.
-    pub lock: Option<Lock>,
+    pub key_hash: Option<SessionKeyHash>,
     /// For those who show a picture.
     pub email: Option<Email>,
     /// The words.
@@ -62,9 +62,11 @@ impl Draft {
     /// Whose the message's `ref` is: who has the session key, or a token for the name, or else the
     /// connection. No name begins with `#` or `@`.
     pub fn client(&self) -> String {
-        match self.lock {
-            Some(lock) if lock == Lock::of_tokens() => self.user.key().to_string(),
-            Some(lock) => format!("#{lock}"),
+        match self.key_hash {
+            Some(key_hash) if key_hash == SessionKeyHash::for_token() => {
+                self.user.key().to_string()
+            }
+            Some(key_hash) => format!("#{key_hash}"),
             None => format!("@{}", self.origin),
         }
     }
@@ -147,10 +149,16 @@ impl Bus {
     /// Claims a name for a seated peer, instead of the one it may have had. A name under a lock can
     /// be taken over from an older connection by another claim with the same lock. Takes no longer
     /// than some seconds.
-    pub async fn claim(&self, seat: &Seat, peer: &Peer, user: &User, lock: Option<Lock>) -> Claim {
+    pub async fn claim(
+        &self,
+        seat: &Seat,
+        peer: &Peer,
+        user: &User,
+        key_hash: Option<SessionKeyHash>,
+    ) -> Claim {
         match self {
-            Bus::Local(bus) => bus.claim(seat, user, lock).await,
-            Bus::Redis(bus) => bus.claim(seat, peer, user, lock).await,
+            Bus::Local(bus) => bus.claim(seat, user, key_hash).await,
+            Bus::Redis(bus) => bus.claim(seat, peer, user, key_hash).await,
         }
     }
 

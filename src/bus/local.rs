@@ -14,7 +14,7 @@ use super::{Claim, Draft, now};
 use crate::chat::dialect::{PrivateMessage, Roster};
 use crate::chat::event::{Event, EventKind, Refusal};
 use crate::chat::id::Id;
-use crate::chat::name::{Lock, Room, User};
+use crate::chat::name::{Room, SessionKeyHash, User};
 use crate::chat::peer::Peer;
 use crate::chat::peers::{Peers, Seat};
 use crate::chat::replay::Stretch;
@@ -58,8 +58,13 @@ impl Local {
         }
     }
 
-    pub(super) async fn claim(&self, seat: &Seat, user: &User, lock: Option<Lock>) -> Claim {
-        match self.peers.claim(seat, user, lock).await {
+    pub(super) async fn claim(
+        &self,
+        seat: &Seat,
+        user: &User,
+        key_hash: Option<SessionKeyHash>,
+    ) -> Claim {
+        match self.peers.claim(seat, user, key_hash).await {
             true => Claim::Granted,
             false => Claim::Taken,
         }

@@ -47,7 +47,7 @@ impl User {
     /// The name that the server gives to the holder of this session key.
     pub fn guest(session: &str) -> User {
         let hash = Sha256::digest(session.as_bytes());
-        // Not the part that [`Lock`] shows.
+        // Not the part that [`SessionKeyHash`] shows.
         let mut number = hash[16..24]
             .iter()
             .fold(0, |n, byte| n << 8 | u64::from(*byte));
@@ -234,25 +234,25 @@ impl Email {
 /// The lock to which a session's secret is the key: the beginning of the secret's SHA-256. It can be
 /// stored and compared; nobody gets the secret out of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Lock([u8; 16]);
+pub struct SessionKeyHash([u8; 16]);
 
-impl Lock {
+impl SessionKeyHash {
     /// The lock of a secret.
-    pub fn of(secret: &str) -> Lock {
-        let hash = Sha256::digest(secret.as_bytes());
-        let mut lock = [0; 16];
-        lock.copy_from_slice(&hash[..16]);
-        Lock(lock)
+    pub fn of(secret: &str) -> SessionKeyHash {
+        let digest = Sha256::digest(secret.as_bytes());
+        let mut hash = [0; 16];
+        hash.copy_from_slice(&digest[..16]);
+        SessionKeyHash(hash)
     }
 
     /// The lock of a name whose holder has a token for it: who has one, too, takes the name over.
     /// No key fits: it is nobody's hash.
-    pub const fn of_tokens() -> Lock {
-        Lock(*b"holds a token...")
+    pub const fn for_token() -> SessionKeyHash {
+        SessionKeyHash(*b"holds a token...")
     }
 }
 
-impl fmt::Display for Lock {
+impl fmt::Display for SessionKeyHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&hex(&self.0))
     }

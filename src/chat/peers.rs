@@ -13,7 +13,7 @@ use super::close_reason::CloseReason;
 use super::dialect::{Dialect, PrivateMessage, Reply, Roster};
 use super::event::Event;
 use super::id::{Id, Instance, Origin};
-use super::name::{Lock, Room, User};
+use super::name::{Room, SessionKeyHash, User};
 use super::outbox::{Outbox, OutboxLimits, TryWrite};
 use super::peer::Peer;
 use super::registry::{Entered, Registry};
@@ -84,7 +84,7 @@ pub struct Present {
     /// The name.
     pub user: User,
     /// Its lock, if it has one.
-    pub lock: Option<Lock>,
+    pub key_hash: Option<SessionKeyHash>,
     /// Its connection.
     pub origin: Origin,
     /// The rooms it is in.
@@ -134,8 +134,8 @@ impl Peers {
 
     /// Gives a peer a name, instead of the one it may have had. A peer here that has the name under
     /// the same lock is ended as [`CloseReason::Replaced`]; `false` if it has it under another, or none.
-    pub async fn claim(&self, seat: &Seat, user: &User, lock: Option<Lock>) -> bool {
-        self.registry.lock().await.claim(seat.0, user, lock)
+    pub async fn claim(&self, seat: &Seat, user: &User, key_hash: Option<SessionKeyHash>) -> bool {
+        self.registry.lock().await.claim(seat.0, user, key_hash)
     }
 
     /// Lets a peer into a room as soon as its own join, which is now to be put on the bus,
@@ -286,7 +286,7 @@ impl Peers {
         let named = registry.seats.iter().filter_map(|(_, seated)| {
             Some(Present {
                 user: seated.user.clone()?,
-                lock: seated.lock,
+                key_hash: seated.key_hash,
                 origin: self.origin(&seated.peer),
                 rooms: seated
                     .rooms

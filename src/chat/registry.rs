@@ -14,7 +14,7 @@ use super::dialect::Dialect;
 use super::event::{Event, EventKind};
 use super::frame::{self, Broadcast};
 use super::id::{Id, Instance};
-use super::name::{Lock, Room, User};
+use super::name::{Room, SessionKeyHash, User};
 use super::outbox::OutboxLimits;
 use super::peer::Peer;
 use super::stats::ChatStats;
@@ -34,7 +34,7 @@ pub(super) struct Seated {
     pub peer: Arc<Peer>,
     pub user: Option<User>,
     /// Whoever has the key to it may take the name over.
-    pub lock: Option<Lock>,
+    pub key_hash: Option<SessionKeyHash>,
     pub rooms: Vec<Membership>,
     pinged: bool,
     /// Whether its socket took nothing of what waits …
@@ -77,7 +77,7 @@ impl Registry {
         self.seats.insert(Seated {
             peer,
             user: None,
-            lock: None,
+            key_hash: None,
             rooms: Vec::new(),
             pinged: false,
             stuck: false,
@@ -89,19 +89,19 @@ impl Registry {
     /// another way. Another seat that has the name under the same lock loses it, and is ended; it
     /// still signs with the name until it is left. `false` if the other seat has it under another
     /// lock, or under none.
-    pub fn claim(&mut self, seat: usize, user: &User, lock: Option<Lock>) -> bool {
+    pub fn claim(&mut self, seat: usize, user: &User, key_hash: Option<SessionKeyHash>) -> bool {
         if let Some(&other) = self.names.get(user)
             && other != seat
         {
             let other = &self.seats[other];
-            if lock.is_none() || other.lock != lock {
+            if key_hash.is_none() || other.key_hash != key_hash {
                 return false;
             }
             other.peer.outbox.close(CloseReason::Replaced);
         }
         self.names.insert(user.clone(), seat);
         let seated = &mut self.seats[seat];
-        seated.lock = lock;
+        seated.key_hash = key_hash;
         match seated.user.replace(user.clone()) {
             Some(old) if old == *user => {}
             Some(old) => self.unname(seat, &old),

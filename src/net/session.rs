@@ -228,11 +228,11 @@ impl<'a> Session<'a> {
 
     fn draft(&self, user: User, text: Text, receipt: Receipt) -> Draft {
         // The hash of a key is not made for nothing.
-        let lock = receipt.reference().and_then(|_| self.proof.lock());
+        let key_hash = receipt.reference().and_then(|_| self.proof.key_hash());
         Draft {
             user,
             origin: self.hub.peers.origin(self.peer),
-            lock,
+            key_hash,
             email: self.email.clone(),
             text,
             receipt,
@@ -304,8 +304,12 @@ impl<'a> Session<'a> {
         if self.peer.dialect() != Dialect::Plain && matches!(self.proof, Proof::Token(None)) {
             self.proof = Proof::Key(secret()?);
         }
-        let lock = self.proof.lock();
-        match self.bus().claim(self.seat, self.peer, &user, lock).await {
+        let key_hash = self.proof.key_hash();
+        match self
+            .bus()
+            .claim(self.seat, self.peer, &user, key_hash)
+            .await
+        {
             Claim::Granted => {}
             Claim::Taken => return Err(Refusal::NameTaken(user.to_string())),
             Claim::Unreachable => return Err(Refusal::Unavailable),

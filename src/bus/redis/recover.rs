@@ -51,9 +51,12 @@ async fn register_all(
     for present in bus.peers.present().await.chunks(SOME) {
         let claim = |one: &Present| {
             let Present {
-                user, origin, lock, ..
+                user,
+                origin,
+                key_hash,
+                ..
             } = one;
-            bus.scripts.claim(user, *origin, *lock, false, margin)
+            bus.scripts.claim(user, *origin, *key_hash, false, margin)
         };
         let claims: Vec<_> = present.iter().map(claim).collect();
         let answers = line.ask(&claims).await?;
