@@ -214,18 +214,18 @@ impl Bus {
         user: Option<&User>,
         room: &Room,
     ) -> Result<Option<Id>, Unreachable> {
-        let entry = self.peers().expect(seat, room).await;
+        let joining = self.peers().begin_join(seat, room).await;
         for _ in 0..ENTER_ATTEMPTS {
             if self.appear(peer, user, room).await
-                && let Some(last) = within(ENTER_TIME, entry.wait()).await
+                && let Some(last) = within(ENTER_TIME, joining.wait()).await
             {
                 return Ok(last);
             }
         }
         // It may have entered in the last moment.
-        match self.peers().give_up(&entry).await {
+        match self.peers().cancel_join(&joining).await {
             true => Err(Unreachable),
-            false => Ok(entry.wait().await),
+            false => Ok(joining.wait().await),
         }
     }
 

@@ -114,7 +114,7 @@ pub enum Reply<'a> {
         session: &'a str,
     },
     /// The room is entered.
-    Entered {
+    Joined {
         /// Who.
         user: &'a User,
         /// The room.

@@ -16,7 +16,7 @@ use super::id::{Id, Instance, Origin};
 use super::name::{Room, SessionKeyHash, User};
 use super::outbox::{Outbox, OutboxLimits, TryWrite};
 use super::peer::Peer;
-use super::registry::{Entered, Registry};
+use super::registry::{JoinSignal, Registry};
 use super::stats::ChatStats;
 
 /// About this many bytes of a room's batch are rendered into one buffer. Well below an outbox's
@@ -43,16 +43,16 @@ pub struct Peers {
 
 /// A peer's way into a room.
 #[derive(Debug)]
-pub struct Entry {
+pub struct Joining {
     peer: u64,
-    entered: Entered,
+    signal: JoinSignal,
 }
 
-impl Entry {
+impl Joining {
     /// Waits until the peer has entered, and returns the room's last message before. Give it a
-    /// deadline, and [give up](Peers::give_up) then.
+    /// deadline, and [give up](Peers::cancel_join) then.
     pub async fn wait(&self) -> Option<Id> {
-        *self.entered.wait().await
+        *self.signal.wait().await
     }
 }
 
@@ -141,14 +141,14 @@ impl Peers {
     /// Lets a peer into a room as soon as its own join, which is now to be put on the bus,
     /// comes by: so it hears what comes after, nothing that was before, and everybody agrees on
     /// which is which. From then on its outbox is [buffered](Outbox::begin_join).
-    pub async fn expect(&self, seat: &Seat, room: &Room) -> Entry {
-        let (peer, entered) = self.registry.lock().await.expect(seat.0, room);
-        Entry { peer, entered }
+    pub async fn begin_join(&self, seat: &Seat, room: &Room) -> Joining {
+        let (peer, signal) = self.registry.lock().await.begin_join(seat.0, room);
+        Joining { peer, signal }
     }
 
     /// Does not let a peer in any more; `false` if it has just entered.
-    pub async fn give_up(&self, entry: &Entry) -> bool {
-        self.registry.lock().await.expect_no_more(entry.peer)
+    pub async fn cancel_join(&self, joining: &Joining) -> bool {
+        self.registry.lock().await.cancel_join(joining.peer)
     }
 
     /// Takes a peer out of a room; `false` if it was not there.
@@ -167,12 +167,12 @@ impl Peers {
             .iter()
             .map(|place| place.room.clone())
             .collect();
-        registry.expect_no_more(number);
+        registry.cancel_join(number);
         for room in &rooms {
             registry.leave(seat.0, room);
         }
         if let Some(user) = &user {
-            registry.unname(seat.0, user);
+            registry.release_name(seat.0, user);
         }
         registry.seats.remove(seat.0);
         Departure { user, rooms }

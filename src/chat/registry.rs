@@ -26,7 +26,7 @@ pub(super) struct Registry {
     pub names: HashMap<User, usize>,
     rooms: HashMap<Room, Members>,
     /// Peers whose join is on the bus, by their number.
-    arriving: HashMap<u64, Arrival>,
+    joining: HashMap<u64, PendingJoin>,
 }
 
 #[derive(Debug)]
@@ -55,22 +55,22 @@ pub(super) struct Membership {
 struct Members {
     /// By their seats: 32 bits are plenty, and the list is walked for every batch.
     here: Vec<u32>,
-    /// How many more are arriving.
-    arriving: usize,
+    /// How many more are joining.
+    joining: usize,
     /// How many of both have a name.
     named: usize,
 }
 
 /// A peer that will enter a room when its own join comes by.
 #[derive(Debug)]
-struct Arrival {
+struct PendingJoin {
     seat: usize,
     room: Room,
-    entered: Entered,
+    signal: JoinSignal,
 }
 
 /// Set when a peer has entered, to the room's last message before.
-pub(super) type Entered = Arc<OnceCell<Option<Id>>>;
+pub(super) type JoinSignal = Arc<OnceCell<Option<Id>>>;
 
 impl Registry {
     pub fn seat(&mut self, peer: Arc<Peer>) -> usize {
@@ -104,7 +104,7 @@ impl Registry {
         seated.key_hash = key_hash;
         match seated.user.replace(user.clone()) {
             Some(old) if old == *user => {}
-            Some(old) => self.unname(seat, &old),
+            Some(old) => self.release_name(seat, &old),
             None => {
                 for membership in &seated.rooms {
                     if let Some(members) = self.rooms.get_mut(&membership.room) {
@@ -117,61 +117,61 @@ impl Registry {
     }
 
     /// Takes a name back, if it is this seat's.
-    pub fn unname(&mut self, seat: usize, user: &User) {
+    pub fn release_name(&mut self, seat: usize, user: &User) {
         if self.names.get(user) == Some(&seat) {
             self.names.remove(user);
         }
     }
 
     /// A peer will enter a room when its own join comes by.
-    pub fn expect(&mut self, seat: usize, room: &Room) -> (u64, Entered) {
+    pub fn begin_join(&mut self, seat: usize, room: &Room) -> (u64, JoinSignal) {
         let number = self.seats[seat].peer.number;
-        let entered = Entered::default();
-        let arrival = Arrival {
+        let signal = JoinSignal::default();
+        let pending = PendingJoin {
             seat,
             room: room.clone(),
-            entered: entered.clone(),
+            signal: signal.clone(),
         };
-        self.arriving.insert(number, arrival);
+        self.joining.insert(number, pending);
         let members = self.rooms.entry(room.clone()).or_default();
-        members.arriving += 1;
+        members.joining += 1;
         members.named += usize::from(self.seats[seat].is_new(room));
-        (number, entered)
+        (number, signal)
     }
 
     /// Forgets an arrival; `false` if there is none.
-    pub fn expect_no_more(&mut self, peer: u64) -> bool {
-        let Some(arrival) = self.arrived(peer) else {
+    pub fn cancel_join(&mut self, peer: u64) -> bool {
+        let Some(pending) = self.take_pending(peer) else {
             return false;
         };
-        self.forget_if_empty(&arrival.room);
+        self.forget_if_empty(&pending.room);
         true
     }
 
-    fn arrived(&mut self, peer: u64) -> Option<Arrival> {
-        let arrival = self.arriving.remove(&peer)?;
-        if let Some(members) = self.rooms.get_mut(&arrival.room) {
-            members.arriving -= 1;
-            members.named -= usize::from(self.seats[arrival.seat].is_new(&arrival.room));
+    fn take_pending(&mut self, peer: u64) -> Option<PendingJoin> {
+        let pending = self.joining.remove(&peer)?;
+        if let Some(members) = self.rooms.get_mut(&pending.room) {
+            members.joining -= 1;
+            members.named -= usize::from(self.seats[pending.seat].is_new(&pending.room));
         }
-        Some(arrival)
+        Some(pending)
     }
 
     /// Lets a peer in when its own join comes by, and says who it was. Its outbox is on hold from
     /// here on.
-    fn let_in(&mut self, event: &Event, here: Instance) -> Option<u64> {
+    fn complete_join(&mut self, event: &Event, here: Instance) -> Option<u64> {
         let EventKind::Joined { last, .. } = &event.kind else {
             return None;
         };
         let origin = event.origin.filter(|origin| origin.instance == here)?;
-        let arrival = self.arrived(origin.peer)?;
-        let seated = &self.seats[arrival.seat];
-        seated.peer.outbox.begin_join(&arrival.room);
-        if !seated.is_in(&arrival.room) {
-            self.enter(arrival.seat, &arrival.room);
+        let pending = self.take_pending(origin.peer)?;
+        let seated = &self.seats[pending.seat];
+        seated.peer.outbox.begin_join(&pending.room);
+        if !seated.is_in(&pending.room) {
+            self.enter(pending.seat, &pending.room);
         }
         // It is ours alone, so it is not set yet.
-        let _ = arrival.entered.set_blocking(*last);
+        let _ = pending.signal.set_blocking(*last);
         Some(origin.peer)
     }
 
@@ -181,8 +181,8 @@ impl Registry {
             return false;
         };
         let origin = event.origin.filter(|origin| origin.instance == here);
-        let arrival = origin.and_then(|origin| self.arriving.get(&origin.peer));
-        arrival.is_some_and(|arrival| self.seats[arrival.seat].is_in(&arrival.room))
+        let pending = origin.and_then(|origin| self.joining.get(&origin.peer));
+        pending.is_some_and(|pending| self.seats[pending.seat].is_in(&pending.room))
     }
 
     /// Puts a seat into a room.
@@ -221,7 +221,7 @@ impl Registry {
     }
 
     fn forget_if_empty(&mut self, room: &Room) {
-        let empty = |members: &Members| members.here.is_empty() && members.arriving == 0;
+        let empty = |members: &Members| members.here.is_empty() && members.joining == 0;
         if self.rooms.get(room).is_some_and(empty) {
             self.rooms.remove(room);
         }
@@ -236,8 +236,8 @@ impl Registry {
     pub fn has(&self, room: &Room, user: &User) -> bool {
         self.names.get(user).is_some_and(|&seat| {
             let seated = &self.seats[seat];
-            let arrival = self.arriving.get(&seated.peer.number);
-            seated.is_in(room) || arrival.is_some_and(|arrival| arrival.room == *room)
+            let pending = self.joining.get(&seated.peer.number);
+            seated.is_in(room) || pending.is_some_and(|pending| pending.room == *room)
         })
     }
 
@@ -291,7 +291,9 @@ impl Registry {
         parts: &mut Vec<Bytes>,
         stats: &ChatStats,
     ) {
-        let entered = events.iter().filter_map(|event| self.let_in(event, here));
+        let entered = events
+            .iter()
+            .filter_map(|event| self.complete_join(event, here));
         let entered: Vec<u64> = entered.collect();
         let Some(room) = events.first().map(|event| &event.room) else {
             return;

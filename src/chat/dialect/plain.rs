@@ -69,7 +69,7 @@ fn push_lines(text: &Text, out: &mut String) {
 pub(super) fn reply(reply: &Reply<'_>, out: &mut String) -> bool {
     // Writing to a String can't fail.
     let _ = match reply {
-        Reply::Entered { user, .. } => write!(out, "Welcome {user}!"),
+        Reply::Joined { user, .. } => write!(out, "Welcome {user}!"),
         Reply::Taken(user) => {
             write!(
                 out,

@@ -161,7 +161,7 @@ pub(super) fn reply(reply: &Reply<'_>, out: &mut String) -> bool {
             session,
             lobby: LOBBY,
         },
-        Reply::Entered {
+        Reply::Joined {
             room,
             roster,
             complete,

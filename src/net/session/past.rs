@@ -173,7 +173,7 @@ impl Session<'_> {
         }
         // The one that was last when this peer came in: whatever is newer, it hears.
         roster.last = last;
-        let entered = self.peer.frame(&Reply::Entered {
+        let entered = self.peer.frame(&Reply::Joined {
             user,
             room,
             roster: &roster,

@@ -89,7 +89,7 @@ fn enter(join: &Join, guest: &User) {
     let session = join.session.as_deref().unwrap_or_default();
     rules::reply(&Reply::Named { user, session });
     rules::reply(&Reply::Taken(user));
-    rules::reply(&Reply::Entered {
+    rules::reply(&Reply::Joined {
         user,
         room: &join.room,
         roster: &Roster::default(),
