@@ -23,7 +23,7 @@ use crate::chat::event::{Event, Text};
 use crate::chat::id::{Id, Origin};
 use crate::chat::name::{Email, Room, SessionKeyHash, User};
 use crate::chat::peer::{Peer, Receipt};
-use crate::chat::peers::{Peers, Seat};
+use crate::chat::peers::{PeerKey, Peers};
 use crate::chat::replay::Stretch;
 use crate::config::Config;
 use crate::count::Distribution;
@@ -151,14 +151,14 @@ impl Bus {
     /// than some seconds.
     pub async fn claim(
         &self,
-        seat: &Seat,
+        peer_key: &PeerKey,
         peer: &Peer,
         user: &User,
         key_hash: Option<SessionKeyHash>,
     ) -> Claim {
         match self {
-            Bus::Local(bus) => bus.claim(seat, user, key_hash).await,
-            Bus::Redis(bus) => bus.claim(seat, peer, user, key_hash).await,
+            Bus::Local(bus) => bus.claim(peer_key, user, key_hash).await,
+            Bus::Redis(bus) => bus.claim(peer_key, peer, user, key_hash).await,
         }
     }
 
@@ -177,13 +177,13 @@ impl Bus {
     /// than some seconds.
     pub async fn enter(
         &self,
-        seat: &Seat,
+        peer_key: &PeerKey,
         peer: &Peer,
         user: Option<&User>,
         room: &Room,
     ) -> Result<Option<Id>, Unreachable> {
         if self.subscribe(room).await {
-            match self.come(seat, peer, user, room).await {
+            match self.come(peer_key, peer, user, room).await {
                 Ok(last) => return Ok(last),
                 Err(Unreachable) => {
                     if let Some(user) = user {
@@ -200,21 +200,21 @@ impl Bus {
     /// is returned.
     pub async fn enter_again(
         &self,
-        seat: &Seat,
+        peer_key: &PeerKey,
         peer: &Peer,
         room: &Room,
     ) -> Result<Option<Id>, Unreachable> {
-        self.come(seat, peer, None, room).await
+        self.come(peer_key, peer, None, room).await
     }
 
     async fn come(
         &self,
-        seat: &Seat,
+        peer_key: &PeerKey,
         peer: &Peer,
         user: Option<&User>,
         room: &Room,
     ) -> Result<Option<Id>, Unreachable> {
-        let joining = self.peers().begin_join(seat, room).await;
+        let joining = self.peers().begin_join(peer_key, room).await;
         for _ in 0..ENTER_ATTEMPTS {
             if self.appear(peer, user, room).await
                 && let Some(last) = within(ENTER_TIME, joining.wait()).await
@@ -230,15 +230,15 @@ impl Bus {
     }
 
     /// Takes a peer out of a room, if it is there, and lets the room know if it has a name.
-    pub async fn leave(&self, seat: &Seat, peer: &Peer, user: Option<&User>, room: &Room) {
-        if self.peers().leave(seat, room).await {
+    pub async fn leave(&self, peer_key: &PeerKey, peer: &Peer, user: Option<&User>, room: &Room) {
+        if self.peers().leave(peer_key, room).await {
             self.left(peer, user, room).await;
         }
     }
 
     /// Takes a peer out of everything, and lets its rooms know.
-    pub async fn depart(&self, seat: Seat, peer: &Peer) {
-        let departure = self.peers().remove(seat).await;
+    pub async fn depart(&self, peer_key: PeerKey, peer: &Peer) {
+        let departure = self.peers().remove(peer_key).await;
         // First: whoever hears that somebody has left may want to come back under that name.
         if let Some(user) = &departure.user {
             self.release(peer, user);

@@ -16,7 +16,7 @@ use crate::chat::event::{Event, EventKind, Refusal};
 use crate::chat::id::Id;
 use crate::chat::name::{Room, SessionKeyHash, User};
 use crate::chat::peer::Peer;
-use crate::chat::peers::{Peers, Seat};
+use crate::chat::peers::{PeerKey, Peers};
 use crate::chat::replay::Stretch;
 use crate::config::Config;
 use announced::Announced;
@@ -60,11 +60,11 @@ impl Local {
 
     pub(super) async fn claim(
         &self,
-        seat: &Seat,
+        peer_key: &PeerKey,
         user: &User,
         key_hash: Option<SessionKeyHash>,
     ) -> Claim {
-        match self.peers.claim(seat, user, key_hash).await {
+        match self.peers.claim(peer_key, user, key_hash).await {
             true => Claim::Granted,
             false => Claim::Taken,
         }

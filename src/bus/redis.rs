@@ -43,7 +43,7 @@ use crate::chat::event::{Event, Refusal};
 use crate::chat::id::{Id, Instance};
 use crate::chat::name::{Room, SessionKeyHash, User};
 use crate::chat::peer::Peer;
-use crate::chat::peers::{Peers, Seat};
+use crate::chat::peers::{PeerKey, Peers};
 use crate::chat::replay::Stretch;
 use crate::config::{Config, RedisAddress};
 use crate::count::{Counter, Histogram};
@@ -273,7 +273,7 @@ impl Redis {
 
     pub(super) async fn claim(
         &self,
-        seat: &Seat,
+        peer_key: &PeerKey,
         peer: &Peer,
         user: &User,
         key_hash: Option<SessionKeyHash>,
@@ -285,7 +285,9 @@ impl Redis {
         let claim = match answer.as_ref().and_then(answer::number) {
             Some(0) => return Claim::Taken,
             // Redis has compared the locks, but this instance may know a holder that Redis has lost.
-            Some(1 | 2) if self.peers.claim(seat, user, key_hash).await => return Claim::Granted,
+            Some(1 | 2) if self.peers.claim(peer_key, user, key_hash).await => {
+                return Claim::Granted;
+            }
             Some(_) => Claim::Taken,
             None => Claim::Unreachable,
         };

@@ -13,7 +13,7 @@ use crate::chat::event::Event;
 use crate::chat::id::Id;
 use crate::chat::name::{Room, SessionKeyHash, User};
 use crate::chat::peer::Peer;
-use crate::chat::peers::{Peers, Seat};
+use crate::chat::peers::{PeerKey, Peers};
 use crate::chat::replay::Stretch;
 use crate::config::{Config, RedisAddress};
 use crate::report::Report;
@@ -63,7 +63,7 @@ impl Redis {
 
     pub(super) async fn claim(
         &self,
-        _: &Seat,
+        _: &PeerKey,
         _: &Peer,
         _: &User,
         _: Option<SessionKeyHash>,

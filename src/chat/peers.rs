@@ -28,7 +28,7 @@ const SWEEP_SLICE: usize = 256;
 
 /// Where a peer sits in the registry. Held by the one task that added it and will remove it.
 #[derive(Debug)]
-pub struct Seat(usize);
+pub struct PeerKey(usize);
 
 /// The registry of this instance's peers.
 #[derive(Debug)]
@@ -128,21 +128,26 @@ impl Peers {
     }
 
     /// Seats a peer: it has no name and is in no room yet.
-    pub async fn add(&self, peer: Arc<Peer>) -> Seat {
-        Seat(self.registry.lock().await.seat(peer))
+    pub async fn add(&self, peer: Arc<Peer>) -> PeerKey {
+        PeerKey(self.registry.lock().await.add(peer))
     }
 
     /// Gives a peer a name, instead of the one it may have had. A peer here that has the name under
     /// the same lock is ended as [`CloseReason::Replaced`]; `false` if it has it under another, or none.
-    pub async fn claim(&self, seat: &Seat, user: &User, key_hash: Option<SessionKeyHash>) -> bool {
-        self.registry.lock().await.claim(seat.0, user, key_hash)
+    pub async fn claim(
+        &self,
+        key: &PeerKey,
+        user: &User,
+        key_hash: Option<SessionKeyHash>,
+    ) -> bool {
+        self.registry.lock().await.claim(key.0, user, key_hash)
     }
 
     /// Lets a peer into a room as soon as its own join, which is now to be put on the bus,
     /// comes by: so it hears what comes after, nothing that was before, and everybody agrees on
     /// which is which. From then on its outbox is [buffered](Outbox::begin_join).
-    pub async fn begin_join(&self, seat: &Seat, room: &Room) -> Joining {
-        let (peer, signal) = self.registry.lock().await.begin_join(seat.0, room);
+    pub async fn begin_join(&self, key: &PeerKey, room: &Room) -> Joining {
+        let (peer, signal) = self.registry.lock().await.begin_join(key.0, room);
         Joining { peer, signal }
     }
 
@@ -152,42 +157,38 @@ impl Peers {
     }
 
     /// Takes a peer out of a room; `false` if it was not there.
-    pub async fn leave(&self, seat: &Seat, room: &Room) -> bool {
-        self.registry.lock().await.leave(seat.0, room)
+    pub async fn leave(&self, key: &PeerKey, room: &Room) -> bool {
+        self.registry.lock().await.leave(key.0, room)
     }
 
     /// Takes a peer out of its rooms, its name and its seat: from here on it hears nothing.
-    pub async fn remove(&self, seat: Seat) -> Departure {
+    pub async fn remove(&self, key: PeerKey) -> Departure {
         let mut registry = self.registry.lock().await;
-        let seated = &registry.seats[seat.0];
-        let number = seated.peer.number;
-        let user = seated.user.clone();
-        let rooms: Vec<Room> = seated
-            .rooms
-            .iter()
-            .map(|place| place.room.clone())
-            .collect();
+        let entry = &registry.peers[key.0];
+        let number = entry.peer.number;
+        let user = entry.user.clone();
+        let rooms: Vec<Room> = entry.rooms.iter().map(|place| place.room.clone()).collect();
         registry.cancel_join(number);
         for room in &rooms {
-            registry.leave(seat.0, room);
+            registry.leave(key.0, room);
         }
         if let Some(user) = &user {
-            registry.release_name(seat.0, user);
+            registry.release_name(key.0, user);
         }
-        registry.seats.remove(seat.0);
+        registry.peers.remove(key.0);
         Departure { user, rooms }
     }
 
     /// How many peers are seated.
     pub async fn count(&self) -> usize {
-        self.registry.lock().await.seats.len()
+        self.registry.lock().await.peers.len()
     }
 
     /// What there is to be counted at this moment.
     pub async fn gauges(&self) -> ChatGauges {
         let registry = self.registry.lock().await;
         ChatGauges {
-            peers: registry.seats.len(),
+            peers: registry.peers.len(),
             users: registry.names.len(),
             rooms: registry.rooms(),
             queued: self.limits.queued(),
@@ -235,10 +236,10 @@ impl Peers {
             return false;
         };
         let registry = self.registry.lock().await;
-        let Some(&seat) = registry.names.get(&user) else {
+        let Some(&key) = registry.names.get(&user) else {
             return false;
         };
-        registry.seats[seat]
+        registry.peers[key]
             .peer
             .tell(&Reply::Private { to, message });
         registry.evict_slowest(&self.limits);
@@ -266,33 +267,29 @@ impl Peers {
     /// Ends the connection that has this name, if it has this number.
     pub async fn close(&self, user: &User, number: u64, reason: CloseReason) {
         let registry = self.registry.lock().await;
-        if let Some(&seat) = registry.names.get(user)
-            && registry.seats[seat].peer.number == number
+        if let Some(&key) = registry.names.get(user)
+            && registry.peers[key].peer.number == number
         {
-            registry.seats[seat].peer.outbox.close(reason);
+            registry.peers[key].peer.outbox.close(reason);
         }
     }
 
     /// Every seated peer.
     pub async fn all(&self) -> Vec<Arc<Peer>> {
         let registry = self.registry.lock().await;
-        let seats = registry.seats.iter();
-        seats.map(|(_, seated)| seated.peer.clone()).collect()
+        let peers = registry.peers.iter();
+        peers.map(|(_, entry)| entry.peer.clone()).collect()
     }
 
     /// Every name claimed here.
     pub async fn present(&self) -> Vec<Present> {
         let registry = self.registry.lock().await;
-        let named = registry.seats.iter().filter_map(|(_, seated)| {
+        let named = registry.peers.iter().filter_map(|(_, entry)| {
             Some(Present {
-                user: seated.user.clone()?,
-                key_hash: seated.key_hash,
-                origin: self.origin(&seated.peer),
-                rooms: seated
-                    .rooms
-                    .iter()
-                    .map(|place| place.room.clone())
-                    .collect(),
+                user: entry.user.clone()?,
+                key_hash: entry.key_hash,
+                origin: self.origin(&entry.peer),
+                rooms: entry.rooms.iter().map(|place| place.room.clone()).collect(),
             })
         });
         named.collect()
@@ -333,10 +330,10 @@ impl Peers {
         let mut next = silence;
         loop {
             let mut registry = self.registry.lock().await;
-            let end = registry.seats.capacity();
+            let end = registry.peers.capacity();
             for at in from..end.min(from + SWEEP_SLICE) {
-                if let Some(seated) = registry.seats.get_mut(at) {
-                    next = next.min(seated.sweep(silence));
+                if let Some(entry) = registry.peers.get_mut(at) {
+                    next = next.min(entry.sweep(silence));
                 }
             }
             registry.evict_slowest(&self.limits);

@@ -22,7 +22,7 @@ use super::stats::ChatStats;
 /// Who is connected to this instance.
 #[derive(Debug, Default)]
 pub(super) struct Registry {
-    pub seats: Slab<Seated>,
+    pub peers: Slab<PeerEntry>,
     pub names: HashMap<User, usize>,
     rooms: HashMap<Room, Members>,
     /// Peers whose join is on the bus, by their number.
@@ -30,7 +30,7 @@ pub(super) struct Registry {
 }
 
 #[derive(Debug)]
-pub(super) struct Seated {
+pub(super) struct PeerEntry {
     pub peer: Arc<Peer>,
     pub user: Option<User>,
     /// Whoever has the key to it may take the name over.
@@ -64,7 +64,7 @@ struct Members {
 /// A peer that will enter a room when its own join comes by.
 #[derive(Debug)]
 struct PendingJoin {
-    seat: usize,
+    key: usize,
     room: Room,
     signal: JoinSignal,
 }
@@ -73,8 +73,8 @@ struct PendingJoin {
 pub(super) type JoinSignal = Arc<OnceCell<Option<Id>>>;
 
 impl Registry {
-    pub fn seat(&mut self, peer: Arc<Peer>) -> usize {
-        self.seats.insert(Seated {
+    pub fn add(&mut self, peer: Arc<Peer>) -> usize {
+        self.peers.insert(PeerEntry {
             peer,
             user: None,
             key_hash: None,
@@ -89,24 +89,24 @@ impl Registry {
     /// another way. Another seat that has the name under the same lock loses it, and is ended; it
     /// still signs with the name until it is left. `false` if the other seat has it under another
     /// lock, or under none.
-    pub fn claim(&mut self, seat: usize, user: &User, key_hash: Option<SessionKeyHash>) -> bool {
+    pub fn claim(&mut self, key: usize, user: &User, key_hash: Option<SessionKeyHash>) -> bool {
         if let Some(&other) = self.names.get(user)
-            && other != seat
+            && other != key
         {
-            let other = &self.seats[other];
+            let other = &self.peers[other];
             if key_hash.is_none() || other.key_hash != key_hash {
                 return false;
             }
             other.peer.outbox.close(CloseReason::Replaced);
         }
-        self.names.insert(user.clone(), seat);
-        let seated = &mut self.seats[seat];
-        seated.key_hash = key_hash;
-        match seated.user.replace(user.clone()) {
+        self.names.insert(user.clone(), key);
+        let entry = &mut self.peers[key];
+        entry.key_hash = key_hash;
+        match entry.user.replace(user.clone()) {
             Some(old) if old == *user => {}
-            Some(old) => self.release_name(seat, &old),
+            Some(old) => self.release_name(key, &old),
             None => {
-                for membership in &seated.rooms {
+                for membership in &entry.rooms {
                     if let Some(members) = self.rooms.get_mut(&membership.room) {
                         members.named += 1;
                     }
@@ -117,25 +117,25 @@ impl Registry {
     }
 
     /// Takes a name back, if it is this seat's.
-    pub fn release_name(&mut self, seat: usize, user: &User) {
-        if self.names.get(user) == Some(&seat) {
+    pub fn release_name(&mut self, key: usize, user: &User) {
+        if self.names.get(user) == Some(&key) {
             self.names.remove(user);
         }
     }
 
     /// A peer will enter a room when its own join comes by.
-    pub fn begin_join(&mut self, seat: usize, room: &Room) -> (u64, JoinSignal) {
-        let number = self.seats[seat].peer.number;
+    pub fn begin_join(&mut self, key: usize, room: &Room) -> (u64, JoinSignal) {
+        let number = self.peers[key].peer.number;
         let signal = JoinSignal::default();
         let pending = PendingJoin {
-            seat,
+            key,
             room: room.clone(),
             signal: signal.clone(),
         };
         self.joining.insert(number, pending);
         let members = self.rooms.entry(room.clone()).or_default();
         members.joining += 1;
-        members.named += usize::from(self.seats[seat].is_new(room));
+        members.named += usize::from(self.peers[key].is_new(room));
         (number, signal)
     }
 
@@ -152,7 +152,7 @@ impl Registry {
         let pending = self.joining.remove(&peer)?;
         if let Some(members) = self.rooms.get_mut(&pending.room) {
             members.joining -= 1;
-            members.named -= usize::from(self.seats[pending.seat].is_new(&pending.room));
+            members.named -= usize::from(self.peers[pending.key].is_new(&pending.room));
         }
         Some(pending)
     }
@@ -165,10 +165,10 @@ impl Registry {
         };
         let origin = event.origin.filter(|origin| origin.instance == here)?;
         let pending = self.take_pending(origin.peer)?;
-        let seated = &self.seats[pending.seat];
-        seated.peer.outbox.begin_join(&pending.room);
-        if !seated.is_in(&pending.room) {
-            self.enter(pending.seat, &pending.room);
+        let entry = &self.peers[pending.key];
+        entry.peer.outbox.begin_join(&pending.room);
+        if !entry.is_in(&pending.room) {
+            self.enter(pending.key, &pending.room);
         }
         // It is ours alone, so it is not set yet.
         let _ = pending.signal.set_blocking(*last);
@@ -182,36 +182,36 @@ impl Registry {
         };
         let origin = event.origin.filter(|origin| origin.instance == here);
         let pending = origin.and_then(|origin| self.joining.get(&origin.peer));
-        pending.is_some_and(|pending| self.seats[pending.seat].is_in(&pending.room))
+        pending.is_some_and(|pending| self.peers[pending.key].is_in(&pending.room))
     }
 
     /// Puts a seat into a room.
-    fn enter(&mut self, seat: usize, room: &Room) {
+    fn enter(&mut self, key: usize, room: &Room) {
         let members = self.rooms.entry(room.clone()).or_default();
-        let seated = &mut self.seats[seat];
+        let entry = &mut self.peers[key];
         // Most are in one room for all their life.
-        seated.rooms.reserve_exact(1);
-        seated.rooms.push(Membership {
+        entry.rooms.reserve_exact(1);
+        entry.rooms.push(Membership {
             room: room.clone(),
             at: members.here.len(),
         });
-        members.here.push(seat as u32);
-        members.named += usize::from(seated.user.is_some());
+        members.here.push(key as u32);
+        members.named += usize::from(entry.user.is_some());
     }
 
     /// Takes a seat out of a room; `false` if it was not there. The last member of the list moves
     /// into the gap, so leaving costs the same in a room of any size.
-    pub fn leave(&mut self, seat: usize, room: &Room) -> bool {
-        let seated = &mut self.seats[seat];
-        let place = seated.rooms.iter().position(|place| place.room == *room);
+    pub fn leave(&mut self, key: usize, room: &Room) -> bool {
+        let entry = &mut self.peers[key];
+        let place = entry.rooms.iter().position(|place| place.room == *room);
         let (Some(place), Some(members)) = (place, self.rooms.get_mut(room)) else {
             return false;
         };
-        let at = seated.rooms.swap_remove(place).at;
-        members.named -= usize::from(seated.user.is_some());
+        let at = entry.rooms.swap_remove(place).at;
+        members.named -= usize::from(entry.user.is_some());
         members.here.swap_remove(at);
         if let Some(&moved) = members.here.get(at) {
-            let rooms = &mut self.seats[moved as usize].rooms;
+            let rooms = &mut self.peers[moved as usize].rooms;
             if let Some(place) = rooms.iter_mut().find(|place| place.room == *room) {
                 place.at = at;
             }
@@ -234,18 +234,18 @@ impl Registry {
 
     /// Whether the seat that has a name is in a room, or about to be.
     pub fn has(&self, room: &Room, user: &User) -> bool {
-        self.names.get(user).is_some_and(|&seat| {
-            let seated = &self.seats[seat];
-            let pending = self.joining.get(&seated.peer.number);
-            seated.is_in(room) || pending.is_some_and(|pending| pending.room == *room)
+        self.names.get(user).is_some_and(|&key| {
+            let entry = &self.peers[key];
+            let pending = self.joining.get(&entry.peer.number);
+            entry.is_in(room) || pending.is_some_and(|pending| pending.room == *room)
         })
     }
 
     /// The names in a room, in no order, and whether each belongs to another connection by now.
     pub fn names_in(&self, room: &Room) -> impl Iterator<Item = (&User, bool)> {
-        self.seated_in(room).filter_map(|(seat, seated)| {
-            let user = seated.user.as_ref()?;
-            Some((user, self.names.get(user) != Some(&seat)))
+        self.entries_in(room).filter_map(|(key, entry)| {
+            let user = entry.user.as_ref()?;
+            Some((user, self.names.get(user) != Some(&key)))
         })
     }
 
@@ -256,13 +256,13 @@ impl Registry {
 
     /// The peers in a room, in no order.
     pub fn peers_in(&self, room: &Room) -> impl Iterator<Item = &Arc<Peer>> {
-        self.seated_in(room).map(|(_, seated)| &seated.peer)
+        self.entries_in(room).map(|(_, entry)| &entry.peer)
     }
 
-    fn seated_in(&self, room: &Room) -> impl Iterator<Item = (usize, &Seated)> {
+    fn entries_in(&self, room: &Room) -> impl Iterator<Item = (usize, &PeerEntry)> {
         let members = self.rooms.get(room).map_or(&[][..], |room| &room.here);
-        let seated = |&seat: &u32| (seat as usize, &self.seats[seat as usize]);
-        members.iter().map(seated)
+        let entry = |&key: &u32| (key as usize, &self.peers[key as usize]);
+        members.iter().map(entry)
     }
 
     /// Sends a room's events to its peers, rendered once for each dialect that is there, and lets
@@ -305,7 +305,7 @@ impl Registry {
         // Counted once for all of them: at this pace, one counter that each touches would cost.
         let mut sent = (0, 0);
         for &member in &members.here {
-            let peer = &self.seats[member as usize].peer;
+            let peer = &self.peers[member as usize].peer;
             let dialect = peer.dialect();
             let broadcast = broadcasts[dialect.place()]
                 .get_or_insert_with(|| Broadcast::render(dialect, here, events, &entered));
@@ -322,8 +322,8 @@ impl Registry {
         if !limits.exceeded() {
             return;
         }
-        let seated = self.seats.iter().map(|(_, seated)| &seated.peer.outbox);
-        let waiting = seated.filter(|outbox| outbox.close_reason().is_none());
+        let entry = self.peers.iter().map(|(_, entry)| &entry.peer.outbox);
+        let waiting = entry.filter(|outbox| outbox.close_reason().is_none());
         let mut behind: Vec<_> = waiting.map(|outbox| (outbox.queued(), outbox)).collect();
         behind.sort_unstable_by_key(|(queued, _)| Reverse(*queued));
         let mut gone = 0;
@@ -340,7 +340,7 @@ impl Registry {
     }
 }
 
-impl Seated {
+impl PeerEntry {
     fn is_in(&self, room: &Room) -> bool {
         self.rooms.iter().any(|place| place.room == *room)
     }

@@ -25,7 +25,7 @@ use super::socket::{self, Socket, Wire, Wired};
 use super::token;
 use crate::chat::close_reason::CloseReason;
 use crate::chat::event::Refusal;
-use crate::chat::peers::Seat;
+use crate::chat::peers::PeerKey;
 use crate::chat::rate::Verdict;
 
 /// A reader that has had so many frames in a row lets others run: the executor has no budget of
@@ -73,8 +73,8 @@ pub fn serve(
         let arrival = &upgrade.arrival;
         let switching = http::switching(&arrival.accept, arrival.protocol.as_deref());
         peer.outbox.start_buffering(switching);
-        let seat = hub.peers.add(peer.clone()).await;
-        let life = live(&hub, &peer, &seat, upgrade);
+        let peer_key = hub.peers.add(peer.clone()).await;
+        let life = live(&hub, &peer, &peer_key, upgrade);
         let end = AssertUnwindSafe(life).catch_unwind().await;
         let end = end.unwrap_or(CloseReason::Fault);
         peer.outbox.close(end);
@@ -82,7 +82,7 @@ pub fn serve(
         hub.peers.stats().count_close(end);
         log::debug!("{}: gone, {end:?}", peer.number);
         // Boxed like every rare step below, so that an idle peer's task stays small.
-        Box::pin(hub.bus.depart(seat, &peer)).await;
+        Box::pin(hub.bus.depart(peer_key, &peer)).await;
         Box::pin(socket::farewell(&peer)).await;
     }
 }
@@ -95,7 +95,7 @@ pub fn serve(
 fn live<'a>(
     hub: &'a Hub,
     peer: &'a Arc<Wired>,
-    seat: &'a Seat,
+    peer_key: &'a PeerKey,
     mut upgrade: Box<Upgrade>,
 ) -> impl Future<Output = CloseReason> + Send + 'a {
     async move {
@@ -119,7 +119,7 @@ fn live<'a>(
             peer.outbox.close_reason().unwrap_or(CloseReason::Lost)
         };
         let talk = async {
-            let mut session = Session::new(hub, peer, seat, upgrade.from);
+            let mut session = Session::new(hub, peer, peer_key, upgrade.from);
             let pass = upgrade.arrival.pass.as_ref();
             let expires = pass.and_then(|pass| pass.expires());
             // Boxed with all that it is given.

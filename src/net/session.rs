@@ -18,7 +18,7 @@ use crate::chat::dialect::{Dialect, Join, Reply, Request};
 use crate::chat::event::{Refusal, Text};
 use crate::chat::name::{Email, Room, User, hex};
 use crate::chat::peer::Receipt;
-use crate::chat::peers::Seat;
+use crate::chat::peers::PeerKey;
 use proof::Proof;
 
 /// A connection may be in this many rooms; one more is refused as forbidden.
@@ -30,7 +30,7 @@ const KEY_BYTES: usize = 128;
 pub(super) struct Session<'a> {
     hub: &'a Hub,
     peer: &'a Arc<Wired>,
-    seat: &'a Seat,
+    peer_key: &'a PeerKey,
     user: Option<User>,
     email: Option<Email>,
     rate: ConnectionRate,
@@ -44,13 +44,13 @@ impl<'a> Session<'a> {
     pub(super) fn new(
         hub: &'a Hub,
         peer: &'a Arc<Wired>,
-        seat: &'a Seat,
+        peer_key: &'a PeerKey,
         from: IpAddr,
     ) -> Session<'a> {
         Session {
             hub,
             peer,
-            seat,
+            peer_key,
             user: None,
             email: None,
             rate: ConnectionRate::new(from),
@@ -295,7 +295,9 @@ impl<'a> Session<'a> {
         }
         self.rooms.retain(|other| *other != room);
         let user = self.user.as_ref();
-        self.bus().leave(self.seat, self.peer, user, &room).await;
+        self.bus()
+            .leave(self.peer_key, self.peer, user, &room)
+            .await;
         Ok(())
     }
 
@@ -307,7 +309,7 @@ impl<'a> Session<'a> {
         let key_hash = self.proof.key_hash();
         match self
             .bus()
-            .claim(self.seat, self.peer, &user, key_hash)
+            .claim(self.peer_key, self.peer, &user, key_hash)
             .await
         {
             Claim::Granted => {}
@@ -380,7 +382,9 @@ impl<'a> Session<'a> {
         let user = self.user.as_ref();
         // First out, so that it hears nothing of them in its new language.
         for room in std::mem::take(&mut self.rooms) {
-            self.bus().leave(self.seat, self.peer, user, &room).await;
+            self.bus()
+                .leave(self.peer_key, self.peer, user, &room)
+                .await;
         }
         self.peer.speaks(dialect);
         if let Some(user) = user {

@@ -30,7 +30,7 @@ impl Session<'_> {
         let user = self.be_somebody().await?;
         let entered = self
             .bus()
-            .enter(self.seat, self.peer, Some(&user), &room)
+            .enter(self.peer_key, self.peer, Some(&user), &room)
             .await;
         let last = entered.map_err(|_| Refusal::Unavailable)?;
         self.keep(&room);
@@ -53,7 +53,10 @@ impl Session<'_> {
 
     /// Hears a room without a name.
     pub(super) async fn overhear(&mut self, room: Room, past: Option<Past>) -> Result<(), Refusal> {
-        let entered = self.bus().enter(self.seat, self.peer, None, &room).await;
+        let entered = self
+            .bus()
+            .enter(self.peer_key, self.peer, None, &room)
+            .await;
         let last = entered.map_err(|_| Refusal::Unavailable)?;
         self.keep(&room);
         let told = self.tell_past(&room, last, past).await;
@@ -66,7 +69,7 @@ impl Session<'_> {
     /// Tells again who is in a room, and what was said there; what is said meanwhile comes after
     /// that.
     pub(super) async fn reenter(&self, room: &Room, past: Option<Past>) -> Result<(), Refusal> {
-        let again = self.bus().enter_again(self.seat, self.peer, room).await;
+        let again = self.bus().enter_again(self.peer_key, self.peer, room).await;
         let last = again.map_err(|_| Refusal::Unavailable)?;
         let told = self.tell_past(room, last, past).await;
         if told.is_err() && self.peer.outbox.overflowed() {
@@ -96,7 +99,7 @@ impl Session<'_> {
                 self.peer.outbox.close(CloseReason::Slow);
             }
             // The room has said more meanwhile than can wait: that is read from the log, too.
-            let again = self.bus().enter_again(self.seat, self.peer, room).await;
+            let again = self.bus().enter_again(self.peer_key, self.peer, room).await;
             let grown = replay.extend(again.map_err(|_| Refusal::Unavailable)?);
             let (page, whole) = self.page(room, &mut replay, PAGE).await?;
             if !(grown && whole) {
