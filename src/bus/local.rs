@@ -167,7 +167,7 @@ impl Local {
             id,
             at: now(),
         };
-        if !self.peers.tell(to, &message).await {
+        if !self.peers.send_private(to, &message).await {
             return draft.receipt.refuse(&Refusal::NoSuchUser(to.to_string()));
         }
         if let Some(reference) = reference {

@@ -193,7 +193,7 @@ impl Redis {
             if reached && !told {
                 told = true;
                 let waiting = Reply::Status(false);
-                self.peers.tell_all(Dialect::Typed, &waiting).await;
+                self.peers.send_to_all(Dialect::Typed, &waiting).await;
             }
             let broke = self.health.set_connection(Some(error.clone()));
             if broke || !reached && first.receiver_count() > 0 {

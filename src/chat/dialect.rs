@@ -52,7 +52,7 @@ pub enum Request {
     },
     /// Say it to one user only, wherever connected. The name is as given: whether it is one is for
     /// the registry of names to tell.
-    Tell {
+    Private {
         /// To whom.
         to: String,
         /// What.

@@ -95,7 +95,7 @@ impl Peer {
     }
 
     /// Tells this peer alone, if its dialect has words for it.
-    pub fn tell(&self, reply: &Reply<'_>) {
+    pub fn send(&self, reply: &Reply<'_>) {
         if let Some(frame) = self.frame(reply) {
             self.outbox.push(&[frame]);
         }
@@ -167,11 +167,11 @@ impl Receipt {
         match self.sender {
             Sender::Peer(peer) => {
                 if let Some(reference) = &self.reference {
-                    peer.tell(&Reply::Accepted(reference, id));
+                    peer.send(&Reply::Accepted(reference, id));
                 }
             }
             #[cfg(feature = "tokens")]
-            Sender::Caller(known) => settle(&known, Ok(id)),
+            Sender::Caller(known) => resolve(&known, Ok(id)),
         }
     }
 
@@ -180,7 +180,7 @@ impl Receipt {
         if let Sender::Peer(peer) = &self.sender
             && peer.dialect() == Dialect::Typed
         {
-            peer.tell(&Reply::Private { to, message });
+            peer.send(&Reply::Private { to, message });
         }
         self.accept(message.id);
     }
@@ -190,16 +190,16 @@ impl Receipt {
         match self.sender {
             Sender::Peer(peer) => {
                 peer.outbox.stats().refused.count(refusal.code());
-                peer.tell(&Reply::Refused(refusal, self.reference.as_deref()));
+                peer.send(&Reply::Refused(refusal, self.reference.as_deref()));
             }
             #[cfg(feature = "tokens")]
-            Sender::Caller(known) => settle(&known, Err(refusal.clone())),
+            Sender::Caller(known) => resolve(&known, Err(refusal.clone())),
         }
     }
 }
 
 /// A receipt is used once, so nothing is known before.
 #[cfg(feature = "tokens")]
-fn settle(known: &OnceCell<Result<Id, Refusal>>, outcome: Result<Id, Refusal>) {
+fn resolve(known: &OnceCell<Result<Id, Refusal>>, outcome: Result<Id, Refusal>) {
     let _ = known.set_blocking(outcome);
 }

@@ -231,7 +231,7 @@ impl Peers {
     }
 
     /// Gives the peer of that name a private message; `false` if nobody here has the name.
-    pub async fn tell(&self, to: &str, message: &PrivateMessage) -> bool {
+    pub async fn send_private(&self, to: &str, message: &PrivateMessage) -> bool {
         let Ok(user) = User::new(to) else {
             return false;
         };
@@ -241,27 +241,27 @@ impl Peers {
         };
         registry.peers[key]
             .peer
-            .tell(&Reply::Private { to, message });
+            .send(&Reply::Private { to, message });
         registry.evict_slowest(&self.limits);
         true
     }
 
     /// Tells every peer of this dialect.
-    pub async fn tell_all(&self, dialect: Dialect, reply: &Reply<'_>) {
+    pub async fn send_to_all(&self, dialect: Dialect, reply: &Reply<'_>) {
         for peer in self.all().await {
             if peer.dialect() == dialect {
-                peer.tell(reply);
+                peer.send(reply);
             }
         }
     }
 
     /// Tells every peer of this dialect in a room.
-    pub async fn tell_room(&self, room: &Room, dialect: Dialect, reply: &Reply<'_>) {
+    pub async fn send_to_room(&self, room: &Room, dialect: Dialect, reply: &Reply<'_>) {
         let registry = self.registry.lock().await;
         let peers = registry.peers_in(room);
         peers
             .filter(|peer| peer.dialect() == dialect)
-            .for_each(|peer| peer.tell(reply));
+            .for_each(|peer| peer.send(reply));
     }
 
     /// Ends the connection that has this name, if it has this number.

@@ -90,12 +90,12 @@ impl<'a> Session<'a> {
             Err(Refusal::NameTaken(name)) => {
                 // It was a name when it was asked for.
                 let user = User::new(&name).ok()?;
-                self.peer.tell(&Reply::Taken(&user));
+                self.peer.send(&Reply::Taken(&user));
                 // Who speaks JSON may try another one on the same connection.
                 (self.peer.dialect() == Dialect::Plain).then_some(CloseReason::Taken)
             }
             Err(_) => {
-                self.peer.tell(&Reply::Unreachable);
+                self.peer.send(&Reply::Unreachable);
                 Some(CloseReason::Unavailable)
             }
         }
@@ -142,13 +142,13 @@ impl<'a> Session<'a> {
     ) -> Result<(), (Refusal, Receipt)> {
         let done = match request {
             Request::Say(room, text) => return self.say(room, text, receipt).await,
-            Request::Tell { to, text } => return self.tell(to, text, receipt).await,
+            Request::Private { to, text } => return self.tell(to, text, receipt).await,
             Request::Post { user, email, text } => {
                 return self.post(user, email, text, receipt).await;
             }
             Request::Who(room) => self.who(room).await,
             Request::Help => {
-                self.peer.tell(&Reply::Help);
+                self.peer.send(&Reply::Help);
                 Ok(())
             }
             Request::Join(join) => self.join(*join).await,
@@ -243,7 +243,7 @@ impl<'a> Session<'a> {
         let room = self.meant(room)?;
         self.proof.may_enter(&room)?;
         let roster = self.bus().roster(&room).await.ok_or(Refusal::Unavailable)?;
-        self.peer.tell(&Reply::Who(&room, &roster));
+        self.peer.send(&Reply::Who(&room, &roster));
         Ok(())
     }
 
@@ -389,7 +389,7 @@ impl<'a> Session<'a> {
         self.peer.speaks(dialect);
         if let Some(user) = user {
             let session = self.proof.key();
-            self.peer.tell(&Reply::Named { user, session });
+            self.peer.send(&Reply::Named { user, session });
         }
     }
 }

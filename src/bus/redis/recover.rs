@@ -227,7 +227,9 @@ pub async fn tell_incomplete(bus: &Redis) {
     for room in bus.rooms.take_incomplete() {
         if let Some(roster) = bus.roster(&room).await {
             let entered = Reply::Incomplete(&room, &roster);
-            bus.peers.tell_room(&room, Dialect::Typed, &entered).await;
+            bus.peers
+                .send_to_room(&room, Dialect::Typed, &entered)
+                .await;
         }
     }
 }
@@ -246,7 +248,7 @@ pub async fn read_mail(bus: &Redis, line: &mut Line<'_, '_>) -> Result<(), Troub
     for note in answers.first().and_then(answer::mail).unwrap_or_default() {
         if let Note::Private(to, message) = note {
             last = Some(message.id);
-            bus.peers.tell(&to, &message).await;
+            bus.peers.send_private(&to, &message).await;
         }
     }
     if let Some(last) = last {

@@ -16,7 +16,7 @@ pub(super) fn parse(frame: &str) -> Result<Request, Refusal> {
         "/help" => Ok(Request::Help),
         "/msg" => {
             let (to, text) = addressed(rest.trim_start()).ok_or(Refusal::Usage(USAGE_MSG))?;
-            Ok(Request::Tell {
+            Ok(Request::Private {
                 to: to.to_string(),
                 text: Text::new(text.trim_start())?,
             })
@@ -109,7 +109,7 @@ mod tests {
     }
 
     fn tell(to: &str, text: &str) -> Result<Request, Refusal> {
-        Ok(Request::Tell {
+        Ok(Request::Private {
             to: to.into(),
             text: Text::new(text).unwrap(),
         })

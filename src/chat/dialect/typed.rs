@@ -79,7 +79,7 @@ pub(super) fn request(object: Object) -> Result<Request, Refusal> {
         Some("chat") => {
             let text = Text::new(&object.text.unwrap_or_default())?;
             match object.to {
-                Some(to) => Ok(Request::Tell { to, text }),
+                Some(to) => Ok(Request::Private { to, text }),
                 None => Ok(Request::Say(Some(room(object.room)?), text)),
             }
         }

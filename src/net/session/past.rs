@@ -216,7 +216,7 @@ impl Session<'_> {
         };
         let messages = read.ok_or(Refusal::Unavailable)?;
         let messages = newest(&messages, HISTORY_BYTES);
-        self.peer.tell(&Reply::History(&room, messages));
+        self.peer.send(&Reply::History(&room, messages));
         Ok(())
     }
 }

@@ -43,7 +43,7 @@ fn carry_out(request: &Request) {
             rules::email(email.as_ref());
             rules::event(&said(Room::lobby(), user.clone(), text));
         }
-        Request::Tell { to, text } => {
+        Request::Private { to, text } => {
             let message = PrivateMessage {
                 from: guest,
                 email: None,

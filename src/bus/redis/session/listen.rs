@@ -134,7 +134,7 @@ async fn take_note(bus: &Redis, payload: &[u8], state: &State) {
         }
         Some(Note::Private(to, message)) if bus.mail.comes(message.id) => {
             // Whom it was for may have left in this moment.
-            bus.peers.tell(&to, &message).await;
+            bus.peers.send_private(&to, &message).await;
         }
         Some(Note::Replaced(user, origin)) => {
             bus.peers
