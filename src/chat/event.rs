@@ -78,7 +78,7 @@ impl Event {
     }
 
     /// About how many bytes it takes to say so.
-    pub fn weight(&self) -> usize {
+    pub fn approx_size(&self) -> usize {
         let text = if let EventKind::Said { text, .. } = &self.kind {
             text.as_str().len()
         } else {

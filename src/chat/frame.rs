@@ -61,9 +61,9 @@ pub fn close(code: u16, reason: &str) -> Bytes {
 /// How much of `bytes`, whole frames as a server sends them, must follow the first `begun` bytes so
 /// that no frame is cut: returns where the frame ends in which these stop. What is no frame, the
 /// answer to a handshake, ends where `bytes` do.
-pub fn end_of(bytes: &[u8], begun: usize) -> usize {
+pub fn end_of_frame(bytes: &[u8], offset: usize) -> usize {
     let mut end = 0;
-    while end < begun {
+    while end < offset {
         let mut header = Cursor::new(&bytes[end..]);
         // Nothing of ours has this bit, but the first letter of an HTTP answer does.
         match FrameHeader::parse(&mut header) {
@@ -334,21 +334,21 @@ mod tests {
     #[test]
     fn what_is_begun_ends_with_its_frame() {
         let frames = [text("hi"), text(&"x".repeat(300)), ping()].concat();
-        for (begun, end) in [(0, 0), (1, 4), (4, 4), (5, 308), (308, 308), (309, 310)] {
-            assert_eq!(end_of(&frames, begun), end, "{begun}");
+        for (offset, end) in [(0, 0), (1, 4), (4, 4), (5, 308), (308, 308), (309, 310)] {
+            assert_eq!(end_of_frame(&frames, offset), end, "{offset}");
         }
         let long = text(&"x".repeat(2 * PIECE + 1));
         let piece = PIECE + 4;
         assert_eq!(long.len(), 2 * piece + 3);
-        for (begun, end) in [
+        for (offset, end) in [
             (1, piece),
             (piece + 1, 2 * piece),
             (long.len() - 1, long.len()),
         ] {
-            assert_eq!(end_of(&long, begun), end, "{begun}");
+            assert_eq!(end_of_frame(&long, offset), end, "{offset}");
         }
         let answer = b"HTTP/1.1 101 Switching Protocols\r\n\r\n";
-        assert_eq!(end_of(answer, 1), answer.len());
+        assert_eq!(end_of_frame(answer, 1), answer.len());
     }
 
     #[test]

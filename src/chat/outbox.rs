@@ -54,9 +54,9 @@ impl<S: TryWrite> Outbox<S> {
         let state = State {
             queue: VecDeque::new(),
             queued: 0,
-            begun: 0,
-            moved: false,
-            owed: 0,
+            offset: 0,
+            progressed: false,
+            unwritten: 0,
             buffered: None,
             closed: None,
             waker: None,
@@ -80,10 +80,10 @@ impl<S: TryWrite + 'static> Deref for Outbox<S> {
 
 impl<S: ?Sized> Outbox<S> {
     /// A poisoned lock is taken all the same: every change below leaves the state whole.
-    fn lock(&self) -> Open<'_> {
+    fn lock(&self) -> StateGuard<'_> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        Open {
-            before: state.weight(),
+        StateGuard {
+            before: state.kept_bytes(),
             state,
             limits: &self.limits,
         }
@@ -171,7 +171,7 @@ impl Outbox {
             None => state.push_from(&self.socket, None, parts, usize::MAX),
         }
         state.buffered = buffered;
-        state.bound(&self.socket, self.limits.per_peer());
+        state.enforce_limit(&self.socket, self.limits.per_peer());
     }
 
     /// Sends what has waited; the outbox is no longer on hold.
@@ -207,13 +207,14 @@ impl Outbox {
     /// Bytes that the socket has not taken yet, or has taken and not written.
     pub fn queued(&self) -> usize {
         let state = self.lock();
-        state.queued + usize::from(state.owed)
+        state.queued + usize::from(state.unwritten)
     }
 
     /// Whether something waits, of which the socket has taken nothing since this was last asked.
-    pub fn stuck(&self) -> bool {
+    pub fn is_stalled(&self) -> bool {
         let mut state = self.lock();
-        !mem::take(&mut state.moved) && (!state.queue.is_empty() || self.socket.owes())
+        !mem::take(&mut state.progressed)
+            && (!state.queue.is_empty() || self.socket.has_unwritten())
     }
 
     /// Writes what is queued, as far as the socket takes it.
@@ -230,7 +231,7 @@ impl Outbox {
             Some(waker) => waker.clone_from(cx.waker()),
             none => *none = Some(cx.waker().clone()),
         }
-        while !state.queue.is_empty() || self.socket.owes() {
+        while !state.queue.is_empty() || self.socket.has_unwritten() {
             match state.write_queue(&self.socket) {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -248,19 +249,19 @@ impl Outbox {
 
 impl<S: ?Sized> Drop for Outbox<S> {
     fn drop(&mut self) {
-        let weight = self.lock().weight();
-        self.limits.update(weight, 0);
+        let kept_bytes = self.lock().kept_bytes();
+        self.limits.update(kept_bytes, 0);
     }
 }
 
 /// The state while it is changed. The limits learn in the end what has become of the queue.
-struct Open<'a> {
+struct StateGuard<'a> {
     state: MutexGuard<'a, State>,
     before: usize,
     limits: &'a OutboxLimits,
 }
 
-impl Deref for Open<'_> {
+impl Deref for StateGuard<'_> {
     type Target = State;
 
     fn deref(&self) -> &State {
@@ -268,21 +269,21 @@ impl Deref for Open<'_> {
     }
 }
 
-impl DerefMut for Open<'_> {
+impl DerefMut for StateGuard<'_> {
     fn deref_mut(&mut self) -> &mut State {
         &mut self.state
     }
 }
 
-impl Drop for Open<'_> {
+impl Drop for StateGuard<'_> {
     fn drop(&mut self) {
-        self.limits.update(self.before, self.state.weight());
+        self.limits.update(self.before, self.state.kept_bytes());
     }
 }
 
 #[cfg(test)]
 mod model;
 #[cfg(test)]
-mod owed;
-#[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod unwritten;

@@ -350,7 +350,7 @@ fn buffers(events: &[Event]) -> impl Iterator<Item = &[Event]> {
     let mut size = 0;
     let mut fill = move |event: &Event| {
         let full = size > BUFFER_TARGET;
-        size = if full { 0 } else { size } + event.weight();
+        size = if full { 0 } else { size } + event.approx_size();
         !full
     };
     events.chunk_by(move |event, _| fill(event))

@@ -38,9 +38,9 @@ pub(super) struct PeerEntry {
     pub rooms: Vec<Membership>,
     pinged: bool,
     /// Whether its socket took nothing of what waits …
-    stuck: bool,
+    stalled: bool,
     /// … since this second of the registry's clock.
-    stuck_since: u32,
+    stalled_since: u32,
 }
 
 /// A room of a peer, and the peer's place in that room's list.
@@ -80,8 +80,8 @@ impl Registry {
             key_hash: None,
             rooms: Vec::new(),
             pinged: false,
-            stuck: false,
-            stuck_since: 0,
+            stalled: false,
+            stalled_since: 0,
         })
     }
 
@@ -368,14 +368,14 @@ impl PeerEntry {
         } else {
             next = 2 * silence - silent;
         }
-        let stuck = self.peer.outbox.stuck();
+        let stalled = self.peer.outbox.is_stalled();
         let now = self.peer.clock();
-        if !stuck || !self.stuck {
-            self.stuck_since = now;
-        } else if now - self.stuck_since >= 2 * silence {
+        if !stalled || !self.stalled {
+            self.stalled_since = now;
+        } else if now - self.stalled_since >= 2 * silence {
             self.peer.outbox.close(CloseReason::Slow);
         }
-        self.stuck = stuck;
-        if stuck { 0 } else { next }
+        self.stalled = stalled;
+        if stalled { 0 } else { next }
     }
 }

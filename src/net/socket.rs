@@ -60,7 +60,7 @@ impl TryWrite for Socket {
         }
     }
 
-    fn owed(&self) -> usize {
+    fn unwritten(&self) -> usize {
         self.tls.as_ref().map_or(0, Session::owed)
     }
 }
@@ -158,9 +158,9 @@ impl Socket {
     /// The connection's end.
     pub async fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
         future::poll_fn(|cx| {
-            while !bytes.is_empty() || self.owes() {
+            while !bytes.is_empty() || self.has_unwritten() {
                 match self.try_write(&[IoSlice::new(bytes)]) {
-                    Ok(0) if !self.owes() && !bytes.is_empty() => {
+                    Ok(0) if !self.has_unwritten() && !bytes.is_empty() => {
                         return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
                     }
                     Ok(taken) => bytes = &bytes[taken..],

@@ -82,13 +82,13 @@ impl Model {
             }
             None => self.send(parts),
         }
-        self.bound();
+        self.enforce_limit();
     }
 
     fn push_before_buffered(&mut self, parts: &[Part]) {
         if self.closed.is_none() {
             self.send(parts);
-            self.bound();
+            self.enforce_limit();
         }
     }
 
@@ -125,7 +125,7 @@ impl Model {
         self.push(&parts, false);
     }
 
-    fn bound(&mut self) {
+    fn enforce_limit(&mut self) {
         if self.queued() > self.limit {
             self.cancel_join();
         }
@@ -143,9 +143,9 @@ impl Model {
         if reason == CloseReason::Slow {
             let mut length = 0;
             self.line.retain(|frame| {
-                let begun = length < self.taken;
+                let started = length < self.taken;
                 length += frame.len();
-                begun
+                started
             });
         }
         if let Some((code, text)) = reason.close_code() {

@@ -21,12 +21,12 @@ pub(super) struct State {
     /// How much of the first buffer has been taken: the frame in which that ends must be finished,
     /// or the peer would see half of it. 32 bits: buffers are far smaller, and this is kept per
     /// peer.
-    pub(super) begun: u32,
+    pub(super) offset: u32,
     /// Whether the socket has taken anything of the queue since somebody asked.
-    pub(super) moved: bool,
-    /// What the socket has taken and still [owes](TryWrite::owed): over TLS, the rest of a record,
+    pub(super) progressed: bool,
+    /// What the socket has taken and still [owes](TryWrite::unwritten): over TLS, the rest of a record,
     /// which 16 bits hold. Not counted after the end: it can't be taken back, and lasts seconds.
-    pub(super) owed: u16,
+    pub(super) unwritten: u16,
     /// What has been pushed since the outbox is on hold.
     pub(super) buffered: Option<Box<JoinBuffer>>,
     pub(super) closed: Option<CloseReason>,
@@ -35,8 +35,8 @@ pub(super) struct State {
 
 impl State {
     /// Bytes that are kept for it: of a buffer that is begun, all.
-    pub(super) fn weight(&self) -> usize {
-        self.queued + self.begun as usize + usize::from(self.owed)
+    pub(super) fn kept_bytes(&self) -> usize {
+        self.queued + self.offset as usize + usize::from(self.unwritten)
     }
 
     pub(super) fn push_from(
@@ -61,33 +61,33 @@ impl State {
                 0
             };
             self.enqueue(parts, taken);
-            self.look_at(socket);
+            self.note_unwritten(socket);
         }
-        if idle && (!self.queue.is_empty() || self.owed > 0) {
+        if idle && (!self.queue.is_empty() || self.unwritten > 0) {
             self.wake();
         }
-        self.bound(socket, limit);
+        self.enforce_limit(socket, limit);
     }
 
     /// Forgets what can be read again, or ends the peer, if more waits than may.
-    pub(super) fn bound(&mut self, socket: &dyn TryWrite, limit: usize) {
-        let owed = usize::from(self.owed);
-        if self.queued + owed > limit
+    pub(super) fn enforce_limit(&mut self, socket: &dyn TryWrite, limit: usize) {
+        let unwritten = usize::from(self.unwritten);
+        if self.queued + unwritten > limit
             && let Some(buffered) = &mut self.buffered
         {
             let before = buffered.bytes();
             buffered.overflow();
             self.queued -= before - buffered.bytes();
         }
-        if self.queued + owed > limit {
+        if self.queued + unwritten > limit {
             self.close(socket, CloseReason::Slow);
         }
     }
 
     /// Notes what the socket owes.
-    fn look_at(&mut self, socket: &dyn TryWrite) {
-        self.owed = match self.closed {
-            None => u16::try_from(socket.owed()).unwrap_or(u16::MAX),
+    fn note_unwritten(&mut self, socket: &dyn TryWrite) {
+        self.unwritten = match self.closed {
+            None => u16::try_from(socket.unwritten()).unwrap_or(u16::MAX),
             Some(_) => 0,
         };
     }
@@ -100,7 +100,7 @@ impl State {
                 continue;
             }
             // Only an empty queue is written past, so a part that is begun comes first.
-            self.begun += taken as u32;
+            self.offset += taken as u32;
             self.queued += part.len() - taken;
             self.queue.push_back(part.clone());
             taken = 0;
@@ -113,28 +113,28 @@ impl State {
         for (slice, part) in slices.iter_mut().zip(&self.queue) {
             *slice = IoSlice::new(part);
         }
-        slices[0].advance(self.begun as usize);
-        let owes = socket.owes();
+        slices[0].advance(self.offset as usize);
+        let has_unwritten = socket.has_unwritten();
         let mut taken = socket.try_write(&slices[..count])?;
-        self.look_at(socket);
-        self.moved = true;
+        self.note_unwritten(socket);
+        self.progressed = true;
         if taken == 0 {
-            return match owes {
+            return match has_unwritten {
                 true => Ok(()),
                 false => Err(io::ErrorKind::WriteZero.into()),
             };
         }
         self.queued -= taken;
-        taken += self.begun as usize;
+        taken += self.offset as usize;
         while let Some(first) = self.queue.front() {
             if taken < first.len() {
-                self.begun = taken as u32;
+                self.offset = taken as u32;
                 return Ok(());
             }
             taken -= first.len();
             self.queue.pop_front();
         }
-        self.begun = 0;
+        self.offset = 0;
         self.queue = VecDeque::new();
         Ok(())
     }
@@ -145,15 +145,15 @@ impl State {
             return;
         }
         self.closed = Some(reason);
-        self.owed = 0;
+        self.unwritten = 0;
         let first = self.buffered.take().and_then(|buffered| buffered.first);
         self.wake();
         // A peer that is asked to go politely first gets what was said before. One that is too slow
         // can't wait for that.
         if reason == CloseReason::Slow {
-            self.keep_begun_frame();
+            self.keep_started_frame();
         }
-        self.queued = self.queue.iter().map(Bytes::len).sum::<usize>() - self.begun as usize;
+        self.queued = self.queue.iter().map(Bytes::len).sum::<usize>() - self.offset as usize;
         let Some((code, text)) = reason.close_code() else {
             return;
         };
@@ -169,10 +169,10 @@ impl State {
 
     /// Keeps of the queue only the rest of the frame that has been begun, in a buffer of its own:
     /// the one that it is in may be much larger.
-    fn keep_begun_frame(&mut self) {
-        let begun = mem::take(&mut self.begun) as usize;
+    fn keep_started_frame(&mut self) {
+        let offset = mem::take(&mut self.offset) as usize;
         let first = mem::take(&mut self.queue).pop_front().unwrap_or_default();
-        let rest = &first[begun..frame::end_of(&first, begun)];
+        let rest = &first[offset..frame::end_of_frame(&first, offset)];
         if !rest.is_empty() {
             self.queue.push_back(Bytes::copy_from_slice(rest));
         }

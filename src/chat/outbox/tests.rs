@@ -187,20 +187,23 @@ fn who_is_asked_to_go_is_not_let_go_once_more() {
 #[test]
 fn a_queue_is_stuck_when_nothing_of_it_is_taken_between_two_looks() {
     let (pipe, outbox) = outbox(0, 100);
-    assert!(!outbox.stuck(), "there is no queue");
+    assert!(!outbox.is_stalled(), "there is no queue");
     outbox.push(&[bytes("0123456789")]);
-    assert!(outbox.stuck());
+    assert!(outbox.is_stalled());
     pipe.room(1);
     let _ = flush(&outbox);
-    assert!(!outbox.stuck(), "one byte is enough");
+    assert!(!outbox.is_stalled(), "one byte is enough");
     let _ = flush(&outbox);
-    assert!(outbox.stuck());
+    assert!(outbox.is_stalled());
     pipe.room(100);
     let _ = flush(&outbox);
     outbox.start_buffering(Bytes::new());
     outbox.push(&[bytes("held")]);
-    assert!(!outbox.stuck());
-    assert!(!outbox.stuck(), "the socket was not asked to take this");
+    assert!(!outbox.is_stalled());
+    assert!(
+        !outbox.is_stalled(),
+        "the socket was not asked to take this"
+    );
 }
 
 #[test]

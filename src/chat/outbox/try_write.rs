@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 /// Something that may take bytes without waiting.
 pub trait TryWrite: Send + Sync {
-    /// Writes what is taken at once and says how much that was. What is [owed](Self::owes) goes
+    /// Writes what is taken at once and says how much that was. What is [owed](Self::has_unwritten) goes
     /// first; where not even all of that did, but some, `Ok(0)`.
     ///
     /// # Errors
@@ -15,14 +15,14 @@ pub trait TryWrite: Send + Sync {
     fn try_write(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize>;
 
     /// Bytes that it has taken and that are still to be written, as they will be written.
-    fn owed(&self) -> usize {
+    fn unwritten(&self) -> usize {
         0
     }
 
     /// Whether it has taken bytes that are still to be written: whoever waits until all is out goes
     /// on writing, be it nothing.
-    fn owes(&self) -> bool {
-        self.owed() > 0
+    fn has_unwritten(&self) -> bool {
+        self.unwritten() > 0
     }
 }
 

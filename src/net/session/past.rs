@@ -225,7 +225,7 @@ impl Session<'_> {
 fn pieces(messages: &[Event]) -> impl Iterator<Item = &[Event]> {
     let mut size = 0;
     messages.chunk_by(move |event, _| {
-        size += event.weight();
+        size += event.approx_size();
         let goes_on = size < PIECE;
         size = if goes_on { size } else { 0 };
         goes_on
@@ -236,7 +236,7 @@ fn pieces(messages: &[Event]) -> impl Iterator<Item = &[Event]> {
 fn newest(messages: &[Event], most: usize) -> &[Event] {
     let mut size = 0;
     let fits = |event: &&Event| {
-        size += event.weight();
+        size += event.approx_size();
         size <= most
     };
     let count = messages.iter().rev().take_while(fits).count();

@@ -10,22 +10,22 @@ use crate::chat::frame;
 #[derive(Default)]
 struct Sealed {
     pipe: Arc<Pipe>,
-    owed: Mutex<Vec<u8>>,
+    unwritten: Mutex<Vec<u8>>,
 }
 
 impl TryWrite for Arc<Sealed> {
     fn try_write(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        let mut owed = self.owed.lock().unwrap();
+        let mut unwritten = self.unwritten.lock().unwrap();
         let mut taken = 0;
         let all: Vec<u8> = bufs.iter().flat_map(|buf| buf.to_vec()).collect();
         loop {
-            while !owed.is_empty() {
-                match self.pipe.try_write(&[IoSlice::new(&owed)]) {
-                    Ok(written) => drop(owed.drain(..written)),
+            while !unwritten.is_empty() {
+                match self.pipe.try_write(&[IoSlice::new(&unwritten)]) {
+                    Ok(written) => drop(unwritten.drain(..written)),
                     Err(error) if taken == 0 => return Err(error),
                     Err(_) => return Ok(taken),
                 }
-                if taken == 0 && !owed.is_empty() {
+                if taken == 0 && !unwritten.is_empty() {
                     return Ok(0);
                 }
             }
@@ -33,13 +33,13 @@ impl TryWrite for Arc<Sealed> {
             if record.is_empty() {
                 return Ok(taken);
             }
-            owed.extend_from_slice(record);
+            unwritten.extend_from_slice(record);
             taken += record.len();
         }
     }
 
-    fn owed(&self) -> usize {
-        self.owed.lock().unwrap().len()
+    fn unwritten(&self) -> usize {
+        self.unwritten.lock().unwrap().len()
     }
 }
 
@@ -57,9 +57,9 @@ fn what_a_socket_owes_goes_out_although_nothing_is_queued() {
         outbox.push(&[bytes("one "), bytes("two")]);
         socket.pipe.room(0);
         outbox.push(&[bytes(" three")]);
-        while outbox.queued() > 0 || socket.owes() {
+        while outbox.queued() > 0 || socket.has_unwritten() {
             let waits = flush(&outbox).is_ready();
-            assert_eq!(waits, outbox.queued() > 0 || socket.owes());
+            assert_eq!(waits, outbox.queued() > 0 || socket.has_unwritten());
             socket.pipe.room(step);
         }
         assert!(flush(&outbox).is_pending());
@@ -92,7 +92,7 @@ fn what_a_socket_owes_counts_as_queued_until_the_end() {
 fn a_goodbye_is_not_over_before_all_that_is_owed_is_out() {
     let (socket, outbox) = sealed();
     outbox.push(&[bytes("hello")]);
-    assert_eq!(socket.owed(), 5, "it was taken");
+    assert_eq!(socket.unwritten(), 5, "it was taken");
     outbox.close(CloseReason::Lost);
     assert!(matches!(flush(&outbox), Poll::Ready(Ok(true))));
     socket.pipe.room(100);
@@ -104,13 +104,13 @@ fn a_goodbye_is_not_over_before_all_that_is_owed_is_out() {
 fn a_socket_that_owes_and_writes_nothing_is_stuck() {
     let (socket, outbox) = sealed();
     outbox.push(&[bytes("hello")]);
-    assert!(outbox.stuck() && outbox.stuck());
+    assert!(outbox.is_stalled() && outbox.is_stalled());
     socket.pipe.room(2);
     let _ = flush(&outbox);
-    assert!(!outbox.stuck(), "two bytes are enough");
-    assert!(outbox.stuck());
+    assert!(!outbox.is_stalled(), "two bytes are enough");
+    assert!(outbox.is_stalled());
     socket.pipe.room(100);
     let _ = flush(&outbox);
-    assert!(!outbox.stuck());
-    assert!(!outbox.stuck(), "nothing is owed");
+    assert!(!outbox.is_stalled());
+    assert!(!outbox.is_stalled(), "nothing is owed");
 }
