@@ -27,11 +27,11 @@ pub enum Dialect {
 }
 
 impl Dialect {
-    /// All of them, each at its [place](Self::place).
+    /// All of them, each at its [place](Self::index).
     pub const ALL: [Dialect; 3] = [Dialect::Plain, Dialect::Simple, Dialect::Typed];
 
     /// Counts the dialects from 0.
-    pub fn place(self) -> usize {
+    pub fn index(self) -> usize {
         self as usize
     }
 }
@@ -216,7 +216,7 @@ impl Dialect {
     }
 
     /// Whether the connection that caused an event hears it too.
-    pub fn hears_itself(self, event: &Event) -> bool {
+    pub fn echoes(self, event: &Event) -> bool {
         self != Dialect::Plain && event.is_speech()
     }
 }

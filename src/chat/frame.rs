@@ -143,7 +143,7 @@ impl Broadcast {
             if joined && entered.contains(&origin.peer) {
                 left_out.retain(|out| out.peer != origin.peer);
                 (start, before) = (0, 0);
-            } else if dialect.hears_itself(event) {
+            } else if dialect.echoes(event) {
                 continue;
             }
             left_out.push(LeftOut {
@@ -279,7 +279,7 @@ mod tests {
             let itself = by.is_some_and(|origin| origin.peer == 1);
             if itself && matches!(event.kind, EventKind::Joined { .. }) && entered.contains(&1) {
                 owed.clear();
-            } else if !itself || dialect.hears_itself(event) {
+            } else if !itself || dialect.echoes(event) {
                 owed.extend(texts(dialect, std::slice::from_ref(event)));
             }
         }

@@ -25,7 +25,7 @@ pub struct Peer<S: ?Sized = dyn TryWrite> {
     /// When the registry's clock started.
     started: Instant,
     /// When something was last heard of it, in whole seconds of that clock.
-    heard: AtomicU32,
+    last_active: AtomicU32,
     /// What it is to be sent.
     pub outbox: Outbox<S>,
 }
@@ -48,12 +48,12 @@ impl<S: TryWrite + 'static> Peer<S> {
     ) -> Peer<S> {
         let peer = Peer {
             number,
-            dialect: AtomicU8::new(dialect.place() as u8),
+            dialect: AtomicU8::new(dialect.index() as u8),
             outbox,
             started,
-            heard: AtomicU32::new(0),
+            last_active: AtomicU32::new(0),
         };
-        peer.heard();
+        peer.mark_active();
         peer
     }
 }
@@ -69,14 +69,14 @@ impl<S: TryWrite + 'static> Deref for Peer<S> {
 
 impl Peer {
     /// Notes that something was heard of it.
-    pub fn heard(&self) {
-        self.heard.store(self.clock(), Ordering::Relaxed);
+    pub fn mark_active(&self) {
+        self.last_active.store(self.clock(), Ordering::Relaxed);
     }
 
     /// Seconds since something was last heard of it.
-    pub fn silent_for(&self) -> u32 {
+    pub fn idle_seconds(&self) -> u32 {
         self.clock()
-            .saturating_sub(self.heard.load(Ordering::Relaxed))
+            .saturating_sub(self.last_active.load(Ordering::Relaxed))
     }
 
     /// The registry's clock, in whole seconds.
@@ -90,8 +90,8 @@ impl Peer {
     }
 
     /// It speaks this from now on.
-    pub fn speaks(&self, dialect: Dialect) {
-        self.dialect.store(dialect.place() as u8, Ordering::Relaxed);
+    pub fn set_dialect(&self, dialect: Dialect) {
+        self.dialect.store(dialect.index() as u8, Ordering::Relaxed);
     }
 
     /// Tells this peer alone, if its dialect has words for it.

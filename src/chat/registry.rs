@@ -307,7 +307,7 @@ impl Registry {
         for &member in &members.here {
             let peer = &self.peers[member as usize].peer;
             let dialect = peer.dialect();
-            let broadcast = broadcasts[dialect.place()]
+            let broadcast = broadcasts[dialect.index()]
                 .get_or_insert_with(|| Broadcast::render(dialect, here, events, &entered));
             let (frames, bytes) = broadcast.parts_for(peer.number, parts);
             sent = (sent.0 + frames, sent.1 + bytes);
@@ -354,7 +354,7 @@ impl PeerEntry {
     /// took nothing for as long although something waits: it may talk and yet not listen. Returns
     /// after how many seconds it is to be looked at again.
     pub fn sweep(&mut self, silence: u32) -> u32 {
-        let silent = self.peer.silent_for();
+        let silent = self.peer.idle_seconds();
         let mut next = silence.saturating_sub(silent);
         if silent < silence {
             self.pinged = false;

@@ -386,7 +386,7 @@ impl<'a> Session<'a> {
                 .leave(self.peer_key, self.peer, user, &room)
                 .await;
         }
-        self.peer.speaks(dialect);
+        self.peer.set_dialect(dialect);
         if let Some(user) = user {
             let session = self.proof.key();
             self.peer.send(&Reply::Named { user, session });

@@ -104,7 +104,7 @@ impl<'a> Wire<'a> {
             match read {
                 Ok(taken) => {
                     self.drained = taken.drained;
-                    self.peer.heard();
+                    self.peer.mark_active();
                     return Poll::Ready(Ok((taken.bytes, now)));
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.drained = true,

@@ -33,7 +33,7 @@ pub fn survives(bytes: &[u8]) {
                 (left.user.as_ref(), left.origin),
                 (Some(user), Some(origin))
             );
-            assert!(!Dialect::Typed.hears_itself(&left));
+            assert!(!Dialect::Typed.echoes(&left));
         }
     } else {
         // At least its words are understood, if there are any, unless it comes from an instance.
