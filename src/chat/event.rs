@@ -6,9 +6,9 @@
 use std::fmt::{self, Write};
 use std::sync::Arc;
 
-use super::harmless;
 use super::id::{Id, Origin};
 use super::name::{BadName, Email, LongEmail, Room, User};
+use super::sanitize;
 
 /// A text has at most this many characters; longer ones are refused, never cut.
 pub const TEXT_CHARS: usize = 4096;
@@ -31,7 +31,7 @@ impl Text {
         if text.len() > TEXT_CHARS && text.chars().count() > TEXT_CHARS {
             return Err(Refusal::TooLong);
         }
-        Ok(Text(harmless::text(text)))
+        Ok(Text(sanitize::text(text)))
     }
 
     /// The longest beginning of `text` that is a text; `None` for nothing but white space. For
@@ -199,7 +199,7 @@ impl From<BadName> for Refusal {
 impl fmt::Display for Refusal {
     /// One line, and harmless on a terminal, also where it quotes a peer.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.write(&mut harmless::Line(f))
+        self.write(&mut sanitize::OneLine(f))
     }
 }
 

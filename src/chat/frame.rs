@@ -18,15 +18,15 @@ use super::id::Instance;
 /// A longer text goes in pieces, so that it can be broken off in between by a goodbye (RFC 6455,
 /// section 5.4): what a peer never takes is then given back. No message of a chat is as long, only
 /// what somebody has asked for.
-const WHOLE: usize = 32 * 1024;
+const MAX_UNFRAGMENTED: usize = 32 * 1024;
 /// How long each piece is.
-const PIECE: usize = 16 * 1024;
+const FRAGMENT: usize = 16 * 1024;
 
 /// A text message, of one frame or more.
 pub fn text(text: &str) -> Bytes {
-    let headers = 10 * (1 + text.len() / PIECE);
+    let headers = 10 * (1 + text.len() / FRAGMENT);
     let mut out = BytesMut::with_capacity(text.len() + headers);
-    put(&mut out, OpCode::Data(Data::Text), text.as_bytes());
+    encode(&mut out, OpCode::Data(Data::Text), text.as_bytes());
     out.freeze()
 }
 
@@ -37,7 +37,7 @@ pub fn texts(dialect: Dialect, events: &[Event]) -> Bytes {
     for event in events {
         line.clear();
         if dialect.render(event, &mut line) {
-            put(&mut out, OpCode::Data(Data::Text), line.as_bytes());
+            encode(&mut out, OpCode::Data(Data::Text), line.as_bytes());
         }
     }
     out.freeze()
@@ -54,7 +54,7 @@ pub fn close(code: u16, reason: &str) -> Bytes {
     payload.put_u16(code);
     payload.extend_from_slice(reason.as_bytes());
     let mut out = BytesMut::with_capacity(payload.len() + 2);
-    put(&mut out, OpCode::Control(Control::Close), &payload);
+    encode(&mut out, OpCode::Control(Control::Close), &payload);
     out.freeze()
 }
 
@@ -76,10 +76,14 @@ pub fn end_of_frame(bytes: &[u8], offset: usize) -> usize {
     end.min(bytes.len())
 }
 
-fn put(out: &mut BytesMut, mut opcode: OpCode, mut payload: &[u8]) {
-    let piece = if payload.len() > WHOLE { PIECE } else { WHOLE };
+fn encode(out: &mut BytesMut, mut opcode: OpCode, mut payload: &[u8]) {
+    let fragment = if payload.len() > MAX_UNFRAGMENTED {
+        FRAGMENT
+    } else {
+        MAX_UNFRAGMENTED
+    };
     loop {
-        let (first, rest) = payload.split_at(payload.len().min(piece));
+        let (first, rest) = payload.split_at(payload.len().min(fragment));
         let header = FrameHeader {
             opcode,
             is_final: rest.is_empty(),
@@ -105,12 +109,12 @@ pub struct Broadcast {
     /// How many frames these are.
     frames: u64,
     /// Sorted by peer, then by place.
-    left_out: Vec<LeftOut>,
+    excluded: Vec<Excluded>,
 }
 
 /// What one peer does not get.
 #[derive(Debug)]
-struct LeftOut {
+struct Excluded {
     peer: u64,
     bytes: Range<usize>,
     frames: u64,
@@ -118,55 +122,50 @@ struct LeftOut {
 
 impl Broadcast {
     /// Renders `events`, in order. `here` is this instance: for peers elsewhere nothing is left
-    /// out. `entered` are the peers that came in by one of these events.
-    pub fn render(
-        dialect: Dialect,
-        here: Instance,
-        events: &[Event],
-        entered: &[u64],
-    ) -> Broadcast {
+    /// out. `joined` are the peers that came in by one of these events.
+    pub fn render(dialect: Dialect, here: Instance, events: &[Event], joined: &[u64]) -> Broadcast {
         let mut bytes = BytesMut::new();
         let mut frames = 0;
-        let mut left_out: Vec<LeftOut> = Vec::new();
+        let mut excluded: Vec<Excluded> = Vec::new();
         let mut line = String::new();
         for event in events {
             let (mut start, mut before) = (bytes.len(), frames);
             line.clear();
             if dialect.render(event, &mut line) {
-                put(&mut bytes, OpCode::Data(Data::Text), line.as_bytes());
+                encode(&mut bytes, OpCode::Data(Data::Text), line.as_bytes());
                 frames += 1;
             }
             let Some(origin) = event.origin.filter(|origin| origin.instance == here) else {
                 continue;
             };
-            let joined = matches!(event.kind, EventKind::Joined { .. });
-            if joined && entered.contains(&origin.peer) {
-                left_out.retain(|out| out.peer != origin.peer);
+            let is_join = matches!(event.kind, EventKind::Joined { .. });
+            if is_join && joined.contains(&origin.peer) {
+                excluded.retain(|out| out.peer != origin.peer);
                 (start, before) = (0, 0);
             } else if dialect.echoes(event) {
                 continue;
             }
-            left_out.push(LeftOut {
+            excluded.push(Excluded {
                 peer: origin.peer,
                 bytes: start..bytes.len(),
                 frames: frames - before,
             });
         }
         // Stable, so the places of one peer stay in order.
-        left_out.sort_by_key(|out| out.peer);
+        excluded.sort_by_key(|out| out.peer);
         Broadcast {
             bytes: bytes.freeze(),
             frames,
-            left_out,
+            excluded,
         }
     }
 
     /// What the peer of this number gets, and how many frames and bytes that is.
     pub fn parts_for(&self, peer: u64, parts: &mut Vec<Bytes>) -> (u64, u64) {
         parts.clear();
-        let first = self.left_out.partition_point(|out| out.peer < peer);
+        let first = self.excluded.partition_point(|out| out.peer < peer);
         let (mut from, mut frames, mut size) = (0, self.frames, self.bytes.len());
-        let own = self.left_out[first..].iter();
+        let own = self.excluded[first..].iter();
         for out in own.take_while(|out| out.peer == peer) {
             if from < out.bytes.start {
                 parts.push(self.bytes.slice(from..out.bytes.start));
@@ -272,12 +271,12 @@ mod tests {
     }
 
     /// What peer 1 hears, if it is told one event after another.
-    fn owed(dialect: Dialect, here: Instance, events: &[Event], entered: &[u64]) -> Vec<u8> {
+    fn owed(dialect: Dialect, here: Instance, events: &[Event], joined: &[u64]) -> Vec<u8> {
         let mut owed = Vec::new();
         for event in events {
             let by = event.origin.filter(|origin| origin.instance == here);
             let itself = by.is_some_and(|origin| origin.peer == 1);
-            if itself && matches!(event.kind, EventKind::Joined { .. }) && entered.contains(&1) {
+            if itself && matches!(event.kind, EventKind::Joined { .. }) && joined.contains(&1) {
                 owed.clear();
             } else if !itself || dialect.echoes(event) {
                 owed.extend(texts(dialect, std::slice::from_ref(event)));
@@ -311,17 +310,17 @@ mod tests {
                 };
                 events.push(event);
             }
-            let entered: &[u64] = u.choose(&[&[][..], &[1], &[2, 1], &[2]])?;
+            let joined: &[u64] = u.choose(&[&[][..], &[1], &[2, 1], &[2]])?;
             for dialect in Dialect::ALL {
                 let here = Instance(1);
                 let mut parts = Vec::new();
-                Broadcast::render(dialect, here, &events, entered).parts_for(1, &mut parts);
+                Broadcast::render(dialect, here, &events, joined).parts_for(1, &mut parts);
                 assert!(parts.iter().all(|part| !part.is_empty()));
-                let owed = owed(dialect, here, &events, entered);
+                let owed = owed(dialect, here, &events, joined);
                 assert_eq!(
                     parts.concat(),
                     owed,
-                    "{dialect:?}: {events:?}, in: {entered:?}"
+                    "{dialect:?}: {events:?}, in: {joined:?}"
                 );
             }
             Ok(())
@@ -337,12 +336,12 @@ mod tests {
         for (offset, end) in [(0, 0), (1, 4), (4, 4), (5, 308), (308, 308), (309, 310)] {
             assert_eq!(end_of_frame(&frames, offset), end, "{offset}");
         }
-        let long = text(&"x".repeat(2 * PIECE + 1));
-        let piece = PIECE + 4;
-        assert_eq!(long.len(), 2 * piece + 3);
+        let long = text(&"x".repeat(2 * FRAGMENT + 1));
+        let fragment = FRAGMENT + 4;
+        assert_eq!(long.len(), 2 * fragment + 3);
         for (offset, end) in [
-            (1, piece),
-            (piece + 1, 2 * piece),
+            (1, fragment),
+            (fragment + 1, 2 * fragment),
             (long.len() - 1, long.len()),
         ] {
             assert_eq!(end_of_frame(&long, offset), end, "{offset}");
@@ -353,17 +352,17 @@ mod tests {
 
     #[test]
     fn what_is_long_goes_in_pieces() {
-        let long = text(&"x".repeat(2 * PIECE + 1));
+        let long = text(&"x".repeat(2 * FRAGMENT + 1));
         assert_eq!(&long[..4], b"\x01\x7e\x40\0");
-        assert_eq!(&long[PIECE + 4..PIECE + 8], b"\0\x7e\x40\0");
-        assert_eq!(&long[2 * PIECE + 8..], b"\x80\x01x");
+        assert_eq!(&long[FRAGMENT + 4..FRAGMENT + 8], b"\0\x7e\x40\0");
+        assert_eq!(&long[2 * FRAGMENT + 8..], b"\x80\x01x");
     }
 
     #[test]
     fn lengths_take_the_form_that_rfc_6455_asks_for() {
         assert_eq!(&text("hi")[..], b"\x81\x02hi");
         assert_eq!(&text(&"x".repeat(126))[..4], b"\x81\x7e\x00\x7e");
-        assert_eq!(&text(&"x".repeat(WHOLE))[..4], b"\x81\x7e\x80\0");
+        assert_eq!(&text(&"x".repeat(MAX_UNFRAGMENTED))[..4], b"\x81\x7e\x80\0");
         assert_eq!(&close(1001, "bye")[..], b"\x88\x05\x03\xe9bye");
     }
 }

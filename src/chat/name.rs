@@ -12,7 +12,7 @@ use std::sync::{Arc, LazyLock};
 
 use sha2::{Digest, Sha256};
 
-use super::harmless::is_harmful;
+use super::sanitize::is_unsafe_on_terminal;
 
 /// The room a connection is in when it names none.
 pub const LOBBY: &str = "lobby";
@@ -211,7 +211,7 @@ impl Email {
     /// # Errors
     /// [`LongEmail`].
     pub fn given(email: Option<&str>) -> Result<Option<Email>, LongEmail> {
-        let email = email.unwrap_or_default().replace(is_harmful, "");
+        let email = email.unwrap_or_default().replace(is_unsafe_on_terminal, "");
         let email = email.trim();
         if email.len() > EMAIL_BYTES {
             return Err(LongEmail);

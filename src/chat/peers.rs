@@ -80,7 +80,7 @@ pub struct ChatGauges {
 
 /// A name, and whose it is.
 #[derive(Debug)]
-pub struct Present {
+pub struct NamedPeer {
     /// The name.
     pub user: User,
     /// Its lock, if it has one.
@@ -282,10 +282,10 @@ impl Peers {
     }
 
     /// Every name claimed here.
-    pub async fn present(&self) -> Vec<Present> {
+    pub async fn named_peers(&self) -> Vec<NamedPeer> {
         let registry = self.registry.lock().await;
         let named = registry.peers.iter().filter_map(|(_, entry)| {
-            Some(Present {
+            Some(NamedPeer {
                 user: entry.user.clone()?,
                 key_hash: entry.key_hash,
                 origin: self.origin(&entry.peer),

@@ -291,10 +291,10 @@ impl Registry {
         parts: &mut Vec<Bytes>,
         stats: &ChatStats,
     ) {
-        let entered = events
+        let joined = events
             .iter()
             .filter_map(|event| self.complete_join(event, here));
-        let entered: Vec<u64> = entered.collect();
+        let joined: Vec<u64> = joined.collect();
         let Some(room) = events.first().map(|event| &event.room) else {
             return;
         };
@@ -308,7 +308,7 @@ impl Registry {
             let peer = &self.peers[member as usize].peer;
             let dialect = peer.dialect();
             let broadcast = broadcasts[dialect.index()]
-                .get_or_insert_with(|| Broadcast::render(dialect, here, events, &entered));
+                .get_or_insert_with(|| Broadcast::render(dialect, here, events, &joined));
             let (frames, bytes) = broadcast.parts_for(peer.number, parts);
             sent = (sent.0 + frames, sent.1 + bytes);
             peer.outbox.push_from(room, parts);

@@ -14,7 +14,7 @@ use crate::chat::dialect::{Dialect, Reply};
 use crate::chat::event::{Event, EventKind};
 use crate::chat::id::Id;
 use crate::chat::name::Room;
-use crate::chat::peers::Present;
+use crate::chat::peers::NamedPeer;
 use crate::chat::replay::{Step, Stretch};
 
 /// How many messages are read from a room's log at once.
@@ -48,9 +48,9 @@ async fn register_all(
         line.ask(&[bus.scripts.frequent(rooms, true)]).await?;
     }
     let margin = bus.patience.margin();
-    for present in bus.peers.present().await.chunks(SOME) {
-        let claim = |one: &Present| {
-            let Present {
+    for present in bus.peers.named_peers().await.chunks(SOME) {
+        let claim = |one: &NamedPeer| {
+            let NamedPeer {
                 user,
                 origin,
                 key_hash,
