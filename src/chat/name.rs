@@ -118,7 +118,7 @@ impl Room {
     /// # Errors
     /// Says which rule of names is broken.
     pub fn new(name: &str) -> Result<Room, BadName> {
-        let name = composed(name);
+        let name = to_nfc(name);
         rules::check(&name).map_err(|rule| BadName {
             what: "room name",
             rule,
@@ -160,11 +160,11 @@ impl fmt::Display for Room {
 /// Letters and digits behind `guest-`.
 const GUEST_LETTERS: usize = 6;
 /// No name that is longer becomes one by being composed.
-const MOST_COMPOSED: usize = 1024;
+const MAX_NFC_BYTES: usize = 1024;
 
 /// A room's name in the form in which rooms are compared: Unicode's composed form (NFC).
-pub fn composed(name: &str) -> Cow<'_, str> {
-    if name.is_ascii() || name.len() > MOST_COMPOSED {
+pub fn to_nfc(name: &str) -> Cow<'_, str> {
+    if name.is_ascii() || name.len() > MAX_NFC_BYTES {
         return name.into();
     }
     normal::nfc(name).into()
@@ -199,7 +199,7 @@ impl std::error::Error for BadName {}
 pub struct Email(Arc<str>);
 
 /// RFC 5321 has no longer ones (errata 1690).
-const EMAIL_BYTES: usize = 254;
+const MAX_EMAIL_BYTES: usize = 254;
 
 /// No e-mail address is this long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -213,7 +213,7 @@ impl Email {
     pub fn given(email: Option<&str>) -> Result<Option<Email>, LongEmail> {
         let email = email.unwrap_or_default().replace(is_unsafe_on_terminal, "");
         let email = email.trim();
-        if email.len() > EMAIL_BYTES {
+        if email.len() > MAX_EMAIL_BYTES {
             return Err(LongEmail);
         }
         Ok((!email.is_empty()).then(|| Email(email.into())))

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::normal::nfkc;
-use super::rules::goes_unseen;
+use super::rules::is_ignored_in_keys;
 
 /// Folding may bring forth what can be folded again (RFC 8266, section 2.1); it ends soon.
 const ROUNDS: usize = 4;
@@ -16,12 +16,12 @@ pub fn key(name: &str) -> Cow<'_, str> {
         // Most names, and a name comes with every message: those that are keys already are not copied.
         let odd = name.contains("  ") || name.trim().len() != name.len();
         return match name.bytes().any(|byte| byte.is_ascii_uppercase()) {
-            _ if odd => spaced(name).to_ascii_lowercase().into(),
+            _ if odd => collapse_spaces(name).to_ascii_lowercase().into(),
             true => name.to_ascii_lowercase().into(),
             false => name.into(),
         };
     }
-    let name: String = name.chars().filter(|c| !goes_unseen(*c)).collect();
+    let name: String = name.chars().filter(|c| !is_ignored_in_keys(*c)).collect();
     let mut key = fold(&name);
     for _ in 1..ROUNDS {
         let again = fold(&key);
@@ -36,11 +36,11 @@ pub fn key(name: &str) -> Cow<'_, str> {
 fn fold(name: &str) -> String {
     let lower: String = name.chars().flat_map(char::to_lowercase).collect();
     // A sigma at the end of a word is written in another way, and capitals don't tell.
-    spaced(&nfkc(&lower.replace('ς', "σ")))
+    collapse_spaces(&nfkc(&lower.replace('ς', "σ")))
 }
 
 /// One plain space between words, and none around them.
-fn spaced(name: &str) -> String {
+fn collapse_spaces(name: &str) -> String {
     name.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 

@@ -51,7 +51,7 @@ pub fn class(c: char) -> u8 {
 fn decompose(text: &str, compatible: bool) -> Vec<(u8, char)> {
     let mut parts = Vec::with_capacity(text.len());
     for c in text.chars() {
-        take_apart(c, compatible, &mut parts);
+        decompose_char(c, compatible, &mut parts);
     }
     // Marks of different classes don't touch each other, so their order says nothing.
     for end in 1..parts.len() {
@@ -64,15 +64,15 @@ fn decompose(text: &str, compatible: bool) -> Vec<(u8, char)> {
     parts
 }
 
-fn take_apart(c: char, compatible: bool, out: &mut Vec<(u8, char)>) {
+fn decompose_char(c: char, compatible: bool, out: &mut Vec<(u8, char)>) {
     if let Some((first, last)) = hangul_parts(c) {
-        take_apart(first, compatible, out);
-        return take_apart(last, compatible, out);
+        decompose_char(first, compatible, out);
+        return decompose_char(last, compatible, out);
     }
     match parts(c) {
         Some((kind, parts, count)) if kind != Kind::Compatible || compatible => {
             for part in &parts[..count] {
-                take_apart(*part, compatible, out);
+                decompose_char(*part, compatible, out);
             }
         }
         _ => out.push((class(c), c)),

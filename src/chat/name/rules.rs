@@ -15,7 +15,7 @@ const NAME_CHARS: usize = 32;
 const NAME_BYTES: usize = 64;
 
 /// What has a meaning in front of, behind or beside a name.
-const SIGNS: [char; 4] = [':', '/', '@', '#'];
+const RESERVED: [char; 4] = [':', '/', '@', '#'];
 
 const NON_JOINER: char = '\u{200c}';
 const JOINER: char = '\u{200d}';
@@ -34,13 +34,13 @@ pub fn check(name: &str) -> Result<(), &'static str> {
         "is longer than 32 characters or 64 bytes"
     } else if name.chars().any(char::is_control) {
         "contains a control character"
-    } else if name.contains(SIGNS) {
+    } else if name.contains(RESERVED) {
         "contains one of : / @ #"
     } else if name.trim().len() != name.len() {
         "begins or ends with a space"
     } else if name.is_ascii() {
         return Ok(());
-    } else if has_unseen(name) {
+    } else if has_invisible(name) {
         "contains an invisible character"
     } else if name.chars().next().is_some_and(|first| class(first) != 0) {
         "begins with a mark that belongs on a letter"
@@ -57,7 +57,7 @@ pub fn check(name: &str) -> Result<(), &'static str> {
 /// # Errors
 /// The same.
 pub fn check_user(key: &str) -> Result<(), &'static str> {
-    if key.contains(SIGNS) {
+    if key.contains(RESERVED) {
         Err("contains what reads as one of : / @ #")
     } else if key == "error" || key.starts_with("in ") || key.ends_with(" (private)") {
         Err("reads as words of the server's own")
@@ -72,7 +72,7 @@ pub fn check_user(key: &str) -> Result<(), &'static str> {
 pub const GUEST: &str = "guest-";
 
 /// What a name may contain although nobody sees it. It does not make another name.
-pub fn goes_unseen(c: char) -> bool {
+pub fn is_ignored_in_keys(c: char) -> bool {
     matches!(c, NON_JOINER | JOINER) || is_emoji_style(c)
 }
 
@@ -82,21 +82,21 @@ fn is_emoji_style(c: char) -> bool {
 }
 
 /// Whether it contains what nobody sees, where no script and no emoji needs it.
-fn has_unseen(name: &str) -> bool {
+fn has_invisible(name: &str) -> bool {
     let chars: Vec<char> = name.chars().collect();
     (0..chars.len()).any(|at| {
         let (before, after) = (&chars[..at], &chars[at + 1..]);
         match chars[at] {
-            JOINER => !joins(before, after),
-            NON_JOINER => !keeps_apart(before, after),
+            JOINER => !joiner_fits(before, after),
+            NON_JOINER => !non_joiner_fits(before, after),
             c if is_emoji_style(c) => !before.last().is_some_and(|c| has_styles(*c)),
-            c => is_unseen(c),
+            c => is_invisible(c),
         }
     })
 }
 
 /// After a virama it chooses a form (RFC 5892, A.2); between two emoji it makes one of them.
-fn joins(before: &[char], after: &[char]) -> bool {
+fn joiner_fits(before: &[char], after: &[char]) -> bool {
     let Some(last) = before.last() else {
         return false;
     };
@@ -108,7 +108,7 @@ fn joins(before: &[char], after: &[char]) -> bool {
 }
 
 /// After a virama, or between letters of a script that joins them (RFC 5892, A.1).
-fn keeps_apart(before: &[char], after: &[char]) -> bool {
+fn non_joiner_fits(before: &[char], after: &[char]) -> bool {
     let mut before = before.iter().rev();
     let letter = |c: &char| is_cursive(*c) && class(*c) == 0;
     let last = before.clone().next();
@@ -142,7 +142,7 @@ fn has_styles(c: char) -> bool {
 
 /// Whether nothing is seen of it, or it only changes how others are seen: what Unicode calls
 /// Default_Ignorable_Code_Point, what looks like space and is none, and what separates lines.
-fn is_unseen(c: char) -> bool {
+fn is_invisible(c: char) -> bool {
     const RANGES: [RangeInclusive<char>; 21] = [
         '\u{ad}'..='\u{ad}',       // soft hyphen
         '\u{34f}'..='\u{34f}',     // combining grapheme joiner
