@@ -1,42 +1,42 @@
-//! Why connections end, and what their peers are told.
+//! Why connections are closed, and what their clients are told.
 
-/// Why a connection ended. Not an error: each of these is somebody's decision.
+/// Why a connection was closed. Not an error type: most of these are normal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CloseReason {
-    /// The peer said goodbye.
+    /// The client closed it.
     Left,
-    /// Its connection broke.
+    /// The connection broke.
     Lost,
-    /// It answered no ping.
+    /// The client answered no ping.
     Silent,
     /// Its outbox was full.
     Slow,
     /// The server shuts down.
     Stopping,
-    /// The name was taken.
+    /// Another client has the name.
     Taken,
     /// The bus could not be reached while joining.
     Unavailable,
-    /// Its name now belongs to another connection.
+    /// Another connection took over its name.
     Replaced,
-    /// It ignored its rate limit.
+    /// The client ignored its rate limit.
     Flooding,
     /// Its token expired.
     Expired,
-    /// It sent a binary frame.
+    /// The client sent a binary frame.
     Binary,
-    /// It sent text that is not UTF-8.
+    /// The client sent text that is not UTF-8.
     NotText,
-    /// It sent a frame over the limit.
+    /// The client sent a frame over the limit.
     TooBig,
-    /// It broke RFC 6455.
+    /// The client broke RFC 6455.
     Broken,
-    /// We failed it: a bug.
+    /// The server has a bug.
     Fault,
 }
 
 impl CloseReason {
-    /// All of them, in their order.
+    /// All reasons, in the order of the enum.
     pub const ALL: [CloseReason; 15] = [
         CloseReason::Left,
         CloseReason::Lost,
@@ -55,7 +55,7 @@ impl CloseReason {
         CloseReason::Fault,
     ];
 
-    /// The close code as the connection's end may be counted under, and one word for it.
+    /// The labels of the metric: the close code, and one word for the reason.
     pub fn label(self) -> (&'static str, &'static str) {
         match self {
             CloseReason::Left => ("1000", "left"),
@@ -76,8 +76,8 @@ impl CloseReason {
         }
     }
 
-    /// The close code (RFC 6455, section 7.4) and reason the peer is told; `None` where there is
-    /// nobody left to tell or the closing handshake is already done.
+    /// The code (RFC 6455, section 7.4) and the text of the close frame. `None` if the client is
+    /// gone, or the closing handshake is done.
     pub fn close_code(self) -> Option<(u16, &'static str)> {
         Some(match self {
             CloseReason::Left | CloseReason::Lost | CloseReason::Silent => return None,

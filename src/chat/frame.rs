@@ -1,8 +1,7 @@
-//! Text into WebSocket frames (RFC 6455, section 5.2), and a batch of events into the bytes that
-//! a whole room is sent.
+//! WebSocket frames (RFC 6455, section 5.2) of texts, and of batches of events for a whole room.
 //!
-//! Frames from a server are not masked, so every peer of a room and dialect gets the same bytes:
-//! one [`Broadcast`] is rendered, and each outbox gets a reference to it.
+//! Frames from a server are not masked. So all peers of a room with the same dialect get the same
+//! bytes: one [`Broadcast`] is rendered, and each outbox gets a reference to it.
 
 use std::io::Cursor;
 use std::ops::Range;
@@ -15,14 +14,14 @@ use super::dialect::Dialect;
 use super::event::{Event, EventKind};
 use super::id::Instance;
 
-/// A longer text goes in pieces, so that it can be broken off in between by a goodbye (RFC 6455,
-/// section 5.4): what a peer never takes is then given back. No message of a chat is as long, only
-/// what somebody has asked for.
+/// Longer texts are sent in fragments (RFC 6455, section 5.4). Between two of them a close frame
+/// can follow, and the rest of the text can be dropped. Only replies such as a history are that
+/// long, never a message.
 const MAX_UNFRAGMENTED: usize = 32 * 1024;
-/// How long each piece is.
+/// The length of a fragment.
 const FRAGMENT: usize = 16 * 1024;
 
-/// A text message, of one frame or more.
+/// A text message in one or more frames.
 pub fn text(text: &str) -> Bytes {
     let headers = 10 * (1 + text.len() / FRAGMENT);
     let mut out = BytesMut::with_capacity(text.len() + headers);
@@ -30,7 +29,7 @@ pub fn text(text: &str) -> Bytes {
     out.freeze()
 }
 
-/// What was said before, in order, a frame each.
+/// Events of a history, in order, one text message each.
 pub fn texts(dialect: Dialect, events: &[Event]) -> Bytes {
     let mut out = BytesMut::new();
     let mut line = String::new();
@@ -58,14 +57,13 @@ pub fn close(code: u16, reason: &str) -> Bytes {
     out.freeze()
 }
 
-/// How much of `bytes`, whole frames as a server sends them, must follow the first `begun` bytes so
-/// that no frame is cut: returns where the frame ends in which these stop. What is no frame, the
-/// answer to a handshake, ends where `bytes` do.
+/// Returns where the frame ends that contains the byte before `offset`. `bytes` are whole frames as
+/// a server sends them, or the answer to a handshake, which counts as one frame.
 pub fn end_of_frame(bytes: &[u8], offset: usize) -> usize {
     let mut end = 0;
     while end < offset {
         let mut header = Cursor::new(&bytes[end..]);
-        // Nothing of ours has this bit, but the first letter of an HTTP answer does.
+        // Our frames never have the RSV1 bit, and the first letter of an HTTP answer does.
         match FrameHeader::parse(&mut header) {
             Ok(Some((FrameHeader { rsv1: false, .. }, length))) => {
                 end += (header.position() + length) as usize;
@@ -100,19 +98,19 @@ fn encode(out: &mut BytesMut, mut opcode: OpCode, mut payload: &[u8]) {
     }
 }
 
-/// The frames of one batch of events in one room for one dialect, as every peer gets them, and
-/// what some peers of this instance do not get: what happened before they came, and, where the
-/// dialect does not let authors hear themselves, their own frames.
+/// The frames of one batch of events in one room for one dialect, and which of them some peers do
+/// not get. A peer that joins by one of the events does not get those before. Where the dialect has
+/// no echo, authors do not get their own messages.
 #[derive(Debug)]
 pub struct Broadcast {
     bytes: Bytes,
-    /// How many frames these are.
+    /// How many messages these are.
     frames: u64,
-    /// Sorted by peer, then by place.
+    /// Sorted by peer, then by position.
     excluded: Vec<Excluded>,
 }
 
-/// What one peer does not get.
+/// A range that one peer does not get.
 #[derive(Debug)]
 struct Excluded {
     peer: u64,
@@ -121,8 +119,8 @@ struct Excluded {
 }
 
 impl Broadcast {
-    /// Renders `events`, in order. `here` is this instance: for peers elsewhere nothing is left
-    /// out. `joined` are the peers that came in by one of these events.
+    /// Renders `events`, in order. `here` is this instance: only its peers can be excluded.
+    /// `joined` are the peers that become members by one of these events.
     pub fn render(dialect: Dialect, here: Instance, events: &[Event], joined: &[u64]) -> Broadcast {
         let mut bytes = BytesMut::new();
         let mut frames = 0;
@@ -151,7 +149,7 @@ impl Broadcast {
                 frames: frames - before,
             });
         }
-        // Stable, so the places of one peer stay in order.
+        // A stable sort: the ranges of one peer stay in order.
         excluded.sort_by_key(|out| out.peer);
         Broadcast {
             bytes: bytes.freeze(),
@@ -160,7 +158,8 @@ impl Broadcast {
         }
     }
 
-    /// What the peer of this number gets, and how many frames and bytes that is.
+    /// Puts into `parts` what the peer with this number gets. Returns how many messages and bytes
+    /// these are.
     pub fn parts_for(&self, peer: u64, parts: &mut Vec<Bytes>) -> (u64, u64) {
         parts.clear();
         let first = self.excluded.partition_point(|out| out.peer < peer);
@@ -239,7 +238,7 @@ mod tests {
         assert_eq!(heard(&batch, 1), "b: 2, ops: 5, b: 6");
         assert_eq!(heard(&batch, 2), "a: 1, a: 3, a: 4, ops: 5");
         assert_eq!(heard(&batch, 3), "a: 1, b: 2, a: 3, a: 4, ops: 5, b: 6");
-        // The same numbers on another instance are other peers.
+        // On another instance the same numbers are other peers.
         let elsewhere = Broadcast::render(Dialect::Plain, Instance(2), &events, &[]);
         assert_eq!(heard(&elsewhere, 1), "a: 1, b: 2, a: 3, a: 4, ops: 5, b: 6");
     }
@@ -270,7 +269,7 @@ mod tests {
         );
     }
 
-    /// What peer 1 hears, if it is told one event after another.
+    /// What peer 1 gets, computed event by event.
     fn owed(dialect: Dialect, here: Instance, events: &[Event], joined: &[u64]) -> Vec<u8> {
         let mut owed = Vec::new();
         for event in events {

@@ -1,9 +1,9 @@
-//! What a peer is still to be sent.
+//! The outgoing queue of one peer.
 //!
-//! A push never waits: it writes to the socket at once what the socket takes, and queues the rest,
-//! bounded, for the peer's own task to finish. All bytes to a peer, broadcasts as well as the
-//! control frames of the WebSocket layer, pass through here, so no frame ever cuts into another.
-//! A peer that falls too far behind is ended: nobody waits for a slow reader.
+//! A push never waits. It writes to the socket as much as the socket takes now, and queues the
+//! rest, up to a limit. The peer's own task writes the queue later. All bytes for a peer pass
+//! through here: broadcasts and the control frames of the WebSocket layer. So no frame is ever cut
+//! by another one. A peer that falls too far behind is closed: nobody waits for a slow reader.
 
 mod join_buffer;
 mod limits;
@@ -29,12 +29,12 @@ pub use try_write::TryWrite;
 
 /// One peer's queue towards its socket. 112 bytes while idle.
 ///
-/// The socket is part of it: a broadcast goes from peer to peer, and every allocation that it has to
-/// look at there is one more wait for memory.
+/// The socket is a field, not behind a pointer. A broadcast visits every peer, and each separate
+/// allocation is one more cache miss.
 pub struct Outbox<S: ?Sized = dyn TryWrite> {
     state: Mutex<State>,
     limits: Arc<OutboxLimits>,
-    /// What everything is written to.
+    /// Where the bytes go.
     pub socket: S,
 }
 
@@ -49,7 +49,7 @@ impl<S: ?Sized> fmt::Debug for Outbox<S> {
 }
 
 impl<S: TryWrite> Outbox<S> {
-    /// An empty outbox in front of `socket`, which counts what it holds in the `limits`.
+    /// An empty outbox for `socket`. It counts the bytes that it keeps in `limits`.
     pub fn new(socket: S, limits: Arc<OutboxLimits>) -> Outbox<S> {
         let state = State {
             queue: VecDeque::new(),
@@ -69,7 +69,7 @@ impl<S: TryWrite> Outbox<S> {
     }
 }
 
-/// Whatever its socket is, it is used in one way.
+/// All methods are those of the unsized type, so they are compiled once.
 impl<S: TryWrite + 'static> Deref for Outbox<S> {
     type Target = Outbox;
 
@@ -79,7 +79,7 @@ impl<S: TryWrite + 'static> Deref for Outbox<S> {
 }
 
 impl<S: ?Sized> Outbox<S> {
-    /// A poisoned lock is taken all the same: every change below leaves the state whole.
+    /// Ignores poisoning: every change below leaves the state consistent.
     fn lock(&self) -> StateGuard<'_> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         StateGuard {
@@ -91,16 +91,16 @@ impl<S: ?Sized> Outbox<S> {
 }
 
 impl Outbox {
-    /// Sends whole frames, in order, as far as the socket takes them, and queues the rest. Beyond
-    /// the limit the peer is ended as [`CloseReason::Slow`]; after an end nothing is sent any more.
+    /// Sends whole frames in order, as far as the socket takes them, and queues the rest. Above the
+    /// limit the peer is closed with [`CloseReason::Slow`]. A closed peer is sent nothing more.
     pub fn push(&self, parts: &[Bytes]) {
         self.count(parts);
         let mut state = self.lock();
         state.push_from(&self.socket, None, parts, self.limits.per_peer());
     }
 
-    /// Sends what is said in a room; like [`push`](Self::push) for a peer that is in. Whoever sends it
-    /// to all of them counts it.
+    /// Sends frames of a room's events, like [`push`](Self::push). Does not count their bytes: the
+    /// broadcast counts them once for all peers.
     pub fn push_from(&self, room: &Room, parts: &[Bytes]) {
         let mut state = self.lock();
         state.push_from(&self.socket, Some(room), parts, self.limits.per_peer());
@@ -111,21 +111,22 @@ impl Outbox {
         self.stats().sent_bytes.add(bytes as u64);
     }
 
-    /// Where its peer's doings are counted.
+    /// The counters of this instance's chat.
     pub fn stats(&self) -> &ChatStats {
         &self.limits.stats
     }
 
-    /// From here on pushes wait until the outbox is [released](Self::send_buffered). `first` goes out
-    /// ahead of whatever does so first, a goodbye too: a peer is answered before it is told
-    /// anything, and in one packet with that.
+    /// Buffers all pushes until [`send_buffered`](Self::send_buffered). `first`, the answer to the
+    /// handshake, is put before the next bytes that are written, even before a close frame. So both
+    /// leave in one packet.
     pub fn start_buffering(&self, first: Bytes) {
         self.lock().buffered.get_or_insert_default().first = Some(first);
     }
 
-    /// The peer comes into a room, and is first told what it is entering: pushes wait until then.
-    /// Forgets what was kept of that room before. When the room says more than may wait, all of that is forgotten: it must be read from the log, and
-    /// [`overflowed`](Self::overflowed) says so.
+    /// The peer joins a room now: buffers all pushes, so that the peer first gets the roster and
+    /// the history. Drops frames of this room that were buffered before. If the room sends more
+    /// than the limit, all its buffered frames are dropped. [`overflowed`](Self::overflowed) is
+    /// then true, and the messages must be read from the log.
     pub fn begin_join(&self, room: &Room) {
         let mut state = self.lock();
         let buffered = state.buffered.get_or_insert_default();
@@ -135,7 +136,7 @@ impl Outbox {
         state.queued -= forgotten;
     }
 
-    /// Whether the room that is being entered has said more than could be held.
+    /// Whether frames of the room that the peer joins were dropped, because there were too many.
     pub fn overflowed(&self) -> bool {
         let state = self.lock();
         state
@@ -144,7 +145,7 @@ impl Outbox {
             .is_some_and(|buffered| buffered.overflowed())
     }
 
-    /// Forgets what waits of the room that was to be entered: the peer does not come in after all.
+    /// Drops the buffered frames of the room that the peer was about to join.
     pub fn cancel_join(&self) {
         let mut state = self.lock();
         if let Some(buffered) = &mut state.buffered {
@@ -155,7 +156,7 @@ impl Outbox {
         }
     }
 
-    /// Sends whole frames although the outbox is on hold, ahead of what waits.
+    /// Sends whole frames before the buffered ones.
     pub fn push_before_buffered(&self, parts: &[Bytes]) {
         if parts.is_empty() {
             return;
@@ -174,7 +175,7 @@ impl Outbox {
         state.enforce_limit(&self.socket, self.limits.per_peer());
     }
 
-    /// Sends what has waited; the outbox is no longer on hold.
+    /// Sends the buffered frames, and buffers no longer.
     pub fn send_buffered(&self) {
         let mut state = self.lock();
         let buffered = state.buffered.take().unwrap_or_default();
@@ -183,7 +184,7 @@ impl Outbox {
         state.push_from(&self.socket, None, &parts, self.limits.per_peer());
     }
 
-    /// Bytes that the socket has not taken yet, without those on hold.
+    /// Bytes that the socket has not taken yet, without the buffered ones.
     pub fn queued_before_buffered(&self) -> usize {
         let state = self.lock();
         state.queued
@@ -193,38 +194,40 @@ impl Outbox {
                 .map_or(0, |buffered| buffered.bytes())
     }
 
-    /// Ends this peer, unless it has been ended before: says why by a close frame, drops what was
-    /// queued behind the frame being written, and wakes the peer's task.
+    /// Closes this peer, unless it is closed already: queues a close frame with the reason and
+    /// wakes the peer's task. A peer that is closed as too slow loses what is queued behind the
+    /// frame that is partly written.
     pub fn close(&self, reason: CloseReason) {
         self.lock().close(&self.socket, reason);
     }
 
-    /// Why this peer was ended, if it was.
+    /// Why this peer was closed, if it was.
     pub fn close_reason(&self) -> Option<CloseReason> {
         self.lock().closed
     }
 
-    /// Bytes that the socket has not taken yet, or has taken and not written.
+    /// Bytes that wait: those that the socket has not taken, and those that it has taken and not
+    /// yet written.
     pub fn queued(&self) -> usize {
         let state = self.lock();
         state.queued + usize::from(state.unwritten)
     }
 
-    /// Whether something waits, of which the socket has taken nothing since this was last asked.
+    /// Whether bytes wait and the socket has taken none since the last call of this method.
     pub fn is_stalled(&self) -> bool {
         let mut state = self.lock();
         !mem::take(&mut state.progressed)
             && (!state.queue.is_empty() || self.socket.has_unwritten())
     }
 
-    /// Writes what is queued, as far as the socket takes it.
+    /// Writes the queue, as far as the socket takes it.
     ///
-    /// `Ready(Ok(true))`: the socket takes no more now, call again when it does. `Ready(Ok(false))`:
-    /// the peer has been ended and everything is written. `Pending`: nothing to do until a push
-    /// wakes the task. An end wakes it in any case. Cancel safe.
+    /// `Ready(Ok(true))`: the socket takes no more now; call again when it is writable.
+    /// `Ready(Ok(false))`: the peer is closed and everything is written. `Pending`: nothing to do
+    /// until a push or a close wakes the task. Cancel safe.
     ///
     /// # Errors
-    /// The socket's, which is then of no more use.
+    /// The error of the socket, which is then broken.
     pub fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
         let mut state = self.lock();
         match &mut state.waker {
@@ -254,7 +257,7 @@ impl<S: ?Sized> Drop for Outbox<S> {
     }
 }
 
-/// The state while it is changed. The limits learn in the end what has become of the queue.
+/// The locked state. When it is dropped, the limits are told how much is kept now.
 struct StateGuard<'a> {
     state: MutexGuard<'a, State>,
     before: usize,

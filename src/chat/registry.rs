@@ -1,5 +1,5 @@
-//! Seats, names and rooms, behind the lock of [`Peers`](super::peers::Peers). Only map work and
-//! pushes to outboxes: nothing in here waits.
+//! Peers, names and rooms, behind the lock of [`Peers`](super::peers::Peers). Only map operations
+//! and pushes to outboxes: nothing in here waits.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -25,7 +25,7 @@ pub(super) struct Registry {
     pub peers: Slab<PeerEntry>,
     pub names: HashMap<User, usize>,
     rooms: HashMap<Room, Members>,
-    /// Peers whose join is on the bus, by their number.
+    /// Joins that are on the bus and not back yet, by the number of the peer.
     joining: HashMap<u64, PendingJoin>,
 }
 
@@ -33,17 +33,17 @@ pub(super) struct Registry {
 pub(super) struct PeerEntry {
     pub peer: Arc<Peer>,
     pub user: Option<User>,
-    /// Whoever has the key to it may take the name over.
+    /// The hash of the session key. A client with this key may take the name over.
     pub key_hash: Option<SessionKeyHash>,
     pub rooms: Vec<Membership>,
     pinged: bool,
-    /// Whether its socket took nothing of what waits …
+    /// Whether its socket took nothing at the last sweep, although bytes wait.
     stalled: bool,
-    /// … since this second of the registry's clock.
+    /// Since which second of the registry's clock it is `stalled`.
     stalled_since: u32,
 }
 
-/// A room of a peer, and the peer's place in that room's list.
+/// A room of a peer, and the index of the peer in that room's list.
 #[derive(Debug)]
 pub(super) struct Membership {
     pub room: Room,
@@ -53,15 +53,15 @@ pub(super) struct Membership {
 /// The peers of this instance in a room.
 #[derive(Debug, Default)]
 struct Members {
-    /// By their seats: 32 bits are plenty, and the list is walked for every batch.
+    /// Their keys. 32 bits are enough, and every batch reads the whole list.
     here: Vec<u32>,
-    /// How many more are joining.
+    /// How many peers are joining.
     joining: usize,
-    /// How many of both have a name.
+    /// How many members and joining peers have a name.
     named: usize,
 }
 
-/// A peer that will enter a room when its own join comes by.
+/// A peer that becomes a member when its own join event returns from the bus.
 #[derive(Debug)]
 struct PendingJoin {
     key: usize,
@@ -69,7 +69,7 @@ struct PendingJoin {
     signal: JoinSignal,
 }
 
-/// Set when a peer has entered, to the room's last message before.
+/// Set when the peer has joined, to the id of the room's last message before that.
 pub(super) type JoinSignal = Arc<OnceCell<Option<Id>>>;
 
 impl Registry {
@@ -85,10 +85,10 @@ impl Registry {
         })
     }
 
-    /// Gives a seat a name, instead of the one it may have had, which may be the same, written in
-    /// another way. Another seat that has the name under the same lock loses it, and is ended; it
-    /// still signs with the name until it is left. `false` if the other seat has it under another
-    /// lock, or under none.
+    /// Gives a peer a name. It replaces the peer's older one, which may be another spelling of the
+    /// same name. If another peer has the name with the same key hash, that peer loses it and is
+    /// closed; its events still carry the name until it has left. `false` if the other peer has
+    /// another key hash, or none.
     pub fn claim(&mut self, key: usize, user: &User, key_hash: Option<SessionKeyHash>) -> bool {
         if let Some(&other) = self.names.get(user)
             && other != key
@@ -116,14 +116,14 @@ impl Registry {
         true
     }
 
-    /// Takes a name back, if it is this seat's.
+    /// Frees a name, if this peer has it.
     pub fn release_name(&mut self, key: usize, user: &User) {
         if self.names.get(user) == Some(&key) {
             self.names.remove(user);
         }
     }
 
-    /// A peer will enter a room when its own join comes by.
+    /// Starts a join: the peer becomes a member when its join event returns.
     pub fn begin_join(&mut self, key: usize, room: &Room) -> (u64, JoinSignal) {
         let number = self.peers[key].peer.number;
         let signal = JoinSignal::default();
@@ -139,7 +139,7 @@ impl Registry {
         (number, signal)
     }
 
-    /// Forgets an arrival; `false` if there is none.
+    /// Ends a join that is not complete; `false` if there is none.
     pub fn cancel_join(&mut self, peer: u64) -> bool {
         let Some(pending) = self.take_pending(peer) else {
             return false;
@@ -157,8 +157,8 @@ impl Registry {
         Some(pending)
     }
 
-    /// Lets a peer in when its own join comes by, and says who it was. Its outbox is on hold from
-    /// here on.
+    /// If this event is the join of a peer of ours, makes the peer a member and returns its number.
+    /// Its outbox buffers from here on.
     fn complete_join(&mut self, event: &Event, here: Instance) -> Option<u64> {
         let EventKind::Joined { last, .. } = &event.kind else {
             return None;
@@ -170,12 +170,12 @@ impl Registry {
         if !entry.is_in(&pending.room) {
             self.enter(pending.key, &pending.room);
         }
-        // It is ours alone, so it is not set yet.
+        // Only this function sets it, and only once.
         let _ = pending.signal.set_blocking(*last);
         Some(origin.peer)
     }
 
-    /// Whether a peer that is in the room already joins it by this event.
+    /// Whether this event is the join of a peer that is a member already.
     fn joins_again(&self, event: &Event, here: Instance) -> bool {
         let EventKind::Joined { .. } = event.kind else {
             return false;
@@ -185,11 +185,11 @@ impl Registry {
         pending.is_some_and(|pending| self.peers[pending.key].is_in(&pending.room))
     }
 
-    /// Puts a seat into a room.
+    /// Adds a peer to a room.
     fn enter(&mut self, key: usize, room: &Room) {
         let members = self.rooms.entry(room.clone()).or_default();
         let entry = &mut self.peers[key];
-        // Most are in one room for all their life.
+        // Most peers are in one room as long as they live.
         entry.rooms.reserve_exact(1);
         entry.rooms.push(Membership {
             room: room.clone(),
@@ -199,8 +199,8 @@ impl Registry {
         members.named += usize::from(entry.user.is_some());
     }
 
-    /// Takes a seat out of a room; `false` if it was not there. The last member of the list moves
-    /// into the gap, so leaving costs the same in a room of any size.
+    /// Removes a peer from a room; `false` if it is not a member. The last member of the list moves
+    /// into the gap, so the cost does not depend on the room's size.
     pub fn leave(&mut self, key: usize, room: &Room) -> bool {
         let entry = &mut self.peers[key];
         let place = entry.rooms.iter().position(|place| place.room == *room);
@@ -227,12 +227,12 @@ impl Registry {
         }
     }
 
-    /// How many with a name are in a room, or about to be.
+    /// How many peers with a name are in a room or joining it.
     pub fn people(&self, room: &Room) -> usize {
         self.rooms.get(room).map_or(0, |members| members.named)
     }
 
-    /// Whether the seat that has a name is in a room, or about to be.
+    /// Whether the peer with this name is in a room or joining it.
     pub fn has(&self, room: &Room, user: &User) -> bool {
         self.names.get(user).is_some_and(|&key| {
             let entry = &self.peers[key];
@@ -241,7 +241,7 @@ impl Registry {
         })
     }
 
-    /// The names in a room, in no order, and whether each belongs to another connection by now.
+    /// The names in a room, in no order, and whether another connection has taken each over.
     pub fn names_in(&self, room: &Room) -> impl Iterator<Item = (&User, bool)> {
         self.entries_in(room).filter_map(|(key, entry)| {
             let user = entry.user.as_ref()?;
@@ -265,8 +265,8 @@ impl Registry {
         members.iter().map(entry)
     }
 
-    /// Sends a room's events to its peers, rendered once for each dialect that is there, and lets
-    /// in who joins by them. `parts` is scratch space.
+    /// Sends a room's events to its peers, rendered once per dialect, and completes the joins among
+    /// the events. `parts` is scratch space.
     pub fn broadcast(
         &mut self,
         here: Instance,
@@ -274,8 +274,8 @@ impl Registry {
         parts: &mut Vec<Bytes>,
         stats: &ChatStats,
     ) {
-        // A peer that is in the room already hears what comes before it joins again, too, and
-        // before it is on hold.
+        // A member that joins again must get the events before its join, and get them before its
+        // outbox buffers.
         while let Some(at) = (1..events.len()).find(|&at| self.joins_again(&events[at], here)) {
             let (before, rest) = events.split_at(at);
             self.broadcast_at_once(here, before, parts, stats);
@@ -302,7 +302,7 @@ impl Registry {
             return;
         };
         let mut broadcasts = Dialect::ALL.map(|_| None);
-        // Counted once for all of them: at this pace, one counter that each touches would cost.
+        // Added once at the end: to update a shared counter for every peer would be slow.
         let mut sent = (0, 0);
         for &member in &members.here {
             let peer = &self.peers[member as usize].peer;
@@ -317,7 +317,7 @@ impl Registry {
         stats.sent_bytes.add(sent.1);
     }
 
-    /// Ends those who are furthest behind, if more waits for all together than may.
+    /// If the total is above its limit, closes the peers with the longest queues.
     pub fn evict_slowest(&self, limits: &OutboxLimits) {
         if !limits.exceeded() {
             return;
@@ -345,14 +345,14 @@ impl PeerEntry {
         self.rooms.iter().any(|place| place.room == *room)
     }
 
-    /// Whether it would be one more with a name in a room.
+    /// Whether it would add a name to the room.
     fn is_new(&self, room: &Room) -> bool {
         self.user.is_some() && !self.is_in(room)
     }
 
-    /// Pings the peer if it has been silent, ends it if it stayed so. Ends it, too, if its socket
-    /// took nothing for as long although something waits: it may talk and yet not listen. Returns
-    /// after how many seconds it is to be looked at again.
+    /// Pings the peer after `silence` seconds, and closes it after twice as many. Also closes it if
+    /// its socket took nothing for that long although bytes wait: a peer may send and never read.
+    /// Returns in how many seconds to look at it again.
     pub fn sweep(&mut self, silence: u32) -> u32 {
         let silent = self.peer.idle_seconds();
         let mut next = silence.saturating_sub(silent);

@@ -1,18 +1,19 @@
-//! What must not reach a terminal: nobody can send escape codes to another's, or turn its line around.
+//! Removes characters that are unsafe on a terminal, so that no user can send another one escape
+//! codes, or change the writing direction of a line.
 
 use std::fmt::{self, Write};
 
-/// What takes the place of a character that does harm.
+/// What replaces an unsafe character.
 const REPLACEMENT: char = char::REPLACEMENT_CHARACTER;
 
-/// Control characters, tab and line breaks too; what turns the direction of writing around; and what
-/// some take for a line break.
+/// Control characters, with tabs and line breaks; characters that change the writing direction;
+/// unusual line breaks.
 pub fn is_unsafe_on_terminal(c: char) -> bool {
     c.is_control() || matches!(c, '\u{202d}' | '\u{202e}' | '\u{2028}' | '\u{2029}')
 }
 
-/// A text with its tabs and line breaks, and U+FFFD in place of everything else that does harm. A lone
-/// carriage return does: it would let a text overwrite the name in front of it.
+/// Replaces unsafe characters by U+FFFD, except for tabs and line breaks. A carriage return alone
+/// is unsafe: the text would overwrite the name before it.
 pub fn text<T: for<'a> From<&'a str> + From<String>>(text: &str) -> T {
     let bad = |at: usize, c: char| match c {
         '\t' | '\n' => false,
@@ -29,7 +30,7 @@ pub fn text<T: for<'a> From<&'a str> + From<String>>(text: &str) -> T {
     clean.into()
 }
 
-/// Writes one line. Quoted characters that do harm become U+FFFD.
+/// A writer of one line. It replaces unsafe characters by U+FFFD.
 pub struct OneLine<'a, 'b>(pub &'a mut fmt::Formatter<'b>);
 
 impl Write for OneLine<'_, '_> {

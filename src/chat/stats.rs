@@ -1,26 +1,26 @@
-//! What this instance's peers have said, heard and been refused since it started.
+//! Counters of this instance's chat since its start.
 
 use super::close_reason::CloseReason;
 use super::event::Refusal;
 use crate::count::{Counter, Counters, Histogram};
 
-/// Messages in one batch of the fan-out, at most so many.
+/// The upper bounds of the histogram of batch sizes.
 const BATCHES: [u64; 10] = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512];
 
-/// Counts of everything that passes between the chat and its peers.
+/// Counters of what passes between the chat and its peers.
 #[derive(Debug)]
 pub struct ChatStats {
     /// Text frames from peers.
     pub received: Counter,
     /// Their bytes.
     pub received_bytes: Counter,
-    /// Frames for peers: what others say and do, and answers.
+    /// Frames for peers: events and replies.
     pub sent: Counter,
     /// Their bytes.
     pub sent_bytes: Counter,
-    /// How many events the fan-out took at once.
+    /// How many events the fan-out sends in one batch.
     pub batches: Histogram<10>,
-    /// What was refused, by the word for it.
+    /// Refused requests, by the code of the refusal.
     pub refused: Counters<12>,
     closes: [Counter; CloseReason::ALL.len()],
 }
@@ -40,12 +40,12 @@ impl Default for ChatStats {
 }
 
 impl ChatStats {
-    /// One more connection has ended.
+    /// Counts one more closed connection.
     pub fn count_close(&self, reason: CloseReason) {
         self.closes[reason as usize].add(1);
     }
 
-    /// How many connections have ended, for each reason.
+    /// How many connections were closed, for each reason.
     pub fn closes(&self) -> impl Iterator<Item = (CloseReason, u64)> {
         let counts = self.closes.iter().map(Counter::get);
         CloseReason::ALL.into_iter().zip(counts)

@@ -1,4 +1,4 @@
-//! The text dialect: lines that a person reads and types in a terminal.
+//! The plain dialect: lines that a person reads and types in a terminal.
 
 use std::fmt::Write;
 
@@ -54,8 +54,8 @@ pub(super) fn render(event: &Event, out: &mut String) -> bool {
     true
 }
 
-/// Writes a text so that none of its lines can be taken for somebody else's: every line but the
-/// first begins with two spaces, as no name does.
+/// Writes a text. Every line after the first begins with two spaces, which no name does. So no line
+/// of a text looks like a message of another user.
 fn push_lines(text: &Text, out: &mut String) {
     let mut rest = text.as_str();
     while let Some((line, next)) = rest.split_once('\n') {
@@ -164,8 +164,8 @@ mod tests {
         }
     }
 
-    /// With any names and texts of two peers, the lines of one are not those of another or the
-    /// server's.
+    /// For any names and texts: a line of one peer never looks like a line of another peer or of
+    /// the server.
     #[test]
     fn no_line_can_be_taken_for_somebody_elses() {
         const WORDS: [&str; 16] = [

@@ -9,12 +9,12 @@ use crate::chat::id::Id;
 use crate::chat::name::{Email, LOBBY, Room, User};
 use crate::chat::replay::Past;
 
-/// A history answer has at most this many messages.
+/// The most messages in a reply with a history.
 const HISTORY_MOST: u64 = 100;
-/// … and this many, if the client does not say.
+/// How many messages a reply with a history has if the client gives no limit.
 const HISTORY_USUAL: u64 = 50;
 
-/// Everything that the server says; `type` tells which.
+/// Every object that the server sends; its `type` tells which.
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename_all = "camelCase")]
 enum Said<'a> {

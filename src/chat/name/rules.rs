@@ -1,7 +1,7 @@
-//! What a name may be made of.
+//! Which characters a name may contain.
 //!
-//! In between what RFC 8264 calls the FreeformClass and what people call themselves: any letters,
-//! symbols and emoji, but nothing that nobody sees, and nothing that turns a line around.
+//! A compromise between the FreeformClass of RFC 8264 and what people call themselves: all letters,
+//! symbols and emoji, but no invisible characters and none that change the writing direction.
 
 use std::borrow::Cow;
 use std::ops::RangeInclusive;
@@ -9,24 +9,24 @@ use std::ops::RangeInclusive;
 use super::fold::key;
 use super::normal::class;
 
-/// A name has at most this many characters …
+/// A name has at most this many characters.
 const NAME_CHARS: usize = 32;
-/// … and at most this many bytes of UTF-8.
+/// A name has at most this many bytes of UTF-8.
 const NAME_BYTES: usize = 64;
 
-/// What has a meaning in front of, behind or beside a name.
+/// Characters that have a meaning next to a name.
 const RESERVED: [char; 4] = [':', '/', '@', '#'];
 
 const NON_JOINER: char = '\u{200c}';
 const JOINER: char = '\u{200d}';
 
-/// The combining class of a virama, which takes the vowel from a letter.
+/// The combining class of a virama, the sign that removes a letter's vowel.
 const VIRAMA: u8 = 9;
 
-/// Which rule a name breaks.
+/// Checks a name.
 ///
 /// # Errors
-/// The rule, as the end of a sentence that begins with "it".
+/// The rule that it breaks, as the end of a sentence that begins with "it".
 pub fn check(name: &str) -> Result<(), &'static str> {
     let broken = if name.is_empty() {
         "is empty"
@@ -52,10 +52,10 @@ pub fn check(name: &str) -> Result<(), &'static str> {
     Err(broken)
 }
 
-/// Which rule a user name with this key breaks that a room name need not keep.
+/// Checks the key of a user name against the rules that hold only for users.
 ///
 /// # Errors
-/// The same.
+/// The broken rule, as [`check`] returns it.
 pub fn check_user(key: &str) -> Result<(), &'static str> {
     if key.contains(RESERVED) {
         Err("contains what reads as one of : / @ #")
@@ -68,20 +68,20 @@ pub fn check_user(key: &str) -> Result<(), &'static str> {
     }
 }
 
-/// How the names begin that the server gives.
+/// The prefix of names that the server gives.
 pub const GUEST: &str = "guest-";
 
-/// What a name may contain although nobody sees it. It does not make another name.
+/// Invisible characters that a name may contain. They are ignored when names are compared.
 pub fn is_ignored_in_keys(c: char) -> bool {
     matches!(c, NON_JOINER | JOINER) || is_emoji_style(c)
 }
 
-/// Chooses between the plain and the colourful form of a sign.
+/// A variation selector: it chooses the text form or the emoji form of the sign before it.
 fn is_emoji_style(c: char) -> bool {
     matches!(c, '\u{fe0e}' | '\u{fe0f}')
 }
 
-/// Whether it contains what nobody sees, where no script and no emoji needs it.
+/// Whether it contains an invisible character that no script or emoji needs there.
 fn has_invisible(name: &str) -> bool {
     let chars: Vec<char> = name.chars().collect();
     (0..chars.len()).any(|at| {
@@ -95,7 +95,8 @@ fn has_invisible(name: &str) -> bool {
     })
 }
 
-/// After a virama it chooses a form (RFC 5892, A.2); between two emoji it makes one of them.
+/// Whether a zero-width joiner makes sense here: after a virama (RFC 5892, A.2), or between two
+/// emoji that it joins.
 fn joiner_fits(before: &[char], after: &[char]) -> bool {
     let Some(last) = before.last() else {
         return false;
@@ -107,7 +108,8 @@ fn joiner_fits(before: &[char], after: &[char]) -> bool {
             && after.first().is_some_and(|c| is_pictograph(*c))
 }
 
-/// After a virama, or between letters of a script that joins them (RFC 5892, A.1).
+/// Whether a zero-width non-joiner makes sense here: after a virama, or between letters of a
+/// cursive script (RFC 5892, A.1).
 fn non_joiner_fits(before: &[char], after: &[char]) -> bool {
     let mut before = before.iter().rev();
     let letter = |c: &char| is_cursive(*c) && class(*c) == 0;
@@ -133,15 +135,15 @@ fn is_skin(c: char) -> bool {
     matches!(c, '\u{1f3fb}'..='\u{1f3ff}')
 }
 
-/// Signs that there are plain and colourful.
+/// Signs that have a text form and an emoji form.
 fn has_styles(c: char) -> bool {
     is_pictograph(c)
         || matches!(c, '0'..='9' | '*' | '©' | '®' | '‼' | '⁉' | '\u{2100}'..='\u{214f}' | '〰' | '〽')
         || matches!(c, '\u{3297}' | '\u{3299}')
 }
 
-/// Whether nothing is seen of it, or it only changes how others are seen: what Unicode calls
-/// Default_Ignorable_Code_Point, what looks like space and is none, and what separates lines.
+/// Whether it is invisible, or changes only how other characters look: Unicode's
+/// Default_Ignorable_Code_Point, spaces that are no white space, and line separators.
 fn is_invisible(c: char) -> bool {
     const RANGES: [RangeInclusive<char>; 21] = [
         '\u{ad}'..='\u{ad}',       // soft hyphen
@@ -169,16 +171,16 @@ fn is_invisible(c: char) -> bool {
     RANGES.iter().any(|range| range.contains(&c))
 }
 
-/// Set aside for private use, or for no use at all: what is seen differs from font to font.
+/// Private use, or never assigned: such a character looks different in every font.
 fn is_private(c: char) -> bool {
     matches!(c, '\u{e000}'..='\u{f8ff}' | '\u{fdd0}'..='\u{fdef}' | '\u{f0000}'..)
         || u32::from(c) & 0xfffe == 0xfffe
 }
 
-/// A name's key, if the name keeps all rules.
+/// Checks a user name and returns its key.
 ///
 /// # Errors
-/// The same.
+/// The broken rule, as [`check`] returns it.
 pub fn user(name: &str) -> Result<Cow<'_, str>, &'static str> {
     check(name)?;
     let key = key(name);

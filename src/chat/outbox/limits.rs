@@ -1,21 +1,22 @@
-//! What may wait for the peers' sockets: for each alone, and for all of them together. And what has
-//! gone to them: every outbox knows the limits, so it is counted here.
+//! How many bytes may wait for the sockets: for each peer, and for all together.
 //!
-//! Every [outbox](super::outbox::Outbox) counts what it queues in the one sum, so that many slow
-//! readers, each within its own limit, can't take all memory together. Who is let go when the sum
-//! is too large is for the registry to decide, which knows them all.
+//! Every [outbox](super::Outbox) adds its queue to one total. So many slow readers, each below its
+//! own limit, can't fill the memory together. The registry decides which peers to close when the
+//! total is too large. The counters of the chat are here, too, because every outbox has a reference
+//! to this.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::chat::stats::ChatStats;
 
-/// The limits, and how much waits now. Buffers that peers share count for each of them.
+/// The limits, and how many bytes wait now. A buffer that several peers share counts for each of
+/// them.
 #[derive(Debug)]
 pub struct OutboxLimits {
     per_peer: usize,
     total: usize,
     queued: AtomicUsize,
-    /// What has passed between the chat and its peers.
+    /// Counts what passes between the chat and its peers.
     pub stats: ChatStats,
 }
 
@@ -35,8 +36,8 @@ impl OutboxLimits {
         self.per_peer
     }
 
-    /// An outbox now holds `now` bytes instead of `before`. Touches nothing that is shared when
-    /// that is the same, as it is for an outbox whose socket takes everything at once.
+    /// An outbox keeps `now` bytes instead of `before`. If both are the same, no shared memory is
+    /// written. This is the usual case: the socket takes everything at once.
     pub(in crate::chat) fn update(&self, before: usize, now: usize) {
         if now > before {
             self.queued.fetch_add(now - before, Ordering::Relaxed);
@@ -45,13 +46,13 @@ impl OutboxLimits {
         }
     }
 
-    /// Whether more waits than may: somebody is to be let go.
+    /// Whether the total is above its limit.
     pub(in crate::chat) fn exceeded(&self) -> bool {
         self.queued.load(Ordering::Relaxed) > self.total
     }
 
-    /// Whether clearly less waits, an eighth, than may: nobody more need go. So the next ones to go
-    /// are looked for, which takes a look at everybody, only when that much has come in again.
+    /// Whether the total is an eighth below its limit. Evicting goes on until then: it has to sort
+    /// all peers, so it must not be needed again at once.
     pub(in crate::chat) fn well_below(&self) -> bool {
         self.queued.load(Ordering::Relaxed) <= self.total - self.total / 8
     }

@@ -1,4 +1,4 @@
-//! An outbox as it should be, in as few words as possible, and any sequence of calls to both: they
+//! A property test: a simple model of an outbox and the real one get the same random calls, and
 //! must never differ.
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,13 +24,13 @@ impl Part {
 
 struct Model {
     limit: usize,
-    /// How much the socket still takes at once.
+    /// How many bytes the socket still takes.
     room: usize,
-    /// All frames that have ever been on their way to the socket, in order …
+    /// All frames that have ever been queued for the socket, in order.
     line: Vec<Bytes>,
-    /// … and how many bytes of them it has taken.
+    /// How many bytes of `line` the socket has taken.
     taken: usize,
-    /// What is on hold, and whether the log has it.
+    /// Buffered parts, and whether each is in the log.
     buffered: Option<Vec<(Part, bool)>>,
     entering: bool,
     overflowed: bool,
@@ -134,7 +134,7 @@ impl Model {
         }
     }
 
-    /// The frames that the socket has taken, or begun to take, stay.
+    /// Keeps the frames that the socket has taken, also partly.
     fn close(&mut self, reason: CloseReason) {
         if self.closed.is_some() {
             return;
@@ -170,8 +170,7 @@ struct Both {
     task: Arc<Task>,
     limits: Arc<OutboxLimits>,
     model: Model,
-    /// Whether the last flush, if there was one, found nothing to do, and whether the peer had been
-    /// ended.
+    /// Whether the last flush found nothing to do, and whether the peer was closed then.
     flushed: Option<(bool, bool)>,
 }
 
@@ -248,7 +247,7 @@ impl Both {
         Ok(())
     }
 
-    /// Flushes through a socket that takes so many bytes, now and when it is written to next.
+    /// Flushes to a socket that takes this many bytes.
     fn flush(&mut self, room: usize) {
         self.pipe.room(room);
         self.model.room = room;
@@ -275,7 +274,7 @@ impl Both {
             model.queued_before_buffered()
         );
         assert_eq!(outbox.queued(), model.queued());
-        // Of a buffer that is begun, all counts.
+        // A buffer that is partly taken counts as a whole.
         let begun = self.limits.queued().checked_sub(model.queued());
         assert!(begun.is_some_and(|begun| begun <= model.taken));
         if model.closed.is_none() {
@@ -311,7 +310,7 @@ fn bytes(parts: &[Part]) -> Vec<Bytes> {
 }
 
 #[test]
-fn whatever_is_called_in_whatever_order_it_does_what_the_model_does() {
+fn any_sequence_of_calls_does_what_the_model_does() {
     arbtest(|u| {
         let mut both = Both::new(*u.choose(&[30, 300, 3000])?);
         while !u.is_empty() {

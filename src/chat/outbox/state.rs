@@ -1,4 +1,4 @@
-//! What becomes of an outbox' queue while it is locked: pushed to, written from, ended.
+//! The queue of an outbox, behind its lock: push, write and close.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
@@ -13,28 +13,29 @@ use crate::chat::close_reason::CloseReason;
 use crate::chat::frame;
 use crate::chat::name::Room;
 
-/// The queue, and what else is known of it.
+/// The queue and its bookkeeping.
 pub(super) struct State {
-    /// What the socket has not taken yet. Allocated on first need and given back when drained.
+    /// Bytes that the socket has not taken yet. Allocated on first use and freed when drained.
     pub(super) queue: VecDeque<Bytes>,
     pub(super) queued: usize,
-    /// How much of the first buffer has been taken: the frame in which that ends must be finished,
-    /// or the peer would see half of it. 32 bits: buffers are far smaller, and this is kept per
-    /// peer.
+    /// How many bytes of the first buffer the socket has taken. The frame at this offset must be
+    /// completed. 32 bits save memory per peer, and buffers are far smaller.
     pub(super) offset: u32,
-    /// Whether the socket has taken anything of the queue since somebody asked.
+    /// Whether the socket has taken any bytes since [`is_stalled`](super::Outbox::is_stalled) was
+    /// last called.
     pub(super) progressed: bool,
-    /// What the socket has taken and still [owes](TryWrite::unwritten): over TLS, the rest of a record,
-    /// which 16 bits hold. Not counted after the end: it can't be taken back, and lasts seconds.
+    /// What the socket has taken and [not written](TryWrite::unwritten): over TLS the rest of a
+    /// record, which fits 16 bits. 0 after the close: these bytes can't be dropped, and last only
+    /// seconds.
     pub(super) unwritten: u16,
-    /// What has been pushed since the outbox is on hold.
+    /// Frames that wait until the peer has joined.
     pub(super) buffered: Option<Box<JoinBuffer>>,
     pub(super) closed: Option<CloseReason>,
     pub(super) waker: Option<Waker>,
 }
 
 impl State {
-    /// Bytes that are kept for it: of a buffer that is begun, all.
+    /// Bytes of memory that are kept. A buffer that is partly taken counts as a whole.
     pub(super) fn kept_bytes(&self) -> usize {
         self.queued + self.offset as usize + usize::from(self.unwritten)
     }
@@ -69,7 +70,8 @@ impl State {
         self.enforce_limit(socket, limit);
     }
 
-    /// Forgets what can be read again, or ends the peer, if more waits than may.
+    /// If more than `limit` bytes wait, drops what can be read again from the log. If that is not
+    /// enough, closes the peer.
     pub(super) fn enforce_limit(&mut self, socket: &dyn TryWrite, limit: usize) {
         let unwritten = usize::from(self.unwritten);
         if self.queued + unwritten > limit
@@ -84,7 +86,7 @@ impl State {
         }
     }
 
-    /// Notes what the socket owes.
+    /// Notes how much the socket has taken and not written.
     fn note_unwritten(&mut self, socket: &dyn TryWrite) {
         self.unwritten = match self.closed {
             None => u16::try_from(socket.unwritten()).unwrap_or(u16::MAX),
@@ -92,14 +94,15 @@ impl State {
         };
     }
 
-    /// Keeps what is behind the first `taken` bytes.
+    /// Queues what follows the first `taken` bytes.
     fn enqueue(&mut self, parts: &[Bytes], mut taken: usize) {
         for part in parts {
             if taken >= part.len() {
                 taken -= part.len();
                 continue;
             }
-            // Only an empty queue is written past, so a part that is begun comes first.
+            // The queue was empty if anything was taken, so a part that is partly taken is the
+            // first.
             self.offset += taken as u32;
             self.queued += part.len() - taken;
             self.queue.push_back(part.clone());
@@ -139,7 +142,7 @@ impl State {
         Ok(())
     }
 
-    /// The first end counts.
+    /// Only the first close counts.
     pub(super) fn close(&mut self, socket: &dyn TryWrite, reason: CloseReason) {
         if self.closed.is_some() {
             return;
@@ -148,8 +151,8 @@ impl State {
         self.unwritten = 0;
         let first = self.buffered.take().and_then(|buffered| buffered.first);
         self.wake();
-        // A peer that is asked to go politely first gets what was said before. One that is too slow
-        // can't wait for that.
+        // Other peers still get what is queued before the close frame. For a slow one that would
+        // take too long.
         if reason == CloseReason::Slow {
             self.keep_started_frame();
         }
@@ -167,8 +170,8 @@ impl State {
         self.enqueue(&parts, taken);
     }
 
-    /// Keeps of the queue only the rest of the frame that has been begun, in a buffer of its own:
-    /// the one that it is in may be much larger.
+    /// Drops the queue except for the rest of the frame that is partly taken. This rest is copied,
+    /// because its buffer may be much larger.
     fn keep_started_frame(&mut self) {
         let offset = mem::take(&mut self.offset) as usize;
         let first = mem::take(&mut self.queue).pop_front().unwrap_or_default();

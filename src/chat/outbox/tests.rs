@@ -4,7 +4,7 @@ use std::task::Waker;
 use super::*;
 use crate::chat::frame;
 
-/// A socket that takes as much as it is told to.
+/// A socket that takes as many bytes as the test allows.
 #[derive(Default)]
 pub(super) struct Pipe(Mutex<(usize, Vec<u8>)>);
 
@@ -41,7 +41,7 @@ fn outbox(room: usize, limit: usize) -> (Arc<Pipe>, Outbox<Arc<Pipe>>) {
     (pipe.clone(), Outbox::new(pipe, limits))
 }
 
-/// An outbox whose socket takes nothing, and what counts it.
+/// An outbox whose socket takes nothing, with its limits.
 fn counted() -> (Arc<Pipe>, Arc<OutboxLimits>, Outbox<Arc<Pipe>>) {
     let pipe = Arc::new(Pipe::default());
     let limits = Arc::new(OutboxLimits::new(100, 100));
@@ -66,7 +66,7 @@ fn what_the_socket_takes_is_written_at_once() {
 }
 
 #[test]
-fn the_rest_follows_in_order_whatever_the_socket_takes_at_a_time() {
+fn the_rest_follows_in_order_for_any_size_of_write() {
     for step in 1..9 {
         let (pipe, outbox) = outbox(step, 100);
         outbox.push(&[bytes("one "), bytes("two ")]);
@@ -90,7 +90,7 @@ fn a_slow_reader_gets_the_frame_it_has_begun_and_the_reason() {
     let one = frame::text("one");
     let batch = Bytes::from([&one[..], &frame::text("two")].concat());
     let close = frame::close(1013, "too slow, try again later");
-    // Nothing of the first frame has been taken, a part of it, all of it.
+    // Of the first frame nothing, a part, and everything is taken.
     for (room, finished) in [(0, &b""[..]), (2, &one), (one.len(), &one)] {
         let (pipe, outbox) = outbox(room, 20);
         outbox.push(std::slice::from_ref(&batch));
@@ -174,7 +174,7 @@ fn who_is_asked_to_go_is_not_let_go_once_more() {
     let (pipe, outbox) = outbox(0, 20);
     let words = frame::text("as much as may");
     outbox.push(std::slice::from_ref(&words));
-    // With the close frame it is more than may wait.
+    // Together with the close frame this is above the limit.
     outbox.close(CloseReason::Stopping);
     outbox.push_before_buffered(&[bytes("too late")]);
     pipe.room(1000);
@@ -207,7 +207,7 @@ fn a_queue_is_stuck_when_nothing_of_it_is_taken_between_two_looks() {
 }
 
 #[test]
-fn what_waits_is_counted_whatever_becomes_of_it() {
+fn queued_bytes_are_counted_until_they_are_sent_or_dropped() {
     let close = frame::close(1013, "too slow, try again later").len();
     let (pipe, limits, outbox) = counted();
     outbox.push(&[bytes("0123456789")]);
@@ -232,7 +232,7 @@ fn what_waits_is_counted_whatever_becomes_of_it() {
     drop(outbox);
     assert_eq!(limits.queued(), 0);
 
-    // Beyond its own limit, and with what it holds when it goes.
+    // Above its own limit, and dropped while it keeps bytes.
     let (_pipe, limits, outbox) = counted();
     outbox.push(&[Bytes::from(vec![0; 101])]);
     assert_eq!(limits.queued(), close);
@@ -261,7 +261,7 @@ fn who_enters_a_busy_room_reads_from_the_log_what_can_not_wait() {
     outbox.push_from(&attic, &[bytes("3")]);
     assert!(outbox.overflowed());
     assert_eq!((outbox.close_reason(), outbox.queued()), (None, 14));
-    // What has been said so far is read, and from here on it is held again.
+    // The log is read up to here, and new frames are buffered again.
     outbox.begin_join(&attic);
     outbox.push_from(&attic, &[bytes("4")]);
     assert!(!outbox.overflowed());
@@ -269,7 +269,7 @@ fn who_enters_a_busy_room_reads_from_the_log_what_can_not_wait() {
     outbox.send_buffered();
     assert_eq!(pipe.heard(), b"not in yet 1..3 to you cellar 4");
     assert_eq!((outbox.queued(), outbox.limits.queued()), (0, 0));
-    // What is in no log must fit.
+    // Frames that are in no log must fit.
     outbox.begin_join(&attic);
     outbox.push_from(&cellar, &[bytes("more than the limit is")]);
     assert_eq!(outbox.close_reason(), Some(CloseReason::Slow));
@@ -318,6 +318,6 @@ fn what_is_long_can_be_broken_off_and_is_not_kept() {
     );
     pipe.room(100_000);
     let _ = flush(&outbox);
-    // Two whole pieces, and the goodbye.
+    // Two whole fragments, and the close frame.
     assert_eq!(pipe.heard().len(), 2 * (16 * 1024 + 4) + close);
 }

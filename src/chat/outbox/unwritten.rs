@@ -1,4 +1,4 @@
-//! An outbox before a socket that takes bytes and writes them later, as TLS does with its records.
+//! Tests with a socket that takes bytes and writes them later, as TLS does with its records.
 
 use std::io::IoSlice;
 
@@ -6,7 +6,7 @@ use super::tests::{Pipe, bytes, flush};
 use super::*;
 use crate::chat::frame;
 
-/// A socket that takes records of six bytes whole, and then writes as much of them as the pipe takes.
+/// A socket that takes whole records of six bytes, and then writes what the pipe takes of them.
 #[derive(Default)]
 struct Sealed {
     pipe: Arc<Pipe>,
