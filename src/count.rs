@@ -1,5 +1,5 @@
-//! Counters that anybody may count in, from any thread, without waiting. What they are called and
-//! who reads them is somebody else's business.
+//! Counters and histograms for any thread, without locks. They do not know their names or who reads
+//! them.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -8,18 +8,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub struct Counter(AtomicU64);
 
 impl Counter {
-    /// So many more.
+    /// Adds to it.
     pub fn add(&self, n: u64) {
         self.0.fetch_add(n, Ordering::Relaxed);
     }
 
-    /// How many by now.
+    /// The current value.
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 }
 
-/// A counter for each of some labels.
+/// One counter per label.
 #[derive(Debug)]
 pub struct Counters<const N: usize> {
     labels: &'static [&'static str; N],
@@ -27,7 +27,7 @@ pub struct Counters<const N: usize> {
 }
 
 impl<const N: usize> Counters<N> {
-    /// All at nought.
+    /// All counters at zero.
     pub fn new(labels: &'static [&'static str; N]) -> Counters<N> {
         Counters {
             labels,
@@ -35,32 +35,32 @@ impl<const N: usize> Counters<N> {
         }
     }
 
-    /// One more of these. A label that is not known is not counted.
+    /// Counts one more with this label. An unknown label is not counted.
     pub fn count(&self, label: &str) {
         if let Some(place) = self.labels.iter().position(|known| *known == label) {
             self.counts[place].add(1);
         }
     }
 
-    /// Each label, and how many by now.
+    /// Each label with its current value.
     pub fn all(&self) -> impl Iterator<Item = (&'static str, u64)> {
         let counts = self.counts.iter().map(Counter::get);
         self.labels.iter().copied().zip(counts)
     }
 }
 
-/// How many values lie below each of some bounds.
+/// Counts values by upper bounds.
 #[derive(Debug)]
 pub struct Histogram<const N: usize> {
     bounds: &'static [u64; N],
-    /// Those up to each bound, but above the one before.
+    /// For each bound, the values up to it and above the previous bound.
     counts: [Counter; N],
     above: Counter,
     sum: Counter,
 }
 
 impl<const N: usize> Histogram<N> {
-    /// Without any values. The bounds must rise.
+    /// An empty histogram. The bounds must be in ascending order.
     pub fn new(bounds: &'static [u64; N]) -> Histogram<N> {
         Histogram {
             bounds,
@@ -70,14 +70,15 @@ impl<const N: usize> Histogram<N> {
         }
     }
 
-    /// One more value.
+    /// Counts a value.
     pub fn record(&self, value: u64) {
         let place = self.bounds.partition_point(|bound| *bound < value);
         self.counts.get(place).unwrap_or(&self.above).add(1);
         self.sum.add(value);
     }
 
-    /// How things are now. Read while others count, the parts may be a little older than the sum.
+    /// The current counts. While other threads count, the buckets may be a little older than the
+    /// sum.
     pub fn read(&self) -> Distribution {
         let mut so_far = 0;
         let buckets = self.bounds.iter().zip(&self.counts).map(|(bound, count)| {
@@ -93,10 +94,10 @@ impl<const N: usize> Histogram<N> {
     }
 }
 
-/// What a [`Histogram`] has recorded.
+/// The counts of a [`Histogram`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Distribution {
-    /// Each bound, with how many values do not exceed it.
+    /// Each bound, with the number of values up to it.
     pub buckets: Vec<(u64, u64)>,
     /// How many values there are.
     pub count: u64,

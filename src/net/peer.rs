@@ -23,9 +23,9 @@ use super::route::Arrival;
 use super::session::Session;
 use super::socket::{self, Socket, Wire, Wired};
 use super::token;
-use crate::chat::end::End;
+use crate::chat::close_reason::CloseReason;
 use crate::chat::event::Refusal;
-use crate::chat::peers::Seat;
+use crate::chat::peers::PeerKey;
 use crate::chat::rate::Verdict;
 
 /// A reader that has had so many frames in a row lets others run: the executor has no budget of
@@ -72,17 +72,17 @@ pub fn serve(
         // asked for, and some are told nothing more than that.
         let arrival = &upgrade.arrival;
         let switching = http::switching(&arrival.accept, arrival.protocol.as_deref());
-        peer.outbox.hold_behind(switching);
-        let seat = hub.peers.add(peer.clone()).await;
-        let life = live(&hub, &peer, &seat, upgrade);
+        peer.outbox.start_buffering(switching);
+        let peer_key = hub.peers.add(peer.clone()).await;
+        let life = live(&hub, &peer, &peer_key, upgrade);
         let end = AssertUnwindSafe(life).catch_unwind().await;
-        let end = end.unwrap_or(End::Fault);
-        peer.outbox.end(end);
-        let end = peer.outbox.ended().unwrap_or(end);
-        hub.peers.tally().ended(end);
+        let end = end.unwrap_or(CloseReason::Fault);
+        peer.outbox.close(end);
+        let end = peer.outbox.close_reason().unwrap_or(end);
+        hub.peers.stats().count_close(end);
         log::debug!("{}: gone, {end:?}", peer.number);
         // Boxed like every rare step below, so that an idle peer's task stays small.
-        Box::pin(hub.bus.depart(seat, &peer)).await;
+        Box::pin(hub.bus.depart(peer_key, &peer)).await;
         Box::pin(socket::farewell(&peer)).await;
     }
 }
@@ -95,13 +95,13 @@ pub fn serve(
 fn live<'a>(
     hub: &'a Hub,
     peer: &'a Arc<Wired>,
-    seat: &'a Seat,
+    peer_key: &'a PeerKey,
     mut upgrade: Box<Upgrade>,
-) -> impl Future<Output = End> + Send + 'a {
+) -> impl Future<Output = CloseReason> + Send + 'a {
     async move {
         // The server may have begun to stop, and looked who is here, just before this peer was.
         if hub.draining() {
-            return End::Stopping;
+            return CloseReason::Stopping;
         }
         let wire = Wire::new(peer, &mem::take(&mut upgrade.ahead));
         let mut frames = Box::pin(reader(wire, hub.config.max_message)).await;
@@ -109,17 +109,17 @@ fn live<'a>(
         let flush = async {
             socket::flush(peer).await;
             // A socket that broke: nobody must wait for it to take anything.
-            peer.outbox.end(End::Lost);
+            peer.outbox.close(CloseReason::Lost);
             // What a peer has asked for is not dropped half done: a name could stay claimed.
             future::poll_fn(|_| match acting.load(Ordering::Relaxed) {
                 true => Poll::Pending,
                 false => Poll::Ready(()),
             })
             .await;
-            peer.outbox.ended().unwrap_or(End::Lost)
+            peer.outbox.close_reason().unwrap_or(CloseReason::Lost)
         };
         let talk = async {
-            let mut session = Session::new(hub, peer, seat, upgrade.from);
+            let mut session = Session::new(hub, peer, peer_key, upgrade.from);
             let pass = upgrade.arrival.pass.as_ref();
             let expires = pass.and_then(|pass| pass.expires());
             // Boxed with all that it is given.
@@ -167,13 +167,13 @@ fn listen<'a>(
     session: &'a mut Session<'_>,
     hub: &'a Hub,
     acting: &'a AtomicBool,
-) -> impl Future<Output = End> + Send {
+) -> impl Future<Output = CloseReason> + Send {
     async move {
         let mut in_a_row = 0;
         loop {
             // What this peer alone was told, nobody else has looked at.
-            if hub.peers.overburdened() {
-                Box::pin(hub.peers.relieve()).await;
+            if hub.peers.over_limit() {
+                Box::pin(hub.peers.evict_slowest()).await;
             }
             acting.store(false, Ordering::Relaxed);
             if let Some(end) = session.ended() {
@@ -181,11 +181,11 @@ fn listen<'a>(
             }
             let text = match frames.next().await {
                 Some(Ok(Message::Text(text))) => text,
-                Some(Ok(Message::Binary(_))) => return End::Binary,
+                Some(Ok(Message::Binary(_))) => return CloseReason::Binary,
                 // The answer, a pong or a close, is in the outbox already.
                 Some(Ok(_)) => continue,
                 Some(Err(error)) => return frames.get_ref().refused().unwrap_or(why(&error)),
-                None => return End::Left,
+                None => return CloseReason::Left,
             };
             // tungstenite keeps the buffer of its largest frame for ever. A message is whole here,
             // and nothing of the next one has been read: a new reader has a small buffer.
@@ -194,9 +194,9 @@ fn listen<'a>(
                 *frames = Box::pin(reader(wire, hub.config.max_message)).await;
             }
             acting.store(true, Ordering::Relaxed);
-            let tally = hub.peers.tally();
-            tally.received.add(1);
-            tally.received_bytes.add(text.len() as u64);
+            let stats = hub.peers.stats();
+            stats.received.add(1);
+            stats.received_bytes.add(text.len() as u64);
             match session.check_rate() {
                 Verdict::Pass => {
                     if Box::pin(session.act(&text)).await {
@@ -206,7 +206,7 @@ fn listen<'a>(
                 Verdict::Refuse => {
                     session.refuse_unread(&text, Refusal::RateLimited(hub.config.rate))
                 }
-                Verdict::Flood => return End::Flooding,
+                Verdict::Flood => return CloseReason::Flooding,
             }
             in_a_row += 1;
             if in_a_row >= FRAMES_IN_A_ROW {
@@ -218,13 +218,13 @@ fn listen<'a>(
 }
 
 /// What an error of the WebSocket layer says about the peer.
-fn why(error: &Error) -> End {
+fn why(error: &Error) -> CloseReason {
     match error {
-        Error::Capacity(CapacityError::MessageTooLong { .. }) => End::TooBig,
-        Error::Utf8(_) => End::NotText,
-        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => End::Lost,
-        Error::Protocol(_) => End::Broken,
-        Error::ConnectionClosed => End::Left,
-        _ => End::Lost,
+        Error::Capacity(CapacityError::MessageTooLong { .. }) => CloseReason::TooBig,
+        Error::Utf8(_) => CloseReason::NotText,
+        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => CloseReason::Lost,
+        Error::Protocol(_) => CloseReason::Broken,
+        Error::ConnectionClosed => CloseReason::Left,
+        _ => CloseReason::Lost,
     }
 }

@@ -16,7 +16,7 @@ use super::{Hub, later};
 use crate::bus::{Draft, within};
 use crate::chat::dialect::REFERENCE_BYTES;
 use crate::chat::event::{Refusal, TEXT_CHARS, Text};
-use crate::chat::name::{Lock, Room, User};
+use crate::chat::name::{Room, SessionKeyHash, User};
 use crate::chat::peer::Receipt;
 use crate::config::Origins;
 
@@ -102,7 +102,7 @@ pub(super) async fn receive(
     let draft = Draft {
         user: user.clone(),
         origin: hub.peers.origin_of_none(),
-        lock: Some(Lock::of_tokens()),
+        key_hash: Some(SessionKeyHash::for_token()),
         email: None,
         text,
         receipt,

@@ -13,12 +13,12 @@ use super::rate_limits::ConnectionRate;
 use super::route::Arrival;
 use super::socket::Wired;
 use crate::bus::{Bus, Claim, Draft};
+use crate::chat::close_reason::CloseReason;
 use crate::chat::dialect::{Dialect, Join, Reply, Request};
-use crate::chat::end::End;
 use crate::chat::event::{Refusal, Text};
 use crate::chat::name::{Email, Room, User, hex};
 use crate::chat::peer::Receipt;
-use crate::chat::peers::Seat;
+use crate::chat::peers::PeerKey;
 use proof::Proof;
 
 /// A connection may be in this many rooms; one more is refused as forbidden.
@@ -30,7 +30,7 @@ const KEY_BYTES: usize = 128;
 pub(super) struct Session<'a> {
     hub: &'a Hub,
     peer: &'a Arc<Wired>,
-    seat: &'a Seat,
+    peer_key: &'a PeerKey,
     user: Option<User>,
     email: Option<Email>,
     rate: ConnectionRate,
@@ -44,13 +44,13 @@ impl<'a> Session<'a> {
     pub(super) fn new(
         hub: &'a Hub,
         peer: &'a Arc<Wired>,
-        seat: &'a Seat,
+        peer_key: &'a PeerKey,
         from: IpAddr,
     ) -> Session<'a> {
         Session {
             hub,
             peer,
-            seat,
+            peer_key,
             user: None,
             email: None,
             rate: ConnectionRate::new(from),
@@ -64,7 +64,7 @@ impl<'a> Session<'a> {
     }
 
     /// Does what its address asks for, and lets the peer be told; `Some` if that is the end of it.
-    pub(super) async fn arrive(&mut self, arrival: Arrival) -> Option<End> {
+    pub(super) async fn arrive(&mut self, arrival: Arrival) -> Option<CloseReason> {
         let Arrival {
             user,
             room,
@@ -84,26 +84,26 @@ impl<'a> Session<'a> {
             (None, Some(room)) => self.overhear(room, past).await,
             (None, None) => Ok(()),
         };
-        self.peer.outbox.release();
+        self.peer.outbox.send_buffered();
         match arrived {
             Ok(()) => None,
             Err(Refusal::NameTaken(name)) => {
                 // It was a name when it was asked for.
                 let user = User::new(&name).ok()?;
-                self.peer.tell(&Reply::Taken(&user));
+                self.peer.send(&Reply::Taken(&user));
                 // Who speaks JSON may try another one on the same connection.
-                (self.peer.dialect() == Dialect::Plain).then_some(End::Taken)
+                (self.peer.dialect() == Dialect::Plain).then_some(CloseReason::Taken)
             }
             Err(_) => {
-                self.peer.tell(&Reply::Unreachable);
-                Some(End::Unavailable)
+                self.peer.send(&Reply::Unreachable);
+                Some(CloseReason::Unavailable)
             }
         }
     }
 
     /// Why its peer was ended, if it was.
-    pub(super) fn ended(&self) -> Option<End> {
-        self.peer.outbox.ended()
+    pub(super) fn ended(&self) -> Option<CloseReason> {
+        self.peer.outbox.close_reason()
     }
 
     /// Does what a frame asks for. Returns whether that was much more work than for a message, as a
@@ -142,13 +142,13 @@ impl<'a> Session<'a> {
     ) -> Result<(), (Refusal, Receipt)> {
         let done = match request {
             Request::Say(room, text) => return self.say(room, text, receipt).await,
-            Request::Tell { to, text } => return self.tell(to, text, receipt).await,
+            Request::Private { to, text } => return self.tell(to, text, receipt).await,
             Request::Post { user, email, text } => {
                 return self.post(user, email, text, receipt).await;
             }
             Request::Who(room) => self.who(room).await,
             Request::Help => {
-                self.peer.tell(&Reply::Help);
+                self.peer.send(&Reply::Help);
                 Ok(())
             }
             Request::Join(join) => self.join(*join).await,
@@ -228,11 +228,11 @@ impl<'a> Session<'a> {
 
     fn draft(&self, user: User, text: Text, receipt: Receipt) -> Draft {
         // The hash of a key is not made for nothing.
-        let lock = receipt.reference().and_then(|_| self.proof.lock());
+        let key_hash = receipt.reference().and_then(|_| self.proof.key_hash());
         Draft {
             user,
             origin: self.hub.peers.origin(self.peer),
-            lock,
+            key_hash,
             email: self.email.clone(),
             text,
             receipt,
@@ -243,7 +243,7 @@ impl<'a> Session<'a> {
         let room = self.meant(room)?;
         self.proof.may_enter(&room)?;
         let roster = self.bus().roster(&room).await.ok_or(Refusal::Unavailable)?;
-        self.peer.tell(&Reply::Who(&room, &roster));
+        self.peer.send(&Reply::Who(&room, &roster));
         Ok(())
     }
 
@@ -295,7 +295,9 @@ impl<'a> Session<'a> {
         }
         self.rooms.retain(|other| *other != room);
         let user = self.user.as_ref();
-        self.bus().leave(self.seat, self.peer, user, &room).await;
+        self.bus()
+            .leave(self.peer_key, self.peer, user, &room)
+            .await;
         Ok(())
     }
 
@@ -304,8 +306,12 @@ impl<'a> Session<'a> {
         if self.peer.dialect() != Dialect::Plain && matches!(self.proof, Proof::Token(None)) {
             self.proof = Proof::Key(secret()?);
         }
-        let lock = self.proof.lock();
-        match self.bus().claim(self.seat, self.peer, &user, lock).await {
+        let key_hash = self.proof.key_hash();
+        match self
+            .bus()
+            .claim(self.peer_key, self.peer, &user, key_hash)
+            .await
+        {
             Claim::Granted => {}
             Claim::Taken => return Err(Refusal::NameTaken(user.to_string())),
             Claim::Unreachable => return Err(Refusal::Unavailable),
@@ -314,7 +320,7 @@ impl<'a> Session<'a> {
             user: &user,
             session: self.proof.key(),
         });
-        self.peer.outbox.push_ahead(named.as_slice());
+        self.peer.outbox.push_before_buffered(named.as_slice());
         self.rate.rename(&self.hub.rate_limits, &user);
         self.user = Some(user);
         Ok(())
@@ -376,12 +382,14 @@ impl<'a> Session<'a> {
         let user = self.user.as_ref();
         // First out, so that it hears nothing of them in its new language.
         for room in std::mem::take(&mut self.rooms) {
-            self.bus().leave(self.seat, self.peer, user, &room).await;
+            self.bus()
+                .leave(self.peer_key, self.peer, user, &room)
+                .await;
         }
-        self.peer.speaks(dialect);
+        self.peer.set_dialect(dialect);
         if let Some(user) = user {
             let session = self.proof.key();
-            self.peer.tell(&Reply::Named { user, session });
+            self.peer.send(&Reply::Named { user, session });
         }
     }
 }

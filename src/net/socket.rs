@@ -18,7 +18,7 @@ use smol::{Async, future};
 use super::terms::{Failure, Shaking, Taken};
 use super::tls::Session;
 use crate::bus::within;
-use crate::chat::end::End;
+use crate::chat::close_reason::CloseReason;
 use crate::chat::outbox::TryWrite;
 use crate::chat::peer::Peer;
 pub use wire::Wire;
@@ -60,7 +60,7 @@ impl TryWrite for Socket {
         }
     }
 
-    fn owed(&self) -> usize {
+    fn unwritten(&self) -> usize {
         self.tls.as_ref().map_or(0, Session::owed)
     }
 }
@@ -158,9 +158,9 @@ impl Socket {
     /// The connection's end.
     pub async fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
         future::poll_fn(|cx| {
-            while !bytes.is_empty() || self.owes() {
+            while !bytes.is_empty() || self.has_unwritten() {
                 match self.try_write(&[IoSlice::new(bytes)]) {
-                    Ok(0) if !self.owes() && !bytes.is_empty() => {
+                    Ok(0) if !self.has_unwritten() && !bytes.is_empty() => {
                         return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
                     }
                     Ok(taken) => bytes = &bytes[taken..],
@@ -194,7 +194,7 @@ impl Socket {
 pub async fn flush(peer: &Wired) {
     let socket = &peer.outbox.socket;
     future::poll_fn(|cx| {
-        while peer.outbox.ended().is_none() {
+        while peer.outbox.close_reason().is_none() {
             match ready!(peer.outbox.poll_flush(cx)) {
                 Ok(true) if ready!(socket.stream.poll_writable(cx)).is_ok() => {}
                 _ => break,
@@ -225,7 +225,7 @@ pub async fn farewell(peer: &Wired) {
     let sent = within(FAREWELL, future::or(rest, taking)).await.is_some();
     // A broken connection has nothing to wait for. One that was closed politely may: bytes behind the
     // client's close frame would turn our closing into a reset, and the answer could be lost.
-    let lost = peer.outbox.ended() == Some(End::Lost);
+    let lost = peer.outbox.close_reason() == Some(CloseReason::Lost);
     match (sent, lost) {
         (true, false) => linger(socket).await,
         (true, true) => socket.part(),

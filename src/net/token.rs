@@ -18,7 +18,7 @@ use smol::{Timer, future};
 use super::http::{Answer, Head};
 use super::route::{Arrival, parameter};
 use crate::bus;
-use crate::chat::end::End;
+use crate::chat::close_reason::CloseReason;
 use crate::chat::name::{Room, User};
 use crate::chat::peer::Peer;
 use crate::config::Config;
@@ -74,7 +74,7 @@ impl Pass {
 }
 
 /// Ends a peer when its pass ends; never returns. Stops when dropped.
-pub async fn expire(peer: &Peer, expires: Option<u64>) -> End {
+pub async fn expire(peer: &Peer, expires: Option<u64>) -> CloseReason {
     let Some(expires) = expires else {
         return future::pending().await;
     };
@@ -84,7 +84,7 @@ pub async fn expire(peer: &Peer, expires: Option<u64>) -> End {
             left => Timer::after(left.min(LOOK)).await,
         };
     }
-    peer.outbox.end(End::Expired);
+    peer.outbox.close(CloseReason::Expired);
     future::pending().await
 }
 

@@ -4,8 +4,8 @@ use smol::future;
 use std::task::Poll;
 
 use super::Session;
+use crate::chat::close_reason::CloseReason;
 use crate::chat::dialect::{Dialect, Reply, Roster};
-use crate::chat::end::End;
 use crate::chat::event::{Event, Refusal};
 use crate::chat::frame;
 use crate::chat::id::Id;
@@ -30,7 +30,7 @@ impl Session<'_> {
         let user = self.be_somebody().await?;
         let entered = self
             .bus()
-            .enter(self.seat, self.peer, Some(&user), &room)
+            .enter(self.peer_key, self.peer, Some(&user), &room)
             .await;
         let last = entered.map_err(|_| Refusal::Unavailable)?;
         self.keep(&room);
@@ -39,9 +39,9 @@ impl Session<'_> {
         if told.is_err() {
             // Half a past is worse than none: it can come back.
             self.leave(room).await?;
-            self.peer.outbox.forget_entering();
+            self.peer.outbox.cancel_join();
         }
-        self.peer.outbox.release();
+        self.peer.outbox.send_buffered();
         told
     }
 
@@ -53,12 +53,15 @@ impl Session<'_> {
 
     /// Hears a room without a name.
     pub(super) async fn overhear(&mut self, room: Room, past: Option<Past>) -> Result<(), Refusal> {
-        let entered = self.bus().enter(self.seat, self.peer, None, &room).await;
+        let entered = self
+            .bus()
+            .enter(self.peer_key, self.peer, None, &room)
+            .await;
         let last = entered.map_err(|_| Refusal::Unavailable)?;
         self.keep(&room);
         let told = self.tell_past(&room, last, past).await;
         if told.is_err() {
-            self.peer.outbox.forget_entering();
+            self.peer.outbox.cancel_join();
         }
         told
     }
@@ -66,14 +69,14 @@ impl Session<'_> {
     /// Tells again who is in a room, and what was said there; what is said meanwhile comes after
     /// that.
     pub(super) async fn reenter(&self, room: &Room, past: Option<Past>) -> Result<(), Refusal> {
-        let again = self.bus().enter_again(self.seat, self.peer, room).await;
+        let again = self.bus().enter_again(self.peer_key, self.peer, room).await;
         let last = again.map_err(|_| Refusal::Unavailable)?;
         let told = self.tell_past(room, last, past).await;
         if told.is_err() && self.peer.outbox.overflowed() {
             // Some of what it would have heard is forgotten. It can come back and ask for it.
-            self.peer.outbox.end(End::Slow);
+            self.peer.outbox.close(CloseReason::Slow);
         }
-        self.peer.outbox.release();
+        self.peer.outbox.send_buffered();
         told
     }
 
@@ -93,15 +96,15 @@ impl Session<'_> {
         while self.peer.outbox.overflowed() && self.ended().is_none() {
             rounds += 1;
             if rounds > ROUNDS {
-                self.peer.outbox.end(End::Slow);
+                self.peer.outbox.close(CloseReason::Slow);
             }
             // The room has said more meanwhile than can wait: that is read from the log, too.
-            let again = self.bus().enter_again(self.seat, self.peer, room).await;
+            let again = self.bus().enter_again(self.peer_key, self.peer, room).await;
             let grown = replay.extend(again.map_err(|_| Refusal::Unavailable)?);
             let (page, whole) = self.page(room, &mut replay, PAGE).await?;
             if !(grown && whole) {
                 // The log no longer has what had to be forgotten.
-                self.peer.outbox.end(End::Slow);
+                self.peer.outbox.close(CloseReason::Slow);
             }
             self.tell_pages(room, &mut replay, page).await?;
         }
@@ -109,7 +112,7 @@ impl Session<'_> {
             // Who came and went meanwhile is in no log.
             let roster = self.bus().roster(room).await.ok_or(Refusal::Unavailable)?;
             let who = self.peer.frame(&Reply::Who(room, &roster));
-            self.peer.outbox.push_ahead(who.as_slice());
+            self.peer.outbox.push_before_buffered(who.as_slice());
         }
         Ok(())
     }
@@ -125,12 +128,12 @@ impl Session<'_> {
             let mut size = PAGE;
             for piece in pieces(&page) {
                 let frames = frame::texts(self.peer.dialect(), piece);
-                self.peer.outbox.tally().sent.add(piece.len() as u64);
-                self.peer.outbox.push_ahead(&[frames]);
+                self.peer.outbox.stats().sent.add(piece.len() as u64);
+                self.peer.outbox.push_before_buffered(&[frames]);
                 if let Some(told) = piece.last().and_then(Event::id) {
                     replay.told(told);
                 }
-                if self.peer.outbox.ahead() > 0 {
+                if self.peer.outbox.queued_before_buffered() > 0 {
                     size = SMALL_PAGE;
                     break;
                 }
@@ -141,7 +144,7 @@ impl Session<'_> {
             page = next;
             if !whole {
                 // The log has moved on while it was read: nobody is told a past with holes.
-                self.peer.outbox.end(End::Slow);
+                self.peer.outbox.close(CloseReason::Slow);
             }
         }
         Ok(())
@@ -173,13 +176,13 @@ impl Session<'_> {
         }
         // The one that was last when this peer came in: whatever is newer, it hears.
         roster.last = last;
-        let entered = self.peer.frame(&Reply::Entered {
+        let entered = self.peer.frame(&Reply::Joined {
             user,
             room,
             roster: &roster,
             complete,
         });
-        self.peer.outbox.push_ahead(entered.as_slice());
+        self.peer.outbox.push_before_buffered(entered.as_slice());
     }
 
     /// Waits until the socket has taken most of what is ahead of the hold, or the peer has ended.
@@ -187,7 +190,7 @@ impl Session<'_> {
     async fn taken(&self) {
         future::poll_fn(|_| {
             let outbox = &self.peer.outbox;
-            if outbox.ahead() <= PIECE / 2 || outbox.ended().is_some() {
+            if outbox.queued_before_buffered() <= PIECE / 2 || outbox.close_reason().is_some() {
                 Poll::Ready(())
             } else {
                 Poll::Pending
@@ -213,7 +216,7 @@ impl Session<'_> {
         };
         let messages = read.ok_or(Refusal::Unavailable)?;
         let messages = newest(&messages, HISTORY_BYTES);
-        self.peer.tell(&Reply::History(&room, messages));
+        self.peer.send(&Reply::History(&room, messages));
         Ok(())
     }
 }
@@ -222,7 +225,7 @@ impl Session<'_> {
 fn pieces(messages: &[Event]) -> impl Iterator<Item = &[Event]> {
     let mut size = 0;
     messages.chunk_by(move |event, _| {
-        size += event.weight();
+        size += event.approx_size();
         let goes_on = size < PIECE;
         size = if goes_on { size } else { 0 };
         goes_on
@@ -233,7 +236,7 @@ fn pieces(messages: &[Event]) -> impl Iterator<Item = &[Event]> {
 fn newest(messages: &[Event], most: usize) -> &[Event] {
     let mut size = 0;
     let fits = |event: &&Event| {
-        size += event.weight();
+        size += event.approx_size();
         size <= most
     };
     let count = messages.iter().rev().take_while(fits).count();

@@ -1,7 +1,7 @@
 //! What a connection has to show for its name, and what it may do with it.
 
 use crate::chat::event::Refusal;
-use crate::chat::name::{Lock, Room, User};
+use crate::chat::name::{Room, SessionKeyHash, User};
 use crate::net::token::Pass;
 
 /// What takes the name over from an older connection.
@@ -28,10 +28,10 @@ impl Proof {
         }
     }
 
-    pub(super) fn lock(&self) -> Option<Lock> {
+    pub(super) fn key_hash(&self) -> Option<SessionKeyHash> {
         match self {
-            Proof::Key(key) => Some(Lock::of(key)),
-            Proof::Token(pass) => pass.as_ref().map(|_| Lock::of_tokens()),
+            Proof::Key(key) => Some(SessionKeyHash::of(key)),
+            Proof::Token(pass) => pass.as_ref().map(|_| SessionKeyHash::for_token()),
         }
     }
 

@@ -5,7 +5,7 @@
 //! socket, which bound its bytes, for frames of any kind. Pings, pongs and small fragments are also limited on average: tungstenite
 //! answers or collects them, and the rate of messages does not count them.
 
-use crate::chat::end::End;
+use crate::chat::close_reason::CloseReason;
 
 /// Frames of one turn. Each may cost a system call: its pong, or an error.
 const TURN_FRAMES: u8 = 16;
@@ -36,7 +36,7 @@ pub enum Step {
     /// Others go first.
     Yield,
     /// The connection must end for this reason.
-    Refuse(End),
+    Refuse(CloseReason),
 }
 
 /// Where a connection is between two frames, and what it may still send.
@@ -97,7 +97,7 @@ impl Inbound {
                 close = Some(header);
             }
             if header.is_counted() && !self.count(now()) {
-                return Step::Refuse(End::Flooding);
+                return Step::Refuse(CloseReason::Flooding);
             }
             self.turn_frames += 1;
             self.large |= header.payload >= LARGE;
@@ -162,7 +162,7 @@ struct Header {
 
 impl Header {
     /// The header that these bytes begin with; `None` if it is incomplete.
-    fn parse(bytes: &[u8]) -> Result<Option<Header>, End> {
+    fn parse(bytes: &[u8]) -> Result<Option<Header>, CloseReason> {
         let &[first, second, ref rest @ ..] = bytes else {
             return Ok(None);
         };
@@ -184,7 +184,7 @@ impl Header {
         };
         // "The minimal number of bytes MUST be used", and the highest bit must be 0.
         if payload < least || payload > i64::MAX as u64 {
-            return Err(End::Broken);
+            return Err(CloseReason::Broken);
         }
         Ok(Some(Header {
             first,
@@ -297,7 +297,7 @@ mod tests {
             (0x80, &[0; 511]),
         ] {
             let mut inbound = Inbound::default();
-            let flooding = Step::Refuse(End::Flooding);
+            let flooding = Step::Refuse(CloseReason::Flooding);
             let mut count = |now| count(first, payload, now, &mut inbound);
             assert_eq!(count(7), (300, flooding));
             assert_eq!(count(8), (100, flooding));
@@ -317,7 +317,7 @@ mod tests {
             b"\x81\xff\x80\0\0\0\0\x01\0\0\0\0\0\0",
         ] {
             let step = read(&mut Inbound::default(), bytes, 0).1;
-            assert_eq!(step, Step::Refuse(End::Broken), "{bytes:?}");
+            assert_eq!(step, Step::Refuse(CloseReason::Broken), "{bytes:?}");
         }
         for bytes in [
             &b"\x81\xfe\x00\x7e\0\0\0\0"[..],

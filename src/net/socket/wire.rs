@@ -17,7 +17,7 @@ use smol::io::{AsyncRead, AsyncWrite};
 
 use super::Wired;
 use super::inbound::{Inbound, Step};
-use crate::chat::end::End;
+use crate::chat::close_reason::CloseReason;
 
 /// How the frame of a goodbye begins (RFC 6455, section 5.5.1).
 const CLOSE: u8 = 0x88;
@@ -34,7 +34,7 @@ pub struct Wire<'a> {
     /// The last read left the socket empty, so wait before the next one instead of trying.
     drained: bool,
     /// Why it reads no more.
-    refused: Option<End>,
+    refused: Option<CloseReason>,
 }
 
 impl<'a> Wire<'a> {
@@ -57,7 +57,7 @@ impl<'a> Wire<'a> {
     }
 
     /// Why nothing more was read, if the reason is what the client sent.
-    pub fn refused(&self) -> Option<End> {
+    pub fn refused(&self) -> Option<CloseReason> {
         self.refused
     }
 
@@ -104,7 +104,7 @@ impl<'a> Wire<'a> {
             match read {
                 Ok(taken) => {
                     self.drained = taken.drained;
-                    self.peer.heard();
+                    self.peer.mark_active();
                     return Poll::Ready(Ok((taken.bytes, now)));
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.drained = true,

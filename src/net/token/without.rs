@@ -4,7 +4,7 @@ use smol::future;
 
 use super::http::{Answer, Head};
 use super::route::Arrival;
-use crate::chat::end::End;
+use crate::chat::close_reason::CloseReason;
 use crate::chat::name::{Room, User};
 use crate::chat::peer::Peer;
 use crate::config::Config;
@@ -31,7 +31,7 @@ impl Pass {
 }
 
 /// Never.
-pub fn expire(_: &Peer, _: Option<u64>) -> future::Pending<End> {
+pub fn expire(_: &Peer, _: Option<u64>) -> future::Pending<CloseReason> {
     future::pending()
 }
 
