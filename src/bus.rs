@@ -101,7 +101,7 @@ pub async fn within<T>(limit: Duration, future: impl Future<Output = T>) -> Opti
 /// Looks at what the bus of these settings needs, and reports how it is.
 pub async fn check(config: &Config, report: &mut Report) {
     match &config.redis {
-        None => report.good("alone: no redis is set, and none is needed"),
+        None => report.ok("alone: no redis is set, and none is needed"),
         Some(redis) => Redis::check(redis, config, report).await,
     }
 }

@@ -1,4 +1,4 @@
-//! Looks at everything that could keep the server from running well, without running it.
+//! `--check`: looks for everything that could keep the server from running well, without running it.
 
 use std::net::SocketAddr;
 
@@ -8,24 +8,24 @@ use crate::certificate::SOON;
 use crate::config::Config;
 #[cfg(feature = "tls")]
 use crate::config::TlsFiles;
-use crate::machine;
+use crate::limits;
 use crate::net::listener::{self, Listener};
 #[cfg(feature = "tls")]
 use crate::net::tls::files;
 use crate::report::Report;
 use crate::server::{arriving_memory, file_limit, queue_limit};
 
-/// Nothing of this was written before 2026: a clock that says so is wrong.
+/// When this program was written, in seconds since 1970: an earlier clock is wrong.
 const WRITTEN: u64 = 1_767_225_600;
-/// What an idle peer takes at most, with what the kernel needs for its socket.
+/// The most memory of an idle peer, with the kernel's for its socket.
 const PEER: usize = 6 * 1024;
-/// What it takes more over TLS.
+/// What an idle peer needs in addition over TLS.
 const PEER_TLS: usize = 4 * 1024;
-/// What the server takes without peers.
+/// The server's memory without peers.
 const SERVER: usize = 8 * 1024 * 1024;
 
-/// Looks at everything, and reports each thing on stdout. `handed`: the sockets of a service manager,
-/// which take the place of `--listen`. Returns whether the server would run well.
+/// Checks everything, and prints a line for each result. `handed` are the sockets of a service
+/// manager, which replace `--listen`. Returns whether the server would run well.
 pub async fn check(config: &Config, handed: Result<Vec<Listener>, String>) -> bool {
     let mut report = Report::default();
     match handed {
@@ -35,16 +35,16 @@ pub async fn check(config: &Config, handed: Result<Vec<Listener>, String>) -> bo
                 .iter()
                 .filter_map(|one| listener::local_addr(one).ok())
             {
-                report.good(format_args!(
+                report.ok(format_args!(
                     "listen {addr}: a socket of the service manager"
                 ));
             }
         }
-        Err(why) => report.bad(format_args!("listen: {why}")),
+        Err(why) => report.fail(format_args!("listen: {why}")),
     }
     free(&mut report, "metrics", config.metrics.as_slice());
     if config.hosts.is_any() {
-        report.good("host: any name is this server's own; --host names those it goes by");
+        report.ok("host: any name is this server's own; --host names those it goes by");
     }
     open_files(&mut report, config);
     memory(&mut report, config);
@@ -55,24 +55,24 @@ pub async fn check(config: &Config, handed: Result<Vec<Listener>, String>) -> bo
         certificate(&mut report, files);
     }
     #[cfg(feature = "tokens")]
-    match crate::net::token::Gate::look(config) {
-        Ok(Some(algorithm)) => report.good(format_args!("tokens: needed, {algorithm}")),
+    match crate::net::token::Authenticator::describe(config) {
+        Ok(Some(algorithm)) => report.ok(format_args!("tokens: needed, {algorithm}")),
         Ok(None) => {}
-        Err(why) => report.bad(format_args!("tokens: {why}")),
+        Err(why) => report.fail(format_args!("tokens: {why}")),
     }
     bus::check(config, &mut report).await;
     report.passed()
 }
 
-/// Whether these can be listened on, as `--what` says. All are opened before any is closed again, so
-/// that two which are the same are found.
+/// Checks that these addresses of `--what` can be opened. All are opened before any is closed, so
+/// that duplicates are found.
 fn free(report: &mut Report, what: &str, addrs: &[SocketAddr]) {
     let opened = addrs.iter().map(|addr| listener::open(*addr, addrs));
     let opened: Vec<_> = opened.collect();
     for (addr, opened) in addrs.iter().zip(&opened) {
         match opened {
-            Ok(_) => report.good(format_args!("{what} {addr}: free")),
-            Err(error) => report.bad(format_args!(
+            Ok(_) => report.ok(format_args!("{what} {addr}: free")),
+            Err(error) => report.fail(format_args!(
                 "{what} {addr}: {error}; --{what} names another address, or is it running already?"
             )),
         }
@@ -82,11 +82,11 @@ fn free(report: &mut Report, what: &str, addrs: &[SocketAddr]) {
 fn open_files(report: &mut Report, config: &Config) {
     let (allowed, wanted) = (file_limit(), config.max_peers);
     if allowed < wanted {
-        report.poor(format_args!(
+        report.warn(format_args!(
             "files: the limit allows {allowed} peers, not {wanted}; raise it with ulimit -n or LimitNOFILE="
         ));
     } else {
-        report.good(format_args!("files: enough for {wanted} peers"));
+        report.ok(format_args!("files: enough for {wanted} peers"));
     }
 }
 
@@ -99,19 +99,19 @@ fn memory(report: &mut Report, config: &Config) {
         .saturating_add(arriving_memory())
         .saturating_add(config.max_queued.min(queue_limit()))
         .saturating_add(config.max_peers.saturating_mul(peer));
-    // The frame that has begun, and those of the same message before it.
+    // The current frame, and those of the same message before it.
     let unfinished = config
         .max_peers
         .saturating_mul(config.max_message)
         .saturating_mul(2);
     let mib = |bytes: usize| bytes / (1024 * 1024);
-    match machine::memory() {
-        Some(limit) if limit < needed => report.poor(format_args!(
+    match limits::memory() {
+        Some(limit) if limit < needed => report.warn(format_args!(
             "memory: {} MiB, and full of peers it may take {}; lower --max-peers or --max-queued",
             mib(limit),
             mib(needed)
         )),
-        Some(limit) => report.good(format_args!(
+        Some(limit) => report.ok(format_args!(
             "memory: {} MiB, of which it takes {} at most, and {} more if each peer stops within a message",
             mib(limit),
             mib(needed),
@@ -120,16 +120,16 @@ fn memory(report: &mut Report, config: &Config) {
         None => {}
     }
     if config.outbox > config.max_queued {
-        report.poor("--outbox is more than --max-queued: one slow reader may use all of it");
+        report.warn("--outbox is more than --max-queued: one slow reader may use all of it");
     }
 }
 
-/// A server that listens on the loopback alone mostly has a reverse proxy in front of it.
+/// A server that listens on the loopback alone usually has a reverse proxy in front of it.
 fn addresses(report: &mut Report, config: &Config) {
     let limited = config.max_peers_per_ip.is_some();
     let local = config.listen.iter().all(|addr| addr.ip().is_loopback());
     if limited && local && config.trust_proxy.is_empty() {
-        report.poor("--max-peers-per-ip counts all who come through a proxy as one: name it by --trust-proxy");
+        report.warn("--max-peers-per-ip counts all who come through a proxy as one: name it by --trust-proxy");
     }
 }
 
@@ -138,7 +138,7 @@ fn certificate(report: &mut Report, files: &TlsFiles) {
     let now = bus::now() / 1000;
     let own = match files::load(files, now) {
         Ok((_, own)) => own,
-        Err(line) => return report.bad(line),
+        Err(line) => return report.fail(line),
     };
     let days = own.days_left(now);
     let names = match own.names.is_empty() {
@@ -150,15 +150,15 @@ fn certificate(report: &mut Report, files: &TlsFiles) {
         files.cert.display()
     );
     match days {
-        0..SOON => report.poor(format_args!("{line}; renew it")),
-        _ => report.good(line),
+        0..SOON => report.warn(format_args!("{line}; renew it")),
+        _ => report.ok(line),
     }
 }
 
 fn clock(report: &mut Report) {
     if bus::now() / 1000 < WRITTEN {
-        report.bad("clock: it is before 2026; no certificate is valid then: set the time, or let systemd-timesyncd");
+        report.fail("clock: it is before 2026; no certificate is valid then: set the time, or let systemd-timesyncd");
     } else {
-        report.good("clock: set");
+        report.ok("clock: set");
     }
 }

@@ -7,9 +7,9 @@
 //! * [`bus`]: how it spreads. In this process, or over Redis.
 //! * [`net`]: how sockets reach it. HTTP, upgrade, one connection's life.
 //!
-//! Above them stand [`server`], which opens and closes, [`metrics`] for who watches, [`service`], which
+//! Above them stand [`server`], which opens and closes, [`metrics`] for who watches, [`systemd`], which
 //! speaks with systemd, [`check`], which only looks, and [`probe`], which asks a server that runs; beside them [`config`], the settings,
-//! [`logger`], [`utc`], [`count`], [`report`], [`machine`] and what a certificate says. `make check` proves the
+//! [`logger`], [`utc`], [`count`], [`report`], [`limits`] and what a certificate says. `make check` proves the
 //! direction.
 
 #![forbid(unsafe_code)]
@@ -22,14 +22,14 @@ pub mod chat;
 pub mod check;
 pub mod config;
 pub mod count;
+pub mod limits;
 pub mod logger;
-pub mod machine;
 #[cfg_attr(not(feature = "metrics"), path = "metrics/without.rs")]
 pub mod metrics;
 pub mod net;
 pub mod probe;
 pub mod report;
 pub mod server;
-#[cfg_attr(not(feature = "systemd"), path = "service/without.rs")]
-pub mod service;
+#[cfg_attr(not(feature = "systemd"), path = "systemd/without.rs")]
+pub mod systemd;
 pub mod utc;

@@ -1,4 +1,4 @@
-//! The natterjack server: `natterjack --help` says what can be set.
+//! The natterjack server. `natterjack --help` lists its settings.
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -13,12 +13,13 @@ use natterjack::config::Config;
 #[cfg(feature = "tokens")]
 use natterjack::config::TokenRequest;
 use natterjack::config::args::{self, EarlyExit};
+use natterjack::net::context::ServerContext;
+use natterjack::net::listener;
 #[cfg(feature = "tokens")]
 use natterjack::net::token::{self, IssueError};
-use natterjack::net::{Hub, listener};
 use natterjack::probe::probe;
 use natterjack::server::{Runtime, Server, file_limit, queue_limit};
-use natterjack::{logger, service};
+use natterjack::{logger, systemd};
 use smol::channel::Sender;
 use smol::stream::StreamExt;
 use smol::{Executor, future};
@@ -28,20 +29,20 @@ fn main() -> ExitCode {
         .skip(1)
         .map(|arg| arg.to_string_lossy().into_owned())
         .collect();
-    logger::start(LevelFilter::Info, service::is_journal());
+    logger::start(LevelFilter::Info, systemd::is_journal());
     let variable = |name: &str| match std::env::var_os(name) {
         Some(value) if !value.is_empty() => Some(value.to_string_lossy().into_owned()),
-        _ => service::credential(name),
+        _ => systemd::credential(name),
     };
     let config = match args::read(&given, variable) {
         Ok(config) => config,
         Err(EarlyExit::Print(text)) => {
-            // Whoever closed stdout does not want to know.
+            // If stdout is closed, nobody wants the text.
             let _ = writeln!(std::io::stdout(), "{text}");
             return ExitCode::SUCCESS;
         }
         Err(EarlyExit::Check(config)) => {
-            let handed = service::listeners();
+            let handed = systemd::listeners();
             return match smol::block_on(check(&config, handed)) {
                 true => ExitCode::SUCCESS,
                 false => ExitCode::FAILURE,
@@ -58,10 +59,11 @@ fn main() -> ExitCode {
     let runtime: Runtime = Arc::new(Executor::new());
     for _ in 1..config.threads {
         let runtime = runtime.clone();
-        // Ends with the process: threads only lend themselves to the runtime.
+        // Ends with the process.
         std::thread::spawn(move || smol::block_on(runtime.run(future::pending::<()>())));
     }
-    // A task like the others: what a thread itself waits for is looked at whenever any of them wakes.
+    // The server is a task like the others: a thread polls the future it blocks on whenever any of
+    // its tasks wakes it.
     let serving = runtime.spawn(serve(config, runtime.clone()));
     let served = smol::block_on(runtime.run(serving));
     served.map_or_else(failure, |()| ExitCode::SUCCESS)
@@ -84,7 +86,7 @@ fn issue(config: &Config, request: &TokenRequest) -> ExitCode {
         Err(IssueError::Usage(line)) => return usage(&line),
         Err(IssueError::Key(line)) => return failure(line),
     };
-    // A token that nobody got is no success.
+    // A token that could not be printed is a failure.
     match printed {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
@@ -107,20 +109,24 @@ async fn serve(mut config: Config, runtime: Runtime) -> Result<(), String> {
         .map_err(|error| format!("can't watch for signals: {error}"))?;
     let (stop, stopped) = smol::channel::bounded(1);
     let serving = Arc::new(OnceLock::new());
-    // Ends with the process. Watching begins before anything else, so that a start that waits can
-    // be stopped as well.
-    let watch = runtime.spawn(obey(signals, stop, serving.clone()));
+    // Ends with the process. It starts before everything else, so that a start that waits for Redis
+    // can be stopped.
+    let watch = runtime.spawn(handle_signals(signals, stop, serving.clone()));
     let alone = if config.redis.is_some() {
         "over redis"
     } else {
         "alone"
     };
-    let handed = service::listeners()?;
+    let handed = systemd::listeners()?;
     let server = match handed.is_empty() {
         false => Server::on(handed, config, runtime.clone()).await?,
         true => Server::bind(config, runtime.clone()).await?,
     };
-    let s = if server.hub().tls.is_some() { "s" } else { "" };
+    let s = if server.context().tls.is_some() {
+        "s"
+    } else {
+        ""
+    };
     for addr in server.local_addrs().map_err(|error| error.to_string())? {
         let host = listener::authority(addr);
         if cfg!(feature = "page") {
@@ -134,32 +140,37 @@ async fn serve(mut config: Config, runtime: Runtime) -> Result<(), String> {
         log::info!("metrics are at http://{host}/metrics");
     }
     // Ends with this function.
-    let report = service::is_watched().then(|| runtime.spawn(service::report(server.hub())));
+    let notifying =
+        systemd::is_watched().then(|| runtime.spawn(systemd::notify_loop(server.context())));
     // Nobody else sets it.
-    let _ = serving.set(server.hub());
+    let _ = serving.set(server.context());
     server.run(stopped).await?;
-    drop((watch, report));
+    drop((watch, notifying));
     log::info!("stopped");
     Ok(())
 }
 
-/// Stops the server at the first signal that asks for it, and ends the process at the second. What can
-/// be read again is, when it is asked for and there is a server.
-async fn obey(mut signals: Signals, stop: Sender<()>, serving: Arc<OnceLock<Arc<Hub>>>) {
+/// Stops the server at the first signal that asks for it, and ends the process at the second.
+/// SIGHUP reloads what can be reloaded once the server runs.
+async fn handle_signals(
+    mut signals: Signals,
+    stop: Sender<()>,
+    serving: Arc<OnceLock<Arc<ServerContext>>>,
+) {
     let mut stop = Some(stop);
     while let Some(signal) = signals.next().await {
         match signal {
             Ok(Signal::Hup) => reload(serving.get()),
-            _ if stop.take().is_some() => service::stopping(),
+            _ if stop.take().is_some() => systemd::stopping(),
             _ => std::process::exit(0),
         }
     }
 }
 
-/// Reads again what may change meanwhile: the certificate, and the key of tokens.
-fn reload(serving: Option<&Arc<Hub>>) {
-    let tls = serving.and_then(|hub| hub.tls.as_ref());
-    let reloaded = serving.is_some_and(|hub| hub.gate.reload());
+/// Reloads the certificate and the key of tokens.
+fn reload(serving: Option<&Arc<ServerContext>>) {
+    let tls = serving.and_then(|context| context.tls.as_ref());
+    let reloaded = serving.is_some_and(|context| context.authenticator.reload());
     match tls {
         Some(tls) => tls.reload(),
         None if reloaded => {}

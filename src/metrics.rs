@@ -12,38 +12,38 @@ use rustix::time::{ClockId, clock_gettime};
 use smol::{Timer, future};
 
 use crate::bus::{self, Figures};
-use crate::net::Hub;
-use crate::net::door::Runtime;
+use crate::net::context::ServerContext;
+use crate::net::handshake::Runtime;
 use crate::net::http::{self, Answer, Head, NoHead};
 use crate::net::listener::{self, Listener};
-use crate::net::porch::{Guest, Porch, Stage};
+use crate::net::pending::{Pending, PendingConnections, Stage};
 use crate::net::socket::{Socket, linger};
 use text::{Kind, Text, Unit};
 
 /// How many may ask at once.
 const ASKING: usize = 16;
 /// How long each may take for the next step, however many want to ask.
-const FAIR_TIME: Duration = Duration::from_secs(1);
+const GRACE_PERIOD: Duration = Duration::from_secs(1);
 /// The pause after a failed accept.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Answers whoever asks on this listener, for ever.
-pub async fn serve(runtime: &Runtime, listener: &Listener, hub: &Arc<Hub>) {
-    let porch = Arc::new(Porch::new(ASKING, FAIR_TIME));
+pub async fn serve(runtime: &Runtime, listener: &Listener, context: &Arc<ServerContext>) {
+    let pending_connections = Arc::new(PendingConnections::new(ASKING, GRACE_PERIOD));
     let started = bus::now() / 1000;
     loop {
-        let room = porch.room().await;
+        let permit = pending_connections.permit().await;
         match listener::accept(listener, None).await {
             Ok((socket, _)) => {
                 let socket = Arc::new(socket);
-                let guest = porch.enter(room, &socket);
-                let hub = hub.clone();
+                let pending = pending_connections.enter(permit, &socket);
+                let context = context.clone();
                 // Ends with its answer, or when it has to make room.
                 let receive = async move {
                     let evicted = async {
-                        guest.evicted().await;
+                        pending.evicted().await;
                     };
-                    future::or(evicted, receive(socket, &guest, &hub, started)).await;
+                    future::or(evicted, receive(socket, &pending, &context, started)).await;
                 };
                 runtime.spawn(receive).detach();
             }
@@ -55,11 +55,11 @@ pub async fn serve(runtime: &Runtime, listener: &Listener, hub: &Arc<Hub>) {
     }
 }
 
-async fn receive(socket: Arc<Socket>, guest: &Guest, hub: &Hub, started: u64) {
-    let read = http::read_head(&socket, &|| guest.is(Stage::Speaking)).await;
-    guest.is(Stage::Answered);
+async fn receive(socket: Arc<Socket>, pending: &Pending, context: &ServerContext, started: u64) {
+    let read = http::read_head(&socket, &|| pending.set_stage(Stage::Speaking)).await;
+    pending.set_stage(Stage::Answered);
     let (answer, head_only) = match read {
-        Ok((head, _)) => (answer(&head, hub, started).await, head.method == "HEAD"),
+        Ok((head, _)) => (answer(&head, context, started).await, head.method == "HEAD"),
         Err(NoHead::Refuse(answer)) => (answer, false),
         Err(NoHead::Gone | NoHead::NoTls(_)) => return,
     };
@@ -67,20 +67,20 @@ async fn receive(socket: Arc<Socket>, guest: &Guest, hub: &Hub, started: u64) {
     linger(&socket).await;
 }
 
-async fn answer(head: &Head, hub: &Hub, started: u64) -> Answer {
+async fn answer(head: &Head, context: &ServerContext, started: u64) -> Answer {
     if !matches!(head.method.as_str(), "GET" | "HEAD") {
         return Answer::text(405, "wrong method: use GET, HEAD").with("Allow", "GET, HEAD");
     }
     match head.target.split('?').next() {
-        Some("/metrics") => Answer::file(text::CONTENT_TYPE, all(hub, started).await.into()),
+        Some("/metrics") => Answer::file(text::CONTENT_TYPE, all(context, started).await.into()),
         _ => Answer::text(404, "metrics are at /metrics"),
     }
 }
 
 /// Everything that is counted, as it is now.
-async fn all(hub: &Hub, started: u64) -> String {
+async fn all(context: &ServerContext, started: u64) -> String {
     let mut text = Text::default();
-    let figures = hub.bus.figures();
+    let figures = context.bus.figures();
     let bus = figures.as_ref().map_or("local", |_| "redis");
     text.family("natterjack_build_info", Kind::Gauge, "What this is.");
     let version = env!("CARGO_PKG_VERSION");
@@ -89,21 +89,21 @@ async fn all(hub: &Hub, started: u64) -> String {
         &[("version", version), ("bus", bus)],
         1,
     );
-    peers(&mut text, hub).await;
-    messages(&mut text, hub);
-    door(&mut text, hub);
-    way(&mut text, hub, figures);
+    peers(&mut text, context).await;
+    messages(&mut text, context);
+    connections(&mut text, context);
+    bus_state(&mut text, context, figures);
     process(&mut text, started);
     text.done()
 }
 
-async fn peers(text: &mut Text, hub: &Hub) {
-    let gauges = hub.peers.gauges().await;
+async fn peers(text: &mut Text, context: &ServerContext) {
+    let gauges = context.peers.gauges().await;
     text.gauge("natterjack_peers", "Connections that chat.", gauges.peers);
     text.gauge(
         "natterjack_peers_limit",
         "Connections that may chat.",
-        hub.config.max_peers,
+        context.config.max_peers,
     );
     text.gauge(
         "natterjack_users",
@@ -123,12 +123,12 @@ async fn peers(text: &mut Text, hub: &Hub) {
     text.gauge(
         "natterjack_outbox_limit_bytes",
         "Bytes that may wait for all sockets together.",
-        hub.config.max_queued,
+        context.config.max_queued,
     );
 }
 
-fn messages(text: &mut Text, hub: &Hub) {
-    let stats = hub.peers.stats();
+fn messages(text: &mut Text, context: &ServerContext) {
+    let stats = context.peers.stats();
     for (name, help, counter) in [
         (
             "natterjack_messages_received_total",
@@ -177,19 +177,19 @@ fn messages(text: &mut Text, hub: &Hub) {
     );
 }
 
-fn door(text: &mut Text, hub: &Hub) {
+fn connections(text: &mut Text, context: &ServerContext) {
     text.counter(
         "natterjack_connections_total",
         "Connections accepted.",
-        hub.connections.get(),
+        context.connections.get(),
     );
     text.counters(
         "natterjack_http_requests_total",
         "Requests, by the status of the answer. 101: an upgrade.",
         "code",
-        hub.requests.all(),
+        context.requests.all(),
     );
-    let Some(tls) = &hub.tls else {
+    let Some(tls) = &context.tls else {
         return;
     };
     text.counters(
@@ -208,8 +208,8 @@ fn door(text: &mut Text, hub: &Hub) {
 }
 
 /// The way to the other instances, where there are any.
-fn way(text: &mut Text, hub: &Hub, figures: Option<Figures>) {
-    let up = hub.bus.health().is_ok();
+fn bus_state(text: &mut Text, context: &ServerContext, figures: Option<Figures>) {
+    let up = context.bus.health().is_ok();
     text.gauge(
         "natterjack_bus_up",
         "Whether messages get through.",

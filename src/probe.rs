@@ -1,9 +1,9 @@
-//! `--probe`: asks the server that runs with these settings whether it is ready. Health checks of
-//! containers, service managers and Kubernetes run it where there is no other program to ask with.
+//! `--probe`: asks the server that runs with these settings whether it is ready, for health checks
+//! of containers, service managers and Kubernetes that have no other program to ask with.
 //!
-//! It asks for `/readyz` at the first address of `--listen`, over TLS if the settings have a
-//! certificate, and under the first name of `--host`. It knows only the settings it is given: flags of
-//! the running server, or the sockets of a service manager, it does not see.
+//! It requests `/readyz` at the first address of `--listen`, over TLS if the settings have a
+//! certificate, and under the first name of `--host`. It knows only its own settings, not the flags
+//! of the running server or the sockets of a service manager.
 
 #[cfg(feature = "tls")]
 mod tls;
@@ -16,9 +16,9 @@ use std::time::Duration;
 
 use crate::config::Config;
 
-/// The answer must be here after this time. Docker and others wait for five seconds.
+/// How long the answer may take. Docker and others wait for five seconds.
 const ANSWER_TIME: Duration = Duration::from_secs(4);
-/// No more of an answer is read.
+/// The most bytes that are read of an answer.
 const ANSWER_BYTES: u64 = 16 * 1024;
 
 /// Returns once the server has answered that it is ready. Blocks for four seconds at most.
@@ -32,15 +32,16 @@ pub fn probe(config: &Config) -> Result<(), String> {
         .ok_or("there is no address to listen on")?;
     let addrs = addresses(*first)?;
     let asked = names(&addrs);
-    let (tell, told) = mpsc::channel();
+    let (sender, receiver) = mpsc::channel();
     let config = config.clone();
-    // Ends with its answer, or with the process: nobody waits for it longer than for the answer.
-    thread::spawn(move || tell.send(ask(&config, &addrs)));
+    // Ends with its answer, or with the process, which does not wait longer for it than
+    // [`ANSWER_TIME`].
+    thread::spawn(move || sender.send(request(&config, &addrs)));
     let slow = |_| Err(format!("{asked}: no answer within {ANSWER_TIME:?}"));
-    told.recv_timeout(ANSWER_TIME).unwrap_or_else(slow)
+    receiver.recv_timeout(ANSWER_TIME).unwrap_or_else(slow)
 }
 
-/// Where a server that listens there is reached from this machine, the likeliest first.
+/// The addresses of this machine at which such a server is reached, the likeliest first.
 fn addresses(listen: SocketAddr) -> Result<Vec<SocketAddr>, String> {
     let port = listen.port();
     if port == 0 {
@@ -50,7 +51,7 @@ fn addresses(listen: SocketAddr) -> Result<Vec<SocketAddr>, String> {
     let v6 = SocketAddr::new(Ipv6Addr::LOCALHOST.into(), port);
     Ok(match listen.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => vec![v4],
-        // It serves IPv4 as well, and nothing else where there is no IPv6.
+        // It serves IPv4 as well, and only IPv4 where there is no IPv6.
         IpAddr::V6(ip) if ip.is_unspecified() => vec![v6, v4],
         _ => vec![listen],
     })
@@ -61,7 +62,7 @@ fn names(addrs: &[SocketAddr]) -> String {
     names.join(" or ")
 }
 
-fn ask(config: &Config, addrs: &[SocketAddr]) -> Result<(), String> {
+fn request(config: &Config, addrs: &[SocketAddr]) -> Result<(), String> {
     let connected = TcpStream::connect(addrs);
     let stream = connected.map_err(|error| format!("{}: can't connect: {error}", names(addrs)))?;
     let exchanged = stream.peer_addr().and_then(|addr| {
@@ -96,13 +97,13 @@ fn answer(mut stream: impl Read + Write, request: &[u8]) -> io::Result<Vec<u8>> 
     stream.write_all(request)?;
     let mut answer = Vec::new();
     match stream.take(ANSWER_BYTES).read_to_end(&mut answer) {
-        // It is an answer, however its connection ended.
+        // An answer counts even if the connection broke after it.
         Err(error) if answer.is_empty() => Err(error),
         _ => Ok(answer),
     }
 }
 
-/// What the answer says.
+/// Reads the answer's status and line.
 fn verdict(answer: &[u8]) -> Result<(), String> {
     let answer = String::from_utf8_lossy(answer);
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
@@ -113,7 +114,7 @@ fn verdict(answer: &[u8]) -> Result<(), String> {
     if status == 200 {
         return Ok(());
     }
-    // One line, also where another server answers.
+    // One line, also from another server.
     let why: String = body
         .lines()
         .next()

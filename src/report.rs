@@ -1,42 +1,42 @@
-//! What is found by looking at everything: a line on stdout for each thing, as it is found.
+//! The results of `--check`: one line on stdout for each, as it is found.
 
 use std::fmt::Display;
 use std::io::Write;
 
-/// Findings so far.
+/// The results so far.
 #[derive(Debug, Default)]
 pub struct Report {
     failed: bool,
 }
 
 impl Report {
-    /// It is as it should be.
-    pub fn good(&mut self, what: impl Display) {
+    /// Reports that something is as it should be.
+    pub fn ok(&mut self, what: impl Display) {
         self.line("ok  ", &what);
     }
 
-    /// It will do, but not well; and what to do about it.
-    pub fn poor(&mut self, what: impl Display) {
+    /// Reports that something works, but not well, and what to do.
+    pub fn warn(&mut self, what: impl Display) {
         self.line("warn", &what);
     }
 
-    /// It will not do; and what to do about it.
-    pub fn bad(&mut self, what: impl Display) {
+    /// Reports that something does not work, and what to do.
+    pub fn fail(&mut self, what: impl Display) {
         self.failed = true;
         self.line("FAIL", &what);
     }
 
-    /// Whether all of it will do.
+    /// Whether nothing has failed.
     pub fn passed(&self) -> bool {
         !self.failed
     }
 
-    // Called from everywhere: in the binary once.
+    // Not inlined: it has many callers.
     #[inline(never)]
     fn line(&self, grade: &str, what: &dyn Display) {
-        // One line, whatever a server out there has answered.
+        // One line, even if another server's answer has several.
         let line = what.to_string().replace(char::is_control, "\u{fffd}");
-        // Whoever closed stdout has the exit code.
+        // If stdout is closed, the exit code still tells the result.
         let _ = writeln!(std::io::stdout(), "{grade}  {line}");
     }
 }

@@ -37,7 +37,7 @@ impl Redis {
 
     /// There is none to look at.
     pub(super) async fn check(_: &RedisAddress, _: &Config, report: &mut Report) {
-        report.bad("this build has no redis");
+        report.fail("this build has no redis");
     }
 
     /// Never.

@@ -1,10 +1,11 @@
-//! What a request says of the page it is from and of the host it asks, and what a page of another
-//! site may know of the answer (CORS).
+//! Checks the origin and the host of a request, and lets allowed pages of other sites read the
+//! answer (CORS).
 
 use super::http::{Answer, Head};
 use crate::config::{Hosts, Origins};
 
-/// A page of another site must not speak with its visitors' names (RFC 6455, section 10.2).
+/// Refuses pages of other sites, which must not speak in their visitors' names (RFC 6455, section
+/// 10.2).
 pub(super) fn check_origin(head: &Head, origins: &Origins) -> Result<(), Answer> {
     match head.header("origin") {
         Some(origin) if !origins.allow(origin, head.host()) => {
@@ -14,7 +15,8 @@ pub(super) fn check_origin(head: &Head, origins: &Origins) -> Result<(), Answer>
     }
 }
 
-/// A name that somebody else's DNS points here is not the server's (DNS rebinding).
+/// Refuses a host name that is not the server's, since another domain's DNS may point here (DNS
+/// rebinding).
 ///
 /// # Errors
 /// 421.
@@ -28,12 +30,12 @@ pub fn check_host(head: &Head, hosts: &Hosts) -> Result<(), Answer> {
     }
 }
 
-/// The answer to `OPTIONS`. Who may use these methods from another site is what [`cors`] adds.
+/// The answer to `OPTIONS`. [`cors`] adds which sites may use these methods.
 pub fn options(methods: &str) -> Answer {
     Answer::empty(204).with("Allow", methods)
 }
 
-/// The same answer with what lets a page of an allowed origin read it (Fetch standard, CORS
+/// Adds the headers that let a page of an allowed origin read the answer (Fetch standard, CORS
 /// protocol).
 pub fn cors(head: &Head, origins: &Origins, mut answer: Answer) -> Answer {
     if origins.vary() {

@@ -1,9 +1,9 @@
-//! Where a client is that comes through proxies: what those that are trusted say in
-//! `X-Forwarded-For`, or in `Forwarded` (RFC 7239).
+//! Finds the address of a client behind proxies, from the `X-Forwarded-For` or `Forwarded` (RFC
+//! 7239) of trusted proxies.
 //!
-//! Each proxy adds the address that it was called from at the end, and anybody may have written
-//! what stands before. So the list is walked from its end, and the walk stops at the first address
-//! that is not a trusted proxy's: nothing before it can be believed.
+//! Each proxy appends the address that it was called from; anybody may have written what stands
+//! before. So the list is read from its end, and reading stops at the first address that is not a
+//! trusted proxy's.
 
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -12,9 +12,10 @@ use crate::config::Networks;
 
 /// The address of the client that a request comes from. `from` is the connection's.
 ///
-/// An element that is no address (`unknown`, `_hidden`, garbage) ends the walk: the address is then
-/// that of the proxy that has written it. Where a request has both headers, `X-Forwarded-For`
-/// counts: most proxies write that one, and let a client's `Forwarded` through as it is.
+/// An element that is no address (`unknown`, `_hidden`, garbage) ends the search: the client's
+/// address is then that of the proxy that wrote it. Where a request has both headers,
+/// `X-Forwarded-For` counts: most proxies write that one, and pass a client's `Forwarded` on
+/// unchanged.
 pub fn client(head: &Head, from: IpAddr, trusted: &Networks) -> IpAddr {
     let mut address = from.to_canonical();
     if !trusted.contain(address) {
@@ -26,7 +27,7 @@ pub fn client(head: &Head, from: IpAddr, trusted: &Networks) -> IpAddr {
     } else {
         "forwarded"
     };
-    // Many lines are one list (RFC 9110, section 5.3).
+    // Several lines are one list (RFC 9110, section 5.3).
     let lines: Vec<&str> = head.headers(name).collect();
     for line in lines.into_iter().rev() {
         for element in from_the_end(line, ',') {
@@ -46,13 +47,13 @@ pub fn client(head: &Head, from: IpAddr, trusted: &Networks) -> IpAddr {
     address
 }
 
-/// The parts of a list, the last one first, without white space around and without empty ones. A
-/// separator within quotes is none. Quotes are counted from the end: a client can't swallow what a
-/// proxy has added behind its own words by opening a quote that it never closes.
+/// The parts of a list, the last one first, trimmed and without empty ones. A separator within
+/// quotes does not count. Quotes are counted from the end, so that a client that opens a quote and
+/// never closes it can't hide what a proxy appends.
 fn from_the_end(list: &str, separator: char) -> impl Iterator<Item = &str> {
     let mut quoted = false;
     let mut before = '\0';
-    // From the end, so that a quote's backslash comes behind it.
+    // From the end, so the backslash of an escaped quote comes after it.
     let parts = list.rsplit(move |c: char| {
         quoted ^= before == '"' && c != '\\';
         before = c;
@@ -77,7 +78,7 @@ fn for_node(element: &str) -> Option<&str> {
     }
 }
 
-/// An address, with a port or without. One of IPv6 with a port is in brackets.
+/// An address, with or without a port. IPv6 with a port is in brackets.
 fn ip(node: &str) -> Option<IpAddr> {
     if let Ok(ip) = node.parse() {
         return Some(ip);
@@ -96,7 +97,7 @@ fn ip(node: &str) -> Option<IpAddr> {
     ip.map(IpAddr::V4)
 }
 
-/// RFC 7239, section 6: digits, or a hidden one.
+/// A port (RFC 7239, section 6): digits, or an obfuscated one.
 fn is_port(port: &str) -> bool {
     let hidden = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
     match port.strip_prefix('_') {

@@ -1,7 +1,7 @@
-//! Ports that are listened on, and the connections that come in by them.
+//! Listening sockets, and accepting connections on them.
 //!
-//! `[::]` is every address of this machine, IPv6 and IPv4. An IPv4 client of such a socket shows as
-//! `::ffff:10.0.0.1`; [`accept`] hands out `10.0.0.1`, so nobody above has to know both notations.
+//! `[::]` is every address of this machine, IPv6 and IPv4. An IPv4 client of such a socket appears
+//! as `::ffff:10.0.0.1`; [`accept`] returns `10.0.0.1`, so no caller has to know both notations.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
@@ -15,15 +15,15 @@ use smol::Async;
 use super::socket::Socket;
 use super::tls::Tls;
 
-/// A port that is listened on.
+/// A listening socket.
 pub type Listener = Arc<Async<TcpListener>>;
 
-/// Connections that may wait in the kernel to be accepted: five thousand people who come back at
-/// once fit into it and into what is accepted meanwhile. Of more the kernel drops the first packet,
-/// which their side repeats a second later. `net.core.somaxconn` bounds it, and is 4,096 by default.
+/// Connections that may wait in the kernel to be accepted, enough for five thousand clients that
+/// return at once. When it is full the kernel drops the first packet of a connection, which the
+/// client repeats a second later. `net.core.somaxconn` limits it, and is 4,096 by default.
 const BACKLOG: i32 = 4096;
 
-/// Opens ports, each on its own, in this order.
+/// Opens these addresses, in this order.
 ///
 /// # Errors
 /// The first address that can't be listened on, and why.
@@ -33,8 +33,8 @@ pub fn listen_on(addrs: &[SocketAddr]) -> Result<Vec<Listener>, (SocketAddr, io:
     listeners.collect()
 }
 
-/// Opens a port. `all` are the addresses that are listened on beside it: where one of IPv4 has the
-/// same port, `[::]` is IPv6 alone, since the other one needs the port, too.
+/// Opens an address. `all` are the addresses that are opened with it: where one of them is IPv4
+/// with the same port, `[::]` is IPv6 only.
 ///
 /// # Errors
 /// The system's.
@@ -47,7 +47,7 @@ pub fn open(addr: SocketAddr, all: &[SocketAddr]) -> io::Result<TcpListener> {
             SocketAddr::V6(_) => AddressFamily::INET6,
         };
         let socket = socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
-        // A port whose last connections are not forgotten yet can be taken again, as std does it.
+        // As in std, a port can be opened again while its last connections time out.
         sockopt::set_socket_reuseaddr(&socket, true)?;
         if addr.is_ipv6() {
             sockopt::set_ipv6_v6only(&socket, ipv6_only)?;
@@ -58,7 +58,7 @@ pub fn open(addr: SocketAddr, all: &[SocketAddr]) -> io::Result<TcpListener> {
     })
 }
 
-/// Opens an address; where the system has no IPv6, every address of this machine is every IPv4 one.
+/// Opens an address; where the system has no IPv6, `[::]` becomes `0.0.0.0`.
 fn or_ipv4<T>(
     addr: SocketAddr,
     open: impl Fn(SocketAddr) -> Result<T, Errno>,
@@ -73,23 +73,23 @@ fn or_ipv4<T>(
     Ok(opened?)
 }
 
-/// Takes a port over that is open already, with the backlog that it has.
+/// Takes over a socket that is open already, with its backlog.
 ///
 /// # Errors
-/// The system's, or that nobody listens there.
+/// The system's, or that the socket does not listen.
 pub fn take_over(listener: TcpListener) -> io::Result<Listener> {
     if !sockopt::socket_acceptconn(&listener)? {
         let why = "it does not listen";
         return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
     }
     let listener = Arc::new(Async::new(listener)?);
-    // Frames are whole messages; waiting for more to send would only delay them. Connections
-    // inherit it.
+    // Frames are whole messages, so waiting for more to send would only delay them. Accepted
+    // connections inherit this.
     sockopt::set_tcp_nodelay(&*listener, true)?;
     Ok(listener)
 }
 
-/// Where a listener listens; the port is the real one, also when port 0 was asked for.
+/// The address of a listener; the port is the real one, also when port 0 was asked for.
 ///
 /// # Errors
 /// The system's.
@@ -97,8 +97,7 @@ pub fn local_addr(listener: &Listener) -> io::Result<SocketAddr> {
     listener.get_ref().local_addr()
 }
 
-/// The address as a browser takes it, without a scheme: every address of this machine is
-/// `localhost`, and IPv6 stands in brackets.
+/// The address as in a URL: every address of this machine is `localhost`, and IPv6 is in brackets.
 pub fn authority(addr: SocketAddr) -> String {
     match addr.ip().is_unspecified() {
         true => format!("localhost:{}", addr.port()),
@@ -106,19 +105,20 @@ pub fn authority(addr: SocketAddr) -> String {
     }
 }
 
-/// The next connection, and where it comes from; it is to speak TLS if that is given. Cancel safe.
+/// Accepts the next connection and returns its address with it. It speaks TLS if `tls` is given.
+/// Cancel safe.
 ///
 /// # Errors
-/// The system's, which may pass.
+/// The system's, which may be temporary.
 pub async fn accept(listener: &Listener, tls: Option<&Tls>) -> io::Result<(Socket, IpAddr)> {
-    // As the listener does it by itself, with two system calls less.
+    // As the listener's own `accept`, with two system calls less.
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     let accept = listener.read_with(|listener| Ok(acceptfrom_with(listener, flags)?));
     let (stream, from) = accept.await?;
     let from = from.and_then(|from| SocketAddr::try_from(from).ok());
-    // An address that can't be read is counted with the others of its kind.
+    // Unreadable addresses are counted together.
     let ip = from.map_or(IpAddr::from([0; 16]), |from| from.ip().to_canonical());
-    let tls = tls.map(Tls::session).transpose()?;
+    let tls = tls.map(Tls::connection).transpose()?;
     let socket = Socket::new(Async::new_nonblocking(stream.into())?, tls);
     Ok((socket, ip))
 }

@@ -1,5 +1,5 @@
-//! The page that people open in a browser: its files, in the binary, with the headers that keep
-//! them from doing anything but what they are for.
+//! The page that people open in a browser: its files, built into the binary, with headers that
+//! restrict what it can do.
 
 use bytes::Bytes;
 
@@ -10,16 +10,18 @@ use super::http::{Answer, Head};
 pub struct File {
     path: &'static str,
     content_type: &'static str,
-    /// An entity tag (RFC 9110, section 8.8.3); weak, since it stands for both forms.
+    /// An entity tag (RFC 9110, section 8.8.3). It is weak, since it stands for the plain and the
+    /// compressed form.
     tag: &'static str,
     plain: &'static [u8],
     gzip: &'static [u8],
 }
 
-/// None in a build without the feature `page`.
+/// Empty in a build without the feature `page`.
 static FILES: &[File] = &include!(concat!(env!("OUT_DIR"), "/page.rs"));
 
-/// Nothing from elsewhere but pictures of Gravatar, no script but our own files, no frame around.
+/// The content security policy: only our own scripts, only Gravatar's pictures from other sites, no
+/// frame around the page.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
     img-src 'self' data: https://gravatar.com https://www.gravatar.com; connect-src 'self'; \
     manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
@@ -38,7 +40,7 @@ impl File {
             Answer::empty(304).with("Cache-Control", "no-cache")
         } else {
             let gzip = head.weight("gzip").unwrap_or(0);
-            // Unlike other codings it is good enough where nothing is said of it.
+            // Unlike other codings, `identity` is accepted where the header does not mention it.
             let plain = head.weight("identity");
             if gzip > 0 && gzip >= plain.unwrap_or(0) {
                 Answer::file(self.content_type, Bytes::from_static(self.gzip))

@@ -1,77 +1,31 @@
-//! Saying something without a connection: `POST /rooms/{room}`, for scripts and other servers.
+//! Publishes a message by HTTP: `POST /rooms/{room}`, for scripts and other servers.
 //!
-//! Who does so needs a token, claims no name and takes no peer's place. The whole request is handled
-//! on the [porch](super::porch), bounded in size and time.
+//! It needs a token, claims no name and counts as no peer. The connection stays a pending one, limited
+//! in size and time.
 
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::cors::check_origin;
+use super::context::ServerContext;
 use super::http::{Answer, HEAD_TIME, Head};
-use super::route::{bad_name, decode, parameter, wrong_method};
+use super::route::PublishRequest;
 use super::socket::Socket;
-use super::{Hub, later};
 use crate::bus::{Draft, within};
-use crate::chat::dialect::REFERENCE_BYTES;
 use crate::chat::event::{Refusal, TEXT_CHARS, Text};
-use crate::chat::name::{Room, SessionKeyHash, User};
+use crate::chat::name::SessionKeyHash;
 use crate::chat::peer::Receipt;
-use crate::config::Origins;
 
-/// What can be done to a room.
-pub(super) const METHODS: &str = "POST, OPTIONS";
-/// The line end that tools send behind a text.
+/// The longest line end that tools send after a text.
 const LINE_END_BYTES: usize = 2;
-/// No text takes more bytes, with the line end behind it.
+/// The most bytes of a text and its line end.
 const BODY_BYTES: usize = TEXT_CHARS * 4 + LINE_END_BYTES;
-/// How long a message may take to get onto the bus; a Redis that changes over is back by then.
+/// How long publishing may take. A Redis that fails over is back by then.
 const BUS_TIME: Duration = Duration::from_secs(10);
 
-/// Where something is to be published, and by whom.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Post {
-    /// The room.
-    pub room: Room,
-    /// The name, if it is given.
-    pub user: Option<User>,
-    /// What the client calls its message, so that it can be sent again.
-    pub reference: Option<String>,
-}
-
-/// Decides what a request to `/rooms/{room}` is for.
-///
-/// # Errors
-/// 400, 403 or 405, with one line that says why.
-pub(super) fn post(
-    head: &Head,
-    room: &str,
-    query: &str,
-    origins: &Origins,
-) -> Result<Post, Answer> {
-    if head.method != "POST" {
-        return Err(wrong_method(METHODS));
-    }
-    let user = parameter(query, "user")?.map(|user| User::new(&user));
-    let post = Post {
-        room: Room::new(&decode(room)?).map_err(bad_name)?,
-        user: user.transpose().map_err(bad_name)?,
-        reference: parameter(query, "ref")?,
-    };
-    if post
-        .reference
-        .as_ref()
-        .is_some_and(|name| name.len() > REFERENCE_BYTES)
-    {
-        return Err(Answer::text(400, "ref is longer than 256 bytes"));
-    }
-    check_origin(head, origins)?;
-    Ok(post)
-}
-
-/// Publishes the body of a request, and answers with the message's id. Boxed by its caller: few
-/// who come to the door want it. Not cancel safe: the message may be published all the same.
+/// Publishes the body of a request, and answers with the message's id. Not cancel safe: the message may
+/// be published all the same.
 ///
 /// # Errors
 /// 400, 401, 403, 408, 411, 413, 429 or 503, with one line that says why.
@@ -80,35 +34,35 @@ pub(super) async fn receive(
     head: &Head,
     ahead: Bytes,
     from: IpAddr,
-    post: Post,
-    hub: &Hub,
+    request: PublishRequest,
+    context: &ServerContext,
 ) -> Result<Answer, Answer> {
-    let pass = hub.gate.pass(head)?;
-    pass.check(post.user.as_ref(), Some(&post.room))?;
-    if hub.draining() {
-        return Err(later(503, "the server shuts down"));
+    let grant = context.authenticator.authenticate(head)?;
+    grant.check(request.user.as_ref(), Some(&request.room))?;
+    if context.draining() {
+        return Err(Answer::retry_later(503, "the server shuts down"));
     }
-    let user = pass.user();
-    if !hub.rate_limits.pass(user, from, Instant::now()) {
-        let why = Refusal::RateLimited(hub.config.rate).to_string();
+    let user = grant.user();
+    if !context.rate_limits.allows(user, from, Instant::now()) {
+        let why = Refusal::RateLimited(context.config.rate).to_string();
         return Err(Answer::text(429, &why).with("Retry-After", "1"));
     }
-    let length = length(head, hub.config.max_message)?;
+    let length = length(head, context.config.max_message)?;
     let reading = read(socket, head, ahead, length);
     let body = within(HEAD_TIME, reading).await;
     let body = body.ok_or_else(|| Answer::text(408, "no complete body within 10 seconds"))??;
-    let text = text(&body, hub.config.max_message)?;
-    let (receipt, outcome) = Receipt::to_caller(post.reference);
+    let text = text(&body, context.config.max_message)?;
+    let (receipt, outcome) = Receipt::to_caller(request.reference);
     let draft = Draft {
         user: user.clone(),
-        origin: hub.peers.origin_of_none(),
+        origin: context.peers.origin_of_none(),
         key_hash: Some(SessionKeyHash::for_token()),
         email: None,
         text,
         receipt,
     };
     let publish = async {
-        hub.bus.publish(&post.room, draft).await;
+        context.bus.publish(&request.room, draft).await;
         outcome.known().await
     };
     match within(BUS_TIME, publish).await {
@@ -121,8 +75,8 @@ pub(super) async fn receive(
     }
 }
 
-/// How long the body will be (RFC 9112, section 6): known before, and no longer than a text and its
-/// line end. `most`: bytes of a text.
+/// The length of the body (RFC 9112, section 6), which must be given, and is at most that of a text of
+/// `most` bytes with its line end.
 fn length(head: &Head, most: usize) -> Result<usize, Answer> {
     if head.header("transfer-encoding").is_some() {
         return Err(Answer::text(
@@ -138,7 +92,7 @@ fn length(head: &Head, most: usize) -> Result<usize, Answer> {
     if !digits || lengths.any(|other| other != length) {
         return Err(Answer::text(400, "bad Content-Length"));
     }
-    // What does not fit into a number does not fit anywhere.
+    // A length that does not fit into a number is too long.
     match length.parse() {
         Ok(length) if length > most.saturating_add(LINE_END_BYTES) => Err(too_many_bytes(most)),
         Ok(length) if length > BODY_BYTES => Err(Answer::text(413, &Refusal::TooLong.to_string())),
@@ -151,7 +105,7 @@ fn too_many_bytes(most: usize) -> Answer {
     Answer::text(413, &format!("the text is longer than {most} bytes"))
 }
 
-/// Reads a body, of which some may have come with the head. Give it a deadline.
+/// Reads a body. `ahead` has come with the head. It has no deadline of its own.
 async fn read(
     socket: &Socket,
     head: &Head,
@@ -176,8 +130,8 @@ async fn read(
     Ok(body)
 }
 
-/// What a body says, in at most so many bytes. One line end at its end is not part of the text: tools
-/// such as `echo` write it.
+/// The text in a body, of at most `most` bytes. A line end at its end is not part of the text, since
+/// tools such as `echo` append it.
 fn text(body: &[u8], most: usize) -> Result<Text, Answer> {
     let body = str::from_utf8(body).map_err(|_| Answer::text(400, "the body is not UTF-8"))?;
     let line = body.strip_suffix('\n');
@@ -213,7 +167,7 @@ mod tests {
         assert_eq!(said(b"\xff"), Err(400));
         assert_eq!(said("日".repeat(4096).as_bytes()).map(|_| ()), Ok(()));
         assert_eq!(said("x".repeat(4097).as_bytes()), Err(413));
-        // The line end is no part of the text.
+        // The line end is not part of the text.
         for (body, fits) in [
             (&b"four\r\n"[..], true),
             (b"four\n", true),

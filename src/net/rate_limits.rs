@@ -1,9 +1,10 @@
-//! Who has said how much just now, so that a rate does not begin again with each connection.
+//! The message rates of names and addresses, which outlive a connection, so that a reconnect does
+//! not begin a new burst.
 //!
-//! One [`RateLimits`] per server holds a bucket for each name that has spoken, and for each address
-//! that has spoken without a name. A [`ConnectionRate`] keeps a pointer to its own, so a message
-//! locks that alone; the books are asked once per name. A bucket that is full again, after
-//! [`BURST_SECONDS`] at most, is as good as a new one and is forgotten.
+//! One [`RateLimits`] per server holds a bucket for each name that has sent something, and for each
+//! address that has sent something without a name. A [`ConnectionRate`] keeps a pointer to its
+//! bucket, so a message locks that alone, and the books are searched once per name. A full bucket
+//! is the same as a new one and is removed; a bucket is full after [`BURST_SECONDS`] at most.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -11,26 +12,26 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::address::counted;
+use super::per_ip::ip_key;
 use crate::chat::name::User;
 use crate::chat::rate::{Rate, Verdict};
 
-/// A book has room for so many beyond the peers there may be: for names that have just left, and
-/// for names that publish by HTTP.
+/// How many buckets a book holds beyond the limit of peers: for names that have just left, and for
+/// names that publish by HTTP.
 const GONE: usize = 10_000;
-/// Smaller books are not tidied.
+/// A smaller book is not cleaned up.
 const TIDY_LEAST: usize = 64;
-/// A full book is tidied once in this time at most: a flood of names must not buy a walk through
-/// it with each of them.
+/// A full book is cleaned up at most once in this time, so that a flood of names does not cause a
+/// walk through it with each name.
 const TIDY_PAUSE: Duration = Duration::from_secs(1);
 
-/// What is left of one name's or address's burst.
+/// The rest of the burst of one name or address.
 type Bucket = Arc<Mutex<Rate>>;
 
 /// The rates of all names and addresses of a server.
 #[derive(Debug)]
 pub(super) struct RateLimits {
-    /// Messages a second; 0 is no limit, and nothing is kept.
+    /// Messages per second; 0 is no limit, and then nothing is stored.
     rate: u32,
     names: Mutex<Book<User>>,
     addresses: Mutex<Book<IpAddr>>,
@@ -41,13 +42,13 @@ pub(super) struct RateLimits {
 struct Book<K> {
     buckets: HashMap<K, Bucket>,
     most: usize,
-    /// With this many buckets it is time to tidy.
+    /// The number of buckets at which the book is cleaned up.
     tidy_at: usize,
     tidied: Option<Instant>,
 }
 
 impl RateLimits {
-    /// Nobody has said anything; each may say `rate` messages a second.
+    /// Empty books; each name may send `rate` messages per second.
     pub(super) fn new(rate: u32, max_peers: usize) -> RateLimits {
         let most = max_peers.saturating_add(GONE);
         RateLimits {
@@ -57,14 +58,15 @@ impl RateLimits {
         }
     }
 
-    /// Messages a second.
+    /// Messages per second.
     pub(super) fn per_second(&self) -> u32 {
         self.rate
     }
 
-    /// Whether one more message of this name, from this address and without a connection, passes.
+    /// Whether one more message that this name publishes by HTTP from this address is within the
+    /// limit.
     #[cfg(any(feature = "tokens", test))]
-    pub(super) fn pass(&self, user: &User, from: IpAddr, now: Instant) -> bool {
+    pub(super) fn allows(&self, user: &User, from: IpAddr, now: Instant) -> bool {
         let check = |bucket: Bucket| lock(&bucket).check(now) == Verdict::Pass;
         self.rate == 0
             || self
@@ -78,7 +80,7 @@ impl RateLimits {
     }
 
     fn of_address(&self, from: IpAddr, now: Instant) -> Option<Bucket> {
-        lock(&self.addresses).bucket(&counted(from), self.rate, now)
+        lock(&self.addresses).bucket(&ip_key(from), self.rate, now)
     }
 }
 
@@ -92,7 +94,7 @@ impl<K: Clone + Eq + Hash> Book<K> {
         }
     }
 
-    /// The bucket of this key, a full one if it has none; `None` if there is no room for it.
+    /// The bucket of this key, a new one if it has none; `None` if the book is full.
     fn bucket(&mut self, key: &K, rate: u32, now: Instant) -> Option<Bucket> {
         if let Some(bucket) = self.buckets.get(key) {
             return Some(bucket.clone());
@@ -108,8 +110,8 @@ impl<K: Clone + Eq + Hash> Book<K> {
         Some(bucket)
     }
 
-    /// Forgets the buckets that are full and that no connection holds. Costs little for each new
-    /// one, since the book must double before the next time.
+    /// Removes the full buckets that no connection holds. The cost per new bucket is small, since
+    /// the book must double before the next time.
     fn tidy(&mut self, now: Instant) {
         let since = |tidied| now.saturating_duration_since(tidied);
         if self.buckets.len() >= self.most && self.tidied.is_some_and(|at| since(at) < TIDY_PAUSE) {
@@ -127,15 +129,15 @@ impl<K: Clone + Eq + Hash> Book<K> {
 #[derive(Debug)]
 pub(super) struct ConnectionRate {
     from: IpAddr,
-    /// The bucket of its name. Where there is none, one that nobody else has.
+    /// The bucket of its name, or where it has none, a bucket of its own.
     own: Option<Bucket>,
-    /// The bucket of its address, while it has no name or the book of names is full. Refuses, but
-    /// closes nobody: others behind the same router share it.
+    /// The bucket of its address, while it has no name or the book of names is full. It refuses
+    /// messages, but closes no connection, since others behind the same router share it.
     shared: Option<Bucket>,
-    /// Something has been said. The first message of a connection costs its address nothing, since
-    /// it may bring a name: many may come at once from one address, after a restart for instance.
+    /// Whether the connection has sent something. Its first message does not count for its address,
+    /// since it may bring a name: after a restart many may come at once from one address.
     spoken: bool,
-    /// The message at hand has brought a new name, and is still to be counted for it.
+    /// The current message has brought a new name, and is not counted for it yet.
     renamed: bool,
 }
 
@@ -151,7 +153,7 @@ impl ConnectionRate {
         }
     }
 
-    /// Judges a message that comes from a connection of this name.
+    /// Counts a message from a connection with this name.
     pub(super) fn check(&mut self, limits: &RateLimits, user: Option<&User>) -> Verdict {
         match limits.rate {
             0 => Verdict::Pass,
@@ -159,15 +161,15 @@ impl ConnectionRate {
         }
     }
 
-    /// The connection has a new name. What it had left under the old one is all that it has under
-    /// the new one, so a rename is no new burst.
+    /// The connection has a new name. The rest of the old name's burst moves to it, so a rename is
+    /// no new burst.
     pub(super) fn rename(&mut self, limits: &RateLimits, user: &User) {
         if limits.rate > 0 && self.spoken {
             self.rename_at(limits, user, Instant::now());
         }
     }
 
-    /// Judges the message at hand again if it has brought its name itself.
+    /// Counts the current message again if it brought its own name.
     pub(super) fn check_renamed(&mut self, limits: &RateLimits, user: Option<&User>) -> Verdict {
         match self.renamed {
             true => self.check(limits, user),
@@ -203,7 +205,7 @@ impl ConnectionRate {
         }
     }
 
-    /// Finds its buckets.
+    /// Looks up its buckets.
     fn open(&mut self, limits: &RateLimits, user: Option<&User>, now: Instant) {
         self.own = user.and_then(|user| limits.of_name(user, now));
         if self.own.is_none() {
@@ -213,7 +215,7 @@ impl ConnectionRate {
     }
 }
 
-/// A poisoned lock is taken all the same: buckets and books are whole at any time.
+/// A poisoned lock is used all the same: buckets and books are always consistent.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -235,7 +237,7 @@ mod tests {
 
     /// How many of ten messages pass.
     fn passed(limits: &RateLimits, n: usize, from: usize, now: Instant) -> usize {
-        let pass = |_: &usize| limits.pass(&user(n), address(from), now);
+        let pass = |_: &usize| limits.allows(&user(n), address(from), now);
         (0..10).filter(pass).count()
     }
 

@@ -1,74 +1,75 @@
-//! From a request's head to what is to be done: pure, so a table can test it.
+//! Decides what a request is for, from its head alone. The functions are pure, so a table can test
+//! them.
 
 use async_tungstenite::tungstenite::handshake::derive_accept_key;
-use percent_encoding::percent_decode_str;
 
 use super::cors::check_origin;
+use super::http::query::{decode, parameter};
 use super::http::{Answer, Head};
 use super::page::{self, File};
-#[cfg(feature = "tokens")]
-use super::publish;
-use super::token::{self, Pass};
+use super::token;
 use crate::chat::dialect::Dialect;
+#[cfg(feature = "tokens")]
+use crate::chat::dialect::REFERENCE_BYTES;
 use crate::chat::id::Id;
 use crate::chat::name::{BadName, Room, User};
 use crate::chat::replay::Past;
 use crate::config::Origins;
+
+/// The methods of a room.
+#[cfg(feature = "tokens")]
+const PUBLISH_METHODS: &str = "POST, OPTIONS";
 
 /// What a request is for.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Route {
     /// A file of the page.
     Page(&'static File),
-    /// Is the process alive?
+    /// `/healthz`: whether the process is alive.
     Health,
-    /// Does the bus work?
+    /// `/readyz`: whether the bus works.
     Ready,
-    /// Somebody wants to chat.
-    Chat(Arrival),
-    /// Somebody wants to say something without a connection.
+    /// A WebSocket that will chat.
+    Chat(ChatRequest),
+    /// A message to publish without a WebSocket.
     #[cfg(feature = "tokens")]
-    Publish(publish::Post),
-    /// Which methods are there? `OPTIONS`, which browsers send before a request of another site.
+    Publish(PublishRequest),
+    /// `OPTIONS`, with the allowed methods. Browsers send it before a request from another site.
     Options(&'static str),
 }
 
-/// Somebody at the door. Whatever name is asked for is a valid one.
+/// A request to chat. The names in it are valid.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Arrival {
-    /// What the connection will speak.
+pub struct ChatRequest {
+    /// The dialect that the connection will speak.
     pub dialect: Dialect,
     /// The name asked for; none yet in the simple dialect.
     pub user: Option<User>,
     /// The room asked for; none or any in the typed dialect.
     pub room: Option<Room>,
-    /// What it wants to hear of what was said there before.
+    /// Which history it asks for.
     pub past: Option<Past>,
     /// The value of `Sec-WebSocket-Accept`.
     pub accept: String,
     /// The subprotocol to agree to.
     pub protocol: Option<String>,
-    /// What its token allows, where one is needed.
-    pub pass: Option<Box<Pass>>,
 }
 
-impl Arrival {
-    /// Whether it may have the name that it asks for; one with a token for it may.
-    ///
-    /// # Errors
-    /// 400, with one line that says why.
-    pub fn check_name(&self) -> Result<(), Answer> {
-        match &self.user {
-            Some(user) if self.pass.is_none() => user.may_be_chosen("").map_err(bad_name),
-            _ => Ok(()),
-        }
-    }
+/// A request to publish a message. The names in it are valid.
+#[derive(Debug, PartialEq, Eq)]
+pub struct PublishRequest {
+    /// The room.
+    pub room: Room,
+    /// The name, if it is given.
+    pub user: Option<User>,
+    /// The client's name for its message, with which it can be sent again.
+    pub reference: Option<String>,
 }
 
 /// Decides what a request is for.
 ///
 /// # Errors
-/// The answer that refuses it: 400, 403, 404, 405 or 426, with one line that says why.
+/// The answer that refuses the request: 400, 403, 404, 405 or 426, with one line that says why.
 pub fn route(head: &Head, origins: &Origins) -> Result<Route, Answer> {
     if head.target == "*" {
         return Ok(Route::Options("GET, HEAD, POST, OPTIONS"));
@@ -84,16 +85,16 @@ pub fn route(head: &Head, origins: &Origins) -> Result<Route, Answer> {
         return if allowed {
             Ok(page)
         } else {
-            Err(wrong_method("GET, HEAD"))
+            Err(Answer::wrong_method("GET, HEAD"))
         };
     }
     #[cfg(feature = "tokens")]
     if let Some(room) = path.strip_prefix("/rooms/") {
         if head.method == "OPTIONS" {
             check_origin(head, origins)?;
-            return Ok(Route::Options(publish::METHODS));
+            return Ok(Route::Options(PUBLISH_METHODS));
         }
-        return publish::post(head, room, query, origins).map(Route::Publish);
+        return publish(head, room, query, origins).map(Route::Publish);
     }
     let name = match path.strip_prefix("/chat/") {
         Some(name) => Some(decode(name)?),
@@ -101,7 +102,7 @@ pub fn route(head: &Head, origins: &Origins) -> Result<Route, Answer> {
         None => return Err(Answer::text(404, "not found")),
     };
     if head.method != "GET" {
-        return Err(wrong_method("GET"));
+        return Err(Answer::wrong_method("GET"));
     }
     let (dialect, name) = match name {
         Some(name) => (Dialect::Plain, Some(name)),
@@ -126,22 +127,46 @@ pub fn route(head: &Head, origins: &Origins) -> Result<Route, Answer> {
     let past = past(query)?;
     let accept = check_upgrade(head)?;
     check_origin(head, origins)?;
-    Ok(Route::Chat(Arrival {
+    Ok(Route::Chat(ChatRequest {
         dialect,
         user,
         room,
         past,
         accept,
         protocol: token::protocol(head).map(String::from),
-        pass: None,
     }))
+}
+
+/// Parses a request to `/rooms/{room}`.
+#[cfg(feature = "tokens")]
+fn publish(
+    head: &Head,
+    room: &str,
+    query: &str,
+    origins: &Origins,
+) -> Result<PublishRequest, Answer> {
+    if head.method != "POST" {
+        return Err(Answer::wrong_method(PUBLISH_METHODS));
+    }
+    let user = parameter(query, "user")?.map(|user| User::new(&user));
+    let request = PublishRequest {
+        room: Room::new(&decode(room)?).map_err(bad_name)?,
+        user: user.transpose().map_err(bad_name)?,
+        reference: parameter(query, "ref")?,
+    };
+    let reference = request.reference.as_ref();
+    if reference.is_some_and(|name| name.len() > REFERENCE_BYTES) {
+        return Err(Answer::text(400, "ref is longer than 256 bytes"));
+    }
+    check_origin(head, origins)?;
+    Ok(request)
 }
 
 pub(super) fn bad_name(error: BadName) -> Answer {
     Answer::text(400, &error.to_string())
 }
 
-/// `since` wins over `history`: it says more exactly what is wanted.
+/// `since` takes precedence over `history`, since it is more exact.
 fn past(query: &str) -> Result<Option<Past>, Answer> {
     if let Some(since) = parameter(query, "since")? {
         let id: Result<Id, _> = since.parse();
@@ -160,11 +185,8 @@ fn past(query: &str) -> Result<Option<Past>, Answer> {
     history.parse().map(|n| Some(Past::Last(n))).map_err(bad)
 }
 
-pub(super) fn wrong_method(allowed: &str) -> Answer {
-    Answer::text(405, &format!("wrong method: use {allowed}")).with("Allow", allowed)
-}
-
-/// The opening handshake (RFC 6455, section 4.2.1): what to accept it with.
+/// Checks the opening handshake (RFC 6455, section 4.2.1) and returns the value of
+/// `Sec-WebSocket-Accept`.
 fn check_upgrade(head: &Head) -> Result<String, Answer> {
     if !head.lists("connection", "upgrade") || !head.lists("upgrade", "websocket") {
         return Err(
@@ -184,24 +206,6 @@ fn check_upgrade(head: &Head) -> Result<String, Answer> {
         return Err(Answer::text(400, "broken WebSocket handshake"));
     }
     Ok(derive_accept_key(key.as_bytes()))
-}
-
-/// The first query parameter of that name.
-pub(super) fn parameter(query: &str, name: &str) -> Result<Option<String>, Answer> {
-    let mut pairs = query
-        .split('&')
-        .map(|pair| pair.split_once('=').unwrap_or((pair, "")));
-    let found = pairs.find(|(key, _)| *key == name);
-    found
-        .map(|(_, value)| decode(&value.replace('+', " ")))
-        .transpose()
-}
-
-pub(super) fn decode(part: &str) -> Result<String, Answer> {
-    let decoded = percent_decode_str(part).decode_utf8();
-    decoded
-        .map(String::from)
-        .map_err(|_| Answer::text(400, "the address is not UTF-8"))
 }
 
 #[cfg(test)]
@@ -279,16 +283,15 @@ mod tests {
         ] {
             let route = routed(&format!("GET {target} HTTP/1.1"), UPGRADE);
             let accept = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=".to_string();
-            let arrival = Arrival {
+            let request = ChatRequest {
                 dialect,
                 user: user.map(|user| User::new(user).unwrap()),
                 room: room.map(|room| Room::new(room).unwrap()),
                 past: None,
                 accept,
                 protocol: None,
-                pass: None,
             };
-            assert_eq!(route, Ok(Route::Chat(arrival)), "{target}");
+            assert_eq!(route, Ok(Route::Chat(request)), "{target}");
         }
         for target in [
             "/chat/",
@@ -316,7 +319,7 @@ mod tests {
     #[test]
     fn a_chat_may_begin_in_the_past() {
         let past = |query: &str| match routed(&format!("GET /ws?{query} HTTP/1.1"), UPGRADE) {
-            Ok(Route::Chat(arrival)) => Ok(arrival.past),
+            Ok(Route::Chat(request)) => Ok(request.past),
             Ok(other) => panic!("{query}: {other:?}"),
             Err(answer) => Err(answer.status),
         };

@@ -1,17 +1,18 @@
-//! What a connection is on the chat's side: its name, its rooms, and how it gets what it asks for.
-//! The same for all dialects; what differs between them is a question of who is told what.
+//! A connection as the chat sees it: its name, its rooms, and how its requests are handled. This is
+//! the same for all dialects; they differ in what is sent to which peer.
 
-mod past;
-mod proof;
+mod credential;
 mod rate;
+mod replay;
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::Hub;
+use super::context::ServerContext;
 use super::rate_limits::ConnectionRate;
-use super::route::Arrival;
-use super::socket::Wired;
+use super::route::ChatRequest;
+use super::socket::SocketPeer;
+use super::token::Grant;
 use crate::bus::{Bus, Claim, Draft};
 use crate::chat::close_reason::CloseReason;
 use crate::chat::dialect::{Dialect, Join, Reply, Request};
@@ -19,61 +20,62 @@ use crate::chat::event::{Refusal, Text};
 use crate::chat::name::{Email, Room, User, hex};
 use crate::chat::peer::Receipt;
 use crate::chat::peers::PeerKey;
-use proof::Proof;
+use credential::Credential;
 
-/// A connection may be in this many rooms; one more is refused as forbidden.
+/// The most rooms that a connection may be in; a request for one more is refused as forbidden.
 const MOST_ROOMS: usize = 100;
-/// A client's session key has at most this many bytes.
+/// The most bytes of a client's session key.
 const KEY_BYTES: usize = 128;
 
-/// One connection's name and rooms. What it has is given back by [`Bus::depart`].
+/// One connection's name and rooms. [`Bus::depart`] releases both.
 pub(super) struct Session<'a> {
-    hub: &'a Hub,
-    peer: &'a Arc<Wired>,
+    context: &'a ServerContext,
+    peer: &'a Arc<SocketPeer>,
     peer_key: &'a PeerKey,
     user: Option<User>,
     email: Option<Email>,
     rate: ConnectionRate,
-    proof: Proof,
-    /// The only one in the plain and simple dialects, any number in the typed one.
+    credential: Credential,
+    /// One room in the plain and simple dialects, any number in the typed one.
     rooms: Vec<Room>,
 }
 
 impl<'a> Session<'a> {
-    /// Nobody, nowhere, at this address.
+    /// A connection from this address that has no name and no room.
     pub(super) fn new(
-        hub: &'a Hub,
-        peer: &'a Arc<Wired>,
+        context: &'a ServerContext,
+        peer: &'a Arc<SocketPeer>,
         peer_key: &'a PeerKey,
         from: IpAddr,
     ) -> Session<'a> {
         Session {
-            hub,
+            context,
             peer,
             peer_key,
             user: None,
             email: None,
             rate: ConnectionRate::new(from),
-            proof: Proof::Token(None),
+            credential: Credential::Token(None),
             rooms: Vec::new(),
         }
     }
 
     fn bus(&self) -> &'a Bus {
-        &self.hub.bus
+        &self.context.bus
     }
 
-    /// Does what its address asks for, and lets the peer be told; `Some` if that is the end of it.
-    pub(super) async fn arrive(&mut self, arrival: Arrival) -> Option<CloseReason> {
-        let Arrival {
-            user,
-            room,
-            past,
-            pass,
-            ..
-        } = arrival;
-        self.proof = Proof::Token(pass);
-        let arrived = match (user, room) {
+    /// Does what the URL asks for, and releases the outbox. `Some` if the connection ends with
+    /// that.
+    pub(super) async fn start(
+        &mut self,
+        request: ChatRequest,
+        grant: Option<Box<Grant>>,
+    ) -> Option<CloseReason> {
+        let ChatRequest {
+            user, room, past, ..
+        } = request;
+        self.credential = Credential::Token(grant);
+        let started = match (user, room) {
             (Some(user), room) => match self.claim(user).await {
                 Ok(()) => match room {
                     Some(room) => self.enter(room, past).await,
@@ -81,17 +83,17 @@ impl<'a> Session<'a> {
                 },
                 refused => refused,
             },
-            (None, Some(room)) => self.overhear(room, past).await,
+            (None, Some(room)) => self.join_anonymous(room, past).await,
             (None, None) => Ok(()),
         };
         self.peer.outbox.send_buffered();
-        match arrived {
+        match started {
             Ok(()) => None,
             Err(Refusal::NameTaken(name)) => {
-                // It was a name when it was asked for.
+                // It was a valid name when it was asked for.
                 let user = User::new(&name).ok()?;
                 self.peer.send(&Reply::Taken(&user));
-                // Who speaks JSON may try another one on the same connection.
+                // A client that speaks JSON may try another name on the same connection.
                 (self.peer.dialect() == Dialect::Plain).then_some(CloseReason::Taken)
             }
             Err(_) => {
@@ -106,20 +108,20 @@ impl<'a> Session<'a> {
         self.peer.outbox.close_reason()
     }
 
-    /// Does what a frame asks for. Returns whether that was much more work than for a message, as a
-    /// look into the log is: then others are to go first.
-    pub(super) async fn act(&mut self, frame: &str) -> bool {
+    /// Handles a frame. Returns whether that was much more work than a message, such as a look into
+    /// the log: then other tasks go first.
+    pub(super) async fn handle_frame(&mut self, frame: &str) -> bool {
         let asked = self.peer.dialect().parse(frame);
         let heavy = matches!(
             asked.request,
             Ok(Request::History { .. } | Request::Join(_) | Request::Who(_))
         );
         if asked.dialect != self.peer.dialect() {
-            self.become_typed(asked.dialect).await;
+            self.switch_to_typed(asked.dialect).await;
         }
         let receipt = Receipt::new(self.peer.clone(), asked.reference);
         let done = match asked.request {
-            Ok(request) => self.serve(request, receipt).await,
+            Ok(request) => self.handle_request(request, receipt).await,
             Err(refusal) => Err((refusal, receipt)),
         };
         if let Err((refusal, receipt)) = done {
@@ -128,23 +130,23 @@ impl<'a> Session<'a> {
         heavy
     }
 
-    /// Refuses a frame for a reason that has nothing to do with what is in it.
+    /// Refuses a frame without reading more of it than its reference.
     pub(super) fn refuse_unread(&self, frame: &str, refusal: Refusal) {
         let asked = self.peer.dialect().parse(frame);
         Receipt::new(self.peer.clone(), asked.reference).refuse(&refusal);
     }
 
-    /// Gives the receipt back with a refusal.
-    async fn serve(
+    /// Handles a request. A refusal comes with the receipt.
+    async fn handle_request(
         &mut self,
         request: Request,
         receipt: Receipt,
     ) -> Result<(), (Refusal, Receipt)> {
         let done = match request {
             Request::Say(room, text) => return self.say(room, text, receipt).await,
-            Request::Private { to, text } => return self.tell(to, text, receipt).await,
+            Request::Private { to, text } => return self.send_private(to, text, receipt).await,
             Request::Post { user, email, text } => {
-                return self.post(user, email, text, receipt).await;
+                return self.say_as(user, email, text, receipt).await;
             }
             Request::Who(room) => self.who(room).await,
             Request::Help => {
@@ -168,7 +170,7 @@ impl<'a> Session<'a> {
         text: Text,
         receipt: Receipt,
     ) -> Result<(), (Refusal, Receipt)> {
-        let room = match self.meant(room) {
+        let room = match self.target_room(room) {
             Ok(room) => room,
             Err(refusal) => return Err((refusal, receipt)),
         };
@@ -185,13 +187,13 @@ impl<'a> Session<'a> {
         }
     }
 
-    async fn tell(
+    async fn send_private(
         &mut self,
         to: String,
         text: Text,
         receipt: Receipt,
     ) -> Result<(), (Refusal, Receipt)> {
-        let user = self.be_somebody().await;
+        let user = self.ensure_name().await;
         match user.and_then(|user| self.count_for_new_name().map(|()| user)) {
             Ok(user) => {
                 let draft = self.draft(user, text, receipt);
@@ -202,17 +204,18 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// The simple dialect's only wish: to say something under a name, which may be a new one.
-    async fn post(
+    /// Says something under a name, which may be a new one. It is the only request of the simple
+    /// dialect.
+    async fn say_as(
         &mut self,
         user: User,
         email: Option<Email>,
         text: Text,
         receipt: Receipt,
     ) -> Result<(), (Refusal, Receipt)> {
-        // The same name, written in another way, is shown so from here on.
+        // The same name in another spelling is a change of how it is shown.
         if self.user.as_ref().map(User::as_str) != Some(user.as_str())
-            && let Err(refusal) = self.call_itself(user).await
+            && let Err(refusal) = self.change_name(user).await
         {
             return Err((refusal, receipt));
         }
@@ -220,18 +223,18 @@ impl<'a> Session<'a> {
         self.say(None, text, receipt).await
     }
 
-    /// The room that is named, or the connection's only one.
-    fn meant(&self, room: Option<Room>) -> Result<Room, Refusal> {
+    /// The given room, or the first room of the connection.
+    fn target_room(&self, room: Option<Room>) -> Result<Room, Refusal> {
         let room = room.or_else(|| self.rooms.first().cloned());
         room.ok_or_else(|| Refusal::BadRoom("room is missing".into()))
     }
 
     fn draft(&self, user: User, text: Text, receipt: Receipt) -> Draft {
-        // The hash of a key is not made for nothing.
-        let key_hash = receipt.reference().and_then(|_| self.proof.key_hash());
+        // The key's hash is computed only where it is needed.
+        let key_hash = receipt.reference().and_then(|_| self.credential.key_hash());
         Draft {
             user,
-            origin: self.hub.peers.origin(self.peer),
+            origin: self.context.peers.origin(self.peer),
             key_hash,
             email: self.email.clone(),
             text,
@@ -240,8 +243,8 @@ impl<'a> Session<'a> {
     }
 
     async fn who(&self, room: Option<Room>) -> Result<(), Refusal> {
-        let room = self.meant(room)?;
-        self.proof.may_enter(&room)?;
+        let room = self.target_room(room)?;
+        self.credential.may_enter(&room)?;
         let roster = self.bus().roster(&room).await.ok_or(Refusal::Unavailable)?;
         self.peer.send(&Reply::Who(&room, &roster));
         Ok(())
@@ -255,27 +258,27 @@ impl<'a> Session<'a> {
             session,
             past,
         } = join;
-        self.proof.may_enter(&room)?;
+        self.credential.may_enter(&room)?;
         if self.user.is_none() {
             if session.as_ref().is_some_and(|key| key.len() > KEY_BYTES) {
                 return Err(Refusal::BadJson("session is longer than 128 bytes".into()));
             }
             let key = session.filter(|key| !key.is_empty());
-            if let (Some(key), None) = (key, self.proof.pass()) {
-                self.proof = Proof::Key(key.into());
+            if let (Some(key), None) = (key, self.credential.grant()) {
+                self.credential = Credential::Key(key.into());
             }
             if let Some(user) = &user {
-                self.proof.may_be(user)?;
+                self.credential.may_use_name(user)?;
             }
             self.email = email;
             match user {
                 Some(user) => self.claim(user).await?,
-                None => drop(self.be_somebody().await?),
+                None => drop(self.ensure_name().await?),
             }
         } else if user.is_some() && user != self.user {
             return Err(Refusal::Forbidden("this connection has a name already"));
         } else if self.rooms.is_empty() && self.email.is_none() {
-            // Its address has given the name, and can't give this.
+            // The URL can give a name, but no email address.
             self.email = email;
         }
         if self.rooms.contains(&room) {
@@ -303,10 +306,12 @@ impl<'a> Session<'a> {
 
     /// Claims a first name.
     async fn claim(&mut self, user: User) -> Result<(), Refusal> {
-        if self.peer.dialect() != Dialect::Plain && matches!(self.proof, Proof::Token(None)) {
-            self.proof = Proof::Key(secret()?);
+        if self.peer.dialect() != Dialect::Plain
+            && matches!(self.credential, Credential::Token(None))
+        {
+            self.credential = Credential::Key(new_session_key()?);
         }
-        let key_hash = self.proof.key_hash();
+        let key_hash = self.credential.key_hash();
         match self
             .bus()
             .claim(self.peer_key, self.peer, &user, key_hash)
@@ -318,45 +323,46 @@ impl<'a> Session<'a> {
         }
         let named = self.peer.frame(&Reply::Named {
             user: &user,
-            session: self.proof.key(),
+            session: self.credential.key(),
         });
         self.peer.outbox.push_before_buffered(named.as_slice());
-        self.rate.rename(&self.hub.rate_limits, &user);
+        self.rate.rename(&self.context.rate_limits, &user);
         self.user = Some(user);
         Ok(())
     }
 
-    /// The name, or one that nobody else has: a guest's, which its session key entitles it to.
-    async fn be_somebody(&mut self) -> Result<User, Refusal> {
+    /// The connection's name. If it has none, it claims a guest's name, which its session key
+    /// entitles it to.
+    async fn ensure_name(&mut self) -> Result<User, Refusal> {
         for _ in 0..GUEST_ATTEMPTS {
             if let Some(user) = &self.user {
                 return Ok(user.clone());
             }
-            let (name, only) = match &self.proof {
-                Proof::Token(Some(pass)) => (pass.user().clone(), true),
-                Proof::Key(key) => (User::guest(key), false),
-                Proof::Token(None) => {
-                    let key = secret()?;
+            let (name, only) = match &self.credential {
+                Credential::Token(Some(grant)) => (grant.user().clone(), true),
+                Credential::Key(key) => (User::guest(key), false),
+                Credential::Token(None) => {
+                    let key = new_session_key()?;
                     let name = User::guest(&key);
-                    self.proof = Proof::Key(key);
+                    self.credential = Credential::Key(key);
                     (name, false)
                 }
             };
             match self.claim(name).await {
-                // Another key has another name.
-                Err(Refusal::NameTaken(_)) if !only => self.proof = Proof::Token(None),
+                // Another key gives another guest's name.
+                Err(Refusal::NameTaken(_)) if !only => self.credential = Credential::Token(None),
                 done => done?,
             }
         }
         self.user.clone().ok_or(Refusal::Unavailable)
     }
 
-    async fn call_itself(&mut self, user: User) -> Result<(), Refusal> {
-        self.proof.may_be(&user)?;
+    async fn change_name(&mut self, user: User) -> Result<(), Refusal> {
+        self.credential.may_use_name(&user)?;
         self.rename(user).await
     }
 
-    /// Takes another name: for the rooms, one has gone and one has come.
+    /// Takes another name. In the rooms it looks as if one user left and another one joined.
     async fn rename(&mut self, user: User) -> Result<(), Refusal> {
         let old = self.user.take();
         if let Err(refusal) = self.claim(user).await {
@@ -376,11 +382,11 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// From the simple to the typed dialect: it keeps its name, and is in no room until it joins
-    /// one.
-    async fn become_typed(&mut self, dialect: Dialect) {
+    /// Switches from the simple to the typed dialect. The connection keeps its name and leaves its
+    /// room.
+    async fn switch_to_typed(&mut self, dialect: Dialect) {
         let user = self.user.as_ref();
-        // First out, so that it hears nothing of them in its new language.
+        // It leaves first, so that it hears nothing of the room in its new dialect.
         for room in std::mem::take(&mut self.rooms) {
             self.bus()
                 .leave(self.peer_key, self.peer, user, &room)
@@ -388,17 +394,17 @@ impl<'a> Session<'a> {
         }
         self.peer.set_dialect(dialect);
         if let Some(user) = user {
-            let session = self.proof.key();
+            let session = self.credential.key();
             self.peer.send(&Reply::Named { user, session });
         }
     }
 }
 
-/// How many guests' names are tried: among two thousand million, one is free.
+/// How many guests' names are tried. There are two thousand million.
 const GUEST_ATTEMPTS: usize = 5;
 
-/// A key that nobody can guess: 128 bits in hexadecimal digits.
-fn secret() -> Result<Box<str>, Refusal> {
+/// A session key that can't be guessed: 128 bits in hexadecimal digits.
+fn new_session_key() -> Result<Box<str>, Refusal> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(|_| Refusal::Unavailable)?;
     Ok(hex(&bytes).into())

@@ -1,11 +1,11 @@
-//! A connection's bytes, as they are or over TLS: nobody above has to know which.
+//! The bytes of a connection, plain or over TLS. No caller has to know which.
 //!
-//! Reading and writing go different ways: the WebSocket layer reads from the socket, but writes
-//! into the peer's [outbox](crate::chat::outbox::Outbox), so that its pongs and closes line up
-//! with the broadcasts. [`Wire`] is that seam.
+//! Reading and writing take different ways: the WebSocket layer reads from the socket, but writes
+//! into the peer's [outbox](crate::chat::outbox::Outbox), so that pongs and close frames line up
+//! with the broadcasts. [`PeerStream`] joins the two.
 
 mod inbound;
-mod wire;
+mod stream;
 
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -15,30 +15,30 @@ use std::time::Duration;
 use rustix::net::{RecvFlags, recv};
 use smol::{Async, future};
 
-use super::terms::{Failure, Shaking, Taken};
-use super::tls::Session;
+use super::tls::TlsConnection;
+use super::tls::error::{HandshakeError, HandshakeStep, ReadOutcome};
 use crate::bus::within;
 use crate::chat::close_reason::CloseReason;
 use crate::chat::outbox::TryWrite;
 use crate::chat::peer::Peer;
-pub use wire::Wire;
+pub use stream::PeerStream;
 
-/// A peer that came by a connection, and owns it.
-pub type Wired = Peer<Socket>;
+/// A peer that owns a socket.
+pub type SocketPeer = Peer<Socket>;
 
-/// What one read takes at most. Lives on the stack, so an idle peer has no buffer.
+/// The size of one read. The buffer lives on the stack, so an idle peer has none.
 const READ_SIZE: usize = 4096;
-/// How long a peer that has been told goodbye may take to take it.
-const FAREWELL: Duration = Duration::from_secs(5);
-/// How long we then wait for the other side to close.
+/// How long a closed peer may take to receive what is queued for it.
+const DRAIN_TIME: Duration = Duration::from_secs(5);
+/// How long we wait after that for the other side to close.
 const LINGER: Duration = Duration::from_secs(2);
 
 /// One accepted connection.
 #[derive(Debug)]
 pub struct Socket {
     stream: Async<TcpStream>,
-    /// Where TLS is spoken.
-    tls: Option<Session>,
+    /// NamedPeer where TLS is spoken.
+    tls: Option<TlsConnection>,
 }
 
 impl TryWrite for Socket {
@@ -61,60 +61,61 @@ impl TryWrite for Socket {
     }
 
     fn unwritten(&self) -> usize {
-        self.tls.as_ref().map_or(0, Session::owed)
+        self.tls.as_ref().map_or(0, TlsConnection::unwritten)
     }
 }
 
 impl Socket {
-    /// A connection that is there, and will speak TLS if there is a session for it.
-    pub fn new(stream: Async<TcpStream>, tls: Option<Session>) -> Socket {
+    /// An accepted connection, which speaks TLS if `tls` is given.
+    pub fn new(stream: Async<TcpStream>, tls: Option<TlsConnection>) -> Socket {
         Socket { stream, tls }
     }
 
-    /// Gets as far as both sides can say something: with TLS, through the handshake. Cancel safe.
+    /// Finishes the TLS handshake, if there is one. Cancel safe.
     ///
     /// # Errors
-    /// Why there is no TLS. Unless nobody speaks it there, nothing can be said any more.
-    pub async fn handshake(&self) -> Result<(), Failure> {
+    /// Why the handshake failed. Only a client that speaks plain HTTP can still be answered.
+    pub async fn handshake(&self) -> Result<(), HandshakeError> {
         let Some(tls) = &self.tls else {
             return Ok(());
         };
         future::poll_fn(|cx| {
             loop {
-                let ready = match tls.shake(self.stream.get_ref())? {
-                    Shaking::Done => return Poll::Ready(Ok(())),
-                    Shaking::Read => ready!(self.stream.poll_readable(cx)),
-                    Shaking::Write => ready!(self.stream.poll_writable(cx)),
+                let ready = match tls.handshake(self.stream.get_ref())? {
+                    HandshakeStep::Done => return Poll::Ready(Ok(())),
+                    HandshakeStep::Read => ready!(self.stream.poll_readable(cx)),
+                    HandshakeStep::Write => ready!(self.stream.poll_writable(cx)),
                 };
                 if ready.is_err() {
-                    return Poll::Ready(Err(Failure::Silent));
+                    return Poll::Ready(Err(HandshakeError::Silent));
                 }
             }
         })
         .await
     }
 
-    /// Whether it is on its way through a handshake that the other side has begun.
-    pub fn is_shaking(&self) -> bool {
-        self.tls.as_ref().is_some_and(Session::is_shaking)
+    /// Whether the client has begun a TLS handshake that is not finished.
+    pub fn is_handshaking(&self) -> bool {
+        self.tls.as_ref().is_some_and(TlsConnection::is_handshaking)
     }
 
-    /// Whether something has come that nobody has read yet.
+    /// Whether there is input that has not been read.
     pub fn has_input(&self) -> bool {
         let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
         matches!(recv(&self.stream, &mut [0], flags), Ok((1.., _)))
     }
 
-    /// Whether nothing has come by now, of a connection from which nothing but a handshake was read.
+    /// Whether nothing has come so far. ParsedFrame only before the request's head is read.
     pub fn is_silent(&self) -> bool {
-        !self.has_input() && self.tls.as_ref().is_none_or(Session::is_new)
+        !self.has_input() && self.tls.as_ref().is_none_or(TlsConnection::is_new)
     }
 
-    /// Reads what is there and hands it on, perhaps in several pieces. The handshake must be over.
+    /// Reads what is there and passes it to `take`, perhaps in several pieces. The handshake must
+    /// be over.
     ///
     /// # Errors
-    /// [`io::ErrorKind::WouldBlock`] when nothing is there; anything else is the connection's end.
-    fn try_read(&self, take: &mut dyn FnMut(&[u8])) -> io::Result<Taken> {
+    /// [`io::ErrorKind::WouldBlock`] when nothing is there; any other error ends the connection.
+    fn try_read(&self, take: &mut dyn FnMut(&[u8])) -> io::Result<ReadOutcome> {
         let mut stream = self.stream.get_ref();
         if let Some(tls) = &self.tls {
             return tls.read(stream, take);
@@ -125,7 +126,7 @@ impl Socket {
                 Ok(bytes) => {
                     take(&scratch[..bytes]);
                     let drained = bytes < READ_SIZE && bytes > 0;
-                    return Ok(Taken { bytes, drained });
+                    return Ok(ReadOutcome { bytes, drained });
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
@@ -133,8 +134,8 @@ impl Socket {
         }
     }
 
-    /// Waits until something is there and reads like [`try_read`](Self::try_read). Returns how much;
-    /// 0 is the end. Cancel safe.
+    /// Waits for input and reads like [`try_read`](Self::try_read). Returns how many bytes there
+    /// were; 0 is the end. Cancel safe.
     ///
     /// # Errors
     /// The connection's end.
@@ -152,7 +153,7 @@ impl Socket {
         .await
     }
 
-    /// Writes everything. Not cancel safe: nobody knows then how much was written.
+    /// Writes all bytes. Not cancel safe: how much was written is then unknown.
     ///
     /// # Errors
     /// The connection's end.
@@ -175,23 +176,23 @@ impl Socket {
         .await
     }
 
-    /// Tells the other side that nothing follows, where there is a word for that.
-    fn part(&self) {
+    /// Sends TLS's `close_notify`, where TLS is spoken.
+    fn close_notify(&self) {
         if let Some(tls) = &self.tls {
-            tls.part(self.stream.get_ref());
+            tls.close_notify(self.stream.get_ref());
         }
     }
 
-    /// Ends it both ways; whoever waits for it finds out.
-    pub fn cut(&self) {
-        self.part();
+    /// Shuts down both directions, which wakes the tasks that wait for the socket.
+    pub fn shutdown(&self) {
+        self.close_notify();
         let _ = self.stream.get_ref().shutdown(Shutdown::Both);
     }
 }
 
-/// Writes what the outbox holds whenever the socket takes it. Ends when the peer has been ended
-/// (what is then still queued is for [`farewell`]) or the socket broke. Cancel safe.
-pub async fn flush(peer: &Wired) {
+/// Writes what the outbox holds whenever the socket is writable. Returns when the peer has ended
+/// (the rest is left to [`drain_and_close`]) or the socket broke. Cancel safe.
+pub async fn flush(peer: &SocketPeer) {
     let socket = &peer.outbox.socket;
     future::poll_fn(|cx| {
         while peer.outbox.close_reason().is_none() {
@@ -205,9 +206,9 @@ pub async fn flush(peer: &Wired) {
     .await
 }
 
-/// Sends what is left for an ended peer, then ends the connection as [`linger`] does, unless the
-/// other side has. Takes no longer than a few seconds, whatever the other side does.
-pub async fn farewell(peer: &Wired) {
+/// Sends what is left for an ended peer, then closes the connection as [`linger`] does, unless the
+/// other side has. Takes a few seconds at most.
+pub async fn drain_and_close(peer: &SocketPeer) {
     let socket = &peer.outbox.socket;
     let rest = future::poll_fn(|cx| {
         loop {
@@ -217,34 +218,36 @@ pub async fn farewell(peer: &Wired) {
             }
         }
     });
-    // Whoever does not read may be stuck in writing to us: take it, or it never comes to reading.
+    // A client that does not read may be blocked in a write to us: its input is read, so that it
+    // comes to reading.
     let taking = async {
         discard(socket).await;
         future::pending().await
     };
-    let sent = within(FAREWELL, future::or(rest, taking)).await.is_some();
-    // A broken connection has nothing to wait for. One that was closed politely may: bytes behind the
-    // client's close frame would turn our closing into a reset, and the answer could be lost.
+    let sent = within(DRAIN_TIME, future::or(rest, taking)).await.is_some();
+    // A broken connection needs no wait. One that was closed properly does: with unread bytes
+    // behind the client's close frame, closing would reset the connection, and the answer could be
+    // lost.
     let lost = peer.outbox.close_reason() == Some(CloseReason::Lost);
     match (sent, lost) {
         (true, false) => linger(socket).await,
-        (true, true) => socket.part(),
+        (true, true) => socket.close_notify(),
         (false, _) => {}
     }
 }
 
-/// Closes our side, then waits a little for the other side to close: a socket closed with input
-/// unread resets the connection, and our last words could be lost with it.
+/// Closes our side, then waits a little for the other side to close: closing a socket with unread
+/// input resets the connection, and the last bytes could be lost.
 pub async fn linger(socket: &Socket) {
-    socket.part();
+    socket.close_notify();
     if socket.stream.get_ref().shutdown(Shutdown::Write).is_ok() {
         within(LINGER, discard(socket)).await;
     }
 }
 
-/// Reads and forgets until the other side closes.
+/// Reads and discards input until the other side closes.
 async fn discard(socket: &Socket) {
-    // A bound of bytes as well as of time: nobody may keep us busy by talking on.
+    // Bounded in bytes as well as in time, so that a client that keeps sending can't keep us busy.
     for _ in 0..256 {
         match socket.read(&mut |_| {}).await {
             Ok(1..) => future::yield_now().await,

@@ -1,12 +1,13 @@
-//! TLS for the one port: what its connections share. The certificate may be changed while they
-//! last: new handshakes get the new one, and whoever is connected stays.
+//! TLS for the server's port: what its connections share. The certificate can change while the
+//! server runs: new handshakes get the new one, and existing connections stay.
 //!
-//! Knows no chat and no HTTP. [`session`] is one connection's part, [`files`] reads what the operator
-//! has.
+//! It knows no chat and no HTTP. [`connection`] is one connection's state, [`files`] reads the
+//! operator's files.
 
+pub mod connection;
+pub mod error;
 pub mod files;
 mod records;
-pub mod session;
 
 use std::convert::Infallible;
 use std::fmt;
@@ -25,15 +26,16 @@ use crate::bus::now;
 use crate::certificate::{Certificate, SOON};
 use crate::config::TlsFiles;
 use crate::count::Counters;
-use crate::net::terms::FAILURES;
+use crate::net::tls::error::HANDSHAKE_ERRORS;
+pub use connection::TlsConnection;
 use files::Stamp;
-pub use session::Session;
 
-/// How often it is looked whether the files have changed …
+/// How often the files are checked for changes.
 const LOOK: Duration = Duration::from_secs(5);
-/// … and once they have, whether they still do: certificate and key are seldom written at once.
+/// How often the files are checked after a change, until they no longer change: certificate and key
+/// are seldom written at once.
 const SETTLE: Duration = Duration::from_secs(1);
-/// How often a word is said about a certificate that ends soon.
+/// How often the log warns of a certificate that ends soon.
 const REMIND: u64 = 24 * 3600;
 
 /// What the connections of a TLS port share.
@@ -41,7 +43,7 @@ pub struct Tls {
     files: TlsFiles,
     config: Arc<ServerConfig>,
     current: Arc<Current>,
-    /// Handshakes that failed, by why.
+    /// Failed handshakes, by reason.
     pub failures: Counters<11>,
 }
 
@@ -51,9 +53,9 @@ struct Current(Mutex<Shown>);
 struct Shown {
     key: Arc<CertifiedKey>,
     certificate: Certificate,
-    /// The files as they were when they were last read, whatever came of it.
+    /// The state of the files when they were last read, whether that succeeded or not.
     read: Stamp,
-    /// When a word was last said about its end, in seconds since 1970.
+    /// When the log last warned of its end, in seconds since 1970.
     reminded: u64,
 }
 
@@ -70,21 +72,21 @@ impl fmt::Debug for Current {
 }
 
 impl ResolvesServerCert for Current {
-    /// There is one certificate, whatever name is asked for: also for who asks for none.
+    /// There is one certificate for every server name, and for clients that send none.
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         Some(self.lock().key.clone())
     }
 }
 
 impl Current {
-    /// A poisoned lock is taken all the same: every change is one assignment.
+    /// A poisoned lock is used all the same: every change is one assignment.
     fn lock(&self) -> MutexGuard<'_, Shown> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Tls {
-    /// TLS 1.2 and 1.3 under the certificate in these files, or none if there are none.
+    /// TLS 1.2 and 1.3 with the certificate in these files, or `None` if there are none.
     ///
     /// # Errors
     /// One line: which file, what is wrong with it, and what to do.
@@ -107,10 +109,10 @@ impl Tls {
             .map_err(|error| format!("TLS: {error}"))?
             .with_no_client_auth()
             .with_cert_resolver(current.clone());
-        // In our order: who offers both speaks 1.1.
+        // In our order of preference: a client that offers both gets 1.1.
         config.alpn_protocols = vec![b"http/1.1".to_vec(), b"http/1.0".to_vec()];
-        // Who comes back shows a ticket that we have sealed: nothing is kept here for anybody, and
-        // one is enough, since it may be used again.
+        // A client resumes with a ticket that we have sealed, so the server stores no sessions. One
+        // ticket is enough, since it can be used again.
         config.ticketer = Ticketer::new().map_err(|error| format!("TLS: {error}"))?;
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 1;
@@ -118,24 +120,24 @@ impl Tls {
             files: files.clone(),
             config: Arc::new(config),
             current,
-            failures: Counters::new(&FAILURES),
+            failures: Counters::new(&HANDSHAKE_ERRORS),
         };
         tls.remind();
         Ok(Some(tls))
     }
 
-    /// The part of one more connection, which has not said anything yet.
+    /// The TLS state of a new connection.
     ///
     /// # Errors
     /// The system has no randomness to give.
-    pub fn session(&self) -> io::Result<Session> {
-        Session::new(&self.config)
+    pub fn connection(&self) -> io::Result<TlsConnection> {
+        TlsConnection::new(&self.config)
     }
 
-    /// Reads the files again. What is no good is not taken: the old certificate stays.
+    /// Reads the files again. If they are unusable, the old certificate stays.
     pub fn reload(&self) {
         let read = Stamp::of(&self.files);
-        // Read before the lock is taken: handshakes wait for it.
+        // The files are read before the lock is taken, since handshakes wait for it.
         let loaded = files::load(&self.files, now() / 1000);
         let mut shown = self.current.lock();
         shown.read = read;
@@ -157,8 +159,8 @@ impl Tls {
         self.current.lock().certificate.until
     }
 
-    /// Reads the files again whenever they have changed, and reminds of a certificate that ends
-    /// soon, for as long as it is polled.
+    /// Reads the files again after each change, and warns of a certificate that ends soon, for as
+    /// long as it is polled.
     pub async fn watch(&self) -> Infallible {
         let mut seen = self.current.lock().read;
         let mut pause = LOOK;
@@ -179,7 +181,7 @@ impl Tls {
         }
     }
 
-    /// Says, once a day, that the certificate ends soon.
+    /// Warns once a day that the certificate ends soon.
     fn remind(&self) {
         let now = now() / 1000;
         let mut shown = self.current.lock();
@@ -197,7 +199,7 @@ impl Tls {
     }
 }
 
-/// Watches for as long as it is polled, if there is anything to watch.
+/// Watches the certificate for as long as it is polled, if there is one.
 pub async fn watch(tls: Option<&Tls>) -> Infallible {
     match tls {
         Some(tls) => tls.watch().await,

@@ -1,12 +1,15 @@
-//! Tokens: who may connect, under which name, and to which rooms (JSON Web Tokens, RFC 7519).
+//! Authentication by JSON Web Tokens (RFC 7519): they say who may connect, under which name, and to
+//! which rooms.
 //!
-//! A token is checked once, at the door. What it allows is a [`Pass`], which the connection keeps.
-//! Nothing of a token is ever logged or answered, but which check it failed.
+//! A token is verified once, during the handshake. The connection keeps what it grants, a [`Grant`].
+//! Logs and answers say which check a token failed, and never quote it.
 
 mod claims;
 mod crypto;
+mod grant;
 mod issue;
-mod key;
+mod key_file;
+mod key_set;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -15,65 +18,24 @@ use std::time::Duration;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use smol::{Timer, future};
 
+use super::http::query::parameter;
 use super::http::{Answer, Head};
-use super::route::{Arrival, parameter};
 use crate::bus;
 use crate::chat::close_reason::CloseReason;
 use crate::chat::name::{Room, User};
 use crate::chat::peer::Peer;
 use crate::config::Config;
 use claims::{ClaimRules, verify};
+pub use grant::Grant;
 pub use issue::{IssueError, issue};
-use key::KeySet;
+use key_set::KeySet;
 
-/// How a WebSocket subprotocol begins that carries a token: pages of a browser can set no header.
+/// The prefix of a WebSocket subprotocol that carries a token, since a page can't set headers.
 const PROTOCOL: &str = "bearer.";
-/// Who waits for a token's end looks at the clock so often at least: it may have been set.
+/// The clock is read at least this often while waiting for a token to expire, since it may be set.
 const LOOK: Duration = Duration::from_secs(600);
 
-/// What a token allows.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Pass {
-    user: User,
-    /// All rooms if none are listed.
-    rooms: Option<Vec<Room>>,
-    /// Milliseconds since 1970, the leeway included.
-    expires: Option<u64>,
-}
-
-impl Pass {
-    /// Whose it is.
-    pub fn user(&self) -> &User {
-        &self.user
-    }
-
-    /// Whether its holder may enter a room.
-    pub fn opens(&self, room: &Room) -> bool {
-        let rooms = self.rooms.as_ref();
-        rooms.is_none_or(|rooms| rooms.contains(room))
-    }
-
-    /// When it ends, in milliseconds since 1970; never if none.
-    pub fn expires(&self) -> Option<u64> {
-        self.expires
-    }
-
-    /// Whether it allows this name and this room.
-    ///
-    /// # Errors
-    /// 403.
-    pub fn check(&self, user: Option<&User>, room: Option<&Room>) -> Result<(), Answer> {
-        if user.is_some_and(|user| *user != self.user) {
-            return Err(Answer::text(403, "the token is for another name"));
-        }
-        if room.is_some_and(|room| !self.opens(room)) {
-            return Err(Answer::text(403, "the token is not for this room"));
-        }
-        Ok(())
-    }
-}
-
-/// Ends a peer when its pass ends; never returns. Stops when dropped.
+/// Ends a peer when its token expires, and never returns.
 pub async fn expire(peer: &Peer, expires: Option<u64>) -> CloseReason {
     let Some(expires) = expires else {
         return future::pending().await;
@@ -88,42 +50,42 @@ pub async fn expire(peer: &Peer, expires: Option<u64>) -> CloseReason {
     future::pending().await
 }
 
-/// Lets in who has a token, or everybody if no key is set.
+/// Verifies tokens, or accepts every connection if no key is set.
 #[derive(Debug)]
-pub struct Gate {
+pub struct Authenticator {
     file: Option<PathBuf>,
     keys: RwLock<Option<Arc<KeySet>>>,
     rules: ClaimRules,
 }
 
-impl Gate {
-    /// The gate of these settings.
+impl Authenticator {
+    /// The authenticator of these settings.
     ///
     /// # Errors
     /// One line about what is wrong with the key.
-    pub fn new(config: &Config) -> Result<Gate, String> {
-        let gate = Gate {
+    pub fn new(config: &Config) -> Result<Authenticator, String> {
+        let authenticator = Authenticator {
             file: config.jwt_key.clone(),
             keys: RwLock::default(),
             rules: ClaimRules::new(config),
         };
-        if let Some((file, keys)) = gate.read()? {
+        if let Some((file, keys)) = authenticator.read()? {
             log::debug!("tokens: {keys}, from {}", file.display());
         }
-        Ok(gate)
+        Ok(authenticator)
     }
 
     fn read(&self) -> Result<Option<(&Path, Arc<KeySet>)>, String> {
         let Some(file) = self.file.as_deref() else {
             return Ok(None);
         };
-        let keys = Arc::new(KeySet::read(file)?);
+        let keys = Arc::new(key_file::read(file)?);
         *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Some(keys.clone());
         Ok(Some((file, keys)))
     }
 
-    /// Reads the key again, if there is one; says how it went, and whether there is. Who is in stays
-    /// in, and the old key stays where the new one is no good.
+    /// Reads the key again, logs the result, and returns whether there is a key. Connections stay, and
+    /// the old key stays if the new one is unusable.
     pub fn reload(&self) -> bool {
         match self.read() {
             Ok(None) => return false,
@@ -136,46 +98,52 @@ impl Gate {
         true
     }
 
-    /// What it asks for, for people; `None`: nothing.
+    /// Describes the needed tokens; `None` if none is needed.
     ///
     /// # Errors
     /// One line about what is wrong with the key.
-    pub fn look(config: &Config) -> Result<Option<String>, String> {
-        let keys = config.jwt_key.as_deref().map(KeySet::read).transpose()?;
+    pub fn describe(config: &Config) -> Result<Option<String>, String> {
+        let keys = config.jwt_key.as_deref().map(key_file::read).transpose()?;
         Ok(keys.map(|keys| format!("{keys}; {}", ClaimRules::new(config))))
     }
 
-    /// Gives an arrival its pass, if a token is needed.
+    /// What the request's token grants; `None` if no token is needed. The token must be for this name
+    /// and this room.
     ///
     /// # Errors
-    /// 401 without a good token, 403 if it is for another name or not for the room.
-    pub fn let_through(&self, head: &Head, arrival: &mut Arrival) -> Result<(), Answer> {
-        if let Some(keys) = self.keys() {
-            let pass = self.verify(&keys, head)?;
-            pass.check(arrival.user.as_ref(), arrival.room.as_ref())?;
-            arrival.pass = Some(Box::new(pass));
-        }
-        Ok(())
+    /// 401 without a valid token, 403 if it is for another name or not for the room.
+    pub fn authorize(
+        &self,
+        head: &Head,
+        user: Option<&User>,
+        room: Option<&Room>,
+    ) -> Result<Option<Box<Grant>>, Answer> {
+        let Some(keys) = self.keys() else {
+            return Ok(None);
+        };
+        let grant = self.verify(&keys, head)?;
+        grant.check(user, room)?;
+        Ok(Some(Box::new(grant)))
     }
 
-    /// What to answer to who came without an upgrade: that a token is needed, or `answer`, and whose the
-    /// token is. A page in a browser can't see why a WebSocket is refused, so it asks this way.
+    /// The answer to a request without an upgrade: that a token is needed, or `answer` with the token's
+    /// name. A page can't see why a WebSocket is refused, so it asks in this way.
     pub fn without_upgrade(&self, head: &Head, answer: Answer) -> Answer {
         match self.keys().map(|keys| self.verify(&keys, head)) {
             None => answer,
             Some(Err(refused)) => refused,
-            Some(Ok(pass)) => {
-                let user = utf8_percent_encode(pass.user.as_str(), NON_ALPHANUMERIC);
+            Some(Ok(grant)) => {
+                let user = utf8_percent_encode(grant.user.as_str(), NON_ALPHANUMERIC);
                 answer.with("Natterjack-User", user.to_string())
             }
         }
     }
 
-    /// The pass of who wants to publish: there is no way without.
+    /// What the token of a request to publish grants. Publishing always needs a token.
     ///
     /// # Errors
-    /// 401 without a good token, or without a key.
-    pub fn pass(&self, head: &Head) -> Result<Pass, Answer> {
+    /// 401 without a valid token, or without a key.
+    pub fn authenticate(&self, head: &Head) -> Result<Grant, Answer> {
         match self.keys() {
             Some(keys) => self.verify(&keys, head),
             None => {
@@ -192,8 +160,8 @@ impl Gate {
             .clone()
     }
 
-    /// The pass that a request's token is good for.
-    fn verify(&self, keys: &KeySet, head: &Head) -> Result<Pass, Answer> {
+    /// Verifies a request's token.
+    fn verify(&self, keys: &KeySet, head: &Head) -> Result<Grant, Answer> {
         let Some(token) = token(head)? else {
             let line = "a token is needed: Authorization: Bearer TOKEN, or the subprotocol bearer.TOKEN, or ?token=TOKEN";
             return Err(unauthorized(line, false));
@@ -203,8 +171,8 @@ impl Gate {
     }
 }
 
-/// The subprotocol to agree to: the one that carries a token, also where none is needed, so that the
-/// same client is served there.
+/// The subprotocol to accept: the one that carries a token. It is accepted also where no token is
+/// needed, so that the same client works there.
 pub fn protocol(head: &Head) -> Option<&str> {
     let offered = head.headers("sec-websocket-protocol");
     let mut offered = offered.flat_map(|list| list.split(',')).map(str::trim);
@@ -216,15 +184,14 @@ pub fn protocol(head: &Head) -> Option<&str> {
     })
 }
 
-/// RFC 6750, section 3: who brought no token is not told that it is bad.
+/// A challenge (RFC 6750, section 3). It has no error if the request had no token.
 fn unauthorized(line: &str, bad: bool) -> Answer {
     let error = if bad { ", error=\"invalid_token\"" } else { "" };
     let challenge = format!("Bearer realm=\"natterjack\"{error}");
     Answer::text(401, line).with("WWW-Authenticate", challenge)
 }
 
-/// The token, from where it is looked for first to where it is looked for last: an address ends up
-/// in the logs of proxies.
+/// The request's token. The URL is read last, since it ends up in the logs of proxies.
 fn token(head: &Head) -> Result<Option<String>, Answer> {
     let bearer = head.header("authorization").and_then(|header| {
         let (scheme, token) = header.split_once(' ')?;

@@ -40,7 +40,7 @@ pub async fn check(
     let host = &address.host;
     let endpoint = match Endpoint::new(address, "natterjack-check") {
         Ok(endpoint) => endpoint,
-        Err(why) => return report.bad(why),
+        Err(why) => return report.fail(why),
     };
     if let RedisHost::Tcp {
         host: name, port, ..
@@ -49,18 +49,18 @@ pub async fn check(
         match within(STEP_TIME, resolve((name.as_str(), *port))).await {
             Some(Ok(found)) => {
                 let found: Vec<_> = found.iter().map(|addr| addr.ip().to_string()).collect();
-                report.good(format_args!(
+                report.ok(format_args!(
                     "redis {host}: the name is {}",
                     found.join(", ")
                 ));
             }
             Some(Err(error)) => {
-                return report.bad(format_args!(
+                return report.fail(format_args!(
                     "redis {host}: the name can't be looked up: {error}"
                 ));
             }
             None => {
-                return report.bad(format_args!(
+                return report.fail(format_args!(
                     "redis {host}: no answer from the name server within {STEP_TIME:?}"
                 ));
             }
@@ -74,7 +74,7 @@ pub async fn check(
                 report,
             ),
             Err(Trouble::Lasting(why) | Trouble::Passing(why)) => {
-                return report.bad(format_args!("redis {host}: {why}"));
+                return report.fail(format_args!("redis {host}: {why}"));
             }
         }
     }
@@ -84,14 +84,14 @@ pub async fn check(
     let mut subscriber = match endpoint.connect().await {
         Ok(subscriber) => subscriber,
         Err(Trouble::Lasting(why) | Trouble::Passing(why)) => {
-            return report.bad(format_args!("redis {host}: {why}"));
+            return report.fail(format_args!("redis {host}: {why}"));
         }
     };
     if let Some(primary) = &subscriber.primary {
         sentinels::found(&endpoint, host, primary, report).await;
     }
     let user = endpoint.login.describe();
-    report.good(format_args!("redis {host}: connected, {user}"));
+    report.ok(format_args!("redis {host}: connected, {user}"));
     let looks = async {
         let (kind, info) = about(host, &mut subscriber, report).await?;
         if kind != Kind::Cluster
@@ -106,13 +106,13 @@ pub async fn check(
         let mut nodes = Nodes::connect(&endpoint, &mut subscriber, &[], Vec::new()).await?;
         if let Some(map) = nodes.map() {
             let count = map.nodes.len();
-            report.good(format_args!(
+            report.ok(format_args!(
                 "redis {host}: a cluster, and each of its {count} primaries can be reached"
             ));
             let each = about_each(host, &mut nodes).await?;
             storage::look(&each, &format_args!("redis {host}"), report);
         } else if kind == Kind::Cluster {
-            report.bad(format_args!(
+            report.fail(format_args!(
                 "redis {host}: it is a cluster, and does not say where its slots are; its user needs +cluster|slots"
             ));
             return Ok(());
@@ -129,23 +129,23 @@ pub async fn check(
     match result {
         Some(Ok(())) => {}
         Some(Err(Trouble::Lasting(why) | Trouble::Passing(why))) => {
-            report.bad(format_args!("redis {host}: {why}"));
+            report.fail(format_args!("redis {host}: {why}"));
         }
-        None => report.bad(format_args!("redis {host}: it does not answer in time")),
+        None => report.fail(format_args!("redis {host}: it does not answer in time")),
     }
 }
 
 fn tls(host: &impl Display, version: &str, certificate: &[u8], report: &mut Report) {
     let Some(found) = Certificate::read(certificate) else {
         // It has been verified all the same.
-        return report.good(format_args!("{host}: {version}"));
+        return report.ok(format_args!("{host}: {version}"));
     };
     let days = found.days_left(now() / 1000);
     let line = format!("{host}: {version}, its certificate is valid for {days} more days");
     if days < SOON {
-        report.poor(format_args!("{line}; renew it"));
+        report.warn(format_args!("{line}; renew it"));
     } else {
-        report.good(line);
+        report.ok(line);
     }
 }
 
@@ -168,7 +168,7 @@ async fn about(
 ) -> Result<(Kind, Option<Info>), Trouble> {
     let answer = ask(link, cmd("INFO").get_packed_command()).await?;
     let Some(info) = Info::read(&answer) else {
-        report.poor(format_args!(
+        report.warn(format_args!(
             "redis {host}: it does not say what it is; let its user have +info to see more here"
         ));
         return Ok((Kind::Single, None));
@@ -179,16 +179,16 @@ async fn about(
     );
     let version = info.get("redis_version").unwrap_or("0");
     if numbers(version) < OLDEST {
-        report.bad(format_args!(
+        report.fail(format_args!(
             "redis {host}: version {version} is too old, 6.0 is needed"
         ));
     } else {
-        report.good(format_args!("redis {host}: version {version}"));
+        report.ok(format_args!("redis {host}: version {version}"));
     }
     // The other nodes of a cluster say which of them are primaries.
     let replica = replica && !cluster;
     if replica {
-        report.bad(format_args!(
+        report.fail(format_args!(
             "redis {host}: it is a replica, which takes no messages; name the primary"
         ));
     }
@@ -258,18 +258,18 @@ async fn permissions(
         }
     }
     for error in &others {
-        report.bad(format_args!("redis {host}: {error}"));
+        report.fail(format_args!("redis {host}: {error}"));
     }
     // Some are tried on several keys, one after the other.
     forbidden.sort_unstable();
     forbidden.dedup();
     if !forbidden.is_empty() {
-        report.bad(format_args!(
+        report.fail(format_args!(
             "redis {host}: not allowed to {}; its user needs {needed}",
             forbidden.join(", ")
         ));
     } else if others.is_empty() {
-        report.good(format_args!(
+        report.ok(format_args!(
             "redis {host}: every command that is used is allowed"
         ));
     }
@@ -291,7 +291,7 @@ async fn round_trip(
         && let drift = theirs.abs_diff(now() / 1000)
         && drift > DRIFT
     {
-        report.poor(format_args!(
+        report.warn(format_args!(
             "redis {host}: its clock and ours differ by {drift} seconds; set both by NTP"
         ));
     }
@@ -303,12 +303,12 @@ async fn round_trip(
     ask_nodes(nodes, Command::on(&channel, &publish)).await?;
     let heard = within(STEP_TIME, subscriber.replies.next()).await;
     match heard {
-        Some(Ok(push)) if answer::news(&push).is_some() => report.good(format_args!(
+        Some(Ok(push)) if answer::news(&push).is_some() => report.ok(format_args!(
             "redis {host}: what is published under {} comes back, after {:.1?}",
             config.prefix,
             started.elapsed()
         )),
-        _ => report.bad(format_args!(
+        _ => report.fail(format_args!(
             "redis {host}: what is published under {} does not come back",
             config.prefix
         )),

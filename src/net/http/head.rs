@@ -1,14 +1,14 @@
-//! A request's head (RFC 9112, sections 2 to 5): what is understood of it, and what is refused
-//! wherever it leads.
+//! A request's head (RFC 9112, sections 2 to 5): what is parsed of it, and what is refused for every
+//! target.
 
-use super::Answer;
+use super::answer::Answer;
 use crate::config::Authority;
 
-/// More headers are answered with 431.
+/// The most headers; more are answered with 431.
 const HEADERS: usize = 100;
-/// How TLS begins (RFC 8446, section 5.1): no method of HTTP does.
+/// The first byte of TLS (RFC 8446, section 5.1). No HTTP method begins with it.
 const HANDSHAKE: u8 = 22;
-/// Headers of which a second one would leave open which of them counts.
+/// Headers that may appear only once, since a second one would be ambiguous.
 const ONCE: [(&str, &str); 4] = [
     ("host", "Host"),
     ("origin", "Origin"),
@@ -16,10 +16,10 @@ const ONCE: [(&str, &str); 4] = [
     ("sec-websocket-version", "Sec-WebSocket-Version"),
 ];
 
-/// A request's head, as far as anybody here wants to know it.
+/// The parts of a request's head that the server uses.
 #[derive(Debug, Default)]
 pub struct Head {
-    /// `GET` and so on, as sent.
+    /// The method, as sent.
     pub method: String,
     /// Path and query, as sent; `*` for the whole server.
     pub target: String,
@@ -30,8 +30,8 @@ pub struct Head {
 }
 
 impl Head {
-    /// The host that is asked: that of an absolute target, else that of the `Host` line. Only
-    /// HTTP/1.0 may name none.
+    /// The requested host: that of an absolute target, else that of the `Host` header. Only
+    /// HTTP/1.0 may have none.
     pub fn host(&self) -> Option<&Authority> {
         self.host.as_ref()
     }
@@ -47,14 +47,14 @@ impl Head {
         headers.map(|(_, value)| value.as_str())
     }
 
-    /// Whether a header of comma-separated words holds this one, in any case.
+    /// Whether a comma-separated header lists this word, in any case.
     pub fn lists(&self, name: &str, word: &str) -> bool {
         let mut items = self.headers(name).flat_map(|value| value.split(','));
         items.any(|item| item.trim().eq_ignore_ascii_case(word))
     }
 
-    /// How much a content coding is wanted (RFC 9110, section 12.5.3), in thousandths; 0: not at
-    /// all. `None`: nothing is said of it, by name or by `*`.
+    /// The weight of a content coding (RFC 9110, section 12.5.3), in thousandths; 0 is not
+    /// acceptable. `None`: neither the coding nor `*` is mentioned.
     pub fn weight(&self, coding: &str) -> Option<u16> {
         let find = |wanted: &str| {
             let items = self.headers("accept-encoding");
@@ -66,10 +66,10 @@ impl Head {
         find(coding).or_else(|| find("*"))
     }
 
-    /// Parses a head. `Ok(None)`: it is not complete yet. Else also its length.
+    /// Parses a head and returns its length with it. `Ok(None)`: it is not complete yet.
     ///
     /// # Errors
-    /// 400 for what is not HTTP/1 or does not say which host it asks, 431 for too many headers.
+    /// 400 for what is not HTTP/1 or does not name a host, 431 for too many headers.
     pub fn parse(bytes: &[u8]) -> Result<Option<(Head, usize)>, Answer> {
         if bytes.first() == Some(&HANDSHAKE) {
             let line = "this port does not speak TLS: use http:// or ws://";
@@ -100,7 +100,7 @@ impl Head {
         Ok(Some((head, length)))
     }
 
-    /// Which host is asked, and for what (RFC 9112, section 3.2).
+    /// The requested host and the target (RFC 9112, section 3.2).
     fn check(&mut self, target: &str) -> Result<(), Answer> {
         for (name, shown) in ONCE {
             if self.headers(name).nth(1).is_some() {
@@ -137,8 +137,7 @@ fn bad(why: &str) -> Answer {
     Answer::text(400, &format!("bad request: {why}"))
 }
 
-/// The weight among the parameters of an item, in thousandths. All of it where there is none that
-/// can be read.
+/// The weight among an item's parameters, in thousandths; 1,000 where there is no valid one.
 fn quality(parameters: &str) -> u16 {
     let mut parameters = parameters.split(';').filter_map(|one| one.split_once('='));
     let q = parameters.find(|(name, _)| name.trim().eq_ignore_ascii_case("q"));

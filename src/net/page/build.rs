@@ -1,6 +1,6 @@
-//! Puts the page's files into the binary: as they are for whoever asks so, compressed for browsers,
-//! each with a tag that changes when it does. The emoji table comes from the `emojis` crate, which
-//! follows GitHub's names. Packs the tables for names, too.
+//! Builds the page's files into the binary: plain for clients that ask for that, compressed for
+//! browsers, each with a tag that changes with its content. The emoji table comes from the `emojis`
+//! crate, which follows GitHub's names. It also packs the tables for names.
 
 #[path = "../../chat/name/build.rs"]
 mod names;

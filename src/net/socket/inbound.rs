@@ -1,45 +1,46 @@
-//! Looks at the frame headers of what a client sends (RFC 6455, section 5.2), before tungstenite
-//! reads it, and decides how much of it may be read now.
+//! Reads the frame headers of what a client sends (RFC 6455, section 5.2), before tungstenite does,
+//! and decides how much of it may be read now.
 //!
-//! One connection may not keep the thread busy, so a turn is bounded in frames and in reads of the
-//! socket, which bound its bytes, for frames of any kind. Pings, pongs and small fragments are also limited on average: tungstenite
-//! answers or collects them, and the rate of messages does not count them.
+//! One connection must not occupy the thread, so a turn is limited in frames of any kind and in
+//! reads of the socket, which limits its bytes. Pings, pongs and small fragments are also limited
+//! on average: tungstenite answers or collects them, and the message rate does not count them.
 
 use crate::chat::close_reason::CloseReason;
 
-/// Frames of one turn. Each may cost a system call: its pong, or an error.
+/// Frames in one turn. Each may cost a system call, for its pong or an error.
 const TURN_FRAMES: u8 = 16;
-/// Reads of the socket in one turn, each of some kilobytes. Two: over TLS a read may hold hundreds of
-/// tiny records.
+/// Reads of the socket in one turn, each of some kilobytes. It is two, because over TLS a read may
+/// hold hundreds of tiny records.
 const TURN_READS: u8 = 2;
-/// Control frames and small fragments that a client may send a second, on average ...
+/// Control frames and small fragments that a client may send per second, on average.
 const PER_SECOND: u32 = 100;
-/// ... and at once.
+/// Control frames and small fragments that a client may send at once.
 const BURST: u16 = 300;
-/// A fragment with so many bytes is not counted: the size of a message limits how many of these it
-/// has, and the rate of messages limits the rest.
+/// A fragment of this many bytes is not counted: the message size limits how many of them a message
+/// has, and the message rate limits the rest.
 const FULL_FRAGMENT: u64 = 512;
-/// A frame with so many bytes leaves tungstenite with a buffer that is worth giving back.
+/// A frame of this many bytes leaves tungstenite with a buffer that is worth releasing.
 const LARGE: u64 = 512;
-/// A close code that RFC 6455's registry has, and tungstenite refuses.
+/// A close code that is registered for RFC 6455, and that tungstenite refuses.
 const BAD_GATEWAY: u16 = 1014;
-/// The one that tungstenite is shown in its place. They differ in the low bits of the second byte.
+/// The close code that tungstenite is shown instead. The two differ in the low bits of the second
+/// byte.
 const TRY_AGAIN: u16 = 1013;
 
-/// What may be done with bytes that have come.
+/// What to do with the bytes that have come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// So many may be read.
+    /// This many bytes may be read.
     Take(usize),
-    /// Nothing is there, or only a part of a header: more must come first.
+    /// There is nothing, or only a part of a header: wait for more.
     More,
-    /// Others go first.
+    /// Other tasks go first.
     Yield,
-    /// The connection must end for this reason.
+    /// The connection ends for this reason.
     Refuse(CloseReason),
 }
 
-/// Where a connection is between two frames, and what it may still send.
+/// A connection's position within a frame, and what it may still send.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Inbound {
     /// Bytes of the current frame that have not been read.
@@ -50,31 +51,31 @@ pub struct Inbound {
     counted: u16,
     turn_frames: u8,
     turn_reads: u8,
-    /// A large frame has been read since somebody asked.
+    /// A large frame has been read since the last call of [`take_large`](Self::take_large).
     large: bool,
     /// The client has closed with [`BAD_GATEWAY`].
     bad_gateway: bool,
 }
 
 impl Inbound {
-    /// A turn begins: the others have had theirs.
+    /// Begins a turn, after other tasks had theirs.
     pub fn begin_turn(&mut self) {
         (self.turn_frames, self.turn_reads) = (0, 0);
     }
 
-    /// Whether the socket may be read once more in this turn. Counts that.
+    /// Whether the socket may be read once more in this turn. Counts the read.
     pub fn begin_read(&mut self) -> bool {
         let may = self.turn_reads < TURN_READS;
         self.turn_reads += u8::from(may);
         may
     }
 
-    /// Whether a large frame has been read since this was last asked.
+    /// Whether a large frame has been read since the last call.
     pub fn take_large(&mut self) -> bool {
         std::mem::take(&mut self.large)
     }
 
-    /// Reads as many of these bytes as it may into `buf`, but nothing beyond the end of a frame. At
+    /// Copies as many of these bytes as allowed into `buf`, but none beyond the end of a frame. At
     /// the beginning of a frame `buf` must have room for a header. `now` is in seconds.
     pub fn read(&mut self, bytes: &[u8], buf: &mut [u8], now: impl FnOnce() -> u32) -> Step {
         if bytes.is_empty() {
@@ -101,7 +102,8 @@ impl Inbound {
             }
             self.turn_frames += 1;
             self.large |= header.payload >= LARGE;
-            // What is longer is over any limit, and tungstenite says so before it reads it.
+            // A longer frame is over every limit, and tungstenite refuses it before it reads the
+            // payload.
             let whole = header.payload.saturating_add(header.bytes as u64);
             self.left = u32::try_from(whole).unwrap_or(u32::MAX);
         }
@@ -124,7 +126,7 @@ impl Inbound {
         }
     }
 
-    /// Counts one frame; whether it is within the limit.
+    /// Counts one frame. Returns whether it is within the limit.
     fn count(&mut self, now: u32) -> bool {
         let seconds = now.saturating_sub(self.second);
         let lowered = u32::from(self.counted).saturating_sub(seconds.saturating_mul(PER_SECOND));
@@ -150,18 +152,18 @@ impl Inbound {
     }
 }
 
-/// A frame's header, as far as it matters here; tungstenite checks the rest.
+/// The parts of a frame's header that matter here; tungstenite checks the rest.
 #[derive(Clone, Copy)]
 struct Header {
     first: u8,
     masked: bool,
-    /// How long the header itself is.
+    /// The length of the header.
     bytes: usize,
     payload: u64,
 }
 
 impl Header {
-    /// The header that these bytes begin with; `None` if it is incomplete.
+    /// Parses the header at the beginning of these bytes; `None` if it is incomplete.
     fn parse(bytes: &[u8]) -> Result<Option<Header>, CloseReason> {
         let &[first, second, ref rest @ ..] = bytes else {
             return Ok(None);
@@ -198,7 +200,7 @@ impl Header {
         self.first & 0x0f == 0x08
     }
 
-    /// Whether it is a control frame or a small fragment: everything but a message in one frame.
+    /// Whether it is a control frame or a small fragment, so anything but a message in one frame.
     fn is_counted(self) -> bool {
         let (last, opcode) = (self.first & 0x80 != 0, self.first & 0x0f);
         match opcode {
@@ -228,7 +230,7 @@ mod tests {
         frame
     }
 
-    /// Reads everything, a turn after the other, and `now` seconds after the start.
+    /// Reads everything, one turn after the other, `now` seconds after the start.
     fn read(inbound: &mut Inbound, mut bytes: &[u8], now: u32) -> (Vec<u8>, Step) {
         let mut all = Vec::new();
         let mut buf = [0; 64];

@@ -1,6 +1,5 @@
-//! A certificate and its key, as the operator has them in files: PEM, the server's own certificate
-//! first. Whatever is wrong with them is said in one line that names the file; what is in a key is
-//! said nowhere.
+//! Reads the operator's certificate and key: PEM files, the server's own certificate first. An
+//! error is one line that names the file. The key's content is never shown.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -16,16 +15,16 @@ use rustls::{Error, InconsistentKeys};
 use crate::certificate::{Certificate, without_boms};
 use crate::config::TlsFiles;
 
-/// Longer files hold something else.
+/// A longer file is no certificate and no key.
 const LONGEST: u64 = 1024 * 1024;
 
-/// What tells one content of both files from another without reading them. Links are followed:
-/// they are how certbot and Kubernetes change files.
+/// Tells whether the files have changed, without reading them. Links are followed, since certbot
+/// and Kubernetes replace links.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp([Option<(u64, u64, u64, SystemTime)>; 2]);
 
 impl Stamp {
-    /// As they are now.
+    /// The current state of the files.
     pub fn of(files: &TlsFiles) -> Stamp {
         Stamp([&files.cert, &files.key].map(|path| {
             let file = fs::metadata(path).ok()?;
@@ -34,7 +33,7 @@ impl Stamp {
     }
 }
 
-/// Reads both files, `now` being in seconds since 1970.
+/// Reads both files. `now` is in seconds since 1970.
 ///
 /// # Errors
 /// One line: which file, what is wrong with it, and what to do.
@@ -64,7 +63,7 @@ pub fn load(files: &TlsFiles, now: u64) -> Result<(CertifiedKey, Certificate), S
         )));
     }
     if now < own.from {
-        // A small board has no clock before it has asked the network for the time.
+        // A small board has no correct time before it has asked the network.
         log::warn!(
             "{}: the certificate is not valid yet; is the clock right?",
             files.cert.display()
@@ -111,7 +110,7 @@ fn key(path: &Path) -> Result<PrivateKeyDer<'static>, String> {
 
 fn text(path: &Path) -> Result<Vec<u8>, String> {
     let hint = "let the server read it, or name another file";
-    // Anything but a file may have no end, or wait for ever.
+    // Anything but a regular file may have no end, or block for ever.
     let file = fs::metadata(path).map_err(|error| format!("{error}; {hint}"))?;
     if !file.is_file() || file.len() > LONGEST {
         return Err(format!("not a file of certificates or keys; {hint}"));
@@ -124,7 +123,7 @@ fn has(text: &[u8], word: &str) -> bool {
     text.windows(word.len()).any(|part| part == word.as_bytes())
 }
 
-/// Says what is wrong without what is there: it may be a key.
+/// Describes the error without the content, which may be a key.
 fn broken(error: &pem::Error) -> String {
     match error {
         pem::Error::MissingSectionEnd { .. } => {

@@ -1,7 +1,7 @@
-//! The records of one connection (RFC 8446, section 5): rustls, and the buffers that it is given.
+//! The records of one connection (RFC 8446, section 5): rustls, and the buffers that it works on.
 //!
-//! They are there only while they hold something: what has come of a record that is not complete,
-//! and what the socket has not taken yet. So an idle connection holds little more than its keys.
+//! A buffer exists only while it holds something: an incomplete record that has come, or records
+//! that the socket has not taken yet. So an idle connection holds little more than its keys.
 
 use std::io;
 use std::mem;
@@ -14,12 +14,14 @@ use rustls::unbuffered::{
 };
 use rustls::{AlertDescription, Error, PeerIncompatible, ServerConfig};
 
-use crate::net::terms::{BROKEN, CIPHER, DISTRUST, ENDED, EXCHANGE, PROTOCOL, SIGNATURE, VERSION};
+use crate::net::tls::error::{
+    BROKEN, CIPHER, DISTRUST, ENDED, EXCHANGE, PROTOCOL, SIGNATURE, VERSION,
+};
 
-/// More of a record, or of a handshake message, is not waited for.
+/// The most bytes of an incomplete record or handshake message.
 const INCOMPLETE: usize = 24 * 1024;
 
-/// Who is handed what has been decrypted.
+/// Takes the decrypted bytes.
 pub type Take<'a> = Option<&'a mut dyn FnMut(&[u8])>;
 
 type Traffic<'c> = WriteTraffic<'c, ServerConnectionData>;
@@ -27,20 +29,20 @@ type Traffic<'c> = WriteTraffic<'c, ServerConnectionData>;
 /// Both directions of one connection.
 pub struct Records {
     connection: UnbufferedServerConnection,
-    /// What has come of a record that is not complete.
+    /// The bytes of an incomplete record.
     incoming: Vec<u8>,
-    /// Records of which the socket has not taken everything.
+    /// Records that the socket has not taken completely.
     outgoing: Vec<u8>,
-    /// How much of these it has taken.
+    /// How many bytes of `outgoing` the socket has taken.
     sent: usize,
-    /// Something came with the handshake's end, and nobody has taken it.
+    /// Data came with the end of the handshake, and has not been read.
     unread: bool,
-    /// The other side has said that nothing follows, or can't say any more.
+    /// The other side has sent `close_notify`, or its connection has ended.
     pub closed: bool,
 }
 
 impl Records {
-    /// Of a connection that has not said anything yet.
+    /// The state of a connection that has not sent anything yet.
     ///
     /// # Errors
     /// The system has no randomness to give.
@@ -57,26 +59,26 @@ impl Records {
     }
 
     /// Whether the handshake is not over yet.
-    pub fn is_shaking(&self) -> bool {
+    pub fn is_handshaking(&self) -> bool {
         self.connection.is_handshaking()
     }
 
-    /// Whether something came with the handshake's end that is still to be taken; said once.
+    /// Whether data came with the end of the handshake. True once.
     pub fn unread(&mut self) -> bool {
         mem::take(&mut self.unread)
     }
 
-    /// Whether there is something to be sent.
+    /// Whether there are bytes to send.
     pub fn owes(&self) -> bool {
         !self.outgoing.is_empty()
     }
 
-    /// What is to be sent.
+    /// The bytes to send.
     pub fn outgoing(&self) -> &[u8] {
         &self.outgoing[self.sent..]
     }
 
-    /// So much of it has been sent.
+    /// Removes bytes that have been sent.
     pub fn sent(&mut self, bytes: usize) {
         self.sent += bytes;
         if self.sent >= self.outgoing.len() {
@@ -85,11 +87,10 @@ impl Records {
         }
     }
 
-    /// Decrypts what has come, as far as it is complete, and keeps the rest. Without `take`, only
-    /// the handshake.
+    /// Decrypts complete records and keeps the rest. Without `take`, only the handshake continues.
     ///
     /// # Errors
-    /// Why nothing more can be said; the other side is told in what is then to be sent.
+    /// Why the connection can't continue. The alert for the other side is in the bytes to send.
     pub fn decrypt(&mut self, came: &mut [u8], take: Take<'_>) -> Result<(), &'static str> {
         if self.incoming.is_empty() {
             let (used, result) = self.process(came, take);
@@ -100,7 +101,7 @@ impl Records {
             all.extend_from_slice(came);
             let (used, result) = self.process(&mut all, take);
             all.drain(..used);
-            // Given back when empty.
+            // An empty buffer is released.
             self.incoming = if all.is_empty() { Vec::new() } else { all };
             result.map_err(|error| reason(&error))?;
         }
@@ -110,8 +111,8 @@ impl Records {
         }
     }
 
-    /// Lets rustls have these bytes, the first that it has not said it is done with. Returns how
-    /// many it is done with now.
+    /// Passes rustls these bytes, beginning with the first that it has not consumed. Returns how
+    /// many it consumed.
     fn process(&mut self, bytes: &mut [u8], mut take: Take<'_>) -> (usize, Result<(), Error>) {
         let mut used = 0;
         let mut failed = None;
@@ -121,7 +122,7 @@ impl Records {
             let mut done = false;
             match state {
                 Ok(ConnectionState::EncodeTlsData(data)) => encode(&mut self.outgoing, data),
-                // It goes out with the next flush, ahead of anything else.
+                // The next flush sends it before anything else.
                 Ok(ConnectionState::TransmitTlsData(data)) => data.done(),
                 _ if failed.is_some() => done = true,
                 Ok(ConnectionState::ReadTraffic(mut traffic)) => match &mut take {
@@ -143,9 +144,9 @@ impl Records {
                     self.closed = true;
                     done = true;
                 }
-                // Nothing more is to be had of these bytes; early data is not offered.
+                // These bytes hold nothing more. Early data is not offered.
                 Ok(_) => done = true,
-                // Once more: there may be word of it for the other side.
+                // Called once more, since rustls may have an alert to send.
                 Err(error) => failed = Some(error),
             }
             used += discard;
@@ -155,23 +156,23 @@ impl Records {
         }
     }
 
-    /// Makes a record of these bytes, at most 16 KiB, to be sent; whether that was possible.
+    /// Encrypts at most 16 KiB into a record. Returns whether that was possible.
     pub fn encrypt(&mut self, bytes: &[u8]) -> bool {
         self.writing(|traffic, out| traffic.encrypt(bytes, out))
     }
 
-    /// Says that nothing follows.
+    /// Appends `close_notify` to the bytes to send.
     pub fn close(&mut self) {
         self.writing(|traffic, out| traffic.queue_close_notify(out));
     }
 
-    /// Appends to what goes out; whether that was possible.
+    /// Appends to the bytes to send. Returns whether that was possible.
     fn writing(
         &mut self,
         mut write: impl FnMut(&mut Traffic<'_>, &mut [u8]) -> Result<usize, EncryptError>,
     ) -> bool {
         loop {
-            // What is there of a record that is not complete: rustls wants to see it each time.
+            // rustls wants to see the whole incomplete record each time.
             let UnbufferedStatus { state, .. } =
                 self.connection.process_tls_records(&mut self.incoming);
             match state {
@@ -191,7 +192,7 @@ impl Records {
     }
 }
 
-/// Appends what `write` writes into a buffer of the size that it asks for; whether it did.
+/// Appends what `write` writes into a buffer of the size that it asks for. Returns whether it did.
 fn put(
     out: &mut Vec<u8>,
     mut write: impl FnMut(&mut [u8]) -> Result<usize, Option<InsufficientSizeError>>,
@@ -215,12 +216,12 @@ fn encode(out: &mut Vec<u8>, mut data: EncodeTlsData<'_, ServerConnectionData>) 
     });
 }
 
-/// Why a handshake fails, in few words: each is counted apart.
+/// The reason of a failed handshake, as the metrics name it.
 fn reason(error: &Error) -> &'static str {
     use PeerIncompatible as Odd;
     match error {
         Error::PeerIncompatible(odd) => match odd {
-            // Since TLS 1.2 every client names its signatures, and that is looked at first.
+            // Since TLS 1.2 every client sends its signature schemes, and rustls checks that first.
             Odd::SignatureAlgorithmsExtensionRequired
             | Odd::Tls12NotOffered
             | Odd::Tls12NotOfferedOrEnabled

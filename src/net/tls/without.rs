@@ -1,4 +1,6 @@
-//! In a build without the feature `tls`: there is none, and nothing of it can be.
+//! TLS in a build without the feature `tls`: neither type can have a value.
+
+pub mod error;
 
 use std::convert::Infallible;
 use std::io::{self, IoSlice};
@@ -6,28 +8,28 @@ use std::net::TcpStream;
 
 use smol::future;
 
-use super::terms::{Failure, Shaking, Taken};
 use crate::config::TlsFiles;
 use crate::count::Counters;
+use error::{HandshakeError, HandshakeStep, ReadOutcome};
 
-/// Of no connection.
+/// The TLS state of a connection. There is none.
 #[derive(Debug)]
-pub enum Session {}
+pub enum TlsConnection {}
 
-/// Of no server.
+/// The TLS state of the server. There is none.
 #[derive(Debug)]
 pub struct Tls {
     never: Infallible,
-    /// None.
+    /// Never counted.
     pub failures: Counters<11>,
 }
 
-impl Session {
+impl TlsConnection {
     /// Never.
     ///
     /// # Errors
     /// Never.
-    pub fn shake(&self, _: &TcpStream) -> Result<Shaking, Failure> {
+    pub fn handshake(&self, _: &TcpStream) -> Result<HandshakeStep, HandshakeError> {
         match *self {}
     }
 
@@ -35,7 +37,7 @@ impl Session {
     ///
     /// # Errors
     /// Never.
-    pub fn read(&self, _: &TcpStream, _: &mut dyn FnMut(&[u8])) -> io::Result<Taken> {
+    pub fn read(&self, _: &TcpStream, _: &mut dyn FnMut(&[u8])) -> io::Result<ReadOutcome> {
         match *self {}
     }
 
@@ -53,23 +55,23 @@ impl Session {
     }
 
     /// Never.
-    pub fn is_shaking(&self) -> bool {
+    pub fn is_handshaking(&self) -> bool {
         match *self {}
     }
 
     /// Never.
-    pub fn owed(&self) -> usize {
+    pub fn unwritten(&self) -> usize {
         match *self {}
     }
 
     /// Never.
-    pub fn part(&self, _: &TcpStream) {
+    pub fn close_notify(&self, _: &TcpStream) {
         match *self {}
     }
 }
 
 impl Tls {
-    /// None: the settings refuse it.
+    /// Always `None`: the settings refuse TLS.
     ///
     /// # Errors
     /// Never.
@@ -81,7 +83,7 @@ impl Tls {
     ///
     /// # Errors
     /// Never.
-    pub fn session(&self) -> io::Result<Session> {
+    pub fn connection(&self) -> io::Result<TlsConnection> {
         match self.never {}
     }
 
@@ -96,7 +98,7 @@ impl Tls {
     }
 }
 
-/// Watches nothing.
+/// Never returns.
 pub async fn watch(_: Option<&Tls>) -> Infallible {
     future::pending().await
 }

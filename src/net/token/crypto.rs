@@ -1,165 +1,151 @@
-//! How the library signs and verifies: with ring, which is here for TLS anyway, and compares in constant
+//! Verifies and signs tokens with ring, which the server needs for TLS anyway. ring compares in constant
 //! time.
 
-use std::sync::Arc;
-
-use jsonwebtoken::crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils};
-use jsonwebtoken::errors::ErrorKind;
-use jsonwebtoken::signature::{self, Signer, Verifier};
-use jsonwebtoken::{Algorithm, DecodingKeyKind};
 use ring::hmac;
 use ring::rand::SystemRandom;
 use ring::signature::{
     ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, ED25519, EcdsaKeyPair,
     Ed25519KeyPair, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, RsaKeyPair,
-    RsaPublicKeyComponents, UnparsedPublicKey, VerificationAlgorithm,
+    RsaPublicKeyComponents, UnparsedPublicKey,
 };
 
-/// Makes ring what the library uses; to be called before it is used. A second time changes nothing.
-pub(super) fn install() {
-    let _ = PROVIDER.install_default();
-}
+/// The names of the algorithms (RFC 7518, section 3.1; RFC 8037).
+pub(super) const HS256: &str = "HS256";
+pub(super) const ES256: &str = "ES256";
+pub(super) const EDDSA: &str = "EdDSA";
+pub(super) const RS256: &str = "RS256";
 
-static PROVIDER: CryptoProvider = CryptoProvider {
-    signer_factory: |algorithm, key| Ok(Box::new(Signing::new(*algorithm, key.as_bytes())?)),
-    verifier_factory: |algorithm, key| {
-        let check: Check = match (algorithm, key.kind()) {
-            (Algorithm::HS256, DecodingKeyKind::SecretOrDer(secret)) => {
-                Check::Secret(hmac::Key::new(hmac::HMAC_SHA256, secret))
-            }
-            (Algorithm::ES256, DecodingKeyKind::SecretOrDer(point)) => {
-                Check::point(&ECDSA_P256_SHA256_FIXED, point)
-            }
-            (Algorithm::EdDSA, DecodingKeyKind::SecretOrDer(point)) => {
-                Check::point(&ED25519, point)
-            }
-            (Algorithm::RS256, DecodingKeyKind::RsaModulusExponent { n, e }) => {
-                let (n, e) = (Arc::from(&n[..]), Arc::from(&e[..]));
-                Check::Rsa(RsaPublicKeyComponents { n, e })
-            }
-            _ => return Err(ErrorKind::UnsupportedAlgorithm.into()),
-        };
-        Ok(Box::new(Verifying(*algorithm, check)))
-    },
-    // For keys within tokens, which nobody asks for.
-    key_utils: KeyUtils::new_unimplemented(),
-};
+/// An RSA key has at least this many bits (RFC 7518, section 3.3), and at most what ring verifies.
+const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
 
-struct Verifying(Algorithm, Check);
-
-enum Check {
+/// A key that verifies. Its kind decides the algorithm.
+pub(super) enum VerifyingKey {
     Secret(hmac::Key),
-    Point(UnparsedPublicKey<Arc<[u8]>>),
-    Rsa(RsaPublicKeyComponents<Arc<[u8]>>),
+    P256(UnparsedPublicKey<Vec<u8>>),
+    Ed25519(UnparsedPublicKey<Vec<u8>>),
+    Rsa(RsaPublicKeyComponents<Vec<u8>>),
 }
 
-impl Check {
-    fn point(how: &'static dyn VerificationAlgorithm, point: &[u8]) -> Check {
-        Check::Point(UnparsedPublicKey::new(how, Arc::from(point)))
+impl VerifyingKey {
+    pub(super) fn secret(secret: &[u8]) -> VerifyingKey {
+        VerifyingKey::Secret(hmac::Key::new(hmac::HMAC_SHA256, secret))
     }
-}
 
-impl Verifier<Vec<u8>> for Verifying {
-    fn verify(&self, message: &[u8], signature: &Vec<u8>) -> Result<(), signature::Error> {
-        let verified = match &self.1 {
-            Check::Secret(key) => hmac::verify(key, message, signature),
-            Check::Point(key) => key.verify(message, signature),
-            Check::Rsa(key) => key.verify(&RSA_PKCS1_2048_8192_SHA256, message, signature),
+    /// `point` is uncompressed (RFC 5480, section 2.2).
+    pub(super) fn p256(point: Vec<u8>) -> VerifyingKey {
+        VerifyingKey::P256(UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point))
+    }
+
+    pub(super) fn ed25519(point: Vec<u8>) -> VerifyingKey {
+        VerifyingKey::Ed25519(UnparsedPublicKey::new(&ED25519, point))
+    }
+
+    /// `n` and `e` are RSA's modulus and exponent (RFC 8017, section 3.1).
+    ///
+    /// # Errors
+    /// What the key is that it can't be used.
+    pub(super) fn rsa(n: &[u8], e: &[u8]) -> Result<VerifyingKey, String> {
+        let (n, e) = (without_zeros(n), without_zeros(e));
+        let spare = n.first().map_or(0, |first| first.leading_zeros() as usize);
+        let bits = n.len() * 8 - spare;
+        if bits < *RSA_BITS.start() {
+            return Err(format!("an RSA key of {bits} bits, and needs 2048"));
+        }
+        let odd = |number: &[u8]| number.last().is_some_and(|last| last % 2 == 1);
+        if bits > *RSA_BITS.end() || !odd(n) || !odd(e) || e == [1] || e.len() > 4 {
+            return Err("an RSA key that can't be used".into());
+        }
+        let (n, e) = (n.to_vec(), e.to_vec());
+        Ok(VerifyingKey::Rsa(RsaPublicKeyComponents { n, e }))
+    }
+
+    /// The only algorithm that the key is used with.
+    pub(super) fn algorithm(&self) -> &'static str {
+        match self {
+            VerifyingKey::Secret(_) => HS256,
+            VerifyingKey::P256(_) => ES256,
+            VerifyingKey::Ed25519(_) => EDDSA,
+            VerifyingKey::Rsa(_) => RS256,
+        }
+    }
+
+    /// Whether the signature of the message is one of this key.
+    pub(super) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
+        let verified = match self {
+            VerifyingKey::Secret(key) => hmac::verify(key, message, signature),
+            VerifyingKey::P256(key) | VerifyingKey::Ed25519(key) => key.verify(message, signature),
+            VerifyingKey::Rsa(key) => key.verify(&RSA_PKCS1_2048_8192_SHA256, message, signature),
         };
-        verified.map_err(|_| signature::Error::new())
+        verified.is_ok()
     }
 }
 
-impl JwtVerifier for Verifying {
-    fn algorithm(&self) -> Algorithm {
-        self.0
+fn without_zeros(mut number: &[u8]) -> &[u8] {
+    while let [0, rest @ ..] = number {
+        number = rest;
     }
+    number
 }
 
-/// What signs: a secret, or a private key in PKCS #8.
-enum Signing {
+/// A key that signs.
+pub(super) enum SigningKey {
     Secret(hmac::Key),
     P256(EcdsaKeyPair),
     Ed25519(Ed25519KeyPair),
     Rsa(Box<RsaKeyPair>),
 }
 
-impl Signing {
-    fn new(algorithm: Algorithm, key: &[u8]) -> Result<Signing, ErrorKind> {
-        let signing = match algorithm {
-            Algorithm::HS256 => Some(Signing::Secret(hmac::Key::new(hmac::HMAC_SHA256, key))),
-            Algorithm::ES256 => p256(key).map(Signing::P256),
-            Algorithm::EdDSA => ed25519(key).map(Signing::Ed25519),
-            Algorithm::RS256 => {
-                let pair = RsaKeyPair::from_pkcs8(key).ok();
-                pair.map(|pair| Signing::Rsa(Box::new(pair)))
-            }
-            _ => None,
-        };
-        signing.ok_or(ErrorKind::InvalidKeyFormat)
+impl SigningKey {
+    pub(super) fn secret(secret: &[u8]) -> SigningKey {
+        SigningKey::Secret(hmac::Key::new(hmac::HMAC_SHA256, secret))
     }
-}
 
-impl Signer<Vec<u8>> for Signing {
-    fn try_sign(&self, message: &[u8]) -> Result<Vec<u8>, signature::Error> {
-        let random = SystemRandom::new();
-        let signed = match self {
-            Signing::Secret(key) => Ok(hmac::sign(key, message).as_ref().to_vec()),
-            Signing::P256(pair) => {
-                let signed = pair.sign(&random, message);
-                signed.map(|signature| signature.as_ref().to_vec())
-            }
-            Signing::Ed25519(pair) => Ok(pair.sign(message).as_ref().to_vec()),
-            Signing::Rsa(pair) => {
-                let mut signature = vec![0; pair.public().modulus_len()];
-                let signed = pair.sign(&RSA_PKCS1_SHA256, &random, message, &mut signature);
-                signed.map(|()| signature)
-            }
-        };
-        signed.map_err(|_| signature::Error::new())
-    }
-}
-
-impl JwtSigner for Signing {
-    fn algorithm(&self) -> Algorithm {
-        match self {
-            Signing::Secret(_) => Algorithm::HS256,
-            Signing::P256(_) => Algorithm::ES256,
-            Signing::Ed25519(_) => Algorithm::EdDSA,
-            Signing::Rsa(_) => Algorithm::RS256,
+    /// A private key in PKCS #8 (RFC 5958).
+    ///
+    /// # Errors
+    /// One line about what is wrong with the key.
+    pub(super) fn private(pkcs8: &[u8]) -> Result<SigningKey, String> {
+        let (how, random) = (&ECDSA_P256_SHA256_FIXED_SIGNING, SystemRandom::new());
+        if let Ok(pair) = EcdsaKeyPair::from_pkcs8(how, pkcs8, &random) {
+            return Ok(SigningKey::P256(pair));
+        }
+        // OpenSSL leaves the public half out, which then can't be compared.
+        if let Ok(pair) = Ed25519KeyPair::from_pkcs8_maybe_unchecked(pkcs8) {
+            return Ok(SigningKey::Ed25519(pair));
+        }
+        match RsaKeyPair::from_pkcs8(pkcs8) {
+            Ok(pair) => Ok(SigningKey::Rsa(Box::new(pair))),
+            Err(rejected) => Err(match rejected.to_string().as_str() {
+                "TooSmall" => "the RSA key has less than 2,048 bits".into(),
+                "TooLarge" => {
+                    "the RSA key has more than 4,096 bits, which is too much to sign with".into()
+                }
+                _ => "the private key is not P-256, Ed25519 or RSA, or it is damaged".into(),
+            }),
         }
     }
-}
 
-fn p256(pkcs8: &[u8]) -> Option<EcdsaKeyPair> {
-    let (how, random) = (&ECDSA_P256_SHA256_FIXED_SIGNING, SystemRandom::new());
-    EcdsaKeyPair::from_pkcs8(how, pkcs8, &random).ok()
-}
-
-/// OpenSSL leaves the public half out, which then can't be compared.
-fn ed25519(pkcs8: &[u8]) -> Option<Ed25519KeyPair> {
-    Ed25519KeyPair::from_pkcs8_maybe_unchecked(pkcs8).ok()
-}
-
-/// What a private key in PKCS #8 signs with.
-///
-/// # Errors
-/// One line about what is wrong with the key.
-pub(super) fn algorithm_of(pkcs8: &[u8]) -> Result<Algorithm, String> {
-    if p256(pkcs8).is_some() {
-        return Ok(Algorithm::ES256);
+    pub(super) fn algorithm(&self) -> &'static str {
+        match self {
+            SigningKey::Secret(_) => HS256,
+            SigningKey::P256(_) => ES256,
+            SigningKey::Ed25519(_) => EDDSA,
+            SigningKey::Rsa(_) => RS256,
+        }
     }
-    if ed25519(pkcs8).is_some() {
-        return Ok(Algorithm::EdDSA);
-    }
-    match RsaKeyPair::from_pkcs8(pkcs8) {
-        Ok(_) => Ok(Algorithm::RS256),
-        Err(rejected) => Err(match rejected.to_string().as_str() {
-            "TooSmall" => "the RSA key has less than 2,048 bits".into(),
-            "TooLarge" => {
-                "the RSA key has more than 4,096 bits, which is too much to sign with".into()
+
+    /// The signature of a message; `None` if ring can't sign.
+    pub(super) fn sign(&self, message: &[u8]) -> Option<Vec<u8>> {
+        let random = SystemRandom::new();
+        match self {
+            SigningKey::Secret(key) => Some(hmac::sign(key, message).as_ref().to_vec()),
+            SigningKey::P256(pair) => Some(pair.sign(&random, message).ok()?.as_ref().to_vec()),
+            SigningKey::Ed25519(pair) => Some(pair.sign(message).as_ref().to_vec()),
+            SigningKey::Rsa(pair) => {
+                let mut signature = vec![0; pair.public().modulus_len()];
+                let signed = pair.sign(&RSA_PKCS1_SHA256, &random, message, &mut signature);
+                signed.ok().map(|()| signature)
             }
-            _ => "the private key is not P-256, Ed25519 or RSA, or it is damaged".into(),
-        }),
+        }
     }
 }

@@ -1,12 +1,13 @@
 //! `--issue`: makes a token, so that nobody needs another tool for the first one.
 
-use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rustls_pki_types::PrivatePkcs8KeyDer;
 use serde_json::{Map, Value, json};
 
 use super::claims::ClaimRules;
-use super::crypto;
-use super::key::{pem, read_file, secret};
+use super::crypto::SigningKey;
+use super::key_file::{pem, read_file, secret};
 use crate::chat::name::{Room, User};
 use crate::config::{Config, TokenRequest};
 
@@ -29,9 +30,15 @@ pub fn issue(config: &Config, request: &TokenRequest, now: u64) -> Result<String
     let Some(file) = &config.jwt_key else {
         return Err(IssueError::Usage("--issue needs --jwt-key".into()));
     };
-    let (algorithm, key) = read_file(file, signing_key).map_err(IssueError::Key)?;
-    let token = jsonwebtoken::encode(&Header::new(algorithm), &claims, &key);
-    token.map_err(|error| IssueError::Key(format!("--jwt-key {}: {error}", file.display())))
+    let key = read_file(file, signing_key).map_err(IssueError::Key)?;
+    let header = format!(r#"{{"typ":"JWT","alg":"{}"}}"#, key.algorithm());
+    let part = |part: &str| URL_SAFE_NO_PAD.encode(part);
+    let message = format!("{}.{}", part(&header), part(&claims.to_string()));
+    let signature = key.sign(message.as_bytes()).ok_or_else(|| {
+        let line = format!("--jwt-key {}: can't sign with it", file.display());
+        IssueError::Key(line)
+    })?;
+    Ok(format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature)))
 }
 
 /// What the token says.
@@ -59,24 +66,16 @@ fn claims(config: &Config, request: &TokenRequest, now: u64) -> Result<Value, St
     Ok(Value::Object(claims))
 }
 
-/// What signs: a secret, or a private key in PEM.
-pub(super) fn signing_key(bytes: &[u8]) -> Result<(Algorithm, EncodingKey), String> {
-    crypto::install();
+/// The secret or the private key in PEM.
+pub(super) fn signing_key(bytes: &[u8]) -> Result<SigningKey, String> {
     if pem::is_pem(bytes) {
         let key: PrivatePkcs8KeyDer<'_> = pem::private(bytes)?;
-        let der = key.secret_pkcs8_der();
-        let algorithm = crypto::algorithm_of(der)?;
-        let key = match algorithm {
-            Algorithm::ES256 => EncodingKey::from_ec_der(der),
-            Algorithm::EdDSA => EncodingKey::from_ed_der(der),
-            _ => EncodingKey::from_rsa_der(der),
-        };
-        return Ok((algorithm, key));
+        return SigningKey::private(key.secret_pkcs8_der());
     }
     let secret = secret(bytes)?;
     // A set of public keys is no secret.
     if secret.starts_with(b"{") {
         return Err("it is JSON; --issue needs the private key in PEM, or the secret".into());
     }
-    Ok((Algorithm::HS256, EncodingKey::from_secret(secret)))
+    Ok(SigningKey::secret(secret))
 }

@@ -19,37 +19,40 @@ fn sign(header: &Value, claims: &str) -> String {
 }
 
 fn keys() -> KeySet {
-    KeySet::of(SECRET.as_bytes()).unwrap()
+    key_file::parse(SECRET.as_bytes()).unwrap()
 }
 
-fn verdict(claims: &str) -> Result<Pass, String> {
+fn verdict(claims: &str) -> Result<Grant, String> {
     verdict_by(&ClaimRules::default(), claims)
 }
 
-fn verdict_by(rules: &ClaimRules, claims: &str) -> Result<Pass, String> {
+fn verdict_by(rules: &ClaimRules, claims: &str) -> Result<Grant, String> {
     verify(&keys(), rules, &sign(&json!({"alg": "HS256"}), claims), NOW)
 }
 
 /// Without rules about claims.
-fn plain(keys: &KeySet, token: &str) -> Result<Pass, String> {
+fn plain(keys: &KeySet, token: &str) -> Result<Grant, String> {
     verify(keys, &ClaimRules::default(), token, NOW)
 }
 
 #[test]
 fn claims_decide_who_it_is_and_what_is_open() {
-    let pass = verdict(r#"{"sub":"ann","iss":7,"mod":{},"more":{}}"#).unwrap();
-    assert_eq!((pass.user().as_str(), pass.expires()), ("ann", None));
-    assert!(pass.opens(&Room::lobby()));
-    let pass = verdict(r#"{"sub":"ann","rooms":["attic"]}"#).unwrap();
-    assert!(pass.opens(&Room::new("attic").unwrap()) && !pass.opens(&Room::lobby()));
-    let pass = verdict(r#"{"sub":"ann","rooms":[]}"#).unwrap();
-    assert!(!pass.opens(&Room::lobby()), "none is none, not all");
-    let pass = verdict(r#"{"sub":"ann","rooms":["a:b"]}"#).unwrap();
-    assert!(!pass.opens(&Room::lobby()), "what is no room is no room");
-    let pass = verdict(r#"{"sub":"ann","exp":1800000000.5,"nbf":1800000000}"#).unwrap();
-    assert_eq!(pass.expires(), Some(NOW + 30_500));
-    let pass = verdict(r#"{"sub":"ann","exp":1e300,"nbf":-1e300}"#).unwrap();
-    assert_eq!(pass.expires(), Some(u64::MAX));
+    let grant = verdict(r#"{"sub":"ann","iss":7,"mod":{},"more":{}}"#).unwrap();
+    assert_eq!((grant.user().as_str(), grant.expires()), ("ann", None));
+    assert!(grant.allows_room(&Room::lobby()));
+    let grant = verdict(r#"{"sub":"ann","rooms":["attic"]}"#).unwrap();
+    assert!(grant.allows_room(&Room::new("attic").unwrap()) && !grant.allows_room(&Room::lobby()));
+    let grant = verdict(r#"{"sub":"ann","rooms":[]}"#).unwrap();
+    assert!(!grant.allows_room(&Room::lobby()), "none is none, not all");
+    let grant = verdict(r#"{"sub":"ann","rooms":["a:b"]}"#).unwrap();
+    assert!(
+        !grant.allows_room(&Room::lobby()),
+        "what is no room is no room"
+    );
+    let grant = verdict(r#"{"sub":"ann","exp":1800000000.5,"nbf":1800000000}"#).unwrap();
+    assert_eq!(grant.expires(), Some(NOW + 30_500));
+    let grant = verdict(r#"{"sub":"ann","exp":1e300,"nbf":-1e300}"#).unwrap();
+    assert_eq!(grant.expires(), Some(u64::MAX));
 }
 
 #[test]
@@ -83,7 +86,7 @@ fn what_is_wrong_is_said_and_nothing_else() {
 
 #[test]
 fn half_a_minute_is_granted_and_not_a_millisecond_more() {
-    let said = |claims: &str| verdict(claims).map(|pass| pass.expires());
+    let said = |claims: &str| verdict(claims).map(|grant| grant.expires());
     let expired = Err("it has expired".to_string());
     let early = Err("it is not valid yet".to_string());
     // Now it is 1,800,000,000.
@@ -106,7 +109,7 @@ fn the_claim_of_the_name_is_the_one_that_is_set() {
         name: Some("https://id.example/nick".into()),
         ..ClaimRules::default()
     };
-    let said = |claims: &str| verdict_by(&rules, claims).map(|pass| pass.user().to_string());
+    let said = |claims: &str| verdict_by(&rules, claims).map(|grant| grant.user().to_string());
     let good = r#"{"sub":7,"https://id.example/nick":"ann"}"#;
     assert_eq!(said(good), Ok("ann".into()));
     for claims in [
@@ -127,8 +130,8 @@ fn a_token_without_a_kid_is_tried_with_a_few_keys_and_not_with_many() {
     let ours = json!({"kty": "oct", "k": URL_SAFE_NO_PAD.encode(SECRET), "kid": "ours"});
     let said = |others: usize, header: &Value| {
         let keys: Vec<Value> = (0..others).map(other).chain([ours.clone()]).collect();
-        let set = KeySet::of(json!({ "keys": keys }).to_string().as_bytes()).unwrap();
-        plain(&set, &sign(header, r#"{"sub":"ann"}"#)).map(|pass| pass.user().to_string())
+        let set = key_file::parse(json!({ "keys": keys }).to_string().as_bytes()).unwrap();
+        plain(&set, &sign(header, r#"{"sub":"ann"}"#)).map(|grant| grant.user().to_string())
     };
     let ann = Ok("ann".to_string());
     assert_eq!(said(7, &json!({"alg": "HS256"})), ann);
@@ -149,7 +152,7 @@ fn a_token_without_a_kid_is_tried_with_a_few_keys_and_not_with_many() {
 fn the_header_may_only_name_the_algorithm_of_the_key() {
     let keys = keys();
     let said = |header: Value| {
-        plain(&keys, &sign(&header, r#"{"sub":"ann"}"#)).map(|pass| pass.user().to_string())
+        plain(&keys, &sign(&header, r#"{"sub":"ann"}"#)).map(|grant| grant.user().to_string())
     };
     assert_eq!(
         said(json!({"alg": "HS256", "typ": "JWT", "kid": "1"})),
@@ -232,10 +235,10 @@ fn no_garbage_gets_through_or_panics() {
         let header: &str = u.choose(&[r#"{"alg":"HS256"}"#, "{}", &text])?;
         let claims: &str = u.choose(&[r#"{"sub":"ann"}"#, "{}", &text])?;
         let header = serde_json::from_str(header).unwrap_or(Value::Null);
-        if let Ok(pass) = plain(&keys, &sign(&header, claims)) {
-            assert!(User::new(pass.user().as_str()).is_ok());
+        if let Ok(grant) = plain(&keys, &sign(&header, claims)) {
+            assert!(User::new(grant.user().as_str()).is_ok());
         }
-        let _ = KeySet::of(u.arbitrary()?);
+        let _ = key_file::parse(u.arbitrary()?);
         let _ = issue::signing_key(u.arbitrary()?);
         Ok(())
     });
@@ -243,7 +246,7 @@ fn no_garbage_gets_through_or_panics() {
 
 #[test]
 fn a_secret_is_anything_that_can_be_no_public_key() {
-    let algorithm = |bytes: &[u8]| KeySet::of(bytes).map(|keys| format!("{keys:?}"));
+    let algorithm = |bytes: &[u8]| key_file::parse(bytes).map(|keys| format!("{keys:?}"));
     let secret = "s".repeat(32);
     for good in [
         secret.clone(),
@@ -255,7 +258,7 @@ fn a_secret_is_anything_that_can_be_no_public_key() {
             algorithm(good.as_bytes()),
             Ok("KeySet(HS256 by a secret)".into())
         );
-        assert_eq!(key::secret(good.as_bytes()), Ok(secret.as_bytes()));
+        assert_eq!(key_file::secret(good.as_bytes()), Ok(secret.as_bytes()));
     }
     let mut der = vec![0x30, 0x2a];
     der.extend([0; 42]);

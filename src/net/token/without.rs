@@ -1,48 +1,47 @@
-//! In a build without the feature `tokens`: the pass that nobody has, and a gate that stands open.
+//! Tokens in a build without the feature `tokens`: none exists, and none is needed.
 
 use smol::future;
 
 use super::http::{Answer, Head};
-use super::route::Arrival;
 use crate::chat::close_reason::CloseReason;
 use crate::chat::name::{Room, User};
 use crate::chat::peer::Peer;
 use crate::config::Config;
 
-/// Nobody has one.
+/// What a token grants. There is none.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Pass {}
+pub enum Grant {}
 
-impl Pass {
-    /// Whose it is.
+impl Grant {
+    /// Never called.
     pub fn user(&self) -> &User {
         match *self {}
     }
 
-    /// Whether its holder may enter a room.
-    pub fn opens(&self, _: &Room) -> bool {
+    /// Never called.
+    pub fn allows_room(&self, _: &Room) -> bool {
         match *self {}
     }
 
-    /// When it ends.
+    /// Never called.
     pub fn expires(&self) -> Option<u64> {
         match *self {}
     }
 }
 
-/// Never.
+/// Never returns.
 pub fn expire(_: &Peer, _: Option<u64>) -> future::Pending<CloseReason> {
     future::pending()
 }
 
-/// Lets everybody in.
+/// Accepts every connection.
 #[derive(Debug)]
-pub struct Gate;
+pub struct Authenticator;
 
-impl Gate {
-    /// Needs nothing.
-    pub fn new(_: &Config) -> Result<Gate, String> {
-        Ok(Gate)
+impl Authenticator {
+    /// Needs no settings.
+    pub fn new(_: &Config) -> Result<Authenticator, String> {
+        Ok(Authenticator)
     }
 
     /// There is no key.
@@ -50,18 +49,23 @@ impl Gate {
         false
     }
 
-    /// An upgrade is all that is needed.
+    /// The answer stays.
     pub fn without_upgrade(&self, _: &Head, answer: Answer) -> Answer {
         answer
     }
 
-    /// Lets everybody in.
-    pub fn let_through(&self, _: &Head, _: &mut Arrival) -> Result<(), Answer> {
-        Ok(())
+    /// No token is needed.
+    pub fn authorize(
+        &self,
+        _: &Head,
+        _: Option<&User>,
+        _: Option<&Room>,
+    ) -> Result<Option<Box<Grant>>, Answer> {
+        Ok(None)
     }
 }
 
-/// None is agreed to.
+/// No subprotocol is accepted.
 pub fn protocol(_: &Head) -> Option<&str> {
     None
 }

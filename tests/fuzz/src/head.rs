@@ -5,8 +5,7 @@ use natterjack::config::{Networks, Origins};
 use natterjack::net::cors::options;
 use natterjack::net::forwarded;
 use natterjack::net::http::{Answer, Head};
-use natterjack::net::publish::Post;
-use natterjack::net::route::{Arrival, Route, route};
+use natterjack::net::route::{ChatRequest, PublishRequest, Route, route};
 
 use super::rules;
 
@@ -31,8 +30,8 @@ pub fn survives(bytes: &[u8]) {
         Ok(Route::Page(file)) => whole(&file.answer(&head), &[200, 304, 406]),
         Ok(Route::Options(methods)) => whole(&options(methods), &[204]),
         Ok(Route::Health | Route::Ready) => {}
-        Ok(Route::Chat(arrival)) => arrives(&arrival),
-        Ok(Route::Publish(post)) => posts(&post),
+        Ok(Route::Chat(request)) => chats(&request),
+        Ok(Route::Publish(request)) => publishes(&request),
         Err(refused) => whole(&refused, &[400, 403, 404, 405, 426]),
     }
 }
@@ -50,28 +49,28 @@ fn comes_from_somewhere(head: &Head) {
     }
 }
 
-fn arrives(arrival: &Arrival) {
-    assert_eq!(arrival.user.is_none(), arrival.dialect == Dialect::Simple);
-    assert!(arrival.room.is_some() || arrival.dialect == Dialect::Typed);
-    if let Some(user) = &arrival.user {
+fn chats(request: &ChatRequest) {
+    assert_eq!(request.user.is_none(), request.dialect == Dialect::Simple);
+    assert!(request.room.is_some() || request.dialect == Dialect::Typed);
+    if let Some(user) = &request.user {
         rules::name(user.as_str());
     }
-    if let Some(room) = &arrival.room {
+    if let Some(room) = &request.room {
         rules::name(room.as_str());
     }
     // What is agreed to is sent back, so it must be of one line.
-    let protocol = arrival.protocol.as_deref().unwrap_or("bearer.");
+    let protocol = request.protocol.as_deref().unwrap_or("bearer.");
     assert!(protocol.starts_with("bearer.") && !protocol.contains(char::is_control));
     // The SHA-1 of the key, in base64.
-    assert!(arrival.accept.is_ascii() && arrival.accept.len() == 28);
+    assert!(request.accept.is_ascii() && request.accept.len() == 28);
 }
 
-fn posts(post: &Post) {
-    rules::name(post.room.as_str());
-    if let Some(user) = &post.user {
+fn publishes(request: &PublishRequest) {
+    rules::name(request.room.as_str());
+    if let Some(user) = &request.user {
         rules::name(user.as_str());
     }
-    let reference = post.reference.as_ref();
+    let reference = request.reference.as_ref();
     assert!(reference.is_none_or(|name| name.len() <= 256));
 }
 

@@ -15,7 +15,7 @@ pub async fn ask_all(endpoint: &Endpoint, sentinels: &Sentinels, report: &mut Re
         let sentinel = Address { host, port };
         match sentinel::ask(endpoint, sentinels, place).await {
             Ok(primary) => {
-                report.good(format_args!(
+                report.ok(format_args!(
                     "sentinel {sentinel}: the primary of {} is {primary}",
                     sentinels.name
                 ));
@@ -23,7 +23,7 @@ pub async fn ask_all(endpoint: &Endpoint, sentinels: &Sentinels, report: &mut Re
             }
             // One that knows is enough to go on; whether there is one is told next.
             Err(Trouble::Lasting(why) | Trouble::Passing(why)) => {
-                report.poor(format_args!("sentinel {sentinel}: {why}"));
+                report.warn(format_args!("sentinel {sentinel}: {why}"));
             }
         }
         if let Ok(Some((version, certificate))) = endpoint.certificate(Some(&sentinel), place).await
@@ -38,14 +38,14 @@ pub async fn ask_all(endpoint: &Endpoint, sentinels: &Sentinels, report: &mut Re
     }
     found.dedup();
     if found.len() > 1 {
-        report.poor("the sentinels do not agree: one is cut off, or the primary is just changing");
+        report.warn("the sentinels do not agree: one is cut off, or the primary is just changing");
     }
 }
 
 /// Looks at the primary's certificate.
 pub async fn found(endpoint: &Endpoint, host: &RedisHost, primary: &Primary, report: &mut Report) {
     let Primary { address, named_by } = primary;
-    report.good(format_args!("redis {host}: {address} is a primary"));
+    report.ok(format_args!("redis {host}: {address} is a primary"));
     if let Ok(Some((version, certificate))) = endpoint.certificate(Some(address), *named_by).await {
         tls(
             &format_args!("redis {address}"),

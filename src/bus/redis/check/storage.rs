@@ -31,17 +31,17 @@ pub fn look(nodes: &[(impl Display, Info)], host: &impl Display, report: &mut Re
     let mut kept = true;
     for (node, info) in nodes {
         if let Some(why) = evicts(info) {
-            report.poor(format_args!("{node}: {why}"));
+            report.warn(format_args!("{node}: {why}"));
         }
         if info.get("aof_enabled") == Some("0") {
             kept = false;
-            report.poor(format_args!(
+            report.warn(format_args!(
                 "{node}: its restart loses what it has not saved; set appendonly yes (Azure: data persistence)"
             ));
         }
     }
     if kept {
-        report.good(format_args!("{host}: keeps its data (appendonly)"));
+        report.ok(format_args!("{host}: keeps its data (appendonly)"));
     }
 }
 

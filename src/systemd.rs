@@ -1,6 +1,6 @@
-//! What a service manager such as systemd gives, and what it wants to know: the listening socket
-//! (sd_listen_fds(3)), credentials (systemd.exec(5)), and word of how things are (sd_notify(3)).
-//! Where there is none, all of this is silent.
+//! The interface to systemd or another service manager: listening sockets (sd_listen_fds(3)),
+//! credentials (systemd.exec(5)) and notifications (sd_notify(3)). Without a service manager it
+//! does nothing.
 
 use std::env;
 use std::fs::{self, File};
@@ -15,18 +15,18 @@ use listenfd::ListenFd;
 use sd_notify::NotifyState;
 use smol::{Timer, future};
 
-use crate::net::Hub;
+use crate::net::context::ServerContext;
 use crate::net::listener::{self, Listener};
 
-/// How often the status is renewed when no watchdog wants to hear more often.
+/// How often the status is sent when no watchdog needs it more often.
 const BEAT: Duration = Duration::from_secs(30);
-/// A start that waits for Redis asks for this much more time …
+/// How much more time a start that waits for Redis asks for at once.
 const MORE_TIME: Duration = Duration::from_secs(60);
-/// … every so often.
+/// How often a start that waits for Redis asks for more time.
 const ASK_FOR_MORE: Duration = Duration::from_secs(20);
 
-/// The value of a setting that was handed over as a credential: `REDIS_PASSWORD` in the file
-/// `redis-password`. White space at its end does not belong to it, nor a byte order mark before it.
+/// The value of a setting that is given as a credential: `REDIS_PASSWORD` is in the file
+/// `redis-password`. Leading byte order marks and trailing white space are removed.
 pub fn credential(variable: &str) -> Option<String> {
     let name = variable.to_ascii_lowercase().replace('_', "-");
     let path = PathBuf::from(env::var_os("CREDENTIALS_DIRECTORY")?).join(name);
@@ -40,8 +40,8 @@ pub fn credential(variable: &str) -> Option<String> {
     }
 }
 
-/// Whether stderr is the journal. As systemd.exec(5) says how to tell: the variable names the very
-/// file that stderr is.
+/// Whether stderr is the journal. As described in systemd.exec(5), the variable names the device
+/// and the inode of stderr.
 pub fn is_journal() -> bool {
     let Ok(named) = env::var("JOURNAL_STREAM") else {
         return false;
@@ -51,11 +51,11 @@ pub fn is_journal() -> bool {
     file.is_ok_and(|file| named == format!("{}:{}", file.dev(), file.ino()))
 }
 
-/// The sockets that the service manager listens on for us, all of them. They stay open while we are
-/// restarted, so new connections only wait meanwhile. They can be taken once.
+/// All sockets that the service manager passes on. They stay open during a restart, so new
+/// connections only wait. They can be taken once.
 ///
 /// # Errors
-/// One line: which of them is no TCP listener. Connections there would wait for ever.
+/// One line: which of them is no listening TCP socket. Connections there would wait for ever.
 pub fn listeners() -> Result<Vec<Listener>, String> {
     let names = env::var("LISTEN_FDNAMES").unwrap_or_default();
     let mut names = names.split(':');
@@ -76,24 +76,24 @@ pub fn listeners() -> Result<Vec<Listener>, String> {
     Ok(listeners)
 }
 
-/// Whether a service manager wants to be told how things are.
+/// Whether a service manager wants notifications.
 pub fn is_watched() -> bool {
     env::var_os("NOTIFY_SOCKET").is_some_and(|socket| !socket.is_empty())
 }
 
-/// Tells the service manager how things are, for as long as it is polled: ready, once messages get
-/// through; then who is here and how the bus is, at every change of that and every so often. The
-/// watchdog is fed in the same breath: whoever can count the peers is alive.
-pub async fn report(hub: Arc<Hub>) {
+/// Notifies the service manager for as long as it is polled: ready, once messages get through; then
+/// the number of peers and the state of the bus, at each change and at regular intervals. The same
+/// notification feeds the watchdog: a server that can count its peers is alive.
+pub async fn notify_loop(context: Arc<ServerContext>) {
     let beat = sd_notify::watchdog_enabled().map_or(BEAT, |limit| limit / 2);
     let mut ready = false;
     loop {
-        let turned = hub.bus.turned();
-        let health = hub.bus.health();
-        let count = hub.peers.count().await;
+        let turned = context.bus.turned();
+        let health = context.bus.health();
+        let count = context.peers.count().await;
         let status = match &health {
-            _ if hub.draining() => format!("stopping, {count} peers left"),
-            Ok(()) => format!("{count} peers, {}", hub.bus.name()),
+            _ if context.draining() => format!("stopping, {count} peers left"),
+            Ok(()) => format!("{count} peers, {}", context.bus.name()),
             Err(why) => format!("{count} peers, waiting for {why}"),
         };
         let mut states = vec![NotifyState::Status(&status)];
@@ -113,7 +113,7 @@ pub async fn report(hub: Arc<Hub>) {
                 ASK_FOR_MORE
             }
         };
-        tell(&states);
+        notify(&states);
         let pause = async {
             Timer::after(pause).await;
         };
@@ -121,12 +121,12 @@ pub async fn report(hub: Arc<Hub>) {
     }
 }
 
-/// Tells the service manager that we are on our way out.
+/// Tells the service manager that the server is stopping.
 pub fn stopping() {
-    tell(&[NotifyState::Stopping]);
+    notify(&[NotifyState::Stopping]);
 }
 
-fn tell(states: &[NotifyState<'_>]) {
+fn notify(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
         log::debug!("the service manager can't be told: {error}");
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::net::Hub;
+use crate::net::context::ServerContext;
 use crate::net::listener::Listener;
 
 /// None.
@@ -29,7 +29,7 @@ pub fn is_watched() -> bool {
 }
 
 /// Tells nobody.
-pub async fn report(_: Arc<Hub>) {}
+pub async fn notify_loop(_: Arc<ServerContext>) {}
 
 /// Tells nobody.
 pub fn stopping() {}

@@ -1,5 +1,5 @@
-//! TLS on one connection: ciphertext on the socket's side, plain bytes on the other, and nothing
-//! waits. What comes and goes is in [records](super::records).
+//! TLS on one connection: ciphertext on the socket's side, plain bytes on the other. Nothing here
+//! waits. The records are in [records](super::records).
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -11,19 +11,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rustls::ServerConfig;
 
 use super::records::Records;
-use crate::net::terms::{Failure, HUNG_UP, Shaking, Taken};
+use crate::net::tls::error::{HUNG_UP, HandshakeError, HandshakeStep, ReadOutcome};
 
-/// What one read takes at most. Lives on the stack.
+/// The size of one read. The buffer lives on the stack.
 const READ_SIZE: usize = 4096;
-/// Plain bytes that are made a record at once: the most that fits one (RFC 8446, section 5.1).
+/// The most plain bytes of one record (RFC 8446, section 5.1).
 const RECORD: usize = 16 * 1024;
-/// How every handshake begins (RFC 8446, section 5.1).
+/// The first byte of every handshake (RFC 8446, section 5.1).
 const HANDSHAKE: u8 = 22;
-/// So often it is read on when what comes is not for the peer.
+/// How often one call reads on when the records hold no data for the peer.
 const READS: usize = 8;
 
 /// TLS on one connection. Boxed, since few connections have one.
-pub struct Session(Box<Mutex<State>>);
+pub struct TlsConnection(Box<Mutex<State>>);
 
 struct State {
     records: Records,
@@ -34,44 +34,46 @@ struct State {
 enum Stage {
     /// Nothing has come yet.
     New,
-    Shaking,
+    Handshaking,
     Open,
-    /// It turned out that no TLS is spoken: what is written goes out as it is.
+    /// The client does not speak TLS: bytes are written unencrypted.
     Plain,
     Over,
 }
 
-impl fmt::Debug for Session {
+impl fmt::Debug for TlsConnection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Session").field(&self.lock().stage).finish()
+        f.debug_tuple("TlsConnection")
+            .field(&self.lock().stage)
+            .finish()
     }
 }
 
-impl Session {
-    /// Of a connection that has not said anything yet.
+impl TlsConnection {
+    /// The state of a connection that has not sent anything yet.
     ///
     /// # Errors
     /// The system has no randomness to give.
-    pub fn new(config: &Arc<ServerConfig>) -> io::Result<Session> {
+    pub fn new(config: &Arc<ServerConfig>) -> io::Result<TlsConnection> {
         let state = State {
             records: Records::new(config)?,
             stage: Stage::New,
         };
-        Ok(Session(Box::new(Mutex::new(state))))
+        Ok(TlsConnection(Box::new(Mutex::new(state))))
     }
 
-    /// A poisoned lock is taken all the same: at worst what follows can't be decrypted, which ends
-    /// this connection.
+    /// A poisoned lock is used all the same: at worst the rest can't be decrypted, which ends this
+    /// connection.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Goes on with the handshake as far as it goes.
+    /// Continues the handshake as far as possible.
     ///
     /// # Errors
-    /// Why it failed; the other side has been told as far as it takes that.
-    pub fn shake(&self, stream: &TcpStream) -> Result<Shaking, Failure> {
-        self.lock().shake(stream)
+    /// Why it failed. The other side has been sent an alert, if its socket took it.
+    pub fn handshake(&self, stream: &TcpStream) -> Result<HandshakeStep, HandshakeError> {
+        self.lock().handshake(stream)
     }
 
     /// Whether nothing has come yet.
@@ -79,89 +81,91 @@ impl Session {
         self.lock().stage == Stage::New
     }
 
-    /// Whether the handshake has begun, and is not over yet.
-    pub fn is_shaking(&self) -> bool {
-        self.lock().stage == Stage::Shaking
+    /// Whether the handshake has begun and is not finished.
+    pub fn is_handshaking(&self) -> bool {
+        self.lock().stage == Stage::Handshaking
     }
 
-    /// Reads what is there, decrypts it and hands it on, in as many pieces as it comes in. After the
-    /// end of TLS, or without it, nothing is handed on any more.
+    /// Reads and decrypts what is there and passes it to `take`, in as many pieces as it comes in.
+    /// After the end of TLS, or without TLS, nothing is passed on.
     ///
     /// # Errors
-    /// [`io::ErrorKind::WouldBlock`] when nothing is there now; anything else ends the connection.
-    pub fn read(&self, stream: &TcpStream, take: &mut dyn FnMut(&[u8])) -> io::Result<Taken> {
+    /// [`io::ErrorKind::WouldBlock`] when nothing is there now; any other error ends the
+    /// connection.
+    pub fn read(&self, stream: &TcpStream, take: &mut dyn FnMut(&[u8])) -> io::Result<ReadOutcome> {
         self.lock().read(stream, take)
     }
 
-    /// Encrypts and writes as much as is taken at once. Of a record that was taken in part the rest
-    /// is [owed](Self::owed), and goes out first next time: then `Ok(0)` says that some of it did,
-    /// but not all.
+    /// Encrypts and writes as much as the socket takes. The rest of a record that was written in
+    /// part is [owed](Self::owed), and goes out first next time. `Ok(0)` then says that some of it
+    /// was written, but not all.
     ///
     /// # Errors
-    /// [`io::ErrorKind::WouldBlock`] when nothing is taken now; anything else ends the connection.
+    /// [`io::ErrorKind::WouldBlock`] when the socket takes nothing now; any other error ends the
+    /// connection.
     pub fn write(&self, stream: &TcpStream, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
         self.lock().write(stream, bufs)
     }
 
     /// Bytes of records that the socket has not taken.
-    pub fn owed(&self) -> usize {
+    pub fn unwritten(&self) -> usize {
         self.lock().records.outgoing().len()
     }
 
-    /// Says that nothing follows, if the socket takes that at once.
-    pub fn part(&self, stream: &TcpStream) {
-        self.lock().part(stream);
+    /// Sends `close_notify`, if the socket takes it at once.
+    pub fn close_notify(&self, stream: &TcpStream) {
+        self.lock().close_notify(stream);
     }
 }
 
 impl State {
-    fn shake(&mut self, stream: &TcpStream) -> Result<Shaking, Failure> {
-        let gone = Failure::Because(HUNG_UP);
+    fn handshake(&mut self, stream: &TcpStream) -> Result<HandshakeStep, HandshakeError> {
+        let gone = HandshakeError::Because(HUNG_UP);
         loop {
             if !self.flush(stream).map_err(|_| gone)? {
-                return Ok(Shaking::Write);
+                return Ok(HandshakeStep::Write);
             }
-            if !self.records.is_shaking() {
+            if !self.records.is_handshaking() {
                 self.stage = Stage::Open;
-                return Ok(Shaking::Done);
+                return Ok(HandshakeStep::Done);
             }
             let mut scratch = [0; READ_SIZE];
             let came = match retry(|| (&*stream).read(&mut scratch)) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    return Ok(Shaking::Read);
+                    return Ok(HandshakeStep::Read);
                 }
                 Ok(came @ 1..) => &mut scratch[..came],
-                _ if self.stage == Stage::New => return Err(Failure::Silent),
+                _ if self.stage == Stage::New => return Err(HandshakeError::Silent),
                 _ => return Err(gone),
             };
             if self.stage == Stage::New {
                 if came[0] != HANDSHAKE {
                     self.stage = Stage::Plain;
-                    return Err(Failure::Plain);
+                    return Err(HandshakeError::Plain);
                 }
-                self.stage = Stage::Shaking;
+                self.stage = Stage::Handshaking;
             }
             if let Err(error) = self.records.decrypt(came, None) {
                 self.stage = Stage::Over;
-                // It may not take the reason either.
+                // The alert is sent only if the socket takes it at once.
                 let _ = self.flush(stream);
-                return Err(Failure::Because(error));
+                return Err(HandshakeError::Because(error));
             }
         }
     }
 
-    fn read(&mut self, stream: &TcpStream, take: &mut dyn FnMut(&[u8])) -> io::Result<Taken> {
+    fn read(&mut self, stream: &TcpStream, take: &mut dyn FnMut(&[u8])) -> io::Result<ReadOutcome> {
         let bytes = Cell::new(0);
         let mut take = |part: &[u8]| {
             bytes.set(bytes.get() + part.len());
             take(part);
         };
         if matches!(self.stage, Stage::Plain | Stage::Over) {
-            // Nobody wants to know what it is, only that it ends.
+            // The content does not matter, only when it ends.
             let mut scratch = [0; READ_SIZE];
             let bytes = retry(|| (&*stream).read(&mut scratch))?;
             let drained = bytes < READ_SIZE && bytes > 0;
-            return Ok(Taken { bytes, drained });
+            return Ok(ReadOutcome { bytes, drained });
         }
         let mut drained = false;
         if self.records.unread() {
@@ -182,15 +186,15 @@ impl State {
         }
         match bytes.get() {
             0 if !self.records.closed => Err(io::ErrorKind::WouldBlock.into()),
-            // What is behind the last bytes is read at once, or nobody would learn of the end.
-            bytes => Ok(Taken {
+            // After the last bytes, the next read follows at once, so that the end is noticed.
+            bytes => Ok(ReadOutcome {
                 bytes,
                 drained: drained && !self.records.closed,
             }),
         }
     }
 
-    /// Decrypts what has come, and hands it on.
+    /// Decrypts the bytes that have come, and passes them on.
     fn take(
         &mut self,
         came: &mut [u8],
@@ -209,7 +213,7 @@ impl State {
         match self.stage {
             Stage::Open => {}
             Stage::Plain => return (&*stream).write_vectored(bufs),
-            Stage::New | Stage::Shaking | Stage::Over => {
+            Stage::New | Stage::Handshaking | Stage::Over => {
                 return Err(io::ErrorKind::NotConnected.into());
             }
         }
@@ -237,7 +241,7 @@ impl State {
         }
     }
 
-    /// Writes records as far as the socket takes them; whether it took everything.
+    /// Writes records as far as the socket takes them. Returns whether it took all of them.
     fn flush(&mut self, stream: &TcpStream) -> io::Result<bool> {
         while self.records.owes() {
             match retry(|| (&*stream).write(self.records.outgoing())) {
@@ -250,19 +254,19 @@ impl State {
         Ok(true)
     }
 
-    fn part(&mut self, stream: &TcpStream) {
+    fn close_notify(&mut self, stream: &TcpStream) {
         if self.stage != Stage::Open {
             return;
         }
         self.stage = Stage::Over;
         self.records.close();
-        // Whoever has not even taken what came before does not wait for this.
+        // A client that has not taken the earlier records does not wait for this.
         let _ = self.flush(stream);
     }
 }
 
-/// What lies behind the first `skip` bytes, as much as fits a record; gathered where it lies in
-/// pieces.
+/// The bytes after the first `skip`, as many as fit into a record. They are copied only where they
+/// lie in several buffers.
 fn piece<'a>(bufs: &'a [IoSlice<'_>], mut skip: usize) -> Cow<'a, [u8]> {
     let mut piece = Cow::Borrowed(&[][..]);
     for buf in bufs {

@@ -1,4 +1,4 @@
-//! How many connections that chat come from one address. Exact: a [`Share`] is given back when it
+//! How many connections that chat come from one address. Exact: a [`PerIpPermit`] is given back when it
 //! is dropped, whatever ended its connection.
 
 use std::collections::HashMap;
@@ -8,34 +8,34 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The addresses that chat, each with its number of connections.
 #[derive(Debug)]
-pub(super) struct Addresses {
+pub(super) struct PerIpLimiter {
     most: usize,
     taken: Mutex<HashMap<IpAddr, usize>>,
 }
 
 /// One connection's share of what its address may have. A pointer, since most servers don't count.
 #[derive(Debug)]
-pub(super) struct Share(Box<(Arc<Addresses>, IpAddr)>);
+pub(super) struct PerIpPermit(Box<(Arc<PerIpLimiter>, IpAddr)>);
 
-impl Addresses {
-    /// Each may have this many shares.
-    pub(super) fn new(most: usize) -> Addresses {
-        Addresses {
+impl PerIpLimiter {
+    /// Each may have this many permits.
+    pub(super) fn new(most: usize) -> PerIpLimiter {
+        PerIpLimiter {
             most,
             taken: Mutex::default(),
         }
     }
 
     /// One more share of an address; `None` when it has all that it may.
-    pub(super) fn share(self: &Arc<Addresses>, ip: IpAddr) -> Option<Share> {
-        let ip = counted(ip);
+    pub(super) fn acquire(self: &Arc<PerIpLimiter>, ip: IpAddr) -> Option<PerIpPermit> {
+        let ip = ip_key(ip);
         let mut taken = self.lock();
         let count = taken.get(&ip).map_or(1, |count| count + 1);
         if count > self.most {
             return None;
         }
         taken.insert(ip, count);
-        Some(Share(Box::new((self.clone(), ip))))
+        Some(PerIpPermit(Box::new((self.clone(), ip))))
     }
 
     /// A poisoned lock is taken all the same: a count is whole at any time.
@@ -44,10 +44,10 @@ impl Addresses {
     }
 }
 
-impl Drop for Share {
+impl Drop for PerIpPermit {
     fn drop(&mut self) {
-        let (addresses, ip) = &*self.0;
-        if let Entry::Occupied(mut count) = addresses.lock().entry(*ip) {
+        let (limiter, ip) = &*self.0;
+        if let Entry::Occupied(mut count) = limiter.lock().entry(*ip) {
             *count.get_mut() -= 1;
             if *count.get() == 0 {
                 count.remove();
@@ -58,7 +58,7 @@ impl Drop for Share {
 
 /// What an address counts as. Nobody has less of IPv6 than a /64, so that is one; IPv4 is the same
 /// in either notation.
-pub(super) fn counted(ip: IpAddr) -> IpAddr {
+pub(super) fn ip_key(ip: IpAddr) -> IpAddr {
     match ip.to_canonical() {
         IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64).into(),
         v4 => v4,
@@ -70,10 +70,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shares_are_counted_and_given_back() {
+    fn permits_are_counted_and_given_back() {
         let ip = |text: &str| text.parse::<IpAddr>().unwrap();
-        let addresses = Arc::new(Addresses::new(2));
-        let mut shares = Vec::new();
+        let limiter = Arc::new(PerIpLimiter::new(2));
+        let mut permits = Vec::new();
         for (address, free) in [
             ("10.0.0.1", true),
             ("::ffff:10.0.0.1", true),
@@ -85,14 +85,14 @@ mod tests {
             ("2001:db8::2", false),
             ("2001:db8:0:1::1", true),
         ] {
-            let share = addresses.share(ip(address));
-            assert_eq!(share.is_some(), free, "{address}");
-            shares.extend(share);
+            let permit = limiter.acquire(ip(address));
+            assert_eq!(permit.is_some(), free, "{address}");
+            permits.extend(permit);
         }
-        shares.remove(0);
-        shares.push(addresses.share(ip("10.0.0.1")).unwrap());
-        assert!(addresses.share(ip("10.0.0.1")).is_none());
-        drop(shares);
-        assert!(addresses.lock().is_empty());
+        permits.remove(0);
+        permits.push(limiter.acquire(ip("10.0.0.1")).unwrap());
+        assert!(limiter.acquire(ip("10.0.0.1")).is_none());
+        drop(permits);
+        assert!(limiter.lock().is_empty());
     }
 }

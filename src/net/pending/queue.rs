@@ -1,11 +1,11 @@
-//! Who is on the porch, in the order in which they make room.
+//! Who is pending, in the order in which they make room.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use super::Room;
+use super::PendingPermit;
 use crate::net::socket::Socket;
 
 /// How far a connection has come.
@@ -35,7 +35,7 @@ impl Stage {
 
 /// How long nobody has to make room.
 #[derive(Debug)]
-pub(super) struct Fair {
+pub(super) struct GracePeriods {
     /// While it is silent.
     pub(super) silent: Duration,
     /// For each step, once it speaks.
@@ -44,8 +44,8 @@ pub(super) struct Fair {
 
 /// Everybody who is here.
 #[derive(Debug, Default)]
-pub(super) struct Line {
-    waiting: BTreeMap<u64, Waiting>,
+pub(super) struct EvictionQueue {
+    entries: BTreeMap<u64, Entry>,
     /// Rank, step and number of all who can be evicted: the first of them is the next.
     order: BTreeSet<(u8, u64, u64)>,
     /// Counts connections.
@@ -55,9 +55,9 @@ pub(super) struct Line {
 }
 
 #[derive(Debug)]
-struct Waiting {
+struct Entry {
     /// `None`: it has been evicted, and its task has not noticed yet.
-    held: Option<Held>,
+    held: Option<Connection>,
     stage: Stage,
     step: u64,
     since: Instant,
@@ -66,56 +66,61 @@ struct Waiting {
 }
 
 #[derive(Debug)]
-struct Held {
+struct Connection {
     socket: Arc<Socket>,
-    room: Room,
+    permit: PendingPermit,
 }
 
 /// One who makes room.
 pub(super) struct Evicted {
-    pub(super) room: Room,
+    pub(super) permit: PendingPermit,
     pub(super) socket: Arc<Socket>,
     pub(super) stage: Stage,
     pub(super) waker: Option<Waker>,
 }
 
-impl Line {
+impl EvictionQueue {
     /// Adds a connection that has not said anything, and returns its number.
-    pub(super) fn enter(&mut self, room: Room, socket: Arc<Socket>, now: Instant) -> u64 {
+    pub(super) fn enter(
+        &mut self,
+        permit: PendingPermit,
+        socket: Arc<Socket>,
+        now: Instant,
+    ) -> u64 {
         let number = self.next;
         self.next += 1;
         self.step += 1;
-        let waiting = Waiting {
-            held: Some(Held { socket, room }),
+        let entry = Entry {
+            held: Some(Connection { socket, permit }),
             stage: Stage::Silent,
             step: self.step,
             since: now,
             waker: None,
         };
-        self.order.insert(waiting.key(number));
-        self.waiting.insert(number, waiting);
+        self.order.insert(entry.key(number));
+        self.entries.insert(number, entry);
         number
     }
 
     /// It has come so far, and is the last of its rank.
     pub(super) fn change(&mut self, number: u64, stage: Stage, now: Instant) {
-        let waiting = self.waiting.get_mut(&number);
-        let Some(waiting) = waiting.filter(|waiting| waiting.held.is_some()) else {
+        let entry = self.entries.get_mut(&number);
+        let Some(entry) = entry.filter(|entry| entry.held.is_some()) else {
             return;
         };
-        self.order.remove(&waiting.key(number));
+        self.order.remove(&entry.key(number));
         self.step += 1;
-        (waiting.stage, waiting.step, waiting.since) = (stage, self.step, now);
-        self.order.insert(waiting.key(number));
+        (entry.stage, entry.step, entry.since) = (stage, self.step, now);
+        self.order.insert(entry.key(number));
     }
 
     /// Whether it has been evicted, and at which stage. If not, this is woken when it is.
     pub(super) fn evicted(&mut self, number: u64, waker: &Waker) -> Option<Stage> {
-        let waiting = self.waiting.get_mut(&number)?;
-        if waiting.held.is_none() {
-            return Some(waiting.stage);
+        let entry = self.entries.get_mut(&number)?;
+        if entry.held.is_none() {
+            return Some(entry.stage);
         }
-        match &mut waiting.waker {
+        match &mut entry.waker {
             Some(known) => known.clone_from(waker),
             none => *none = Some(waker.clone()),
         }
@@ -124,57 +129,61 @@ impl Line {
 
     /// Forgets it. Whether it was here.
     pub(super) fn leave(&mut self, number: u64) -> bool {
-        let Some(waiting) = self.waiting.remove(&number) else {
+        let Some(entry) = self.entries.remove(&number) else {
             return false;
         };
-        self.order.remove(&waiting.key(number));
-        waiting.held.is_some()
+        self.order.remove(&entry.key(number));
+        entry.held.is_some()
     }
 
     /// Evicts the one who is to make room first, if somebody has to: else how long it takes until
     /// somebody has.
-    pub(super) fn evict(&mut self, fair: &Fair, now: Instant) -> Result<Evicted, Duration> {
+    pub(super) fn evict(
+        &mut self,
+        grace: &GracePeriods,
+        now: Instant,
+    ) -> Result<Evicted, Duration> {
         // None of the next rank, as long as there are some of this one.
         while let Some(&(rank, _, number)) = self.order.first() {
-            let fair = match rank {
-                0 => fair.silent,
-                _ => fair.step,
+            let grace = match rank {
+                0 => grace.silent,
+                _ => grace.step,
             };
-            let waiting = &self.waiting[&number];
-            let left = fair.saturating_sub(now.saturating_duration_since(waiting.since));
+            let entry = &self.entries[&number];
+            let left = grace.saturating_sub(now.saturating_duration_since(entry.since));
             if !left.is_zero() {
                 return Err(left);
             }
-            let socket = waiting.held.as_ref().map(|held| &held.socket);
-            let has_spoken = socket.is_some_and(|socket| match waiting.stage {
+            let socket = entry.held.as_ref().map(|held| &held.socket);
+            let has_spoken = socket.is_some_and(|socket| match entry.stage {
                 Stage::Silent => !socket.is_silent(),
                 Stage::Speaking | Stage::Answered => socket.has_input(),
                 Stage::Busy => false,
             });
-            match waiting.stage {
+            match entry.stage {
                 // Nobody has had time to listen: that is not its fault.
                 Stage::Silent if has_spoken => self.change(number, Stage::Speaking, now),
                 stage if has_spoken => self.change(number, stage, now),
                 _ => return self.take(number).ok_or(left),
             }
         }
-        Err(fair.step)
+        Err(grace.step)
     }
 
     fn take(&mut self, number: u64) -> Option<Evicted> {
-        let waiting = self.waiting.get_mut(&number)?;
-        let Held { socket, room } = waiting.held.take()?;
-        self.order.remove(&waiting.key(number));
+        let entry = self.entries.get_mut(&number)?;
+        let Connection { socket, permit } = entry.held.take()?;
+        self.order.remove(&entry.key(number));
         Some(Evicted {
-            room,
+            permit,
             socket,
-            stage: waiting.stage,
-            waker: waiting.waker.take(),
+            stage: entry.stage,
+            waker: entry.waker.take(),
         })
     }
 }
 
-impl Waiting {
+impl Entry {
     fn key(&self, number: u64) -> (u8, u64, u64) {
         (self.stage.rank(), self.step, number)
     }

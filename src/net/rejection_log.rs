@@ -14,7 +14,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// Notes who was turned away, and writes it down when it is time.
 #[derive(Debug, Default)]
-pub struct DoorBook(Mutex<State>);
+pub struct RejectionLog(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -26,11 +26,11 @@ struct State {
     last: String,
 }
 
-impl DoorBook {
-    /// Notes an answer that turned somebody away. `true`: [`settle`](Self::settle) must be called
+impl RejectionLog {
+    /// Notes an answer that turned somebody away. `true`: [`flush_until_quiet`](Self::flush_until_quiet) must be called
     /// by somebody who has time.
     #[must_use]
-    pub fn note(&self, from: IpAddr, answer: &Answer) -> bool {
+    pub fn record(&self, from: IpAddr, answer: &Answer) -> bool {
         // Who looks for what is not there, or the wrong way, is no trouble.
         if matches!(answer.status, 404 | 405 | 426) || !log::log_enabled!(log::Level::Info) {
             return false;
@@ -44,13 +44,13 @@ impl DoorBook {
 
     /// The same for somebody with whom there is no TLS.
     #[must_use]
-    pub fn note_no_tls(&self, from: IpAddr, why: &str) -> bool {
+    pub fn record_tls_failure(&self, from: IpAddr, why: &str) -> bool {
         self.write(format!("{from} was turned away: no TLS, {why}"))
     }
 
     /// The same for somebody who had to make room.
     #[must_use]
-    pub fn note_evicted(&self, from: IpAddr, why: &str) -> bool {
+    pub fn record_eviction(&self, from: IpAddr, why: &str) -> bool {
         self.write(format!("{from} was turned away: {why}"))
     }
 
@@ -67,7 +67,7 @@ impl DoorBook {
     }
 
     /// Writes down, after a while, who else was turned away meanwhile. Ends when that is nobody.
-    pub async fn settle(&self) {
+    pub async fn flush_until_quiet(&self) {
         loop {
             Timer::after(PAUSE).await;
             let mut state = self.lock();

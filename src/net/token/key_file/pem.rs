@@ -1,27 +1,26 @@
-//! Keys in PEM (RFC 7468): the public one that a server is given, the private one that signs.
+//! Keys in PEM (RFC 7468): public ones that verify, private ones that sign.
 
 use der::asn1::AnyRef;
 use der::{Reader, SliceReader};
-use jsonwebtoken::{Algorithm, DecodingKey};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{PrivatePkcs8KeyDer, SubjectPublicKeyInfoDer};
 
-use super::{Key, sequence};
+use crate::net::token::crypto::VerifyingKey;
 
-/// How a P-256 key begins (RFC 5480): 65 bytes of an uncompressed point follow, and nothing else can.
+/// The beginning of a P-256 key (RFC 5480). The 65 bytes of an uncompressed point follow.
 const P256: &[u8] =
     b"\x30\x59\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07\x03\x42\x00";
-/// How an Ed25519 key begins (RFC 8410): 32 bytes follow.
+/// The beginning of an Ed25519 key (RFC 8410). 32 bytes follow.
 const ED25519: &[u8] = b"\x30\x2a\x30\x05\x06\x03\x2b\x65\x70\x03\x21\x00";
-/// The name of RSA (RFC 8017) within a key, with the parameters that it has: none.
+/// The algorithm identifier of RSA (RFC 8017) within a key, with empty parameters.
 const RSA: &[u8] = b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x05\x00";
 
-/// Whether there is something of PEM in these bytes.
+/// Whether these bytes contain PEM.
 pub(in crate::net::token) fn is_pem(bytes: &[u8]) -> bool {
     bytes.windows(11).any(|part| part == b"-----BEGIN ")
 }
 
-/// Whether this is the middle of a PEM file, without the lines around it: that is how Keycloak shows keys.
+/// Whether this is the content of a PEM file without its first and last line, as Keycloak shows keys.
 pub(super) fn is_bare(bytes: &[u8]) -> bool {
     let Ok(text) = str::from_utf8(bytes) else {
         return false;
@@ -35,8 +34,8 @@ pub(super) fn is_bare(bytes: &[u8]) -> bool {
 /// The one public key in a PEM file.
 ///
 /// # Errors
-/// Says what else it is.
-pub(super) fn public(pem: &[u8]) -> Result<Key, String> {
+/// What the file is instead.
+pub(super) fn public(pem: &[u8]) -> Result<VerifyingKey, String> {
     for label in labels(pem) {
         match label.as_str() {
             "PUBLIC KEY" => {}
@@ -60,15 +59,15 @@ pub(super) fn public(pem: &[u8]) -> Result<Key, String> {
     if let Some(point) = der.strip_prefix(P256)
         && point.len() == 65
     {
-        return Ok(Key::new(DecodingKey::from_ec_der(point), Algorithm::ES256));
+        return Ok(VerifyingKey::p256(point.to_vec()));
     }
     if let Some(point) = der.strip_prefix(ED25519)
         && point.len() == 32
     {
-        return Ok(Key::new(DecodingKey::from_ed_der(point), Algorithm::EdDSA));
+        return Ok(VerifyingKey::ed25519(point.to_vec()));
     }
     match rsa(&der) {
-        Ok((n, e)) => Key::rsa(n, e).map_err(|why| format!("it is {why}")),
+        Ok((n, e)) => VerifyingKey::rsa(n, e).map_err(|why| format!("it is {why}")),
         Err(_) => Err(
             "the public key is of another kind than P-256 (ES256), Ed25519 (EdDSA) and RSA (RS256)"
                 .into(),
@@ -79,7 +78,7 @@ pub(super) fn public(pem: &[u8]) -> Result<Key, String> {
 /// The one private key in a PEM file, in DER of PKCS #8.
 ///
 /// # Errors
-/// Says what else it is.
+/// What the file is instead.
 pub(in crate::net::token) fn private(pem: &[u8]) -> Result<PrivatePkcs8KeyDer<'static>, String> {
     let labels = labels(pem);
     let mut old = labels.iter().map(String::as_str);
@@ -97,7 +96,7 @@ pub(in crate::net::token) fn private(pem: &[u8]) -> Result<PrivatePkcs8KeyDer<'s
 
 const BROKEN: &str = "it is broken PEM";
 
-/// What each part of a PEM file says that it is.
+/// The label of each part of a PEM file.
 fn labels(pem: &[u8]) -> Vec<String> {
     let text = String::from_utf8_lossy(pem);
     let parts = text.split("-----BEGIN ").skip(1);
@@ -123,7 +122,7 @@ fn rsa(der: &[u8]) -> der::Result<(&[u8], &[u8])> {
         Ok::<_, der::Error>((algorithm.value() == RSA).then_some(bits))
     })?;
     whole.finish()?;
-    // A string of bits begins with how many of its last byte don't count.
+    // A bit string begins with the number of unused bits in its last byte.
     let bits = bits.and_then(|bits| bits.value().strip_prefix(&[0]));
     let mut inner = SliceReader::new(bits.unwrap_or_default())?;
     let numbers = inner.sequence(|key| {
@@ -132,4 +131,15 @@ fn rsa(der: &[u8]) -> der::Result<(&[u8], &[u8])> {
     })?;
     inner.finish()?;
     Ok(numbers)
+}
+
+/// The content of these bytes, if they are one DER sequence, as all keys are.
+pub(super) fn sequence(der: &[u8]) -> Option<&[u8]> {
+    let (start, length) = match der {
+        [0x30, length @ 0..=0x7f, ..] => (2, usize::from(*length)),
+        [0x30, 0x81, length, ..] => (3, usize::from(*length)),
+        [0x30, 0x82, high, low, ..] => (4, usize::from(u16::from_be_bytes([*high, *low]))),
+        _ => return None,
+    };
+    der.get(start..).filter(|content| content.len() == length)
 }

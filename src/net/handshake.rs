@@ -1,4 +1,4 @@
-//! The door: what happens to a connection between its accept and its answer, or its seat.
+//! The door: what happens to a connection between its accept and its answer, or its peer_key.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -6,71 +6,75 @@ use std::sync::Arc;
 use smol::channel::{Sender, WeakSender};
 use smol::{Executor, future};
 
+use super::context::{ConnectionPermit, ServerContext};
 use super::cors::{check_host, cors, options};
 use super::forwarded;
 use super::http::{self, Answer, Head, NoHead};
 use super::peer::{self, Upgrade};
-use super::porch::{Guest, Stage, last_words};
+use super::pending::{Pending, Stage, eviction_answer};
 #[cfg(feature = "tokens")]
 use super::publish;
-use super::route::{Arrival, Route, route};
+use super::route::{ChatRequest, Route, bad_name, route};
 use super::socket::{Socket, linger};
-use super::terms::Failure;
-use super::{Hub, Place, later};
+use super::tls::error::HandshakeError;
+use super::token::Grant;
 
 /// What runs the tasks: any number of threads may lend themselves to it.
 pub type Runtime = Arc<Executor<'static>>;
 
+/// A peer's permit, and the sender that keeps the server from ending before the peer.
+type Slot = (ConnectionPermit, Sender<()>);
+
 /// What a connection needs on its way in.
 #[derive(Clone, Debug)]
-pub struct Door {
+pub struct Handshake {
     /// Where its peer's task will run.
     pub runtime: Runtime,
     /// What all connections share.
-    pub hub: Arc<Hub>,
+    pub context: Arc<ServerContext>,
     /// Held by those who become peers.
     pub alive: WeakSender<()>,
     /// Held by those who are on their way in.
     pub coming: Sender<()>,
 }
 
-impl Door {
+impl Handshake {
     /// Answers a connection's request, or makes a peer of it, unless it has to make room before.
-    pub async fn receive(self, socket: Arc<Socket>, from: IpAddr, guest: Guest) {
-        self.hub.connections.add(1);
-        let evicted = async { Some(guest.evicted().await) };
+    pub async fn run(self, socket: Arc<Socket>, from: IpAddr, pending: Pending) {
+        self.context.connections.add(1);
+        let evicted = async { Some(pending.evicted().await) };
         let answered = async {
-            self.answer(socket, from, &guest).await;
+            self.answer(socket, from, &pending).await;
             None
         };
         let Some(stage) = future::or(evicted, answered).await else {
             return;
         };
-        match last_words(stage) {
-            Some(answer) => self.note(from, &answer),
-            None => self.note_evicted(from, stage),
+        match eviction_answer(stage) {
+            Some(answer) => self.log_rejection(from, &answer),
+            None => self.log_evicted(from, stage),
         }
     }
 
-    async fn answer(&self, socket: Arc<Socket>, mut from: IpAddr, guest: &Guest) {
-        let read = http::read_head(&socket, &|| guest.is(Stage::Speaking)).await;
+    async fn answer(&self, socket: Arc<Socket>, mut from: IpAddr, pending: &Pending) {
+        let read = http::read_head(&socket, &|| pending.set_stage(Stage::Speaking)).await;
         let (answer, head_only) = match read {
-            Err(NoHead::Gone) => return socket.cut(),
+            Err(NoHead::Gone) => return socket.shutdown(),
             Err(NoHead::Refuse(answer)) => (Err(answer), false),
             Err(NoHead::NoTls(failure)) => {
-                self.note_no_tls(from, failure);
-                if failure == Failure::Plain {
+                self.log_tls_failure(from, failure);
+                if failure == HandshakeError::Plain {
                     let line = "this port speaks TLS: use https:// or wss://";
                     let answer = Answer::text(400, line);
-                    guest.is(Stage::Answered);
+                    pending.set_stage(Stage::Answered);
                     self.count(&answer);
                     http::answer(&socket, &answer, false).await;
                 }
                 return linger(&socket).await;
             }
             Ok((head, ahead)) => {
-                from = forwarded::client(&head, from, &self.hub.config.trust_proxy);
-                let config = &self.hub.config;
+                from = forwarded::client(&head, from, &self.context.config.trust_proxy);
+                let config = &self.context.config;
                 let checked = check_host(&head, &config.hosts);
                 let answer = match checked.and_then(|()| route(&head, &config.origins)) {
                     Ok(Route::Options(methods)) => Ok(options(methods)),
@@ -78,127 +82,134 @@ impl Door {
                     Ok(Route::Health) => Ok(Answer::text(200, "ok")),
                     Ok(Route::Ready) => Ok(self.ready()),
                     #[cfg(feature = "tokens")]
-                    Ok(Route::Publish(post)) => {
-                        let hub = &self.hub;
-                        guest.is(Stage::Busy);
-                        Box::pin(publish::receive(&socket, &head, ahead, from, post, hub)).await
+                    Ok(Route::Publish(request)) => {
+                        let context = &self.context;
+                        pending.set_stage(Stage::Busy);
+                        Box::pin(publish::receive(
+                            &socket, &head, ahead, from, request, context,
+                        ))
+                        .await
                     }
-                    Ok(Route::Chat(mut arrival)) => match self.place(&head, from, &mut arrival) {
-                        Ok(place) => {
+                    Ok(Route::Chat(request)) => match self.admit(&head, from, &request) {
+                        Ok((grant, permit)) => {
                             let upgrade = Box::new(Upgrade {
-                                arrival,
+                                request,
+                                grant,
                                 from,
                                 ahead,
                             });
-                            return self.let_in(socket, guest, place, upgrade);
+                            return self.start_peer(socket, pending, permit, upgrade);
                         }
                         Err(answer) => Err(answer),
                     },
                     Err(answer) if answer.status == 426 => {
-                        Err(self.hub.gate.without_upgrade(&head, answer))
+                        Err(self.context.authenticator.without_upgrade(&head, answer))
                     }
                     Err(answer) => Err(answer),
                 };
-                let origins = &self.hub.config.origins;
+                let origins = &self.context.config.origins;
                 let cors = |answer| cors(&head, origins, answer);
                 (answer.map(cors).map_err(cors), head.method == "HEAD")
             }
         };
         let (Ok(answer) | Err(answer)) = answer
             .inspect(|answer| self.count(answer))
-            .inspect_err(|answer| self.note(from, answer));
-        guest.is(Stage::Answered);
+            .inspect_err(|answer| self.log_rejection(from, answer));
+        pending.set_stage(Stage::Answered);
         http::answer(&socket, &answer, head_only).await;
         linger(&socket).await;
     }
 
     /// A place for one more peer, if it may come in, and what keeps the server from ending before it.
-    fn place(
+    fn admit(
         &self,
         head: &Head,
         from: IpAddr,
-        arrival: &mut Arrival,
-    ) -> Result<(Place, Sender<()>), Answer> {
-        self.hub.gate.let_through(head, arrival)?;
-        arrival.check_name()?;
+        request: &ChatRequest,
+    ) -> Result<(Option<Box<Grant>>, Slot), Answer> {
+        let (user, room) = (request.user.as_ref(), request.room.as_ref());
+        let grant = self.context.authenticator.authorize(head, user, room)?;
+        if let (None, Some(user)) = (&grant, user) {
+            user.may_be_chosen("").map_err(bad_name)?;
+        }
         let alive = self.alive.upgrade();
-        let alive = alive.ok_or_else(|| later(503, "the server shuts down"))?;
-        Ok((self.hub.place(from)?, alive))
+        let alive = alive.ok_or_else(|| Answer::retry_later(503, "the server shuts down"))?;
+        Ok((grant, (self.context.acquire_permit(from)?, alive)))
     }
 
-    fn let_in(
+    fn start_peer(
         &self,
         socket: Arc<Socket>,
-        guest: &Guest,
-        place: (Place, Sender<()>),
+        pending: &Pending,
+        permit: Slot,
         upgrade: Box<Upgrade>,
     ) {
-        if !guest.leave() {
+        if !pending.leave() {
             return;
         }
-        // Who has left the porch is known there no more.
+        // Who has left the pending connections is known there no more.
         let Some(socket) = Arc::into_inner(socket) else {
             return;
         };
-        let hub = self.hub.clone();
-        hub.requests.count("101");
+        let context = self.context.clone();
+        context.requests.count("101");
         // Ends with the connection. A task of its own, since the head's reading takes more memory
         // than a peer is to hold.
         let life = async move {
-            peer::serve(socket, upgrade, hub).await;
-            drop(place);
+            peer::serve(socket, upgrade, context).await;
+            drop(permit);
         };
         self.runtime.spawn(life).detach();
     }
 
     fn ready(&self) -> Answer {
-        if self.hub.draining() {
+        if self.context.draining() {
             return Answer::text(503, "the server shuts down");
         }
-        match self.hub.bus.health() {
+        match self.context.bus.health() {
             Ok(()) => Answer::text(200, "ok"),
             Err(why) => Answer::text(503, &why),
         }
     }
 
     fn count(&self, answer: &Answer) {
-        self.hub.requests.count(&answer.status.to_string());
+        self.context.requests.count(&answer.status.to_string());
     }
 
     /// Lets the operator know of somebody who was turned away.
-    fn note(&self, from: IpAddr, answer: &Answer) {
+    fn log_rejection(&self, from: IpAddr, answer: &Answer) {
         self.count(answer);
-        if self.hub.door_book.note(from, answer) {
-            self.settle();
+        if self.context.rejection_log.record(from, answer) {
+            self.flush_rejections();
         }
     }
 
     /// The same of somebody who had to make room without a word.
-    fn note_evicted(&self, from: IpAddr, stage: Stage) {
+    fn log_evicted(&self, from: IpAddr, stage: Stage) {
         let why = match stage {
             Stage::Silent => "it said nothing, and others came",
             _ => "it did not take its answer, and others came",
         };
-        if self.hub.door_book.note_evicted(from, why) {
-            self.settle();
+        if self.context.rejection_log.record_eviction(from, why) {
+            self.flush_rejections();
         }
     }
 
     /// The same of somebody with whom there is no TLS.
-    fn note_no_tls(&self, from: IpAddr, failure: Failure) {
-        let (Some(tls), Some(why)) = (&self.hub.tls, failure.why()) else {
+    fn log_tls_failure(&self, from: IpAddr, failure: HandshakeError) {
+        let (Some(tls), Some(why)) = (&self.context.tls, failure.why()) else {
             return;
         };
         tls.failures.count(why);
-        if self.hub.door_book.note_no_tls(from, why) {
-            self.settle();
+        if self.context.rejection_log.record_tls_failure(from, why) {
+            self.flush_rejections();
         }
     }
 
-    fn settle(&self) {
-        let hub = self.hub.clone();
+    fn flush_rejections(&self) {
+        let context = self.context.clone();
         // Ends when a second has passed in which nobody was turned away.
-        let settle = async move { hub.door_book.settle().await };
-        self.runtime.spawn(settle).detach();
+        let flush = async move { context.rejection_log.flush_until_quiet().await };
+        self.runtime.spawn(flush).detach();
     }
 }

@@ -1,10 +1,9 @@
-//! What the WebSocket layer reads from and writes to: it reads from the socket, and writes into the
-//! peer's outbox.
+//! The byte stream below the WebSocket layer. It reads from the socket and writes into the peer's
+//! outbox.
 //!
-//! No connection may keep a thread for itself, so reading ends after some frames or reads, and goes
-//! on when the others have had their turn: [`Inbound`] counts. It does so for all that is read here,
-//! over TLS as well, and below tungstenite, which reads on inside one call as long as something
-//! comes that is not a message.
+//! One connection must not occupy a thread, so after some frames or reads it yields to the other
+//! tasks; [`Inbound`] counts. This happens below tungstenite, which keeps reading inside one call
+//! until it has a message, and also over TLS.
 
 use std::io;
 use std::mem;
@@ -15,32 +14,32 @@ use bytes::Bytes;
 use rustix::net::sockopt;
 use smol::io::{AsyncRead, AsyncWrite};
 
-use super::Wired;
+use super::SocketPeer;
 use super::inbound::{Inbound, Step};
 use crate::chat::close_reason::CloseReason;
 
-/// How the frame of a goodbye begins (RFC 6455, section 5.5.1).
+/// The first byte of a close frame (RFC 6455, section 5.5.1).
 const CLOSE: u8 = 0x88;
 
-/// The WebSocket layer's side of a peer's connection.
+/// The WebSocket layer's side of a peer's socket.
 #[derive(Debug)]
-pub struct Wire<'a> {
-    peer: &'a Wired,
-    /// Read from the socket, but not asked for yet ...
+pub struct PeerStream<'a> {
+    peer: &'a SocketPeer,
+    /// Bytes read from the socket that the WebSocket layer has not asked for yet.
     ahead: Vec<u8>,
-    /// ... from here on. 32 bits: more is never read at once.
+    /// Where in `ahead` the unread bytes begin. 32 bits are enough for one read.
     at: u32,
     inbound: Inbound,
-    /// The last read left the socket empty, so wait before the next one instead of trying.
+    /// The last read emptied the socket, so wait before the next one.
     drained: bool,
-    /// Why it reads no more.
+    /// Why reading has stopped.
     refused: Option<CloseReason>,
 }
 
-impl<'a> Wire<'a> {
-    /// The wire of a peer; `ahead` is what has been read behind its HTTP head.
-    pub fn new(peer: &'a Wired, ahead: &[u8]) -> Wire<'a> {
-        Wire {
+impl<'a> PeerStream<'a> {
+    /// The stream of a peer; `ahead` holds the bytes that were read after its HTTP head.
+    pub fn new(peer: &'a SocketPeer, ahead: &[u8]) -> PeerStream<'a> {
+        PeerStream {
             peer,
             ahead: ahead.to_vec(),
             at: 0,
@@ -50,28 +49,28 @@ impl<'a> Wire<'a> {
         }
     }
 
-    /// Whether a large frame has been read since this was last asked. At the end of a message
-    /// nothing of the next one has been read, so another reader can go on from here.
+    /// Whether a large frame has been read since the last call. At the end of a message nothing of
+    /// the next one has been read, so another reader can take over.
     pub fn take_large(&mut self) -> bool {
         self.inbound.take_large()
     }
 
-    /// Why nothing more was read, if the reason is what the client sent.
+    /// Why reading has stopped, if the client's frames are the reason.
     pub fn refused(&self) -> Option<CloseReason> {
         self.refused
     }
 
-    /// The same wire, for another reader; this one is of no more use.
-    pub fn hand_over(&mut self) -> Wire<'a> {
-        Wire {
+    /// Moves the stream to another reader. This one must not be used any more.
+    pub fn hand_over(&mut self) -> PeerStream<'a> {
+        PeerStream {
             ahead: mem::take(&mut self.ahead),
             ..*self
         }
     }
 
-    /// Reads from the socket. What may be read at once goes into `buf`, so that nothing is allocated
-    /// for a small frame; the rest goes into `ahead`. Returns how much there was, and how much of it
-    /// is in `buf`.
+    /// Reads from the socket. As much as may be read at once goes directly into `buf`, so that a
+    /// small frame needs no allocation; the rest goes into `ahead`. Returns how many bytes there
+    /// were, and how many of them are in `buf`.
     fn poll_fill(
         &mut self,
         cx: &mut Context<'_>,
@@ -114,7 +113,7 @@ impl<'a> Wire<'a> {
     }
 }
 
-impl AsyncRead for Wire<'_> {
+impl AsyncRead for PeerStream<'_> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -150,16 +149,16 @@ impl AsyncRead for Wire<'_> {
     }
 }
 
-impl AsyncWrite for Wire<'_> {
-    /// Takes everything: what is too much ends the peer, and the outbox says so.
+impl AsyncWrite for PeerStream<'_> {
+    /// Accepts all bytes. A peer whose outbox is full is ended by the outbox.
     fn poll_write(
         self: Pin<&mut Self>,
         _: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         let frame = if buf.first() == Some(&CLOSE) {
-            // The answer to a goodbye goes out with the end of the connection, in one packet. If it
-            // can't wait, or that takes long, it goes out by itself.
+            // The answer to a close frame leaves in one packet with the end of the connection. If
+            // that takes long, the kernel sends it by itself.
             let _ = sockopt::set_tcp_cork(&self.peer.outbox.socket.stream, true);
             let mut close = buf.to_vec();
             self.inbound.restore_bad_gateway(&mut close);

@@ -1,4 +1,4 @@
-//! Into a room, and into its past: what a peer is told when it enters, and what it asks for later.
+//! Joining a room, the replay of its history on join, and later requests for history.
 
 use smol::future;
 use std::task::Poll;
@@ -12,32 +12,33 @@ use crate::chat::id::Id;
 use crate::chat::name::Room;
 use crate::chat::replay::{Past, Replay};
 
-/// How many messages are read from the log at once …
+/// How many messages are read from the log at once.
 const PAGE: usize = 500;
-/// … for a peer that has not taken the last ones at once: what it can't take is read again later,
-/// so that a past of any length fits through an outbox of any size, and nobody's waits in memory.
+/// How many messages are read for a peer that did not take the last ones at once. Unsent history is
+/// read from the log again, not queued, so a history of any length fits through an outbox of any
+/// size.
 const SMALL_PAGE: usize = 50;
-/// Messages go out in pieces of about so many bytes.
+/// Messages are sent in pieces of about this many bytes.
 const PIECE: usize = 32 * 1024;
-/// How often a peer may fall behind a room that talks on while it is told the past.
+/// How often a peer may fall behind a busy room during its replay.
 const ROUNDS: usize = 16;
-/// A history answer is one frame, and no longer than this.
+/// The most bytes of a history answer, which is one frame.
 const HISTORY_BYTES: usize = 64 * 1024;
 
 impl Session<'_> {
-    /// Enters a room under the name.
+    /// Joins a room under the connection's name.
     pub(super) async fn enter(&mut self, room: Room, past: Option<Past>) -> Result<(), Refusal> {
-        let user = self.be_somebody().await?;
+        let user = self.ensure_name().await?;
         let entered = self
             .bus()
             .enter(self.peer_key, self.peer, Some(&user), &room)
             .await;
         let last = entered.map_err(|_| Refusal::Unavailable)?;
-        self.keep(&room);
+        self.add_room(&room);
         log::debug!("{}: joined", self.peer.number);
-        let told = self.tell_past(&room, last, past).await;
+        let told = self.replay(&room, last, past).await;
         if told.is_err() {
-            // Half a past is worse than none: it can come back.
+            // An incomplete replay is worse than none: the client can join again.
             self.leave(room).await?;
             self.peer.outbox.cancel_join();
         }
@@ -45,44 +46,46 @@ impl Session<'_> {
         told
     }
 
-    fn keep(&mut self, room: &Room) {
-        // Most are in one room for all their life.
+    fn add_room(&mut self, room: &Room) {
+        // Most connections are in one room for all their life.
         self.rooms.reserve_exact(1);
         self.rooms.push(room.clone());
     }
 
-    /// Hears a room without a name.
-    pub(super) async fn overhear(&mut self, room: Room, past: Option<Past>) -> Result<(), Refusal> {
+    /// Joins a room without a name.
+    pub(super) async fn join_anonymous(
+        &mut self,
+        room: Room,
+        past: Option<Past>,
+    ) -> Result<(), Refusal> {
         let entered = self
             .bus()
             .enter(self.peer_key, self.peer, None, &room)
             .await;
         let last = entered.map_err(|_| Refusal::Unavailable)?;
-        self.keep(&room);
-        let told = self.tell_past(&room, last, past).await;
+        self.add_room(&room);
+        let told = self.replay(&room, last, past).await;
         if told.is_err() {
             self.peer.outbox.cancel_join();
         }
         told
     }
 
-    /// Tells again who is in a room, and what was said there; what is said meanwhile comes after
-    /// that.
+    /// Sends the roster and the history of a room again. Live messages come after that.
     pub(super) async fn reenter(&self, room: &Room, past: Option<Past>) -> Result<(), Refusal> {
         let again = self.bus().enter_again(self.peer_key, self.peer, room).await;
         let last = again.map_err(|_| Refusal::Unavailable)?;
-        let told = self.tell_past(room, last, past).await;
+        let told = self.replay(room, last, past).await;
         if told.is_err() && self.peer.outbox.overflowed() {
-            // Some of what it would have heard is forgotten. It can come back and ask for it.
+            // Live messages were dropped. The client can reconnect and ask for them.
             self.peer.outbox.close(CloseReason::Slow);
         }
         self.peer.outbox.send_buffered();
         told
     }
 
-    /// Tells what has been entered and what was said there before, up to the message `last`, ahead
-    /// of what has been said since.
-    async fn tell_past(
+    /// Sends the welcome and the history up to the message `last`, ahead of the messages since.
+    async fn replay(
         &self,
         room: &Room,
         last: Option<Id>,
@@ -91,25 +94,25 @@ impl Session<'_> {
         let mut replay = Replay::new(past, last);
         let page = self.page(room, &mut replay, PAGE).await?.0;
         self.welcome(room, last, replay.complete()).await;
-        self.tell_pages(room, &mut replay, page).await?;
+        self.send_pages(room, &mut replay, page).await?;
         let mut rounds = 0;
         while self.peer.outbox.overflowed() && self.ended().is_none() {
             rounds += 1;
             if rounds > ROUNDS {
                 self.peer.outbox.close(CloseReason::Slow);
             }
-            // The room has said more meanwhile than can wait: that is read from the log, too.
+            // More live messages came than can be buffered: they are read from the log, too.
             let again = self.bus().enter_again(self.peer_key, self.peer, room).await;
             let grown = replay.extend(again.map_err(|_| Refusal::Unavailable)?);
             let (page, whole) = self.page(room, &mut replay, PAGE).await?;
             if !(grown && whole) {
-                // The log no longer has what had to be forgotten.
+                // The log no longer has the messages that were dropped.
                 self.peer.outbox.close(CloseReason::Slow);
             }
-            self.tell_pages(room, &mut replay, page).await?;
+            self.send_pages(room, &mut replay, page).await?;
         }
         if rounds > 0 && self.peer.dialect() == Dialect::Typed {
-            // Who came and went meanwhile is in no log.
+            // Joins and leaves are in no log.
             let roster = self.bus().roster(room).await.ok_or(Refusal::Unavailable)?;
             let who = self.peer.frame(&Reply::Who(room, &roster));
             self.peer.outbox.push_before_buffered(who.as_slice());
@@ -117,8 +120,8 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// Tells a page of the log, and then what is left of the replay.
-    async fn tell_pages(
+    /// Sends a page of the log, and then the rest of the replay.
+    async fn send_pages(
         &self,
         room: &Room,
         replay: &mut Replay,
@@ -139,18 +142,18 @@ impl Session<'_> {
                 }
             }
             drop(page);
-            self.taken().await;
+            self.wait_until_flushed().await;
             let (next, whole) = self.page(room, replay, size).await?;
             page = next;
             if !whole {
-                // The log has moved on while it was read: nobody is told a past with holes.
+                // The log was trimmed while it was read. A replay with a gap is not sent.
                 self.peer.outbox.close(CloseReason::Slow);
             }
         }
         Ok(())
     }
 
-    /// The next messages of a replay, and whether none is missing before them.
+    /// Reads the next messages of a replay. Returns them, and whether none is missing before them.
     async fn page(
         &self,
         room: &Room,
@@ -174,7 +177,7 @@ impl Session<'_> {
         if self.peer.dialect() == Dialect::Typed {
             roster = self.bus().roster(room).await.unwrap_or_default();
         }
-        // The one that was last when this peer came in: whatever is newer, it hears.
+        // The last message at the time of the join. Newer ones are delivered live.
         roster.last = last;
         let entered = self.peer.frame(&Reply::Joined {
             user,
@@ -185,9 +188,10 @@ impl Session<'_> {
         self.peer.outbox.push_before_buffered(entered.as_slice());
     }
 
-    /// Waits until the socket has taken most of what is ahead of the hold, or the peer has ended.
-    /// The task that waits here is the one that flushes, so it is awake whenever something is taken.
-    async fn taken(&self) {
+    /// Waits until the socket has taken most of what is ahead of the buffered live messages, or the
+    /// peer has ended. The task that waits here also flushes, so it is awake whenever the socket
+    /// takes something.
+    async fn wait_until_flushed(&self) {
         future::poll_fn(|_| {
             let outbox = &self.peer.outbox;
             if outbox.queued_before_buffered() <= PIECE / 2 || outbox.close_reason().is_some() {
@@ -199,14 +203,14 @@ impl Session<'_> {
         .await;
     }
 
-    /// Tells what was said before a message.
+    /// Sends the messages before a message.
     pub(super) async fn history(
         &self,
         room: Room,
         before: Option<Id>,
         limit: usize,
     ) -> Result<(), Refusal> {
-        self.proof.may_enter(&room)?;
+        self.credential.may_enter(&room)?;
         if !self.rooms.contains(&room) {
             return Err(Refusal::NotInRoom(room));
         }
@@ -221,7 +225,7 @@ impl Session<'_> {
     }
 }
 
-/// Cuts messages into runs of about [`PIECE`] bytes.
+/// Cuts messages into pieces of about [`PIECE`] bytes.
 fn pieces(messages: &[Event]) -> impl Iterator<Item = &[Event]> {
     let mut size = 0;
     messages.chunk_by(move |event, _| {
@@ -232,7 +236,7 @@ fn pieces(messages: &[Event]) -> impl Iterator<Item = &[Event]> {
     })
 }
 
-/// The newest messages that take no more than about so many bytes; one in any case.
+/// The newest messages that take at most about `most` bytes; at least one.
 fn newest(messages: &[Event], most: usize) -> &[Event] {
     let mut size = 0;
     let fits = |event: &&Event| {

@@ -1,17 +1,17 @@
-//! What the machine gives, or the control group that the server runs in: files and memory.
+//! The limits of the machine or of the server's control group: files and memory.
 
 use std::fs;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Raises the limit of open files as far as it goes.
+/// Raises the limit of open files to its maximum.
 pub fn raise_file_limit() {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {
         current: limit.maximum,
         maximum: limit.maximum,
     };
-    // Where it can't be raised, it is what it is.
+    // If it can't be raised, it stays.
     let _ = setrlimit(Resource::Nofile, raised);
 }
 
@@ -23,8 +23,8 @@ pub fn files() -> usize {
     })
 }
 
-/// Bytes of memory that the machine has, or the control group allows, or the limit of the process's
-/// data, whichever is least.
+/// The memory in bytes: that of the machine, the limit of the control group, or the limit of the
+/// process's data, whichever is least.
 pub fn memory() -> Option<usize> {
     let total = fs::read_to_string("/proc/meminfo").ok();
     let total = total.as_deref().and_then(|info| {
@@ -42,9 +42,9 @@ pub fn memory() -> Option<usize> {
     total.into_iter().chain(data).chain(groups).min()
 }
 
-/// The files with the limits of a control group and of those that it is in, by a line of
-/// `/proc/self/cgroup` (cgroups(7)): `0::/path` in version 2, `5:memory:/path` in version 1. Within a
-/// container, the root has the limit.
+/// The files with the memory limits of a control group and its parents, from a line of
+/// `/proc/self/cgroup` (cgroups(7)): `0::/path` in version 2, `5:memory:/path` in version 1. Within
+/// a container, the root has the limit.
 fn limits_of(line: &str) -> Vec<String> {
     let mut parts = line.splitn(3, ':').skip(1);
     let (root, file) = match parts.next() {

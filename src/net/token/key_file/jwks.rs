@@ -1,17 +1,19 @@
 //! Sets of keys in JSON (RFC 7517), as identity providers publish them.
 
-use jsonwebtoken::jwk::{AlgorithmParameters, Jwk, OctetKeyParameters};
-use jsonwebtoken::{Algorithm, DecodingKey, DecodingKeyKind};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 
-use super::{Key, KeySet, Kind, SECRET_BYTES};
+use super::SECRET_BYTES;
+use crate::net::token::crypto::{EDDSA, ES256, HS256, RS256, VerifyingKey};
+use crate::net::token::key_set::{Key, KeySet};
 
 /// The keys of a set, or the one key that is no set; `None`: it is no JSON. What can't be used is passed
 /// over (RFC 7517, section 5), as long as there is one that can.
 ///
 /// # Errors
 /// Says what is wrong with the set.
-pub(super) fn read(bytes: &[u8]) -> Result<Option<KeySet>, String> {
+pub(super) fn parse(bytes: &[u8]) -> Result<Option<KeySet>, String> {
     let found = match serde_json::from_slice(bytes) {
         Ok(Value::Object(mut object)) => match object.remove("keys") {
             Some(Value::Array(keys)) => keys,
@@ -34,7 +36,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Option<KeySet>, String> {
             return Err(named(why.into()));
         }
         match key(&jwk) {
-            Ok(key) => keys.push(Key { kid, ..key }),
+            Ok(verifying) => keys.push(Key { verifying, kid }),
             Err(why) => skipped.push(named(why)),
         }
     }
@@ -46,17 +48,13 @@ pub(super) fn read(bytes: &[u8]) -> Result<Option<KeySet>, String> {
         };
         return Err(format!("no key of the JWKS can be used: {why}"));
     }
-    Ok(Some(KeySet {
-        kind: Kind::Set,
-        keys,
-        skipped,
-    }))
+    Ok(Some(KeySet::set(keys, skipped)))
 }
 
 const NO_SET: &str = "it is JSON, but no JWKS (RFC 7517): {\"keys\":[…]}";
 
 /// One key, or what it is that it can't be used.
-fn key(jwk: &Value) -> Result<Key, String> {
+fn key(jwk: &Value) -> Result<VerifyingKey, String> {
     let purpose = jwk.get("use").is_none_or(|purpose| purpose == "sig");
     let verifies = |operations: &Value| {
         let operations = operations.as_array();
@@ -67,51 +65,36 @@ fn key(jwk: &Value) -> Result<Key, String> {
     }
     let damaged = || "damaged".to_string();
     let text = |name: &str| jwk.get(name).and_then(Value::as_str);
-    let part = |name: &str| text(name).ok_or_else(damaged);
-    let (key, algorithm) = match (text("kty"), text("crv")) {
-        (Some("RSA"), _) => {
-            let key = DecodingKey::from_rsa_components(part("n")?, part("e")?);
-            (key, Algorithm::RS256)
-        }
-        (Some("EC"), Some("P-256")) => {
-            let key = DecodingKey::from_ec_components(part("x")?, part("y")?);
-            (key, Algorithm::ES256)
-        }
-        (Some("OKP"), Some("Ed25519")) => {
-            let key = DecodingKey::from_ed_components(part("x")?);
-            (key, Algorithm::EdDSA)
-        }
-        (Some("oct"), _) => (secret(part("k")?), Algorithm::HS256),
+    let (algorithm, names): (_, &[&str]) = match (text("kty"), text("crv")) {
+        (Some("RSA"), _) => (RS256, &["n", "e"]),
+        (Some("EC"), Some("P-256")) => (ES256, &["x", "y"]),
+        (Some("OKP"), Some("Ed25519")) => (EDDSA, &["x"]),
+        (Some("oct"), _) => (HS256, &["k"]),
         _ => return Err("of a kind that is not known".into()),
     };
-    let name = format!("{algorithm:?}");
+    let parts: Option<Vec<&str>> = names.iter().map(|name| text(name)).collect();
+    let parts = parts.ok_or_else(damaged)?;
     // Microsoft names none.
-    if jwk.get("alg").is_some_and(|alg| *alg != *name) {
-        return Err(format!("for another algorithm than {name}"));
+    if jwk.get("alg").is_some_and(|alg| alg != algorithm) {
+        return Err(format!("for another algorithm than {algorithm}"));
     }
-    let key = key.map_err(|_| damaged())?;
-    let length = match key.kind() {
-        DecodingKeyKind::RsaModulusExponent { n, e } => return Key::rsa(n, e),
-        DecodingKeyKind::SecretOrDer(bytes) => bytes.len(),
-    };
-    match (algorithm, length) {
-        (Algorithm::ES256, 65) | (Algorithm::EdDSA, 32) => Ok(Key::new(key, algorithm)),
-        (Algorithm::HS256, SECRET_BYTES..) => Ok(Key::new(key, algorithm)),
-        (Algorithm::HS256, _) => Err(format!(
-            "a secret of {length} bytes, and needs {SECRET_BYTES}"
-        )),
+    let parts: Result<Vec<Vec<u8>>, _> = parts
+        .iter()
+        .map(|part| URL_SAFE_NO_PAD.decode(part))
+        .collect();
+    match (algorithm, &parts.map_err(|_| damaged())?[..]) {
+        (RS256, [n, e]) => VerifyingKey::rsa(n, e),
+        (ES256, [x, y]) if x.len() + y.len() == 64 => {
+            Ok(VerifyingKey::p256([&[4], &x[..], y].concat()))
+        }
+        (EDDSA, [x]) if x.len() == 32 => Ok(VerifyingKey::ed25519(x.clone())),
+        (HS256, [secret]) if secret.len() >= SECRET_BYTES => Ok(VerifyingKey::secret(secret)),
+        (HS256, [secret]) => {
+            let bytes = secret.len();
+            Err(format!(
+                "a secret of {bytes} bytes, and needs {SECRET_BYTES}"
+            ))
+        }
         _ => Err(damaged()),
     }
-}
-
-/// The library reads the base 64 of a secret only within a whole key.
-fn secret(value: &str) -> jsonwebtoken::errors::Result<DecodingKey> {
-    let parameters = OctetKeyParameters {
-        value: value.into(),
-        ..OctetKeyParameters::default()
-    };
-    DecodingKey::from_jwk(&Jwk {
-        common: Default::default(),
-        algorithm: AlgorithmParameters::OctetKey(parameters),
-    })
 }

@@ -1,0 +1,158 @@
+//! An answer to a request, in bytes (RFC 9112, section 4).
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+use bytes::Bytes;
+
+use crate::utc::Utc;
+
+/// All statuses of answers.
+pub const STATUSES: [&str; 18] = [
+    "101", "200", "204", "304", "400", "401", "403", "404", "405", "406", "408", "411", "413",
+    "421", "426", "429", "431", "503",
+];
+
+/// An answer with its body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The status code.
+    pub status: u16,
+    /// Headers beyond those that every answer has.
+    headers: Vec<(&'static str, String)>,
+    body: Bytes,
+}
+
+impl Answer {
+    /// One line of text that must not be cached.
+    pub fn text(status: u16, line: &str) -> Answer {
+        Answer {
+            body: format!("{line}\n").into(),
+            ..Answer::empty(status)
+        }
+        .with("Content-Type", "text/plain; charset=utf-8")
+        .with("Cache-Control", "no-store")
+    }
+
+    /// A refusal after which the client may try again.
+    pub fn retry_later(status: u16, why: &str) -> Answer {
+        Answer::text(status, &format!("{why}, please try again later")).with("Retry-After", "5")
+    }
+
+    /// The refusal of a method.
+    pub fn wrong_method(allowed: &str) -> Answer {
+        Answer::text(405, &format!("wrong method: use {allowed}")).with("Allow", allowed)
+    }
+
+    /// A file that the browser revalidates each time.
+    pub fn file(content_type: &str, body: Bytes) -> Answer {
+        Answer {
+            body,
+            ..Answer::empty(200)
+        }
+        .with("Content-Type", content_type)
+        .with("Cache-Control", "no-cache")
+    }
+
+    /// An answer without a body.
+    pub fn empty(status: u16) -> Answer {
+        Answer {
+            status,
+            headers: Vec::new(),
+            body: Bytes::new(),
+        }
+    }
+
+    /// The first line of its body.
+    pub fn line(&self) -> Cow<'_, str> {
+        let line = self.body.split(|byte| *byte == b'\n').next();
+        String::from_utf8_lossy(line.unwrap_or_default())
+    }
+
+    /// Adds a header.
+    pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Answer {
+        self.headers.push((name, value.into()));
+        self
+    }
+
+    /// The answer in bytes; only its head if the request was a `HEAD`.
+    pub fn bytes(&self, head_only: bool) -> Vec<u8> {
+        let mut bytes = self.head().into_bytes();
+        if !head_only {
+            bytes.extend_from_slice(&self.body);
+        }
+        bytes
+    }
+
+    fn head(&self) -> String {
+        // `Upgrade` is a header of this connection only (RFC 9110, section 7.8).
+        let connection = match self.status {
+            426 => "close, Upgrade",
+            _ => "close",
+        };
+        let mut head = format!(
+            "HTTP/1.1 {} {}\r\nConnection: {connection}\r\nDate: {}\r\nX-Content-Type-Options: nosniff\r\n",
+            self.status,
+            phrase(self.status),
+            Utc::now().http(),
+        );
+        // Writing to a String can't fail. A 304 gives the length of a body that it does not have,
+        // and a 204 must not give one (RFC 9110, section 8.6).
+        if !matches!(self.status, 204 | 304) {
+            let _ = write!(head, "Content-Length: {}\r\n", self.body.len());
+        }
+        for (name, value) in &self.headers {
+            let _ = write!(head, "{name}: {value}\r\n");
+        }
+        head + "\r\n"
+    }
+}
+
+fn phrase(status: u16) -> &'static str {
+    match status {
+        200 => "OK",
+        204 => "No Content",
+        304 => "Not Modified",
+        400 => "Bad Request",
+        #[cfg(feature = "tokens")]
+        401 => "Unauthorized",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        406 => "Not Acceptable",
+        408 => "Request Timeout",
+        #[cfg(feature = "tokens")]
+        411 => "Length Required",
+        #[cfg(feature = "tokens")]
+        413 => "Content Too Large",
+        421 => "Misdirected Request",
+        426 => "Upgrade Required",
+        429 => "Too Many Requests",
+        431 => "Request Header Fields Too Large",
+        503 => "Service Unavailable",
+        _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_status_has_its_phrase_and_every_answer_its_date() {
+        let known = STATUSES.iter().map(|status| status.parse().unwrap());
+        for status in known.filter(|status| ![101, 401, 411, 413].contains(status)) {
+            let head = String::from_utf8(Answer::empty(status).bytes(true)).unwrap();
+            let (first, rest) = head.split_once("\r\n").unwrap();
+            assert!(!first.ends_with(' '), "{first}");
+            assert!(
+                rest.contains("\r\nDate: ") && rest.contains(" GMT\r\n"),
+                "{head}"
+            );
+            let has_length = !matches!(status, 204 | 304);
+            assert_eq!(rest.contains("Content-Length: 0\r\n"), has_length, "{head}");
+            let upgrades = rest.starts_with("Connection: close, Upgrade\r\n");
+            assert_eq!(upgrades, status == 426, "{head}");
+        }
+    }
+}
