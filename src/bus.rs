@@ -21,9 +21,9 @@ use smol::future::{self, Boxed};
 use crate::chat::dialect::Roster;
 use crate::chat::event::{Event, Text};
 use crate::chat::id::{Id, Origin};
-use crate::chat::name::{Email, Lock, Room, User};
+use crate::chat::name::{Email, Room, SessionKeyHash, User};
 use crate::chat::peer::{Peer, Receipt};
-use crate::chat::peers::{Peers, Seat};
+use crate::chat::peers::{PeerKey, Peers};
 use crate::chat::replay::Stretch;
 use crate::config::Config;
 use crate::count::Distribution;
@@ -49,7 +49,7 @@ pub struct Draft {
     /// On which connection.
     pub origin: Origin,
     /// Under which lock its client has the name. Not looked at where the message has no `ref`.
-    pub lock: Option<Lock>,
+    pub key_hash: Option<SessionKeyHash>,
     /// For those who show a picture.
     pub email: Option<Email>,
     /// The words.
@@ -62,9 +62,11 @@ impl Draft {
     /// Whose the message's `ref` is: who has the session key, or a token for the name, or else the
     /// connection. No name begins with `#` or `@`.
     pub fn client(&self) -> String {
-        match self.lock {
-            Some(lock) if lock == Lock::of_tokens() => self.user.key().to_string(),
-            Some(lock) => format!("#{lock}"),
+        match self.key_hash {
+            Some(key_hash) if key_hash == SessionKeyHash::for_token() => {
+                self.user.key().to_string()
+            }
+            Some(key_hash) => format!("#{key_hash}"),
             None => format!("@{}", self.origin),
         }
     }
@@ -147,10 +149,16 @@ impl Bus {
     /// Claims a name for a seated peer, instead of the one it may have had. A name under a lock can
     /// be taken over from an older connection by another claim with the same lock. Takes no longer
     /// than some seconds.
-    pub async fn claim(&self, seat: &Seat, peer: &Peer, user: &User, lock: Option<Lock>) -> Claim {
+    pub async fn claim(
+        &self,
+        peer_key: &PeerKey,
+        peer: &Peer,
+        user: &User,
+        key_hash: Option<SessionKeyHash>,
+    ) -> Claim {
         match self {
-            Bus::Local(bus) => bus.claim(seat, user, lock).await,
-            Bus::Redis(bus) => bus.claim(seat, peer, user, lock).await,
+            Bus::Local(bus) => bus.claim(peer_key, user, key_hash).await,
+            Bus::Redis(bus) => bus.claim(peer_key, peer, user, key_hash).await,
         }
     }
 
@@ -163,19 +171,19 @@ impl Bus {
         }
     }
 
-    /// Lets a peer into a room and, if it has a name, the room know. From then on its outbox is [on
-    /// hold](crate::chat::outbox::Outbox::hold), so that it can first be told what it has entered;
+    /// Lets a peer into a room and, if it has a name, the room know. From then on its outbox
+    /// [buffers](crate::chat::outbox::Outbox::begin_join), so that it can first be told what it has entered;
     /// returns the room's last message before. `Err`: the bus can't be reached. Takes no longer
     /// than some seconds.
     pub async fn enter(
         &self,
-        seat: &Seat,
+        peer_key: &PeerKey,
         peer: &Peer,
         user: Option<&User>,
         room: &Room,
     ) -> Result<Option<Id>, Unreachable> {
         if self.subscribe(room).await {
-            match self.come(seat, peer, user, room).await {
+            match self.come(peer_key, peer, user, room).await {
                 Ok(last) => return Ok(last),
                 Err(Unreachable) => {
                     if let Some(user) = user {
@@ -192,45 +200,45 @@ impl Bus {
     /// is returned.
     pub async fn enter_again(
         &self,
-        seat: &Seat,
+        peer_key: &PeerKey,
         peer: &Peer,
         room: &Room,
     ) -> Result<Option<Id>, Unreachable> {
-        self.come(seat, peer, None, room).await
+        self.come(peer_key, peer, None, room).await
     }
 
     async fn come(
         &self,
-        seat: &Seat,
+        peer_key: &PeerKey,
         peer: &Peer,
         user: Option<&User>,
         room: &Room,
     ) -> Result<Option<Id>, Unreachable> {
-        let entry = self.peers().expect(seat, room).await;
+        let joining = self.peers().begin_join(peer_key, room).await;
         for _ in 0..ENTER_ATTEMPTS {
             if self.appear(peer, user, room).await
-                && let Some(last) = within(ENTER_TIME, entry.wait()).await
+                && let Some(last) = within(ENTER_TIME, joining.wait()).await
             {
                 return Ok(last);
             }
         }
         // It may have entered in the last moment.
-        match self.peers().give_up(&entry).await {
+        match self.peers().cancel_join(&joining).await {
             true => Err(Unreachable),
-            false => Ok(entry.wait().await),
+            false => Ok(joining.wait().await),
         }
     }
 
     /// Takes a peer out of a room, if it is there, and lets the room know if it has a name.
-    pub async fn leave(&self, seat: &Seat, peer: &Peer, user: Option<&User>, room: &Room) {
-        if self.peers().leave(seat, room).await {
+    pub async fn leave(&self, peer_key: &PeerKey, peer: &Peer, user: Option<&User>, room: &Room) {
+        if self.peers().leave(peer_key, room).await {
             self.left(peer, user, room).await;
         }
     }
 
     /// Takes a peer out of everything, and lets its rooms know.
-    pub async fn depart(&self, seat: Seat, peer: &Peer) {
-        let departure = self.peers().remove(seat).await;
+    pub async fn depart(&self, peer_key: PeerKey, peer: &Peer) {
+        let departure = self.peers().remove(peer_key).await;
         // First: whoever hears that somebody has left may want to come back under that name.
         if let Some(user) = &departure.user {
             self.release(peer, user);

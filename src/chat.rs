@@ -1,15 +1,13 @@
-//! What a chat is, without knowing how it spreads or how anyone reached it.
+//! The chat: names, messages, dialects, peers and their outboxes.
 //!
-//! Nothing in here names a runtime, a socket or Redis: a socket is only something that can
-//! [try to write](outbox::TryWrite), a Redis only something that hands in [events](event::Event).
+//! It knows neither the bus nor the network. Nothing in here names a runtime, a socket or Redis: a
+//! socket is only something that can [try to write](outbox::TryWrite), and events come from outside
+//! as [`Event`](event::Event)s.
 
-pub mod budget;
+pub mod close_reason;
 pub mod dialect;
-pub mod end;
 pub mod event;
 pub mod frame;
-mod harmless;
-mod hold;
 pub mod id;
 pub mod name;
 pub mod outbox;
@@ -18,4 +16,5 @@ pub mod peers;
 pub mod rate;
 mod registry;
 pub mod replay;
-pub mod tally;
+mod sanitize;
+pub mod stats;

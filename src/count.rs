@@ -1,5 +1,5 @@
-//! Counters that any thread increments without waiting. They know neither their names nor their
-//! readers.
+//! Counters and histograms for any thread, without locks. They do not know their names or who reads
+//! them.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -8,18 +8,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub struct Counter(AtomicU64);
 
 impl Counter {
-    /// Adds to the number.
+    /// Adds to it.
     pub fn add(&self, n: u64) {
         self.0.fetch_add(n, Ordering::Relaxed);
     }
 
-    /// The current number.
+    /// The current value.
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 }
 
-/// One counter for each of a fixed set of labels.
+/// One counter per label.
 #[derive(Debug)]
 pub struct Counters<const N: usize> {
     labels: &'static [&'static str; N],
@@ -35,32 +35,32 @@ impl<const N: usize> Counters<N> {
         }
     }
 
-    /// Adds one for a label. An unknown label is not counted.
+    /// Counts one more with this label. An unknown label is not counted.
     pub fn count(&self, label: &str) {
         if let Some(place) = self.labels.iter().position(|known| *known == label) {
             self.counts[place].add(1);
         }
     }
 
-    /// Each label with its current number.
+    /// Each label with its current value.
     pub fn all(&self) -> impl Iterator<Item = (&'static str, u64)> {
         let counts = self.counts.iter().map(Counter::get);
         self.labels.iter().copied().zip(counts)
     }
 }
 
-/// A histogram: how many values lie below each of its bounds.
+/// Counts values by upper bounds.
 #[derive(Debug)]
 pub struct Histogram<const N: usize> {
     bounds: &'static [u64; N],
-    /// The number of values up to each bound and above the one before.
+    /// For each bound, the values up to it and above the previous bound.
     counts: [Counter; N],
     above: Counter,
     sum: Counter,
 }
 
 impl<const N: usize> Histogram<N> {
-    /// An empty histogram. The bounds must rise.
+    /// An empty histogram. The bounds must be in ascending order.
     pub fn new(bounds: &'static [u64; N]) -> Histogram<N> {
         Histogram {
             bounds,
@@ -70,14 +70,14 @@ impl<const N: usize> Histogram<N> {
         }
     }
 
-    /// Records a value.
+    /// Counts a value.
     pub fn record(&self, value: u64) {
         let place = self.bounds.partition_point(|bound| *bound < value);
         self.counts.get(place).unwrap_or(&self.above).add(1);
         self.sum.add(value);
     }
 
-    /// The current distribution. While others count, the buckets may be a little older than the
+    /// The current counts. While other threads count, the buckets may be a little older than the
     /// sum.
     pub fn read(&self) -> Distribution {
         let mut so_far = 0;
@@ -94,12 +94,12 @@ impl<const N: usize> Histogram<N> {
     }
 }
 
-/// The values that a [`Histogram`] has recorded.
+/// The counts of a [`Histogram`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Distribution {
-    /// Each bound with the number of values up to it.
+    /// Each bound, with the number of values up to it.
     pub buckets: Vec<(u64, u64)>,
-    /// The number of values.
+    /// How many values there are.
     pub count: u64,
     /// Their sum.
     pub sum: u64,

@@ -12,7 +12,7 @@ use natterjack::check::check;
 use natterjack::config::Config;
 #[cfg(feature = "tokens")]
 use natterjack::config::TokenRequest;
-use natterjack::config::args::{self, Stop};
+use natterjack::config::args::{self, EarlyExit};
 use natterjack::net::context::ServerContext;
 use natterjack::net::listener;
 #[cfg(feature = "tokens")]
@@ -36,24 +36,24 @@ fn main() -> ExitCode {
     };
     let config = match args::read(&given, variable) {
         Ok(config) => config,
-        Err(Stop::Print(text)) => {
+        Err(EarlyExit::Print(text)) => {
             // If stdout is closed, nobody wants the text.
             let _ = writeln!(std::io::stdout(), "{text}");
             return ExitCode::SUCCESS;
         }
-        Err(Stop::Check(config)) => {
+        Err(EarlyExit::Check(config)) => {
             let handed = systemd::listeners();
             return match smol::block_on(check(&config, handed)) {
                 true => ExitCode::SUCCESS,
                 false => ExitCode::FAILURE,
             };
         }
-        Err(Stop::Probe(config)) => {
+        Err(EarlyExit::Probe(config)) => {
             return probe(&config).map_or_else(failure, |()| ExitCode::SUCCESS);
         }
         #[cfg(feature = "tokens")]
-        Err(Stop::Issue(config, request)) => return issue(&config, &request),
-        Err(Stop::Usage(line)) => return usage(&line),
+        Err(EarlyExit::Issue(config, request)) => return issue(&config, &request),
+        Err(EarlyExit::Usage(line)) => return usage(&line),
     };
     log::set_max_level(config.log);
     let runtime: Runtime = Arc::new(Executor::new());

@@ -96,8 +96,8 @@ async fn all(context: &ServerContext, started: u64) -> String {
 }
 
 async fn peers(text: &mut Text, context: &ServerContext) {
-    let figures = context.peers.figures().await;
-    text.gauge("natterjack_peers", "Connections that chat.", figures.peers);
+    let gauges = context.peers.gauges().await;
+    text.gauge("natterjack_peers", "Connections that chat.", gauges.peers);
     text.gauge(
         "natterjack_peers_limit",
         "Connections that may chat.",
@@ -106,17 +106,17 @@ async fn peers(text: &mut Text, context: &ServerContext) {
     text.gauge(
         "natterjack_users",
         "Names claimed on this instance.",
-        figures.users,
+        gauges.users,
     );
     text.gauge(
         "natterjack_rooms",
         "Rooms with peers on this instance.",
-        figures.rooms,
+        gauges.rooms,
     );
     text.gauge(
         "natterjack_outbox_bytes",
         "Bytes that wait for slow sockets, all together.",
-        figures.queued,
+        gauges.queued,
     );
     text.gauge(
         "natterjack_outbox_limit_bytes",
@@ -126,27 +126,27 @@ async fn peers(text: &mut Text, context: &ServerContext) {
 }
 
 fn messages(text: &mut Text, context: &ServerContext) {
-    let tally = context.peers.tally();
+    let stats = context.peers.stats();
     for (name, help, counter) in [
         (
             "natterjack_messages_received_total",
             "Text frames from peers.",
-            &tally.received,
+            &stats.received,
         ),
         (
             "natterjack_received_bytes_total",
             "Bytes of text from peers.",
-            &tally.received_bytes,
+            &stats.received_bytes,
         ),
         (
             "natterjack_messages_sent_total",
             "Text frames for peers: what others say and do, and answers.",
-            &tally.sent,
+            &stats.sent,
         ),
         (
             "natterjack_sent_bytes_total",
             "Bytes of frames for peers.",
-            &tally.sent_bytes,
+            &stats.sent_bytes,
         ),
     ] {
         text.counter(name, help, counter.get());
@@ -155,14 +155,14 @@ fn messages(text: &mut Text, context: &ServerContext) {
         "natterjack_refused_total",
         "What peers asked for and did not get, by the code of the error.",
         "reason",
-        tally.refused.all(),
+        stats.refused.all(),
     );
     text.family(
         "natterjack_closed_total",
         Kind::Counter,
         "Connections that have ended, by close code and reason. 1006: it broke, or fell silent.",
     );
-    for (end, count) in tally.ends() {
+    for (end, count) in stats.closes() {
         let (code, reason) = end.label();
         let labels = [("code", code), ("reason", reason)];
         text.sample("natterjack_closed_total", &labels, count);
@@ -170,7 +170,7 @@ fn messages(text: &mut Text, context: &ServerContext) {
     text.histogram(
         "natterjack_fanout_batch_events",
         "Events that the fan-out took at once.",
-        &tally.batches.read(),
+        &stats.batches.read(),
         Unit::One,
     );
 }

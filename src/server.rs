@@ -11,9 +11,9 @@ use smol::channel::Receiver;
 use smol::{Task, Timer, future};
 
 use crate::bus::{Bus, fanout, within};
-use crate::chat::budget::Budget;
-use crate::chat::end::End;
+use crate::chat::close_reason::CloseReason;
 use crate::chat::id::Instance;
+use crate::chat::outbox::OutboxLimits;
 use crate::chat::peers::Peers;
 use crate::config::Config;
 use crate::limits;
@@ -93,7 +93,7 @@ impl Server {
         let metrics = metrics.into_iter().next();
         let tls = Tls::open(config.tls.as_ref())?;
         let authenticator = Authenticator::new(&config)?;
-        let budget = Budget::new(config.outbox, config.max_queued);
+        let budget = OutboxLimits::new(config.outbox, config.max_queued);
         let peers = Arc::new(Peers::new(Instance(fastrand::u64(..)), budget));
         let (bus, events) = Bus::new(&config, peers.clone())?;
         // Ends when the bus is dropped.
@@ -247,7 +247,8 @@ async fn close(context: &ServerContext, gone: &Receiver<()>, deadline: Instant) 
     let step = peers.len().div_ceil(SPREAD_STEPS).max(SPREAD_STEPS);
     let mut steps = peers.chunks(step).peekable();
     while let Some(some) = steps.next() {
-        some.iter().for_each(|peer| peer.outbox.end(End::Stopping));
+        some.iter()
+            .for_each(|peer| peer.outbox.close(CloseReason::Stopping));
         if steps.peek().is_some() {
             Timer::after(SPREAD / SPREAD_STEPS as u32).await;
         }

@@ -11,12 +11,12 @@ use async_lock::Mutex;
 use smol::channel::Sender;
 
 use super::{Claim, Draft, now};
-use crate::chat::dialect::{Letter, Roster};
-use crate::chat::event::{Event, Refusal, What};
+use crate::chat::dialect::{PrivateMessage, Roster};
+use crate::chat::event::{Event, EventKind, Refusal};
 use crate::chat::id::Id;
-use crate::chat::name::{Lock, Room, User};
+use crate::chat::name::{Room, SessionKeyHash, User};
 use crate::chat::peer::Peer;
-use crate::chat::peers::{Peers, Seat};
+use crate::chat::peers::{PeerKey, Peers};
 use crate::chat::replay::Stretch;
 use crate::config::Config;
 use announced::Announced;
@@ -58,8 +58,13 @@ impl Local {
         }
     }
 
-    pub(super) async fn claim(&self, seat: &Seat, user: &User, lock: Option<Lock>) -> Claim {
-        match self.peers.claim(seat, user, lock).await {
+    pub(super) async fn claim(
+        &self,
+        peer_key: &PeerKey,
+        user: &User,
+        key_hash: Option<SessionKeyHash>,
+    ) -> Claim {
+        match self.peers.claim(peer_key, user, key_hash).await {
             true => Claim::Granted,
             false => Claim::Taken,
         }
@@ -98,11 +103,11 @@ impl Local {
     ) {
         let announced = &mut state.announced;
         if let Some(old) = user.and_then(|user| announced.written_otherwise(room, user)) {
-            self.notice(peer, Some(&old), room, What::Left).await;
+            self.notice(peer, Some(&old), room, EventKind::Left).await;
         }
-        let aloud = user.is_some_and(|user| announced.joins(room, user, peer.number, small));
+        let announced = user.is_some_and(|user| announced.joins(room, user, peer.number, small));
         let last = state.log.last(room);
-        self.notice(peer, user, room, What::Joined { aloud, last })
+        self.notice(peer, user, room, EventKind::Joined { announced, last })
             .await;
     }
 
@@ -110,7 +115,7 @@ impl Local {
         let elsewhere = self.peers.has(room, user).await;
         let announced = &mut state.announced;
         if announced.leaves(room, user, peer.number, small, elsewhere) {
-            self.notice(peer, Some(user), room, What::Left).await;
+            self.notice(peer, Some(user), room, EventKind::Left).await;
         }
     }
 
@@ -124,7 +129,7 @@ impl Local {
             return draft.receipt.accept(known);
         }
         let id = log.next(room);
-        let what = What::Said {
+        let kind = EventKind::Said {
             text: draft.text,
             email: draft.email,
             id: Some(id),
@@ -134,7 +139,7 @@ impl Local {
             room: room.clone(),
             user: Some(draft.user),
             origin: Some(draft.origin),
-            what,
+            kind,
         };
         self.send(event.clone()).await;
         log.keep(event, id);
@@ -155,20 +160,20 @@ impl Local {
             return draft.receipt.accept(known);
         }
         let id = log.next_letter();
-        let letter = Letter {
+        let message = PrivateMessage {
             from: draft.user,
             email: draft.email,
             text: draft.text,
             id,
             at: now(),
         };
-        if !self.peers.tell(to, &letter).await {
+        if !self.peers.send_private(to, &message).await {
             return draft.receipt.refuse(&Refusal::NoSuchUser(to.to_string()));
         }
         if let Some(reference) = reference {
             references.keep(reference, id);
         }
-        draft.receipt.delivered(to, &letter);
+        draft.receipt.delivered(to, &message);
     }
 
     pub(super) async fn read(&self, room: &Room, stretch: Stretch, most: usize) -> Vec<Event> {
@@ -185,12 +190,12 @@ impl Local {
         roster
     }
 
-    async fn notice(&self, peer: &Peer, user: Option<&User>, room: &Room, what: What) {
+    async fn notice(&self, peer: &Peer, user: Option<&User>, room: &Room, kind: EventKind) {
         self.send(Event {
             room: room.clone(),
             user: user.cloned(),
             origin: Some(self.peers.origin(peer)),
-            what,
+            kind,
         })
         .await;
     }

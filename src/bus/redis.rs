@@ -41,9 +41,9 @@ use super::{Claim, Draft, Figures, within};
 use crate::chat::dialect::{Dialect, Reply, Roster};
 use crate::chat::event::{Event, Refusal};
 use crate::chat::id::{Id, Instance};
-use crate::chat::name::{Lock, Room, User};
+use crate::chat::name::{Room, SessionKeyHash, User};
 use crate::chat::peer::Peer;
-use crate::chat::peers::{Peers, Seat};
+use crate::chat::peers::{PeerKey, Peers};
 use crate::chat::replay::Stretch;
 use crate::config::{Config, RedisAddress};
 use crate::count::{Counter, Histogram};
@@ -193,7 +193,7 @@ impl Redis {
             if reached && !told {
                 told = true;
                 let waiting = Reply::Status(false);
-                self.peers.tell_all(Dialect::Typed, &waiting).await;
+                self.peers.send_to_all(Dialect::Typed, &waiting).await;
             }
             let broke = self.health.set_connection(Some(error.clone()));
             if broke || !reached && first.receiver_count() > 0 {
@@ -273,19 +273,21 @@ impl Redis {
 
     pub(super) async fn claim(
         &self,
-        seat: &Seat,
+        peer_key: &PeerKey,
         peer: &Peer,
         user: &User,
-        lock: Option<Lock>,
+        key_hash: Option<SessionKeyHash>,
     ) -> Claim {
         let origin = self.peers.origin(peer);
         let margin = self.patience.margin();
-        let claim = self.scripts.claim(user, origin, lock, true, margin);
+        let claim = self.scripts.claim(user, origin, key_hash, true, margin);
         let answer = self.ask(claim).await;
         let claim = match answer.as_ref().and_then(answer::number) {
             Some(0) => return Claim::Taken,
             // Redis has compared the locks, but this instance may know a holder that Redis has lost.
-            Some(1 | 2) if self.peers.claim(seat, user, lock).await => return Claim::Granted,
+            Some(1 | 2) if self.peers.claim(peer_key, user, key_hash).await => {
+                return Claim::Granted;
+            }
             Some(_) => Claim::Taken,
             None => Claim::Unreachable,
         };

@@ -11,9 +11,9 @@ use super::{Claim, Draft, Figures};
 use crate::chat::dialect::Roster;
 use crate::chat::event::Event;
 use crate::chat::id::Id;
-use crate::chat::name::{Lock, Room, User};
+use crate::chat::name::{Room, SessionKeyHash, User};
 use crate::chat::peer::Peer;
-use crate::chat::peers::{Peers, Seat};
+use crate::chat::peers::{PeerKey, Peers};
 use crate::chat::replay::Stretch;
 use crate::config::{Config, RedisAddress};
 use crate::report::Report;
@@ -61,7 +61,13 @@ impl Redis {
         match self.never {}
     }
 
-    pub(super) async fn claim(&self, _: &Seat, _: &Peer, _: &User, _: Option<Lock>) -> Claim {
+    pub(super) async fn claim(
+        &self,
+        _: &PeerKey,
+        _: &Peer,
+        _: &User,
+        _: Option<SessionKeyHash>,
+    ) -> Claim {
         match self.never {}
     }
 

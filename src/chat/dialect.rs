@@ -1,7 +1,7 @@
-//! The languages that peers speak, and what they can ask for in them.
+//! The dialects of clients, and the requests and replies that all of them share.
 //!
 //! A dialect turns a frame into a [`Request`], and an [`Event`] or a [`Reply`] into text. It does
-//! not know who listens, nor how a request is carried out.
+//! not know who gets the text, nor how a request is carried out.
 
 mod json;
 mod plain;
@@ -15,158 +15,158 @@ use super::replay::Past;
 
 pub use json::REFERENCE_BYTES;
 
-/// Which language a connection speaks.
+/// The dialect of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialect {
     /// Bare lines of text at `/chat/{user}`, made for `wscat` and `websocat`.
     Plain,
     /// JSON with `email`, `username` and `message`, at `/ws`.
     Simple,
-    /// JSON with a `type`, at `/ws`, too.
+    /// JSON with a `type`, also at `/ws`.
     Typed,
 }
 
 impl Dialect {
-    /// All of them, each at its [place](Self::place).
+    /// All dialects, each at its [index](Self::index).
     pub const ALL: [Dialect; 3] = [Dialect::Plain, Dialect::Simple, Dialect::Typed];
 
-    /// Counts the dialects from 0.
-    pub fn place(self) -> usize {
+    /// The position in [`ALL`](Self::ALL).
+    pub fn index(self) -> usize {
         self as usize
     }
 }
 
-/// What a peer asks for.
+/// A request of a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
-    /// Say it in a room; in the connection's only one, if none is named.
+    /// Send a message to a room; without a room, to the connection's only one.
     Say(Option<Room>, Text),
-    /// Say it in the connection's room under this name.
+    /// Send a message to the connection's room under this name.
     Post {
         /// The name.
         user: User,
-        /// Whom the words are from, for those who show a picture.
+        /// The author's address, for clients that show a picture.
         email: Option<Email>,
-        /// The words.
+        /// The text.
         text: Text,
     },
-    /// Say it to one user only, wherever connected. The name is as given: whether it is one is for
-    /// the registry of names to tell.
-    Tell {
-        /// To whom.
+    /// Send a message to one user only, on any instance. The name is not checked here: the registry
+    /// of names does that.
+    Private {
+        /// The recipient.
         to: String,
-        /// What.
+        /// The text.
         text: Text,
     },
-    /// Who is in a room; in the connection's only one, if none is named.
+    /// List the users of a room; without a room, of the connection's only one.
     Who(Option<Room>),
-    /// What can be asked.
+    /// List the commands.
     Help,
-    /// Enter a room.
+    /// Join a room.
     Join(Box<Join>),
     /// Leave a room.
     Leave(Room),
-    /// What was said in a room before a message, or before now.
+    /// Read older messages of a room.
     History {
         /// The room.
         room: Room,
-        /// The message; the room's end if none.
+        /// Only messages before this one; without it, the newest.
         before: Option<Id>,
-        /// How many messages at most.
+        /// The most messages to return.
         limit: usize,
     },
 }
 
-/// A wish to enter a room, and on the first one to be somebody.
+/// A request to join a room. The first one of a connection also gives its name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Join {
     /// The room.
     pub room: Room,
     /// The name, if the connection has none yet.
     pub user: Option<User>,
-    /// For those who show a picture.
+    /// The user's address, for clients that show a picture.
     pub email: Option<Email>,
-    /// The key that takes the name over from an older connection.
+    /// The session key, which takes the name over from an older connection.
     pub session: Option<String>,
-    /// What to hear of what was said there before.
+    /// Which older messages to send first.
     pub past: Option<Past>,
 }
 
-/// A frame, understood as far as it goes.
+/// A frame, parsed as far as possible.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Asked {
-    /// The dialect of this frame, and of the connection from here on.
+pub struct ParsedFrame {
+    /// The dialect of this frame, which the connection has from now on.
     pub dialect: Dialect,
-    /// What the client calls its message, to be told what became of it.
+    /// The client's reference for its message. The answer to the message repeats it.
     pub reference: Option<String>,
-    /// What it asks for, or what is wrong with it.
+    /// The request, or what is wrong with it.
     pub request: Result<Request, Refusal>,
 }
 
-/// What one peer alone is told.
+/// A message from the server to one client.
 #[derive(Clone, Debug)]
 pub enum Reply<'a> {
-    /// The name is claimed.
+    /// The client has this name now.
     Named {
         /// The name.
         user: &'a User,
-        /// The key that takes it over later.
+        /// The session key, which can take the name over later.
         session: &'a str,
     },
-    /// The room is entered.
-    Entered {
-        /// Who.
+    /// The client is in this room now.
+    Joined {
+        /// The client's name.
         user: &'a User,
         /// The room.
         room: &'a Room,
-        /// Who is there, and the last message before.
+        /// The users in the room, and its last message before the join.
         roster: &'a Roster,
-        /// Whether the log reaches back to what was asked for.
+        /// Whether the log still has all messages that were asked for.
         complete: bool,
     },
-    /// Messages of the room have been lost; who is there.
+    /// Messages of the room were lost; the users who are there now.
     Incomplete(&'a Room, &'a Roster),
     /// The name belongs to somebody else.
     Taken(&'a User),
     /// The bus can't be reached.
     Unreachable,
-    /// Who is in the room.
+    /// The users in the room.
     Who(&'a Room, &'a Roster),
-    /// What was said in the room, in order.
+    /// Messages of the room, in order.
     History(&'a Room, &'a [Event]),
-    /// Whether messages get through, or wait.
+    /// Whether messages are delivered now, or wait for Redis.
     Status(bool),
-    /// What can be asked.
+    /// The list of commands.
     Help,
-    /// A private message, to whom it is for or back to whom it is from.
+    /// A private message, to its recipient or as a copy to its sender.
     Private {
-        /// Whom it is for.
+        /// The recipient.
         to: &'a str,
-        /// What was said, and by whom.
-        letter: &'a Letter,
+        /// The message.
+        message: &'a PrivateMessage,
     },
-    /// The message of this reference is on the bus.
+    /// The message with this reference is accepted and has this id.
     Accepted(&'a str, Id),
-    /// What was asked for is not done, and why; with the message's reference.
+    /// The request is refused, with the reason and the reference of the message.
     Refused(&'a Refusal, Option<&'a str>),
 }
 
 /// A private message.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Letter {
-    /// Who says it.
+pub struct PrivateMessage {
+    /// The sender.
     pub from: User,
-    /// For those who show a picture.
+    /// The sender's address, for clients that show a picture.
     pub email: Option<Email>,
-    /// The words.
+    /// The text.
     pub text: Text,
-    /// Its number among all private messages.
+    /// Its id among all private messages.
     pub id: Id,
     /// When, in milliseconds since 1970.
     pub at: u64,
 }
 
-/// Who is in a room, over all instances.
+/// The users in a room, on all instances.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Roster {
     /// How many there are.
@@ -178,26 +178,26 @@ pub struct Roster {
 }
 
 impl Dialect {
-    /// What a frame asks for.
-    pub fn parse(self, frame: &str) -> Asked {
-        let asked = |dialect, reference, request| Asked {
+    /// Parses a frame.
+    pub fn parse(self, frame: &str) -> ParsedFrame {
+        let parsed = |dialect, reference, request| ParsedFrame {
             dialect,
             reference,
             request,
         };
         if self == Dialect::Plain {
-            return asked(self, None, plain::parse(frame));
+            return parsed(self, None, plain::parse(frame));
         }
         match json::read(frame) {
             (Ok(object), reference) if object.kind.is_none() && self == Dialect::Simple => {
-                asked(self, reference, simple::request(object))
+                parsed(self, reference, simple::request(object))
             }
-            (Ok(object), reference) => asked(Dialect::Typed, reference, typed::request(object)),
-            (Err(refusal), reference) => asked(self, reference, Err(refusal)),
+            (Ok(object), reference) => parsed(Dialect::Typed, reference, typed::request(object)),
+            (Err(refusal), reference) => parsed(self, reference, Err(refusal)),
         }
     }
 
-    /// Writes what the room hears of an event; `false` if the dialect has no words for it.
+    /// Writes an event for the members of its room; `false` if the dialect has no words for it.
     pub fn render(self, event: &Event, out: &mut String) -> bool {
         match self {
             Dialect::Plain => plain::render(event, out),
@@ -206,7 +206,7 @@ impl Dialect {
         }
     }
 
-    /// Writes what one peer is told; `false` if the dialect has no words for it.
+    /// Writes a reply; `false` if the dialect has no words for it.
     pub fn reply(self, reply: &Reply<'_>, out: &mut String) -> bool {
         match self {
             Dialect::Plain => plain::reply(reply, out),
@@ -215,8 +215,8 @@ impl Dialect {
         }
     }
 
-    /// Whether the connection that caused an event hears it too.
-    pub fn hears_itself(self, event: &Event) -> bool {
+    /// Whether the connection that caused an event gets it, too.
+    pub fn echoes(self, event: &Event) -> bool {
         self != Dialect::Plain && event.is_speech()
     }
 }

@@ -1,25 +1,26 @@
-//! The words of the chat: texts, what happens in a room, and why something did not.
+//! Texts, events of a room, and refusals.
 //!
-//! Everything here is valid from construction on, so nobody checks twice. What a peer did wrong
-//! is a [`Refusal`]: text for that peer, and nobody else's business.
+//! Values of these types are valid: the constructors check them, so nobody else has to. A mistake
+//! of a peer is a [`Refusal`]: text for that peer only.
 
 use std::fmt::{self, Write};
 use std::sync::Arc;
 
-use super::harmless;
 use super::id::{Id, Origin};
 use super::name::{BadName, Email, LongEmail, Room, User};
+use super::sanitize;
 
-/// A text has at most this many characters; longer ones are refused, never cut.
+/// A text has at most this many characters. Longer ones from clients are refused, not cut.
 pub const TEXT_CHARS: usize = 4096;
 
-/// What somebody said: neither empty nor too long, and harmless on a terminal.
+/// The text of a message: neither empty nor too long, and safe on a terminal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Text(Arc<str>);
 
 impl Text {
-    /// Checks a text and replaces by U+FFFD what must not reach a terminal: control characters, tab
-    /// and line breaks excepted, what turns the line around, and what some take for a line break.
+    /// Checks a text, and replaces characters that are unsafe on a terminal by U+FFFD: control
+    /// characters except tabs and line breaks, characters that change the writing direction, and
+    /// unusual line breaks.
     ///
     /// # Errors
     /// [`Refusal::Empty`] for nothing but white space, [`Refusal::TooLong`] above [`TEXT_CHARS`].
@@ -27,15 +28,15 @@ impl Text {
         if text.trim().is_empty() {
             return Err(Refusal::Empty);
         }
-        // The number of bytes is an upper bound of the number of characters, and known.
+        // There are never more characters than bytes, and the number of bytes is known.
         if text.len() > TEXT_CHARS && text.chars().count() > TEXT_CHARS {
             return Err(Refusal::TooLong);
         }
-        Ok(Text(harmless::text(text)))
+        Ok(Text(sanitize::text(text)))
     }
 
-    /// The longest beginning of `text` that is a text; `None` for nothing but white space. For
-    /// what others publish on our channels, where nobody is there to be told.
+    /// Cuts `text` to the longest valid text; `None` if it is only white space. For messages that
+    /// other programs publish on our channels: nobody would see a refusal.
     pub fn cut(text: &str) -> Option<Text> {
         let end = text
             .char_indices()
@@ -50,36 +51,36 @@ impl Text {
     }
 }
 
-/// Something that everybody in a room is to hear.
+/// An event that all members of a room get.
 #[derive(Clone, Debug)]
 pub struct Event {
     /// Where it happened.
     pub room: Room,
-    /// Who it is about; `None` for a peer without a name, which only ever comes quietly.
+    /// The user it is about; `None` for a peer without a name, whose join is never announced.
     pub user: Option<User>,
-    /// The connection that caused it; `None` for what others publish on our channels.
+    /// The connection that caused it; `None` if another program published it on our channels.
     pub origin: Option<Origin>,
     /// What happened.
-    pub what: What,
+    pub kind: EventKind,
 }
 
 impl Event {
-    /// Whether somebody says something.
+    /// Whether it is a message.
     pub fn is_speech(&self) -> bool {
-        matches!(self.what, What::Said { .. })
+        matches!(self.kind, EventKind::Said { .. })
     }
 
-    /// A message's place in its room.
+    /// The id of the message, if it is one that has an id.
     pub fn id(&self) -> Option<Id> {
-        match self.what {
-            What::Said { id, .. } => id,
+        match self.kind {
+            EventKind::Said { id, .. } => id,
             _ => None,
         }
     }
 
-    /// About how many bytes it takes to say so.
-    pub fn weight(&self) -> usize {
-        let text = if let What::Said { text, .. } = &self.what {
+    /// About how many bytes it takes when rendered.
+    pub fn approx_size(&self) -> usize {
+        let text = if let EventKind::Said { text, .. } = &self.kind {
             text.as_str().len()
         } else {
             0
@@ -91,56 +92,56 @@ impl Event {
 
 /// What happened in a room.
 #[derive(Clone, Debug)]
-pub enum What {
-    /// The user said something.
+pub enum EventKind {
+    /// The user sent a message.
     Said {
-        /// The words.
+        /// The text.
         text: Text,
-        /// For those who show a picture.
+        /// The author's address, for clients that show a picture.
         email: Option<Email>,
-        /// The message's place in the room; `None` for what others publish on our channels.
+        /// The id of the message; `None` if another program published it on our channels.
         id: Option<Id>,
         /// When, in milliseconds since 1970.
         at: u64,
     },
-    /// The user came in.
+    /// The user joined.
     Joined {
-        /// Whether the room is told. The event takes its place among the others in any case: it
-        /// is what lets its peer in.
-        aloud: bool,
-        /// The room's last message before.
+        /// Whether the members are told. The event is published in any case: it makes its peer a
+        /// member.
+        announced: bool,
+        /// The room's last message before the join.
         last: Option<Id>,
     },
-    /// The user went out, or was found dead.
+    /// The user left, or its instance died.
     Left,
 }
 
-/// Why something a peer asked for was not done. The connection stays open.
+/// Why a request of a peer is refused. The connection stays open.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// Nothing but white space.
+    /// The text is only white space.
     Empty,
-    /// Above [`TEXT_CHARS`].
+    /// The text is longer than [`TEXT_CHARS`].
     TooLong,
-    /// An e-mail address that can't be one.
+    /// The e-mail address is too long.
     LongEmail,
-    /// Faster than the limit; holds the messages allowed a second.
+    /// More messages per second than the limit, which it contains.
     RateLimited(u32),
-    /// Nobody of that name is connected.
+    /// No user with this name is connected.
     NoSuchUser(String),
-    /// A command without what it needs; holds how it is used.
+    /// A command without its arguments; contains its usage.
     Usage(&'static str),
-    /// The bus is away and can't hold any more.
+    /// The bus is unreachable, and its queue is full.
     Unavailable,
-    /// Not the JSON that is expected, and why.
+    /// Not the expected JSON, and why.
     BadJson(String),
-    /// A `type` that nobody knows.
+    /// An unknown `type`.
     UnknownType(String),
     /// A user name that breaks the rules.
     BadName(BadName),
-    /// Somebody else has the name.
+    /// Another client has the name.
     NameTaken(String),
-    /// A room name that breaks the rules, or none, and why.
+    /// A room name that breaks the rules or is missing, and why.
     BadRoom(String),
     /// The connection is not in the room.
     NotInRoom(Room),
@@ -149,7 +150,7 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// Every word for one.
+    /// All codes.
     pub const CODES: [&str; 12] = [
         "bad_json",
         "unknown_type",
@@ -165,7 +166,7 @@ impl Refusal {
         "forbidden",
     ];
 
-    /// The word for it in the JSON dialects.
+    /// Its code in the JSON dialects.
     pub fn code(&self) -> &'static str {
         match self {
             Refusal::Empty => "empty",
@@ -197,9 +198,9 @@ impl From<BadName> for Refusal {
 }
 
 impl fmt::Display for Refusal {
-    /// One line, and harmless on a terminal, also where it quotes a peer.
+    /// Writes one line that is safe on a terminal, also where it quotes a client.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.write(&mut harmless::Line(f))
+        self.write(&mut sanitize::OneLine(f))
     }
 }
 

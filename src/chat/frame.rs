@@ -1,8 +1,7 @@
-//! Text into WebSocket frames (RFC 6455, section 5.2), and a batch of events into the bytes that
-//! a whole room is sent.
+//! WebSocket frames (RFC 6455, section 5.2) of texts, and of batches of events for a whole room.
 //!
-//! Frames from a server are not masked, so every peer of a room and dialect gets the same bytes:
-//! one [`Broadcast`] is rendered, and each outbox gets a reference to it.
+//! Frames from a server are not masked. So all peers of a room with the same dialect get the same
+//! bytes: one [`Broadcast`] is rendered, and each outbox gets a reference to it.
 
 use std::io::Cursor;
 use std::ops::Range;
@@ -12,32 +11,32 @@ use tungstenite::protocol::frame::FrameHeader;
 use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 
 use super::dialect::Dialect;
-use super::event::{Event, What};
+use super::event::{Event, EventKind};
 use super::id::Instance;
 
-/// A longer text goes in pieces, so that it can be broken off in between by a goodbye (RFC 6455,
-/// section 5.4): what a peer never takes is then given back. No message of a chat is as long, only
-/// what somebody has asked for.
-const WHOLE: usize = 32 * 1024;
-/// How long each piece is.
-const PIECE: usize = 16 * 1024;
+/// Longer texts are sent in fragments (RFC 6455, section 5.4). Between two of them a close frame
+/// can follow, and the rest of the text can be dropped. Only replies such as a history are that
+/// long, never a message.
+const MAX_UNFRAGMENTED: usize = 32 * 1024;
+/// The length of a fragment.
+const FRAGMENT: usize = 16 * 1024;
 
-/// A text message, of one frame or more.
+/// A text message in one or more frames.
 pub fn text(text: &str) -> Bytes {
-    let headers = 10 * (1 + text.len() / PIECE);
+    let headers = 10 * (1 + text.len() / FRAGMENT);
     let mut out = BytesMut::with_capacity(text.len() + headers);
-    put(&mut out, OpCode::Data(Data::Text), text.as_bytes());
+    encode(&mut out, OpCode::Data(Data::Text), text.as_bytes());
     out.freeze()
 }
 
-/// What was said before, in order, a frame each.
+/// Events of a history, in order, one text message each.
 pub fn texts(dialect: Dialect, events: &[Event]) -> Bytes {
     let mut out = BytesMut::new();
     let mut line = String::new();
     for event in events {
         line.clear();
         if dialect.render(event, &mut line) {
-            put(&mut out, OpCode::Data(Data::Text), line.as_bytes());
+            encode(&mut out, OpCode::Data(Data::Text), line.as_bytes());
         }
     }
     out.freeze()
@@ -54,18 +53,17 @@ pub fn close(code: u16, reason: &str) -> Bytes {
     payload.put_u16(code);
     payload.extend_from_slice(reason.as_bytes());
     let mut out = BytesMut::with_capacity(payload.len() + 2);
-    put(&mut out, OpCode::Control(Control::Close), &payload);
+    encode(&mut out, OpCode::Control(Control::Close), &payload);
     out.freeze()
 }
 
-/// How much of `bytes`, whole frames as a server sends them, must follow the first `begun` bytes so
-/// that no frame is cut: returns where the frame ends in which these stop. What is no frame, the
-/// answer to a handshake, ends where `bytes` do.
-pub fn end_of(bytes: &[u8], begun: usize) -> usize {
+/// Returns where the frame ends that contains the byte before `offset`. `bytes` are whole frames as
+/// a server sends them, or the answer to a handshake, which counts as one frame.
+pub fn end_of_frame(bytes: &[u8], offset: usize) -> usize {
     let mut end = 0;
-    while end < begun {
+    while end < offset {
         let mut header = Cursor::new(&bytes[end..]);
-        // Nothing of ours has this bit, but the first letter of an HTTP answer does.
+        // Our frames never have the RSV1 bit, and the first letter of an HTTP answer does.
         match FrameHeader::parse(&mut header) {
             Ok(Some((FrameHeader { rsv1: false, .. }, length))) => {
                 end += (header.position() + length) as usize;
@@ -76,10 +74,14 @@ pub fn end_of(bytes: &[u8], begun: usize) -> usize {
     end.min(bytes.len())
 }
 
-fn put(out: &mut BytesMut, mut opcode: OpCode, mut payload: &[u8]) {
-    let piece = if payload.len() > WHOLE { PIECE } else { WHOLE };
+fn encode(out: &mut BytesMut, mut opcode: OpCode, mut payload: &[u8]) {
+    let fragment = if payload.len() > MAX_UNFRAGMENTED {
+        FRAGMENT
+    } else {
+        MAX_UNFRAGMENTED
+    };
     loop {
-        let (first, rest) = payload.split_at(payload.len().min(piece));
+        let (first, rest) = payload.split_at(payload.len().min(fragment));
         let header = FrameHeader {
             opcode,
             is_final: rest.is_empty(),
@@ -96,77 +98,73 @@ fn put(out: &mut BytesMut, mut opcode: OpCode, mut payload: &[u8]) {
     }
 }
 
-/// The frames of one batch of events in one room for one dialect, as every peer gets them, and
-/// what some peers of this instance do not get: what happened before they came, and, where the
-/// dialect does not let authors hear themselves, their own frames.
+/// The frames of one batch of events in one room for one dialect, and which of them some peers do
+/// not get. A peer that joins by one of the events does not get those before. Where the dialect has
+/// no echo, authors do not get their own messages.
 #[derive(Debug)]
 pub struct Broadcast {
     bytes: Bytes,
-    /// How many frames these are.
+    /// How many messages these are.
     frames: u64,
-    /// Sorted by peer, then by place.
-    left_out: Vec<LeftOut>,
+    /// Sorted by peer, then by position.
+    excluded: Vec<Excluded>,
 }
 
-/// What one peer does not get.
+/// A range that one peer does not get.
 #[derive(Debug)]
-struct LeftOut {
+struct Excluded {
     peer: u64,
     bytes: Range<usize>,
     frames: u64,
 }
 
 impl Broadcast {
-    /// Renders `events`, in order. `here` is this instance: for peers elsewhere nothing is left
-    /// out. `entered` are the peers that came in by one of these events.
-    pub fn render(
-        dialect: Dialect,
-        here: Instance,
-        events: &[Event],
-        entered: &[u64],
-    ) -> Broadcast {
+    /// Renders `events`, in order. `here` is this instance: only its peers can be excluded.
+    /// `joined` are the peers that become members by one of these events.
+    pub fn render(dialect: Dialect, here: Instance, events: &[Event], joined: &[u64]) -> Broadcast {
         let mut bytes = BytesMut::new();
         let mut frames = 0;
-        let mut left_out: Vec<LeftOut> = Vec::new();
+        let mut excluded: Vec<Excluded> = Vec::new();
         let mut line = String::new();
         for event in events {
             let (mut start, mut before) = (bytes.len(), frames);
             line.clear();
             if dialect.render(event, &mut line) {
-                put(&mut bytes, OpCode::Data(Data::Text), line.as_bytes());
+                encode(&mut bytes, OpCode::Data(Data::Text), line.as_bytes());
                 frames += 1;
             }
             let Some(origin) = event.origin.filter(|origin| origin.instance == here) else {
                 continue;
             };
-            let joined = matches!(event.what, What::Joined { .. });
-            if joined && entered.contains(&origin.peer) {
-                left_out.retain(|out| out.peer != origin.peer);
+            let is_join = matches!(event.kind, EventKind::Joined { .. });
+            if is_join && joined.contains(&origin.peer) {
+                excluded.retain(|out| out.peer != origin.peer);
                 (start, before) = (0, 0);
-            } else if dialect.hears_itself(event) {
+            } else if dialect.echoes(event) {
                 continue;
             }
-            left_out.push(LeftOut {
+            excluded.push(Excluded {
                 peer: origin.peer,
                 bytes: start..bytes.len(),
                 frames: frames - before,
             });
         }
-        // Stable, so the places of one peer stay in order.
-        left_out.sort_by_key(|out| out.peer);
+        // A stable sort: the ranges of one peer stay in order.
+        excluded.sort_by_key(|out| out.peer);
         Broadcast {
             bytes: bytes.freeze(),
             frames,
-            left_out,
+            excluded,
         }
     }
 
-    /// What the peer of this number gets, and how many frames and bytes that is.
+    /// Puts into `parts` what the peer with this number gets. Returns how many messages and bytes
+    /// these are.
     pub fn parts_for(&self, peer: u64, parts: &mut Vec<Bytes>) -> (u64, u64) {
         parts.clear();
-        let first = self.left_out.partition_point(|out| out.peer < peer);
+        let first = self.excluded.partition_point(|out| out.peer < peer);
         let (mut from, mut frames, mut size) = (0, self.frames, self.bytes.len());
-        let own = self.left_out[first..].iter();
+        let own = self.excluded[first..].iter();
         for out in own.take_while(|out| out.peer == peer) {
             if from < out.bytes.start {
                 parts.push(self.bytes.slice(from..out.bytes.start));
@@ -195,7 +193,7 @@ mod tests {
             peer,
         });
         let text = Text::new(text).unwrap();
-        let what = What::Said {
+        let kind = EventKind::Said {
             text,
             email: None,
             id: None,
@@ -205,7 +203,7 @@ mod tests {
             room: Room::lobby(),
             user: User::new(name).ok(),
             origin,
-            what,
+            kind,
         }
     }
 
@@ -240,15 +238,18 @@ mod tests {
         assert_eq!(heard(&batch, 1), "b: 2, ops: 5, b: 6");
         assert_eq!(heard(&batch, 2), "a: 1, a: 3, a: 4, ops: 5");
         assert_eq!(heard(&batch, 3), "a: 1, b: 2, a: 3, a: 4, ops: 5, b: 6");
-        // The same numbers on another instance are other peers.
+        // On another instance the same numbers are other peers.
         let elsewhere = Broadcast::render(Dialect::Plain, Instance(2), &events, &[]);
         assert_eq!(heard(&elsewhere, 1), "a: 1, b: 2, a: 3, a: 4, ops: 5, b: 6");
     }
 
     #[test]
     fn who_joins_hears_only_what_comes_after() {
-        let joined = |name, peer, aloud| Event {
-            what: What::Joined { aloud, last: None },
+        let joined = |name, peer, announced| Event {
+            kind: EventKind::Joined {
+                announced,
+                last: None,
+            },
             ..said(name, Some(peer), "x")
         };
         let events = [
@@ -268,15 +269,15 @@ mod tests {
         );
     }
 
-    /// What peer 1 hears, if it is told one event after another.
-    fn owed(dialect: Dialect, here: Instance, events: &[Event], entered: &[u64]) -> Vec<u8> {
+    /// What peer 1 gets, computed event by event.
+    fn owed(dialect: Dialect, here: Instance, events: &[Event], joined: &[u64]) -> Vec<u8> {
         let mut owed = Vec::new();
         for event in events {
             let by = event.origin.filter(|origin| origin.instance == here);
             let itself = by.is_some_and(|origin| origin.peer == 1);
-            if itself && matches!(event.what, What::Joined { .. }) && entered.contains(&1) {
+            if itself && matches!(event.kind, EventKind::Joined { .. }) && joined.contains(&1) {
                 owed.clear();
-            } else if !itself || dialect.hears_itself(event) {
+            } else if !itself || dialect.echoes(event) {
                 owed.extend(texts(dialect, std::slice::from_ref(event)));
             }
         }
@@ -298,27 +299,27 @@ mod tests {
                         peer,
                     }),
                 };
-                event.what = match u.int_in_range(0..=6)? {
-                    0 => What::Left,
-                    1 | 2 => What::Joined {
-                        aloud: u.arbitrary()?,
+                event.kind = match u.int_in_range(0..=6)? {
+                    0 => EventKind::Left,
+                    1 | 2 => EventKind::Joined {
+                        announced: u.arbitrary()?,
                         last: None,
                     },
-                    _ => event.what,
+                    _ => event.kind,
                 };
                 events.push(event);
             }
-            let entered: &[u64] = u.choose(&[&[][..], &[1], &[2, 1], &[2]])?;
+            let joined: &[u64] = u.choose(&[&[][..], &[1], &[2, 1], &[2]])?;
             for dialect in Dialect::ALL {
                 let here = Instance(1);
                 let mut parts = Vec::new();
-                Broadcast::render(dialect, here, &events, entered).parts_for(1, &mut parts);
+                Broadcast::render(dialect, here, &events, joined).parts_for(1, &mut parts);
                 assert!(parts.iter().all(|part| !part.is_empty()));
-                let owed = owed(dialect, here, &events, entered);
+                let owed = owed(dialect, here, &events, joined);
                 assert_eq!(
                     parts.concat(),
                     owed,
-                    "{dialect:?}: {events:?}, in: {entered:?}"
+                    "{dialect:?}: {events:?}, in: {joined:?}"
                 );
             }
             Ok(())
@@ -331,36 +332,36 @@ mod tests {
     #[test]
     fn what_is_begun_ends_with_its_frame() {
         let frames = [text("hi"), text(&"x".repeat(300)), ping()].concat();
-        for (begun, end) in [(0, 0), (1, 4), (4, 4), (5, 308), (308, 308), (309, 310)] {
-            assert_eq!(end_of(&frames, begun), end, "{begun}");
+        for (offset, end) in [(0, 0), (1, 4), (4, 4), (5, 308), (308, 308), (309, 310)] {
+            assert_eq!(end_of_frame(&frames, offset), end, "{offset}");
         }
-        let long = text(&"x".repeat(2 * PIECE + 1));
-        let piece = PIECE + 4;
-        assert_eq!(long.len(), 2 * piece + 3);
-        for (begun, end) in [
-            (1, piece),
-            (piece + 1, 2 * piece),
+        let long = text(&"x".repeat(2 * FRAGMENT + 1));
+        let fragment = FRAGMENT + 4;
+        assert_eq!(long.len(), 2 * fragment + 3);
+        for (offset, end) in [
+            (1, fragment),
+            (fragment + 1, 2 * fragment),
             (long.len() - 1, long.len()),
         ] {
-            assert_eq!(end_of(&long, begun), end, "{begun}");
+            assert_eq!(end_of_frame(&long, offset), end, "{offset}");
         }
         let answer = b"HTTP/1.1 101 Switching Protocols\r\n\r\n";
-        assert_eq!(end_of(answer, 1), answer.len());
+        assert_eq!(end_of_frame(answer, 1), answer.len());
     }
 
     #[test]
     fn what_is_long_goes_in_pieces() {
-        let long = text(&"x".repeat(2 * PIECE + 1));
+        let long = text(&"x".repeat(2 * FRAGMENT + 1));
         assert_eq!(&long[..4], b"\x01\x7e\x40\0");
-        assert_eq!(&long[PIECE + 4..PIECE + 8], b"\0\x7e\x40\0");
-        assert_eq!(&long[2 * PIECE + 8..], b"\x80\x01x");
+        assert_eq!(&long[FRAGMENT + 4..FRAGMENT + 8], b"\0\x7e\x40\0");
+        assert_eq!(&long[2 * FRAGMENT + 8..], b"\x80\x01x");
     }
 
     #[test]
     fn lengths_take_the_form_that_rfc_6455_asks_for() {
         assert_eq!(&text("hi")[..], b"\x81\x02hi");
         assert_eq!(&text(&"x".repeat(126))[..4], b"\x81\x7e\x00\x7e");
-        assert_eq!(&text(&"x".repeat(WHOLE))[..4], b"\x81\x7e\x80\0");
+        assert_eq!(&text(&"x".repeat(MAX_UNFRAGMENTED))[..4], b"\x81\x7e\x80\0");
         assert_eq!(&close(1001, "bye")[..], b"\x88\x05\x03\xe9bye");
     }
 }

@@ -1,9 +1,9 @@
-//! What tells instances, connections and messages apart.
+//! Ids of instances, connections and messages.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// One server process among those that share a Redis; drawn at random when it starts.
+/// The id of one server process among those that share a Redis, chosen at random when it starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Instance(pub u64);
 
@@ -41,8 +41,8 @@ impl FromStr for Origin {
     }
 }
 
-/// The place of a message in its room: `EPOCH-N`. N counts by one without a gap, EPOCH is when
-/// this count began (milliseconds since 1970), so ids of one room are ordered.
+/// The position of a message in its room, written `EPOCH-N`. N counts by one without gaps. EPOCH is
+/// when this count began, in milliseconds since 1970. So the ids of one room are ordered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Id {
     /// When the room's log began, milliseconds since 1970.
@@ -55,18 +55,18 @@ impl Id {
     /// Before the first message of any room.
     pub const START: Id = Id { epoch: 0, n: 0 };
 
-    /// Before the first of an epoch.
+    /// Before the first message of an epoch.
     pub fn before_all(epoch: u64) -> Id {
         Id { epoch, n: 0 }
     }
 
-    /// The first of an epoch.
+    /// The first message of an epoch.
     pub fn first(epoch: u64) -> Id {
         Id { epoch, n: 1 }
     }
 
-    /// The one after this. No room counts as far as numbers go, but anybody can write such an id:
-    /// then there is none, and it is this.
+    /// The next id. The highest number has no next one and stays the same: no room gets there, but
+    /// a client can send such an id.
     pub fn next(self) -> Id {
         Id {
             n: self.n.saturating_add(1),
@@ -74,7 +74,7 @@ impl Id {
         }
     }
 
-    /// The one before this, whatever its epoch; none before [`START`](Self::START).
+    /// The id before this one, if need be of an older epoch; `None` for [`START`](Self::START).
     pub fn previous(self) -> Option<Id> {
         match (self.epoch, self.n) {
             (0, 0) => None,
@@ -109,7 +109,7 @@ impl FromStr for Id {
     }
 }
 
-/// The text is no [`Id`] or [`Origin`].
+/// The text is not an [`Id`] or [`Origin`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotAnId;
 

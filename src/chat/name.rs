@@ -1,4 +1,4 @@
-//! What users and rooms are called. A name is valid from construction on.
+//! Names of users and rooms. A name that exists is valid: the constructors check it.
 
 mod fold;
 mod normal;
@@ -12,18 +12,18 @@ use std::sync::{Arc, LazyLock};
 
 use sha2::{Digest, Sha256};
 
-use super::harmless::is_harmful;
+use super::sanitize::is_unsafe_on_terminal;
 
-/// The room a connection is in when it names none.
+/// The room of a connection that names none.
 pub const LOBBY: &str = "lobby";
 
 /// A user's name: unique over all instances while its connection lasts.
 ///
-/// It is shown as its holder writes it, and compared by its [key](Self::key): `Ann` and `ann` are one
-/// name.
+/// It is shown as its owner writes it, and compared by its [key](Self::key): `Ann` and `ann` are
+/// the same name.
 #[derive(Clone)]
 pub struct User(
-    /// The key, and behind a NUL the name as it is shown, if that is something else.
+    /// The key. If the shown name differs from it, a NUL and the shown name follow.
     Arc<str>,
 );
 
@@ -44,10 +44,10 @@ impl User {
         }))
     }
 
-    /// The name that the server gives to the holder of this session key.
+    /// The name that the server gives to the owner of this session key.
     pub fn guest(session: &str) -> User {
         let hash = Sha256::digest(session.as_bytes());
-        // Not the part that [`Lock`] shows.
+        // Bytes that are no part of [`SessionKeyHash`], which others may see.
         let mut number = hash[16..24]
             .iter()
             .fold(0, |n, byte| n << 8 | u64::from(*byte));
@@ -60,11 +60,12 @@ impl User {
         User(name.into())
     }
 
-    /// Whether a peer may choose this name that shows this session key; empty if it shows none. The
-    /// names of guests are the server's to give, and a guest who comes back gets the same one again.
+    /// Whether a client with this session key may choose this name. The key is empty if the client
+    /// has none. Only the server gives names of guests, and a guest who comes back gets the same
+    /// one.
     ///
     /// # Errors
-    /// Says so.
+    /// If it is the name of another guest.
     pub fn may_be_chosen(&self, session: &str) -> Result<(), BadName> {
         let guest = self.key().starts_with(rules::GUEST);
         if guest && (session.is_empty() || *self != User::guest(session)) {
@@ -75,12 +76,12 @@ impl User {
         Ok(())
     }
 
-    /// The name as its holder writes it.
+    /// The name as its owner writes it.
     pub fn as_str(&self) -> &str {
         self.0.split_once('\0').map_or(&self.0, |(_, shown)| shown)
     }
 
-    /// What the name is compared by: the same for every way to write it.
+    /// The form in which names are compared. All spellings of a name have the same key.
     pub fn key(&self) -> &str {
         self.0.split_once('\0').map_or(&self.0, |(key, _)| key)
     }
@@ -113,12 +114,13 @@ impl Ord for User {
 }
 
 impl Room {
-    /// Checks a room name; the rules are those of user names, but no words are the server's.
+    /// Checks a room name. The rules are those of user names, except that no words are reserved for
+    /// the server.
     ///
     /// # Errors
     /// Says which rule of names is broken.
     pub fn new(name: &str) -> Result<Room, BadName> {
-        let name = composed(name);
+        let name = to_nfc(name);
         rules::check(&name).map_err(|rule| BadName {
             what: "room name",
             rule,
@@ -128,7 +130,7 @@ impl Room {
 
     /// The room everybody starts in.
     pub fn lobby() -> Room {
-        // Made once: most peers are there, and each would have its own.
+        // Allocated once and shared: most peers are in the lobby.
         static NAME: LazyLock<Arc<str>> = LazyLock::new(|| LOBBY.into());
         Room(NAME.clone())
     }
@@ -159,18 +161,18 @@ impl fmt::Display for Room {
 
 /// Letters and digits behind `guest-`.
 const GUEST_LETTERS: usize = 6;
-/// No name that is longer becomes one by being composed.
-const MOST_COMPOSED: usize = 1024;
+/// Longer text is not composed: it would not become a valid name.
+const MAX_NFC_BYTES: usize = 1024;
 
 /// A room's name in the form in which rooms are compared: Unicode's composed form (NFC).
-pub fn composed(name: &str) -> Cow<'_, str> {
-    if name.is_ascii() || name.len() > MOST_COMPOSED {
+pub fn to_nfc(name: &str) -> Cow<'_, str> {
+    if name.is_ascii() || name.len() > MAX_NFC_BYTES {
         return name.into();
     }
     normal::nfc(name).into()
 }
 
-/// Why a name is not one: a sentence for whoever chose it.
+/// Why a name is refused: a sentence for the user who chose it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadName {
     what: &'static str,
@@ -194,26 +196,26 @@ impl fmt::Display for BadName {
 
 impl std::error::Error for BadName {}
 
-/// An e-mail address, as far as a chat cares: whom to show a picture of.
+/// An e-mail address. It is used only to show the user's picture.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Email(Arc<str>);
 
-/// RFC 5321 has no longer ones (errata 1690).
-const EMAIL_BYTES: usize = 254;
+/// The longest address that RFC 5321 allows (erratum 1690).
+const MAX_EMAIL_BYTES: usize = 254;
 
-/// No e-mail address is this long.
+/// The e-mail address is too long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LongEmail;
 
 impl Email {
-    /// An address, if one is given. What would harm a terminal is dropped.
+    /// Reads an address, if there is one. Characters that are unsafe on a terminal are dropped.
     ///
     /// # Errors
-    /// [`LongEmail`].
+    /// [`LongEmail`] above 254 bytes.
     pub fn given(email: Option<&str>) -> Result<Option<Email>, LongEmail> {
-        let email = email.unwrap_or_default().replace(is_harmful, "");
+        let email = email.unwrap_or_default().replace(is_unsafe_on_terminal, "");
         let email = email.trim();
-        if email.len() > EMAIL_BYTES {
+        if email.len() > MAX_EMAIL_BYTES {
             return Err(LongEmail);
         }
         Ok((!email.is_empty()).then(|| Email(email.into())))
@@ -224,35 +226,35 @@ impl Email {
         &self.0
     }
 
-    /// What Gravatar knows it by: the SHA-256 of the address in lower case, in hexadecimal digits.
+    /// The address's hash for Gravatar: SHA-256 of the lower-case address, in hexadecimal.
     pub fn avatar(&self) -> String {
         let hash = Sha256::digest(self.0.to_lowercase().as_bytes());
         hex(&hash)
     }
 }
 
-/// The lock to which a session's secret is the key: the beginning of the secret's SHA-256. It can be
-/// stored and compared; nobody gets the secret out of it.
+/// The first half of the SHA-256 of a session key. It can be stored and compared, and does not
+/// reveal the key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Lock([u8; 16]);
+pub struct SessionKeyHash([u8; 16]);
 
-impl Lock {
-    /// The lock of a secret.
-    pub fn of(secret: &str) -> Lock {
-        let hash = Sha256::digest(secret.as_bytes());
-        let mut lock = [0; 16];
-        lock.copy_from_slice(&hash[..16]);
-        Lock(lock)
+impl SessionKeyHash {
+    /// The hash of this session key.
+    pub fn of(secret: &str) -> SessionKeyHash {
+        let digest = Sha256::digest(secret.as_bytes());
+        let mut hash = [0; 16];
+        hash.copy_from_slice(&digest[..16]);
+        SessionKeyHash(hash)
     }
 
-    /// The lock of a name whose holder has a token for it: who has one, too, takes the name over.
-    /// No key fits: it is nobody's hash.
-    pub const fn of_tokens() -> Lock {
-        Lock(*b"holds a token...")
+    /// The marker for names that a token (JWT) grants. Every connection with such a token may take
+    /// the name over. No session key has this hash.
+    pub const fn for_token() -> SessionKeyHash {
+        SessionKeyHash(*b"holds a token...")
     }
 }
 
-impl fmt::Display for Lock {
+impl fmt::Display for SessionKeyHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&hex(&self.0))
     }

@@ -1,10 +1,12 @@
-//! What a peer is still to be sent.
+//! The outgoing queue of one peer.
 //!
-//! A push never waits: it writes to the socket at once what the socket takes, and queues the rest,
-//! bounded, for the peer's own task to finish. All bytes to a peer, broadcasts as well as the
-//! control frames of the WebSocket layer, pass through here, so no frame ever cuts into another.
-//! A peer that falls too far behind is ended: nobody waits for a slow reader.
+//! A push never waits. It writes to the socket as much as the socket takes now, and queues the
+//! rest, up to a limit. The peer's own task writes the queue later. All bytes for a peer pass
+//! through here: broadcasts and the control frames of the WebSocket layer. So no frame is ever cut
+//! by another one. A peer that falls too far behind is closed: nobody waits for a slow reader.
 
+mod join_buffer;
+mod limits;
 mod state;
 mod try_write;
 
@@ -18,21 +20,21 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 
-use super::budget::Budget;
-use super::end::End;
+use super::close_reason::CloseReason;
 use super::name::Room;
-use super::tally::Tally;
+use super::stats::ChatStats;
+pub use limits::OutboxLimits;
 use state::State;
 pub use try_write::TryWrite;
 
 /// One peer's queue towards its socket. 112 bytes while idle.
 ///
-/// The socket is part of it: a broadcast goes from peer to peer, and every allocation that it has to
-/// look at there is one more wait for memory.
+/// The socket is a field, not behind a pointer. A broadcast visits every peer, and each separate
+/// allocation is one more cache miss.
 pub struct Outbox<S: ?Sized = dyn TryWrite> {
     state: Mutex<State>,
-    budget: Arc<Budget>,
-    /// What everything is written to.
+    limits: Arc<OutboxLimits>,
+    /// Where the bytes go.
     pub socket: S,
 }
 
@@ -41,33 +43,33 @@ impl<S: ?Sized> fmt::Debug for Outbox<S> {
         let state = self.lock();
         f.debug_struct("Outbox")
             .field("queued", &state.queued)
-            .field("end", &state.end)
+            .field("closed", &state.closed)
             .finish()
     }
 }
 
 impl<S: TryWrite> Outbox<S> {
-    /// An empty outbox in front of `socket`, which counts what it holds in the `budget`.
-    pub fn new(socket: S, budget: Arc<Budget>) -> Outbox<S> {
+    /// An empty outbox for `socket`. It counts the bytes that it keeps in `limits`.
+    pub fn new(socket: S, limits: Arc<OutboxLimits>) -> Outbox<S> {
         let state = State {
             queue: VecDeque::new(),
             queued: 0,
-            begun: 0,
-            moved: false,
-            owed: 0,
-            held: None,
-            end: None,
+            offset: 0,
+            progressed: false,
+            unwritten: 0,
+            buffered: None,
+            closed: None,
             waker: None,
         };
         Outbox {
             state: Mutex::new(state),
-            budget,
+            limits,
             socket,
         }
     }
 }
 
-/// Whatever its socket is, it is used in one way.
+/// All methods are those of the unsized type, so they are compiled once.
 impl<S: TryWrite + 'static> Deref for Outbox<S> {
     type Target = Outbox;
 
@@ -77,151 +79,162 @@ impl<S: TryWrite + 'static> Deref for Outbox<S> {
 }
 
 impl<S: ?Sized> Outbox<S> {
-    /// A poisoned lock is taken all the same: every change below leaves the state whole.
-    fn lock(&self) -> Open<'_> {
+    /// Ignores poisoning: every change below leaves the state consistent.
+    fn lock(&self) -> StateGuard<'_> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        Open {
-            before: state.weight(),
+        StateGuard {
+            before: state.kept_bytes(),
             state,
-            budget: &self.budget,
+            limits: &self.limits,
         }
     }
 }
 
 impl Outbox {
-    /// Sends whole frames, in order, as far as the socket takes them, and queues the rest. Beyond
-    /// the limit the peer is ended as [`End::Slow`]; after an end nothing is sent any more.
+    /// Sends whole frames in order, as far as the socket takes them, and queues the rest. Above the
+    /// limit the peer is closed with [`CloseReason::Slow`]. A closed peer is sent nothing more.
     pub fn push(&self, parts: &[Bytes]) {
         self.count(parts);
         let mut state = self.lock();
-        state.push_from(&self.socket, None, parts, self.budget.each());
+        state.push_from(&self.socket, None, parts, self.limits.per_peer());
     }
 
-    /// Sends what is said in a room; like [`push`](Self::push) for a peer that is in. Whoever sends it
-    /// to all of them counts it.
+    /// Sends frames of a room's events, like [`push`](Self::push). Does not count their bytes: the
+    /// broadcast counts them once for all peers.
     pub fn push_from(&self, room: &Room, parts: &[Bytes]) {
         let mut state = self.lock();
-        state.push_from(&self.socket, Some(room), parts, self.budget.each());
+        state.push_from(&self.socket, Some(room), parts, self.limits.per_peer());
     }
 
     fn count(&self, parts: &[Bytes]) {
         let bytes = parts.iter().map(Bytes::len).sum::<usize>();
-        self.tally().sent_bytes.add(bytes as u64);
+        self.stats().sent_bytes.add(bytes as u64);
     }
 
-    /// Where its peer's doings are counted.
-    pub fn tally(&self) -> &Tally {
-        &self.budget.tally
+    /// The counters of this instance's chat.
+    pub fn stats(&self) -> &ChatStats {
+        &self.limits.stats
     }
 
-    /// From here on pushes wait until the outbox is [released](Self::release). `first` goes out
-    /// ahead of whatever does so first, a goodbye too: a peer is answered before it is told
-    /// anything, and in one packet with that.
-    pub fn hold_behind(&self, first: Bytes) {
-        self.lock().held.get_or_insert_default().first = Some(first);
+    /// Buffers all pushes until [`send_buffered`](Self::send_buffered). `first`, the answer to the
+    /// handshake, is put before the next bytes that are written, even before a close frame. So both
+    /// leave in one packet.
+    pub fn start_buffering(&self, first: Bytes) {
+        self.lock().buffered.get_or_insert_default().first = Some(first);
     }
 
-    /// The peer comes into a room, and is first told what it is entering: pushes wait until then.
-    /// Forgets what was kept of that room before. When the room says more than may wait, all of that is forgotten: it must be read from the log, and
-    /// [`overflowed`](Self::overflowed) says so.
-    pub fn hold_entering(&self, room: &Room) {
+    /// The peer joins a room now: buffers all pushes, so that the peer first gets the roster and
+    /// the history. Drops frames of this room that were buffered before. If the room sends more
+    /// than the limit, all its buffered frames are dropped. [`overflowed`](Self::overflowed) is
+    /// then true, and the messages must be read from the log.
+    pub fn begin_join(&self, room: &Room) {
         let mut state = self.lock();
-        let hold = state.held.get_or_insert_default();
-        let before = hold.bytes();
-        hold.enters(room);
-        let forgotten = before - hold.bytes();
+        let buffered = state.buffered.get_or_insert_default();
+        let before = buffered.bytes();
+        buffered.begin_join(room);
+        let forgotten = before - buffered.bytes();
         state.queued -= forgotten;
     }
 
-    /// Whether the room that is being entered has said more than could be held.
+    /// Whether frames of the room that the peer joins were dropped, because there were too many.
     pub fn overflowed(&self) -> bool {
         let state = self.lock();
-        state.held.as_ref().is_some_and(|hold| hold.overflowed())
+        state
+            .buffered
+            .as_ref()
+            .is_some_and(|buffered| buffered.overflowed())
     }
 
-    /// Forgets what waits of the room that was to be entered: the peer does not come in after all.
-    pub fn forget_entering(&self) {
+    /// Drops the buffered frames of the room that the peer was about to join.
+    pub fn cancel_join(&self) {
         let mut state = self.lock();
-        if let Some(hold) = &mut state.held {
-            let before = hold.bytes();
-            hold.overflow();
-            let forgotten = before - hold.bytes();
+        if let Some(buffered) = &mut state.buffered {
+            let before = buffered.bytes();
+            buffered.overflow();
+            let forgotten = before - buffered.bytes();
             state.queued -= forgotten;
         }
     }
 
-    /// Sends whole frames although the outbox is on hold, ahead of what waits.
-    pub fn push_ahead(&self, parts: &[Bytes]) {
+    /// Sends whole frames before the buffered ones.
+    pub fn push_before_buffered(&self, parts: &[Bytes]) {
         if parts.is_empty() {
             return;
         }
         self.count(parts);
         let mut state = self.lock();
-        let mut held = state.held.take();
-        match held.as_mut().and_then(|held| held.first.take()) {
+        let mut buffered = state.buffered.take();
+        match buffered.as_mut().and_then(|buffered| buffered.first.take()) {
             Some(first) => {
                 let parts = [&[first], parts].concat();
                 state.push_from(&self.socket, None, &parts, usize::MAX);
             }
             None => state.push_from(&self.socket, None, parts, usize::MAX),
         }
-        state.held = held;
-        state.bound(&self.socket, self.budget.each());
+        state.buffered = buffered;
+        state.enforce_limit(&self.socket, self.limits.per_peer());
     }
 
-    /// Sends what has waited; the outbox is no longer on hold.
-    pub fn release(&self) {
+    /// Sends the buffered frames, and buffers no longer.
+    pub fn send_buffered(&self) {
         let mut state = self.lock();
-        let held = state.held.take().unwrap_or_default();
-        state.queued -= held.bytes();
-        let parts = held.into_parts();
-        state.push_from(&self.socket, None, &parts, self.budget.each());
+        let buffered = state.buffered.take().unwrap_or_default();
+        state.queued -= buffered.bytes();
+        let parts = buffered.into_parts();
+        state.push_from(&self.socket, None, &parts, self.limits.per_peer());
     }
 
-    /// Bytes that the socket has not taken yet, without those on hold.
-    pub fn ahead(&self) -> usize {
+    /// Bytes that the socket has not taken yet, without the buffered ones.
+    pub fn queued_before_buffered(&self) -> usize {
         let state = self.lock();
-        state.queued - state.held.as_ref().map_or(0, |hold| hold.bytes())
+        state.queued
+            - state
+                .buffered
+                .as_ref()
+                .map_or(0, |buffered| buffered.bytes())
     }
 
-    /// Ends this peer, unless it has been ended before: says why by a close frame, drops what was
-    /// queued behind the frame being written, and wakes the peer's task.
-    pub fn end(&self, end: End) {
-        self.lock().finish(&self.socket, end);
+    /// Closes this peer, unless it is closed already: queues a close frame with the reason and
+    /// wakes the peer's task. A peer that is closed as too slow loses what is queued behind the
+    /// frame that is partly written.
+    pub fn close(&self, reason: CloseReason) {
+        self.lock().close(&self.socket, reason);
     }
 
-    /// Why this peer was ended, if it was.
-    pub fn ended(&self) -> Option<End> {
-        self.lock().end
+    /// Why this peer was closed, if it was.
+    pub fn close_reason(&self) -> Option<CloseReason> {
+        self.lock().closed
     }
 
-    /// Bytes that the socket has not taken yet, or has taken and not written.
+    /// Bytes that wait: those that the socket has not taken, and those that it has taken and not
+    /// yet written.
     pub fn queued(&self) -> usize {
         let state = self.lock();
-        state.queued + usize::from(state.owed)
+        state.queued + usize::from(state.unwritten)
     }
 
-    /// Whether something waits, of which the socket has taken nothing since this was last asked.
-    pub fn stuck(&self) -> bool {
+    /// Whether bytes wait and the socket has taken none since the last call of this method.
+    pub fn is_stalled(&self) -> bool {
         let mut state = self.lock();
-        !mem::take(&mut state.moved) && (!state.queue.is_empty() || self.socket.owes())
+        !mem::take(&mut state.progressed)
+            && (!state.queue.is_empty() || self.socket.has_unwritten())
     }
 
-    /// Writes what is queued, as far as the socket takes it.
+    /// Writes the queue, as far as the socket takes it.
     ///
-    /// `Ready(Ok(true))`: the socket takes no more now, call again when it does. `Ready(Ok(false))`:
-    /// the peer has been ended and everything is written. `Pending`: nothing to do until a push
-    /// wakes the task. An end wakes it in any case. Cancel safe.
+    /// `Ready(Ok(true))`: the socket takes no more now; call again when it is writable.
+    /// `Ready(Ok(false))`: the peer is closed and everything is written. `Pending`: nothing to do
+    /// until a push or a close wakes the task. Cancel safe.
     ///
     /// # Errors
-    /// The socket's, which is then of no more use.
+    /// The error of the socket, which is then broken.
     pub fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
         let mut state = self.lock();
         match &mut state.waker {
             Some(waker) => waker.clone_from(cx.waker()),
             none => *none = Some(cx.waker().clone()),
         }
-        while !state.queue.is_empty() || self.socket.owes() {
+        while !state.queue.is_empty() || self.socket.has_unwritten() {
             match state.write_queue(&self.socket) {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -230,7 +243,7 @@ impl Outbox {
                 Err(error) => return Poll::Ready(Err(error)),
             }
         }
-        match state.end {
+        match state.closed {
             Some(_) => Poll::Ready(Ok(false)),
             None => Poll::Pending,
         }
@@ -239,19 +252,19 @@ impl Outbox {
 
 impl<S: ?Sized> Drop for Outbox<S> {
     fn drop(&mut self) {
-        let weight = self.lock().weight();
-        self.budget.settle(weight, 0);
+        let kept_bytes = self.lock().kept_bytes();
+        self.limits.update(kept_bytes, 0);
     }
 }
 
-/// The state while it is changed. The budget learns in the end what has become of the queue.
-struct Open<'a> {
+/// The locked state. When it is dropped, the limits are told how much is kept now.
+struct StateGuard<'a> {
     state: MutexGuard<'a, State>,
     before: usize,
-    budget: &'a Budget,
+    limits: &'a OutboxLimits,
 }
 
-impl Deref for Open<'_> {
+impl Deref for StateGuard<'_> {
     type Target = State;
 
     fn deref(&self) -> &State {
@@ -259,21 +272,21 @@ impl Deref for Open<'_> {
     }
 }
 
-impl DerefMut for Open<'_> {
+impl DerefMut for StateGuard<'_> {
     fn deref_mut(&mut self) -> &mut State {
         &mut self.state
     }
 }
 
-impl Drop for Open<'_> {
+impl Drop for StateGuard<'_> {
     fn drop(&mut self) {
-        self.budget.settle(self.before, self.state.weight());
+        self.limits.update(self.before, self.state.kept_bytes());
     }
 }
 
 #[cfg(test)]
 mod model;
 #[cfg(test)]
-mod owed;
-#[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod unwritten;

@@ -1,4 +1,4 @@
-//! One connection, as the chat sees it: a number, a language and an outbox.
+//! One connection, as the chat sees it: a number, a dialect and an outbox.
 
 use std::fmt;
 use std::ops::Deref;
@@ -10,23 +10,25 @@ use std::time::Instant;
 use async_lock::OnceCell;
 use bytes::Bytes;
 
-use super::dialect::{Dialect, Letter, Reply};
+use super::dialect::{Dialect, PrivateMessage, Reply};
 use super::event::Refusal;
 use super::frame;
 use super::id::Id;
 use super::outbox::{Outbox, TryWrite};
 
-/// One connection, as the chat sees it, with its socket.
+/// One connection, with its socket.
 pub struct Peer<S: ?Sized = dyn TryWrite> {
-    /// Counts this instance's connections from 1; never used twice. Log lines begin with it.
+    /// The number of this connection, counted from 1 on this instance and never used twice. Log
+    /// lines begin with it.
     pub number: u64,
-    /// The place of its dialect: a connection may change from simple to typed.
+    /// The index of its dialect. It is atomic, because a connection may change from simple to
+    /// typed.
     dialect: AtomicU8,
     /// When the registry's clock started.
     started: Instant,
-    /// When something was last heard of it, in whole seconds of that clock.
-    heard: AtomicU32,
-    /// What it is to be sent.
+    /// When it last sent anything, in whole seconds of that clock.
+    last_active: AtomicU32,
+    /// Its outgoing queue.
     pub outbox: Outbox<S>,
 }
 
@@ -48,17 +50,17 @@ impl<S: TryWrite + 'static> Peer<S> {
     ) -> Peer<S> {
         let peer = Peer {
             number,
-            dialect: AtomicU8::new(dialect.place() as u8),
+            dialect: AtomicU8::new(dialect.index() as u8),
             outbox,
             started,
-            heard: AtomicU32::new(0),
+            last_active: AtomicU32::new(0),
         };
-        peer.heard();
+        peer.mark_active();
         peer
     }
 }
 
-/// Whatever its socket is, it is used in one way.
+/// All methods are those of the unsized type, so they are compiled once.
 impl<S: TryWrite + 'static> Deref for Peer<S> {
     type Target = Peer;
 
@@ -68,15 +70,15 @@ impl<S: TryWrite + 'static> Deref for Peer<S> {
 }
 
 impl Peer {
-    /// Notes that something was heard of it.
-    pub fn heard(&self) {
-        self.heard.store(self.clock(), Ordering::Relaxed);
+    /// Notes that it has sent something.
+    pub fn mark_active(&self) {
+        self.last_active.store(self.clock(), Ordering::Relaxed);
     }
 
-    /// Seconds since something was last heard of it.
-    pub fn silent_for(&self) -> u32 {
+    /// Seconds since it last sent something.
+    pub fn idle_seconds(&self) -> u32 {
         self.clock()
-            .saturating_sub(self.heard.load(Ordering::Relaxed))
+            .saturating_sub(self.last_active.load(Ordering::Relaxed))
     }
 
     /// The registry's clock, in whole seconds.
@@ -84,41 +86,40 @@ impl Peer {
         self.started.elapsed().as_secs() as u32
     }
 
-    /// What it speaks.
+    /// Its dialect.
     pub fn dialect(&self) -> Dialect {
         Dialect::ALL[usize::from(self.dialect.load(Ordering::Relaxed))]
     }
 
-    /// It speaks this from now on.
-    pub fn speaks(&self, dialect: Dialect) {
-        self.dialect.store(dialect.place() as u8, Ordering::Relaxed);
+    /// Changes its dialect.
+    pub fn set_dialect(&self, dialect: Dialect) {
+        self.dialect.store(dialect.index() as u8, Ordering::Relaxed);
     }
 
-    /// Tells this peer alone, if its dialect has words for it.
-    pub fn tell(&self, reply: &Reply<'_>) {
+    /// Sends a reply to this peer, if its dialect has words for it.
+    pub fn send(&self, reply: &Reply<'_>) {
         if let Some(frame) = self.frame(reply) {
             self.outbox.push(&[frame]);
         }
     }
 
-    /// What tells it so, to be sent later. Counts as sent.
+    /// The frame of a reply, for the caller to send. It is counted as sent.
     pub fn frame(&self, reply: &Reply<'_>) -> Option<Bytes> {
         let mut line = String::new();
         let told = self.dialect().reply(reply, &mut line);
-        self.outbox.tally().sent.add(u64::from(told));
+        self.outbox.stats().sent.add(u64::from(told));
         told.then(|| frame::text(&line))
     }
 }
 
-/// What becomes of a message that has been handed to the bus: its sender is told where there is
-/// something to tell.
+/// Reports to the sender of a message what the bus did with it.
 #[derive(Debug)]
 pub struct Receipt {
     sender: Sender,
     reference: Option<String>,
 }
 
-/// Who wants to know.
+/// Where to report.
 #[derive(Debug)]
 enum Sender {
     Peer(Arc<Peer>),
@@ -126,22 +127,21 @@ enum Sender {
     Caller(Arc<OnceCell<Result<Id, Refusal>>>),
 }
 
-/// Waits for what becomes of a message that no peer has sent.
+/// The result of a message that came by HTTP, not from a peer.
 #[cfg(feature = "tokens")]
 #[derive(Debug)]
 pub struct Outcome(Arc<OnceCell<Result<Id, Refusal>>>);
 
 #[cfg(feature = "tokens")]
 impl Outcome {
-    /// Waits until it is known. Give it a deadline: a bus that is away may keep it waiting. Cancel
-    /// safe.
+    /// Waits for the result. Give it a deadline: without a bus it may wait for long. Cancel safe.
     pub async fn known(&self) -> Result<Id, Refusal> {
         self.0.wait().await.clone()
     }
 }
 
 impl Receipt {
-    /// For a message of this peer, under the name that it gave it.
+    /// For a message of this peer, with the client's reference.
     pub fn new(peer: Arc<Peer>, reference: Option<String>) -> Receipt {
         Receipt {
             sender: Sender::Peer(peer),
@@ -149,7 +149,7 @@ impl Receipt {
         }
     }
 
-    /// For a message that no peer has sent, and where to learn what became of it.
+    /// For a message that no peer has sent, with the place where its result arrives.
     #[cfg(feature = "tokens")]
     pub fn to_caller(reference: Option<String>) -> (Receipt, Outcome) {
         let known = Arc::new(OnceCell::new());
@@ -157,49 +157,49 @@ impl Receipt {
         (Receipt { sender, reference }, Outcome(known))
     }
 
-    /// What the client calls the message.
+    /// The client's reference for the message.
     pub fn reference(&self) -> Option<&str> {
         self.reference.as_deref()
     }
 
-    /// The message is on the bus, under this id.
+    /// Reports that the message is on the bus and has this id.
     pub fn accept(self, id: Id) {
         match self.sender {
             Sender::Peer(peer) => {
                 if let Some(reference) = &self.reference {
-                    peer.tell(&Reply::Accepted(reference, id));
+                    peer.send(&Reply::Accepted(reference, id));
                 }
             }
             #[cfg(feature = "tokens")]
-            Sender::Caller(known) => settle(&known, Ok(id)),
+            Sender::Caller(known) => resolve(&known, Ok(id)),
         }
     }
 
-    /// The private message is on its way. Only who speaks the typed dialect sees its own.
-    pub fn delivered(self, to: &str, letter: &Letter) {
+    /// Reports that the private message is sent. A sender with the typed dialect gets a copy.
+    pub fn delivered(self, to: &str, message: &PrivateMessage) {
         if let Sender::Peer(peer) = &self.sender
             && peer.dialect() == Dialect::Typed
         {
-            peer.tell(&Reply::Private { to, letter });
+            peer.send(&Reply::Private { to, message });
         }
-        self.accept(letter.id);
+        self.accept(message.id);
     }
 
-    /// The message went nowhere, and why.
+    /// Reports that the message was not sent, and why.
     pub fn refuse(self, refusal: &Refusal) {
         match self.sender {
             Sender::Peer(peer) => {
-                peer.outbox.tally().refused.count(refusal.code());
-                peer.tell(&Reply::Refused(refusal, self.reference.as_deref()));
+                peer.outbox.stats().refused.count(refusal.code());
+                peer.send(&Reply::Refused(refusal, self.reference.as_deref()));
             }
             #[cfg(feature = "tokens")]
-            Sender::Caller(known) => settle(&known, Err(refusal.clone())),
+            Sender::Caller(known) => resolve(&known, Err(refusal.clone())),
         }
     }
 }
 
-/// A receipt is used once, so nothing is known before.
+/// A receipt is used once, so the cell is empty.
 #[cfg(feature = "tokens")]
-fn settle(known: &OnceCell<Result<Id, Refusal>>, outcome: Result<Id, Refusal>) {
+fn resolve(known: &OnceCell<Result<Id, Refusal>>, outcome: Result<Id, Refusal>) {
     let _ = known.set_blocking(outcome);
 }

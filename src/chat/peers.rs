@@ -1,7 +1,10 @@
-//! Who is connected here, in which rooms, and the fan-out to them.
+//! The peers of this instance, their rooms, and the fan-out to them.
 //!
-//! One [registry](super::registry) behind one async mutex, and nothing awaits while it is held. So
-//! the order in which [`Peers::deliver`] runs is the order that every peer of a room sees.
+//! One [registry](super::registry) behind one async mutex. Nothing awaits while the mutex is
+//! locked. So every peer of a room sees events in the order of the calls to [`Peers::deliver`].
+//!
+//! A peer becomes a member when its own join event returns from the bus. That event separates
+//! history from live.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,69 +12,69 @@ use std::time::Instant;
 
 use async_lock::Mutex;
 
-use super::budget::Budget;
-use super::dialect::{Dialect, Letter, Reply, Roster};
-use super::end::End;
+use super::close_reason::CloseReason;
+use super::dialect::{Dialect, PrivateMessage, Reply, Roster};
 use super::event::Event;
 use super::id::{Id, Instance, Origin};
-use super::name::{Lock, Room, User};
-use super::outbox::{Outbox, TryWrite};
+use super::name::{Room, SessionKeyHash, User};
+use super::outbox::{Outbox, OutboxLimits, TryWrite};
 use super::peer::Peer;
-use super::registry::{Entered, Registry};
-use super::tally::Tally;
+use super::registry::{JoinSignal, Registry};
+use super::stats::ChatStats;
 
-/// About this many bytes of a room's batch are rendered into one buffer. Well below an outbox's
-/// limit, so that a peer is not ended for one buffer that its socket took half of.
+/// About this many bytes of a room's batch are rendered into one buffer. Well below the limit of an
+/// outbox, so that one buffer that a socket takes in part does not close its peer.
 const BUFFER_TARGET: usize = 48 * 1024;
 
-/// The sweep looks at this many peers before it lets others at the registry.
+/// The sweep looks at this many peers before it unlocks the registry for others.
 const SWEEP_SLICE: usize = 256;
 
-/// Where a peer sits in the registry. Held by the one task that added it and will remove it.
+/// The key of a peer in the registry. Only the task that added the peer has it, and removes it with
+/// it.
 #[derive(Debug)]
-pub struct Seat(usize);
+pub struct PeerKey(usize);
 
 /// The registry of this instance's peers.
 #[derive(Debug)]
 pub struct Peers {
-    /// This instance, as it signs events.
+    /// The id of this instance.
     pub instance: Instance,
     registry: Mutex<Registry>,
-    budget: Arc<Budget>,
+    limits: Arc<OutboxLimits>,
     numbers: AtomicU64,
     started: Instant,
 }
 
-/// A peer's way into a room.
+/// A join that has begun. Ends with [`wait`](Self::wait) or with [`Peers::cancel_join`].
 #[derive(Debug)]
-pub struct Entry {
+pub struct Joining {
     peer: u64,
-    entered: Entered,
+    signal: JoinSignal,
 }
 
-impl Entry {
-    /// Waits until the peer has entered, and returns the room's last message before. Give it a
-    /// deadline, and [give up](Peers::give_up) then.
+impl Joining {
+    /// Waits until the peer is a member, and returns the id of the room's last message before. Give
+    /// it a deadline, and [cancel](Peers::cancel_join) after that.
     pub async fn wait(&self) -> Option<Id> {
-        *self.entered.wait().await
+        *self.signal.wait().await
     }
 }
 
-/// What a peer leaves behind.
+/// The name and the rooms of a peer that was removed.
 #[derive(Debug)]
 pub struct Departure {
-    /// The name it had claimed.
+    /// Its name.
     pub user: Option<User>,
-    /// The rooms it was in.
+    /// The rooms where it was a member.
     pub rooms: Vec<Room>,
 }
 
-/// How much there is of everything, on this instance.
+/// How many peers, users, rooms and queued bytes this instance has now.
 #[derive(Clone, Copy, Debug)]
-pub struct Figures {
+pub struct ChatGauges {
     /// Connections that chat.
     pub peers: usize,
-    /// Those with a name.
+    /// Names of connections.
     pub users: usize,
     /// Rooms with peers here.
     pub rooms: usize,
@@ -79,39 +82,39 @@ pub struct Figures {
     pub queued: usize,
 }
 
-/// A name, and whose it is.
+/// A name and its connection.
 #[derive(Debug)]
-pub struct Present {
+pub struct NamedPeer {
     /// The name.
     pub user: User,
-    /// Its lock, if it has one.
-    pub lock: Option<Lock>,
-    /// Its connection.
+    /// The hash of its session key, if it has one.
+    pub key_hash: Option<SessionKeyHash>,
+    /// The connection that has it.
     pub origin: Origin,
     /// The rooms it is in.
     pub rooms: Vec<Room>,
 }
 
 impl Peers {
-    /// An empty registry of peers for whose sockets so much may wait.
-    pub fn new(instance: Instance, budget: Budget) -> Peers {
+    /// An empty registry, whose outboxes share these limits.
+    pub fn new(instance: Instance, limits: OutboxLimits) -> Peers {
         Peers {
             instance,
             registry: Mutex::default(),
-            budget: Arc::new(budget),
+            limits: Arc::new(limits),
             numbers: AtomicU64::new(1),
             started: Instant::now(),
         }
     }
 
-    /// A new peer, with the next number. It hears nothing before it is [seated](Self::add).
+    /// A new peer, with the next number. It gets nothing before it is [added](Self::add).
     pub fn peer<S: TryWrite + 'static>(&self, dialect: Dialect, socket: S) -> Arc<Peer<S>> {
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);
-        let outbox = Outbox::new(socket, self.budget.clone());
+        let outbox = Outbox::new(socket, self.limits.clone());
         Arc::new(Peer::new(number, dialect, outbox, self.started))
     }
 
-    /// How a peer signs its events.
+    /// The origin of a peer's events.
     pub fn origin(&self, peer: &Peer) -> Origin {
         Origin {
             instance: self.instance,
@@ -119,8 +122,8 @@ impl Peers {
         }
     }
 
-    /// How what no connection causes is signed: peers are counted from 1, so none takes it for its
-    /// own.
+    /// The origin of messages that no connection has sent. Peers are counted from 1, so it is no
+    /// peer's.
     pub fn origin_of_none(&self) -> Origin {
         Origin {
             instance: self.instance,
@@ -128,89 +131,92 @@ impl Peers {
         }
     }
 
-    /// Seats a peer: it has no name and is in no room yet.
-    pub async fn add(&self, peer: Arc<Peer>) -> Seat {
-        Seat(self.registry.lock().await.seat(peer))
+    /// Adds a peer, without a name and in no room.
+    pub async fn add(&self, peer: Arc<Peer>) -> PeerKey {
+        PeerKey(self.registry.lock().await.add(peer))
     }
 
-    /// Gives a peer a name, instead of the one it may have had. A peer here that has the name under
-    /// the same lock is ended as [`End::Replaced`]; `false` if it has it under another, or none.
-    pub async fn claim(&self, seat: &Seat, user: &User, lock: Option<Lock>) -> bool {
-        self.registry.lock().await.claim(seat.0, user, lock)
+    /// Gives a peer a name, in place of its older one. If another peer here has the name with the
+    /// same key hash, that peer is closed with [`CloseReason::Replaced`]. `false` if the other one
+    /// has another key hash, or none.
+    pub async fn claim(
+        &self,
+        key: &PeerKey,
+        user: &User,
+        key_hash: Option<SessionKeyHash>,
+    ) -> bool {
+        self.registry.lock().await.claim(key.0, user, key_hash)
     }
 
-    /// Lets a peer into a room as soon as its own join, which is now to be put on the bus,
-    /// comes by: so it hears what comes after, nothing that was before, and everybody agrees on
-    /// which is which. From then on its outbox is [on hold](Outbox::hold).
-    pub async fn expect(&self, seat: &Seat, room: &Room) -> Entry {
-        let (peer, entered) = self.registry.lock().await.expect(seat.0, room);
-        Entry { peer, entered }
+    /// Starts a join. The caller must now publish the join event; the peer becomes a member when
+    /// this event returns. So it gets exactly the events after its join. From then on its outbox
+    /// [buffers](Outbox::begin_join).
+    pub async fn begin_join(&self, key: &PeerKey, room: &Room) -> Joining {
+        let (peer, signal) = self.registry.lock().await.begin_join(key.0, room);
+        Joining { peer, signal }
     }
 
-    /// Does not let a peer in any more; `false` if it has just entered.
-    pub async fn give_up(&self, entry: &Entry) -> bool {
-        self.registry.lock().await.expect_no_more(entry.peer)
+    /// Cancels a join; `false` if the peer has just become a member.
+    pub async fn cancel_join(&self, joining: &Joining) -> bool {
+        self.registry.lock().await.cancel_join(joining.peer)
     }
 
-    /// Takes a peer out of a room; `false` if it was not there.
-    pub async fn leave(&self, seat: &Seat, room: &Room) -> bool {
-        self.registry.lock().await.leave(seat.0, room)
+    /// Removes a peer from a room; `false` if it is not a member.
+    pub async fn leave(&self, key: &PeerKey, room: &Room) -> bool {
+        self.registry.lock().await.leave(key.0, room)
     }
 
-    /// Takes a peer out of its rooms, its name and its seat: from here on it hears nothing.
-    pub async fn remove(&self, seat: Seat) -> Departure {
+    /// Removes a peer from its rooms and from the registry, and frees its name. From here on it
+    /// gets nothing.
+    pub async fn remove(&self, key: PeerKey) -> Departure {
         let mut registry = self.registry.lock().await;
-        let seated = &registry.seats[seat.0];
-        let number = seated.peer.number;
-        let user = seated.user.clone();
-        let rooms: Vec<Room> = seated
-            .rooms
-            .iter()
-            .map(|place| place.room.clone())
-            .collect();
-        registry.expect_no_more(number);
+        let entry = &registry.peers[key.0];
+        let number = entry.peer.number;
+        let user = entry.user.clone();
+        let rooms: Vec<Room> = entry.rooms.iter().map(|place| place.room.clone()).collect();
+        registry.cancel_join(number);
         for room in &rooms {
-            registry.leave(seat.0, room);
+            registry.leave(key.0, room);
         }
         if let Some(user) = &user {
-            registry.unname(seat.0, user);
+            registry.release_name(key.0, user);
         }
-        registry.seats.remove(seat.0);
+        registry.peers.remove(key.0);
         Departure { user, rooms }
     }
 
-    /// How many peers are seated.
+    /// How many peers there are.
     pub async fn count(&self) -> usize {
-        self.registry.lock().await.seats.len()
+        self.registry.lock().await.peers.len()
     }
 
-    /// What there is to be counted at this moment.
-    pub async fn figures(&self) -> Figures {
+    /// The current gauges.
+    pub async fn gauges(&self) -> ChatGauges {
         let registry = self.registry.lock().await;
-        Figures {
-            peers: registry.seats.len(),
+        ChatGauges {
+            peers: registry.peers.len(),
             users: registry.names.len(),
             rooms: registry.rooms(),
-            queued: self.budget.queued(),
+            queued: self.limits.queued(),
         }
     }
 
-    /// What has been counted so far.
-    pub fn tally(&self) -> &Tally {
-        &self.budget.tally
+    /// The counters since the start.
+    pub fn stats(&self) -> &ChatStats {
+        &self.limits.stats
     }
 
-    /// How many peers with a name this instance has in a room, or about to be there.
+    /// How many peers with a name are in a room of this instance or joining it.
     pub async fn people(&self, room: &Room) -> usize {
         self.registry.lock().await.people(room)
     }
 
-    /// Whether a peer of this name is in a room, or about to be there.
+    /// Whether a peer with this name is in a room or joining it.
     pub async fn has(&self, room: &Room, user: &User) -> bool {
         self.registry.lock().await.has(room, user)
     }
 
-    /// Who of this instance is in a room; above `most` only how many.
+    /// The names in a room of this instance. If they are more than `most`, only their count.
     pub async fn roster(&self, room: &Room, most: usize) -> Roster {
         let registry = self.registry.lock().await;
         let count = registry.people(room);
@@ -218,7 +224,7 @@ impl Peers {
         if count <= most {
             let mut names: Vec<(&User, bool)> = registry.names_in(room).collect();
             names.sort_unstable();
-            // While one connection takes a name over from another, both are there: the new one counts.
+            // During a takeover both connections have the name. The new one counts.
             names.dedup_by_key(|(user, _)| *user);
             users.extend(names.into_iter().map(|(user, _)| user.to_string()));
             users.sort_unstable();
@@ -230,117 +236,114 @@ impl Peers {
         }
     }
 
-    /// Gives the peer of that name a private message; `false` if nobody here has the name.
-    pub async fn tell(&self, to: &str, letter: &Letter) -> bool {
+    /// Sends a private message to the peer with this name; `false` if no peer here has it.
+    pub async fn send_private(&self, to: &str, message: &PrivateMessage) -> bool {
         let Ok(user) = User::new(to) else {
             return false;
         };
         let registry = self.registry.lock().await;
-        let Some(&seat) = registry.names.get(&user) else {
+        let Some(&key) = registry.names.get(&user) else {
             return false;
         };
-        registry.seats[seat]
+        registry.peers[key]
             .peer
-            .tell(&Reply::Private { to, letter });
-        registry.relieve(&self.budget);
+            .send(&Reply::Private { to, message });
+        registry.evict_slowest(&self.limits);
         true
     }
 
-    /// Tells every peer of this dialect.
-    pub async fn tell_all(&self, dialect: Dialect, reply: &Reply<'_>) {
+    /// Sends a reply to every peer with this dialect.
+    pub async fn send_to_all(&self, dialect: Dialect, reply: &Reply<'_>) {
         for peer in self.all().await {
             if peer.dialect() == dialect {
-                peer.tell(reply);
+                peer.send(reply);
             }
         }
     }
 
-    /// Tells every peer of this dialect in a room.
-    pub async fn tell_room(&self, room: &Room, dialect: Dialect, reply: &Reply<'_>) {
+    /// Sends a reply to every peer of a room with this dialect.
+    pub async fn send_to_room(&self, room: &Room, dialect: Dialect, reply: &Reply<'_>) {
         let registry = self.registry.lock().await;
         let peers = registry.peers_in(room);
         peers
             .filter(|peer| peer.dialect() == dialect)
-            .for_each(|peer| peer.tell(reply));
+            .for_each(|peer| peer.send(reply));
     }
 
-    /// Ends the connection that has this name, if it has this number.
-    pub async fn end(&self, user: &User, number: u64, end: End) {
+    /// Closes the connection with this name, if it has this number.
+    pub async fn close(&self, user: &User, number: u64, reason: CloseReason) {
         let registry = self.registry.lock().await;
-        if let Some(&seat) = registry.names.get(user)
-            && registry.seats[seat].peer.number == number
+        if let Some(&key) = registry.names.get(user)
+            && registry.peers[key].peer.number == number
         {
-            registry.seats[seat].peer.outbox.end(end);
+            registry.peers[key].peer.outbox.close(reason);
         }
     }
 
-    /// Every seated peer.
+    /// All peers.
     pub async fn all(&self) -> Vec<Arc<Peer>> {
         let registry = self.registry.lock().await;
-        let seats = registry.seats.iter();
-        seats.map(|(_, seated)| seated.peer.clone()).collect()
+        let peers = registry.peers.iter();
+        peers.map(|(_, entry)| entry.peer.clone()).collect()
     }
 
-    /// Every name claimed here.
-    pub async fn present(&self) -> Vec<Present> {
+    /// All peers with a name.
+    pub async fn named_peers(&self) -> Vec<NamedPeer> {
         let registry = self.registry.lock().await;
-        let named = registry.seats.iter().filter_map(|(_, seated)| {
-            Some(Present {
-                user: seated.user.clone()?,
-                lock: seated.lock,
-                origin: self.origin(&seated.peer),
-                rooms: seated
-                    .rooms
-                    .iter()
-                    .map(|place| place.room.clone())
-                    .collect(),
+        let named = registry.peers.iter().filter_map(|(_, entry)| {
+            Some(NamedPeer {
+                user: entry.user.clone()?,
+                key_hash: entry.key_hash,
+                origin: self.origin(&entry.peer),
+                rooms: entry.rooms.iter().map(|place| place.room.clone()).collect(),
             })
         });
         named.collect()
     }
 
-    /// Sends a batch of events to everybody who is to hear them, in order, and empties the batch.
+    /// Sends a batch of events to the members of their rooms, in order, and empties the batch.
     pub async fn deliver(&self, batch: &mut Vec<Event>) {
-        let tally = self.tally();
-        tally.batches.record(batch.len() as u64);
-        // Stable: the order within a room stays.
+        let stats = self.stats();
+        stats.batches.record(batch.len() as u64);
+        // A stable sort: the order within a room stays.
         batch.sort_by(|a, b| a.room.cmp(&b.room));
         let mut registry = self.registry.lock().await;
         let mut parts = Vec::new();
         for events in batch.chunk_by(|a, b| a.room == b.room).flat_map(buffers) {
-            registry.broadcast(self.instance, events, &mut parts, tally);
-            registry.relieve(&self.budget);
+            registry.broadcast(self.instance, events, &mut parts, stats);
+            registry.evict_slowest(&self.limits);
         }
         batch.clear();
     }
 
-    /// Whether more waits for all sockets together than may: [relieve](Self::relieve) them. One
-    /// load; for those to ask who have made one peer be told something.
-    pub fn overburdened(&self) -> bool {
-        self.budget.exceeded()
+    /// Whether the queues together are above their limit: then call
+    /// [`evict_slowest`](Self::evict_slowest). One atomic load, so it can be asked after every
+    /// reply.
+    pub fn over_limit(&self) -> bool {
+        self.limits.exceeded()
     }
 
-    /// Lets go of the peers furthest behind, as [`End::Slow`], until clearly less waits for all
-    /// sockets together than may; nobody, as long as it is not too much.
-    pub async fn relieve(&self) {
-        self.registry.lock().await.relieve(&self.budget);
+    /// If the queues together are above their limit, closes the peers with the longest queues with
+    /// [`CloseReason::Slow`], until the total is clearly below the limit.
+    pub async fn evict_slowest(&self) {
+        self.registry.lock().await.evict_slowest(&self.limits);
     }
 
-    /// Looks at every peer once: pings whoever has been silent for `silence` seconds, ends whoever
-    /// stayed silent for as long again, or whose socket took nothing all that time although
-    /// something waits. Returns after how many seconds somebody is to be looked at again.
+    /// Looks at every peer once. Pings peers that sent nothing for `silence` seconds, and closes
+    /// those that sent nothing for twice as long, or whose socket took nothing that long although
+    /// bytes wait. Returns in how many seconds to call it again.
     pub async fn sweep(&self, silence: u32) -> u32 {
         let mut from = 0;
         let mut next = silence;
         loop {
             let mut registry = self.registry.lock().await;
-            let end = registry.seats.capacity();
+            let end = registry.peers.capacity();
             for at in from..end.min(from + SWEEP_SLICE) {
-                if let Some(seated) = registry.seats.get_mut(at) {
-                    next = next.min(seated.sweep(silence));
+                if let Some(entry) = registry.peers.get_mut(at) {
+                    next = next.min(entry.sweep(silence));
                 }
             }
-            registry.relieve(&self.budget);
+            registry.evict_slowest(&self.limits);
             from += SWEEP_SLICE;
             if from >= end {
                 return next;
@@ -349,12 +352,12 @@ impl Peers {
     }
 }
 
-/// Cuts a room's events into runs of about [`BUFFER_TARGET`] bytes.
+/// Splits a room's events into runs of about [`BUFFER_TARGET`] bytes.
 fn buffers(events: &[Event]) -> impl Iterator<Item = &[Event]> {
     let mut size = 0;
     let mut fill = move |event: &Event| {
         let full = size > BUFFER_TARGET;
-        size = if full { 0 } else { size } + event.weight();
+        size = if full { 0 } else { size } + event.approx_size();
         !full
     };
     events.chunk_by(move |event, _| fill(event))

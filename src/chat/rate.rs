@@ -1,26 +1,26 @@
-//! How fast somebody may speak: a token bucket, and a watch for those who ignore it.
+//! Rate limit of messages: a token bucket, and a check for clients that ignore it.
 
 use std::time::{Duration, Instant};
 
-/// A bucket holds this many seconds' worth of messages: the burst.
+/// The burst: a bucket holds the messages of this many seconds.
 pub const BURST_SECONDS: u32 = 3;
-/// Who sends this many times the rate …
+/// A client that sends this many times its rate is flooding.
 const FLOOD_FACTOR: u32 = 10;
-/// … in each of this many seconds in a row is let go.
+/// A client that is flooding for this many seconds in a row is closed.
 const FLOOD_SECONDS: u8 = 10;
 
-/// What becomes of the next message.
+/// What to do with a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// Within the limit.
     Pass,
     /// Too fast: refuse this message.
     Refuse,
-    /// Far too fast for far too long: close the connection.
+    /// Ten times too fast for ten seconds: close the connection.
     Flood,
 }
 
-/// One name's limit. No timer: time is looked at when a message comes in.
+/// The rate limit of one name. It needs no timer: the bucket is filled when a message comes in.
 #[derive(Clone, Debug)]
 pub struct Rate {
     /// Messages a second; 0 is no limit.
@@ -29,10 +29,10 @@ pub struct Rate {
     tokens: f32,
     /// When `tokens` was last filled.
     filled: Instant,
-    /// When the second began in which `seen` messages have come so far.
+    /// When the current second began.
     window: Instant,
     seen: u32,
-    /// Seconds in a row with far too many.
+    /// Seconds in a row with flooding.
     hot: u8,
 }
 
@@ -50,7 +50,7 @@ impl Rate {
         }
     }
 
-    /// Judges a message that came in at `now`.
+    /// Checks a message that came in at `now`.
     pub fn check(&mut self, now: Instant) -> Verdict {
         if self.rate == 0 {
             return Verdict::Pass;
@@ -67,12 +67,13 @@ impl Rate {
         Verdict::Pass
     }
 
-    /// Whether nothing tells it from a new one, so that it may be forgotten.
+    /// Whether the bucket is full, so that it can be forgotten: it is like a new one.
     pub fn is_full(&self, now: Instant) -> bool {
         self.tokens_at(now) >= self.burst()
     }
 
-    /// Has no more left from here on than this one has, and has been flooded for as long at least.
+    /// Takes over the state of another limit, where that is stricter: fewer tokens, more seconds of
+    /// flooding.
     pub fn inherit(&mut self, other: &Rate, now: Instant) {
         self.tokens = self.tokens_at(now).min(other.tokens_at(now));
         self.filled = now;

@@ -1,40 +1,40 @@
-//! Which messages a peer or an instance is owed: arithmetic on ids, no more.
+//! Which messages a peer or an instance still has to get. Only arithmetic on ids.
 //!
-//! A room's messages are numbered without a gap, so two ids of one epoch say exactly what lies
-//! between them. Who reads the log, and when, is not known here.
+//! The messages of a room are numbered without gaps. So two ids of one epoch tell exactly which
+//! messages lie between them. This module does not know who reads the log, nor when.
 
 use super::id::Id;
 
-/// What a peer that enters a room wants to hear of what was said before.
+/// Which older messages a peer wants when it joins a room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Past {
     /// Everything after this message; [`Id::START`] for all there is.
     Since(Id),
-    /// The last so many messages.
+    /// This many of the last messages.
     Last(u64),
 }
 
-/// A stretch of a room's log within one epoch: what comes after one message, up to another and
-/// with it.
+/// A range of a room's log: the messages after `after`, up to `until` and including it. Both are of
+/// one epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stretch {
-    /// The message before.
+    /// The message before the first one.
     pub after: Id,
-    /// The last message of it.
+    /// The last message.
     pub until: Id,
 }
 
-/// What one peer still has to be told of the past, page by page.
+/// What one peer still has to get of a room's log, page by page.
 #[derive(Clone, Copy, Debug)]
 pub struct Replay {
-    /// Up to here it has been told.
+    /// The last message that it has got.
     after: Id,
     until: Id,
     complete: bool,
 }
 
 impl Replay {
-    /// For a peer that came in right after the message `last`, if there was one.
+    /// For a peer that joined right after the message `last`; `None`: the room was empty.
     pub fn new(past: Option<Past>, last: Option<Id>) -> Replay {
         let until = last.unwrap_or(Id::START);
         let (n, complete) = match past {
@@ -53,14 +53,14 @@ impl Replay {
         }
     }
 
-    /// What is to be read next from the log; `None` when nothing is left.
+    /// What to read next from the log; `None` when nothing is left.
     pub fn left(&self) -> Option<Stretch> {
         let (after, until) = (self.after, self.until);
         (after < until).then_some(Stretch { after, until })
     }
 
-    /// There is more: everything up to `last` is to be told. `false` if the log has begun anew, or
-    /// gone back: nobody knows what else was said meanwhile.
+    /// Extends the replay to the message `last`. `false` if the log has a new epoch, or fewer
+    /// messages than before: then it is unknown which messages are missing.
     pub fn extend(&mut self, last: Option<Id>) -> bool {
         let until = last.unwrap_or(Id::START);
         let grown = until.epoch == self.until.epoch && until >= self.until;
@@ -73,13 +73,13 @@ impl Replay {
         whole
     }
 
-    /// Whether the log has held everything so far.
+    /// Whether the log had all messages so far.
     pub fn complete(&self) -> bool {
         self.complete
     }
 
-    /// Notes with which message the log goes on, or that it has none that is [left](Self::left).
-    /// `false` if some are missing.
+    /// Notes the first message that the log has of what is [left](Self::left); `None` if it has
+    /// none of it. `false` if messages are missing.
     pub fn found(&mut self, first: Option<Id>) -> bool {
         let whole = self.after >= self.until || first == Some(self.after.next());
         self.complete &= whole;
@@ -89,25 +89,25 @@ impl Replay {
         whole
     }
 
-    /// Notes that the peer has been told everything up to this message. A log whose numbers fall was
-    /// tampered with: it is not read for ever.
+    /// Notes that the peer has got everything up to this message. Always goes forward, so that a
+    /// damaged log with falling numbers is not read forever.
     pub fn told(&mut self, last: Id) {
         self.after = last.max(self.after.next());
     }
 }
 
-/// What a message is to somebody who has heard everything up to another one.
+/// How a message follows the last one that was received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     /// The next one.
     Next,
-    /// One that has been heard.
+    /// One that was received before.
     Known,
-    /// Some are missing before it: those after this id.
+    /// Messages are missing before it: those after this id.
     Gap(Id),
 }
 
-/// Compares a message with the last one heard before it in its room.
+/// Compares a message with the last one that was received in its room.
 pub fn step(heard: Id, id: Id) -> Step {
     let before = if heard.epoch == id.epoch {
         heard
@@ -170,11 +170,11 @@ mod tests {
             (Since(id(7, 3)), now, all, false),
             (Since(id(7, 0)), now, all, false),
             (Since(Id::START), now, all, false),
-            // From another epoch, or from a future that never was.
+            // From another epoch, or after the end of the log.
             (Since(id(6, 100)), now, all, false),
             (Since(id(7, 10)), now, &[], false),
             (Since(id(8, 1)), now, all, false),
-            // Nothing has ever been said, as far as anybody knows.
+            // The room has no messages.
             (Since(id(7, 3)), None, &[], false),
             (Since(Id::START), None, &[], true),
             (Last(3), now, &all[2..], true),
@@ -216,12 +216,12 @@ mod tests {
         assert!(replay.extend(Some(id(7, 4))));
         let (after, until) = (id(7, 2), id(7, 4));
         assert_eq!(replay.left(), Some(Stretch { after, until }));
-        // What else was said in epoch 7 is gone.
+        // Other messages of epoch 7 are lost.
         assert!(!replay.extend(Some(id(8, 1))));
         assert!(!replay.complete());
         let (after, until) = (id(8, 0), id(8, 1));
         assert_eq!(replay.left(), Some(Stretch { after, until }));
-        // Nothing had been said before, so nothing is missing.
+        // There were no messages before, so none are missing.
         let mut fresh = Replay::new(None, None);
         assert!(fresh.extend(None) && fresh.extend(Some(id(7, 1))));
         assert!(fresh.complete() && fresh.left().is_some());

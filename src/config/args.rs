@@ -8,7 +8,7 @@ use std::str::FromStr;
 use argh::FromArgs;
 use log::LevelFilter;
 
-use super::listen::{address, listen};
+use super::listen::{address, listen_addresses};
 use super::setting::{Env, list, number, repeated, setting};
 #[cfg(feature = "tokens")]
 use super::tokens::{self, TokenRequest};
@@ -134,7 +134,7 @@ struct Args {
 
 /// Reasons to stop before anything has begun.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Stop {
+pub enum EarlyExit {
     /// What was asked for is only this text, on stdout.
     Print(String),
     /// What was asked for is only a look at these settings.
@@ -151,11 +151,11 @@ pub enum Stop {
 /// Reads the settings. `args` does not hold the program's name; `env` looks up a variable.
 ///
 /// # Errors
-/// See [`Stop`].
-pub fn read(args: &[String], env: impl Fn(&str) -> Option<String>) -> Result<Config, Stop> {
+/// See [`EarlyExit`].
+pub fn read(args: &[String], env: impl Fn(&str) -> Option<String>) -> Result<Config, EarlyExit> {
     let args = parse(args)?;
     if args.version {
-        return Err(Stop::Print(format!(
+        return Err(EarlyExit::Print(format!(
             "natterjack {}",
             env!("CARGO_PKG_VERSION")
         )));
@@ -165,20 +165,20 @@ pub fn read(args: &[String], env: impl Fn(&str) -> Option<String>) -> Result<Con
     let (check, probe) = (args.check, args.probe);
     #[cfg(feature = "tokens")]
     let request = tokens::request(&args.issue, &args.days, &args.rooms, args.moderator, check)
-        .map_err(Stop::Usage)?;
-    let config = settings(args, &env).map_err(Stop::Usage)?;
+        .map_err(EarlyExit::Usage)?;
+    let config = settings(args, &env).map_err(EarlyExit::Usage)?;
     #[cfg(feature = "tokens")]
     if let Some(request) = request {
-        return Err(Stop::Issue(Box::new(config), request));
+        return Err(EarlyExit::Issue(Box::new(config), request));
     }
     match (check, probe) {
-        (true, _) => Err(Stop::Check(Box::new(config))),
-        (_, true) => Err(Stop::Probe(Box::new(config))),
+        (true, _) => Err(EarlyExit::Check(Box::new(config))),
+        (_, true) => Err(EarlyExit::Probe(Box::new(config))),
         _ => Ok(config),
     }
 }
 
-fn parse(args: &[String]) -> Result<Args, Stop> {
+fn parse(args: &[String]) -> Result<Args, EarlyExit> {
     // argh knows `--flag value` only.
     let split = args.iter().flat_map(|arg| match arg.split_once('=') {
         Some((flag, value)) if flag.starts_with("--") => vec![flag, value],
@@ -186,7 +186,7 @@ fn parse(args: &[String]) -> Result<Args, Stop> {
     });
     let split: Vec<&str> = split.collect();
     Args::from_args(&["natterjack"], &split).map_err(|early| match early.status {
-        Ok(()) => Stop::Print(early.output.trim_end().to_string()),
+        Ok(()) => EarlyExit::Print(early.output.trim_end().to_string()),
         Err(()) => {
             let line = early
                 .output
@@ -196,14 +196,14 @@ fn parse(args: &[String]) -> Result<Args, Stop> {
             let line = line
                 .take_while(|line| !line.starts_with("Run "))
                 .collect::<Vec<_>>();
-            Stop::Usage(format!("{}; see --help", line.join(" ")))
+            EarlyExit::Usage(format!("{}; see --help", line.join(" ")))
         }
     })
 }
 
 fn settings(args: Args, env: Env<'_>) -> Result<Config, String> {
     let mut config = Config {
-        listen: listen(args.listen, env)?,
+        listen: listen_addresses(args.listen, env)?,
         ..Config::default()
     };
     let ca = setting("redis-ca", args.redis_ca, env).map(|ca| ca.value);

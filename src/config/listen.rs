@@ -9,7 +9,7 @@ use super::setting::{Env, Setting, number, repeated};
 ///
 /// # Errors
 /// Says what is allowed.
-pub fn listen(given: Vec<String>, env: Env<'_>) -> Result<Vec<SocketAddr>, String> {
+pub fn listen_addresses(given: Vec<String>, env: Env<'_>) -> Result<Vec<SocketAddr>, String> {
     let listen = repeated("listen", given, env);
     if !listen.is_empty() {
         return listen.iter().map(address).collect();
@@ -49,7 +49,7 @@ mod tests {
         let read = |given: &[&str], variable: &str, value: &str| {
             let env = |name: &str| (name == variable).then(|| value.to_string());
             let given = given.iter().map(ToString::to_string).collect();
-            let addrs = listen(given, &env)?;
+            let addrs = listen_addresses(given, &env)?;
             let addrs = addrs.iter().map(ToString::to_string);
             Ok::<_, String>(addrs.collect::<Vec<_>>())
         };

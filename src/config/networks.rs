@@ -99,10 +99,10 @@ fn first(ip: IpAddr, bits: u32) -> Option<IpAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::args::{self, Stop};
+    use crate::config::args::{self, EarlyExit};
 
     /// As these flags set them, or this variable.
-    fn set(flags: &[&str], variable: &str) -> Result<Networks, Stop> {
+    fn set(flags: &[&str], variable: &str) -> Result<Networks, EarlyExit> {
         let flags: Vec<String> = flags.iter().map(ToString::to_string).collect();
         let env = |name: &str| (name == "NATTERJACK_TRUST_PROXY").then(|| variable.to_string());
         args::read(&flags, env).map(|config| config.trust_proxy)
@@ -129,7 +129,7 @@ mod tests {
             (&[], "::1, x", "NATTERJACK_TRUST_PROXY \"x\""),
             (&[], "::1,", "NATTERJACK_TRUST_PROXY \"\""),
         ] {
-            let Err(Stop::Usage(line)) = set(flags, variable) else {
+            let Err(EarlyExit::Usage(line)) = set(flags, variable) else {
                 panic!("{flags:?} {variable}");
             };
             assert!(line.contains(name) && !line.contains('\n'), "{line}");

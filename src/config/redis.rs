@@ -221,9 +221,9 @@ fn redis_host(env: Env<'_>) -> Result<Option<RedisAddress>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::args::{Stop, read};
+    use crate::config::args::{EarlyExit, read};
 
-    fn try_redis(args: &[&str], env: &[(&str, &str)]) -> Result<RedisAddress, Stop> {
+    fn try_redis(args: &[&str], env: &[(&str, &str)]) -> Result<RedisAddress, EarlyExit> {
         let args: Vec<String> = args.iter().map(ToString::to_string).collect();
         let look_up = |name: &str| {
             let mut env = env.iter();
@@ -239,7 +239,7 @@ mod tests {
 
     fn usage(args: &[&str], env: &[(&str, &str)]) -> String {
         match try_redis(args, env) {
-            Err(Stop::Usage(line)) => line,
+            Err(EarlyExit::Usage(line)) => line,
             other => panic!("{args:?} {env:?}: {other:?}"),
         }
     }

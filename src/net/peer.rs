@@ -24,9 +24,9 @@ use super::session::Session;
 use super::socket::stream::PeerStream;
 use super::socket::{self, Socket, SocketPeer};
 use super::token::{self, Grant};
-use crate::chat::end::End;
+use crate::chat::close_reason::CloseReason;
 use crate::chat::event::Refusal;
-use crate::chat::peers::Seat;
+use crate::chat::peers::PeerKey;
 use crate::chat::rate::Verdict;
 
 /// After this many frames in a row the reader lets other tasks run: the executor has no cooperative
@@ -76,17 +76,17 @@ pub fn serve(
         // on, and some peers are sent nothing else.
         let request = &upgrade.request;
         let switching = http::switching(&request.accept, request.protocol.as_deref());
-        peer.outbox.hold_behind(switching);
-        let seat = context.peers.add(peer.clone()).await;
-        let life = run(&context, &peer, &seat, upgrade);
+        peer.outbox.start_buffering(switching);
+        let peer_key = context.peers.add(peer.clone()).await;
+        let life = run(&context, &peer, &peer_key, upgrade);
         let end = AssertUnwindSafe(life).catch_unwind().await;
-        let end = end.unwrap_or(End::Fault);
-        peer.outbox.end(end);
-        let end = peer.outbox.ended().unwrap_or(end);
-        context.peers.tally().ended(end);
+        let end = end.unwrap_or(CloseReason::Fault);
+        peer.outbox.close(end);
+        let end = peer.outbox.close_reason().unwrap_or(end);
+        context.peers.stats().count_close(end);
         log::debug!("{}: gone, {end:?}", peer.number);
         // Boxed, as is every rare step below, so that an idle peer's task stays small.
-        Box::pin(context.bus.depart(seat, &peer)).await;
+        Box::pin(context.bus.depart(peer_key, &peer)).await;
         Box::pin(socket::drain_and_close(&peer)).await;
     }
 }
@@ -99,14 +99,14 @@ pub fn serve(
 fn run<'a>(
     context: &'a ServerContext,
     peer: &'a Arc<SocketPeer>,
-    seat: &'a Seat,
+    peer_key: &'a PeerKey,
     mut upgrade: Box<Upgrade>,
-) -> impl Future<Output = End> + Send + 'a {
+) -> impl Future<Output = CloseReason> + Send + 'a {
     async move {
         // The server may have begun to shut down, and listed its peers, just before this peer was
         // added.
         if context.draining() {
-            return End::Stopping;
+            return CloseReason::Stopping;
         }
         let stream = PeerStream::new(peer, &mem::take(&mut upgrade.ahead));
         let mut frames = Box::pin(reader(stream, context.config.max_message)).await;
@@ -114,17 +114,17 @@ fn run<'a>(
         let flush = async {
             socket::flush(peer).await;
             // The socket broke: no task may wait for it to become writable.
-            peer.outbox.end(End::Lost);
+            peer.outbox.close(CloseReason::Lost);
             // A request is not dropped half-way: its name could stay claimed.
             future::poll_fn(|_| match acting.load(Ordering::Relaxed) {
                 true => Poll::Pending,
                 false => Poll::Ready(()),
             })
             .await;
-            peer.outbox.ended().unwrap_or(End::Lost)
+            peer.outbox.close_reason().unwrap_or(CloseReason::Lost)
         };
         let talk = async {
-            let mut session = Session::new(context, peer, seat, upgrade.from);
+            let mut session = Session::new(context, peer, peer_key, upgrade.from);
             let grant = upgrade.grant.as_ref();
             let expires = grant.and_then(|grant| grant.expires());
             // Boxed with its arguments.
@@ -175,13 +175,13 @@ fn read_loop<'a>(
     session: &'a mut Session<'_>,
     context: &'a ServerContext,
     acting: &'a AtomicBool,
-) -> impl Future<Output = End> + Send {
+) -> impl Future<Output = CloseReason> + Send {
     async move {
         let mut in_a_row = 0;
         loop {
             // What was sent to this peer alone has not been checked against the limits yet.
-            if context.peers.overburdened() {
-                Box::pin(context.peers.relieve()).await;
+            if context.peers.over_limit() {
+                Box::pin(context.peers.evict_slowest()).await;
             }
             acting.store(false, Ordering::Relaxed);
             if let Some(end) = session.ended() {
@@ -189,13 +189,13 @@ fn read_loop<'a>(
             }
             let text = match frames.next().await {
                 Some(Ok(Message::Text(text))) => text,
-                Some(Ok(Message::Binary(_))) => return End::Binary,
+                Some(Ok(Message::Binary(_))) => return CloseReason::Binary,
                 // The answer, a pong or a close frame, is in the outbox already.
                 Some(Ok(_)) => continue,
                 Some(Err(error)) => {
                     return frames.get_ref().refused().unwrap_or(close_reason(&error));
                 }
-                None => return End::Left,
+                None => return CloseReason::Left,
             };
             // tungstenite keeps the buffer of its largest frame. The message is complete here and
             // nothing of the next one has been read, so a new reader with a small buffer can take
@@ -205,9 +205,9 @@ fn read_loop<'a>(
                 *frames = Box::pin(reader(stream, context.config.max_message)).await;
             }
             acting.store(true, Ordering::Relaxed);
-            let tally = context.peers.tally();
-            tally.received.add(1);
-            tally.received_bytes.add(text.len() as u64);
+            let stats = context.peers.stats();
+            stats.received.add(1);
+            stats.received_bytes.add(text.len() as u64);
             match session.check_rate() {
                 Verdict::Pass => {
                     if Box::pin(session.handle_frame(&text)).await {
@@ -217,7 +217,7 @@ fn read_loop<'a>(
                 Verdict::Refuse => {
                     session.refuse_unread(&text, Refusal::RateLimited(context.config.rate))
                 }
-                Verdict::Flood => return End::Flooding,
+                Verdict::Flood => return CloseReason::Flooding,
             }
             in_a_row += 1;
             if in_a_row >= FRAMES_IN_A_ROW {
@@ -229,13 +229,13 @@ fn read_loop<'a>(
 }
 
 /// Why an error of the WebSocket layer closes the peer.
-fn close_reason(error: &Error) -> End {
+fn close_reason(error: &Error) -> CloseReason {
     match error {
-        Error::Capacity(CapacityError::MessageTooLong { .. }) => End::TooBig,
-        Error::Utf8(_) => End::NotText,
-        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => End::Lost,
-        Error::Protocol(_) => End::Broken,
-        Error::ConnectionClosed => End::Left,
-        _ => End::Lost,
+        Error::Capacity(CapacityError::MessageTooLong { .. }) => CloseReason::TooBig,
+        Error::Utf8(_) => CloseReason::NotText,
+        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => CloseReason::Lost,
+        Error::Protocol(_) => CloseReason::Broken,
+        Error::ConnectionClosed => CloseReason::Left,
+        _ => CloseReason::Lost,
     }
 }

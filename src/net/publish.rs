@@ -14,7 +14,7 @@ use super::route::PublishRequest;
 use super::socket::Socket;
 use crate::bus::{Draft, within};
 use crate::chat::event::{Refusal, TEXT_CHARS, Text};
-use crate::chat::name::Lock;
+use crate::chat::name::SessionKeyHash;
 use crate::chat::peer::Receipt;
 
 /// The longest line end that tools send after a text.
@@ -56,7 +56,7 @@ pub(super) async fn receive(
     let draft = Draft {
         user: user.clone(),
         origin: context.peers.origin_of_none(),
-        lock: Some(Lock::of_tokens()),
+        key_hash: Some(SessionKeyHash::for_token()),
         email: None,
         text,
         receipt,

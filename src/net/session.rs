@@ -14,12 +14,12 @@ use super::route::ChatRequest;
 use super::socket::SocketPeer;
 use super::token::Grant;
 use crate::bus::{Bus, Claim, Draft};
+use crate::chat::close_reason::CloseReason;
 use crate::chat::dialect::{Dialect, Join, Reply, Request};
-use crate::chat::end::End;
 use crate::chat::event::{Refusal, Text};
 use crate::chat::name::{Email, Room, User, hex};
 use crate::chat::peer::Receipt;
-use crate::chat::peers::Seat;
+use crate::chat::peers::PeerKey;
 use credential::Credential;
 
 /// The most rooms that a connection may be in; a request for one more is refused as forbidden.
@@ -31,7 +31,7 @@ const KEY_BYTES: usize = 128;
 pub(super) struct Session<'a> {
     context: &'a ServerContext,
     peer: &'a Arc<SocketPeer>,
-    seat: &'a Seat,
+    peer_key: &'a PeerKey,
     user: Option<User>,
     email: Option<Email>,
     rate: ConnectionRate,
@@ -45,13 +45,13 @@ impl<'a> Session<'a> {
     pub(super) fn new(
         context: &'a ServerContext,
         peer: &'a Arc<SocketPeer>,
-        seat: &'a Seat,
+        peer_key: &'a PeerKey,
         from: IpAddr,
     ) -> Session<'a> {
         Session {
             context,
             peer,
-            seat,
+            peer_key,
             user: None,
             email: None,
             rate: ConnectionRate::new(from),
@@ -70,7 +70,7 @@ impl<'a> Session<'a> {
         &mut self,
         request: ChatRequest,
         grant: Option<Box<Grant>>,
-    ) -> Option<End> {
+    ) -> Option<CloseReason> {
         let ChatRequest {
             user, room, past, ..
         } = request;
@@ -86,26 +86,26 @@ impl<'a> Session<'a> {
             (None, Some(room)) => self.join_anonymous(room, past).await,
             (None, None) => Ok(()),
         };
-        self.peer.outbox.release();
+        self.peer.outbox.send_buffered();
         match started {
             Ok(()) => None,
             Err(Refusal::NameTaken(name)) => {
                 // It was a valid name when it was asked for.
                 let user = User::new(&name).ok()?;
-                self.peer.tell(&Reply::Taken(&user));
+                self.peer.send(&Reply::Taken(&user));
                 // A client that speaks JSON may try another name on the same connection.
-                (self.peer.dialect() == Dialect::Plain).then_some(End::Taken)
+                (self.peer.dialect() == Dialect::Plain).then_some(CloseReason::Taken)
             }
             Err(_) => {
-                self.peer.tell(&Reply::Unreachable);
-                Some(End::Unavailable)
+                self.peer.send(&Reply::Unreachable);
+                Some(CloseReason::Unavailable)
             }
         }
     }
 
     /// Why its peer was ended, if it was.
-    pub(super) fn ended(&self) -> Option<End> {
-        self.peer.outbox.ended()
+    pub(super) fn ended(&self) -> Option<CloseReason> {
+        self.peer.outbox.close_reason()
     }
 
     /// Handles a frame. Returns whether that was much more work than a message, such as a look into
@@ -144,13 +144,13 @@ impl<'a> Session<'a> {
     ) -> Result<(), (Refusal, Receipt)> {
         let done = match request {
             Request::Say(room, text) => return self.say(room, text, receipt).await,
-            Request::Tell { to, text } => return self.send_private(to, text, receipt).await,
+            Request::Private { to, text } => return self.send_private(to, text, receipt).await,
             Request::Post { user, email, text } => {
                 return self.say_as(user, email, text, receipt).await;
             }
             Request::Who(room) => self.who(room).await,
             Request::Help => {
-                self.peer.tell(&Reply::Help);
+                self.peer.send(&Reply::Help);
                 Ok(())
             }
             Request::Join(join) => self.join(*join).await,
@@ -231,11 +231,11 @@ impl<'a> Session<'a> {
 
     fn draft(&self, user: User, text: Text, receipt: Receipt) -> Draft {
         // The key's hash is computed only where it is needed.
-        let lock = receipt.reference().and_then(|_| self.credential.key_hash());
+        let key_hash = receipt.reference().and_then(|_| self.credential.key_hash());
         Draft {
             user,
             origin: self.context.peers.origin(self.peer),
-            lock,
+            key_hash,
             email: self.email.clone(),
             text,
             receipt,
@@ -246,7 +246,7 @@ impl<'a> Session<'a> {
         let room = self.target_room(room)?;
         self.credential.may_enter(&room)?;
         let roster = self.bus().roster(&room).await.ok_or(Refusal::Unavailable)?;
-        self.peer.tell(&Reply::Who(&room, &roster));
+        self.peer.send(&Reply::Who(&room, &roster));
         Ok(())
     }
 
@@ -298,7 +298,9 @@ impl<'a> Session<'a> {
         }
         self.rooms.retain(|other| *other != room);
         let user = self.user.as_ref();
-        self.bus().leave(self.seat, self.peer, user, &room).await;
+        self.bus()
+            .leave(self.peer_key, self.peer, user, &room)
+            .await;
         Ok(())
     }
 
@@ -309,8 +311,12 @@ impl<'a> Session<'a> {
         {
             self.credential = Credential::Key(new_session_key()?);
         }
-        let lock = self.credential.key_hash();
-        match self.bus().claim(self.seat, self.peer, &user, lock).await {
+        let key_hash = self.credential.key_hash();
+        match self
+            .bus()
+            .claim(self.peer_key, self.peer, &user, key_hash)
+            .await
+        {
             Claim::Granted => {}
             Claim::Taken => return Err(Refusal::NameTaken(user.to_string())),
             Claim::Unreachable => return Err(Refusal::Unavailable),
@@ -319,7 +325,7 @@ impl<'a> Session<'a> {
             user: &user,
             session: self.credential.key(),
         });
-        self.peer.outbox.push_ahead(named.as_slice());
+        self.peer.outbox.push_before_buffered(named.as_slice());
         self.rate.rename(&self.context.rate_limits, &user);
         self.user = Some(user);
         Ok(())
@@ -382,12 +388,14 @@ impl<'a> Session<'a> {
         let user = self.user.as_ref();
         // It leaves first, so that it hears nothing of the room in its new dialect.
         for room in std::mem::take(&mut self.rooms) {
-            self.bus().leave(self.seat, self.peer, user, &room).await;
+            self.bus()
+                .leave(self.peer_key, self.peer, user, &room)
+                .await;
         }
-        self.peer.speaks(dialect);
+        self.peer.set_dialect(dialect);
         if let Some(user) = user {
             let session = self.credential.key();
-            self.peer.tell(&Reply::Named { user, session });
+            self.peer.send(&Reply::Named { user, session });
         }
     }
 }

@@ -18,7 +18,7 @@ use smol::{Async, future};
 use super::tls::TlsConnection;
 use super::tls::error::{HandshakeError, HandshakeStep, ReadOutcome};
 use crate::bus::within;
-use crate::chat::end::End;
+use crate::chat::close_reason::CloseReason;
 use crate::chat::outbox::TryWrite;
 use crate::chat::peer::Peer;
 
@@ -59,8 +59,8 @@ impl TryWrite for Socket {
         }
     }
 
-    fn owed(&self) -> usize {
-        self.tls.as_ref().map_or(0, TlsConnection::owed)
+    fn unwritten(&self) -> usize {
+        self.tls.as_ref().map_or(0, TlsConnection::unwritten)
     }
 }
 
@@ -158,9 +158,9 @@ impl Socket {
     /// The connection's end.
     pub async fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
         future::poll_fn(|cx| {
-            while !bytes.is_empty() || self.owes() {
+            while !bytes.is_empty() || self.has_unwritten() {
                 match self.try_write(&[IoSlice::new(bytes)]) {
-                    Ok(0) if !self.owes() && !bytes.is_empty() => {
+                    Ok(0) if !self.has_unwritten() && !bytes.is_empty() => {
                         return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
                     }
                     Ok(taken) => bytes = &bytes[taken..],
@@ -194,7 +194,7 @@ impl Socket {
 pub async fn flush(peer: &SocketPeer) {
     let socket = &peer.outbox.socket;
     future::poll_fn(|cx| {
-        while peer.outbox.ended().is_none() {
+        while peer.outbox.close_reason().is_none() {
             match ready!(peer.outbox.poll_flush(cx)) {
                 Ok(true) if ready!(socket.stream.poll_writable(cx)).is_ok() => {}
                 _ => break,
@@ -227,7 +227,7 @@ pub async fn drain_and_close(peer: &SocketPeer) {
     // A broken connection needs no wait. One that was closed properly does: with unread bytes
     // behind the client's close frame, closing would reset the connection, and the answer could be
     // lost.
-    let lost = peer.outbox.ended() == Some(End::Lost);
+    let lost = peer.outbox.close_reason() == Some(CloseReason::Lost);
     match (sent, lost) {
         (true, false) => linger(socket).await,
         (true, true) => socket.close_notify(),

@@ -21,7 +21,7 @@ use smol::{Timer, future};
 use super::http::query::parameter;
 use super::http::{Answer, Head};
 use crate::bus;
-use crate::chat::end::End;
+use crate::chat::close_reason::CloseReason;
 use crate::chat::name::{Room, User};
 use crate::chat::peer::Peer;
 use crate::config::Config;
@@ -36,7 +36,7 @@ const PROTOCOL: &str = "bearer.";
 const LOOK: Duration = Duration::from_secs(600);
 
 /// Ends a peer when its token expires, and never returns.
-pub async fn expire(peer: &Peer, expires: Option<u64>) -> End {
+pub async fn expire(peer: &Peer, expires: Option<u64>) -> CloseReason {
     let Some(expires) = expires else {
         return future::pending().await;
     };
@@ -46,7 +46,7 @@ pub async fn expire(peer: &Peer, expires: Option<u64>) -> End {
             left => Timer::after(left.min(LOOK)).await,
         };
     }
-    peer.outbox.end(End::Expired);
+    peer.outbox.close(CloseReason::Expired);
     future::pending().await
 }
 

@@ -10,7 +10,7 @@ use std::mem::size_of;
 
 use super::heap;
 use crate::bus::now;
-use crate::chat::event::{Event, Text, What};
+use crate::chat::event::{Event, EventKind, Text};
 use crate::chat::id::Id;
 use crate::chat::name::{Email, Room, User};
 use crate::chat::replay::Stretch;
@@ -97,9 +97,9 @@ impl Log {
 
     /// Keeps a message that has the [next](Self::next) id. Anything else is not kept.
     pub(super) fn keep(&mut self, event: Event, id: Id) {
-        let What::Said {
+        let EventKind::Said {
             text, email, at, ..
-        } = event.what
+        } = event.kind
         else {
             return;
         };
@@ -229,7 +229,7 @@ impl Message {
             room: room.clone(),
             user: self.user.clone(),
             origin: None,
-            what: What::Said {
+            kind: EventKind::Said {
                 text: self.text.clone(),
                 email: self.email.clone(),
                 id: Some(id),

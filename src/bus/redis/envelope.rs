@@ -7,8 +7,8 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use crate::bus::{Draft, now};
-use crate::chat::dialect::Letter;
-use crate::chat::event::{Event, Text, What};
+use crate::chat::dialect::PrivateMessage;
+use crate::chat::event::{Event, EventKind, Text};
 use crate::chat::id::Origin;
 use crate::chat::name::{Email, Room, User};
 
@@ -45,7 +45,7 @@ struct Envelope<'a> {
 #[derive(Debug, PartialEq, Eq)]
 pub enum Note {
     /// A private message for one of its users.
-    Private(String, Letter),
+    Private(String, PrivateMessage),
     /// A name of its now belongs to another connection.
     Replaced(User, Origin),
     /// It was taken for dead, and what it had is being given up.
@@ -138,18 +138,18 @@ pub fn event(room: Room, payload: &[u8]) -> Option<Event> {
         return foreign(room, payload);
     };
     let id = |id: Option<Cow<'_, str>>| id?.parse().ok();
-    let what = match &*envelope.kind {
-        "said" => What::Said {
+    let kind = match &*envelope.kind {
+        "said" => EventKind::Said {
             text: Text::cut(&envelope.text?)?,
             email: Email::given(envelope.email.as_deref()).ok()?,
             id: Some(id(envelope.id)?),
             at: envelope.at?,
         },
-        kind @ ("joined" | "joined quietly") => What::Joined {
-            aloud: kind == "joined",
+        kind @ ("joined" | "joined quietly") => EventKind::Joined {
+            announced: kind == "joined",
             last: id(envelope.last),
         },
-        "left" => What::Left,
+        "left" => EventKind::Left,
         _ => return None,
     };
     let user = envelope
@@ -157,14 +157,22 @@ pub fn event(room: Room, payload: &[u8]) -> Option<Event> {
         .map(|name| User::new(&name))
         .transpose()
         .ok()?;
-    if user.is_none() && !matches!(what, What::Joined { aloud: false, .. }) {
+    if user.is_none()
+        && !matches!(
+            kind,
+            EventKind::Joined {
+                announced: false,
+                ..
+            }
+        )
+    {
         return None;
     }
     Some(Event {
         room,
         user,
         origin: Some(envelope.from?.parse().ok()?),
-        what,
+        kind,
     })
 }
 
@@ -180,14 +188,14 @@ pub fn note(payload: &[u8]) -> Option<Note> {
     match &*envelope.kind {
         "replaced" => Some(Note::Replaced(user, envelope.from?.parse().ok()?)),
         "private" => {
-            let letter = Letter {
+            let message = PrivateMessage {
                 from: user,
                 email: Email::given(envelope.email.as_deref()).ok()?,
                 text: Text::cut(&envelope.text?)?,
                 id: envelope.id?.parse().ok()?,
                 at: envelope.at?,
             };
-            Some(Note::Private(envelope.to?.into_owned(), letter))
+            Some(Note::Private(envelope.to?.into_owned(), message))
         }
         _ => None,
     }
@@ -219,7 +227,7 @@ fn foreign(room: Room, payload: &[u8]) -> Option<Event> {
         room,
         user: Some(user),
         origin: None,
-        what: What::Said {
+        kind: EventKind::Said {
             text,
             email: None,
             id: None,
@@ -239,7 +247,7 @@ mod tests {
 
     fn heard(payload: &str) -> Option<(String, String)> {
         let event = event(Room::lobby(), payload.as_bytes())?;
-        let What::Said { text, id: None, .. } = &event.what else {
+        let EventKind::Said { text, id: None, .. } = &event.kind else {
             panic!("{event:?}")
         };
         Some((event.user?.to_string(), text.as_str().to_string()))
@@ -259,16 +267,16 @@ mod tests {
             let event = event(Room::lobby(), payload.as_bytes()).unwrap();
             assert_eq!(event.user, Some(user("foo")));
             assert_eq!(event.origin, Some(origin));
-            let What::Joined { aloud, last } = event.what else {
-                panic!("{:?}", event.what)
+            let EventKind::Joined { announced, last } = event.kind else {
+                panic!("{:?}", event.kind)
             };
             assert_eq!(
-                (aloud, last),
+                (announced, last),
                 (said == "joined", Some(Id { epoch: 12, n: 3 }))
             );
         }
         let left = event(Room::lobby(), left(&user("foo"), origin).as_bytes()).unwrap();
-        assert!(matches!(left.what, What::Left));
+        assert!(matches!(left.kind, EventKind::Left));
         assert_eq!(note(canary().as_bytes()), Some(Note::Canary));
         let payload = format!(
             "{MARK}\"replaced\",\"from\":\"{origin}\"{}",

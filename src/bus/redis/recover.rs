@@ -9,12 +9,12 @@ use super::envelope::Note;
 use super::line::{Line, SOME};
 use super::link::Trouble;
 use super::rooms::Heard;
+use crate::chat::close_reason::CloseReason;
 use crate::chat::dialect::{Dialect, Reply};
-use crate::chat::end::End;
-use crate::chat::event::{Event, What};
+use crate::chat::event::{Event, EventKind};
 use crate::chat::id::Id;
 use crate::chat::name::Room;
-use crate::chat::peers::Present;
+use crate::chat::peers::NamedPeer;
 use crate::chat::replay::{Step, Stretch};
 
 /// How many messages are read from a room's log at once.
@@ -29,27 +29,34 @@ const ROOMS: usize = 32;
 /// # Errors
 /// Redis does not answer.
 pub async fn register(bus: &Redis, line: &mut Line<'_, '_>) -> Result<(), Trouble> {
-    let aloud = bus.missed.swap(false, Ordering::Relaxed);
-    let done = register_all(bus, line, aloud).await;
-    if done.is_err() && aloud {
+    let announced = bus.missed.swap(false, Ordering::Relaxed);
+    let done = register_all(bus, line, announced).await;
+    if done.is_err() && announced {
         bus.missed.store(true, Ordering::Relaxed);
     }
     done
 }
 
-async fn register_all(bus: &Redis, line: &mut Line<'_, '_>, aloud: bool) -> Result<(), Trouble> {
+async fn register_all(
+    bus: &Redis,
+    line: &mut Line<'_, '_>,
+    announced: bool,
+) -> Result<(), Trouble> {
     let rooms = bus.rooms.wanted();
     let rooms: Vec<&Room> = rooms.iter().collect();
     for rooms in rooms.chunks(SOME) {
         line.ask(&[bus.scripts.frequent(rooms, true)]).await?;
     }
     let margin = bus.patience.margin();
-    for present in bus.peers.present().await.chunks(SOME) {
-        let claim = |one: &Present| {
-            let Present {
-                user, origin, lock, ..
+    for present in bus.peers.named_peers().await.chunks(SOME) {
+        let claim = |one: &NamedPeer| {
+            let NamedPeer {
+                user,
+                origin,
+                key_hash,
+                ..
             } = one;
-            bus.scripts.claim(user, *origin, *lock, false, margin)
+            bus.scripts.claim(user, *origin, *key_hash, false, margin)
         };
         let claims: Vec<_> = present.iter().map(claim).collect();
         let answers = line.ask(&claims).await?;
@@ -57,11 +64,11 @@ async fn register_all(bus: &Redis, line: &mut Line<'_, '_>, aloud: bool) -> Resu
         for (one, answer) in present.iter().zip(&answers) {
             if answer::number(answer) == Some(0) {
                 bus.peers
-                    .end(&one.user, one.origin.peer, End::Replaced)
+                    .close(&one.user, one.origin.peer, CloseReason::Replaced)
                     .await;
                 continue;
             }
-            let join = |room| bus.scripts.rejoin(room, &one.user, one.origin, aloud);
+            let join = |room| bus.scripts.rejoin(room, &one.user, one.origin, announced);
             joins.extend(one.rooms.iter().map(join));
         }
         for joins in joins.chunks(SOME) {
@@ -136,8 +143,8 @@ async fn resume(
         return Ok(heard.id == Id::START);
     };
     let full = found.len() == PAGE;
-    let replaced = match found.first().map(|event| (event.id(), &event.what)) {
-        Some((Some(id), What::Said { at, .. })) if id == heard.id => {
+    let replaced = match found.first().map(|event| (event.id(), &event.kind)) {
+        Some((Some(id), EventKind::Said { at, .. })) if id == heard.id => {
             heard.at.is_some_and(|then| then != *at)
         }
         _ => false,
@@ -199,7 +206,7 @@ pub async fn fill(
 
 /// Hands on a message from the log, unless it has been heard. `false` if some before it are missing.
 async fn deliver(bus: &Redis, room: &Room, event: Event) -> bool {
-    let (Some(id), What::Said { at, .. }) = (event.id(), &event.what) else {
+    let (Some(id), EventKind::Said { at, .. }) = (event.id(), &event.kind) else {
         return true;
     };
     let step = bus.rooms.hear(room, id, *at);
@@ -220,7 +227,9 @@ pub async fn tell_incomplete(bus: &Redis) {
     for room in bus.rooms.take_incomplete() {
         if let Some(roster) = bus.roster(&room).await {
             let entered = Reply::Incomplete(&room, &roster);
-            bus.peers.tell_room(&room, Dialect::Typed, &entered).await;
+            bus.peers
+                .send_to_room(&room, Dialect::Typed, &entered)
+                .await;
         }
     }
 }
@@ -237,9 +246,9 @@ pub async fn read_mail(bus: &Redis, line: &mut Line<'_, '_>) -> Result<(), Troub
     let answers = line.ask(&[bus.scripts.mail(bus.mail.last())]).await?;
     let mut last = None;
     for note in answers.first().and_then(answer::mail).unwrap_or_default() {
-        if let Note::Private(to, letter) = note {
-            last = Some(letter.id);
-            bus.peers.tell(&to, &letter).await;
+        if let Note::Private(to, message) = note {
+            last = Some(message.id);
+            bus.peers.send_private(&to, &message).await;
         }
     }
     if let Some(last) = last {

@@ -235,10 +235,10 @@ impl Scripts {
         self.enter(&self.join, room, user, origin, &[])
     }
 
-    /// For a peer that is there already. `aloud`: others may have been told that it had left.
-    pub fn rejoin(&self, room: &Room, user: &User, origin: Origin, aloud: bool) -> Command {
-        let aloud = if aloud { "1" } else { "0" };
-        self.enter(&self.rejoin, room, user, origin, &[aloud])
+    /// For a peer that is there already. `announced`: others may have been told that it had left.
+    pub fn rejoin(&self, room: &Room, user: &User, origin: Origin, announced: bool) -> Command {
+        let announced = if announced { "1" } else { "0" };
+        self.enter(&self.rejoin, room, user, origin, &[announced])
     }
 
     fn enter(

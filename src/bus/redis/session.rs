@@ -102,7 +102,7 @@ impl<'a> Session<'a> {
         if again {
             // Ahead of all that waits: it must not arrive while its peer still thinks that it waits.
             let over = Reply::Status(true);
-            bus.peers.tell_all(Dialect::Typed, &over).await;
+            bus.peers.send_to_all(Dialect::Typed, &over).await;
         }
         let state = State::default();
         let renew = renew(bus, self.subscriber.renewable);
@@ -169,7 +169,7 @@ async fn greet(bus: &Redis, again: bool) -> String {
         for room in bus.rooms.wanted() {
             if let Some(roster) = bus.roster(&room).await {
                 let who = Reply::Who(&room, &roster);
-                bus.peers.tell_room(&room, Dialect::Typed, &who).await;
+                bus.peers.send_to_room(&room, Dialect::Typed, &who).await;
             }
         }
     }

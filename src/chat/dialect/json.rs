@@ -1,4 +1,4 @@
-//! What the two JSON dialects share: one object per frame, told apart by its `type`.
+//! What the two JSON dialects share: one object per frame, whose `type` tells what it is.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -9,7 +9,7 @@ use serde_json::{Number, Value};
 
 use crate::chat::event::Refusal;
 
-/// A client's name for a message has at most this many bytes.
+/// A client's reference has at most this many bytes.
 pub const REFERENCE_BYTES: usize = 256;
 
 /// Every key that any object from a client may have. Unknown ones are ignored.
@@ -34,9 +34,9 @@ pub(super) struct Object {
     pub limit: Option<Number>,
 }
 
-/// Reads an object and its reference. The reference is known, too, where the rest is wrong.
+/// Reads an object and its reference. The reference is also returned if the rest is wrong.
 pub(super) fn read(frame: &str) -> (Result<Object, Refusal>, Option<String>) {
-    // serde_json takes an array for a struct as well.
+    // serde_json would also accept an array for a struct.
     if !frame.trim_start().starts_with('{') {
         return (Err(bad("a JSON object is expected")), None);
     }
@@ -68,7 +68,7 @@ fn object(frame: &str, changed: bool) -> Result<Object, Refusal> {
         username,
         ..
     } = &object;
-    // Two different names must not become one.
+    // Two different references must not become the same.
     let names = [room, user, to, reference, session, username];
     let replaced = |name: &String| name.contains(char::REPLACEMENT_CHARACTER);
     if changed && names.into_iter().flatten().any(replaced) {
@@ -77,9 +77,8 @@ fn object(frame: &str, changed: bool) -> Result<Object, Refusal> {
     Ok(object)
 }
 
-/// An object in which each escaped half of a surrogate pair that stands alone is escaped as U+FFFD
-/// instead: JavaScript writes such for a string that was cut within a character, and no UTF-8 can
-/// hold it.
+/// Replaces escaped lone surrogates by U+FFFD. JavaScript writes them for a string that was cut
+/// within a character, and they can't be encoded in UTF-8.
 fn whole_characters(frame: &str) -> Cow<'_, str> {
     let mut changed = Cow::Borrowed(frame);
     let mut from = 0;
@@ -87,7 +86,7 @@ fn whole_characters(frame: &str) -> Cow<'_, str> {
         from = at + 2;
         match surrogate(frame, at) {
             None if frame.is_char_boundary(from) => {}
-            // Behind the backslash is no escape at all.
+            // An escaped backslash: what follows is no escape.
             None => return changed,
             Some(Half::High) if surrogate(frame, at + 6) == Some(Half::Low) => from = at + 12,
             Some(_) => {
@@ -105,7 +104,7 @@ enum Half {
     Low,
 }
 
-/// Which half of a surrogate pair is escaped at this place, if one is.
+/// Which half of a surrogate pair is escaped at this position, if any.
 fn surrogate(frame: &str, at: usize) -> Option<Half> {
     let digits = frame.get(at..at + 6)?.strip_prefix("\\u")?;
     match u32::from_str_radix(digits, 16).ok()? {
@@ -115,12 +114,12 @@ fn surrogate(frame: &str, at: usize) -> Option<Half> {
     }
 }
 
-/// The reference of an object in which something is wrong: the last one that is a string, as far
-/// as the object can be read.
+/// Finds the reference of an object that has an error: the last one that is a string, before the
+/// error.
 fn reference(frame: &str) -> Option<String> {
     let mut found = None;
     let mut json = serde_json::Deserializer::from_str(frame);
-    // What is wrong has been said already.
+    // The error was reported already.
     let _ = json.deserialize_map(Search(&mut found));
     found
 }
@@ -146,8 +145,8 @@ impl<'de> Visitor<'de> for Search<'_> {
     }
 }
 
-/// A whole number that is not negative. It may be written as `20.0`: some languages know no other
-/// numbers.
+/// A whole number that is not negative. It may be written as `20.0`: some languages have only
+/// floating-point numbers.
 pub(super) fn count(key: &str, number: Option<Number>) -> Result<Option<u64>, Refusal> {
     let whole = |number: Number| {
         let real = || number.as_f64().filter(|n| *n >= 0.0 && n.fract() == 0.0);
@@ -165,7 +164,7 @@ pub(super) fn write(object: &impl Serialize, out: &mut String) {
     out.push_str(&json);
 }
 
-/// What is wrong, for either JSON dialect.
+/// Writes a refusal, for both JSON dialects.
 #[derive(Debug, Serialize)]
 pub(super) struct Failure<'a> {
     #[serde(rename = "type")]
@@ -202,7 +201,7 @@ mod tests {
             (r"\ud83d\ud83d\udc38", r"\ufffd\ud83d\udc38"),
             (r"\ud83d\n\udc38", r"\ufffd\n\ufffd"),
             (r"\\ud83d\\\ud83d", r"\\ud83d\\\ufffd"),
-            // Broken: for somebody else to say.
+            // Not our error to report.
             (r"\ud83", r"\ud83"),
             (r"\u+d83", r"\u+d83"),
             (r"\udc3é\ud83d", r"\udc3é\ufffd"),

@@ -1,9 +1,9 @@
-//! The text dialect: lines that a person reads and types in a terminal.
+//! The plain dialect: lines that a person reads and types in a terminal.
 
 use std::fmt::Write;
 
 use super::{Reply, Request};
-use crate::chat::event::{Event, Refusal, Text, What};
+use crate::chat::event::{Event, EventKind, Refusal, Text};
 
 const USAGE_MSG: &str = "/msg NAME TEXT, or /msg \"A NAME WITH SPACES\" TEXT";
 const HELP: &str = "/who lists who is here, /msg NAME TEXT sends a private message, \
@@ -16,7 +16,7 @@ pub(super) fn parse(frame: &str) -> Result<Request, Refusal> {
         "/help" => Ok(Request::Help),
         "/msg" => {
             let (to, text) = addressed(rest.trim_start()).ok_or(Refusal::Usage(USAGE_MSG))?;
-            Ok(Request::Tell {
+            Ok(Request::Private {
                 to: to.to_string(),
                 text: Text::new(text.trim_start())?,
             })
@@ -38,20 +38,24 @@ pub(super) fn render(event: &Event, out: &mut String) -> bool {
         return false;
     };
     out.push_str(user.as_str());
-    match &event.what {
-        What::Joined { aloud: false, .. } => return false,
-        What::Said { text, .. } => {
+    match &event.kind {
+        EventKind::Joined {
+            announced: false, ..
+        } => return false,
+        EventKind::Said { text, .. } => {
             out.push_str(": ");
             push_lines(text, out);
         }
-        What::Joined { aloud: true, .. } => out.push_str(": has joined the chat!"),
-        What::Left => out.push_str(": has left the chat!"),
+        EventKind::Joined {
+            announced: true, ..
+        } => out.push_str(": has joined the chat!"),
+        EventKind::Left => out.push_str(": has left the chat!"),
     }
     true
 }
 
-/// Writes a text so that none of its lines can be taken for somebody else's: every line but the
-/// first begins with two spaces, as no name does.
+/// Writes a text. Every line after the first begins with two spaces, which no name does. So no line
+/// of a text looks like a message of another user.
 fn push_lines(text: &Text, out: &mut String) {
     let mut rest = text.as_str();
     while let Some((line, next)) = rest.split_once('\n') {
@@ -65,7 +69,7 @@ fn push_lines(text: &Text, out: &mut String) {
 pub(super) fn reply(reply: &Reply<'_>, out: &mut String) -> bool {
     // Writing to a String can't fail.
     let _ = match reply {
-        Reply::Entered { user, .. } => write!(out, "Welcome {user}!"),
+        Reply::Joined { user, .. } => write!(out, "Welcome {user}!"),
         Reply::Taken(user) => {
             write!(
                 out,
@@ -78,9 +82,9 @@ pub(super) fn reply(reply: &Reply<'_>, out: &mut String) -> bool {
         }
         Reply::Who(room, roster) => write!(out, "in {room}: {}", roster.users.join(", ")),
         Reply::Help => write!(out, "{HELP}"),
-        Reply::Private { letter, .. } => {
-            let written = write!(out, "{} (private): ", letter.from);
-            push_lines(&letter.text, out);
+        Reply::Private { message, .. } => {
+            let written = write!(out, "{} (private): ", message.from);
+            push_lines(&message.text, out);
             written
         }
         Reply::Refused(refusal, _) => write!(out, "error: {refusal}"),
@@ -96,7 +100,7 @@ pub(super) fn reply(reply: &Reply<'_>, out: &mut String) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::chat::dialect::Letter;
+    use crate::chat::dialect::PrivateMessage;
     use crate::chat::id::Id;
     use crate::chat::name::{Room, User};
 
@@ -105,7 +109,7 @@ mod tests {
     }
 
     fn tell(to: &str, text: &str) -> Result<Request, Refusal> {
-        Ok(Request::Tell {
+        Ok(Request::Private {
             to: to.into(),
             text: Text::new(text).unwrap(),
         })
@@ -116,7 +120,7 @@ mod tests {
             room: Room::lobby(),
             user: Some(User::new(name).unwrap()),
             origin: None,
-            what: What::Said {
+            kind: EventKind::Said {
                 text: Text::new(text).unwrap(),
                 email: None,
                 id: None,
@@ -129,7 +133,7 @@ mod tests {
     }
 
     fn told(name: &str, text: &str) -> String {
-        let letter = Letter {
+        let message = PrivateMessage {
             from: User::new(name).unwrap(),
             email: None,
             text: Text::new(text).unwrap(),
@@ -140,7 +144,7 @@ mod tests {
         assert!(reply(
             &Reply::Private {
                 to: "bar",
-                letter: &letter
+                message: &message
             },
             &mut out
         ));
@@ -160,8 +164,8 @@ mod tests {
         }
     }
 
-    /// With any names and texts of two peers, the lines of one are not those of another or the
-    /// server's.
+    /// For any names and texts: a line of one peer never looks like a line of another peer or of
+    /// the server.
     #[test]
     fn no_line_can_be_taken_for_somebody_elses() {
         const WORDS: [&str; 16] = [

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::json::{self, Object};
 use super::{Reply, Request};
-use crate::chat::event::{Event, Refusal, Text, What};
+use crate::chat::event::{Event, EventKind, Refusal, Text};
 use crate::chat::name::{Email, User};
 
 #[derive(Debug, Serialize)]
@@ -22,7 +22,7 @@ pub(super) fn request(object: Object) -> Result<Request, Refusal> {
 }
 
 pub(super) fn render(event: &Event, out: &mut String) -> bool {
-    let (What::Said { text, email, .. }, Some(user)) = (&event.what, &event.user) else {
+    let (EventKind::Said { text, email, .. }, Some(user)) = (&event.kind, &event.user) else {
         return false;
     };
     post(user, email.as_ref(), text.as_str(), out);
@@ -34,9 +34,9 @@ pub(super) fn reply(reply: &Reply<'_>, out: &mut String) -> bool {
         Reply::Taken(user) => json::fail(&Refusal::NameTaken(user.to_string()), None, out),
         Reply::Unreachable => json::fail(&Refusal::Unavailable, None, out),
         Reply::Refused(refusal, reference) => json::fail(refusal, *reference, out),
-        Reply::Private { letter, .. } => {
-            let text = format!("(private) {}", letter.text.as_str());
-            post(&letter.from, letter.email.as_ref(), &text, out);
+        Reply::Private { message, .. } => {
+            let text = format!("(private) {}", message.text.as_str());
+            post(&message.from, message.email.as_ref(), &text, out);
         }
         _ => return false,
     }

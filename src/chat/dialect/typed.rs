@@ -3,18 +3,18 @@
 use serde::Serialize;
 
 use super::json::{self, Object};
-use super::{Join, Letter, Reply, Request, Roster};
-use crate::chat::event::{Event, Refusal, Text, What};
+use super::{Join, PrivateMessage, Reply, Request, Roster};
+use crate::chat::event::{Event, EventKind, Refusal, Text};
 use crate::chat::id::Id;
 use crate::chat::name::{Email, LOBBY, Room, User};
 use crate::chat::replay::Past;
 
-/// A history answer has at most this many messages.
+/// The most messages in a reply with a history.
 const HISTORY_MOST: u64 = 100;
-/// … and this many, if the client does not say.
+/// How many messages a reply with a history has if the client gives no limit.
 const HISTORY_USUAL: u64 = 50;
 
-/// Everything that the server says; `type` tells which.
+/// Every object that the server sends; its `type` tells which.
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename_all = "camelCase")]
 enum Said<'a> {
@@ -79,7 +79,7 @@ pub(super) fn request(object: Object) -> Result<Request, Refusal> {
         Some("chat") => {
             let text = Text::new(&object.text.unwrap_or_default())?;
             match object.to {
-                Some(to) => Ok(Request::Tell { to, text }),
+                Some(to) => Ok(Request::Private { to, text }),
                 None => Ok(Request::Say(Some(room(object.room)?), text)),
             }
         }
@@ -129,8 +129,8 @@ fn said(event: &Event) -> Option<Said<'_>> {
         user_id,
         status,
     };
-    Some(match &event.what {
-        What::Said {
+    Some(match &event.kind {
+        EventKind::Said {
             text,
             email,
             id,
@@ -144,9 +144,13 @@ fn said(event: &Event) -> Option<Said<'_>> {
             text: text.as_str(),
             avatar: email.as_ref().map(Email::avatar),
         },
-        What::Joined { aloud: false, .. } => return None,
-        What::Joined { aloud: true, .. } => presence("online"),
-        What::Left => presence("offline"),
+        EventKind::Joined {
+            announced: false, ..
+        } => return None,
+        EventKind::Joined {
+            announced: true, ..
+        } => presence("online"),
+        EventKind::Left => presence("offline"),
     })
 }
 
@@ -157,7 +161,7 @@ pub(super) fn reply(reply: &Reply<'_>, out: &mut String) -> bool {
             session,
             lobby: LOBBY,
         },
-        Reply::Entered {
+        Reply::Joined {
             room,
             roster,
             complete,
@@ -176,7 +180,7 @@ pub(super) fn reply(reply: &Reply<'_>, out: &mut String) -> bool {
         Reply::Status(up) => Said::Status {
             bus: if *up { "ok" } else { "waiting" },
         },
-        Reply::Private { to, letter } => private(to, letter),
+        Reply::Private { to, message } => private(to, message),
         Reply::Accepted(reference, id) => Said::Ack {
             reference,
             id: id.to_string(),
@@ -209,14 +213,14 @@ fn joined<'a>(room: &'a Room, roster: &'a Roster, complete: bool) -> Said<'a> {
     }
 }
 
-fn private<'a>(to: &'a str, letter: &'a Letter) -> Said<'a> {
+fn private<'a>(to: &'a str, message: &'a PrivateMessage) -> Said<'a> {
     Said::Chat {
         room: None,
         to: Some(to),
-        id: Some(letter.id.to_string()),
-        ts: letter.at,
-        user_id: letter.from.as_str(),
-        text: letter.text.as_str(),
-        avatar: letter.email.as_ref().map(Email::avatar),
+        id: Some(message.id.to_string()),
+        ts: message.at,
+        user_id: message.from.as_str(),
+        text: message.text.as_str(),
+        avatar: message.email.as_ref().map(Email::avatar),
     }
 }

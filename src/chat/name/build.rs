@@ -1,6 +1,5 @@
-//! Packs what Unicode says of characters that can be written in several ways into some kilobytes,
-//! for `normal.rs`. The data come from the `unicode-normalization` crate, whose own tables take five
-//! times as much.
+//! Packs the Unicode decompositions into some kilobytes, for `normal.rs`. The data are those of the
+//! `unicode-normalization` crate, whose own tables are five times as large.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -10,19 +9,19 @@ use unicode_normalization::char::{
     canonical_combining_class, compose, decompose_canonical, decompose_compatible,
 };
 
-/// As many characters are found by one look at the index.
+/// Characters per entry of the index.
 const BLOCK: usize = 64;
 /// Hangul syllables follow a formula.
 const HANGUL: std::ops::RangeInclusive<char> = '\u{ac00}'..='\u{d7a3}';
 
-/// How a character is taken apart. The numbers are those in `normal.rs`.
+/// How a character is decomposed. The numbers are those in `normal.rs`.
 #[derive(Clone, Copy)]
 enum Kind {
-    /// Two characters that are always put together again.
+    /// Into two characters that are composed again.
     Pair = 0,
-    /// It is another way to write these.
+    /// Into characters that it is another spelling of.
     Canonical = 1,
-    /// It looks different, and means the same.
+    /// Into characters that look different and mean the same.
     Compatible = 2,
 }
 
@@ -86,7 +85,7 @@ pub fn write(out: &Path) {
     fs::write(out.join("names.rs"), code).expect("OUT_DIR can be written");
 }
 
-/// What a character is made of; `None`: of itself.
+/// The decomposition of a character; `None` if it has none.
 fn parts(c: char) -> Option<(Kind, Vec<char>)> {
     let mut canonical = Vec::new();
     decompose_canonical(c, |part| canonical.push(part));
@@ -108,7 +107,7 @@ fn parts(c: char) -> Option<(Kind, Vec<char>)> {
     (compatible != [c]).then_some((Kind::Compatible, compatible))
 }
 
-/// Seven bits a byte, the lowest first; the eighth says that more come.
+/// Writes seven bits per byte, the lowest first. The eighth bit says that more bytes follow.
 fn number(bytes: &mut Vec<u8>, mut number: u32) {
     while number >= 128 {
         bytes.push(number as u8 | 128);

@@ -3,25 +3,25 @@
 use std::borrow::Cow;
 
 use super::normal::nfkc;
-use super::rules::goes_unseen;
+use super::rules::is_ignored_in_keys;
 
 /// Folding may bring forth what can be folded again (RFC 8266, section 2.1); it ends soon.
 const ROUNDS: usize = 4;
 
-/// What a name is compared by. Names that look the same, differ only in upper and lower case, in the
-/// kind or number of spaces or in how their characters are encoded have the same key. So have
+/// What a name is compared by. Names that look the same, differ only in upper and lower case, in
+/// the kind or number of spaces or in how their characters are encoded have the same key. So have
 /// names that differ in invisible signs. The key of a key is the key itself.
 pub fn key(name: &str) -> Cow<'_, str> {
     if name.is_ascii() {
-        // Most names, and a name comes with every message: those that are keys already are not copied.
+        // The usual case, and every message has a name: one that is already a key is not copied.
         let odd = name.contains("  ") || name.trim().len() != name.len();
         return match name.bytes().any(|byte| byte.is_ascii_uppercase()) {
-            _ if odd => spaced(name).to_ascii_lowercase().into(),
+            _ if odd => collapse_spaces(name).to_ascii_lowercase().into(),
             true => name.to_ascii_lowercase().into(),
             false => name.into(),
         };
     }
-    let name: String = name.chars().filter(|c| !goes_unseen(*c)).collect();
+    let name: String = name.chars().filter(|c| !is_ignored_in_keys(*c)).collect();
     let mut key = fold(&name);
     for _ in 1..ROUNDS {
         let again = fold(&key);
@@ -35,12 +35,12 @@ pub fn key(name: &str) -> Cow<'_, str> {
 
 fn fold(name: &str) -> String {
     let lower: String = name.chars().flat_map(char::to_lowercase).collect();
-    // A sigma at the end of a word is written in another way, and capitals don't tell.
-    spaced(&nfkc(&lower.replace('ς', "σ")))
+    // A final sigma has its own letter in lower case, but not in upper case.
+    collapse_spaces(&nfkc(&lower.replace('ς', "σ")))
 }
 
 /// One plain space between words, and none around them.
-fn spaced(name: &str) -> String {
+fn collapse_spaces(name: &str) -> String {
     name.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn a_key_is_its_own_key() {
-        // All that is folded is in here, and little else.
+        // These ranges contain every character that is folded.
         let most = ('\0'..='\u{33ff}').chain('\u{a640}'..='\u{abff}');
         let more = ('\u{f900}'..='\u{12000}').chain('\u{1d000}'..='\u{1fbff}');
         for c in most.chain(more).chain('\u{2f800}'..='\u{2fa1d}') {

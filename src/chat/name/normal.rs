@@ -1,18 +1,18 @@
 //! Unicode's normal forms (UAX 15): one spelling for what can be written in several ways.
 //!
-//! The tables are packed by `build.rs`; a character is found by an index and some dozens of steps.
-//! Only names come here, and they are short.
+//! `build.rs` packs the tables. To find a character takes an index and some dozens of steps. This
+//! is fast enough: only names are normalized, and they are short.
 
 include!(concat!(env!("OUT_DIR"), "/names.rs"));
 
-/// How a character is taken apart.
+/// How a character is decomposed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    /// Two characters that are always put together again.
+    /// Into two characters that are composed again.
     Pair,
-    /// It is another way to write these.
+    /// Into characters that it is another spelling of.
     Canonical,
-    /// It looks different, and means the same.
+    /// Into characters that look different and mean the same.
     Compatible,
 }
 
@@ -47,13 +47,13 @@ pub fn class(c: char) -> u8 {
     }
 }
 
-/// Every character in its parts, marks in their order.
+/// Decomposes all characters, and sorts marks into canonical order.
 fn decompose(text: &str, compatible: bool) -> Vec<(u8, char)> {
     let mut parts = Vec::with_capacity(text.len());
     for c in text.chars() {
-        take_apart(c, compatible, &mut parts);
+        decompose_char(c, compatible, &mut parts);
     }
-    // Marks of different classes don't touch each other, so their order says nothing.
+    // The order of marks of different classes has no meaning, so they are sorted by class.
     for end in 1..parts.len() {
         let mut at = end;
         while at > 0 && parts[at].0 != 0 && parts[at - 1].0 > parts[at].0 {
@@ -64,22 +64,22 @@ fn decompose(text: &str, compatible: bool) -> Vec<(u8, char)> {
     parts
 }
 
-fn take_apart(c: char, compatible: bool, out: &mut Vec<(u8, char)>) {
+fn decompose_char(c: char, compatible: bool, out: &mut Vec<(u8, char)>) {
     if let Some((first, last)) = hangul_parts(c) {
-        take_apart(first, compatible, out);
-        return take_apart(last, compatible, out);
+        decompose_char(first, compatible, out);
+        return decompose_char(last, compatible, out);
     }
     match parts(c) {
         Some((kind, parts, count)) if kind != Kind::Compatible || compatible => {
             for part in &parts[..count] {
-                take_apart(*part, compatible, out);
+                decompose_char(*part, compatible, out);
             }
         }
         _ => out.push((class(c), c)),
     }
 }
 
-/// What a character is made of; `None`: of itself.
+/// The decomposition of a character; `None` if it has none.
 fn parts(c: char) -> Option<(Kind, [char; MOST_PARTS], usize)> {
     let wanted = u32::from(c);
     let block = INDEX.partition_point(|(first, _)| *first <= wanted);
@@ -104,7 +104,8 @@ fn parts(c: char) -> Option<(Kind, [char; MOST_PARTS], usize)> {
     None
 }
 
-/// Seven bits a byte, the lowest first; the eighth says that more come.
+/// A variable-length number: seven bits per byte, the lowest first. The eighth bit says that more
+/// bytes follow.
 fn number(bytes: &mut &[u8]) -> u32 {
     let mut number = 0;
     let mut shift = 0;
@@ -119,10 +120,10 @@ fn number(bytes: &mut &[u8]) -> u32 {
     number
 }
 
-/// Puts together what has a character of its own.
+/// Composes pairs for which there is one character.
 fn compose(parts: Vec<(u8, char)>) -> String {
     let mut out: Vec<char> = Vec::with_capacity(parts.len());
-    // Where the last character is that stands by itself, and the class of what came after it.
+    // The position of the last starter, and the class of the character after it.
     let mut base = None;
     let mut before = None;
     for (class, c) in parts {
@@ -144,7 +145,7 @@ fn compose(parts: Vec<(u8, char)>) -> String {
     out.into_iter().collect()
 }
 
-/// The character that two make.
+/// The character that two others compose to.
 fn composed(first: char, last: char) -> Option<char> {
     if let Some(syllable) = hangul(first, last) {
         return Some(syllable);
@@ -189,7 +190,7 @@ mod tests {
 
     use super::*;
 
-    /// What is to be said of a text is what the crate says of it.
+    /// Both forms are those of the crate.
     #[track_caller]
     fn same(text: &str) {
         assert_eq!(nfc(text), text.nfc().collect::<String>(), "{text:?}");
@@ -198,7 +199,7 @@ mod tests {
 
     #[test]
     fn every_character_has_the_forms_that_unicode_gives_it() {
-        // Nothing is beyond but what is said in one plane.
+        // All data are below this.
         for c in ('\0'..='\u{33fff}').chain('\u{e0000}'..='\u{e0fff}') {
             assert_eq!(class(c), canonical_combining_class(c), "{c:?}");
             let compatible: String = std::iter::once(c).nfkd().collect();
@@ -217,7 +218,7 @@ mod tests {
 
     #[test]
     fn so_has_every_text() {
-        // From those that are taken apart or put together, marks, syllables and letters.
+        // Characters that are decomposed or composed, marks, syllables and letters.
         let odd: Vec<char> = ('\0'..=char::MAX)
             .filter(|c| {
                 class(*c) != 0 || parts(*c).is_some() || (LEADS..0x1200).contains(&u32::from(*c))

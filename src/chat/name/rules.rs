@@ -1,7 +1,7 @@
-//! What a name may be made of.
+//! Which characters a name may contain.
 //!
-//! In between what RFC 8264 calls the FreeformClass and what people call themselves: any letters,
-//! symbols and emoji, but nothing that nobody sees, and nothing that turns a line around.
+//! A compromise between the FreeformClass of RFC 8264 and what people call themselves: all letters,
+//! symbols and emoji, but no invisible characters and none that change the writing direction.
 
 use std::borrow::Cow;
 use std::ops::RangeInclusive;
@@ -9,24 +9,24 @@ use std::ops::RangeInclusive;
 use super::fold::key;
 use super::normal::class;
 
-/// A name has at most this many characters …
+/// A name has at most this many characters.
 const NAME_CHARS: usize = 32;
-/// … and at most this many bytes of UTF-8.
+/// A name has at most this many bytes of UTF-8.
 const NAME_BYTES: usize = 64;
 
-/// What has a meaning in front of, behind or beside a name.
-const SIGNS: [char; 4] = [':', '/', '@', '#'];
+/// Characters that have a meaning next to a name.
+const RESERVED: [char; 4] = [':', '/', '@', '#'];
 
 const NON_JOINER: char = '\u{200c}';
 const JOINER: char = '\u{200d}';
 
-/// The combining class of a virama, which takes the vowel from a letter.
+/// The combining class of a virama, the sign that removes a letter's vowel.
 const VIRAMA: u8 = 9;
 
-/// Which rule a name breaks.
+/// Checks a name.
 ///
 /// # Errors
-/// The rule, as the end of a sentence that begins with "it".
+/// The rule that it breaks, as the end of a sentence that begins with "it".
 pub fn check(name: &str) -> Result<(), &'static str> {
     let broken = if name.is_empty() {
         "is empty"
@@ -34,13 +34,13 @@ pub fn check(name: &str) -> Result<(), &'static str> {
         "is longer than 32 characters or 64 bytes"
     } else if name.chars().any(char::is_control) {
         "contains a control character"
-    } else if name.contains(SIGNS) {
+    } else if name.contains(RESERVED) {
         "contains one of : / @ #"
     } else if name.trim().len() != name.len() {
         "begins or ends with a space"
     } else if name.is_ascii() {
         return Ok(());
-    } else if has_unseen(name) {
+    } else if has_invisible(name) {
         "contains an invisible character"
     } else if name.chars().next().is_some_and(|first| class(first) != 0) {
         "begins with a mark that belongs on a letter"
@@ -52,12 +52,12 @@ pub fn check(name: &str) -> Result<(), &'static str> {
     Err(broken)
 }
 
-/// Which rule a user name with this key breaks that a room name need not keep.
+/// Checks the key of a user name against the rules that hold only for users.
 ///
 /// # Errors
-/// The same.
+/// The broken rule, as [`check`] returns it.
 pub fn check_user(key: &str) -> Result<(), &'static str> {
-    if key.contains(SIGNS) {
+    if key.contains(RESERVED) {
         Err("contains what reads as one of : / @ #")
     } else if key == "error" || key.starts_with("in ") || key.ends_with(" (private)") {
         Err("reads as words of the server's own")
@@ -68,35 +68,36 @@ pub fn check_user(key: &str) -> Result<(), &'static str> {
     }
 }
 
-/// How the names begin that the server gives.
+/// The prefix of names that the server gives.
 pub const GUEST: &str = "guest-";
 
-/// What a name may contain although nobody sees it. It does not make another name.
-pub fn goes_unseen(c: char) -> bool {
+/// Invisible characters that a name may contain. They are ignored when names are compared.
+pub fn is_ignored_in_keys(c: char) -> bool {
     matches!(c, NON_JOINER | JOINER) || is_emoji_style(c)
 }
 
-/// Chooses between the plain and the colourful form of a sign.
+/// A variation selector: it chooses the text form or the emoji form of the sign before it.
 fn is_emoji_style(c: char) -> bool {
     matches!(c, '\u{fe0e}' | '\u{fe0f}')
 }
 
-/// Whether it contains what nobody sees, where no script and no emoji needs it.
-fn has_unseen(name: &str) -> bool {
+/// Whether it contains an invisible character that no script or emoji needs there.
+fn has_invisible(name: &str) -> bool {
     let chars: Vec<char> = name.chars().collect();
     (0..chars.len()).any(|at| {
         let (before, after) = (&chars[..at], &chars[at + 1..]);
         match chars[at] {
-            JOINER => !joins(before, after),
-            NON_JOINER => !keeps_apart(before, after),
+            JOINER => !joiner_fits(before, after),
+            NON_JOINER => !non_joiner_fits(before, after),
             c if is_emoji_style(c) => !before.last().is_some_and(|c| has_styles(*c)),
-            c => is_unseen(c),
+            c => is_invisible(c),
         }
     })
 }
 
-/// After a virama it chooses a form (RFC 5892, A.2); between two emoji it makes one of them.
-fn joins(before: &[char], after: &[char]) -> bool {
+/// Whether a zero-width joiner makes sense here: after a virama (RFC 5892, A.2), or between two
+/// emoji that it joins.
+fn joiner_fits(before: &[char], after: &[char]) -> bool {
     let Some(last) = before.last() else {
         return false;
     };
@@ -107,8 +108,9 @@ fn joins(before: &[char], after: &[char]) -> bool {
             && after.first().is_some_and(|c| is_pictograph(*c))
 }
 
-/// After a virama, or between letters of a script that joins them (RFC 5892, A.1).
-fn keeps_apart(before: &[char], after: &[char]) -> bool {
+/// Whether a zero-width non-joiner makes sense here: after a virama, or between letters of a
+/// cursive script (RFC 5892, A.1).
+fn non_joiner_fits(before: &[char], after: &[char]) -> bool {
     let mut before = before.iter().rev();
     let letter = |c: &char| is_cursive(*c) && class(*c) == 0;
     let last = before.clone().next();
@@ -133,16 +135,16 @@ fn is_skin(c: char) -> bool {
     matches!(c, '\u{1f3fb}'..='\u{1f3ff}')
 }
 
-/// Signs that there are plain and colourful.
+/// Signs that have a text form and an emoji form.
 fn has_styles(c: char) -> bool {
     is_pictograph(c)
         || matches!(c, '0'..='9' | '*' | '©' | '®' | '‼' | '⁉' | '\u{2100}'..='\u{214f}' | '〰' | '〽')
         || matches!(c, '\u{3297}' | '\u{3299}')
 }
 
-/// Whether nothing is seen of it, or it only changes how others are seen: what Unicode calls
-/// Default_Ignorable_Code_Point, what looks like space and is none, and what separates lines.
-fn is_unseen(c: char) -> bool {
+/// Whether it is invisible, or changes only how other characters look: Unicode's
+/// Default_Ignorable_Code_Point, spaces that are no white space, and line separators.
+fn is_invisible(c: char) -> bool {
     const RANGES: [RangeInclusive<char>; 21] = [
         '\u{ad}'..='\u{ad}',       // soft hyphen
         '\u{34f}'..='\u{34f}',     // combining grapheme joiner
@@ -169,16 +171,16 @@ fn is_unseen(c: char) -> bool {
     RANGES.iter().any(|range| range.contains(&c))
 }
 
-/// Set aside for private use, or for no use at all: what is seen differs from font to font.
+/// Private use, or never assigned: such a character looks different in every font.
 fn is_private(c: char) -> bool {
     matches!(c, '\u{e000}'..='\u{f8ff}' | '\u{fdd0}'..='\u{fdef}' | '\u{f0000}'..)
         || u32::from(c) & 0xfffe == 0xfffe
 }
 
-/// A name's key, if the name keeps all rules.
+/// Checks a user name and returns its key.
 ///
 /// # Errors
-/// The same.
+/// The broken rule, as [`check`] returns it.
 pub fn user(name: &str) -> Result<Cow<'_, str>, &'static str> {
     check(name)?;
     let key = key(name);

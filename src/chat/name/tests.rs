@@ -14,7 +14,7 @@ fn names_follow_their_rules() {
         "%zz",
         &longest,
         &widest,
-        // Scripts and emoji that need what is not seen.
+        // Scripts and emoji that need invisible characters.
         "می\u{200c}خواهم",
         "ක්\u{200d}ය",
         "न्\u{200c}",
@@ -149,7 +149,7 @@ fn a_rooms_name_is_composed_and_nothing_else() {
     for room in ["Föo", "ﬁsh", "™", "ｗｉｄｅ", "a  b"] {
         assert_eq!(name(room), room);
     }
-    // Twelve letters with three marks each, of which none is left.
+    // Twelve letters with three marks each, which are all composed.
     assert!(Room::new(&"o\u{302}\u{301}\u{323}".repeat(12)).is_ok());
 }
 
@@ -178,7 +178,7 @@ fn avatars_are_what_gravatar_expects() {
         avatar(" MyEmailAddress@example.com "),
         Some(known.to_string())
     );
-    // Trimmed also behind what is dropped.
+    // Also trimmed after unsafe characters are dropped.
     assert_eq!(
         avatar("\u{7} MyEmailAddress@example.com \u{7}"),
         Some(known.to_string())

@@ -1,4 +1,4 @@
-//! An outbox as it should be, in as few words as possible, and any sequence of calls to both: they
+//! A property test: a simple model of an outbox and the real one get the same random calls, and
 //! must never differ.
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,17 +24,17 @@ impl Part {
 
 struct Model {
     limit: usize,
-    /// How much the socket still takes at once.
+    /// How many bytes the socket still takes.
     room: usize,
-    /// All frames that have ever been on their way to the socket, in order …
+    /// All frames that have ever been queued for the socket, in order.
     line: Vec<Bytes>,
-    /// … and how many bytes of them it has taken.
+    /// How many bytes of `line` the socket has taken.
     taken: usize,
-    /// What is on hold, and whether the log has it.
-    held: Option<Vec<(Part, bool)>>,
+    /// Buffered parts, and whether each is in the log.
+    buffered: Option<Vec<(Part, bool)>>,
     entering: bool,
     overflowed: bool,
-    end: Option<End>,
+    closed: Option<CloseReason>,
 }
 
 fn length(parts: &[Part]) -> usize {
@@ -42,14 +42,14 @@ fn length(parts: &[Part]) -> usize {
 }
 
 impl Model {
-    fn ahead(&self) -> usize {
+    fn queued_before_buffered(&self) -> usize {
         self.line.iter().map(Bytes::len).sum::<usize>() - self.taken
     }
 
     fn queued(&self) -> usize {
-        let held = self.held.iter().flatten();
-        self.ahead()
-            + held
+        let buffered = self.buffered.iter().flatten();
+        self.queued_before_buffered()
+            + buffered
                 .map(|(part, _)| length(std::slice::from_ref(part)))
                 .sum::<usize>()
     }
@@ -61,7 +61,7 @@ impl Model {
     }
 
     fn send(&mut self, parts: &[Part]) {
-        let idle = self.ahead() == 0;
+        let idle = self.queued_before_buffered() == 0;
         self.line
             .extend(parts.iter().flat_map(|part| part.0.clone()));
         if idle {
@@ -70,34 +70,34 @@ impl Model {
     }
 
     fn push(&mut self, parts: &[Part], from_attic: bool) {
-        if self.end.is_some() {
+        if self.closed.is_some() {
             return;
         }
-        match &mut self.held {
-            Some(held) => {
+        match &mut self.buffered {
+            Some(buffered) => {
                 let logged = from_attic && self.entering;
                 if !(logged && self.overflowed) {
-                    held.extend(parts.iter().map(|part| (part.clone(), logged)));
+                    buffered.extend(parts.iter().map(|part| (part.clone(), logged)));
                 }
             }
             None => self.send(parts),
         }
-        self.bound();
+        self.enforce_limit();
     }
 
-    fn push_ahead(&mut self, parts: &[Part]) {
-        if self.end.is_none() {
+    fn push_before_buffered(&mut self, parts: &[Part]) {
+        if self.closed.is_none() {
             self.send(parts);
-            self.bound();
+            self.enforce_limit();
         }
     }
 
-    fn hold(&mut self, entering: bool) {
-        if self.end.is_some() {
+    fn start_buffering(&mut self, entering: bool) {
+        if self.closed.is_some() {
             return;
         }
-        if self.held.is_none() {
-            self.held = Some(Vec::new());
+        if self.buffered.is_none() {
+            self.buffered = Some(Vec::new());
             (self.entering, self.overflowed) = (false, false);
         }
         if entering {
@@ -107,49 +107,49 @@ impl Model {
     }
 
     fn forget_logged(&mut self) {
-        self.held
+        self.buffered
             .iter_mut()
-            .for_each(|held| held.retain(|(_, logged)| !logged));
+            .for_each(|buffered| buffered.retain(|(_, logged)| !logged));
     }
 
-    fn forget_entering(&mut self) {
-        if self.held.is_some() {
+    fn cancel_join(&mut self) {
+        if self.buffered.is_some() {
             self.forget_logged();
             self.overflowed = true;
         }
     }
 
-    fn release(&mut self) {
-        let held = self.held.take().unwrap_or_default();
-        let parts: Vec<Part> = held.into_iter().map(|(part, _)| part).collect();
+    fn send_buffered(&mut self) {
+        let buffered = self.buffered.take().unwrap_or_default();
+        let parts: Vec<Part> = buffered.into_iter().map(|(part, _)| part).collect();
         self.push(&parts, false);
     }
 
-    fn bound(&mut self) {
+    fn enforce_limit(&mut self) {
         if self.queued() > self.limit {
-            self.forget_entering();
+            self.cancel_join();
         }
         if self.queued() > self.limit {
-            self.finish(End::Slow);
+            self.close(CloseReason::Slow);
         }
     }
 
-    /// The frames that the socket has taken, or begun to take, stay.
-    fn finish(&mut self, end: End) {
-        if self.end.is_some() {
+    /// Keeps the frames that the socket has taken, also partly.
+    fn close(&mut self, reason: CloseReason) {
+        if self.closed.is_some() {
             return;
         }
-        (self.end, self.held) = (Some(end), None);
-        if end == End::Slow {
+        (self.closed, self.buffered) = (Some(reason), None);
+        if reason == CloseReason::Slow {
             let mut length = 0;
             self.line.retain(|frame| {
-                let begun = length < self.taken;
+                let started = length < self.taken;
                 length += frame.len();
-                begun
+                started
             });
         }
-        if let Some((code, reason)) = end.close_code() {
-            self.send(&[Part(vec![frame::close(code, reason)])]);
+        if let Some((code, text)) = reason.close_code() {
+            self.send(&[Part(vec![frame::close(code, text)])]);
         }
     }
 }
@@ -168,32 +168,31 @@ struct Both {
     outbox: Outbox<Arc<Pipe>>,
     pipe: Arc<Pipe>,
     task: Arc<Task>,
-    budget: Arc<Budget>,
+    limits: Arc<OutboxLimits>,
     model: Model,
-    /// Whether the last flush, if there was one, found nothing to do, and whether the peer had been
-    /// ended.
+    /// Whether the last flush found nothing to do, and whether the peer was closed then.
     flushed: Option<(bool, bool)>,
 }
 
 impl Both {
     fn new(limit: usize) -> Both {
         let pipe = Arc::new(Pipe::default());
-        let budget = Arc::new(Budget::new(limit, limit));
+        let limits = Arc::new(OutboxLimits::new(limit, limit));
         let model = Model {
             limit,
             room: 0,
             line: Vec::new(),
             taken: 0,
-            held: None,
+            buffered: None,
             entering: false,
             overflowed: false,
-            end: None,
+            closed: None,
         };
         Both {
-            outbox: Outbox::new(pipe.clone(), budget.clone()),
+            outbox: Outbox::new(pipe.clone(), limits.clone()),
             pipe,
             task: Arc::default(),
-            budget,
+            limits,
             model,
             flushed: None,
         }
@@ -216,30 +215,31 @@ impl Both {
             }
             5 => {
                 let parts = any_parts(u)?;
-                outbox.push_ahead(&bytes(&parts));
-                model.push_ahead(&parts);
+                outbox.push_before_buffered(&bytes(&parts));
+                model.push_before_buffered(&parts);
             }
             6 => {
-                outbox.hold_behind(Bytes::new());
-                model.hold(false);
+                outbox.start_buffering(Bytes::new());
+                model.start_buffering(false);
             }
             7 => {
-                outbox.hold_entering(&attic);
-                model.hold(true);
+                outbox.begin_join(&attic);
+                model.start_buffering(true);
             }
             8 => {
-                outbox.release();
-                model.release();
+                outbox.send_buffered();
+                model.send_buffered();
             }
             9 => match u.int_in_range(0..=7)? {
                 0 => {
-                    let end = *u.choose(&[End::Slow, End::Stopping, End::Left])?;
-                    outbox.end(end);
-                    model.finish(end);
+                    let reason =
+                        *u.choose(&[CloseReason::Slow, CloseReason::Stopping, CloseReason::Left])?;
+                    outbox.close(reason);
+                    model.close(reason);
                 }
                 _ => {
-                    outbox.forget_entering();
-                    model.forget_entering();
+                    outbox.cancel_join();
+                    model.cancel_join();
                 }
             },
             _ => self.flush(u.int_in_range(0..=200)?),
@@ -247,40 +247,43 @@ impl Both {
         Ok(())
     }
 
-    /// Flushes through a socket that takes so many bytes, now and when it is written to next.
+    /// Flushes to a socket that takes this many bytes.
     fn flush(&mut self, room: usize) {
         self.pipe.room(room);
         self.model.room = room;
-        self.model.take(self.model.ahead());
+        self.model.take(self.model.queued_before_buffered());
         self.task.0.store(false, Ordering::Relaxed);
         let waker = Waker::from(self.task.clone());
         let flushed = self.outbox.poll_flush(&mut Context::from_waker(&waker));
         let flushed = flushed.map(|flushed| flushed.unwrap());
-        let expected = match (self.model.ahead(), self.model.end) {
+        let expected = match (self.model.queued_before_buffered(), self.model.closed) {
             (1.., _) => Poll::Ready(true),
             (0, Some(_)) => Poll::Ready(false),
             (0, None) => Poll::Pending,
         };
         assert_eq!(flushed, expected);
-        self.flushed = Some((flushed.is_pending(), self.model.end.is_some()));
+        self.flushed = Some((flushed.is_pending(), self.model.closed.is_some()));
     }
 
     fn compare(&self) {
         let (outbox, model) = (&self.outbox, &self.model);
-        assert_eq!(outbox.ended(), model.end);
+        assert_eq!(outbox.close_reason(), model.closed);
         assert_eq!(self.pipe.heard(), model.line.concat()[..model.taken]);
-        assert_eq!(outbox.ahead(), model.ahead());
+        assert_eq!(
+            outbox.queued_before_buffered(),
+            model.queued_before_buffered()
+        );
         assert_eq!(outbox.queued(), model.queued());
-        // Of a buffer that is begun, all counts.
-        let begun = self.budget.queued().checked_sub(model.queued());
+        // A buffer that is partly taken counts as a whole.
+        let begun = self.limits.queued().checked_sub(model.queued());
         assert!(begun.is_some_and(|begun| begun <= model.taken));
-        if model.end.is_none() {
-            let overflowed = model.held.is_some() && model.overflowed;
+        if model.closed.is_none() {
+            let overflowed = model.buffered.is_some() && model.overflowed;
             assert_eq!(outbox.overflowed(), overflowed);
             assert!(model.queued() <= model.limit);
         }
         let must_wake = self.flushed.is_some_and(|(idle, ended)| {
-            idle && model.ahead() > 0 || !ended && model.end.is_some()
+            idle && model.queued_before_buffered() > 0 || !ended && model.closed.is_some()
         });
         assert!(
             !must_wake || self.task.0.load(Ordering::Relaxed),
@@ -307,21 +310,21 @@ fn bytes(parts: &[Part]) -> Vec<Bytes> {
 }
 
 #[test]
-fn whatever_is_called_in_whatever_order_it_does_what_the_model_does() {
+fn any_sequence_of_calls_does_what_the_model_does() {
     arbtest(|u| {
         let mut both = Both::new(*u.choose(&[30, 300, 3000])?);
         while !u.is_empty() {
             both.any_call(u)?;
             both.compare();
         }
-        both.outbox.release();
-        both.model.release();
+        both.outbox.send_buffered();
+        both.model.send_buffered();
         both.compare();
         both.flush(usize::MAX);
         both.compare();
         assert_eq!(both.outbox.queued(), 0);
         drop(both.outbox);
-        assert_eq!(both.budget.queued(), 0);
+        assert_eq!(both.limits.queued(), 0);
         Ok(())
     })
     .size_min(64)

@@ -1,4 +1,4 @@
-//! What becomes of an outbox' queue while it is locked: pushed to, written from, ended.
+//! The queue of an outbox, behind its lock: push, write and close.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
@@ -7,36 +7,37 @@ use std::task::Waker;
 
 use bytes::Bytes;
 
+use super::join_buffer::JoinBuffer;
 use super::try_write::{TryWrite, VECTORS, write_through};
-use crate::chat::end::End;
+use crate::chat::close_reason::CloseReason;
 use crate::chat::frame;
-use crate::chat::hold::Hold;
 use crate::chat::name::Room;
 
-/// The queue, and what else is known of it.
+/// The queue and its bookkeeping.
 pub(super) struct State {
-    /// What the socket has not taken yet. Allocated on first need and given back when drained.
+    /// Bytes that the socket has not taken yet. Allocated on first use and freed when drained.
     pub(super) queue: VecDeque<Bytes>,
     pub(super) queued: usize,
-    /// How much of the first buffer has been taken: the frame in which that ends must be finished,
-    /// or the peer would see half of it. 32 bits: buffers are far smaller, and this is kept per
-    /// peer.
-    pub(super) begun: u32,
-    /// Whether the socket has taken anything of the queue since somebody asked.
-    pub(super) moved: bool,
-    /// What the socket has taken and still [owes](TryWrite::owed): over TLS, the rest of a record,
-    /// which 16 bits hold. Not counted after the end: it can't be taken back, and lasts seconds.
-    pub(super) owed: u16,
-    /// What has been pushed since the outbox is on hold.
-    pub(super) held: Option<Box<Hold>>,
-    pub(super) end: Option<End>,
+    /// How many bytes of the first buffer the socket has taken. The frame at this offset must be
+    /// completed. 32 bits save memory per peer, and buffers are far smaller.
+    pub(super) offset: u32,
+    /// Whether the socket has taken any bytes since [`is_stalled`](super::Outbox::is_stalled) was
+    /// last called.
+    pub(super) progressed: bool,
+    /// What the socket has taken and [not written](TryWrite::unwritten): over TLS the rest of a
+    /// record, which fits 16 bits. 0 after the close: these bytes can't be dropped, and last only
+    /// seconds.
+    pub(super) unwritten: u16,
+    /// Frames that wait until the peer has joined.
+    pub(super) buffered: Option<Box<JoinBuffer>>,
+    pub(super) closed: Option<CloseReason>,
     pub(super) waker: Option<Waker>,
 }
 
 impl State {
-    /// Bytes that are kept for it: of a buffer that is begun, all.
-    pub(super) fn weight(&self) -> usize {
-        self.queued + self.begun as usize + usize::from(self.owed)
+    /// Bytes of memory that are kept. A buffer that is partly taken counts as a whole.
+    pub(super) fn kept_bytes(&self) -> usize {
+        self.queued + self.offset as usize + usize::from(self.unwritten)
     }
 
     pub(super) fn push_from(
@@ -46,14 +47,14 @@ impl State {
         parts: &[Bytes],
         limit: usize,
     ) {
-        if self.end.is_some() || parts.is_empty() {
+        if self.closed.is_some() || parts.is_empty() {
             return;
         }
         let idle = self.queue.is_empty();
-        if let Some(held) = &mut self.held {
-            let before = held.bytes();
-            held.push(parts, room);
-            self.queued += held.bytes() - before;
+        if let Some(buffered) = &mut self.buffered {
+            let before = buffered.bytes();
+            buffered.push(parts, room);
+            self.queued += buffered.bytes() - before;
         } else {
             let taken = if idle {
                 write_through(socket, parts)
@@ -61,46 +62,48 @@ impl State {
                 0
             };
             self.enqueue(parts, taken);
-            self.look_at(socket);
+            self.note_unwritten(socket);
         }
-        if idle && (!self.queue.is_empty() || self.owed > 0) {
+        if idle && (!self.queue.is_empty() || self.unwritten > 0) {
             self.wake();
         }
-        self.bound(socket, limit);
+        self.enforce_limit(socket, limit);
     }
 
-    /// Forgets what can be read again, or ends the peer, if more waits than may.
-    pub(super) fn bound(&mut self, socket: &dyn TryWrite, limit: usize) {
-        let owed = usize::from(self.owed);
-        if self.queued + owed > limit
-            && let Some(held) = &mut self.held
+    /// If more than `limit` bytes wait, drops what can be read again from the log. If that is not
+    /// enough, closes the peer.
+    pub(super) fn enforce_limit(&mut self, socket: &dyn TryWrite, limit: usize) {
+        let unwritten = usize::from(self.unwritten);
+        if self.queued + unwritten > limit
+            && let Some(buffered) = &mut self.buffered
         {
-            let before = held.bytes();
-            held.overflow();
-            self.queued -= before - held.bytes();
+            let before = buffered.bytes();
+            buffered.overflow();
+            self.queued -= before - buffered.bytes();
         }
-        if self.queued + owed > limit {
-            self.finish(socket, End::Slow);
+        if self.queued + unwritten > limit {
+            self.close(socket, CloseReason::Slow);
         }
     }
 
-    /// Notes what the socket owes.
-    fn look_at(&mut self, socket: &dyn TryWrite) {
-        self.owed = match self.end {
-            None => u16::try_from(socket.owed()).unwrap_or(u16::MAX),
+    /// Notes how much the socket has taken and not written.
+    fn note_unwritten(&mut self, socket: &dyn TryWrite) {
+        self.unwritten = match self.closed {
+            None => u16::try_from(socket.unwritten()).unwrap_or(u16::MAX),
             Some(_) => 0,
         };
     }
 
-    /// Keeps what is behind the first `taken` bytes.
+    /// Queues what follows the first `taken` bytes.
     fn enqueue(&mut self, parts: &[Bytes], mut taken: usize) {
         for part in parts {
             if taken >= part.len() {
                 taken -= part.len();
                 continue;
             }
-            // Only an empty queue is written past, so a part that is begun comes first.
-            self.begun += taken as u32;
+            // The queue was empty if anything was taken, so a part that is partly taken is the
+            // first.
+            self.offset += taken as u32;
             self.queued += part.len() - taken;
             self.queue.push_back(part.clone());
             taken = 0;
@@ -113,51 +116,51 @@ impl State {
         for (slice, part) in slices.iter_mut().zip(&self.queue) {
             *slice = IoSlice::new(part);
         }
-        slices[0].advance(self.begun as usize);
-        let owes = socket.owes();
+        slices[0].advance(self.offset as usize);
+        let has_unwritten = socket.has_unwritten();
         let mut taken = socket.try_write(&slices[..count])?;
-        self.look_at(socket);
-        self.moved = true;
+        self.note_unwritten(socket);
+        self.progressed = true;
         if taken == 0 {
-            return match owes {
+            return match has_unwritten {
                 true => Ok(()),
                 false => Err(io::ErrorKind::WriteZero.into()),
             };
         }
         self.queued -= taken;
-        taken += self.begun as usize;
+        taken += self.offset as usize;
         while let Some(first) = self.queue.front() {
             if taken < first.len() {
-                self.begun = taken as u32;
+                self.offset = taken as u32;
                 return Ok(());
             }
             taken -= first.len();
             self.queue.pop_front();
         }
-        self.begun = 0;
+        self.offset = 0;
         self.queue = VecDeque::new();
         Ok(())
     }
 
-    /// The first end counts.
-    pub(super) fn finish(&mut self, socket: &dyn TryWrite, end: End) {
-        if self.end.is_some() {
+    /// Only the first close counts.
+    pub(super) fn close(&mut self, socket: &dyn TryWrite, reason: CloseReason) {
+        if self.closed.is_some() {
             return;
         }
-        self.end = Some(end);
-        self.owed = 0;
-        let first = self.held.take().and_then(|held| held.first);
+        self.closed = Some(reason);
+        self.unwritten = 0;
+        let first = self.buffered.take().and_then(|buffered| buffered.first);
         self.wake();
-        // A peer that is asked to go politely first gets what was said before. One that is too slow
-        // can't wait for that.
-        if end == End::Slow {
-            self.finish_frame();
+        // Other peers still get what is queued before the close frame. For a slow one that would
+        // take too long.
+        if reason == CloseReason::Slow {
+            self.keep_started_frame();
         }
-        self.queued = self.queue.iter().map(Bytes::len).sum::<usize>() - self.begun as usize;
-        let Some((code, reason)) = end.close_code() else {
+        self.queued = self.queue.iter().map(Bytes::len).sum::<usize>() - self.offset as usize;
+        let Some((code, text)) = reason.close_code() else {
             return;
         };
-        let close = frame::close(code, reason);
+        let close = frame::close(code, text);
         let parts: Vec<Bytes> = first.into_iter().chain([close]).collect();
         let taken = if self.queue.is_empty() {
             write_through(socket, &parts)
@@ -167,12 +170,12 @@ impl State {
         self.enqueue(&parts, taken);
     }
 
-    /// Keeps of the queue only the rest of the frame that has been begun, in a buffer of its own:
-    /// the one that it is in may be much larger.
-    fn finish_frame(&mut self) {
-        let begun = mem::take(&mut self.begun) as usize;
+    /// Drops the queue except for the rest of the frame that is partly taken. This rest is copied,
+    /// because its buffer may be much larger.
+    fn keep_started_frame(&mut self) {
+        let offset = mem::take(&mut self.offset) as usize;
         let first = mem::take(&mut self.queue).pop_front().unwrap_or_default();
-        let rest = &first[begun..frame::end_of(&first, begun)];
+        let rest = &first[offset..frame::end_of_frame(&first, offset)];
         if !rest.is_empty() {
             self.queue.push_back(Bytes::copy_from_slice(rest));
         }

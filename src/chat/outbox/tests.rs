@@ -4,7 +4,7 @@ use std::task::Waker;
 use super::*;
 use crate::chat::frame;
 
-/// A socket that takes as much as it is told to.
+/// A socket that takes as many bytes as the test allows.
 #[derive(Default)]
 pub(super) struct Pipe(Mutex<(usize, Vec<u8>)>);
 
@@ -37,15 +37,15 @@ impl TryWrite for Arc<Pipe> {
 fn outbox(room: usize, limit: usize) -> (Arc<Pipe>, Outbox<Arc<Pipe>>) {
     let pipe = Arc::new(Pipe::default());
     pipe.room(room);
-    let budget = Arc::new(Budget::new(limit, limit));
-    (pipe.clone(), Outbox::new(pipe, budget))
+    let limits = Arc::new(OutboxLimits::new(limit, limit));
+    (pipe.clone(), Outbox::new(pipe, limits))
 }
 
-/// An outbox whose socket takes nothing, and what counts it.
-fn counted() -> (Arc<Pipe>, Arc<Budget>, Outbox<Arc<Pipe>>) {
+/// An outbox whose socket takes nothing, with its limits.
+fn counted() -> (Arc<Pipe>, Arc<OutboxLimits>, Outbox<Arc<Pipe>>) {
     let pipe = Arc::new(Pipe::default());
-    let budget = Arc::new(Budget::new(100, 100));
-    (pipe.clone(), budget.clone(), Outbox::new(pipe, budget))
+    let limits = Arc::new(OutboxLimits::new(100, 100));
+    (pipe.clone(), limits.clone(), Outbox::new(pipe, limits))
 }
 
 pub(super) fn flush(outbox: &Outbox) -> Poll<io::Result<bool>> {
@@ -66,7 +66,7 @@ fn what_the_socket_takes_is_written_at_once() {
 }
 
 #[test]
-fn the_rest_follows_in_order_whatever_the_socket_takes_at_a_time() {
+fn the_rest_follows_in_order_for_any_size_of_write() {
     for step in 1..9 {
         let (pipe, outbox) = outbox(step, 100);
         outbox.push(&[bytes("one "), bytes("two ")]);
@@ -90,12 +90,12 @@ fn a_slow_reader_gets_the_frame_it_has_begun_and_the_reason() {
     let one = frame::text("one");
     let batch = Bytes::from([&one[..], &frame::text("two")].concat());
     let close = frame::close(1013, "too slow, try again later");
-    // Nothing of the first frame has been taken, a part of it, all of it.
+    // Of the first frame nothing, a part, and everything is taken.
     for (room, finished) in [(0, &b""[..]), (2, &one), (one.len(), &one)] {
         let (pipe, outbox) = outbox(room, 20);
         outbox.push(std::slice::from_ref(&batch));
         outbox.push(&[bytes("never sent, since it is too much")]);
-        assert_eq!(outbox.ended(), Some(End::Slow));
+        assert_eq!(outbox.close_reason(), Some(CloseReason::Slow));
         outbox.push(&[bytes("too late")]);
         assert_eq!(
             outbox.queued(),
@@ -111,18 +111,21 @@ fn a_slow_reader_gets_the_frame_it_has_begun_and_the_reason() {
 fn who_enters_is_first_told_what_it_enters() {
     let (pipe, outbox) = outbox(100, 20);
     outbox.push(&[bytes("before ")]);
-    outbox.hold_behind(Bytes::new());
+    outbox.start_buffering(Bytes::new());
     outbox.push(&[bytes("after ")]);
     assert_eq!((pipe.heard(), outbox.queued()), (b"before ".to_vec(), 6));
-    outbox.push_ahead(&[bytes("welcome ")]);
-    outbox.release();
+    outbox.push_before_buffered(&[bytes("welcome ")]);
+    outbox.send_buffered();
     assert_eq!(
         (pipe.heard(), outbox.queued()),
         (b"before welcome after ".to_vec(), 0)
     );
-    outbox.hold_behind(Bytes::new());
+    outbox.start_buffering(Bytes::new());
     outbox.push(&[bytes("more than it may hold")]);
-    assert_eq!((outbox.ended(), outbox.queued()), (Some(End::Slow), 0));
+    assert_eq!(
+        (outbox.close_reason(), outbox.queued()),
+        (Some(CloseReason::Slow), 0)
+    );
 }
 
 #[test]
@@ -134,20 +137,20 @@ fn an_end_wakes_a_task_that_waits_for_the_socket() {
         }
     }
     let too_much = [Bytes::from(vec![b'x'; 101])];
-    let ends: [&dyn Fn(&Outbox); 3] = [
-        &|outbox| outbox.end(End::Stopping),
+    let closes: [&dyn Fn(&Outbox); 3] = [
+        &|outbox| outbox.close(CloseReason::Stopping),
         &|outbox| outbox.push(&too_much),
-        &|outbox| outbox.push_ahead(&too_much),
+        &|outbox| outbox.push_before_buffered(&too_much),
     ];
-    for end in ends {
+    for close in closes {
         let (_pipe, outbox) = outbox(0, 100);
         outbox.push(&[bytes("stuck")]);
         let woken = Arc::new(Woken(false.into()));
         let waker = Waker::from(woken.clone());
         let flushed = outbox.poll_flush(&mut Context::from_waker(&waker));
         assert!(matches!(flushed, Poll::Ready(Ok(true))));
-        end(&outbox);
-        assert!(outbox.ended().is_some());
+        close(&outbox);
+        assert!(outbox.close_reason().is_some());
         assert!(woken.0.load(std::sync::atomic::Ordering::Relaxed));
     }
 }
@@ -156,14 +159,14 @@ fn an_end_wakes_a_task_that_waits_for_the_socket() {
 fn who_is_asked_to_go_hears_first_what_was_said_before() {
     let (pipe, outbox) = outbox(0, 100);
     outbox.push(&[bytes("last words")]);
-    outbox.end(End::Stopping);
-    outbox.end(End::Slow);
+    outbox.close(CloseReason::Stopping);
+    outbox.close(CloseReason::Slow);
     pipe.room(1000);
     assert!(matches!(flush(&outbox), Poll::Ready(Ok(false))));
     let mut expected = b"last words".to_vec();
     expected.extend_from_slice(&frame::close(1001, "the server shuts down"));
     assert_eq!(pipe.heard(), expected);
-    assert_eq!(outbox.ended(), Some(End::Stopping));
+    assert_eq!(outbox.close_reason(), Some(CloseReason::Stopping));
 }
 
 #[test]
@@ -171,73 +174,76 @@ fn who_is_asked_to_go_is_not_let_go_once_more() {
     let (pipe, outbox) = outbox(0, 20);
     let words = frame::text("as much as may");
     outbox.push(std::slice::from_ref(&words));
-    // With the close frame it is more than may wait.
-    outbox.end(End::Stopping);
-    outbox.push_ahead(&[bytes("too late")]);
+    // Together with the close frame this is above the limit.
+    outbox.close(CloseReason::Stopping);
+    outbox.push_before_buffered(&[bytes("too late")]);
     pipe.room(1000);
     assert!(matches!(flush(&outbox), Poll::Ready(Ok(false))));
     let close = frame::close(1001, "the server shuts down");
     assert_eq!(pipe.heard(), [words, close].concat());
-    assert_eq!(outbox.ended(), Some(End::Stopping));
+    assert_eq!(outbox.close_reason(), Some(CloseReason::Stopping));
 }
 
 #[test]
 fn a_queue_is_stuck_when_nothing_of_it_is_taken_between_two_looks() {
     let (pipe, outbox) = outbox(0, 100);
-    assert!(!outbox.stuck(), "there is no queue");
+    assert!(!outbox.is_stalled(), "there is no queue");
     outbox.push(&[bytes("0123456789")]);
-    assert!(outbox.stuck());
+    assert!(outbox.is_stalled());
     pipe.room(1);
     let _ = flush(&outbox);
-    assert!(!outbox.stuck(), "one byte is enough");
+    assert!(!outbox.is_stalled(), "one byte is enough");
     let _ = flush(&outbox);
-    assert!(outbox.stuck());
+    assert!(outbox.is_stalled());
     pipe.room(100);
     let _ = flush(&outbox);
-    outbox.hold_behind(Bytes::new());
+    outbox.start_buffering(Bytes::new());
     outbox.push(&[bytes("held")]);
-    assert!(!outbox.stuck());
-    assert!(!outbox.stuck(), "the socket was not asked to take this");
+    assert!(!outbox.is_stalled());
+    assert!(
+        !outbox.is_stalled(),
+        "the socket was not asked to take this"
+    );
 }
 
 #[test]
-fn what_waits_is_counted_whatever_becomes_of_it() {
+fn queued_bytes_are_counted_until_they_are_sent_or_dropped() {
     let close = frame::close(1013, "too slow, try again later").len();
-    let (pipe, budget, outbox) = counted();
+    let (pipe, limits, outbox) = counted();
     outbox.push(&[bytes("0123456789")]);
-    assert_eq!(budget.queued(), 10);
+    assert_eq!(limits.queued(), 10);
     pipe.room(4);
     let _ = flush(&outbox);
     assert_eq!(outbox.queued(), 6);
-    assert_eq!(budget.queued(), 10, "all of the buffer is still kept");
-    outbox.hold_behind(Bytes::new());
+    assert_eq!(limits.queued(), 10, "all of the buffer is still kept");
+    outbox.start_buffering(Bytes::new());
     outbox.push(&[bytes("held")]);
-    assert_eq!(budget.queued(), 14);
-    outbox.push_ahead(&[bytes("first")]);
-    outbox.release();
-    assert_eq!(budget.queued(), 19);
-    outbox.hold_behind(Bytes::new());
+    assert_eq!(limits.queued(), 14);
+    outbox.push_before_buffered(&[bytes("first")]);
+    outbox.send_buffered();
+    assert_eq!(limits.queued(), 19);
+    outbox.start_buffering(Bytes::new());
     outbox.push(&[bytes("held")]);
-    outbox.end(End::Slow);
-    assert_eq!(budget.queued(), 6 + close, "only the rest of the frame is");
+    outbox.close(CloseReason::Slow);
+    assert_eq!(limits.queued(), 6 + close, "only the rest of the frame is");
     pipe.room(7);
     let _ = flush(&outbox);
-    assert_eq!((outbox.queued(), budget.queued()), (close - 1, close));
+    assert_eq!((outbox.queued(), limits.queued()), (close - 1, close));
     drop(outbox);
-    assert_eq!(budget.queued(), 0);
+    assert_eq!(limits.queued(), 0);
 
-    // Beyond its own limit, and with what it holds when it goes.
-    let (_pipe, budget, outbox) = counted();
+    // Above its own limit, and dropped while it keeps bytes.
+    let (_pipe, limits, outbox) = counted();
     outbox.push(&[Bytes::from(vec![0; 101])]);
-    assert_eq!(budget.queued(), close);
+    assert_eq!(limits.queued(), close);
     drop(outbox);
-    let (_pipe, budget, outbox) = counted();
-    outbox.hold_behind(Bytes::new());
+    let (_pipe, limits, outbox) = counted();
+    outbox.start_buffering(Bytes::new());
     outbox.push(&[bytes("held")]);
-    outbox.end(End::Stopping);
-    assert_eq!(outbox.queued(), budget.queued());
+    outbox.close(CloseReason::Stopping);
+    assert_eq!(outbox.queued(), limits.queued());
     drop(outbox);
-    assert_eq!(budget.queued(), 0);
+    assert_eq!(limits.queued(), 0);
 }
 
 #[test]
@@ -245,47 +251,50 @@ fn who_enters_a_busy_room_reads_from_the_log_what_can_not_wait() {
     let (pipe, outbox) = outbox(100, 20);
     let (attic, cellar) = (Room::new("attic").unwrap(), Room::new("cellar").unwrap());
     outbox.push_from(&attic, &[bytes("not in yet ")]);
-    outbox.hold_behind(Bytes::new());
+    outbox.start_buffering(Bytes::new());
     outbox.push(&[bytes("to you ")]);
-    outbox.hold_entering(&attic);
+    outbox.begin_join(&attic);
     outbox.push_from(&cellar, &[bytes("cellar ")]);
     outbox.push_from(&attic, &[bytes("1")]);
     assert!(!outbox.overflowed());
     outbox.push_from(&attic, &[bytes("too much to wait")]);
     outbox.push_from(&attic, &[bytes("3")]);
     assert!(outbox.overflowed());
-    assert_eq!((outbox.ended(), outbox.queued()), (None, 14));
-    // What has been said so far is read, and from here on it is held again.
-    outbox.hold_entering(&attic);
+    assert_eq!((outbox.close_reason(), outbox.queued()), (None, 14));
+    // The log is read up to here, and new frames are buffered again.
+    outbox.begin_join(&attic);
     outbox.push_from(&attic, &[bytes("4")]);
     assert!(!outbox.overflowed());
-    outbox.push_ahead(&[bytes("1..3 ")]);
-    outbox.release();
+    outbox.push_before_buffered(&[bytes("1..3 ")]);
+    outbox.send_buffered();
     assert_eq!(pipe.heard(), b"not in yet 1..3 to you cellar 4");
-    assert_eq!((outbox.queued(), outbox.budget.queued()), (0, 0));
-    // What is in no log must fit.
-    outbox.hold_entering(&attic);
+    assert_eq!((outbox.queued(), outbox.limits.queued()), (0, 0));
+    // Frames that are in no log must fit.
+    outbox.begin_join(&attic);
     outbox.push_from(&cellar, &[bytes("more than the limit is")]);
-    assert_eq!(outbox.ended(), Some(End::Slow));
-    assert_eq!(outbox.budget.queued(), 0);
+    assert_eq!(outbox.close_reason(), Some(CloseReason::Slow));
+    assert_eq!(outbox.limits.queued(), 0);
 }
 
 #[test]
 fn a_peer_is_answered_before_it_is_told_anything() {
     type Way = fn(&Outbox);
     let ways: [(Way, &[u8]); 3] = [
-        (|outbox| outbox.push_ahead(&[bytes("ahead")]), b"firstahead"),
-        (Outbox::release, b"firstwaits"),
         (
-            |outbox| outbox.end(End::Stopping),
+            |outbox| outbox.push_before_buffered(&[bytes("ahead")]),
+            b"firstahead",
+        ),
+        (Outbox::send_buffered, b"firstwaits"),
+        (
+            |outbox| outbox.close(CloseReason::Stopping),
             b"first\x88\x17\x03\xe9the server shuts down",
         ),
     ];
     for (way, heard) in ways {
         let (pipe, outbox) = outbox(100, 100);
-        outbox.hold_behind(bytes("first"));
+        outbox.start_buffering(bytes("first"));
         outbox.push(&[bytes("waits")]);
-        outbox.push_ahead(&[]);
+        outbox.push_before_buffered(&[]);
         assert_eq!(pipe.heard(), b"");
         way(&outbox);
         assert_eq!(pipe.heard(), heard);
@@ -294,21 +303,21 @@ fn a_peer_is_answered_before_it_is_told_anything() {
 
 #[test]
 fn what_is_long_can_be_broken_off_and_is_not_kept() {
-    let budget = Arc::new(Budget::new(1 << 20, 1 << 20));
+    let limits = Arc::new(OutboxLimits::new(1 << 20, 1 << 20));
     let pipe = Arc::new(Pipe::default());
-    let outbox = Outbox::new(pipe.clone(), budget.clone());
+    let outbox = Outbox::new(pipe.clone(), limits.clone());
     pipe.room(20_000);
     outbox.push(&[frame::text(&"x".repeat(200_000))]);
-    assert!(budget.queued() > 200_000);
-    outbox.end(End::Slow);
+    assert!(limits.queued() > 200_000);
+    outbox.close(CloseReason::Slow);
     let close = frame::close(1013, "too slow, try again later").len();
     assert!(
-        budget.queued() < 16 * 1024 + 4 + close,
+        limits.queued() < 16 * 1024 + 4 + close,
         "{}",
-        budget.queued()
+        limits.queued()
     );
     pipe.room(100_000);
     let _ = flush(&outbox);
-    // Two whole pieces, and the goodbye.
+    // Two whole fragments, and the close frame.
     assert_eq!(pipe.heard().len(), 2 * (16 * 1024 + 4) + close);
 }

@@ -1,36 +1,35 @@
-//! What an outbox knows of a socket, and all that it knows.
+//! The one interface between an outbox and its socket.
 
 use std::io::{self, IoSlice};
 
 use bytes::Bytes;
 
-/// Something that may take bytes without waiting.
+/// A non-blocking byte sink.
 pub trait TryWrite: Send + Sync {
-    /// Writes what is taken at once and says how much that was. What is [owed](Self::owes) goes
-    /// first; where not even all of that did, but some, `Ok(0)`.
+    /// Takes bytes without waiting and returns how many. [Unwritten](Self::unwritten) bytes go
+    /// first. If some of those were written, but not all, returns `Ok(0)`.
     ///
     /// # Errors
-    /// [`io::ErrorKind::WouldBlock`] when nothing is taken now; anything else means that nothing
-    /// will ever be taken again.
+    /// [`io::ErrorKind::WouldBlock`] if nothing can be taken now. Any other error is final.
     fn try_write(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize>;
 
-    /// Bytes that it has taken and that are still to be written, as they will be written.
-    fn owed(&self) -> usize {
+    /// How many bytes it has taken and not yet written to the network, as encoded.
+    fn unwritten(&self) -> usize {
         0
     }
 
-    /// Whether it has taken bytes that are still to be written: whoever waits until all is out goes
-    /// on writing, be it nothing.
-    fn owes(&self) -> bool {
-        self.owed() > 0
+    /// Whether taken bytes are not yet written. Call [`try_write`](Self::try_write) again, even
+    /// with nothing, to write them.
+    fn has_unwritten(&self) -> bool {
+        self.unwritten() > 0
     }
 }
 
-/// How many buffers one vectored write is given at most.
+/// The most buffers in one vectored write.
 pub(super) const VECTORS: usize = 32;
 
-/// Tries the parts on the socket. A broken socket takes nothing: its reader will find out, and until
-/// then the limit bounds what is kept.
+/// Writes the parts to the socket and returns how many bytes it took. An error counts as 0: the
+/// reader sees it too, and until then the limit bounds the queue.
 pub(super) fn write_through(socket: &dyn TryWrite, parts: &[Bytes]) -> usize {
     let mut slices = [IoSlice::new(&[]); VECTORS];
     let count = parts.len().min(VECTORS);

@@ -1,12 +1,13 @@
-//! A room that talks, forgets and begins anew while somebody is told its past, or hears it with
-//! losses: all that is owed is told, once and in order, or it is said that something is missing.
+//! Property tests: a room gets messages, drops old ones and starts new epochs while a peer reads
+//! its log, or receives its messages with losses. The peer gets all messages once and in order, or
+//! is told that some are missing.
 
 use arbtest::arbitrary::{Result, Unstructured};
 use arbtest::arbtest;
 
 use super::*;
 
-/// A room's log: of its epoch's messages up to `last` it still has those from `first` on.
+/// A room's log. It has the messages of its epoch from `first` to `last`.
 #[derive(Debug)]
 struct Log {
     epoch: u64,
@@ -32,7 +33,7 @@ impl Log {
         })
     }
 
-    /// Time goes by.
+    /// Lets the room change.
     fn change(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
         match u.int_in_range(0..=15)? {
             0..=5 => self.last += u.int_in_range(1..=5)?,
@@ -59,18 +60,18 @@ impl Log {
     }
 }
 
-/// What became of a peer that was told the past.
+/// The result of a replay.
 #[derive(Debug)]
 struct Told {
-    /// Whether it was said at the beginning that nothing is missing.
+    /// Whether the peer was told at the beginning that no messages are missing.
     complete: bool,
     told: Vec<Id>,
-    /// It was let go, since something was missing later on.
+    /// Whether the peer was closed, because messages were missing later.
     hole: bool,
     until: Id,
 }
 
-/// Tells it, page by page, as a session does.
+/// Replays page by page, as a session does.
 fn tell(u: &mut Unstructured<'_>, log: &mut Log, past: Option<Past>) -> Result<Told> {
     let until = log.last().unwrap_or(Id::START);
     let mut replay = Replay::new(past, log.last());
@@ -84,9 +85,9 @@ fn tell(u: &mut Unstructured<'_>, log: &mut Log, past: Option<Past>) -> Result<T
     told.complete = replay.complete();
     for round in 0.. {
         while replay.left().is_some() && !told.hole {
-            // Its socket may not take all of a page.
+            // The socket may take only a part of a page.
             let taken = match u.is_empty() {
-                // No more chance, and none that it takes nothing for ever.
+                // The random data are used up: take everything, so that the test ends.
                 true => page.len(),
                 false => u.int_in_range(0..=page.len())?,
             };
@@ -136,7 +137,8 @@ fn what_is_owed_is_told_or_said_to_be_missing() {
                 n: u.int_in_range(0..=25)?,
             })),
         };
-        // After which it is owed everything, and whether that is all that it asks for.
+        // The message after which the peer must get all messages, and whether these are all that it
+        // asked for.
         let (after, all) = match past {
             None => (entered.n, true),
             Some(Past::Last(n)) => (entered.n - n.min(entered.n), true),
@@ -185,7 +187,7 @@ fn what_the_channel_loses_is_read_from_the_log() {
                 n: log.last,
             };
             said.push(id);
-            // Lost, said once, or twice; and perhaps an old one comes again.
+            // A message is lost, or comes once or twice; an old one may come again.
             let again = *u.choose(&said)?;
             let old = (again.epoch == id.epoch && u.arbitrary()?).then_some(again);
             let comes = u.int_in_range(0..=2)?;
@@ -198,7 +200,7 @@ fn what_the_channel_loses_is_read_from_the_log() {
                 heard = id;
             }
         }
-        // Of an epoch that is over, only what came at the end may be missing.
+        // Of an older epoch, only the last messages may be missing.
         let mut expected = said.clone();
         expected.retain(|id| got.contains(id) || id.epoch == heard.epoch && *id <= heard);
         assert_eq!(got, expected);

@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn config(args: &[&str], env: &[(&str, &str)]) -> Result<Config, Stop> {
+fn config(args: &[&str], env: &[(&str, &str)]) -> Result<Config, EarlyExit> {
     let args: Vec<String> = args.iter().map(ToString::to_string).collect();
     read(&args, |name| {
         env.iter()
@@ -13,7 +13,7 @@ fn config(args: &[&str], env: &[(&str, &str)]) -> Result<Config, Stop> {
 
 fn usage(args: &[&str], env: &[(&str, &str)]) -> String {
     match config(args, env) {
-        Err(Stop::Usage(line)) => line,
+        Err(EarlyExit::Usage(line)) => line,
         other => panic!("{args:?} {env:?}: {other:?}"),
     }
 }
@@ -143,13 +143,13 @@ fn a_ca_is_of_no_use_without_tls() {
 
 #[test]
 fn help_and_version_are_asked_for() {
-    let Err(Stop::Print(help)) = config(&["--help"], &[]) else {
+    let Err(EarlyExit::Print(help)) = config(&["--help"], &[]) else {
         panic!("no help")
     };
     assert!(help.contains("--max-peers"), "{help}");
     let version = format!("natterjack {}", env!("CARGO_PKG_VERSION"));
     assert_eq!(
         config(&["--version"], &[]).unwrap_err(),
-        Stop::Print(version)
+        EarlyExit::Print(version)
     );
 }

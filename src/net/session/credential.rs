@@ -1,7 +1,7 @@
 //! What entitles a connection to its name.
 
 use crate::chat::event::Refusal;
-use crate::chat::name::{Lock, Room, User};
+use crate::chat::name::{Room, SessionKeyHash, User};
 use crate::net::token::Grant;
 
 /// The credential that takes the name over from an older connection.
@@ -29,10 +29,10 @@ impl Credential {
         }
     }
 
-    pub(super) fn key_hash(&self) -> Option<Lock> {
+    pub(super) fn key_hash(&self) -> Option<SessionKeyHash> {
         match self {
-            Credential::Key(key) => Some(Lock::of(key)),
-            Credential::Token(grant) => grant.as_ref().map(|_| Lock::of_tokens()),
+            Credential::Key(key) => Some(SessionKeyHash::of(key)),
+            Credential::Token(grant) => grant.as_ref().map(|_| SessionKeyHash::for_token()),
         }
     }
 

@@ -4,8 +4,8 @@ use smol::future;
 use std::task::Poll;
 
 use super::Session;
+use crate::chat::close_reason::CloseReason;
 use crate::chat::dialect::{Dialect, Reply, Roster};
-use crate::chat::end::End;
 use crate::chat::event::{Event, Refusal};
 use crate::chat::frame;
 use crate::chat::id::Id;
@@ -31,7 +31,7 @@ impl Session<'_> {
         let user = self.ensure_name().await?;
         let entered = self
             .bus()
-            .enter(self.seat, self.peer, Some(&user), &room)
+            .enter(self.peer_key, self.peer, Some(&user), &room)
             .await;
         let last = entered.map_err(|_| Refusal::Unavailable)?;
         self.add_room(&room);
@@ -40,9 +40,9 @@ impl Session<'_> {
         if told.is_err() {
             // An incomplete replay is worse than none: the client can join again.
             self.leave(room).await?;
-            self.peer.outbox.forget_entering();
+            self.peer.outbox.cancel_join();
         }
-        self.peer.outbox.release();
+        self.peer.outbox.send_buffered();
         told
     }
 
@@ -58,26 +58,29 @@ impl Session<'_> {
         room: Room,
         past: Option<Past>,
     ) -> Result<(), Refusal> {
-        let entered = self.bus().enter(self.seat, self.peer, None, &room).await;
+        let entered = self
+            .bus()
+            .enter(self.peer_key, self.peer, None, &room)
+            .await;
         let last = entered.map_err(|_| Refusal::Unavailable)?;
         self.add_room(&room);
         let told = self.replay(&room, last, past).await;
         if told.is_err() {
-            self.peer.outbox.forget_entering();
+            self.peer.outbox.cancel_join();
         }
         told
     }
 
     /// Sends the roster and the history of a room again. Live messages come after that.
     pub(super) async fn reenter(&self, room: &Room, past: Option<Past>) -> Result<(), Refusal> {
-        let again = self.bus().enter_again(self.seat, self.peer, room).await;
+        let again = self.bus().enter_again(self.peer_key, self.peer, room).await;
         let last = again.map_err(|_| Refusal::Unavailable)?;
         let told = self.replay(room, last, past).await;
         if told.is_err() && self.peer.outbox.overflowed() {
             // Live messages were dropped. The client can reconnect and ask for them.
-            self.peer.outbox.end(End::Slow);
+            self.peer.outbox.close(CloseReason::Slow);
         }
-        self.peer.outbox.release();
+        self.peer.outbox.send_buffered();
         told
     }
 
@@ -96,15 +99,15 @@ impl Session<'_> {
         while self.peer.outbox.overflowed() && self.ended().is_none() {
             rounds += 1;
             if rounds > ROUNDS {
-                self.peer.outbox.end(End::Slow);
+                self.peer.outbox.close(CloseReason::Slow);
             }
             // More live messages came than can be buffered: they are read from the log, too.
-            let again = self.bus().enter_again(self.seat, self.peer, room).await;
+            let again = self.bus().enter_again(self.peer_key, self.peer, room).await;
             let grown = replay.extend(again.map_err(|_| Refusal::Unavailable)?);
             let (page, whole) = self.page(room, &mut replay, PAGE).await?;
             if !(grown && whole) {
                 // The log no longer has the messages that were dropped.
-                self.peer.outbox.end(End::Slow);
+                self.peer.outbox.close(CloseReason::Slow);
             }
             self.send_pages(room, &mut replay, page).await?;
         }
@@ -112,7 +115,7 @@ impl Session<'_> {
             // Joins and leaves are in no log.
             let roster = self.bus().roster(room).await.ok_or(Refusal::Unavailable)?;
             let who = self.peer.frame(&Reply::Who(room, &roster));
-            self.peer.outbox.push_ahead(who.as_slice());
+            self.peer.outbox.push_before_buffered(who.as_slice());
         }
         Ok(())
     }
@@ -128,12 +131,12 @@ impl Session<'_> {
             let mut size = PAGE;
             for piece in pieces(&page) {
                 let frames = frame::texts(self.peer.dialect(), piece);
-                self.peer.outbox.tally().sent.add(piece.len() as u64);
-                self.peer.outbox.push_ahead(&[frames]);
+                self.peer.outbox.stats().sent.add(piece.len() as u64);
+                self.peer.outbox.push_before_buffered(&[frames]);
                 if let Some(told) = piece.last().and_then(Event::id) {
                     replay.told(told);
                 }
-                if self.peer.outbox.ahead() > 0 {
+                if self.peer.outbox.queued_before_buffered() > 0 {
                     size = SMALL_PAGE;
                     break;
                 }
@@ -144,7 +147,7 @@ impl Session<'_> {
             page = next;
             if !whole {
                 // The log was trimmed while it was read. A replay with a gap is not sent.
-                self.peer.outbox.end(End::Slow);
+                self.peer.outbox.close(CloseReason::Slow);
             }
         }
         Ok(())
@@ -176,13 +179,13 @@ impl Session<'_> {
         }
         // The last message at the time of the join. Newer ones are delivered live.
         roster.last = last;
-        let entered = self.peer.frame(&Reply::Entered {
+        let entered = self.peer.frame(&Reply::Joined {
             user,
             room,
             roster: &roster,
             complete,
         });
-        self.peer.outbox.push_ahead(entered.as_slice());
+        self.peer.outbox.push_before_buffered(entered.as_slice());
     }
 
     /// Waits until the socket has taken most of what is ahead of the buffered live messages, or the
@@ -191,7 +194,7 @@ impl Session<'_> {
     async fn wait_until_flushed(&self) {
         future::poll_fn(|_| {
             let outbox = &self.peer.outbox;
-            if outbox.ahead() <= PIECE / 2 || outbox.ended().is_some() {
+            if outbox.queued_before_buffered() <= PIECE / 2 || outbox.close_reason().is_some() {
                 Poll::Ready(())
             } else {
                 Poll::Pending
@@ -217,7 +220,7 @@ impl Session<'_> {
         };
         let messages = read.ok_or(Refusal::Unavailable)?;
         let messages = newest(&messages, HISTORY_BYTES);
-        self.peer.tell(&Reply::History(&room, messages));
+        self.peer.send(&Reply::History(&room, messages));
         Ok(())
     }
 }
@@ -226,7 +229,7 @@ impl Session<'_> {
 fn pieces(messages: &[Event]) -> impl Iterator<Item = &[Event]> {
     let mut size = 0;
     messages.chunk_by(move |event, _| {
-        size += event.weight();
+        size += event.approx_size();
         let goes_on = size < PIECE;
         size = if goes_on { size } else { 0 };
         goes_on
@@ -237,7 +240,7 @@ fn pieces(messages: &[Event]) -> impl Iterator<Item = &[Event]> {
 fn newest(messages: &[Event], most: usize) -> &[Event] {
     let mut size = 0;
     let fits = |event: &&Event| {
-        size += event.weight();
+        size += event.approx_size();
         size <= most
     };
     let count = messages.iter().rev().take_while(fits).count();

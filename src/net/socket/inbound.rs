@@ -5,7 +5,7 @@
 //! reads of the socket, which limits its bytes. Pings, pongs and small fragments are also limited
 //! on average: tungstenite answers or collects them, and the message rate does not count them.
 
-use crate::chat::end::End;
+use crate::chat::close_reason::CloseReason;
 
 /// Frames in one turn. Each may cost a system call, for its pong or an error.
 const TURN_FRAMES: u8 = 16;
@@ -37,7 +37,7 @@ pub enum Step {
     /// Other tasks go first.
     Yield,
     /// The connection ends for this reason.
-    Refuse(End),
+    Refuse(CloseReason),
 }
 
 /// A connection's position within a frame, and what it may still send.
@@ -98,7 +98,7 @@ impl Inbound {
                 close = Some(header);
             }
             if header.is_counted() && !self.count(now()) {
-                return Step::Refuse(End::Flooding);
+                return Step::Refuse(CloseReason::Flooding);
             }
             self.turn_frames += 1;
             self.large |= header.payload >= LARGE;
@@ -164,7 +164,7 @@ struct Header {
 
 impl Header {
     /// Parses the header at the beginning of these bytes; `None` if it is incomplete.
-    fn parse(bytes: &[u8]) -> Result<Option<Header>, End> {
+    fn parse(bytes: &[u8]) -> Result<Option<Header>, CloseReason> {
         let &[first, second, ref rest @ ..] = bytes else {
             return Ok(None);
         };
@@ -186,7 +186,7 @@ impl Header {
         };
         // "The minimal number of bytes MUST be used", and the highest bit must be 0.
         if payload < least || payload > i64::MAX as u64 {
-            return Err(End::Broken);
+            return Err(CloseReason::Broken);
         }
         Ok(Some(Header {
             first,
@@ -299,7 +299,7 @@ mod tests {
             (0x80, &[0; 511]),
         ] {
             let mut inbound = Inbound::default();
-            let flooding = Step::Refuse(End::Flooding);
+            let flooding = Step::Refuse(CloseReason::Flooding);
             let mut count = |now| count(first, payload, now, &mut inbound);
             assert_eq!(count(7), (300, flooding));
             assert_eq!(count(8), (100, flooding));
@@ -319,7 +319,7 @@ mod tests {
             b"\x81\xff\x80\0\0\0\0\x01\0\0\0\0\0\0",
         ] {
             let step = read(&mut Inbound::default(), bytes, 0).1;
-            assert_eq!(step, Step::Refuse(End::Broken), "{bytes:?}");
+            assert_eq!(step, Step::Refuse(CloseReason::Broken), "{bytes:?}");
         }
         for bytes in [
             &b"\x81\xfe\x00\x7e\0\0\0\0"[..],

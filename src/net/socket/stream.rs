@@ -16,7 +16,7 @@ use smol::io::{AsyncRead, AsyncWrite};
 
 use super::SocketPeer;
 use super::inbound::{Inbound, Step};
-use crate::chat::end::End;
+use crate::chat::close_reason::CloseReason;
 
 /// The first byte of a close frame (RFC 6455, section 5.5.1).
 const CLOSE: u8 = 0x88;
@@ -33,7 +33,7 @@ pub struct PeerStream<'a> {
     /// The last read emptied the socket, so wait before the next one.
     drained: bool,
     /// Why reading has stopped.
-    refused: Option<End>,
+    refused: Option<CloseReason>,
 }
 
 impl<'a> PeerStream<'a> {
@@ -56,7 +56,7 @@ impl<'a> PeerStream<'a> {
     }
 
     /// Why reading has stopped, if the client's frames are the reason.
-    pub fn refused(&self) -> Option<End> {
+    pub fn refused(&self) -> Option<CloseReason> {
         self.refused
     }
 
@@ -103,7 +103,7 @@ impl<'a> PeerStream<'a> {
             match read {
                 Ok(taken) => {
                     self.drained = taken.drained;
-                    self.peer.heard();
+                    self.peer.mark_active();
                     return Poll::Ready(Ok((taken.bytes, now)));
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.drained = true,

@@ -108,7 +108,7 @@ impl TlsConnection {
     }
 
     /// Bytes of records that the socket has not taken.
-    pub fn owed(&self) -> usize {
+    pub fn unwritten(&self) -> usize {
         self.lock().records.outgoing().len()
     }
 

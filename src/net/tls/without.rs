@@ -60,7 +60,7 @@ impl TlsConnection {
     }
 
     /// Never.
-    pub fn owed(&self) -> usize {
+    pub fn unwritten(&self) -> usize {
         match *self {}
     }
 

@@ -3,7 +3,7 @@
 use smol::future;
 
 use super::http::{Answer, Head};
-use crate::chat::end::End;
+use crate::chat::close_reason::CloseReason;
 use crate::chat::name::{Room, User};
 use crate::chat::peer::Peer;
 use crate::config::Config;
@@ -30,7 +30,7 @@ impl Grant {
 }
 
 /// Never returns.
-pub fn expire(_: &Peer, _: Option<u64>) -> future::Pending<End> {
+pub fn expire(_: &Peer, _: Option<u64>) -> future::Pending<CloseReason> {
     future::pending()
 }
 

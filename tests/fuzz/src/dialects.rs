@@ -1,7 +1,7 @@
 //! What clients send, in each dialect.
 
-use natterjack::chat::dialect::{Dialect, Join, Letter, Reply, Request, Roster};
-use natterjack::chat::event::{Event, Text, What};
+use natterjack::chat::dialect::{Dialect, Join, PrivateMessage, Reply, Request, Roster};
+use natterjack::chat::event::{Event, EventKind, Text};
 use natterjack::chat::id::Id;
 use natterjack::chat::name::{Room, User};
 
@@ -43,15 +43,15 @@ fn carry_out(request: &Request) {
             rules::email(email.as_ref());
             rules::event(&said(Room::lobby(), user.clone(), text));
         }
-        Request::Tell { to, text } => {
-            let letter = Letter {
+        Request::Private { to, text } => {
+            let message = PrivateMessage {
                 from: guest,
                 email: None,
                 text: text.clone(),
                 id: Id::first(7),
                 at: 7,
             };
-            rules::letter(to, &letter);
+            rules::private_message(to, &message);
         }
         Request::Join(join) => enter(join, &guest),
         Request::Who(Some(room)) | Request::Leave(room) => rules::name(room.as_str()),
@@ -67,7 +67,7 @@ fn carry_out(request: &Request) {
 }
 
 fn said(room: Room, user: User, text: &Text) -> Event {
-    let what = What::Said {
+    let kind = EventKind::Said {
         text: text.clone(),
         email: None,
         id: Some(Id::first(7)),
@@ -77,7 +77,7 @@ fn said(room: Room, user: User, text: &Text) -> Event {
         room,
         user: Some(user),
         origin: None,
-        what,
+        kind,
     }
 }
 
@@ -89,16 +89,16 @@ fn enter(join: &Join, guest: &User) {
     let session = join.session.as_deref().unwrap_or_default();
     rules::reply(&Reply::Named { user, session });
     rules::reply(&Reply::Taken(user));
-    rules::reply(&Reply::Entered {
+    rules::reply(&Reply::Joined {
         user,
         room: &join.room,
         roster: &Roster::default(),
         complete: true,
     });
-    for what in [
-        What::Left,
-        What::Joined {
-            aloud: true,
+    for kind in [
+        EventKind::Left,
+        EventKind::Joined {
+            announced: true,
             last: None,
         },
     ] {
@@ -106,7 +106,7 @@ fn enter(join: &Join, guest: &User) {
             room: join.room.clone(),
             user: Some(user.clone()),
             origin: None,
-            what,
+            kind,
         });
     }
 }

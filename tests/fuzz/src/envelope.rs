@@ -2,7 +2,7 @@
 
 use natterjack::bus::redis::envelope::{self, Note};
 use natterjack::chat::dialect::Dialect;
-use natterjack::chat::event::What;
+use natterjack::chat::event::EventKind;
 use natterjack::chat::id::Id;
 use natterjack::chat::name::Room;
 use natterjack::chat::replay::step;
@@ -14,16 +14,16 @@ pub fn survives(bytes: &[u8]) {
     if let Some(event) = envelope::event(Room::lobby(), bytes) {
         rules::event(&event);
         assert!(event.user.is_some() || !event.is_speech());
-        match &event.what {
-            What::Said { email, id, .. } => {
+        match &event.kind {
+            EventKind::Said { email, id, .. } => {
                 rules::email(email.as_ref());
                 assert_eq!(event.origin.is_some(), id.is_some());
                 step(Id::START, id.unwrap_or(Id::START));
             }
-            What::Joined { last, .. } => {
+            EventKind::Joined { last, .. } => {
                 step(Id::START, last.unwrap_or(Id::START).next());
             }
-            What::Left => {}
+            EventKind::Left => {}
         }
         if let (Some(user), Some(origin)) = (&event.user, event.origin) {
             // What it would say of them, others understand.
@@ -33,7 +33,7 @@ pub fn survives(bytes: &[u8]) {
                 (left.user.as_ref(), left.origin),
                 (Some(user), Some(origin))
             );
-            assert!(!Dialect::Typed.hears_itself(&left));
+            assert!(!Dialect::Typed.echoes(&left));
         }
     } else {
         // At least its words are understood, if there are any, unless it comes from an instance.
@@ -41,7 +41,7 @@ pub fn survives(bytes: &[u8]) {
         assert!(words.starts_with("{\"natterjack\":") || words.chars().take(4096).all(blank));
     }
     match envelope::note(bytes) {
-        Some(Note::Private(to, letter)) => rules::letter(&to, &letter),
+        Some(Note::Private(to, message)) => rules::private_message(&to, &message),
         Some(Note::Replaced(user, _)) => {
             rules::user(&user);
         }

@@ -39,8 +39,8 @@ pub fn survives(bytes: &[u8]) {
             rules::event(&event);
         }
         for note in answer::mail(&value).into_iter().flatten() {
-            if let Note::Private(to, letter) = note {
-                rules::letter(&to, &letter);
+            if let Note::Private(to, message) = note {
+                rules::private_message(&to, &message);
             }
         }
         answer::roster(value);

@@ -1,7 +1,7 @@
 //! What everything that has been understood obeys, wherever it came from.
 
-use natterjack::chat::dialect::{Dialect, Letter, Reply};
-use natterjack::chat::event::{Event, TEXT_CHARS, Text, What};
+use natterjack::chat::dialect::{Dialect, PrivateMessage, Reply};
+use natterjack::chat::event::{Event, EventKind, TEXT_CHARS, Text};
 use natterjack::chat::frame;
 use natterjack::chat::name::{Email, User};
 use serde_json::Value;
@@ -55,7 +55,7 @@ pub fn event(event: &Event) {
     name(event.room.as_str());
     event.user.iter().for_each(user);
     let user = event.user.as_ref().map(|user| user.as_str());
-    if let What::Said { text: words, .. } = &event.what {
+    if let EventKind::Said { text: words, .. } = &event.kind {
         text(words);
     }
     for dialect in Dialect::ALL {
@@ -68,23 +68,23 @@ pub fn event(event: &Event) {
         if !said {
             continue;
         }
-        match (dialect, &event.what) {
-            (Dialect::Plain, What::Said { text, .. }) => {
+        match (dialect, &event.kind) {
+            (Dialect::Plain, EventKind::Said { text, .. }) => {
                 assert_eq!(out, format!("{}: {}", user.unwrap(), lines(text)));
             }
             (Dialect::Plain, _) => assert!(out.starts_with(user.unwrap())),
-            (Dialect::Simple, What::Said { text, email, .. }) => {
+            (Dialect::Simple, EventKind::Said { text, email, .. }) => {
                 let out = object(&out);
                 assert_eq!(out["message"], text.as_str());
                 assert_eq!(out["username"], user.unwrap());
                 assert_eq!(out["email"], email.as_ref().map_or("", Email::as_str));
             }
-            (Dialect::Simple, what) => panic!("{what:?}: {out}"),
-            (Dialect::Typed, what) => {
+            (Dialect::Simple, kind) => panic!("{kind:?}: {out}"),
+            (Dialect::Typed, kind) => {
                 let out = object(&out);
                 assert_eq!(out["room"], event.room.as_str());
                 assert_eq!(out["userId"], user.unwrap());
-                if let What::Said { text, id, at, .. } = what {
+                if let EventKind::Said { text, id, at, .. } = kind {
                     assert_eq!(out["text"], text.as_str());
                     assert_eq!(out["ts"], *at);
                     let id = id.map(|id| id.to_string());
@@ -98,21 +98,21 @@ pub fn event(event: &Event) {
 }
 
 /// A private message, too.
-pub fn letter(to: &str, letter: &Letter) {
-    user(&letter.from);
-    text(&letter.text);
-    email(letter.email.as_ref());
-    for (dialect, out) in reply(&Reply::Private { to, letter }) {
+pub fn private_message(to: &str, message: &PrivateMessage) {
+    user(&message.from);
+    text(&message.text);
+    email(message.email.as_ref());
+    for (dialect, out) in reply(&Reply::Private { to, message }) {
         match dialect {
             Dialect::Plain => {
-                let words = lines(&letter.text);
-                assert_eq!(out, format!("{} (private): {words}", letter.from));
+                let words = lines(&message.text);
+                assert_eq!(out, format!("{} (private): {words}", message.from));
             }
-            Dialect::Simple => assert_eq!(object(&out)["username"], letter.from.as_str()),
+            Dialect::Simple => assert_eq!(object(&out)["username"], message.from.as_str()),
             Dialect::Typed => {
                 let out = object(&out);
                 assert_eq!(out["to"], to);
-                assert_eq!(out["text"], letter.text.as_str());
+                assert_eq!(out["text"], message.text.as_str());
             }
         }
     }

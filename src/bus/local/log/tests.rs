@@ -3,7 +3,7 @@ use super::*;
 fn say(log: &mut Log, room: &str, text: &str) -> Id {
     let room = Room::new(room).unwrap();
     let id = log.next(&room);
-    let what = What::Said {
+    let kind = EventKind::Said {
         text: Text::new(text).unwrap(),
         email: None,
         id: Some(id),
@@ -13,7 +13,7 @@ fn say(log: &mut Log, room: &str, text: &str) -> Id {
         room,
         user: User::new("foo").ok(),
         origin: None,
-        what,
+        kind,
     };
     log.keep(event, id);
     id

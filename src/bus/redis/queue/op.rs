@@ -10,7 +10,7 @@ use crate::bus::Draft;
 use crate::bus::redis::answer;
 use crate::bus::redis::script::Words;
 use crate::bus::redis::slot::Command;
-use crate::chat::dialect::Letter;
+use crate::chat::dialect::PrivateMessage;
 use crate::chat::event::Refusal;
 use crate::chat::peer::Receipt;
 
@@ -135,14 +135,14 @@ impl Then {
                         receipt,
                         ..
                     } = draft;
-                    let letter = Letter {
+                    let message = PrivateMessage {
                         from: user,
                         email,
                         text,
                         id,
                         at,
                     };
-                    receipt.delivered(&to, &letter);
+                    receipt.delivered(&to, &message);
                 }
                 None if failed => draft.receipt.refuse(&Refusal::Unavailable),
                 None => draft.receipt.refuse(&Refusal::NoSuchUser(to)),

@@ -8,7 +8,7 @@ use crate::bus::Draft;
 use crate::bus::redis::envelope;
 use crate::bus::redis::slot::Command;
 use crate::chat::id::{Id, Origin};
-use crate::chat::name::{Lock, Room, User};
+use crate::chat::name::{Room, SessionKeyHash, User};
 
 /// An instance that has not renewed its lease for so long is dead, in milliseconds. With the time
 /// until another one looks, its names are free within the fifteen seconds that are promised.
@@ -53,7 +53,7 @@ impl Scripts {
         &self,
         user: &User,
         origin: Origin,
-        lock: Option<Lock>,
+        key_hash: Option<SessionKeyHash>,
         over: bool,
         margin: u64,
     ) -> Command {
@@ -63,7 +63,7 @@ impl Scripts {
             &[
                 user.key(),
                 &origin.to_string(),
-                &lock.map_or(String::new(), |lock| lock.to_string()),
+                &key_hash.map_or(String::new(), |key_hash| key_hash.to_string()),
                 &self.instance_channels(),
                 &envelope::replaced(user),
                 if over { "1" } else { "0" },

@@ -12,8 +12,8 @@ use crate::bus::redis::envelope::{self, Note};
 use crate::bus::redis::line::Line;
 use crate::bus::redis::link::Trouble;
 use crate::bus::redis::recover::{fill, last_ids, read_mail, tell_incomplete};
-use crate::chat::end::End;
-use crate::chat::event::{Event, What};
+use crate::chat::close_reason::CloseReason;
+use crate::chat::event::{Event, EventKind};
 use crate::chat::id::Id;
 use crate::chat::name::Room;
 use crate::chat::replay::{Step, Stretch};
@@ -73,8 +73,8 @@ async fn look(bus: &Redis) -> Result<(), Trouble> {
 /// Hands an event on, in its place: what is missing before it is read from the log first.
 async fn take(bus: &Redis, event: Event) -> Result<(), Trouble> {
     let room = event.room.clone();
-    match event.what {
-        What::Said {
+    match event.kind {
+        EventKind::Said {
             id: Some(id), at, ..
         } => {
             if bus.rooms.begins_anew(&room, id) && !is_of_log(bus, &room, id).await? {
@@ -91,7 +91,7 @@ async fn take(bus: &Redis, event: Event) -> Result<(), Trouble> {
             }
         }
         // Whoever joins is told of the room's last message, so everybody must have heard it.
-        What::Joined { last, .. } => {
+        EventKind::Joined { last, .. } => {
             let last = last.unwrap_or(Id::START);
             match bus.rooms.step(&room, last.next()) {
                 Step::Gap(after) => catch(bus, &room, after, last).await?,
@@ -132,12 +132,14 @@ async fn take_note(bus: &Redis, payload: &[u8], state: &State) {
                 bus.canary.record(sent.elapsed().as_micros() as u64);
             }
         }
-        Some(Note::Private(to, letter)) if bus.mail.comes(letter.id) => {
+        Some(Note::Private(to, message)) if bus.mail.comes(message.id) => {
             // Whom it was for may have left in this moment.
-            bus.peers.tell(&to, &letter).await;
+            bus.peers.send_private(&to, &message).await;
         }
         Some(Note::Replaced(user, origin)) => {
-            bus.peers.end(&user, origin.peer, End::Replaced).await;
+            bus.peers
+                .close(&user, origin.peer, CloseReason::Replaced)
+                .await;
         }
         Some(Note::Reaped) => state.reaped.store(true, Ordering::Relaxed),
         Some(Note::Private(..)) | None => {}

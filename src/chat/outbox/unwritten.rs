@@ -1,4 +1,4 @@
-//! An outbox before a socket that takes bytes and writes them later, as TLS does with its records.
+//! Tests with a socket that takes bytes and writes them later, as TLS does with its records.
 
 use std::io::IoSlice;
 
@@ -6,26 +6,26 @@ use super::tests::{Pipe, bytes, flush};
 use super::*;
 use crate::chat::frame;
 
-/// A socket that takes records of six bytes whole, and then writes as much of them as the pipe takes.
+/// A socket that takes whole records of six bytes, and then writes what the pipe takes of them.
 #[derive(Default)]
 struct Sealed {
     pipe: Arc<Pipe>,
-    owed: Mutex<Vec<u8>>,
+    unwritten: Mutex<Vec<u8>>,
 }
 
 impl TryWrite for Arc<Sealed> {
     fn try_write(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        let mut owed = self.owed.lock().unwrap();
+        let mut unwritten = self.unwritten.lock().unwrap();
         let mut taken = 0;
         let all: Vec<u8> = bufs.iter().flat_map(|buf| buf.to_vec()).collect();
         loop {
-            while !owed.is_empty() {
-                match self.pipe.try_write(&[IoSlice::new(&owed)]) {
-                    Ok(written) => drop(owed.drain(..written)),
+            while !unwritten.is_empty() {
+                match self.pipe.try_write(&[IoSlice::new(&unwritten)]) {
+                    Ok(written) => drop(unwritten.drain(..written)),
                     Err(error) if taken == 0 => return Err(error),
                     Err(_) => return Ok(taken),
                 }
-                if taken == 0 && !owed.is_empty() {
+                if taken == 0 && !unwritten.is_empty() {
                     return Ok(0);
                 }
             }
@@ -33,20 +33,20 @@ impl TryWrite for Arc<Sealed> {
             if record.is_empty() {
                 return Ok(taken);
             }
-            owed.extend_from_slice(record);
+            unwritten.extend_from_slice(record);
             taken += record.len();
         }
     }
 
-    fn owed(&self) -> usize {
-        self.owed.lock().unwrap().len()
+    fn unwritten(&self) -> usize {
+        self.unwritten.lock().unwrap().len()
     }
 }
 
 fn sealed() -> (Arc<Sealed>, Outbox<Arc<Sealed>>) {
     let socket = Arc::new(Sealed::default());
-    let budget = Arc::new(Budget::new(100, 100));
-    (socket.clone(), Outbox::new(socket, budget))
+    let limits = Arc::new(OutboxLimits::new(100, 100));
+    (socket.clone(), Outbox::new(socket, limits))
 }
 
 #[test]
@@ -57,9 +57,9 @@ fn what_a_socket_owes_goes_out_although_nothing_is_queued() {
         outbox.push(&[bytes("one "), bytes("two")]);
         socket.pipe.room(0);
         outbox.push(&[bytes(" three")]);
-        while outbox.queued() > 0 || socket.owes() {
+        while outbox.queued() > 0 || socket.has_unwritten() {
             let waits = flush(&outbox).is_ready();
-            assert_eq!(waits, outbox.queued() > 0 || socket.owes());
+            assert_eq!(waits, outbox.queued() > 0 || socket.has_unwritten());
             socket.pipe.room(step);
         }
         assert!(flush(&outbox).is_pending());
@@ -70,30 +70,30 @@ fn what_a_socket_owes_goes_out_although_nothing_is_queued() {
 #[test]
 fn what_a_socket_owes_counts_as_queued_until_the_end() {
     let socket = Arc::new(Sealed::default());
-    let budget = Arc::new(Budget::new(8, 100));
-    let outbox = Outbox::new(socket.clone(), budget.clone());
+    let limits = Arc::new(OutboxLimits::new(8, 100));
+    let outbox = Outbox::new(socket.clone(), limits.clone());
     outbox.push(&[bytes("hello")]);
-    assert_eq!((outbox.queued(), budget.queued()), (5, 5));
+    assert_eq!((outbox.queued(), limits.queued()), (5, 5));
     socket.pipe.room(2);
     let _ = flush(&outbox);
-    assert_eq!((outbox.queued(), budget.queued()), (3, 3));
+    assert_eq!((outbox.queued(), limits.queued()), (3, 3));
     outbox.push(&[bytes("again")]);
-    assert_eq!(outbox.ended(), None, "the limit is not reached");
+    assert_eq!(outbox.close_reason(), None, "the limit is not reached");
     outbox.push(&[bytes("!")]);
-    assert_eq!(outbox.ended(), Some(End::Slow));
+    assert_eq!(outbox.close_reason(), Some(CloseReason::Slow));
     let close = frame::close(1013, "too slow, try again later").len();
-    assert_eq!(budget.queued(), close);
+    assert_eq!(limits.queued(), close);
     socket.pipe.room(1000);
     let _ = flush(&outbox);
-    assert_eq!(budget.queued(), 0);
+    assert_eq!(limits.queued(), 0);
 }
 
 #[test]
 fn a_goodbye_is_not_over_before_all_that_is_owed_is_out() {
     let (socket, outbox) = sealed();
     outbox.push(&[bytes("hello")]);
-    assert_eq!(socket.owed(), 5, "it was taken");
-    outbox.end(End::Lost);
+    assert_eq!(socket.unwritten(), 5, "it was taken");
+    outbox.close(CloseReason::Lost);
     assert!(matches!(flush(&outbox), Poll::Ready(Ok(true))));
     socket.pipe.room(100);
     assert!(matches!(flush(&outbox), Poll::Ready(Ok(false))));
@@ -104,13 +104,13 @@ fn a_goodbye_is_not_over_before_all_that_is_owed_is_out() {
 fn a_socket_that_owes_and_writes_nothing_is_stuck() {
     let (socket, outbox) = sealed();
     outbox.push(&[bytes("hello")]);
-    assert!(outbox.stuck() && outbox.stuck());
+    assert!(outbox.is_stalled() && outbox.is_stalled());
     socket.pipe.room(2);
     let _ = flush(&outbox);
-    assert!(!outbox.stuck(), "two bytes are enough");
-    assert!(outbox.stuck());
+    assert!(!outbox.is_stalled(), "two bytes are enough");
+    assert!(outbox.is_stalled());
     socket.pipe.room(100);
     let _ = flush(&outbox);
-    assert!(!outbox.stuck());
-    assert!(!outbox.stuck(), "nothing is owed");
+    assert!(!outbox.is_stalled());
+    assert!(!outbox.is_stalled(), "nothing is owed");
 }

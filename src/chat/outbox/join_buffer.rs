@@ -1,15 +1,15 @@
-//! What comes for a peer while it enters a room, before it has been told what was said there.
+//! Frames for a peer that joins a room, until it has got the room's roster and history.
 
 use bytes::Bytes;
 
-use super::name::Room;
+use crate::chat::name::Room;
 
-/// What waits until its outbox is released.
+/// The buffered frames.
 #[derive(Debug, Default)]
-pub(super) struct Hold {
-    /// Goes out before anything else does.
+pub(super) struct JoinBuffer {
+    /// The answer to the handshake. It goes out before anything else.
     pub first: Option<Bytes>,
-    /// The room that is being entered, as soon as the peer is in.
+    /// The room that the peer joins, once its join event has come back from the bus.
     room: Option<Room>,
     waiting: Vec<Waiting>,
     bytes: usize,
@@ -19,22 +19,23 @@ pub(super) struct Hold {
 #[derive(Debug)]
 struct Waiting {
     bytes: Bytes,
-    /// Whether it was said in the room that is being entered, and so can be read from its log.
+    /// Whether it is from the room that the peer joins: then it can be read from the log again.
     logged: bool,
 }
 
-impl Hold {
-    /// The peer comes into the room now: what was said there before can be read from its log.
-    pub fn enters(&mut self, room: &Room) {
+impl JoinBuffer {
+    /// The peer becomes a member now. What was buffered of the room before is dropped: it is in the
+    /// log.
+    pub fn begin_join(&mut self, room: &Room) {
         self.room = Some(room.clone());
         self.forget_logged();
         self.overflowed = false;
     }
 
-    /// Keeps whole frames, which were said in a room or to this peer alone.
+    /// Buffers whole frames: of a room, or for this peer alone.
     pub fn push(&mut self, parts: &[Bytes], from: Option<&Room>) {
         let logged = from.is_some() && from == self.room.as_ref();
-        // What has a gap before it is of no use: all of it is read from the log.
+        // Frames after a gap are useless: all of them are read from the log.
         if logged && self.overflowed {
             return;
         }
@@ -44,8 +45,8 @@ impl Hold {
         }
     }
 
-    /// Makes room: forgets what can be read from the log, and what else is said in the room until
-    /// it [enters](Self::enters) again.
+    /// Frees memory: drops the frames that can be read from the log, and those that follow until
+    /// the next [`begin_join`](Self::begin_join).
     pub fn overflow(&mut self) {
         self.overflowed = true;
         self.forget_logged();
@@ -56,17 +57,17 @@ impl Hold {
         self.bytes = self.waiting.iter().map(|waiting| waiting.bytes.len()).sum();
     }
 
-    /// Whether something had to be forgotten since the peer came in.
+    /// Whether frames were dropped since the peer joined.
     pub fn overflowed(&self) -> bool {
         self.overflowed
     }
 
-    /// How many bytes wait.
+    /// How many bytes are buffered.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// What waits, in order.
+    /// All buffers in order, the answer to the handshake first.
     pub fn into_parts(self) -> Vec<Bytes> {
         let waiting = self.waiting.into_iter().map(|waiting| waiting.bytes);
         self.first.into_iter().chain(waiting).collect()
