@@ -37,7 +37,7 @@ use smol::Timer;
 use smol::channel::Sender;
 use smol::future::FutureExt;
 
-use super::{Claim, Draft, Figures, within};
+use super::{Claim, Draft, within};
 use crate::chat::dialect::{Dialect, Reply, Roster};
 use crate::chat::event::{Event, Refusal};
 use crate::chat::id::{Id, Instance};
@@ -46,6 +46,7 @@ use crate::chat::peer::Peer;
 use crate::chat::peers::{PeerKey, Peers};
 use crate::chat::replay::Stretch;
 use crate::config::{Config, RedisAddress};
+use crate::count::text::{MetricsText, Unit};
 use crate::count::{Counter, Histogram};
 use crate::report::Report;
 use cluster::Address;
@@ -93,7 +94,7 @@ pub struct Redis {
     health: Health,
     connects: Counter,
     /// Round trips of the canary, in microseconds.
-    canary: Histogram<15>,
+    canary: Histogram,
 }
 
 /// What is known of a cluster from before.
@@ -256,15 +257,35 @@ impl Redis {
         self.health.changed()
     }
 
-    pub(super) fn figures(&self) -> Figures {
+    pub(super) fn write_metrics(&self, text: &mut MetricsText) {
+        text.counter(
+            "natterjack_redis_connects_total",
+            "How often Redis was connected.",
+            self.connects.get(),
+        );
         let (waiting, waiting_bytes) = self.queue.waiting();
-        Figures {
+        text.gauge(
+            "natterjack_publish_queue_messages",
+            "Messages that wait to be published, or for word that they are.",
             waiting,
+        );
+        text.gauge(
+            "natterjack_publish_queue_bytes",
+            "Bytes of their texts.",
             waiting_bytes,
-            connects: self.connects.get(),
-            publish: self.queue.delays.read(),
-            canary: self.canary.read(),
-        }
+        );
+        text.histogram(
+            "natterjack_publish_duration_seconds",
+            "From a message's acceptance to word that it is published.",
+            &self.queue.delays,
+            Unit::Micro,
+        );
+        text.histogram(
+            "natterjack_canary_duration_seconds",
+            "From one connection to Redis to the other.",
+            &self.canary,
+            Unit::Micro,
+        );
     }
 
     pub(super) fn name(&self) -> String {
