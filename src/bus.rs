@@ -43,7 +43,7 @@ pub enum Bus {
 
 /// A message on its way to the bus.
 #[derive(Debug)]
-pub struct Draft {
+pub struct NewMessage {
     /// By whom.
     pub user: User,
     /// On which connection.
@@ -58,7 +58,7 @@ pub struct Draft {
     pub receipt: Receipt,
 }
 
-impl Draft {
+impl NewMessage {
     /// Whose the message's `ref` is: who has the session key, or a token for the name, or else the
     /// connection. No name begins with `#` or `@`.
     pub fn client(&self) -> String {
@@ -106,7 +106,7 @@ pub async fn check(config: &Config, report: &mut Report) {
 
 /// How the way to the other instances is, in figures.
 #[derive(Clone, Debug)]
-pub struct Figures {
+pub struct Stats {
     /// Messages that wait to be published, or for word that they have been.
     pub waiting: usize,
     /// Bytes of their texts.
@@ -175,11 +175,11 @@ impl Bus {
         room: &Room,
     ) -> Result<Option<Id>, Unreachable> {
         if self.subscribe(room).await {
-            match self.come(seat, peer, user, room).await {
+            match self.join(seat, peer, user, room).await {
                 Ok(last) => return Ok(last),
                 Err(Unreachable) => {
                     if let Some(user) = user {
-                        self.vanish(peer, user, room).await;
+                        self.announce_leave(peer, user, room).await;
                     }
                 }
             }
@@ -190,16 +190,16 @@ impl Bus {
 
     /// For a peer that is in a room already: a new hold, which begins right after the message that
     /// is returned.
-    pub async fn enter_again(
+    pub async fn rejoin(
         &self,
         seat: &Seat,
         peer: &Peer,
         room: &Room,
     ) -> Result<Option<Id>, Unreachable> {
-        self.come(seat, peer, None, room).await
+        self.join(seat, peer, None, room).await
     }
 
-    async fn come(
+    async fn join(
         &self,
         seat: &Seat,
         peer: &Peer,
@@ -208,7 +208,7 @@ impl Bus {
     ) -> Result<Option<Id>, Unreachable> {
         let entry = self.peers().expect(seat, room).await;
         for _ in 0..ENTER_ATTEMPTS {
-            if self.appear(peer, user, room).await
+            if self.announce_join(peer, user, room).await
                 && let Some(last) = within(ENTER_TIME, entry.wait()).await
             {
                 return Ok(last);
@@ -242,7 +242,7 @@ impl Bus {
 
     async fn left(&self, peer: &Peer, user: Option<&User>, room: &Room) {
         if let Some(user) = user {
-            self.vanish(peer, user, room).await;
+            self.announce_leave(peer, user, room).await;
         }
         self.unsubscribe(room);
     }
@@ -272,21 +272,21 @@ impl Bus {
 
     /// Tells a room that somebody has come; of a peer without a name, only the instances hear.
     /// `false`: the bus can't be reached.
-    async fn appear(&self, peer: &Peer, user: Option<&User>, room: &Room) -> bool {
+    async fn announce_join(&self, peer: &Peer, user: Option<&User>, room: &Room) -> bool {
         match self {
             Bus::Local(bus) => {
-                bus.appear(peer, user, room).await;
+                bus.announce_join(peer, user, room).await;
                 true
             }
-            Bus::Redis(bus) => bus.appear(peer, user, room).await,
+            Bus::Redis(bus) => bus.announce_join(peer, user, room).await,
         }
     }
 
     /// Tells a room that somebody has gone, if it had been told of the coming.
-    async fn vanish(&self, peer: &Peer, user: &User, room: &Room) {
+    async fn announce_leave(&self, peer: &Peer, user: &User, room: &Room) {
         match self {
-            Bus::Local(bus) => bus.vanish(peer, user, room).await,
-            Bus::Redis(bus) => bus.vanish(peer, user, room),
+            Bus::Local(bus) => bus.announce_leave(peer, user, room).await,
+            Bus::Redis(bus) => bus.announce_leave(peer, user, room),
         }
     }
 
@@ -296,9 +296,9 @@ impl Bus {
             Bus::Local(bus) => bus.rename(peer, old, user, room).await,
             Bus::Redis(bus) => {
                 if let Some(old) = old {
-                    bus.vanish(peer, old, room);
+                    bus.announce_leave(peer, old, room);
                 }
-                bus.appear(peer, Some(user), room).await;
+                bus.announce_join(peer, Some(user), room).await;
             }
         }
     }
@@ -306,19 +306,19 @@ impl Bus {
     /// Hands over a message for a room. Messages of one caller stay in order. Waits while the bus
     /// works but is busy, so a fast sender is slowed down; a message that can't be sent is refused
     /// by its receipt, never dropped in silence.
-    pub async fn publish(&self, room: &Room, draft: Draft) {
+    pub async fn publish(&self, room: &Room, message: NewMessage) {
         match self {
-            Bus::Local(bus) => bus.publish(room, draft).await,
-            Bus::Redis(bus) => bus.publish(room, draft).await,
+            Bus::Local(bus) => bus.publish(room, message).await,
+            Bus::Redis(bus) => bus.publish(room, message).await,
         }
     }
 
     /// Hands over a message for one user, wherever connected; refused by its receipt when there is
     /// no such user.
-    pub async fn tell(&self, to: String, draft: Draft) {
+    pub async fn send_private(&self, to: String, message: NewMessage) {
         match self {
-            Bus::Local(bus) => bus.tell(&to, draft).await,
-            Bus::Redis(bus) => bus.tell(to, draft).await,
+            Bus::Local(bus) => bus.send_private(&to, message).await,
+            Bus::Redis(bus) => bus.send_private(to, message).await,
         }
     }
 
@@ -333,10 +333,15 @@ impl Bus {
 
     /// Reads from a room's log the last messages before one, or before now, up to `most`, in
     /// order. `None` when the bus can't be asked now.
-    pub async fn before(&self, room: &Room, id: Option<Id>, most: usize) -> Option<Vec<Event>> {
+    pub async fn history_before(
+        &self,
+        room: &Room,
+        id: Option<Id>,
+        most: usize,
+    ) -> Option<Vec<Event>> {
         match self {
-            Bus::Local(bus) => Some(bus.before(room, id, most).await),
-            Bus::Redis(bus) => bus.before(room, id, most).await,
+            Bus::Local(bus) => Some(bus.history_before(room, id, most).await),
+            Bus::Redis(bus) => bus.history_before(room, id, most).await,
         }
     }
 
@@ -360,18 +365,18 @@ impl Bus {
     }
 
     /// Ends as soon as messages no longer get through, or do so again.
-    pub fn turned(&self) -> Boxed<()> {
+    pub fn health_changed(&self) -> Boxed<()> {
         match self {
             Bus::Local(_) => Box::pin(future::pending()),
-            Bus::Redis(bus) => Box::pin(bus.turned()),
+            Bus::Redis(bus) => Box::pin(bus.health_changed()),
         }
     }
 
     /// How the way to others is, in figures; `None` where there are no others.
-    pub fn figures(&self) -> Option<Figures> {
+    pub fn stats(&self) -> Option<Stats> {
         match self {
             Bus::Local(_) => None,
-            Bus::Redis(bus) => Some(bus.figures()),
+            Bus::Redis(bus) => Some(bus.stats()),
         }
     }
 
@@ -393,10 +398,10 @@ impl Bus {
     }
 
     /// Refuses what could not be handed on so far, and from now on what can't be at once.
-    pub fn give_up(&self) {
+    pub fn reject_pending(&self) {
         match self {
             Bus::Local(_) => {}
-            Bus::Redis(bus) => bus.give_up(),
+            Bus::Redis(bus) => bus.reject_pending(),
         }
     }
 

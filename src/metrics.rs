@@ -11,7 +11,7 @@ use rustix::param::page_size;
 use rustix::time::{ClockId, clock_gettime};
 use smol::{Timer, future};
 
-use crate::bus::{self, Figures};
+use crate::bus::{self, Stats};
 use crate::net::Hub;
 use crate::net::door::Runtime;
 use crate::net::http::{self, Answer, Head, NoHead};
@@ -80,7 +80,7 @@ async fn answer(head: &Head, hub: &Hub, started: u64) -> Answer {
 /// Everything that is counted, as it is now.
 async fn all(hub: &Hub, started: u64) -> String {
     let mut text = Text::default();
-    let figures = hub.bus.figures();
+    let figures = hub.bus.stats();
     let bus = figures.as_ref().map_or("local", |_| "redis");
     text.family("natterjack_build_info", Kind::Gauge, "What this is.");
     let version = env!("CARGO_PKG_VERSION");
@@ -208,7 +208,7 @@ fn door(text: &mut Text, hub: &Hub) {
 }
 
 /// The way to the other instances, where there are any.
-fn way(text: &mut Text, hub: &Hub, figures: Option<Figures>) {
+fn way(text: &mut Text, hub: &Hub, figures: Option<Stats>) {
     let up = hub.bus.health().is_ok();
     text.gauge(
         "natterjack_bus_up",

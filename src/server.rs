@@ -236,7 +236,7 @@ async fn sweep(hub: &Hub) -> Result<(), String> {
 async fn close(hub: &Hub, gone: &Receiver<()>, deadline: Instant) {
     within(DRAIN_TIME, hub.bus.drain()).await;
     // Whoever is still here learns what will not be said any more.
-    hub.bus.give_up();
+    hub.bus.reject_pending();
     let peers = hub.peers.all().await;
     log::info!("stopping: closing {} connections", peers.len());
     let step = peers.len().div_ceil(SPREAD_STEPS).max(SPREAD_STEPS);

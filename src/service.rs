@@ -88,7 +88,7 @@ pub async fn report(hub: Arc<Hub>) {
     let beat = sd_notify::watchdog_enabled().map_or(BEAT, |limit| limit / 2);
     let mut ready = false;
     loop {
-        let turned = hub.bus.turned();
+        let changed = hub.bus.health_changed();
         let health = hub.bus.health();
         let count = hub.peers.count().await;
         let status = match &health {
@@ -117,7 +117,7 @@ pub async fn report(hub: Arc<Hub>) {
         let pause = async {
             Timer::after(pause).await;
         };
-        future::or(turned, pause).await;
+        future::or(changed, pause).await;
     }
 }
 

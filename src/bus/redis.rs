@@ -37,7 +37,7 @@ use smol::Timer;
 use smol::channel::Sender;
 use smol::future::FutureExt;
 
-use super::{Claim, Draft, Figures, within};
+use super::{Claim, NewMessage, Stats, within};
 use crate::chat::dialect::{Dialect, Reply, Roster};
 use crate::chat::event::{Event, Refusal};
 use crate::chat::id::{Id, Instance};
@@ -252,13 +252,13 @@ impl Redis {
         health.map_err(|trouble| format!("redis {}: {trouble}", self.endpoint))
     }
 
-    pub(super) fn turned(&self) -> EventListener {
+    pub(super) fn health_changed(&self) -> EventListener {
         self.health.changed()
     }
 
-    pub(super) fn figures(&self) -> Figures {
+    pub(super) fn stats(&self) -> Stats {
         let (waiting, waiting_bytes) = self.queue.waiting();
-        Figures {
+        Stats {
             waiting,
             waiting_bytes,
             connects: self.connects.get(),
@@ -318,7 +318,12 @@ impl Redis {
         self.queue.push(command, Then::Nothing);
     }
 
-    pub(super) async fn appear(&self, peer: &Peer, user: Option<&User>, room: &Room) -> bool {
+    pub(super) async fn announce_join(
+        &self,
+        peer: &Peer,
+        user: Option<&User>,
+        room: &Room,
+    ) -> bool {
         let origin = self.peers.origin(peer);
         let command = match user {
             Some(user) => self.scripts.join(room, user, origin),
@@ -327,35 +332,35 @@ impl Redis {
         self.ask(command).await.is_some()
     }
 
-    pub(super) fn vanish(&self, peer: &Peer, user: &User, room: &Room) {
+    pub(super) fn announce_leave(&self, peer: &Peer, user: &User, room: &Room) {
         let origin = self.peers.origin(peer);
         self.queue
             .push(self.scripts.leave(room, user, origin), Then::Nothing);
     }
 
-    pub(super) async fn publish(&self, room: &Room, draft: Draft) {
-        let bytes = draft.text.as_str().len();
+    pub(super) async fn publish(&self, room: &Room, message: NewMessage) {
+        let bytes = message.text.as_str().len();
         if !self.queue.admit(bytes).await {
-            return draft.receipt.refuse(&Refusal::Unavailable);
+            return message.receipt.refuse(&Refusal::Unavailable);
         }
         self.queue.publish(bytes, |sequence| {
-            let words = self.scripts.words(room, &draft, sequence);
-            (What::Publish(words), Then::Published(draft.receipt))
+            let words = self.scripts.words(room, &message, sequence);
+            (What::Publish(words), Then::Published(message.receipt))
         });
     }
 
-    pub(super) async fn tell(&self, to: String, draft: Draft) {
+    pub(super) async fn send_private(&self, to: String, message: NewMessage) {
         // What is no name nobody has.
         let Ok(user) = User::new(&to) else {
-            return draft.receipt.refuse(&Refusal::NoSuchUser(to));
+            return message.receipt.refuse(&Refusal::NoSuchUser(to));
         };
-        let bytes = draft.text.as_str().len();
+        let bytes = message.text.as_str().len();
         if !self.queue.admit(bytes).await {
-            return draft.receipt.refuse(&Refusal::Unavailable);
+            return message.receipt.refuse(&Refusal::Unavailable);
         }
         self.queue.publish(bytes, |sequence| {
-            let command = self.scripts.tell(&user, &to, &draft, sequence);
-            (What::Command(command), Then::Told(to, draft))
+            let command = self.scripts.tell(&user, &to, &message, sequence);
+            (What::Command(command), Then::Told(to, message))
         });
     }
 
@@ -373,7 +378,7 @@ impl Redis {
         answer::messages(room, &answer)
     }
 
-    pub(super) async fn before(
+    pub(super) async fn history_before(
         &self,
         room: &Room,
         id: Option<Id>,
@@ -396,8 +401,8 @@ impl Redis {
         self.queue.drained().await;
     }
 
-    pub(super) fn give_up(&self) {
-        self.queue.give_up();
+    pub(super) fn reject_pending(&self) {
+        self.queue.reject_pending();
     }
 
     pub(super) async fn close(&self) {

@@ -13,7 +13,7 @@ use super::http::{Answer, HEAD_TIME, Head};
 use super::route::{bad_name, decode, parameter, wrong_method};
 use super::socket::Socket;
 use super::{Hub, later};
-use crate::bus::{Draft, within};
+use crate::bus::{NewMessage, within};
 use crate::chat::dialect::REFERENCE_BYTES;
 use crate::chat::event::{Refusal, TEXT_CHARS, Text};
 use crate::chat::name::{Lock, Room, User};
@@ -99,7 +99,7 @@ pub(super) async fn receive(
     let body = body.ok_or_else(|| Answer::text(408, "no complete body within 10 seconds"))??;
     let text = text(&body, hub.config.max_message)?;
     let (receipt, outcome) = Receipt::to_caller(post.reference);
-    let draft = Draft {
+    let message = NewMessage {
         user: user.clone(),
         origin: hub.peers.origin_of_none(),
         lock: Some(Lock::of_tokens()),
@@ -108,7 +108,7 @@ pub(super) async fn receive(
         receipt,
     };
     let publish = async {
-        hub.bus.publish(&post.room, draft).await;
+        hub.bus.publish(&post.room, message).await;
         outcome.known().await
     };
     match within(BUS_TIME, publish).await {

@@ -12,7 +12,7 @@ use super::Hub;
 use super::rate_limits::ConnectionRate;
 use super::route::Arrival;
 use super::socket::Wired;
-use crate::bus::{Bus, Claim, Draft};
+use crate::bus::{Bus, Claim, NewMessage};
 use crate::chat::dialect::{Dialect, Join, Reply, Request};
 use crate::chat::end::End;
 use crate::chat::event::{Refusal, Text};
@@ -177,8 +177,8 @@ impl<'a> Session<'a> {
         }
         match &self.user {
             Some(user) if self.rooms.contains(&room) => {
-                let draft = self.draft(user.clone(), text, receipt);
-                self.bus().publish(&room, draft).await;
+                let message = self.new_message(user.clone(), text, receipt);
+                self.bus().publish(&room, message).await;
                 Ok(())
             }
             _ => Err((Refusal::NotInRoom(room), receipt)),
@@ -194,8 +194,8 @@ impl<'a> Session<'a> {
         let user = self.be_somebody().await;
         match user.and_then(|user| self.count_for_new_name().map(|()| user)) {
             Ok(user) => {
-                let draft = self.draft(user, text, receipt);
-                self.bus().tell(to, draft).await;
+                let message = self.new_message(user, text, receipt);
+                self.bus().send_private(to, message).await;
                 Ok(())
             }
             Err(refusal) => Err((refusal, receipt)),
@@ -226,10 +226,10 @@ impl<'a> Session<'a> {
         room.ok_or_else(|| Refusal::BadRoom("room is missing".into()))
     }
 
-    fn draft(&self, user: User, text: Text, receipt: Receipt) -> Draft {
+    fn new_message(&self, user: User, text: Text, receipt: Receipt) -> NewMessage {
         // The hash of a key is not made for nothing.
         let lock = receipt.reference().and_then(|_| self.proof.lock());
-        Draft {
+        NewMessage {
             user,
             origin: self.hub.peers.origin(self.peer),
             lock,

@@ -165,7 +165,12 @@ impl Log {
     }
 
     /// The last messages before one, or before now; up to `most`, in order.
-    pub(super) fn before(&self, room: &Room, before: Option<Id>, most: usize) -> Vec<Event> {
+    pub(super) fn history_before(
+        &self,
+        room: &Room,
+        before: Option<Id>,
+        most: usize,
+    ) -> Vec<Event> {
         let mut found: Vec<Event> = self
             .messages(room)
             .rev()

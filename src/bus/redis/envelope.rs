@@ -6,7 +6,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use crate::bus::{Draft, now};
+use crate::bus::{NewMessage, now};
 use crate::chat::dialect::Letter;
 use crate::chat::event::{Event, Text, What};
 use crate::chat::id::Origin;
@@ -55,26 +55,26 @@ pub enum Note {
 }
 
 /// A message, as the publishing script completes it with kind, id and time in front.
-pub fn said(draft: &Draft) -> String {
+pub fn said(message: &NewMessage) -> String {
     tail(&Envelope {
-        from: Some(draft.origin.to_string().into()),
-        ..words(draft)
+        from: Some(message.origin.to_string().into()),
+        ..words(message)
     })
 }
 
 /// A private message, as its script completes it.
-pub fn letter(to: &str, draft: &Draft) -> String {
+pub fn letter(to: &str, message: &NewMessage) -> String {
     tail(&Envelope {
         to: Some(to.into()),
-        ..words(draft)
+        ..words(message)
     })
 }
 
-fn words(draft: &Draft) -> Envelope<'_> {
+fn words(message: &NewMessage) -> Envelope<'_> {
     Envelope {
-        user: Some(draft.user.as_str().into()),
-        email: draft.email.as_ref().map(|email| email.as_str().into()),
-        text: Some(draft.text.as_str().into()),
+        user: Some(message.user.as_str().into()),
+        email: message.email.as_ref().map(|email| email.as_str().into()),
+        text: Some(message.text.as_str().into()),
         ..Envelope::default()
     }
 }

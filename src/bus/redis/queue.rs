@@ -243,7 +243,7 @@ impl Queue {
 
     /// Refuses the messages that wait for a connection and have never been on one, and from now on
     /// those that would have to.
-    pub fn give_up(&self) {
+    pub fn reject_pending(&self) {
         let mut state = self.lock();
         state.closing = true;
         if state.up {

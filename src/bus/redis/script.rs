@@ -10,7 +10,7 @@ use redis::{Script, cmd};
 
 use super::envelope;
 use super::slot::{Command, slot};
-use crate::bus::Draft;
+use crate::bus::NewMessage;
 use crate::chat::id::{Id, Instance, Origin};
 use crate::chat::name::{LOBBY, Room, User};
 use crate::chat::replay::Stretch;
@@ -191,15 +191,15 @@ impl Scripts {
     }
 
     /// A message that has the instance's number `sequence`, to be [published](Self::publish).
-    pub fn words(&self, room: &Room, draft: &Draft, sequence: u64) -> Words {
+    pub fn words(&self, room: &Room, message: &NewMessage, sequence: u64) -> Words {
         // No client's name holds a colon, so no two share a key.
-        let named = |name| self.room_key(room, &format!("ref:{}:{name}", draft.client()));
+        let named = |name| self.room_key(room, &format!("ref:{}:{name}", message.client()));
         Words {
             room: room.clone(),
             slot: slot(&self.room_key(room, "")),
             sequence,
-            name: draft.receipt.reference().map(named),
-            envelope: envelope::said(draft),
+            name: message.receipt.reference().map(named),
+            envelope: envelope::said(message),
         }
     }
 

@@ -66,7 +66,7 @@ impl Session<'_> {
     /// Tells again who is in a room, and what was said there; what is said meanwhile comes after
     /// that.
     pub(super) async fn reenter(&self, room: &Room, past: Option<Past>) -> Result<(), Refusal> {
-        let again = self.bus().enter_again(self.seat, self.peer, room).await;
+        let again = self.bus().rejoin(self.seat, self.peer, room).await;
         let last = again.map_err(|_| Refusal::Unavailable)?;
         let told = self.tell_past(room, last, past).await;
         if told.is_err() && self.peer.outbox.overflowed() {
@@ -96,7 +96,7 @@ impl Session<'_> {
                 self.peer.outbox.end(End::Slow);
             }
             // The room has said more meanwhile than can wait: that is read from the log, too.
-            let again = self.bus().enter_again(self.seat, self.peer, room).await;
+            let again = self.bus().rejoin(self.seat, self.peer, room).await;
             let grown = replay.extend(again.map_err(|_| Refusal::Unavailable)?);
             let (page, whole) = self.page(room, &mut replay, PAGE).await?;
             if !(grown && whole) {
@@ -209,7 +209,7 @@ impl Session<'_> {
         }
         let read = match limit {
             0 => Some(Vec::new()),
-            limit => self.bus().before(&room, before, limit).await,
+            limit => self.bus().history_before(&room, before, limit).await,
         };
         let messages = read.ok_or(Refusal::Unavailable)?;
         let messages = newest(&messages, HISTORY_BYTES);

@@ -6,7 +6,7 @@ use std::time::Instant;
 use redis::Value;
 use smol::channel::Sender;
 
-use crate::bus::Draft;
+use crate::bus::NewMessage;
 use crate::bus::redis::answer;
 use crate::bus::redis::script::Words;
 use crate::bus::redis::slot::Command;
@@ -64,7 +64,7 @@ pub enum Then {
     /// It says whether a message was published.
     Published(Receipt),
     /// It says whether a private message found its user; the message is kept for its sender.
-    Told(String, Draft),
+    Told(String, NewMessage),
 }
 
 impl Op {
@@ -104,7 +104,7 @@ impl Then {
     pub fn refuse(self) {
         match self {
             Then::Published(receipt) => receipt.refuse(&Refusal::Unavailable),
-            Then::Told(_, draft) => draft.receipt.refuse(&Refusal::Unavailable),
+            Then::Told(_, message) => message.receipt.refuse(&Refusal::Unavailable),
             Then::Nothing | Then::Answer(_) => {}
         }
     }
@@ -126,15 +126,15 @@ impl Then {
                     receipt.accept(id);
                 }
             }
-            Then::Told(to, draft) => match answer::stamp(&value) {
+            Then::Told(to, message) => match answer::stamp(&value) {
                 Some((id, at)) => {
-                    let Draft {
+                    let NewMessage {
                         user,
                         email,
                         text,
                         receipt,
                         ..
-                    } = draft;
+                    } = message;
                     let letter = Letter {
                         from: user,
                         email,
@@ -144,8 +144,8 @@ impl Then {
                     };
                     receipt.delivered(&to, &letter);
                 }
-                None if failed => draft.receipt.refuse(&Refusal::Unavailable),
-                None => draft.receipt.refuse(&Refusal::NoSuchUser(to)),
+                None if failed => message.receipt.refuse(&Refusal::Unavailable),
+                None => message.receipt.refuse(&Refusal::NoSuchUser(to)),
             },
         }
     }

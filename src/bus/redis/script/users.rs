@@ -4,7 +4,7 @@
 use redis::cmd;
 
 use super::{REFERENCE_LIFE, Scripts};
-use crate::bus::Draft;
+use crate::bus::NewMessage;
 use crate::bus::redis::envelope;
 use crate::bus::redis::slot::Command;
 use crate::chat::id::{Id, Origin};
@@ -22,9 +22,9 @@ const MAIL_LIFE: u64 = 3600;
 
 impl Scripts {
     /// `written`: the recipient's name as the sender writes it.
-    pub fn tell(&self, to: &User, written: &str, draft: &Draft, sequence: u64) -> Command {
-        let named = match draft.receipt.reference() {
-            Some(name) => format!("ref:{}:{name}", draft.client()),
+    pub fn tell(&self, to: &User, written: &str, message: &NewMessage, sequence: u64) -> Command {
+        let named = match message.receipt.reference() {
+            Some(name) => format!("ref:{}:{name}", message.client()),
             None => format!("ref:@{}:{sequence}", self.instance),
         };
         let keys = [
@@ -38,7 +38,7 @@ impl Scripts {
             &[
                 to.key(),
                 &self.instance_channels(),
-                &envelope::letter(written, draft),
+                &envelope::letter(written, message),
                 &self.users_key("mail:"),
                 &REFERENCE_LIFE.to_string(),
                 &MAIL_MOST.to_string(),
