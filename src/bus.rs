@@ -10,11 +10,9 @@ mod local;
 #[cfg_attr(not(feature = "redis"), path = "bus/without_redis.rs")]
 pub mod redis;
 
-use std::future::Future;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use smol::Timer;
 use smol::channel::Receiver;
 use smol::future::{self, Boxed};
 
@@ -28,6 +26,7 @@ use crate::chat::replay::Stretch;
 use crate::config::Config;
 use crate::count::Distribution;
 use crate::report::Report;
+use crate::time::timeout;
 
 pub use local::Local;
 pub use redis::Redis;
@@ -86,16 +85,6 @@ pub enum Claim {
     Unreachable,
 }
 
-/// Waits for `future`, but no longer than `limit`; `None` when the time is over, and the future is
-/// dropped then. Whatever waits for another machine waits in here.
-pub async fn within<T>(limit: Duration, future: impl Future<Output = T>) -> Option<T> {
-    let timer = async {
-        Timer::after(limit).await;
-        None
-    };
-    future::or(async { Some(future.await) }, timer).await
-}
-
 /// Looks at what the bus of these settings needs, and reports how it is.
 pub async fn check(config: &Config, report: &mut Report) {
     match &config.redis {
@@ -117,12 +106,6 @@ pub struct Stats {
     pub publish: Distribution,
     /// Microseconds of the canary's round trip.
     pub canary: Distribution,
-}
-
-/// Milliseconds since 1970.
-pub fn now() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    now.unwrap_or_default().as_millis() as u64
 }
 
 /// The bus can't be asked now.
@@ -209,7 +192,7 @@ impl Bus {
         let entry = self.peers().expect(seat, room).await;
         for _ in 0..ENTER_ATTEMPTS {
             if self.announce_join(peer, user, room).await
-                && let Some(last) = within(ENTER_TIME, entry.wait()).await
+                && let Some(last) = timeout(ENTER_TIME, entry.wait()).await
             {
                 return Ok(last);
             }

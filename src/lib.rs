@@ -32,4 +32,5 @@ pub mod report;
 pub mod server;
 #[cfg_attr(not(feature = "systemd"), path = "service/without.rs")]
 pub mod service;
+pub mod time;
 pub mod utc;

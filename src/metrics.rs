@@ -11,13 +11,14 @@ use rustix::param::page_size;
 use rustix::time::{ClockId, clock_gettime};
 use smol::{Timer, future};
 
-use crate::bus::{self, Stats};
+use crate::bus::Stats;
 use crate::net::Hub;
 use crate::net::door::Runtime;
 use crate::net::http::{self, Answer, Head, NoHead};
 use crate::net::listener::{self, Listener};
 use crate::net::porch::{Guest, Porch, Stage};
 use crate::net::socket::{Socket, linger};
+use crate::time;
 use text::{Kind, Text, Unit};
 
 /// How many may ask at once.
@@ -30,7 +31,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Answers whoever asks on this listener, for ever.
 pub async fn serve(runtime: &Runtime, listener: &Listener, hub: &Arc<Hub>) {
     let porch = Arc::new(Porch::new(ASKING, FAIR_TIME));
-    let started = bus::now() / 1000;
+    let started = time::unix_millis() / 1000;
     loop {
         let room = porch.room().await;
         match listener::accept(listener, None).await {

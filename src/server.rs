@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use smol::channel::Receiver;
 use smol::{Task, Timer, future};
 
-use crate::bus::{Bus, fanout, within};
+use crate::bus::{Bus, fanout};
 use crate::chat::budget::Budget;
 use crate::chat::end::End;
 use crate::chat::id::Instance;
@@ -24,6 +24,7 @@ use crate::net::listener::{self, Listener};
 use crate::net::porch::{MOST_BYTES, Porch};
 use crate::net::tls::{self, Tls};
 use crate::net::token::Gate;
+use crate::time::timeout;
 use accept::accept_loop;
 
 pub use crate::net::door::Runtime;
@@ -210,7 +211,7 @@ impl Server {
         if result.is_ok() {
             let deadline = Instant::now() + STOP_TIME;
             // They have been accepted, so they are answered. Whoever says nothing can't hold us up.
-            within(FAIR_TIME, came.recv()).await;
+            timeout(FAIR_TIME, came.recv()).await;
             drop(alive);
             close(&hub, &gone, deadline).await;
         }
@@ -234,7 +235,7 @@ async fn sweep(hub: &Hub) -> Result<(), String> {
 
 /// Closes in good order: what was accepted goes out, the peers are told, their names released.
 async fn close(hub: &Hub, gone: &Receiver<()>, deadline: Instant) {
-    within(DRAIN_TIME, hub.bus.drain()).await;
+    timeout(DRAIN_TIME, hub.bus.drain()).await;
     // Whoever is still here learns what will not be said any more.
     hub.bus.reject_pending();
     let peers = hub.peers.all().await;
@@ -249,10 +250,10 @@ async fn close(hub: &Hub, gone: &Receiver<()>, deadline: Instant) {
     }
     drop(peers);
     let left = deadline.saturating_duration_since(Instant::now());
-    if within(left, gone.recv()).await.is_none() {
+    if timeout(left, gone.recv()).await.is_none() {
         log::warn!("stopping: {} connections were cut", hub.peers.count().await);
     }
-    if within(CLOSE_TIME, hub.bus.close()).await.is_none() {
+    if timeout(CLOSE_TIME, hub.bus.close()).await.is_none() {
         log::warn!("stopping: redis could not be told; names stay taken for up to 15 seconds");
     }
 }

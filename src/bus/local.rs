@@ -10,7 +10,7 @@ use std::sync::Arc;
 use async_lock::Mutex;
 use smol::channel::Sender;
 
-use super::{Claim, NewMessage, now};
+use super::{Claim, NewMessage};
 use crate::chat::dialect::{Letter, Roster};
 use crate::chat::event::{Event, Refusal, What};
 use crate::chat::id::Id;
@@ -19,6 +19,7 @@ use crate::chat::peer::Peer;
 use crate::chat::peers::{Peers, Seat};
 use crate::chat::replay::Stretch;
 use crate::config::Config;
+use crate::time::unix_millis;
 use announced::Announced;
 use log::Log;
 use references::References;
@@ -128,7 +129,7 @@ impl Local {
             text: message.text,
             email: message.email,
             id: Some(id),
-            at: now(),
+            at: unix_millis(),
         };
         let event = Event {
             room: room.clone(),
@@ -160,7 +161,7 @@ impl Local {
             email: message.email,
             text: message.text,
             id,
-            at: now(),
+            at: unix_millis(),
         };
         if !self.peers.tell(to, &letter).await {
             return message.receipt.refuse(&Refusal::NoSuchUser(to.to_string()));

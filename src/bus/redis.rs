@@ -37,7 +37,7 @@ use smol::Timer;
 use smol::channel::Sender;
 use smol::future::FutureExt;
 
-use super::{Claim, NewMessage, Stats, within};
+use super::{Claim, NewMessage, Stats};
 use crate::chat::dialect::{Dialect, Reply, Roster};
 use crate::chat::event::{Event, Refusal};
 use crate::chat::id::{Id, Instance};
@@ -48,6 +48,7 @@ use crate::chat::replay::Stretch;
 use crate::config::{Config, RedisAddress};
 use crate::count::{Counter, Histogram};
 use crate::report::Report;
+use crate::time::timeout;
 use cluster::Address;
 use health::Health;
 use link::{Endpoint, Link, Trouble};
@@ -303,7 +304,7 @@ impl Redis {
     pub(super) async fn subscribe(&self, room: &Room) -> bool {
         let first = || self.frequent(room, true);
         let subscribed = self.rooms.enter(room, self.scripts.channel(room), first);
-        within(ANSWER_TIME, subscribed).await.unwrap_or(false)
+        timeout(ANSWER_TIME, subscribed).await.unwrap_or(false)
     }
 
     pub(super) fn unsubscribe(&self, room: &Room) {
@@ -429,6 +430,6 @@ impl Redis {
                 }
             }
         };
-        within(ANSWER_TIME, answer).await.flatten()
+        timeout(ANSWER_TIME, answer).await.flatten()
     }
 }

@@ -12,7 +12,7 @@ use bytes::Bytes;
 
 use super::socket::Socket;
 use super::terms::Failure;
-use crate::bus::within;
+use crate::time::timeout;
 use crate::utc::Utc;
 pub use head::Head;
 
@@ -81,7 +81,7 @@ pub fn read_head<'a>(
                 }
             }
         };
-        match within(HEAD_TIME, read).await {
+        match timeout(HEAD_TIME, read).await {
             Some(result) => result,
             None if head.is_empty() && !socket.is_shaking() => Err(NoHead::Gone),
             None if socket.is_shaking() => Err(NoHead::NoTls(Failure::SLOW)),
@@ -209,7 +209,7 @@ fn phrase(status: u16) -> &'static str {
 pub fn answer<'a>(socket: &'a Socket, answer: &Answer, head_only: bool) -> Boxed<'a, ()> {
     let bytes = answer.bytes(head_only);
     Box::pin(async move {
-        within(ANSWER_TIME, socket.write_all(&bytes)).await;
+        timeout(ANSWER_TIME, socket.write_all(&bytes)).await;
     })
 }
 

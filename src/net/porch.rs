@@ -20,8 +20,8 @@ use async_lock::{Semaphore, SemaphoreGuardArc};
 use super::http::Answer;
 use super::later;
 use super::socket::Socket;
-use crate::bus::within;
 use crate::chat::outbox::TryWrite;
+use crate::time::timeout;
 pub use line::Stage;
 use line::{Evicted, Fair, Line};
 
@@ -76,7 +76,7 @@ impl Porch {
                 Ok(evicted) => return self.let_go(evicted),
                 Err(patience) => patience,
             };
-            if let Some(room) = within(patience, self.places.acquire_arc()).await {
+            if let Some(room) = timeout(patience, self.places.acquire_arc()).await {
                 return room;
             }
         }

@@ -13,12 +13,13 @@ use super::http::{Answer, HEAD_TIME, Head};
 use super::route::{bad_name, decode, parameter, wrong_method};
 use super::socket::Socket;
 use super::{Hub, later};
-use crate::bus::{NewMessage, within};
+use crate::bus::NewMessage;
 use crate::chat::dialect::REFERENCE_BYTES;
 use crate::chat::event::{Refusal, TEXT_CHARS, Text};
 use crate::chat::name::{Lock, Room, User};
 use crate::chat::peer::Receipt;
 use crate::config::Origins;
+use crate::time::timeout;
 
 /// What can be done to a room.
 pub(super) const METHODS: &str = "POST, OPTIONS";
@@ -95,7 +96,7 @@ pub(super) async fn receive(
     }
     let length = length(head, hub.config.max_message)?;
     let reading = read(socket, head, ahead, length);
-    let body = within(HEAD_TIME, reading).await;
+    let body = timeout(HEAD_TIME, reading).await;
     let body = body.ok_or_else(|| Answer::text(408, "no complete body within 10 seconds"))??;
     let text = text(&body, hub.config.max_message)?;
     let (receipt, outcome) = Receipt::to_caller(post.reference);
@@ -111,7 +112,7 @@ pub(super) async fn receive(
         hub.bus.publish(&post.room, message).await;
         outcome.known().await
     };
-    match within(BUS_TIME, publish).await {
+    match timeout(BUS_TIME, publish).await {
         Some(Ok(id)) => Ok(Answer::text(200, &id.to_string())),
         Some(Err(refusal)) => Err(Answer::text(503, &refusal.to_string()).with("Retry-After", "5")),
         None => {

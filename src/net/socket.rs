@@ -17,10 +17,10 @@ use smol::{Async, future};
 
 use super::terms::{Failure, Shaking, Taken};
 use super::tls::Session;
-use crate::bus::within;
 use crate::chat::end::End;
 use crate::chat::outbox::TryWrite;
 use crate::chat::peer::Peer;
+use crate::time::timeout;
 pub use wire::Wire;
 
 /// A peer that came by a connection, and owns it.
@@ -222,7 +222,7 @@ pub async fn farewell(peer: &Wired) {
         discard(socket).await;
         future::pending().await
     };
-    let sent = within(FAREWELL, future::or(rest, taking)).await.is_some();
+    let sent = timeout(FAREWELL, future::or(rest, taking)).await.is_some();
     // A broken connection has nothing to wait for. One that was closed politely may: bytes behind the
     // client's close frame would turn our closing into a reset, and the answer could be lost.
     let lost = peer.outbox.ended() == Some(End::Lost);
@@ -238,7 +238,7 @@ pub async fn farewell(peer: &Wired) {
 pub async fn linger(socket: &Socket) {
     socket.part();
     if socket.stream.get_ref().shutdown(Shutdown::Write).is_ok() {
-        within(LINGER, discard(socket)).await;
+        timeout(LINGER, discard(socket)).await;
     }
 }
 

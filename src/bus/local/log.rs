@@ -9,11 +9,11 @@ use std::collections::{BTreeMap, VecDeque};
 use std::mem::size_of;
 
 use super::heap;
-use crate::bus::now;
 use crate::chat::event::{Event, Text, What};
 use crate::chat::id::Id;
 use crate::chat::name::{Email, Room, User};
 use crate::chat::replay::Stretch;
+use crate::time::unix_millis;
 
 /// How many bytes all logs together may take.
 const LOG_BYTES: usize = 16 * 1024 * 1024;
@@ -84,13 +84,15 @@ impl Log {
         if let Some(last) = self.last(room) {
             return last.next();
         }
-        self.newest_epoch = now().max(self.newest_epoch + 1);
+        self.newest_epoch = unix_millis().max(self.newest_epoch + 1);
         Id::first(self.newest_epoch)
     }
 
     /// The id of the next private message.
     pub(super) fn next_letter(&mut self) -> Id {
-        let id = self.letter.map_or_else(|| Id::first(now()), Id::next);
+        let id = self
+            .letter
+            .map_or_else(|| Id::first(unix_millis()), Id::next);
         self.letter = Some(id);
         id
     }

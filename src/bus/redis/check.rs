@@ -15,10 +15,10 @@ use super::link::{Boxed, Endpoint, Link, Trouble};
 use super::nodes::Nodes;
 use super::script::Scripts;
 use super::slot::Command;
-use crate::bus::{now, within};
 use crate::certificate::{Certificate, SOON};
 use crate::config::{Config, RedisAddress, RedisHost};
 use crate::report::Report;
+use crate::time::{timeout, unix_millis};
 use storage::Info;
 
 /// Any step is given up after this time.
@@ -46,7 +46,7 @@ pub async fn check(
         host: name, port, ..
     } = host
     {
-        match within(STEP_TIME, resolve((name.as_str(), *port))).await {
+        match timeout(STEP_TIME, resolve((name.as_str(), *port))).await {
             Some(Ok(found)) => {
                 let found: Vec<_> = found.iter().map(|addr| addr.ip().to_string()).collect();
                 report.good(format_args!(
@@ -125,7 +125,7 @@ pub async fn check(
         permissions(host, &mut nodes, scripts, &needed, report).await?;
         round_trip(host, &mut nodes, &mut subscriber, scripts, config, report).await
     };
-    let result = within(4 * STEP_TIME, looks).await;
+    let result = timeout(4 * STEP_TIME, looks).await;
     match result {
         Some(Ok(())) => {}
         Some(Err(Trouble::Lasting(why) | Trouble::Passing(why))) => {
@@ -140,7 +140,7 @@ fn tls(host: &impl Display, version: &str, certificate: &[u8], report: &mut Repo
         // It has been verified all the same.
         return report.good(format_args!("{host}: {version}"));
     };
-    let days = found.days_left(now() / 1000);
+    let days = found.days_left(unix_millis() / 1000);
     let line = format!("{host}: {version}, its certificate is valid for {days} more days");
     if days < SOON {
         report.poor(format_args!("{line}; renew it"));
@@ -207,7 +207,7 @@ async fn about_each(
 ) -> Result<Vec<(String, Info)>, Trouble> {
     let slow = || Trouble::Passing(format!("no answer within {STEP_TIME:?}"));
     let info = cmd("INFO").get_packed_command();
-    let answers = within(STEP_TIME, nodes.ask_each(&info)).await;
+    let answers = timeout(STEP_TIME, nodes.ask_each(&info)).await;
     let answers = answers.unwrap_or_else(|| Err(slow()))?;
     let named = answers.iter().filter_map(|(node, answer)| {
         let name = format!("redis {host}: node {node}");
@@ -288,7 +288,7 @@ async fn round_trip(
     if let Value::Array(time) = ask_nodes(nodes, Command::on("", &cmd("TIME"))).await?
         && let Some(Value::BulkString(seconds)) = time.first()
         && let Ok(theirs) = String::from_utf8_lossy(seconds).parse::<u64>()
-        && let drift = theirs.abs_diff(now() / 1000)
+        && let drift = theirs.abs_diff(unix_millis() / 1000)
         && drift > DRIFT
     {
         report.poor(format_args!(
@@ -301,7 +301,7 @@ async fn round_trip(
     let mut publish = cmd("PUBLISH");
     publish.arg(&channel).arg("check");
     ask_nodes(nodes, Command::on(&channel, &publish)).await?;
-    let heard = within(STEP_TIME, subscriber.replies.next()).await;
+    let heard = timeout(STEP_TIME, subscriber.replies.next()).await;
     match heard {
         Some(Ok(push)) if answer::news(&push).is_some() => report.good(format_args!(
             "redis {host}: what is published under {} comes back, after {:.1?}",
@@ -320,7 +320,7 @@ async fn round_trip(
 async fn ask_nodes(nodes: &mut Nodes<'_>, command: Command) -> Result<Value, Trouble> {
     let slow = || Trouble::Passing(format!("no answer within {STEP_TIME:?}"));
     let commands = [command];
-    let answers = within(STEP_TIME, nodes.ask(&commands)).await;
+    let answers = timeout(STEP_TIME, nodes.ask(&commands)).await;
     let mut answers = answers.unwrap_or_else(|| Err(slow()))?;
     answers.pop().ok_or_else(slow)
 }
@@ -330,7 +330,7 @@ fn ask(link: &mut Link, command: Vec<u8>) -> Boxed<'_, Value> {
     Box::pin(async {
         let slow = || Trouble::Passing(format!("no answer within {STEP_TIME:?}"));
         let command = [command];
-        let answers = within(STEP_TIME, link.ask(&command)).await;
+        let answers = timeout(STEP_TIME, link.ask(&command)).await;
         let mut answers = answers.unwrap_or_else(|| Err(slow()))?;
         answers.pop().ok_or_else(slow)
     })

@@ -6,11 +6,12 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use crate::bus::{NewMessage, now};
+use crate::bus::NewMessage;
 use crate::chat::dialect::Letter;
 use crate::chat::event::{Event, Text, What};
 use crate::chat::id::Origin;
 use crate::chat::name::{Email, Room, User};
+use crate::time::unix_millis;
 
 /// How every envelope begins.
 const MARK: &str = "{\"natterjack\":";
@@ -214,7 +215,7 @@ fn foreign(room: Room, payload: &[u8]) -> Option<Event> {
         Some(named) => named,
         None => (User::new(NOBODY).ok()?, Text::cut(&payload)?),
     };
-    let at = now();
+    let at = unix_millis();
     Some(Event {
         room,
         user: Some(user),

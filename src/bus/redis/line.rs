@@ -7,7 +7,7 @@ use super::link::{Trouble, accept};
 use super::nodes::Nodes;
 use super::slot::Command;
 use super::{ANSWER_TIME, Redis};
-use crate::bus::within;
+use crate::time::timeout;
 
 /// How many commands are said at once: enough to make the way there and back count for little, few
 /// enough to be answered in time.
@@ -53,7 +53,7 @@ async fn ask_all(bus: &Redis, commands: &[Command]) -> Result<Vec<Value>, Troubl
         }
         Some(answers)
     };
-    within(ANSWER_TIME, answers)
+    timeout(ANSWER_TIME, answers)
         .await
         .flatten()
         .ok_or_else(slow)

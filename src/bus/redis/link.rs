@@ -26,8 +26,8 @@ use super::queue::passing_error;
 use super::resp::Replies;
 use super::sentinel::{self, Primary};
 use super::token::{Login, Proof};
-use crate::bus::within;
 use crate::config::{RedisAddress, RedisHost, Sentinels};
+use crate::time::timeout;
 use tls::{certified, connector, tls_trouble};
 
 /// A connection, from the look-up of the name to being signed in, is up after this time or given
@@ -218,7 +218,7 @@ impl Endpoint {
             Ok(link)
         };
         let slow = || Trouble::Passing(format!("no connection within {CONNECT_TIME:?}"));
-        let link = within(CONNECT_TIME, link).await;
+        let link = timeout(CONNECT_TIME, link).await;
         link.unwrap_or_else(|| Err(slow()))
     }
 
@@ -233,7 +233,7 @@ impl Endpoint {
         }
         let hello = [cmd("HELLO").arg(3).get_packed_command()];
         let slow = || Trouble::Passing(format!("no answer within {CONNECT_TIME:?}"));
-        let answers = within(CONNECT_TIME, link.ask(&hello)).await;
+        let answers = timeout(CONNECT_TIME, link.ask(&hello)).await;
         let answers = answers.unwrap_or_else(|| Err(slow()))?;
         link.renewable = accept(&answers, "refused").is_ok();
         if !link.renewable {

@@ -3,7 +3,7 @@
 use super::link::{Trouble, accept};
 use super::queue::Broken;
 use super::{ANSWER_TIME, Redis};
-use crate::bus::within;
+use crate::time::timeout;
 
 /// Signs all connections in with a new token whenever there is one, in the midst of everything else
 /// that is said on them. Ends when Redis refuses it, or when the subscriber can't follow; never
@@ -17,7 +17,7 @@ pub async fn renew(bus: &Redis, renewable: bool) -> Broken {
         }
         // First where somebody waits for the answer: the other connection is of no use without it.
         let command = proof.command();
-        let answers = within(ANSWER_TIME, bus.queue.ask_everywhere(&command)).await;
+        let answers = timeout(ANSWER_TIME, bus.queue.ask_everywhere(&command)).await;
         let Some(answers) = answers.flatten() else {
             return Broken::Why(format!("no answer within {ANSWER_TIME:?}"));
         };

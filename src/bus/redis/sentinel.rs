@@ -13,8 +13,8 @@ use smol::{Timer, future};
 
 use super::cluster::Address;
 use super::link::{Boxed, Endpoint, Link, Trouble, accept};
-use crate::bus::within;
 use crate::config::Sentinels;
+use crate::time::timeout;
 
 /// A sentinel that has not answered within this time, from the look-up of its name on, is passed
 /// over: there are others.
@@ -162,7 +162,7 @@ async fn ask_over(
         .arg(&sentinels.name)
         .get_packed_command();
     let question = [question];
-    let answer = within(ANSWER_TIME, async {
+    let answer = timeout(ANSWER_TIME, async {
         let link = match link {
             Some(link) => link,
             None => link.insert(endpoint.open(Some(&sentinel), place).await?),

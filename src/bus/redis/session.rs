@@ -23,8 +23,8 @@ use super::renew::renew;
 use super::resp::Replies;
 use super::script::Words;
 use super::{ANSWER_TIME, Redis, health, reap, sentinel};
-use crate::bus::within;
 use crate::chat::dialect::{Dialect, Reply};
+use crate::time::timeout;
 use listen::receive;
 
 /// How often the lease is renewed and the canary sent.
@@ -61,7 +61,7 @@ impl<'a> Session<'a> {
         bus.endpoint.prepare_to_renew(&mut subscriber).await?;
         let mut session = Session { nodes, subscriber };
         let slow = || Trouble::Passing(format!("not ready within {READY_TIME:?}"));
-        within(READY_TIME, session.prepare(bus))
+        timeout(READY_TIME, session.prepare(bus))
             .await
             .unwrap_or_else(|| Err(slow()))?;
         Ok(session)
@@ -276,7 +276,7 @@ async fn watch(bus: &Redis, state: &State, find: Sender<Vec<String>>, lanes: usi
 /// Whether every node answers.
 async fn alive(bus: &Redis) -> bool {
     let ping = redis::cmd("PING").get_packed_command();
-    let answers = within(ANSWER_TIME, bus.queue.ask_everywhere(&ping)).await;
+    let answers = timeout(ANSWER_TIME, bus.queue.ask_everywhere(&ping)).await;
     answers.flatten().is_some()
 }
 
@@ -298,7 +298,7 @@ async fn write(out: &mut Writer, bytes: &[u8]) -> Result<(), String> {
         out.write_all(bytes).await?;
         out.flush().await
     };
-    match within(WRITE_TIME, write).await {
+    match timeout(WRITE_TIME, write).await {
         Some(Ok(())) => Ok(()),
         Some(Err(error)) => Err(format!("connection lost: {error}")),
         None => Err(format!("nothing is taken within {WRITE_TIME:?}")),

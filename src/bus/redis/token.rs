@@ -17,8 +17,8 @@ use redis::cmd;
 use smol::{Timer, future};
 
 use super::link::{Boxed, Trouble};
-use crate::bus::now;
 use crate::config::RedisAddress;
+use crate::time::unix_millis;
 use read::Read;
 
 /// A token is got anew when this much of its life is over, at the earliest …
@@ -61,7 +61,7 @@ impl fmt::Debug for Proof {
 impl Proof {
     fn new(user: Option<&String>, read: Read) -> Result<Proof, Trouble> {
         let life = read.ends.map(|ends| {
-            let left = ends - now() as f64 / 1000.0;
+            let left = ends - unix_millis() as f64 / 1000.0;
             if left > 0.0 {
                 let left = Duration::from_secs_f64(left.min(LONGEST.as_secs_f64()));
                 return Ok(Life::new(left, fastrand::f32()));
@@ -208,7 +208,7 @@ impl Login {
         }
         let proof = command::run(command)
             .await
-            .and_then(|printed| read::read(&printed, now() as f64 / 1000.0))
+            .and_then(|printed| read::read(&printed, unix_millis() as f64 / 1000.0))
             .and_then(|read| Proof::new(self.username.as_ref(), read))?;
         let proof = Arc::new(proof);
         *self.kept() = Some(proof.clone());

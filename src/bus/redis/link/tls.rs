@@ -15,9 +15,9 @@ use futures_rustls::rustls::{self, ClientConfig, RootCertStore};
 
 use super::{Boxed, CONNECT_TIME, Endpoint, Trouble};
 use crate::bus::redis::cluster::Address;
-use crate::bus::within;
 use crate::certificate::without_boms;
 use crate::config::RedisHost;
+use crate::time::timeout;
 
 impl Endpoint {
     /// Connects and, where TLS is spoken, tells its version and the server's certificate. As
@@ -54,7 +54,7 @@ impl Endpoint {
             tls.map_err(tls_trouble)
         };
         let slow = || Trouble::Passing(format!("no connection within {CONNECT_TIME:?}"));
-        let tls = within(CONNECT_TIME, handshake).await;
+        let tls = timeout(CONNECT_TIME, handshake).await;
         let tls = tls
             .unwrap_or_else(|| Err(slow()))
             .map_err(|trouble| self.hint(trouble))?;

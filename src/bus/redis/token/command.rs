@@ -11,7 +11,7 @@ use smol::io::{AsyncRead, AsyncReadExt};
 use smol::{Async, Timer, future};
 
 use crate::bus::redis::link::Trouble;
-use crate::bus::within;
+use crate::time::timeout;
 
 /// How long it may take. Azure's command line takes one to three seconds on a small machine.
 const TIME: Duration = Duration::from_secs(10);
@@ -52,7 +52,7 @@ pub async fn run(command: &str) -> Result<Vec<u8>, Trouble> {
         while err.read(&mut sink).await? > 0 {}
         future::pending().await
     });
-    let end = within(TIME, future::or(end, &mut listen)).await;
+    let end = timeout(TIME, future::or(end, &mut listen)).await;
     // What it has said with its last breath.
     let _: Option<io::Result<Option<ExitStatus>>> = future::poll_once(&mut listen).await;
     drop(listen);
