@@ -21,7 +21,7 @@ mod recover;
 mod renew;
 pub mod resp;
 mod rooms;
-mod script;
+mod scripts;
 mod sentinel;
 mod session;
 mod slot;
@@ -56,7 +56,7 @@ use mail::Mail;
 use queue::{Broken, Queue, Then, What};
 use reap::Patience;
 use rooms::Rooms;
-use script::Scripts;
+use scripts::Scripts;
 use session::Session;
 use slot::Command;
 
@@ -302,20 +302,20 @@ impl Redis {
     }
 
     pub(super) async fn subscribe(&self, room: &Room) -> bool {
-        let first = || self.frequent(room, true);
+        let first = || self.track_room(room, true);
         let subscribed = self.rooms.enter(room, self.scripts.channel(room), first);
         timeout(ANSWER_TIME, subscribed).await.unwrap_or(false)
     }
 
     pub(super) fn unsubscribe(&self, room: &Room) {
         self.rooms.leave(room, || {
-            self.frequent(room, false);
+            self.track_room(room, false);
             self.scripts.channel(room)
         });
     }
 
-    fn frequent(&self, room: &Room, has_peers: bool) {
-        let command = self.scripts.frequent(&[room], has_peers);
+    fn track_room(&self, room: &Room, has_peers: bool) {
+        let command = self.scripts.track_rooms(&[room], has_peers);
         self.queue.push(command, Then::Nothing);
     }
 
@@ -328,7 +328,7 @@ impl Redis {
         let origin = self.peers.origin(peer);
         let command = match user {
             Some(user) => self.scripts.join(room, user, origin),
-            None => self.scripts.listen(room, origin),
+            None => self.scripts.join_anonymous(room, origin),
         };
         self.ask(command).await.is_some()
     }
@@ -345,7 +345,7 @@ impl Redis {
             return message.receipt.refuse(&Refusal::Unavailable);
         }
         self.queue.publish(bytes, |sequence| {
-            let words = self.scripts.words(room, &message, sequence);
+            let words = self.scripts.publication(room, &message, sequence);
             (What::Publish(words), Then::Published(message.receipt))
         });
     }
@@ -360,7 +360,7 @@ impl Redis {
             return message.receipt.refuse(&Refusal::Unavailable);
         }
         self.queue.publish(bytes, |sequence| {
-            let command = self.scripts.tell(&user, &to, &message, sequence);
+            let command = self.scripts.send_private(&user, &to, &message, sequence);
             (What::Command(command), Then::Told(to, message))
         });
     }

@@ -24,7 +24,7 @@ pub fn id(value: &Value) -> Option<Id> {
     std::str::from_utf8(text).ok()?.parse().ok()
 }
 
-/// The answer to the script `tell`, if the message found its user: id and time.
+/// The answer to the script `send_private`, if the message found its user: id and time.
 pub fn stamp(value: &Value) -> Option<(Id, u64)> {
     match value {
         Value::Array(parts) => match &parts[..] {
@@ -56,7 +56,7 @@ pub fn roster(value: Value) -> Option<Roster> {
     Some(Roster { count, users, last })
 }
 
-/// The answer to the script `renew`: how the lease stood, and whose have run out.
+/// The answer to the script `renew_lease`: how the lease stood, and whose have run out.
 pub fn pulse(value: &Value) -> Option<(Lease, Vec<String>)> {
     let Value::Array(parts) = value else {
         return None;

@@ -13,7 +13,7 @@ use redis::{Value, cmd};
 use super::answer;
 use super::link::{Boxed, Endpoint, Link, Trouble};
 use super::nodes::Nodes;
-use super::script::Scripts;
+use super::scripts::Scripts;
 use super::slot::Command;
 use crate::certificate::{Certificate, SOON};
 use crate::config::{Config, RedisAddress, RedisHost};
@@ -248,7 +248,7 @@ async fn permissions(
 ) -> Result<(), Trouble> {
     let mut forbidden = Vec::new();
     let mut others = Vec::new();
-    for (name, command) in scripts.trial() {
+    for (name, command) in scripts.acl_probe() {
         match ask_nodes(nodes, command).await? {
             Value::ServerError(error) if error.code() == "NOPERM" => forbidden.push(name),
             // No script is known by that hash: which it says after it has looked at permissions.

@@ -97,7 +97,7 @@ pub async fn watch(bus: &Redis) -> String {
     }
 }
 
-/// Notes whether a join would do, by what its [trial](super::script::Scripts::try_join) was answered.
+/// Notes whether a join would do, by what its [trial](super::scripts::Scripts::try_join) was answered.
 pub fn note(bus: &Redis, answers: &[Value]) {
     let trouble = answers.iter().find_map(|answer| match answer {
         Value::ServerError(error) => Some(error.to_string()),

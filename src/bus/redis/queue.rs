@@ -18,7 +18,7 @@ use smol::channel::{self, Sender};
 
 use super::DELAYS;
 use super::cluster::{AGAIN, Address, Map};
-use super::script::Words;
+use super::scripts::Publication;
 use super::slot::Command;
 use crate::count::Histogram;
 use lanes::Lanes;
@@ -147,7 +147,7 @@ impl Queue {
         &self,
         lane: usize,
         out: &mut Vec<u8>,
-        publish: impl Fn(&Words, &[&Words]) -> Command,
+        publish: impl Fn(&Publication, &[&Publication]) -> Command,
     ) {
         loop {
             let listener = {

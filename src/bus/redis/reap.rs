@@ -72,25 +72,25 @@ impl Patience {
 /// Redis does not answer; whoever finds the lease next goes on from there.
 pub async fn reap(bus: &Redis, dead: &str) -> Result<(), Trouble> {
     let mut line = Line::InUse(bus);
-    let condemned = line.ask(&[bus.scripts.condemn(dead)]).await?;
+    let condemned = line.ask(&[bus.scripts.mark_dead(dead)]).await?;
     let Some(rooms) = condemned.first().and_then(answer::texts) else {
         // It has come back, or somebody else has cleaned up.
         return Ok(());
     };
     let mut left = 0;
     for room in rooms.iter().filter_map(|room| Room::new(room).ok()) {
-        let reaped = line.ask(&[bus.scripts.reap_room(dead, &room)]).await?;
+        let reaped = line.ask(&[bus.scripts.expire_room(dead, &room)]).await?;
         left += reaped.first().and_then(answer::number).unwrap_or(0);
     }
     let mut from = "0".to_string();
     loop {
-        let page = line.ask(&[bus.scripts.reap_names(dead, &from)]).await?;
+        let page = line.ask(&[bus.scripts.expire_names(dead, &from)]).await?;
         match page.first().and_then(answer::text) {
             Some(next) if next != "0" => from = next,
             _ => break,
         }
     }
-    line.ask(&[bus.scripts.bury(dead)]).await?;
+    line.ask(&[bus.scripts.delete_instance(dead)]).await?;
     if left > 0 {
         log::info!("instance {dead} is dead: {left} of its people have left their rooms");
     }

@@ -41,7 +41,7 @@ async fn register_all(bus: &Redis, line: &mut Line<'_, '_>, aloud: bool) -> Resu
     let rooms = bus.rooms.wanted();
     let rooms: Vec<&Room> = rooms.iter().collect();
     for rooms in rooms.chunks(SOME) {
-        line.ask(&[bus.scripts.frequent(rooms, true)]).await?;
+        line.ask(&[bus.scripts.track_rooms(rooms, true)]).await?;
     }
     let margin = bus.patience.margin();
     for present in bus.peers.present().await.chunks(SOME) {
@@ -61,7 +61,10 @@ async fn register_all(bus: &Redis, line: &mut Line<'_, '_>, aloud: bool) -> Resu
                     .await;
                 continue;
             }
-            let join = |room| bus.scripts.rejoin(room, &one.user, one.origin, aloud);
+            let join = |room| {
+                bus.scripts
+                    .restore_member(room, &one.user, one.origin, aloud)
+            };
             joins.extend(one.rooms.iter().map(join));
         }
         for joins in joins.chunks(SOME) {
@@ -69,7 +72,7 @@ async fn register_all(bus: &Redis, line: &mut Line<'_, '_>, aloud: bool) -> Resu
         }
     }
     // Last, so that whoever is interrupted does all of it again, and as loudly.
-    line.ask(&[bus.scripts.revive()]).await?;
+    line.ask(&[bus.scripts.clear_dead()]).await?;
     Ok(())
 }
 
@@ -145,7 +148,7 @@ async fn resume(
     if replaced || last.epoch == heard.id.epoch && last < heard.id {
         // Other words stand where we have heard some, or will soon. From a new epoch on, places
         // are unambiguous again.
-        let answers = line.ask(&[bus.scripts.rewind(room, last.epoch)]).await?;
+        let answers = line.ask(&[bus.scripts.new_epoch(room, last.epoch)]).await?;
         let begin = answers.first().and_then(answer::id).unwrap_or(last);
         bus.rooms.heard(room, unseen(Id::before_all(begin.epoch)));
         return Ok(false);

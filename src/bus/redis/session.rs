@@ -21,7 +21,7 @@ use super::queue::Broken;
 use super::recover::{catch_up, register, tell_incomplete};
 use super::renew::renew;
 use super::resp::Replies;
-use super::script::Words;
+use super::scripts::Publication;
 use super::{ANSWER_TIME, Redis, health, reap, sentinel};
 use crate::chat::dialect::{Dialect, Reply};
 use crate::time::timeout;
@@ -70,7 +70,7 @@ impl<'a> Session<'a> {
     async fn prepare(&mut self, bus: &Redis) -> Result<(), Trouble> {
         let mut line = Line::Making(&mut self.nodes);
         let pulse = line
-            .ask(&[bus.scripts.renew(bus.patience.margin())])
+            .ask(&[bus.scripts.renew_lease(bus.patience.margin())])
             .await?;
         if let Some((Lease::Reaped, _)) = pulse.first().and_then(answer::pulse) {
             bus.missed.store(true, Ordering::Relaxed);
@@ -201,7 +201,7 @@ async fn ask(bus: &Redis, lane: usize, mut commands: Writer) -> Broken {
     let mut out = Vec::new();
     loop {
         out.clear();
-        let publish = |first: &Words, more: &[&Words]| bus.scripts.publish(first, more);
+        let publish = |first: &Publication, more: &[&Publication]| bus.scripts.publish(first, more);
         bus.queue.take(lane, &mut out, publish).await;
         if let Err(why) = write(&mut commands, &out).await {
             return why.into();
@@ -240,7 +240,9 @@ async fn watch(bus: &Redis, state: &State, find: Sender<Vec<String>>, lanes: usi
         Timer::after(PULSE).await;
         let asked = Instant::now();
         *state.sent() = Some(asked);
-        let answer = bus.ask(bus.scripts.renew(bus.patience.margin())).await;
+        let answer = bus
+            .ask(bus.scripts.renew_lease(bus.patience.margin()))
+            .await;
         // A single Redis has answered already if it is alive.
         let alive = lanes == 1 || alive(bus).await;
         let (Some(answer), true) = (answer, alive) else {

@@ -17,7 +17,7 @@ use smol::channel::Sender;
 use super::op::{Op, Then, What};
 use super::{Broken, passing_error};
 use crate::bus::redis::cluster::{Address, Map, Redirect, redirect};
-use crate::bus::redis::script::Words;
+use crate::bus::redis::scripts::Publication;
 use crate::bus::redis::slot::Command;
 
 /// How many messages are published by one command at most …
@@ -141,7 +141,7 @@ impl Lanes {
         &mut self,
         lane: usize,
         out: &mut Vec<u8>,
-        publish: &impl Fn(&Words, &[&Words]) -> Command,
+        publish: &impl Fn(&Publication, &[&Publication]) -> Command,
     ) -> bool {
         let cluster = self.is_cluster();
         let lane = &mut self.lanes[lane];
@@ -413,10 +413,10 @@ fn give_back(ops: &mut VecDeque<Op>) {
 
 /// The messages behind the first that are said together with it: of the same room, and not too many.
 fn together<'a>(
-    first: &Words,
+    first: &Publication,
     behind: impl Iterator<Item = &'a Op>,
     asking: bool,
-) -> Vec<&'a Words> {
+) -> Vec<&'a Publication> {
     let mut bytes = 0;
     let same = behind.take(GROUP - 1).map_while(|op| {
         let words = op.words().filter(|words| words.room == first.room)?;

@@ -8,7 +8,7 @@ use smol::channel::Sender;
 
 use crate::bus::NewMessage;
 use crate::bus::redis::answer;
-use crate::bus::redis::script::Words;
+use crate::bus::redis::scripts::Publication;
 use crate::bus::redis::slot::Command;
 use crate::chat::dialect::Letter;
 use crate::chat::event::Refusal;
@@ -38,7 +38,7 @@ pub enum What {
     /// This.
     Command(Command),
     /// A message, perhaps together with others.
-    Publish(Words),
+    Publish(Publication),
     /// That the next command is for a slot that the node is about to get.
     Asking,
 }
@@ -91,7 +91,7 @@ impl Op {
     }
 
     /// Its words, if it is a message for a room.
-    pub fn words(&self) -> Option<&Words> {
+    pub fn words(&self) -> Option<&Publication> {
         match &self.what {
             What::Publish(words) => Some(words),
             _ => None,

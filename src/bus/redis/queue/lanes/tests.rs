@@ -28,7 +28,7 @@ fn push(lanes: &mut Lanes, slot: u16, words: &str) {
 /// What is said on a lane now.
 fn said(lanes: &mut Lanes, lane: usize) -> String {
     let mut out = Vec::new();
-    let publish = |_: &Words, _: &[&Words]| unreachable!("nothing is published here");
+    let publish = |_: &Publication, _: &[&Publication]| unreachable!("nothing is published here");
     while lanes.say_next(lane, &mut out, &publish) {}
     let asking = redis::cmd("ASKING").get_packed_command();
     let out = String::from_utf8(out).unwrap();
