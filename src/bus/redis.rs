@@ -9,16 +9,16 @@
 pub mod answer;
 mod check;
 mod cluster;
+mod connection;
 pub mod envelope;
 mod health;
-mod line;
-mod link;
 mod mail;
-mod nodes;
+mod node_connections;
 mod queue;
 mod reap;
 mod recover;
 mod renew;
+mod requester;
 pub mod resp;
 mod rooms;
 mod scripts;
@@ -50,8 +50,8 @@ use crate::count::{Counter, Histogram};
 use crate::report::Report;
 use crate::time::timeout;
 use cluster::Address;
+use connection::{Connection, Endpoint, Error};
 use health::Health;
-use link::{Endpoint, Link, Trouble};
 use mail::Mail;
 use queue::{Broken, Queue, Then, What};
 use reap::Patience;
@@ -68,7 +68,7 @@ const PAUSE_FIRST: Duration = Duration::from_millis(100);
 /// The longest pause between two attempts.
 const PAUSE_MOST: Duration = Duration::from_secs(3);
 
-/// Nodes that no map of the cluster knows yet; more are forgotten.
+/// NodeConnections that no map of the cluster knows yet; more are forgotten.
 const MOST_STRANGERS: usize = 16;
 
 /// What delays are sorted by, in microseconds.
@@ -102,7 +102,7 @@ pub struct Redis {
 struct Met {
     /// Its nodes: should the one that the operator has named be gone, another will know the rest.
     nodes: Vec<Address>,
-    /// Nodes that others have sent us to, and no map knows yet.
+    /// NodeConnections that others have sent us to, and no map knows yet.
     strangers: Vec<Address>,
 }
 
@@ -184,12 +184,12 @@ impl Redis {
                         Broken::Why(why) => why,
                     }
                 }
-                Err(Trouble::Lasting(error)) if !reached => {
+                Err(Error::Fatal(error)) if !reached => {
                     let error = format!("redis {}: {error}", self.endpoint);
                     let _ = first.try_send(Err(error.clone()));
                     return error;
                 }
-                Err(Trouble::Lasting(error) | Trouble::Passing(error)) => error,
+                Err(Error::Fatal(error) | Error::Transient(error)) => error,
             };
             if reached && !told {
                 told = true;
@@ -211,18 +211,18 @@ impl Redis {
     }
 
     /// A connection to where the operator says, or to another node of the cluster that was there.
-    async fn connect(&self) -> Result<Link, Trouble> {
+    async fn connect(&self) -> Result<Connection, Error> {
         let why = match self.endpoint.connect().await {
-            Err(Trouble::Passing(why)) => why,
+            Err(Error::Transient(why)) => why,
             done => return done,
         };
         let nodes = self.met().nodes.clone();
         for node in nodes {
-            if let Ok(link) = self.endpoint.connect_to(&node).await {
-                return Ok(link);
+            if let Ok(connection) = self.endpoint.connect_to(&node).await {
+                return Ok(connection);
             }
         }
-        Err(Trouble::Passing(why))
+        Err(Error::Transient(why))
     }
 
     fn met(&self) -> MutexGuard<'_, Met> {
@@ -250,7 +250,7 @@ impl Redis {
 
     pub(super) fn health(&self) -> Result<(), String> {
         let health = self.health.check();
-        health.map_err(|trouble| format!("redis {}: {trouble}", self.endpoint))
+        health.map_err(|error| format!("redis {}: {error}", self.endpoint))
     }
 
     pub(super) fn health_changed(&self) -> EventListener {

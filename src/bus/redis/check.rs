@@ -11,8 +11,8 @@ use async_net::resolve;
 use redis::{Value, cmd};
 
 use super::answer;
-use super::link::{Boxed, Endpoint, Link, Trouble};
-use super::nodes::Nodes;
+use super::connection::{Boxed, Connection, Endpoint, Error};
+use super::node_connections::NodeConnections;
 use super::scripts::Scripts;
 use super::slot::Command;
 use crate::certificate::{Certificate, SOON};
@@ -73,7 +73,7 @@ pub async fn check(
                 &certificate,
                 report,
             ),
-            Err(Trouble::Lasting(why) | Trouble::Passing(why)) => {
+            Err(Error::Fatal(why) | Error::Transient(why)) => {
                 return report.bad(format_args!("redis {host}: {why}"));
             }
         }
@@ -83,7 +83,7 @@ pub async fn check(
     }
     let mut subscriber = match endpoint.connect().await {
         Ok(subscriber) => subscriber,
-        Err(Trouble::Lasting(why) | Trouble::Passing(why)) => {
+        Err(Error::Fatal(why) | Error::Transient(why)) => {
             return report.bad(format_args!("redis {host}: {why}"));
         }
     };
@@ -103,7 +103,8 @@ pub async fn check(
         if kind == Kind::Replica {
             return Ok(());
         }
-        let mut nodes = Nodes::connect(&endpoint, &mut subscriber, &[], Vec::new()).await?;
+        let mut nodes =
+            NodeConnections::connect(&endpoint, &mut subscriber, &[], Vec::new()).await?;
         if let Some(map) = nodes.map() {
             let count = map.nodes.len();
             report.good(format_args!(
@@ -128,7 +129,7 @@ pub async fn check(
     let result = timeout(4 * STEP_TIME, looks).await;
     match result {
         Some(Ok(())) => {}
-        Some(Err(Trouble::Lasting(why) | Trouble::Passing(why))) => {
+        Some(Err(Error::Fatal(why) | Error::Transient(why))) => {
             report.bad(format_args!("redis {host}: {why}"));
         }
         None => report.bad(format_args!("redis {host}: it does not answer in time")),
@@ -163,10 +164,10 @@ enum Kind {
 /// What kind of Redis it is, and what it says of itself; nothing if its user may not ask.
 async fn about(
     host: &RedisHost,
-    link: &mut Link,
+    connection: &mut Connection,
     report: &mut Report,
-) -> Result<(Kind, Option<Info>), Trouble> {
-    let answer = ask(link, cmd("INFO").get_packed_command()).await?;
+) -> Result<(Kind, Option<Info>), Error> {
+    let answer = ask(connection, cmd("INFO").get_packed_command()).await?;
     let Some(info) = Info::read(&answer) else {
         report.poor(format_args!(
             "redis {host}: it does not say what it is; let its user have +info to see more here"
@@ -203,9 +204,9 @@ async fn about(
 /// What each node of a cluster says of itself, and its name in a line.
 async fn about_each(
     host: &RedisHost,
-    nodes: &mut Nodes<'_>,
-) -> Result<Vec<(String, Info)>, Trouble> {
-    let slow = || Trouble::Passing(format!("no answer within {STEP_TIME:?}"));
+    nodes: &mut NodeConnections<'_>,
+) -> Result<Vec<(String, Info)>, Error> {
+    let slow = || Error::Transient(format!("no answer within {STEP_TIME:?}"));
     let info = cmd("INFO").get_packed_command();
     let answers = timeout(STEP_TIME, nodes.ask_each(&info)).await;
     let answers = answers.unwrap_or_else(|| Err(slow()))?;
@@ -223,8 +224,8 @@ fn numbers(version: &str) -> (u32, u32) {
 }
 
 /// Its version, as it tells it also to whom it tells nothing else.
-async fn version(link: &mut Link) -> Result<Option<(u32, u32)>, Trouble> {
-    let words = match ask(link, cmd("HELLO").arg(2).get_packed_command()).await? {
+async fn version(connection: &mut Connection) -> Result<Option<(u32, u32)>, Error> {
+    let words = match ask(connection, cmd("HELLO").arg(2).get_packed_command()).await? {
         Value::Array(words) => words,
         // Before 6.2, even to hear this was a matter of permission.
         Value::ServerError(error) if error.code() == "NOPERM" => return Ok(Some(OLDEST)),
@@ -241,11 +242,11 @@ async fn version(link: &mut Link) -> Result<Option<(u32, u32)>, Trouble> {
 /// Tries every command that is used, on keys of its own.
 async fn permissions(
     host: &RedisHost,
-    nodes: &mut Nodes<'_>,
+    nodes: &mut NodeConnections<'_>,
     scripts: &Scripts,
     needed: &str,
     report: &mut Report,
-) -> Result<(), Trouble> {
+) -> Result<(), Error> {
     let mut forbidden = Vec::new();
     let mut others = Vec::new();
     for (name, command) in scripts.acl_probe() {
@@ -279,12 +280,12 @@ async fn permissions(
 /// Sends something to ourselves, from one connection to the other.
 async fn round_trip(
     host: &RedisHost,
-    nodes: &mut Nodes<'_>,
-    subscriber: &mut Link,
+    nodes: &mut NodeConnections<'_>,
+    subscriber: &mut Connection,
     scripts: &Scripts,
     config: &Config,
     report: &mut Report,
-) -> Result<(), Trouble> {
+) -> Result<(), Error> {
     if let Value::Array(time) = ask_nodes(nodes, Command::on("", &cmd("TIME"))).await?
         && let Some(Value::BulkString(seconds)) = time.first()
         && let Ok(theirs) = String::from_utf8_lossy(seconds).parse::<u64>()
@@ -317,8 +318,8 @@ async fn round_trip(
 }
 
 /// Asks where the command's keys are.
-async fn ask_nodes(nodes: &mut Nodes<'_>, command: Command) -> Result<Value, Trouble> {
-    let slow = || Trouble::Passing(format!("no answer within {STEP_TIME:?}"));
+async fn ask_nodes(nodes: &mut NodeConnections<'_>, command: Command) -> Result<Value, Error> {
+    let slow = || Error::Transient(format!("no answer within {STEP_TIME:?}"));
     let commands = [command];
     let answers = timeout(STEP_TIME, nodes.ask(&commands)).await;
     let mut answers = answers.unwrap_or_else(|| Err(slow()))?;
@@ -326,11 +327,11 @@ async fn ask_nodes(nodes: &mut Nodes<'_>, command: Command) -> Result<Value, Tro
 }
 
 /// Boxed, so that its code is in the binary once.
-fn ask(link: &mut Link, command: Vec<u8>) -> Boxed<'_, Value> {
+fn ask(connection: &mut Connection, command: Vec<u8>) -> Boxed<'_, Value> {
     Box::pin(async {
-        let slow = || Trouble::Passing(format!("no answer within {STEP_TIME:?}"));
+        let slow = || Error::Transient(format!("no answer within {STEP_TIME:?}"));
         let command = [command];
-        let answers = timeout(STEP_TIME, link.ask(&command)).await;
+        let answers = timeout(STEP_TIME, connection.ask(&command)).await;
         let mut answers = answers.unwrap_or_else(|| Err(slow()))?;
         answers.pop().ok_or_else(slow)
     })

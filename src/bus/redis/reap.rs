@@ -7,8 +7,8 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::line::Line;
-use super::link::Trouble;
+use super::connection::Error;
+use super::requester::Requester;
 use super::{Redis, answer};
 use crate::chat::name::Room;
 
@@ -70,27 +70,31 @@ impl Patience {
 ///
 /// # Errors
 /// Redis does not answer; whoever finds the lease next goes on from there.
-pub async fn reap(bus: &Redis, dead: &str) -> Result<(), Trouble> {
-    let mut line = Line::InUse(bus);
-    let condemned = line.ask(&[bus.scripts.mark_dead(dead)]).await?;
+pub async fn reap(bus: &Redis, dead: &str) -> Result<(), Error> {
+    let mut requester = Requester::Connected(bus);
+    let condemned = requester.ask(&[bus.scripts.mark_dead(dead)]).await?;
     let Some(rooms) = condemned.first().and_then(answer::texts) else {
         // It has come back, or somebody else has cleaned up.
         return Ok(());
     };
     let mut left = 0;
     for room in rooms.iter().filter_map(|room| Room::new(room).ok()) {
-        let reaped = line.ask(&[bus.scripts.expire_room(dead, &room)]).await?;
+        let reaped = requester
+            .ask(&[bus.scripts.expire_room(dead, &room)])
+            .await?;
         left += reaped.first().and_then(answer::number).unwrap_or(0);
     }
     let mut from = "0".to_string();
     loop {
-        let page = line.ask(&[bus.scripts.expire_names(dead, &from)]).await?;
+        let page = requester
+            .ask(&[bus.scripts.expire_names(dead, &from)])
+            .await?;
         match page.first().and_then(answer::text) {
             Some(next) if next != "0" => from = next,
             _ => break,
         }
     }
-    line.ask(&[bus.scripts.delete_instance(dead)]).await?;
+    requester.ask(&[bus.scripts.delete_instance(dead)]).await?;
     if left > 0 {
         log::info!("instance {dead} is dead: {left} of its people have left their rooms");
     }

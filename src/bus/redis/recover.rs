@@ -5,9 +5,9 @@ use std::sync::atomic::Ordering;
 
 use super::Redis;
 use super::answer;
+use super::connection::Error;
 use super::envelope::Note;
-use super::line::{Line, SOME};
-use super::link::Trouble;
+use super::requester::{BATCH, Requester};
 use super::rooms::Heard;
 use crate::chat::dialect::{Dialect, Reply};
 use crate::chat::end::End;
@@ -28,23 +28,29 @@ const ROOMS: usize = 32;
 ///
 /// # Errors
 /// Redis does not answer.
-pub async fn register(bus: &Redis, line: &mut Line<'_, '_>) -> Result<(), Trouble> {
+pub async fn register(bus: &Redis, requester: &mut Requester<'_, '_>) -> Result<(), Error> {
     let aloud = bus.missed.swap(false, Ordering::Relaxed);
-    let done = register_all(bus, line, aloud).await;
+    let done = register_all(bus, requester, aloud).await;
     if done.is_err() && aloud {
         bus.missed.store(true, Ordering::Relaxed);
     }
     done
 }
 
-async fn register_all(bus: &Redis, line: &mut Line<'_, '_>, aloud: bool) -> Result<(), Trouble> {
+async fn register_all(
+    bus: &Redis,
+    requester: &mut Requester<'_, '_>,
+    aloud: bool,
+) -> Result<(), Error> {
     let rooms = bus.rooms.wanted();
     let rooms: Vec<&Room> = rooms.iter().collect();
-    for rooms in rooms.chunks(SOME) {
-        line.ask(&[bus.scripts.track_rooms(rooms, true)]).await?;
+    for rooms in rooms.chunks(BATCH) {
+        requester
+            .ask(&[bus.scripts.track_rooms(rooms, true)])
+            .await?;
     }
     let margin = bus.patience.margin();
-    for present in bus.peers.present().await.chunks(SOME) {
+    for present in bus.peers.present().await.chunks(BATCH) {
         let claim = |one: &Present| {
             let Present {
                 user, origin, lock, ..
@@ -52,7 +58,7 @@ async fn register_all(bus: &Redis, line: &mut Line<'_, '_>, aloud: bool) -> Resu
             bus.scripts.claim(user, *origin, *lock, false, margin)
         };
         let claims: Vec<_> = present.iter().map(claim).collect();
-        let answers = line.ask(&claims).await?;
+        let answers = requester.ask(&claims).await?;
         let mut joins = Vec::new();
         for (one, answer) in present.iter().zip(&answers) {
             if answer::number(answer) == Some(0) {
@@ -67,12 +73,12 @@ async fn register_all(bus: &Redis, line: &mut Line<'_, '_>, aloud: bool) -> Resu
             };
             joins.extend(one.rooms.iter().map(join));
         }
-        for joins in joins.chunks(SOME) {
-            line.ask(joins).await?;
+        for joins in joins.chunks(BATCH) {
+            requester.ask(joins).await?;
         }
     }
     // Last, so that whoever is interrupted does all of it again, and as loudly.
-    line.ask(&[bus.scripts.clear_dead()]).await?;
+    requester.ask(&[bus.scripts.clear_dead()]).await?;
     Ok(())
 }
 
@@ -81,7 +87,7 @@ async fn register_all(bus: &Redis, line: &mut Line<'_, '_>, aloud: bool) -> Resu
 ///
 /// # Errors
 /// Redis does not answer.
-pub async fn catch_up(bus: &Redis, line: &mut Line<'_, '_>) -> Result<(), Trouble> {
+pub async fn catch_up(bus: &Redis, requester: &mut Requester<'_, '_>) -> Result<(), Error> {
     let mut lost = 0;
     for rooms in bus.rooms.all_heard().chunks(ROOMS) {
         let ask = |(room, heard): &(Room, Heard)| {
@@ -91,12 +97,12 @@ pub async fn catch_up(bus: &Redis, line: &mut Line<'_, '_>) -> Result<(), Troubl
             ]
         };
         let commands: Vec<_> = rooms.iter().flat_map(ask).collect();
-        let answers = line.ask(&commands).await?;
+        let answers = requester.ask(&commands).await?;
         for ((room, heard), answers) in rooms.iter().zip(answers.chunks(2)) {
             let last = answers.first().and_then(answer::id);
             let found = answers.get(1).and_then(|log| answer::messages(room, log));
             let found = found.unwrap_or_default();
-            if !resume(bus, line, room, *heard, last, found).await? {
+            if !resume(bus, requester, room, *heard, last, found).await? {
                 bus.rooms.mark_incomplete(room);
                 lost += 1;
             }
@@ -105,19 +111,22 @@ pub async fn catch_up(bus: &Redis, line: &mut Line<'_, '_>) -> Result<(), Troubl
     if lost > 0 {
         log::warn!("redis has lost messages of {lost} rooms; they can't be delivered any more");
     }
-    read_mail(bus, line).await
+    read_mail(bus, requester).await
 }
 
 /// Where the rooms' logs stand of which we have heard anything.
 ///
 /// # Errors
 /// Redis does not answer.
-pub async fn last_ids(bus: &Redis, line: &mut Line<'_, '_>) -> Result<Vec<(Room, Id)>, Trouble> {
+pub async fn last_ids(
+    bus: &Redis,
+    requester: &mut Requester<'_, '_>,
+) -> Result<Vec<(Room, Id)>, Error> {
     let mut found = Vec::new();
-    for rooms in bus.rooms.all_heard().chunks(SOME) {
+    for rooms in bus.rooms.all_heard().chunks(BATCH) {
         let ask = |(room, _): &(Room, Heard)| bus.scripts.last(room);
         let commands: Vec<_> = rooms.iter().map(ask).collect();
-        let answers = line.ask(&commands).await?;
+        let answers = requester.ask(&commands).await?;
         let last = rooms.iter().zip(&answers);
         found.extend(last.filter_map(|((room, _), last)| Some((room.clone(), answer::id(last)?))));
     }
@@ -128,12 +137,12 @@ pub async fn last_ids(bus: &Redis, line: &mut Line<'_, '_>) -> Result<Vec<(Room,
 /// `heard` on, with it. `false` if the log no longer has all of them.
 async fn resume(
     bus: &Redis,
-    line: &mut Line<'_, '_>,
+    requester: &mut Requester<'_, '_>,
     room: &Room,
     heard: Heard,
     last: Option<Id>,
     mut found: Vec<Event>,
-) -> Result<bool, Trouble> {
+) -> Result<bool, Error> {
     let Some(last) = last else {
         bus.rooms.heard(room, unseen(Id::START));
         return Ok(heard.id == Id::START);
@@ -148,7 +157,9 @@ async fn resume(
     if replaced || last.epoch == heard.id.epoch && last < heard.id {
         // Other words stand where we have heard some, or will soon. From a new epoch on, places
         // are unambiguous again.
-        let answers = line.ask(&[bus.scripts.new_epoch(room, last.epoch)]).await?;
+        let answers = requester
+            .ask(&[bus.scripts.new_epoch(room, last.epoch)])
+            .await?;
         let begin = answers.first().and_then(answer::id).unwrap_or(last);
         bus.rooms.heard(room, unseen(Id::before_all(begin.epoch)));
         return Ok(false);
@@ -166,7 +177,7 @@ async fn resume(
         bus.rooms.heard(room, unseen(last));
         return Ok(false);
     }
-    whole &= fill(bus, line, room, Stretch { after, until: last }).await?;
+    whole &= fill(bus, requester, room, Stretch { after, until: last }).await?;
     Ok(whole)
 }
 
@@ -177,13 +188,15 @@ async fn resume(
 /// Redis does not answer.
 pub async fn fill(
     bus: &Redis,
-    line: &mut Line<'_, '_>,
+    requester: &mut Requester<'_, '_>,
     room: &Room,
     mut stretch: Stretch,
-) -> Result<bool, Trouble> {
+) -> Result<bool, Error> {
     let mut whole = true;
     while stretch.after < stretch.until {
-        let answers = line.ask(&[bus.scripts.read(room, stretch, PAGE)]).await?;
+        let answers = requester
+            .ask(&[bus.scripts.read(room, stretch, PAGE)])
+            .await?;
         let found = answers.first().and_then(|log| answer::messages(room, log));
         let found = found.unwrap_or_default();
         // Falling numbers: somebody tampered with the log. It is not read for ever.
@@ -236,8 +249,8 @@ fn unseen(id: Id) -> Heard {
 ///
 /// # Errors
 /// Redis does not answer.
-pub async fn read_mail(bus: &Redis, line: &mut Line<'_, '_>) -> Result<(), Trouble> {
-    let answers = line.ask(&[bus.scripts.mail(bus.mail.last())]).await?;
+pub async fn read_mail(bus: &Redis, requester: &mut Requester<'_, '_>) -> Result<(), Error> {
+    let answers = requester.ask(&[bus.scripts.mail(bus.mail.last())]).await?;
     let mut last = None;
     for note in answers.first().and_then(answer::mail).unwrap_or_default() {
         if let Note::Private(to, letter) = note {

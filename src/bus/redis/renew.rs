@@ -1,6 +1,6 @@
 //! The living connections, signed in anew before their token ends: nobody is to notice.
 
-use super::link::{Trouble, accept};
+use super::connection::{Error, accept};
 use super::queue::Broken;
 use super::{ANSWER_TIME, Redis};
 use crate::time::timeout;
@@ -21,8 +21,8 @@ pub async fn renew(bus: &Redis, renewable: bool) -> Broken {
         let Some(answers) = answers.flatten() else {
             return Broken::Why(format!("no answer within {ANSWER_TIME:?}"));
         };
-        if let Err(trouble) = accept(&answers, "sign-in refused") {
-            let (Trouble::Lasting(why) | Trouble::Passing(why)) = login.refused(true, trouble);
+        if let Err(error) = accept(&answers, "sign-in refused") {
+            let (Error::Fatal(why) | Error::Transient(why)) = login.refused(true, error);
             return Broken::Why(why);
         }
         bus.rooms.say(&command);

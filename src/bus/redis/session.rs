@@ -14,12 +14,12 @@ use smol::io::{AsyncWriteExt, ReadHalf, WriteHalf};
 use smol::{Timer, future};
 
 use super::answer::{self, Lease};
-use super::line::{Line, SOME};
-use super::link::{Bytes, Link, Trouble};
-use super::nodes::Nodes;
+use super::connection::{Connection, Error, Transport};
+use super::node_connections::NodeConnections;
 use super::queue::Broken;
 use super::recover::{catch_up, register, tell_incomplete};
 use super::renew::renew;
+use super::requester::{BATCH, Requester};
 use super::resp::Replies;
 use super::scripts::Publication;
 use super::{ANSWER_TIME, Redis, health, reap, sentinel};
@@ -38,13 +38,13 @@ const WRITE_TIME: Duration = Duration::from_secs(10);
 
 /// What carries commands or answers, until it breaks.
 type Carry<'a> = Pin<Box<dyn Future<Output = Broken> + Send + 'a>>;
-type Reader = Replies<ReadHalf<Box<dyn Bytes>>>;
-type Writer = WriteHalf<Box<dyn Bytes>>;
+type Reader = Replies<ReadHalf<Box<dyn Transport>>>;
+type Writer = WriteHalf<Box<dyn Transport>>;
 
 /// Connections for commands and one that is subscribed.
 pub struct Session<'a> {
-    nodes: Nodes<'a>,
-    subscriber: Link,
+    nodes: NodeConnections<'a>,
+    subscriber: Connection,
 }
 
 impl<'a> Session<'a> {
@@ -53,23 +53,24 @@ impl<'a> Session<'a> {
     ///
     /// # Errors
     /// Why not.
-    pub async fn open(bus: &'a Redis) -> Result<Session<'a>, Trouble> {
+    pub async fn open(bus: &'a Redis) -> Result<Session<'a>, Error> {
         let mut subscriber = bus.connect().await?;
         let strangers = bus.met().strangers.clone();
         let ready = bus.scripts.load();
-        let nodes = Nodes::connect(&bus.endpoint, &mut subscriber, &strangers, ready).await?;
+        let nodes =
+            NodeConnections::connect(&bus.endpoint, &mut subscriber, &strangers, ready).await?;
         bus.endpoint.prepare_to_renew(&mut subscriber).await?;
         let mut session = Session { nodes, subscriber };
-        let slow = || Trouble::Passing(format!("not ready within {READY_TIME:?}"));
+        let slow = || Error::Transient(format!("not ready within {READY_TIME:?}"));
         timeout(READY_TIME, session.prepare(bus))
             .await
             .unwrap_or_else(|| Err(slow()))?;
         Ok(session)
     }
 
-    async fn prepare(&mut self, bus: &Redis) -> Result<(), Trouble> {
-        let mut line = Line::Making(&mut self.nodes);
-        let pulse = line
+    async fn prepare(&mut self, bus: &Redis) -> Result<(), Error> {
+        let mut requester = Requester::Connecting(&mut self.nodes);
+        let pulse = requester
             .ask(&[bus.scripts.renew_lease(bus.patience.margin())])
             .await?;
         if let Some((Lease::Reaped, _)) = pulse.first().and_then(answer::pulse) {
@@ -79,15 +80,15 @@ impl<'a> Session<'a> {
         let rooms = bus.rooms.wanted();
         let mut channels = vec![bus.scripts.own_channel()];
         channels.extend(rooms.iter().map(|room| bus.scripts.channel(room)));
-        for channels in channels.chunks(SOME) {
+        for channels in channels.chunks(BATCH) {
             self.subscriber.subscribe(channels).await?;
         }
 
-        register(bus, &mut line).await?;
+        register(bus, &mut requester).await?;
         // The lobby's keys may be elsewhere, and out of reach now.
         let [names, _] = bus.scripts.try_join();
-        health::note(bus, &line.ask(&[names]).await?);
-        catch_up(bus, &mut line).await?;
+        health::note(bus, &requester.ask(&[names]).await?);
+        catch_up(bus, &mut requester).await?;
         bus.rooms.up(&rooms, |room| bus.scripts.channel(room));
         bus.queue.up(self.nodes.map());
         bus.know(self.nodes.map().map_or(&[], |map| &map.nodes));
@@ -109,12 +110,12 @@ impl<'a> Session<'a> {
         let Session { nodes, subscriber } = self;
         let primary = subscriber.primary;
         let cluster = nodes.map().is_some();
-        let links = nodes.into_links();
-        let count = links.len();
+        let connections = nodes.into_connections();
+        let count = connections.len();
         let mut carry: Vec<Carry<'_>> = Vec::new();
-        for (lane, link) in links.into_iter().enumerate() {
-            carry.push(Box::pin(ask(bus, lane, link.commands)));
-            carry.push(Box::pin(hear(bus, lane, link.replies)));
+        for (lane, connection) in connections.into_iter().enumerate() {
+            carry.push(Box::pin(ask(bus, lane, connection.commands)));
+            carry.push(Box::pin(hear(bus, lane, connection.replies)));
         }
         let speak = future::or(first(carry), again_and_again(bus));
         let listen = future::or(
@@ -266,8 +267,8 @@ async fn watch(bus: &Redis, state: &State, find: Sender<Vec<String>>, lanes: usi
         }
         if reaped || lease == Lease::None {
             log::warn!("redis no longer knows our names: registering them again");
-            if let Err(Trouble::Lasting(why) | Trouble::Passing(why)) =
-                register(bus, &mut Line::InUse(bus)).await
+            if let Err(Error::Fatal(why) | Error::Transient(why)) =
+                register(bus, &mut Requester::Connected(bus)).await
             {
                 return why;
             }

@@ -16,7 +16,7 @@ use async_lock::Semaphore;
 use redis::cmd;
 use smol::{Timer, future};
 
-use super::link::{Boxed, Trouble};
+use super::connection::{Boxed, Error};
 use crate::config::RedisAddress;
 use crate::time::unix_millis;
 use read::Read;
@@ -59,14 +59,14 @@ impl fmt::Debug for Proof {
 }
 
 impl Proof {
-    fn new(user: Option<&String>, read: Read) -> Result<Proof, Trouble> {
+    fn new(user: Option<&String>, read: Read) -> Result<Proof, Error> {
         let life = read.ends.map(|ends| {
             let left = ends - unix_millis() as f64 / 1000.0;
             if left > 0.0 {
                 let left = Duration::from_secs_f64(left.min(LONGEST.as_secs_f64()));
                 return Ok(Life::new(left, fastrand::f32()));
             }
-            Err(Trouble::Passing(format!(
+            Err(Error::Transient(format!(
                 "redis auth command: its token ended {:.0} s ago; is the clock right?",
                 -left
             )))
@@ -171,7 +171,7 @@ impl Login {
         Box::pin(self.good())
     }
 
-    async fn good(&self) -> Result<Option<(Arc<Proof>, bool)>, Trouble> {
+    async fn good(&self) -> Result<Option<(Arc<Proof>, bool)>, Error> {
         let Some(command) = &self.command else {
             return Ok(self.kept().clone().map(|proof| (proof, true)));
         };
@@ -184,9 +184,9 @@ impl Login {
         }
         match self.fresh(command).await {
             Ok(got) => Ok(Some(got)),
-            Err(trouble) => match living() {
+            Err(error) => match living() {
                 Some(proof) => Ok(Some((proof, false))),
-                None => Err(trouble),
+                None => Err(error),
             },
         }
     }
@@ -196,7 +196,7 @@ impl Login {
         Box::pin(self.kept_or_new(command))
     }
 
-    async fn kept_or_new(&self, command: &str) -> Result<(Arc<Proof>, bool), Trouble> {
+    async fn kept_or_new(&self, command: &str) -> Result<(Arc<Proof>, bool), Error> {
         let kept = || self.kept().clone().filter(|proof| proof.is_fresh());
         if let Some(proof) = kept() {
             return Ok((proof, false));
@@ -220,16 +220,16 @@ impl Login {
 
     /// Redis does not take it: the command runs anew for whoever asks next. Returns what that means
     /// to who was refused: what a token that was not new is refused for may be mended by a new one.
-    pub fn refused(&self, new: bool, trouble: Trouble) -> Trouble {
+    pub fn refused(&self, new: bool, error: Error) -> Error {
         if !self.changes() {
-            return trouble;
+            return error;
         }
-        if matches!(trouble, Trouble::Lasting(_)) {
+        if matches!(error, Error::Fatal(_)) {
             *self.kept() = None;
         }
-        match trouble {
-            Trouble::Lasting(why) if !new => Trouble::Passing(why),
-            trouble => trouble,
+        match error {
+            Error::Fatal(why) if !new => Error::Transient(why),
+            error => error,
         }
     }
 
@@ -260,7 +260,7 @@ impl Login {
         loop {
             match self.fresh(command).await {
                 Ok((proof, _)) => return proof,
-                Err(Trouble::Lasting(why) | Trouble::Passing(why)) => {
+                Err(Error::Fatal(why) | Error::Transient(why)) => {
                     if !self.failing.swap(true, Ordering::Relaxed) {
                         let left = life.ends.saturating_duration_since(Instant::now());
                         log::warn!(

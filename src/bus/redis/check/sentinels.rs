@@ -1,7 +1,7 @@
 //! What the sentinels say, each of them, and whether they agree.
 
 use super::super::cluster::Address;
-use super::super::link::{Endpoint, Trouble};
+use super::super::connection::{Endpoint, Error};
 use super::super::sentinel::{self, Primary};
 use super::tls;
 use crate::config::{RedisHost, Sentinels};
@@ -22,7 +22,7 @@ pub async fn ask_all(endpoint: &Endpoint, sentinels: &Sentinels, report: &mut Re
                 found.push(primary);
             }
             // One that knows is enough to go on; whether there is one is told next.
-            Err(Trouble::Lasting(why) | Trouble::Passing(why)) => {
+            Err(Error::Fatal(why) | Error::Transient(why)) => {
                 report.poor(format_args!("sentinel {sentinel}: {why}"));
             }
         }

@@ -21,7 +21,7 @@ pub struct Op {
     pub what: What,
     /// What happens with the answer.
     pub then: Then,
-    /// Bytes of message text, for the bound, and when it was accepted.
+    /// Transport of message text, for the bound, and when it was accepted.
     pub weight: Option<(usize, Instant)>,
     /// Its place among all that was ever to be said.
     pub place: u64,

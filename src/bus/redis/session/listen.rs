@@ -8,10 +8,10 @@ use redis::Value;
 use super::{Reader, State};
 use crate::bus::redis::Redis;
 use crate::bus::redis::answer::{self, News};
+use crate::bus::redis::connection::Error;
 use crate::bus::redis::envelope::{self, Note};
-use crate::bus::redis::line::Line;
-use crate::bus::redis::link::Trouble;
 use crate::bus::redis::recover::{fill, last_ids, read_mail, tell_incomplete};
+use crate::bus::redis::requester::Requester;
 use crate::chat::end::End;
 use crate::chat::event::{Event, What};
 use crate::chat::id::Id;
@@ -30,7 +30,7 @@ pub async fn receive(bus: &Redis, mut replies: Reader, state: &State, cluster: b
     let mut looked = Instant::now();
     loop {
         if cluster && looked.elapsed() > LOOK {
-            if let Err(Trouble::Lasting(why) | Trouble::Passing(why)) = look(bus).await {
+            if let Err(Error::Fatal(why) | Error::Transient(why)) = look(bus).await {
                 return why;
             }
             looked = Instant::now();
@@ -48,8 +48,7 @@ pub async fn receive(bus: &Redis, mut replies: Reader, state: &State, cluster: b
                     .scripts
                     .room(channel)
                     .and_then(|room| envelope::event(room, payload))
-                    && let Err(Trouble::Lasting(why) | Trouble::Passing(why)) =
-                        take(bus, event).await
+                    && let Err(Error::Fatal(why) | Error::Transient(why)) = take(bus, event).await
                 {
                     return why;
                 }
@@ -61,17 +60,17 @@ pub async fn receive(bus: &Redis, mut replies: Reader, state: &State, cluster: b
 }
 
 /// Looks whether the rooms have gone on without us, and reads what we have not heard.
-async fn look(bus: &Redis) -> Result<(), Trouble> {
-    for (room, last) in last_ids(bus, &mut Line::InUse(bus)).await? {
+async fn look(bus: &Redis) -> Result<(), Error> {
+    for (room, last) in last_ids(bus, &mut Requester::Connected(bus)).await? {
         if let Step::Gap(after) = bus.rooms.step(&room, last.next()) {
             catch(bus, &room, after, last).await?;
         }
     }
-    read_mail(bus, &mut Line::InUse(bus)).await
+    read_mail(bus, &mut Requester::Connected(bus)).await
 }
 
 /// Hands an event on, in its place: what is missing before it is read from the log first.
-async fn take(bus: &Redis, event: Event) -> Result<(), Trouble> {
+async fn take(bus: &Redis, event: Event) -> Result<(), Error> {
     let room = event.room.clone();
     match event.what {
         What::Said {
@@ -108,15 +107,17 @@ async fn take(bus: &Redis, event: Event) -> Result<(), Trouble> {
 
 /// Whether a message is of the room's log, and not of one that nobody will ever read: a primary that
 /// hung while another took its place still does what it was sent, until it hears of the other.
-async fn is_of_log(bus: &Redis, room: &Room, id: Id) -> Result<bool, Trouble> {
-    let answers = Line::InUse(bus).ask(&[bus.scripts.last(room)]).await?;
+async fn is_of_log(bus: &Redis, room: &Room, id: Id) -> Result<bool, Error> {
+    let answers = Requester::Connected(bus)
+        .ask(&[bus.scripts.last(room)])
+        .await?;
     let last = answers.first().and_then(answer::id);
     Ok(last.is_none_or(|last| last.epoch == id.epoch))
 }
 
-async fn catch(bus: &Redis, room: &Room, after: Id, until: Id) -> Result<(), Trouble> {
+async fn catch(bus: &Redis, room: &Room, after: Id, until: Id) -> Result<(), Error> {
     let stretch = Stretch { after, until };
-    if !fill(bus, &mut Line::InUse(bus), room, stretch).await? {
+    if !fill(bus, &mut Requester::Connected(bus), room, stretch).await? {
         log::warn!("redis has lost messages of a room; they can't be delivered any more");
         bus.rooms.mark_incomplete(room);
         tell_incomplete(bus).await;

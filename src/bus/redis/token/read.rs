@@ -5,7 +5,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::bus::redis::link::Trouble;
+use crate::bus::redis::connection::Error;
 
 /// What was printed. No `Debug`: it is a secret.
 pub struct Read {
@@ -21,8 +21,8 @@ pub struct Read {
 ///
 /// # Errors
 /// One line, without what was printed. It is what the command does, so trying again is of no use.
-pub fn read(printed: &[u8], now: f64) -> Result<Read, Trouble> {
-    let nonsense = |what: &str| Trouble::Lasting(format!("redis auth command: it prints {what}"));
+pub fn read(printed: &[u8], now: f64) -> Result<Read, Error> {
+    let nonsense = |what: &str| Error::Fatal(format!("redis auth command: it prints {what}"));
     let text = std::str::from_utf8(printed).map_err(|_| nonsense("what is not UTF-8"))?;
     let text = text.trim();
     let (token, said) = if text.starts_with('{') {
@@ -112,7 +112,7 @@ mod tests {
     fn good(printed: &str) -> (String, Option<String>, Option<f64>) {
         match read(printed.as_bytes(), NOW) {
             Ok(read) => (read.password, read.oid, read.ends),
-            Err(trouble) => panic!("{printed:?}: {trouble:?}"),
+            Err(error) => panic!("{printed:?}: {error:?}"),
         }
     }
 
@@ -175,7 +175,7 @@ mod tests {
             (b"{hunter2", "it prints what begins like JSON"),
         ] {
             match read(printed, NOW) {
-                Err(Trouble::Lasting(line)) => {
+                Err(Error::Fatal(line)) => {
                     assert!(line.contains(says) && !line.contains("hunter2"), "{line}");
                 }
                 _ => panic!("{printed:?}"),

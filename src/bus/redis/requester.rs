@@ -3,41 +3,41 @@
 use redis::Value;
 use smol::channel;
 
-use super::link::{Trouble, accept};
-use super::nodes::Nodes;
+use super::connection::{Error, accept};
+use super::node_connections::NodeConnections;
 use super::slot::Command;
 use super::{ANSWER_TIME, Redis};
 use crate::time::timeout;
 
 /// How many commands are said at once: enough to make the way there and back count for little, few
 /// enough to be answered in time.
-pub const SOME: usize = 256;
+pub const BATCH: usize = 256;
 
 /// Who is asked.
-pub enum Line<'a, 'b> {
+pub enum Requester<'a, 'b> {
     /// Connections of which nobody else knows yet.
-    Making(&'a mut Nodes<'b>),
+    Connecting(&'a mut NodeConnections<'b>),
     /// Those in use, in turn with everybody else.
-    InUse(&'a Redis),
+    Connected(&'a Redis),
 }
 
-impl Line<'_, '_> {
-    /// Says the commands, at most [`SOME`], and waits for an answer to each.
+impl Requester<'_, '_> {
+    /// Says the commands, at most [`BATCH`], and waits for an answer to each.
     ///
     /// # Errors
     /// Redis refuses one of them, or does not answer.
-    pub async fn ask(&mut self, commands: &[Command]) -> Result<Vec<Value>, Trouble> {
+    pub async fn ask(&mut self, commands: &[Command]) -> Result<Vec<Value>, Error> {
         let answers = match self {
-            Line::Making(nodes) => nodes.ask(commands).await?,
-            Line::InUse(bus) => ask_all(bus, commands).await?,
+            Requester::Connecting(nodes) => nodes.ask(commands).await?,
+            Requester::Connected(bus) => ask_all(bus, commands).await?,
         };
         accept(&answers, "refused")?;
         Ok(answers)
     }
 }
 
-async fn ask_all(bus: &Redis, commands: &[Command]) -> Result<Vec<Value>, Trouble> {
-    let slow = || Trouble::Passing(format!("no answer within {ANSWER_TIME:?}"));
+async fn ask_all(bus: &Redis, commands: &[Command]) -> Result<Vec<Value>, Error> {
+    let slow = || Error::Transient(format!("no answer within {ANSWER_TIME:?}"));
     let mut asked = Vec::with_capacity(commands.len());
     for command in commands {
         let (answer, answered) = channel::bounded(1);
