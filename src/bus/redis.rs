@@ -7,6 +7,7 @@
 //! Everything that waits for Redis waits with a limit, and no queue is without one.
 
 pub mod answer;
+mod auth;
 mod check;
 mod cluster;
 mod connection;
@@ -16,8 +17,8 @@ mod mail;
 mod node_connections;
 mod queue;
 mod reap;
+mod reauth;
 mod recover;
-mod renew;
 mod requester;
 pub mod resp;
 mod rooms;
@@ -25,7 +26,6 @@ mod scripts;
 mod sentinel;
 mod session;
 mod slot;
-mod token;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::AtomicBool;
@@ -163,7 +163,7 @@ impl Redis {
                     let run = AssertUnwindSafe(session.run(self, told))
                         .catch_unwind()
                         .await;
-                    self.endpoint.login.ended();
+                    self.endpoint.credentials.ended();
                     (reached, told, pause) = (true, false, PAUSE_FIRST);
                     self.patience.lost();
                     self.queue.down();

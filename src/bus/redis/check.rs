@@ -90,7 +90,7 @@ pub async fn check(
     if let Some(primary) = &subscriber.primary {
         sentinels::found(&endpoint, host, primary, report).await;
     }
-    let user = endpoint.login.describe();
+    let user = endpoint.credentials.describe();
     report.good(format_args!("redis {host}: connected, {user}"));
     let looks = async {
         let (kind, info) = about(host, &mut subscriber, report).await?;
@@ -122,7 +122,7 @@ pub async fn check(
             .await?
             .is_some_and(|it| it < CHANNELS);
         let needed = scripts.needed(nodes.map().is_some(), old);
-        endpoint.prepare_to_renew(&mut subscriber).await?;
+        endpoint.enable_reauth(&mut subscriber).await?;
         permissions(host, &mut nodes, scripts, &needed, report).await?;
         round_trip(host, &mut nodes, &mut subscriber, scripts, config, report).await
     };

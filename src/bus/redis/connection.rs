@@ -21,11 +21,11 @@ use rustix::net::sockopt;
 use smol::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 
 use super::answer::{self, News};
+use super::auth::{Credentials, Secret};
 use super::cluster::Address;
 use super::queue::passing_error;
 use super::resp::Replies;
 use super::sentinel::{self, Primary};
-use super::token::{Login, Proof};
 use crate::config::{RedisAddress, RedisHost, Sentinels};
 use crate::time::timeout;
 use tls::{certified, connector, tls_error};
@@ -64,7 +64,7 @@ pub struct Endpoint {
     /// With the names that the operator has given: one, or one for each sentinel.
     tls: Option<(TlsConnector, Vec<ServerName<'static>>)>,
     /// Who signs in.
-    pub login: Login,
+    pub credentials: Credentials,
     client_name: String,
     /// Which sentinel is asked first, counted on and on.
     pub turn: AtomicUsize,
@@ -79,7 +79,7 @@ pub struct Connection {
     /// Where a sentinel has led us.
     pub primary: Option<Primary>,
     /// Whether it can be signed in anew while it is subscribed.
-    pub renewable: bool,
+    pub reauthenticable: bool,
 }
 
 /// What becomes of something. Boxed, so that its code is in the binary once, and not with everybody
@@ -136,7 +136,7 @@ impl Endpoint {
         Ok(Endpoint {
             host: address.host.clone(),
             tls,
-            login: Login::new(address),
+            credentials: Credentials::new(address),
             client_name,
             turn: AtomicUsize::new(0),
         })
@@ -211,10 +211,10 @@ impl Endpoint {
         named_by: usize,
     ) -> Result<Connection, Error> {
         // Ahead of the rest: it takes its own time, and a connection should not wait for it.
-        let proof = self.login.proof().await?;
+        let secret = self.credentials.secret().await?;
         let connection = async {
             let mut connection = self.open(node, named_by).await?;
-            self.sign_in(&mut connection, proof.as_ref()).await?;
+            self.sign_in(&mut connection, secret.as_ref()).await?;
             Ok(connection)
         };
         let slow = || Error::Transient(format!("no connection within {CONNECT_TIME:?}"));
@@ -227,16 +227,16 @@ impl Endpoint {
     ///
     /// # Errors
     /// A broken connection.
-    pub async fn prepare_to_renew(&self, connection: &mut Connection) -> Result<(), Error> {
-        if !self.login.changes() {
+    pub async fn enable_reauth(&self, connection: &mut Connection) -> Result<(), Error> {
+        if !self.credentials.changes() {
             return Ok(());
         }
         let hello = [cmd("HELLO").arg(3).get_packed_command()];
         let slow = || Error::Transient(format!("no answer within {CONNECT_TIME:?}"));
         let answers = timeout(CONNECT_TIME, connection.ask(&hello)).await;
         let answers = answers.unwrap_or_else(|| Err(slow()))?;
-        connection.renewable = accept(&answers, "refused").is_ok();
-        if !connection.renewable {
+        connection.reauthenticable = accept(&answers, "refused").is_ok();
+        if !connection.reauthenticable {
             log::debug!("redis {self}: no RESP3, so new tokens need new connections");
         }
         Ok(())
@@ -294,7 +294,7 @@ impl Endpoint {
             replies: Replies::new(read),
             commands: write,
             primary: None,
-            renewable: false,
+            reauthenticable: false,
         })
     }
 
@@ -305,19 +305,20 @@ impl Endpoint {
     pub fn sign_in<'a>(
         &'a self,
         connection: &'a mut Connection,
-        proof: Option<&'a (Arc<Proof>, bool)>,
+        secret: Option<&'a (Arc<Secret>, bool)>,
     ) -> Boxed<'a, ()> {
-        Box::pin(self.sign_in_now(connection, proof))
+        Box::pin(self.sign_in_now(connection, secret))
     }
 
     async fn sign_in_now(
         &self,
         connection: &mut Connection,
-        proof: Option<&(Arc<Proof>, bool)>,
+        secret: Option<&(Arc<Secret>, bool)>,
     ) -> Result<(), Error> {
-        if let Some((proof, new)) = proof {
-            let answers = connection.ask(&[proof.command()]).await?;
-            accept(&answers, "sign-in refused").map_err(|error| self.login.refused(*new, error))?;
+        if let Some((secret, new)) = secret {
+            let answers = connection.ask(&[secret.command()]).await?;
+            accept(&answers, "sign-in refused")
+                .map_err(|error| self.credentials.refused(*new, error))?;
         }
         connection
             .check(cmd("PING").get_packed_command(), "refused")

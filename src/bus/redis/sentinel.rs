@@ -170,9 +170,9 @@ async fn ask_over(
         let mut answers = connection.ask(&question).await?;
         // Most sentinels want no password; to those that do, the one of Redis is given.
         if wants_password(&answers)
-            && let Some(proof) = endpoint.login.proof().await?
+            && let Some(secret) = endpoint.credentials.secret().await?
         {
-            endpoint.sign_in(connection, Some(&proof)).await?;
+            endpoint.sign_in(connection, Some(&secret)).await?;
             answers = connection.ask(&question).await?;
         }
         Ok(answers)

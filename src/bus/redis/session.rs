@@ -17,8 +17,8 @@ use super::answer::{self, Lease};
 use super::connection::{Connection, Error, Transport};
 use super::node_connections::NodeConnections;
 use super::queue::Broken;
+use super::reauth::reauthenticate;
 use super::recover::{catch_up, register, tell_incomplete};
-use super::renew::renew;
 use super::requester::{BATCH, Requester};
 use super::resp::Replies;
 use super::scripts::Publication;
@@ -59,7 +59,7 @@ impl<'a> Session<'a> {
         let ready = bus.scripts.load();
         let nodes =
             NodeConnections::connect(&bus.endpoint, &mut subscriber, &strangers, ready).await?;
-        bus.endpoint.prepare_to_renew(&mut subscriber).await?;
+        bus.endpoint.enable_reauth(&mut subscriber).await?;
         let mut session = Session { nodes, subscriber };
         let slow = || Error::Transient(format!("not ready within {READY_TIME:?}"));
         timeout(READY_TIME, session.prepare(bus))
@@ -106,7 +106,7 @@ impl<'a> Session<'a> {
             bus.peers.tell_all(Dialect::Typed, &over).await;
         }
         let state = State::default();
-        let renew = renew(bus, self.subscriber.renewable);
+        let reauth = reauthenticate(bus, self.subscriber.reauthenticable);
         let Session { nodes, subscriber } = self;
         let primary = subscriber.primary;
         let cluster = nodes.map().is_some();
@@ -130,7 +130,7 @@ impl<'a> Session<'a> {
         let listen = async { Broken::Why(future::or(listen, watch).await) };
         let greet = async { Broken::Why(greet(bus, again).await) };
         let serve = future::or(speak, future::or(listen, greet));
-        future::or(serve, renew).await
+        future::or(serve, reauth).await
     }
 }
 

@@ -8,21 +8,21 @@ use crate::time::timeout;
 /// Signs all connections in with a new token whenever there is one, in the midst of everything else
 /// that is said on them. Ends when Redis refuses it, or when the subscriber can't follow; never
 /// where passwords don't end. Whether it followed, the subscriber hears with what is published.
-pub async fn renew(bus: &Redis, renewable: bool) -> Broken {
-    let login = &bus.endpoint.login;
+pub async fn reauthenticate(bus: &Redis, reauthenticable: bool) -> Broken {
+    let credentials = &bus.endpoint.credentials;
     loop {
-        let proof = login.renewed().await;
-        if !renewable {
+        let secret = credentials.renewed().await;
+        if !reauthenticable {
             return Broken::Outdated;
         }
         // First where somebody waits for the answer: the other connection is of no use without it.
-        let command = proof.command();
+        let command = secret.command();
         let answers = timeout(ANSWER_TIME, bus.queue.ask_everywhere(&command)).await;
         let Some(answers) = answers.flatten() else {
             return Broken::Why(format!("no answer within {ANSWER_TIME:?}"));
         };
         if let Err(error) = accept(&answers, "sign-in refused") {
-            let (Error::Fatal(why) | Error::Transient(why)) = login.refused(true, error);
+            let (Error::Fatal(why) | Error::Transient(why)) = credentials.refused(true, error);
             return Broken::Why(why);
         }
         bus.rooms.say(&command);

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use crate::bus::redis::connection::Error;
 
 /// What was printed. No `Debug`: it is a secret.
-pub struct Read {
+pub struct AuthOutput {
     /// The password, or the token.
     pub password: String,
     /// Whom it is for: the object id of Microsoft Entra ID, which is the user name at Azure's Redis.
@@ -21,7 +21,7 @@ pub struct Read {
 ///
 /// # Errors
 /// One line, without what was printed. It is what the command does, so trying again is of no use.
-pub fn read(printed: &[u8], now: f64) -> Result<Read, Error> {
+pub fn parse(printed: &[u8], now: f64) -> Result<AuthOutput, Error> {
     let nonsense = |what: &str| Error::Fatal(format!("redis auth command: it prints {what}"));
     let text = std::str::from_utf8(printed).map_err(|_| nonsense("what is not UTF-8"))?;
     let text = text.trim();
@@ -50,7 +50,7 @@ pub fn read(printed: &[u8], now: f64) -> Result<Read, Error> {
     let claims = claims(&token).unwrap_or_default();
     let oid = claims.get("oid").and_then(Value::as_str);
     let plain = |oid: &&str| !oid.is_empty() && oid.chars().all(|c| c.is_ascii_graphic());
-    Ok(Read {
+    Ok(AuthOutput {
         oid: oid.filter(plain).map(String::from),
         ends: claims.get("exp").and_then(seconds).or(said),
         password: token,
@@ -110,7 +110,7 @@ mod tests {
 
     #[track_caller]
     fn good(printed: &str) -> (String, Option<String>, Option<f64>) {
-        match read(printed.as_bytes(), NOW) {
+        match parse(printed.as_bytes(), NOW) {
             Ok(read) => (read.password, read.oid, read.ends),
             Err(error) => panic!("{printed:?}: {error:?}"),
         }
@@ -174,7 +174,7 @@ mod tests {
             ),
             (b"{hunter2", "it prints what begins like JSON"),
         ] {
-            match read(printed, NOW) {
+            match parse(printed, NOW) {
                 Err(Error::Fatal(line)) => {
                     assert!(line.contains(says) && !line.contains("hunter2"), "{line}");
                 }
