@@ -53,7 +53,7 @@ use cluster::Address;
 use connection::{Connection, Endpoint, Error};
 use health::Health;
 use mail::Mail;
-use queue::{Broken, Queue, Then, What};
+use queue::{Disconnected, OnReply, Payload, Queue};
 use reap::Patience;
 use rooms::Rooms;
 use scripts::Scripts;
@@ -68,7 +68,7 @@ const PAUSE_FIRST: Duration = Duration::from_millis(100);
 /// The longest pause between two attempts.
 const PAUSE_MOST: Duration = Duration::from_secs(3);
 
-/// NodeConnections that no map of the cluster knows yet; more are forgotten.
+/// Nodes that no map of the cluster knows yet; more are forgotten.
 const MOST_STRANGERS: usize = 16;
 
 /// What delays are sorted by, in microseconds.
@@ -102,7 +102,7 @@ pub struct Redis {
 struct Met {
     /// Its nodes: should the one that the operator has named be gone, another will know the rest.
     nodes: Vec<Address>,
-    /// NodeConnections that others have sent us to, and no map knows yet.
+    /// Nodes that others have sent us to, and no map knows yet.
     strangers: Vec<Address>,
 }
 
@@ -168,20 +168,20 @@ impl Redis {
                     self.patience.lost();
                     self.queue.down();
                     self.rooms.down();
-                    match run.unwrap_or_else(|_| Broken::Why("internal error".into())) {
+                    match run.unwrap_or_else(|_| Disconnected::Why("internal error".into())) {
                         // Nobody need know, unless the connections can't be made anew at once.
-                        Broken::NewNode(node) if self.meet(&node) => {
+                        Disconnected::NewNode(node) if self.meet(&node) => {
                             log::info!("redis {}: slots are now at {node}", self.endpoint);
                             continue;
                         }
-                        Broken::Outdated => {
+                        Disconnected::Outdated => {
                             log::debug!("redis {}: connecting with the new token", self.endpoint);
                             continue;
                         }
-                        Broken::NewNode(node) => {
+                        Disconnected::NewNode(node) => {
                             format!("node {node}, which has slots now, can't be reached")
                         }
-                        Broken::Why(why) => why,
+                        Disconnected::Why(why) => why,
                     }
                 }
                 Err(Error::Fatal(error)) if !reached => {
@@ -298,7 +298,7 @@ impl Redis {
     pub(super) fn release(&self, peer: &Peer, user: &User) {
         let origin = self.peers.origin(peer);
         self.queue
-            .push(self.scripts.release(user, origin), Then::Nothing);
+            .push(self.scripts.release(user, origin), OnReply::Ignore);
     }
 
     pub(super) async fn subscribe(&self, room: &Room) -> bool {
@@ -316,7 +316,7 @@ impl Redis {
 
     fn track_room(&self, room: &Room, has_peers: bool) {
         let command = self.scripts.track_rooms(&[room], has_peers);
-        self.queue.push(command, Then::Nothing);
+        self.queue.push(command, OnReply::Ignore);
     }
 
     pub(super) async fn announce_join(
@@ -336,7 +336,7 @@ impl Redis {
     pub(super) fn announce_leave(&self, peer: &Peer, user: &User, room: &Room) {
         let origin = self.peers.origin(peer);
         self.queue
-            .push(self.scripts.leave(room, user, origin), Then::Nothing);
+            .push(self.scripts.leave(room, user, origin), OnReply::Ignore);
     }
 
     pub(super) async fn publish(&self, room: &Room, message: NewMessage) {
@@ -346,7 +346,7 @@ impl Redis {
         }
         self.queue.publish(bytes, |sequence| {
             let words = self.scripts.publication(room, &message, sequence);
-            (What::Publish(words), Then::Published(message.receipt))
+            (Payload::Publish(words), OnReply::Published(message.receipt))
         });
     }
 
@@ -361,7 +361,7 @@ impl Redis {
         }
         self.queue.publish(bytes, |sequence| {
             let command = self.scripts.send_private(&user, &to, &message, sequence);
-            (What::Command(command), Then::Told(to, message))
+            (Payload::Command(command), OnReply::Told(to, message))
         });
     }
 
@@ -410,7 +410,7 @@ impl Redis {
         // Where somebody could not be taken leave of in time, the lease is left to run out: whoever
         // finds it will.
         if self.peers.count().await == 0 {
-            self.queue.push(self.scripts.retire(), Then::Nothing);
+            self.queue.push(self.scripts.retire(), OnReply::Ignore);
         }
         self.queue.drained().await;
     }
@@ -421,7 +421,7 @@ impl Redis {
         let answer = async {
             loop {
                 let (answer, answered) = smol::channel::bounded(1);
-                if !self.queue.ask(command.clone(), answer) {
+                if !self.queue.request(command.clone(), answer) {
                     return None;
                 }
                 match answered.recv().await {

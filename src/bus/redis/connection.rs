@@ -23,7 +23,7 @@ use smol::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 use super::answer::{self, News};
 use super::auth::{Credentials, Secret};
 use super::cluster::Address;
-use super::queue::passing_error;
+use super::queue::transient_error;
 use super::resp::Replies;
 use super::sentinel::{self, Primary};
 use crate::config::{RedisAddress, RedisHost, Sentinels};
@@ -405,7 +405,7 @@ pub fn accept(answers: &[Value], refused: &str) -> Result<(), Error> {
             )),
             // Its memory or its disk is full, or somebody's script keeps it from working.
             "OOM" | "MISCONF" | "BUSY" => Error::Transient(text),
-            _ if busy || passing_error(answer).is_some() => Error::Transient(text),
+            _ if busy || transient_error(answer).is_some() => Error::Transient(text),
             _ => Error::Fatal(text),
         });
     }

@@ -1,29 +1,29 @@
 //! The living connections, signed in anew before their token ends: nobody is to notice.
 
 use super::connection::{Error, accept};
-use super::queue::Broken;
+use super::queue::Disconnected;
 use super::{ANSWER_TIME, Redis};
 use crate::time::timeout;
 
 /// Signs all connections in with a new token whenever there is one, in the midst of everything else
 /// that is said on them. Ends when Redis refuses it, or when the subscriber can't follow; never
 /// where passwords don't end. Whether it followed, the subscriber hears with what is published.
-pub async fn reauthenticate(bus: &Redis, reauthenticable: bool) -> Broken {
+pub async fn reauthenticate(bus: &Redis, reauthenticable: bool) -> Disconnected {
     let credentials = &bus.endpoint.credentials;
     loop {
         let secret = credentials.renewed().await;
         if !reauthenticable {
-            return Broken::Outdated;
+            return Disconnected::Outdated;
         }
         // First where somebody waits for the answer: the other connection is of no use without it.
         let command = secret.command();
-        let answers = timeout(ANSWER_TIME, bus.queue.ask_everywhere(&command)).await;
+        let answers = timeout(ANSWER_TIME, bus.queue.request_all(&command)).await;
         let Some(answers) = answers.flatten() else {
-            return Broken::Why(format!("no answer within {ANSWER_TIME:?}"));
+            return Disconnected::Why(format!("no answer within {ANSWER_TIME:?}"));
         };
         if let Err(error) = accept(&answers, "sign-in refused") {
             let (Error::Fatal(why) | Error::Transient(why)) = credentials.refused(true, error);
-            return Broken::Why(why);
+            return Disconnected::Why(why);
         }
         bus.rooms.say(&command);
         log::debug!("redis {}: signed in with a new token", bus.endpoint);

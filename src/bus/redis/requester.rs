@@ -41,7 +41,7 @@ async fn ask_all(bus: &Redis, commands: &[Command]) -> Result<Vec<Value>, Error>
     let mut asked = Vec::with_capacity(commands.len());
     for command in commands {
         let (answer, answered) = channel::bounded(1);
-        if !bus.queue.ask(command.clone(), answer) {
+        if !bus.queue.request(command.clone(), answer) {
             return Err(slow());
         }
         asked.push(answered);

@@ -16,7 +16,7 @@ use smol::{Timer, future};
 use super::answer::{self, Lease};
 use super::connection::{Connection, Error, Transport};
 use super::node_connections::NodeConnections;
-use super::queue::Broken;
+use super::queue::Disconnected;
 use super::reauth::reauthenticate;
 use super::recover::{catch_up, register, tell_incomplete};
 use super::requester::{BATCH, Requester};
@@ -37,7 +37,7 @@ const READY_TIME: Duration = Duration::from_secs(30);
 const WRITE_TIME: Duration = Duration::from_secs(10);
 
 /// What carries commands or answers, until it breaks.
-type Carry<'a> = Pin<Box<dyn Future<Output = Broken> + Send + 'a>>;
+type Carry<'a> = Pin<Box<dyn Future<Output = Disconnected> + Send + 'a>>;
 type Reader = Replies<ReadHalf<Box<dyn Transport>>>;
 type Writer = WriteHalf<Box<dyn Transport>>;
 
@@ -99,7 +99,7 @@ impl<'a> Session<'a> {
     /// Carries messages until one of the connections breaks or falls silent, or the token changes and
     /// they can't follow. `again`: there were some before, and peers have been told that messages
     /// wait.
-    pub async fn run(self, bus: &Redis, again: bool) -> Broken {
+    pub async fn run(self, bus: &Redis, again: bool) -> Disconnected {
         if again {
             // Ahead of all that waits: it must not arrive while its peer still thinks that it waits.
             let over = Reply::Status(true);
@@ -127,8 +127,8 @@ impl<'a> Session<'a> {
         let watch = future::or(watch, health::watch(bus));
         let replaced = sentinel::replaced(&bus.endpoint, primary.as_ref());
         let watch = future::or(watch, replaced);
-        let listen = async { Broken::Why(future::or(listen, watch).await) };
-        let greet = async { Broken::Why(greet(bus, again).await) };
+        let listen = async { Disconnected::Why(future::or(listen, watch).await) };
+        let greet = async { Disconnected::Why(greet(bus, again).await) };
         let serve = future::or(speak, future::or(listen, greet));
         future::or(serve, reauth).await
     }
@@ -179,7 +179,7 @@ async fn greet(bus: &Redis, again: bool) -> String {
 }
 
 /// Runs all of them until one ends.
-async fn first(mut all: Vec<Carry<'_>>) -> Broken {
+async fn first(mut all: Vec<Carry<'_>>) -> Disconnected {
     future::poll_fn(|cx| {
         for one in &mut all {
             if let Poll::Ready(broken) = one.as_mut().poll(cx) {
@@ -192,13 +192,13 @@ async fn first(mut all: Vec<Carry<'_>>) -> Broken {
 }
 
 /// Tries again what could not be done because its slot was on its way. Never ends by itself.
-async fn again_and_again(bus: &Redis) -> Broken {
-    bus.queue.try_again().await;
+async fn again_and_again(bus: &Redis) -> Disconnected {
+    bus.queue.retry().await;
     future::pending().await
 }
 
 /// Writes what waits for a node, all of it at once.
-async fn ask(bus: &Redis, lane: usize, mut commands: Writer) -> Broken {
+async fn ask(bus: &Redis, lane: usize, mut commands: Writer) -> Disconnected {
     let mut out = Vec::new();
     loop {
         out.clear();
@@ -211,7 +211,7 @@ async fn ask(bus: &Redis, lane: usize, mut commands: Writer) -> Broken {
 }
 
 /// Reads a node's answers.
-async fn hear(bus: &Redis, lane: usize, mut replies: Reader) -> Broken {
+async fn hear(bus: &Redis, lane: usize, mut replies: Reader) -> Disconnected {
     loop {
         let answer = match replies.next().await {
             Ok(answer) => answer,
@@ -279,7 +279,7 @@ async fn watch(bus: &Redis, state: &State, find: Sender<Vec<String>>, lanes: usi
 /// Whether every node answers.
 async fn alive(bus: &Redis) -> bool {
     let ping = redis::cmd("PING").get_packed_command();
-    let answers = timeout(ANSWER_TIME, bus.queue.ask_everywhere(&ping)).await;
+    let answers = timeout(ANSWER_TIME, bus.queue.request_all(&ping)).await;
     answers.flatten().is_some()
 }
 

@@ -15,7 +15,7 @@ use crate::time::timeout;
 
 /// How long it may take. Azure's command line takes one to three seconds on a small machine.
 const TIME: Duration = Duration::from_secs(10);
-/// Transport of the longest output. Tokens have some thousand.
+/// Bytes of the longest output. Tokens have some thousand.
 const MOST: usize = 64 * 1024;
 /// Characters that are told of what it complains about.
 const TOLD: usize = 200;
