@@ -6,26 +6,26 @@
 //! falls silent, all are made anew, the channels subscribed and the names registered again.
 //! Everything that waits for Redis waits with a limit, and no queue is without one.
 
-pub mod answer;
 mod auth;
 mod check;
 mod cluster;
 mod connection;
-pub mod envelope;
 mod health;
-mod mail;
+mod inbox;
+mod lease_expiry;
+pub mod message;
 mod node_connections;
 mod queue;
-mod reap;
 mod reauth;
-mod recover;
+pub mod reply;
 mod requester;
 pub mod resp;
-mod rooms;
+mod resync;
 mod scripts;
 mod sentinel;
 mod session;
 mod slot;
+mod subscriptions;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::AtomicBool;
@@ -52,13 +52,13 @@ use crate::time::timeout;
 use cluster::Address;
 use connection::{Connection, Endpoint, Error};
 use health::Health;
-use mail::Mail;
+use inbox::Inbox;
+use lease_expiry::LeaseGrace;
 use queue::{Disconnected, OnReply, Payload, Queue};
-use reap::Patience;
-use rooms::Rooms;
 use scripts::Scripts;
 use session::Session;
 use slot::Command;
+use subscriptions::Subscriptions;
 
 /// How long a caller waits for an answer before it is told that Redis can't be reached.
 const ANSWER_TIME: Duration = Duration::from_secs(5);
@@ -69,7 +69,7 @@ const PAUSE_FIRST: Duration = Duration::from_millis(100);
 const PAUSE_MOST: Duration = Duration::from_secs(3);
 
 /// Nodes that no map of the cluster knows yet; more are forgotten.
-const MOST_STRANGERS: usize = 16;
+const MOST_UNMAPPED: usize = 16;
 
 /// What delays are sorted by, in microseconds.
 const DELAYS: [u64; 15] = [
@@ -85,12 +85,12 @@ pub struct Redis {
     endpoint: Endpoint,
     scripts: Scripts,
     queue: Queue,
-    rooms: Rooms,
-    mail: Mail,
-    patience: Patience,
+    subscriptions: Subscriptions,
+    inbox: Inbox,
+    lease_grace: LeaseGrace,
     /// Others may have been told that our peers have left.
     missed: AtomicBool,
-    met: Mutex<Met>,
+    known_nodes: Mutex<KnownNodes>,
     health: Health,
     connects: Counter,
     /// Round trips of the canary, in microseconds.
@@ -99,11 +99,11 @@ pub struct Redis {
 
 /// What is known of a cluster from before.
 #[derive(Debug, Default)]
-struct Met {
+struct KnownNodes {
     /// Its nodes: should the one that the operator has named be gone, another will know the rest.
     nodes: Vec<Address>,
     /// Nodes that others have sent us to, and no map knows yet.
-    strangers: Vec<Address>,
+    unmapped_nodes: Vec<Address>,
 }
 
 impl Redis {
@@ -123,11 +123,11 @@ impl Redis {
             endpoint: Endpoint::new(address, &format!("natterjack-{}", peers.instance))?,
             scripts,
             queue: Queue::default(),
-            rooms: Rooms::default(),
-            mail: Mail::default(),
-            patience: Patience::default(),
+            subscriptions: Subscriptions::default(),
+            inbox: Inbox::default(),
+            lease_grace: LeaseGrace::default(),
             missed: AtomicBool::new(false),
-            met: Mutex::default(),
+            known_nodes: Mutex::default(),
             health: Health::default(),
             connects: Counter::default(),
             canary: Histogram::new(&DELAYS),
@@ -165,12 +165,12 @@ impl Redis {
                         .await;
                     self.endpoint.credentials.ended();
                     (reached, told, pause) = (true, false, PAUSE_FIRST);
-                    self.patience.lost();
+                    self.lease_grace.lost();
                     self.queue.down();
-                    self.rooms.down();
+                    self.subscriptions.down();
                     match run.unwrap_or_else(|_| Disconnected::Why("internal error".into())) {
                         // Nobody need know, unless the connections can't be made anew at once.
-                        Disconnected::NewNode(node) if self.meet(&node) => {
+                        Disconnected::NewNode(node) if self.add_unmapped(&node) => {
                             log::info!("redis {}: slots are now at {node}", self.endpoint);
                             continue;
                         }
@@ -216,7 +216,7 @@ impl Redis {
             Err(Error::Transient(why)) => why,
             done => return done,
         };
-        let nodes = self.met().nodes.clone();
+        let nodes = self.known_nodes().nodes.clone();
         for node in nodes {
             if let Ok(connection) = self.endpoint.connect_to(&node).await {
                 return Ok(connection);
@@ -225,27 +225,31 @@ impl Redis {
         Err(Error::Transient(why))
     }
 
-    fn met(&self) -> MutexGuard<'_, Met> {
-        self.met.lock().unwrap_or_else(PoisonError::into_inner)
+    fn known_nodes(&self) -> MutexGuard<'_, KnownNodes> {
+        self.known_nodes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Notes a node that no map knows yet; `false` if it has been noted already, so that it must
     /// have been tried in vain.
-    fn meet(&self, node: &Address) -> bool {
-        let mut met = self.met();
-        if met.strangers.contains(node) {
+    fn add_unmapped(&self, node: &Address) -> bool {
+        let mut known_nodes = self.known_nodes();
+        if known_nodes.unmapped_nodes.contains(node) {
             return false;
         }
-        met.strangers.truncate(MOST_STRANGERS - 1);
-        met.strangers.insert(0, node.clone());
+        known_nodes.unmapped_nodes.truncate(MOST_UNMAPPED - 1);
+        known_nodes.unmapped_nodes.insert(0, node.clone());
         true
     }
 
     /// These nodes are connected.
-    fn know(&self, nodes: &[Address]) {
-        let mut met = self.met();
-        met.strangers.retain(|stranger| !nodes.contains(stranger));
-        met.nodes = nodes.to_vec();
+    fn set_mapped(&self, nodes: &[Address]) {
+        let mut known_nodes = self.known_nodes();
+        known_nodes
+            .unmapped_nodes
+            .retain(|stranger| !nodes.contains(stranger));
+        known_nodes.nodes = nodes.to_vec();
     }
 
     pub(super) fn health(&self) -> Result<(), String> {
@@ -280,10 +284,10 @@ impl Redis {
         lock: Option<Lock>,
     ) -> Claim {
         let origin = self.peers.origin(peer);
-        let margin = self.patience.margin();
+        let margin = self.lease_grace.margin();
         let claim = self.scripts.claim(user, origin, lock, true, margin);
-        let answer = self.ask(claim).await;
-        let claim = match answer.as_ref().and_then(answer::number) {
+        let reply = self.request(claim).await;
+        let claim = match reply.as_ref().and_then(reply::number) {
             Some(0) => return Claim::Taken,
             // Redis has compared the locks, but this instance may know a holder that Redis has lost.
             Some(1 | 2) if self.peers.claim(seat, user, lock).await => return Claim::Granted,
@@ -303,12 +307,14 @@ impl Redis {
 
     pub(super) async fn subscribe(&self, room: &Room) -> bool {
         let first = || self.track_room(room, true);
-        let subscribed = self.rooms.enter(room, self.scripts.channel(room), first);
+        let subscribed = self
+            .subscriptions
+            .enter(room, self.scripts.channel(room), first);
         timeout(ANSWER_TIME, subscribed).await.unwrap_or(false)
     }
 
     pub(super) fn unsubscribe(&self, room: &Room) {
-        self.rooms.leave(room, || {
+        self.subscriptions.leave(room, || {
             self.track_room(room, false);
             self.scripts.channel(room)
         });
@@ -330,7 +336,7 @@ impl Redis {
             Some(user) => self.scripts.join(room, user, origin),
             None => self.scripts.join_anonymous(room, origin),
         };
-        self.ask(command).await.is_some()
+        self.request(command).await.is_some()
     }
 
     pub(super) fn announce_leave(&self, peer: &Peer, user: &User, room: &Room) {
@@ -366,7 +372,7 @@ impl Redis {
     }
 
     pub(super) async fn roster(&self, room: &Room) -> Option<Roster> {
-        answer::roster(self.ask(self.scripts.roster(room)).await?)
+        reply::roster(self.request(self.scripts.roster(room)).await?)
     }
 
     pub(super) async fn read(
@@ -375,8 +381,8 @@ impl Redis {
         stretch: Stretch,
         most: usize,
     ) -> Option<Vec<Event>> {
-        let answer = self.ask(self.scripts.read(room, stretch, most)).await?;
-        answer::messages(room, &answer)
+        let reply = self.request(self.scripts.read(room, stretch, most)).await?;
+        reply::messages(room, &reply)
     }
 
     pub(super) async fn history_before(
@@ -390,10 +396,10 @@ impl Redis {
             // Nothing is before the beginning.
             return Some(Vec::new());
         }
-        let answer = self
-            .ask(self.scripts.up_to(room, last.flatten(), most))
+        let reply = self
+            .request(self.scripts.up_to(room, last.flatten(), most))
             .await?;
-        let mut messages = answer::messages(room, &answer)?;
+        let mut messages = reply::messages(room, &reply)?;
         messages.reverse();
         Some(messages)
     }
@@ -417,19 +423,19 @@ impl Redis {
 
     /// Sends a command that somebody waits for; `None` if Redis is away or no answer came in time.
     /// When the connection breaks in between, it is sent again on the next one.
-    async fn ask(&self, command: Command) -> Option<::redis::Value> {
-        let answer = async {
+    async fn request(&self, command: Command) -> Option<::redis::Value> {
+        let reply = async {
             loop {
-                let (answer, answered) = smol::channel::bounded(1);
-                if !self.queue.request(command.clone(), answer) {
+                let (reply, receiver) = smol::channel::bounded(1);
+                if !self.queue.request(command.clone(), reply) {
                     return None;
                 }
-                match answered.recv().await {
+                match receiver.recv().await {
                     Ok(value) => return Some(value),
                     Err(_) => self.queue.is_up().await,
                 }
             }
         };
-        timeout(ANSWER_TIME, answer).await.flatten()
+        timeout(ANSWER_TIME, reply).await.flatten()
     }
 }

@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use async_net::resolve;
 use redis::{Value, cmd};
 
-use super::answer;
 use super::connection::{Boxed, Connection, Endpoint, Error};
 use super::node_connections::NodeConnections;
+use super::reply;
 use super::scripts::Scripts;
 use super::slot::Command;
 use crate::certificate::{Certificate, SOON};
@@ -79,7 +79,7 @@ pub async fn check(
         }
     }
     if let RedisHost::Sentinel(sentinels) = host {
-        sentinels::ask_all(&endpoint, sentinels, report).await;
+        sentinels::check_all(&endpoint, sentinels, report).await;
     }
     let mut subscriber = match endpoint.connect().await {
         Ok(subscriber) => subscriber,
@@ -167,8 +167,8 @@ async fn about(
     connection: &mut Connection,
     report: &mut Report,
 ) -> Result<(Kind, Option<Info>), Error> {
-    let answer = ask(connection, cmd("INFO").get_packed_command()).await?;
-    let Some(info) = Info::read(&answer) else {
+    let reply = request(connection, cmd("INFO").get_packed_command()).await?;
+    let Some(info) = Info::read(&reply) else {
         report.poor(format_args!(
             "redis {host}: it does not say what it is; let its user have +info to see more here"
         ));
@@ -208,11 +208,11 @@ async fn about_each(
 ) -> Result<Vec<(String, Info)>, Error> {
     let slow = || Error::Transient(format!("no answer within {STEP_TIME:?}"));
     let info = cmd("INFO").get_packed_command();
-    let answers = timeout(STEP_TIME, nodes.ask_each(&info)).await;
-    let answers = answers.unwrap_or_else(|| Err(slow()))?;
-    let named = answers.iter().filter_map(|(node, answer)| {
+    let replies = timeout(STEP_TIME, nodes.request_each(&info)).await;
+    let replies = replies.unwrap_or_else(|| Err(slow()))?;
+    let named = replies.iter().filter_map(|(node, reply)| {
         let name = format!("redis {host}: node {node}");
-        Info::read(answer).map(|info| (name, info))
+        Info::read(reply).map(|info| (name, info))
     });
     Ok(named.collect())
 }
@@ -225,13 +225,13 @@ fn numbers(version: &str) -> (u32, u32) {
 
 /// Its version, as it tells it also to whom it tells nothing else.
 async fn version(connection: &mut Connection) -> Result<Option<(u32, u32)>, Error> {
-    let words = match ask(connection, cmd("HELLO").arg(2).get_packed_command()).await? {
+    let words = match request(connection, cmd("HELLO").arg(2).get_packed_command()).await? {
         Value::Array(words) => words,
         // Before 6.2, even to hear this was a matter of permission.
         Value::ServerError(error) if error.code() == "NOPERM" => return Ok(Some(OLDEST)),
         _ => return Ok(None),
     };
-    let words: Vec<_> = words.iter().map(answer::text).collect();
+    let words: Vec<_> = words.iter().map(reply::text).collect();
     let name = words
         .iter()
         .position(|word| word.as_deref() == Some("version"));
@@ -250,7 +250,7 @@ async fn permissions(
     let mut forbidden = Vec::new();
     let mut others = Vec::new();
     for (name, command) in scripts.acl_probe() {
-        match ask_nodes(nodes, command).await? {
+        match request_nodes(nodes, command).await? {
             Value::ServerError(error) if error.code() == "NOPERM" => forbidden.push(name),
             // No script is known by that hash: which it says after it has looked at permissions.
             Value::ServerError(error) if error.code() == "NOSCRIPT" => {}
@@ -286,7 +286,7 @@ async fn round_trip(
     config: &Config,
     report: &mut Report,
 ) -> Result<(), Error> {
-    if let Value::Array(time) = ask_nodes(nodes, Command::on("", &cmd("TIME"))).await?
+    if let Value::Array(time) = request_nodes(nodes, Command::on("", &cmd("TIME"))).await?
         && let Some(Value::BulkString(seconds)) = time.first()
         && let Ok(theirs) = String::from_utf8_lossy(seconds).parse::<u64>()
         && let drift = theirs.abs_diff(unix_millis() / 1000)
@@ -301,10 +301,10 @@ async fn round_trip(
     let started = Instant::now();
     let mut publish = cmd("PUBLISH");
     publish.arg(&channel).arg("check");
-    ask_nodes(nodes, Command::on(&channel, &publish)).await?;
+    request_nodes(nodes, Command::on(&channel, &publish)).await?;
     let heard = timeout(STEP_TIME, subscriber.replies.next()).await;
     match heard {
-        Some(Ok(push)) if answer::news(&push).is_some() => report.good(format_args!(
+        Some(Ok(push)) if reply::push(&push).is_some() => report.good(format_args!(
             "redis {host}: what is published under {} comes back, after {:.1?}",
             config.prefix,
             started.elapsed()
@@ -318,21 +318,21 @@ async fn round_trip(
 }
 
 /// Asks where the command's keys are.
-async fn ask_nodes(nodes: &mut NodeConnections<'_>, command: Command) -> Result<Value, Error> {
+async fn request_nodes(nodes: &mut NodeConnections<'_>, command: Command) -> Result<Value, Error> {
     let slow = || Error::Transient(format!("no answer within {STEP_TIME:?}"));
     let commands = [command];
-    let answers = timeout(STEP_TIME, nodes.ask(&commands)).await;
-    let mut answers = answers.unwrap_or_else(|| Err(slow()))?;
-    answers.pop().ok_or_else(slow)
+    let replies = timeout(STEP_TIME, nodes.request(&commands)).await;
+    let mut replies = replies.unwrap_or_else(|| Err(slow()))?;
+    replies.pop().ok_or_else(slow)
 }
 
 /// Boxed, so that its code is in the binary once.
-fn ask(connection: &mut Connection, command: Vec<u8>) -> Boxed<'_, Value> {
+fn request(connection: &mut Connection, command: Vec<u8>) -> Boxed<'_, Value> {
     Box::pin(async {
         let slow = || Error::Transient(format!("no answer within {STEP_TIME:?}"));
         let command = [command];
-        let answers = timeout(STEP_TIME, connection.ask(&command)).await;
-        let mut answers = answers.unwrap_or_else(|| Err(slow()))?;
-        answers.pop().ok_or_else(slow)
+        let replies = timeout(STEP_TIME, connection.request(&command)).await;
+        let mut replies = replies.unwrap_or_else(|| Err(slow()))?;
+        replies.pop().ok_or_else(slow)
     })
 }

@@ -20,10 +20,10 @@ use redis::{Value, cmd};
 use rustix::net::sockopt;
 use smol::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 
-use super::answer::{self, News};
 use super::auth::{Credentials, Secret};
 use super::cluster::Address;
 use super::queue::transient_error;
+use super::reply::{self, Push};
 use super::resp::Replies;
 use super::sentinel::{self, Primary};
 use crate::config::{RedisAddress, RedisHost, Sentinels};
@@ -233,9 +233,9 @@ impl Endpoint {
         }
         let hello = [cmd("HELLO").arg(3).get_packed_command()];
         let slow = || Error::Transient(format!("no answer within {CONNECT_TIME:?}"));
-        let answers = timeout(CONNECT_TIME, connection.ask(&hello)).await;
-        let answers = answers.unwrap_or_else(|| Err(slow()))?;
-        connection.reauthenticable = accept(&answers, "refused").is_ok();
+        let replies = timeout(CONNECT_TIME, connection.request(&hello)).await;
+        let replies = replies.unwrap_or_else(|| Err(slow()))?;
+        connection.reauthenticable = accept(&replies, "refused").is_ok();
         if !connection.reauthenticable {
             log::debug!("redis {self}: no RESP3, so new tokens need new connections");
         }
@@ -278,7 +278,7 @@ impl Endpoint {
             Err(path) => Box::new(UnixStream::connect(path).await.map_err(unreachable)?),
             Ok(target) => {
                 let tcp = TcpStream::connect(target).await.map_err(unreachable)?;
-                watch(&tcp).map_err(unreachable)?;
+                set_socket_options(&tcp).map_err(unreachable)?;
                 match &self.tls {
                     None => Box::new(tcp),
                     Some((connector, names)) => {
@@ -316,8 +316,8 @@ impl Endpoint {
         secret: Option<&(Arc<Secret>, bool)>,
     ) -> Result<(), Error> {
         if let Some((secret, new)) = secret {
-            let answers = connection.ask(&[secret.command()]).await?;
-            accept(&answers, "sign-in refused")
+            let replies = connection.request(&[secret.command()]).await?;
+            accept(&replies, "sign-in refused")
                 .map_err(|error| self.credentials.refused(*new, error))?;
         }
         connection
@@ -328,7 +328,7 @@ impl Endpoint {
             .arg("SETNAME")
             .arg(&self.client_name)
             .get_packed_command();
-        connection.ask(&[name]).await?;
+        connection.request(&[name]).await?;
         Ok(())
     }
 }
@@ -338,14 +338,14 @@ impl Connection {
     ///
     /// # Errors
     /// A broken connection.
-    pub fn ask<'a>(&'a mut self, commands: &'a [Vec<u8>]) -> Boxed<'a, Vec<Value>> {
+    pub fn request<'a>(&'a mut self, commands: &'a [Vec<u8>]) -> Boxed<'a, Vec<Value>> {
         Box::pin(async move {
-            self.say(&commands.concat()).await?;
-            let mut answers = Vec::with_capacity(commands.len());
+            self.send(&commands.concat()).await?;
+            let mut replies = Vec::with_capacity(commands.len());
             for _ in commands {
-                answers.push(self.replies.next().await.map_err(broken)?);
+                replies.push(self.replies.next().await.map_err(broken)?);
             }
-            Ok(answers)
+            Ok(replies)
         })
     }
 
@@ -355,28 +355,28 @@ impl Connection {
     /// # Errors
     /// A broken connection, or Redis refuses.
     pub async fn subscribe(&mut self, channels: &[String]) -> Result<(), Error> {
-        self.say(&cmd("SUBSCRIBE").arg(channels).get_packed_command())
+        self.send(&cmd("SUBSCRIBE").arg(channels).get_packed_command())
             .await?;
         let mut missing = channels.len();
         while missing > 0 {
-            let answer = self.replies.next().await.map_err(broken)?;
-            accept(std::slice::from_ref(&answer), "refused")?;
-            if answer::news(&answer) == Some(News::Subscribed) {
+            let reply = self.replies.next().await.map_err(broken)?;
+            accept(std::slice::from_ref(&reply), "refused")?;
+            if reply::push(&reply) == Some(Push::Subscribed) {
                 missing -= 1;
             }
         }
         Ok(())
     }
 
-    async fn say(&mut self, bytes: &[u8]) -> Result<(), Error> {
+    async fn send(&mut self, bytes: &[u8]) -> Result<(), Error> {
         self.commands.write_all(bytes).await.map_err(broken)?;
         self.commands.flush().await.map_err(broken)
     }
 
     /// Asks something that must succeed.
     async fn check(&mut self, command: Vec<u8>, refused: &str) -> Result<(), Error> {
-        let answers = self.ask(&[command]).await?;
-        accept(&answers, refused)
+        let replies = self.request(&[command]).await?;
+        accept(&replies, refused)
     }
 }
 
@@ -389,9 +389,9 @@ fn broken(error: io::Error) -> Error {
 }
 
 /// Makes sure that no answer is an error.
-pub fn accept(answers: &[Value], refused: &str) -> Result<(), Error> {
-    for answer in answers {
-        let Value::ServerError(error) = answer else {
+pub fn accept(replies: &[Value], refused: &str) -> Result<(), Error> {
+    for reply in replies {
+        let Value::ServerError(error) = reply else {
             continue;
         };
         let text = format!("{refused}: {error}");
@@ -405,7 +405,7 @@ pub fn accept(answers: &[Value], refused: &str) -> Result<(), Error> {
             )),
             // Its memory or its disk is full, or somebody's script keeps it from working.
             "OOM" | "MISCONF" | "BUSY" => Error::Transient(text),
-            _ if busy || transient_error(answer).is_some() => Error::Transient(text),
+            _ if busy || transient_error(reply).is_some() => Error::Transient(text),
             _ => Error::Fatal(text),
         });
     }
@@ -413,7 +413,7 @@ pub fn accept(answers: &[Value], refused: &str) -> Result<(), Error> {
 }
 
 /// Small commands go out at once, and a Redis that vanishes is noticed.
-fn watch(tcp: &TcpStream) -> io::Result<()> {
+fn set_socket_options(tcp: &TcpStream) -> io::Result<()> {
     tcp.set_nodelay(true)?;
     sockopt::set_socket_keepalive(tcp, true)?;
     sockopt::set_tcp_keepidle(tcp, KEEPALIVE)?;

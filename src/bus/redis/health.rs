@@ -88,18 +88,18 @@ impl Health {
 pub async fn watch(bus: &Redis) -> String {
     loop {
         Timer::after(PULSE).await;
-        let mut answers = Vec::new();
+        let mut replies = Vec::new();
         for command in bus.scripts.try_join() {
             // Whether there is an answer at all is for the heartbeat to find out.
-            answers.extend(bus.ask(command).await);
+            replies.extend(bus.request(command).await);
         }
-        note(bus, &answers);
+        note(bus, &replies);
     }
 }
 
 /// Notes whether a join would do, by what its [trial](super::scripts::Scripts::try_join) was answered.
-pub fn note(bus: &Redis, answers: &[Value]) {
-    let error = answers.iter().find_map(|answer| match answer {
+pub fn note(bus: &Redis, replies: &[Value]) {
+    let error = replies.iter().find_map(|reply| match reply {
         Value::ServerError(error) => Some(error.to_string()),
         Value::BulkString(why) if !why.is_empty() => Some(String::from_utf8_lossy(why).into()),
         _ => None,

@@ -22,7 +22,7 @@ pub struct NodeConnections<'a> {
 
 impl<'a> NodeConnections<'a> {
     /// Asks over a connection whether there is a cluster, connects to every node and makes it
-    /// `ready`. To `strangers`, which some node has named but no map knows yet, as well, if they
+    /// `ready`. To `unmapped_nodes`, which some node has named but no map knows yet, as well, if they
     /// can be reached.
     ///
     /// # Errors
@@ -30,7 +30,7 @@ impl<'a> NodeConnections<'a> {
     pub async fn connect(
         endpoint: &'a Endpoint,
         first: &mut Connection,
-        strangers: &[Address],
+        unmapped_nodes: &[Address],
         ready: Vec<Vec<u8>>,
     ) -> Result<NodeConnections<'a>, Error> {
         let mut nodes = NodeConnections {
@@ -48,7 +48,7 @@ impl<'a> NodeConnections<'a> {
             let connection = endpoint.connect_to(&node).await?;
             nodes.add(connection).await?;
         }
-        for node in strangers {
+        for node in unmapped_nodes {
             if nodes.place(node).is_none()
                 && let Err(Error::Fatal(why) | Error::Transient(why)) = nodes.meet(node).await
             {
@@ -67,13 +67,13 @@ impl<'a> NodeConnections<'a> {
     ///
     /// # Errors
     /// A broken connection.
-    pub fn ask_each<'b>(&'b mut self, packed: &'b [u8]) -> Boxed<'b, Vec<(Address, Value)>> {
+    pub fn request_each<'b>(&'b mut self, packed: &'b [u8]) -> Boxed<'b, Vec<(Address, Value)>> {
         Box::pin(async {
             let nodes = self.map.iter().flat_map(|map| map.nodes.clone());
             let mut heard = Vec::new();
             for (node, connection) in nodes.zip(&mut self.connections) {
-                let mut answers = connection.ask(&[packed.to_vec()]).await?;
-                heard.push((node, answers.pop().unwrap_or(Value::Nil)));
+                let mut replies = connection.request(&[packed.to_vec()]).await?;
+                heard.push((node, replies.pop().unwrap_or(Value::Nil)));
             }
             Ok(heard)
         })
@@ -85,8 +85,8 @@ impl<'a> NodeConnections<'a> {
     }
 
     async fn add(&mut self, mut connection: Connection) -> Result<(), Error> {
-        let answers = connection.ask(&self.ready).await?;
-        accept(&answers, "refused")?;
+        let replies = connection.request(&self.ready).await?;
+        accept(&replies, "refused")?;
         self.connections.push(connection);
         Ok(())
     }
@@ -113,30 +113,30 @@ impl<'a> NodeConnections<'a> {
     ///
     /// # Errors
     /// A broken connection, or slots that don't come to rest.
-    pub fn ask<'b>(&'b mut self, commands: &'b [Command]) -> Boxed<'b, Vec<Value>> {
-        Box::pin(self.ask_all(commands))
+    pub fn request<'b>(&'b mut self, commands: &'b [Command]) -> Boxed<'b, Vec<Value>> {
+        Box::pin(self.request_all(commands))
     }
 
-    async fn ask_all(&mut self, commands: &[Command]) -> Result<Vec<Value>, Error> {
-        let mut answers = vec![Value::Nil; commands.len()];
+    async fn request_all(&mut self, commands: &[Command]) -> Result<Vec<Value>, Error> {
+        let mut replies = vec![Value::Nil; commands.len()];
         let mut open: Vec<usize> = (0..commands.len()).collect();
         for _ in 0..ATTEMPTS {
             let mut again = Vec::new();
-            for lane in 0..self.connections.len() {
-                let here = |place: &usize| self.lane_of(&commands[*place]) == lane;
+            for node in 0..self.connections.len() {
+                let here = |place: &usize| self.lane_of(&commands[*place]) == node;
                 let mine: Vec<usize> = open.iter().copied().filter(here).collect();
                 let packed = mine.iter().map(|&place| commands[place].packed.clone());
                 let packed: Vec<_> = packed.collect();
-                let heard = self.connections[lane].ask(&packed).await?;
-                for (place, answer) in mine.into_iter().zip(heard) {
-                    match self.follow(&commands[place], lane, answer).await? {
-                        Some(answer) => answers[place] = answer,
+                let heard = self.connections[node].request(&packed).await?;
+                for (place, reply) in mine.into_iter().zip(heard) {
+                    match self.follow(&commands[place], node, reply).await? {
+                        Some(reply) => replies[place] = reply,
                         None => again.push(place),
                     }
                 }
             }
             if again.is_empty() {
-                return Ok(answers);
+                return Ok(replies);
             }
             again.sort_unstable();
             open = again;
@@ -147,21 +147,21 @@ impl<'a> NodeConnections<'a> {
 
     fn lane_of(&self, command: &Command) -> usize {
         let route = self.map.as_ref().map(|map| &map.route);
-        let lane = route.and_then(|route| route.get(usize::from(command.slot)));
-        lane.map_or(0, |&lane| lane.into())
+        let node = route.and_then(|route| route.get(usize::from(command.slot)));
+        node.map_or(0, |&node| node.into())
     }
 
     /// The answer, or `None` if the command has to be said again.
     async fn follow(
         &mut self,
         command: &Command,
-        lane: usize,
-        answer: Value,
+        node: usize,
+        reply: Value,
     ) -> Result<Option<Value>, Error> {
-        let from = self.map.as_ref().and_then(|map| map.nodes.get(lane));
-        let redirect = redirect(&answer, from).filter(|_| from.is_some());
+        let from = self.map.as_ref().and_then(|map| map.nodes.get(node));
+        let redirect = redirect(&reply, from).filter(|_| from.is_some());
         let (node, asking) = match redirect {
-            None => return Ok(Some(answer)),
+            None => return Ok(Some(reply)),
             Some(Redirect::TryAgain) => return Ok(None),
             Some(Redirect::Moved(node)) => (node, false),
             Some(Redirect::Ask(node)) => (node, true),
@@ -173,8 +173,8 @@ impl<'a> NodeConnections<'a> {
         if asking {
             let asking = cmd("ASKING").get_packed_command();
             let both = [asking, command.packed.clone()];
-            let answer = self.connections[place].ask(&both).await?.pop();
-            return Ok(answer.filter(|answer| super::cluster::redirect(answer, None).is_none()));
+            let reply = self.connections[place].request(&both).await?.pop();
+            return Ok(reply.filter(|reply| super::cluster::redirect(reply, None).is_none()));
         }
         if let Some(map) = &mut self.map {
             map.route[usize::from(command.slot)] = place as u16;
@@ -189,15 +189,19 @@ impl<'a> NodeConnections<'a> {
 /// A broken connection, or a cluster that can't work yet.
 pub async fn map(endpoint: &Endpoint, connection: &mut Connection) -> Result<Option<Map>, Error> {
     let question = [cmd("CLUSTER").arg("SLOTS").get_packed_command()];
-    let answer = connection.ask(&question).await?.pop().unwrap_or(Value::Nil);
-    match answer {
+    let reply = connection
+        .request(&question)
+        .await?
+        .pop()
+        .unwrap_or(Value::Nil);
+    match reply {
         Value::ServerError(error) if error.code() == "LOADING" => {
             Err(Error::Transient(error.to_string()))
         }
         // It knows of no clusters, or is none.
         Value::ServerError(_) => Ok(None),
-        answer => {
-            let map = Map::read(&answer, endpoint.host_name());
+        reply => {
+            let map = Map::read(&reply, endpoint.host_name());
             map.map(Some).map_err(Error::Transient)
         }
     }

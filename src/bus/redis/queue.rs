@@ -87,10 +87,10 @@ impl Queue {
 
     /// Asks something, if Redis is there to be asked. When the connection breaks before the
     /// answer, the sender is dropped.
-    pub fn request(&self, command: Command, answer: Sender<Value>) -> bool {
+    pub fn request(&self, command: Command, reply: Sender<Value>) -> bool {
         let mut state = self.lock();
         if state.up {
-            let request = Request::new(Payload::Command(command), OnReply::Send(answer), None);
+            let request = Request::new(Payload::Command(command), OnReply::Send(reply), None);
             state.queues.push(request);
         }
         state.up
@@ -99,14 +99,14 @@ impl Queue {
     /// Asks every node the same, and waits for all their answers; `None` if a connection breaks
     /// before. Give it a deadline.
     pub async fn request_all(&self, command: &[u8]) -> Option<Vec<Value>> {
-        let (answer, answered) = channel::unbounded();
-        let count = self.lock().queues.request_all(command, &answer);
-        drop(answer);
-        let mut answers = Vec::new();
-        while let Ok(answer) = answered.recv().await {
-            answers.push(answer);
+        let (reply, receiver) = channel::unbounded();
+        let count = self.lock().queues.request_all(command, &reply);
+        drop(reply);
+        let mut replies = Vec::new();
+        while let Ok(reply) = receiver.recv().await {
+            replies.push(reply);
         }
-        (answers.len() == count).then_some(answers)
+        (replies.len() == count).then_some(replies)
     }
 
     /// Makes room for a message of that many bytes, which must then be [published](Self::publish)
@@ -164,9 +164,9 @@ impl Queue {
 
     /// Takes a node's answer to the oldest that it was asked. `Err`: the answer says that this
     /// Redis can't do its work now, so the connection is of no use; the command stays unanswered.
-    pub fn answered(&self, queue: usize, value: Value) -> Result<(), Disconnected> {
+    pub fn on_reply(&self, queue: usize, value: Value) -> Result<(), Disconnected> {
         let mut state = self.lock();
-        let requests = state.queues.answered(queue, &value)?;
+        let requests = state.queues.on_reply(queue, &value)?;
         let mut delays = Vec::new();
         for (bytes, accepted) in requests.iter().filter_map(|request| request.weight) {
             state.messages -= 1;

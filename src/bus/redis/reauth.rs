@@ -17,15 +17,15 @@ pub async fn reauthenticate(bus: &Redis, reauthenticable: bool) -> Disconnected 
         }
         // First where somebody waits for the answer: the other connection is of no use without it.
         let command = secret.command();
-        let answers = timeout(ANSWER_TIME, bus.queue.request_all(&command)).await;
-        let Some(answers) = answers.flatten() else {
+        let replies = timeout(ANSWER_TIME, bus.queue.request_all(&command)).await;
+        let Some(replies) = replies.flatten() else {
             return Disconnected::Why(format!("no answer within {ANSWER_TIME:?}"));
         };
-        if let Err(error) = accept(&answers, "sign-in refused") {
+        if let Err(error) = accept(&replies, "sign-in refused") {
             let (Error::Fatal(why) | Error::Transient(why)) = credentials.refused(true, error);
             return Disconnected::Why(why);
         }
-        bus.rooms.say(&command);
+        bus.subscriptions.send(&command);
         log::debug!("redis {}: signed in with a new token", bus.endpoint);
     }
 }

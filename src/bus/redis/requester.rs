@@ -26,34 +26,34 @@ impl Requester<'_, '_> {
     ///
     /// # Errors
     /// Redis refuses one of them, or does not answer.
-    pub async fn ask(&mut self, commands: &[Command]) -> Result<Vec<Value>, Error> {
-        let answers = match self {
-            Requester::Connecting(nodes) => nodes.ask(commands).await?,
-            Requester::Connected(bus) => ask_all(bus, commands).await?,
+    pub async fn request(&mut self, commands: &[Command]) -> Result<Vec<Value>, Error> {
+        let replies = match self {
+            Requester::Connecting(nodes) => nodes.request(commands).await?,
+            Requester::Connected(bus) => request_each(bus, commands).await?,
         };
-        accept(&answers, "refused")?;
-        Ok(answers)
+        accept(&replies, "refused")?;
+        Ok(replies)
     }
 }
 
-async fn ask_all(bus: &Redis, commands: &[Command]) -> Result<Vec<Value>, Error> {
+async fn request_each(bus: &Redis, commands: &[Command]) -> Result<Vec<Value>, Error> {
     let slow = || Error::Transient(format!("no answer within {ANSWER_TIME:?}"));
     let mut asked = Vec::with_capacity(commands.len());
     for command in commands {
-        let (answer, answered) = channel::bounded(1);
-        if !bus.queue.request(command.clone(), answer) {
+        let (reply, receiver) = channel::bounded(1);
+        if !bus.queue.request(command.clone(), reply) {
             return Err(slow());
         }
-        asked.push(answered);
+        asked.push(receiver);
     }
-    let answers = async {
-        let mut answers = Vec::with_capacity(asked.len());
-        for answered in asked {
-            answers.push(answered.recv().await.ok()?);
+    let replies = async {
+        let mut replies = Vec::with_capacity(asked.len());
+        for receiver in asked {
+            replies.push(receiver.recv().await.ok()?);
         }
-        Some(answers)
+        Some(replies)
     };
-    timeout(ANSWER_TIME, answers)
+    timeout(ANSWER_TIME, replies)
         .await
         .flatten()
         .ok_or_else(slow)

@@ -8,7 +8,7 @@ mod users;
 
 use redis::{Script, cmd};
 
-use super::envelope;
+use super::message;
 use super::slot::{Command, slot};
 use crate::bus::NewMessage;
 use crate::chat::id::{Id, Instance, Origin};
@@ -199,7 +199,7 @@ impl Scripts {
             slot: slot(&self.room_key(room, "")),
             sequence,
             name: message.receipt.reference().map(named),
-            envelope: envelope::said(message),
+            envelope: message::said(message),
         }
     }
 
@@ -256,7 +256,7 @@ impl Scripts {
         let (entry, origin) = (&entry(user, origin), &origin.to_string());
         let channel = &self.channel(room);
         let (envelope, notices) = (
-            &envelope::joined(Some(user), origin),
+            &message::joined(Some(user), origin),
             self.notices.to_string(),
         );
         let args = [user.key(), entry, channel, envelope, &notices];
@@ -265,7 +265,7 @@ impl Scripts {
 
     /// For a peer without a name.
     pub fn join_anonymous(&self, room: &Room, origin: Origin) -> Command {
-        let envelope = envelope::joined(None, &origin.to_string());
+        let envelope = message::joined(None, &origin.to_string());
         let key = self.room_key(room, "counter");
         self.join_anonymous
             .call(&[&key], &[&self.channel(room), &envelope])
@@ -278,7 +278,7 @@ impl Scripts {
                 user.key(),
                 &origin.to_string(),
                 &self.channel(room),
-                &envelope::left(user, origin),
+                &message::left(user, origin),
                 &self.notices.to_string(),
             ],
         )

@@ -65,7 +65,7 @@ pub fn reach<'a>(endpoint: &'a Endpoint, primary: &'a Primary) -> Boxed<'a, Conn
         let mut connection = connection.map_err(|error| error.map(named))?;
         let role = [cmd("ROLE").get_packed_command()];
         let role = connection
-            .ask(&role)
+            .request(&role)
             .await
             .map_err(|error| error.map(named))?;
         match role.first() {
@@ -92,7 +92,7 @@ pub async fn replaced(endpoint: &Endpoint, primary: Option<&Primary>) -> String 
     let (mut place, mut connection) = (primary.named_by, None);
     loop {
         Timer::after(LOOK).await;
-        let address = match ask_over(endpoint, sentinels, place, &mut connection).await {
+        let address = match primary_over(endpoint, sentinels, place, &mut connection).await {
             Ok(address) => address,
             Err(_) => {
                 (place, connection) = ((place + 1) % sentinels.hosts.len(), None);
@@ -118,7 +118,7 @@ async fn find(endpoint: &Endpoint, sentinels: &Sentinels) -> Result<Primary, Err
     let turn = endpoint.turn.load(Ordering::Relaxed);
     let (mut why, mut lasting) = (Vec::new(), true);
     for named_by in (turn..turn + count).map(|place| place % count) {
-        match ask(endpoint, sentinels, named_by).await {
+        match primary_from(endpoint, sentinels, named_by).await {
             Ok(address) => return Ok(Primary { address, named_by }),
             Err(error) => {
                 lasting &= matches!(error, Error::Fatal(_));
@@ -139,16 +139,16 @@ async fn find(endpoint: &Endpoint, sentinels: &Sentinels) -> Result<Primary, Err
 ///
 /// # Errors
 /// One line about what failed, without the sentinel's address.
-pub async fn ask(
+pub async fn primary_from(
     endpoint: &Endpoint,
     sentinels: &Sentinels,
     place: usize,
 ) -> Result<Address, Error> {
-    ask_over(endpoint, sentinels, place, &mut None).await
+    primary_over(endpoint, sentinels, place, &mut None).await
 }
 
 /// The same over a connection to it, which is made if there is none.
-async fn ask_over(
+async fn primary_over(
     endpoint: &Endpoint,
     sentinels: &Sentinels,
     place: usize,
@@ -162,23 +162,23 @@ async fn ask_over(
         .arg(&sentinels.name)
         .get_packed_command();
     let question = [question];
-    let answer = timeout(ANSWER_TIME, async {
+    let reply = timeout(ANSWER_TIME, async {
         let connection = match connection {
             Some(connection) => connection,
             None => connection.insert(endpoint.open(Some(&sentinel), place).await?),
         };
-        let mut answers = connection.ask(&question).await?;
+        let mut replies = connection.request(&question).await?;
         // Most sentinels want no password; to those that do, the one of Redis is given.
-        if wants_password(&answers)
+        if wants_password(&replies)
             && let Some(secret) = endpoint.credentials.secret().await?
         {
             endpoint.sign_in(connection, Some(&secret)).await?;
-            answers = connection.ask(&question).await?;
+            replies = connection.request(&question).await?;
         }
-        Ok(answers)
+        Ok(replies)
     });
-    let answers = answer.await.unwrap_or_else(|| Err(slow()))?;
-    match answers.first() {
+    let replies = reply.await.unwrap_or_else(|| Err(slow()))?;
+    match replies.first() {
         Some(Value::ServerError(error)) if is_unknown(error) => {
             return Err(Error::Fatal("it is no sentinel".into()));
         }
@@ -186,10 +186,10 @@ async fn ask_over(
             let why = format!("no such master \"{}\"", sentinels.name);
             return Err(Error::Fatal(why));
         }
-        _ => accept(&answers, "refused")?,
+        _ => accept(&replies, "refused")?,
     }
     let senseless = || Error::Fatal("its answer makes no sense".into());
-    answers.first().and_then(address).ok_or_else(senseless)
+    replies.first().and_then(address).ok_or_else(senseless)
 }
 
 fn is_unknown(error: &ServerError) -> bool {
@@ -197,15 +197,15 @@ fn is_unknown(error: &ServerError) -> bool {
     details.starts_with("unknown command")
 }
 
-fn wants_password(answers: &[Value]) -> bool {
-    matches!(answers.first(), Some(Value::ServerError(error)) if error.code() == "NOAUTH")
+fn wants_password(replies: &[Value]) -> bool {
+    matches!(replies.first(), Some(Value::ServerError(error)) if error.code() == "NOAUTH")
 }
 
-fn address(answer: &Value) -> Option<Address> {
-    let Value::Array(answer) = answer else {
+fn address(reply: &Value) -> Option<Address> {
+    let Value::Array(reply) = reply else {
         return None;
     };
-    let [Value::BulkString(host), Value::BulkString(port)] = &answer[..] else {
+    let [Value::BulkString(host), Value::BulkString(port)] = &reply[..] else {
         return None;
     };
     let host = String::from_utf8(host.clone()).ok()?;

@@ -26,14 +26,14 @@ pub fn parse(printed: &[u8], now: f64) -> Result<AuthOutput, Error> {
     let text = std::str::from_utf8(printed).map_err(|_| nonsense("what is not UTF-8"))?;
     let text = text.trim();
     let (token, said) = if text.starts_with('{') {
-        let answer: Map<String, Value> = serde_json::from_str(text)
+        let reply: Map<String, Value> = serde_json::from_str(text)
             .map_err(|_| nonsense("what begins like JSON, but can't be read"))?;
         let token = ["access_token", "accessToken"]
             .iter()
-            .find_map(|name| answer.get(*name)?.as_str())
+            .find_map(|name| reply.get(*name)?.as_str())
             .ok_or_else(|| nonsense("JSON without an access_token"))?;
-        let within = || Some(now + seconds(answer.get("expires_in")?)?);
-        let said = answer.get("expires_on").and_then(seconds).or_else(within);
+        let within = || Some(now + seconds(reply.get("expires_in")?)?);
+        let said = reply.get("expires_on").and_then(seconds).or_else(within);
         (token.trim().to_string(), said)
     } else {
         (text.to_string(), None)
@@ -131,11 +131,11 @@ mod tests {
         let oid = Some("00-ff".to_string());
         assert_eq!(good(TOKEN), (TOKEN.into(), oid.clone(), Some(1500.0)));
         // As Azure's metadata endpoint answers, and `az account get-access-token`.
-        for answer in [
+        for reply in [
             format!(r#"{{"access_token":"{TOKEN}","expires_in":"86399","expires_on":"1400"}}"#),
             format!("{{\n  \"accessToken\": \"{TOKEN}\",\n  \"expires_on\": 1400\n}}\n"),
         ] {
-            assert_eq!(good(&answer), (TOKEN.into(), oid.clone(), Some(1500.0)));
+            assert_eq!(good(&reply), (TOKEN.into(), oid.clone(), Some(1500.0)));
         }
     }
 
@@ -150,8 +150,8 @@ mod tests {
             (r#","expires_in":"nan""#, None),
             ("", None),
         ] {
-            let answer = format!(r#"{{"access_token":"opaque"{rest}}}"#);
-            assert_eq!(good(&answer), ("opaque".into(), None, ends), "{rest}");
+            let reply = format!(r#"{{"access_token":"opaque"{rest}}}"#);
+            assert_eq!(good(&reply), ("opaque".into(), None, ends), "{rest}");
         }
     }
 

@@ -8,12 +8,12 @@ use crate::config::{RedisHost, Sentinels};
 use crate::report::Report;
 
 /// Asks every sentinel, also those that would only be asked should others be gone.
-pub async fn ask_all(endpoint: &Endpoint, sentinels: &Sentinels, report: &mut Report) {
+pub async fn check_all(endpoint: &Endpoint, sentinels: &Sentinels, report: &mut Report) {
     let mut found = Vec::new();
     for (place, (host, port)) in sentinels.hosts.iter().enumerate() {
         let (host, port) = (host.clone(), *port);
         let sentinel = Address { host, port };
-        match sentinel::ask(endpoint, sentinels, place).await {
+        match sentinel::primary_from(endpoint, sentinels, place).await {
             Ok(primary) => {
                 report.good(format_args!(
                     "sentinel {sentinel}: the primary of {} is {primary}",

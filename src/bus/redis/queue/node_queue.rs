@@ -109,13 +109,13 @@ impl NodeQueues {
     }
 
     /// Asks every node the same; returns how many there are.
-    pub fn request_all(&mut self, command: &[u8], answer: &Sender<Value>) -> usize {
+    pub fn request_all(&mut self, command: &[u8], reply: &Sender<Value>) -> usize {
         for queue in &mut self.queues {
             let command = Command {
                 slot: u16::MAX,
                 packed: command.to_vec(),
             };
-            let on_reply = OnReply::Send(answer.clone());
+            let on_reply = OnReply::Send(reply.clone());
             queue
                 .waiting
                 .push_back(Request::new(Payload::Command(command), on_reply, None));
@@ -193,7 +193,7 @@ impl NodeQueues {
     ///
     /// # Errors
     /// The connections are of no use: nothing is taken.
-    pub fn answered(
+    pub fn on_reply(
         &mut self,
         queue: usize,
         value: &Value,

@@ -7,7 +7,7 @@ use redis::Value;
 use smol::channel::Sender;
 
 use crate::bus::NewMessage;
-use crate::bus::redis::answer;
+use crate::bus::redis::reply;
 use crate::bus::redis::scripts::Publication;
 use crate::bus::redis::slot::Command;
 use crate::chat::dialect::Letter;
@@ -122,11 +122,11 @@ impl OnReply {
             OnReply::Send(sender) => drop(sender.try_send(value)),
             OnReply::Published(receipt) if failed => receipt.refuse(&Refusal::Unavailable),
             OnReply::Published(receipt) => {
-                if let Some(id) = answer::id(&value) {
+                if let Some(id) = reply::id(&value) {
                     receipt.accept(id);
                 }
             }
-            OnReply::Told(to, message) => match answer::stamp(&value) {
+            OnReply::Told(to, message) => match reply::stamp(&value) {
                 Some((id, at)) => {
                     let NewMessage {
                         user,

@@ -5,7 +5,7 @@ use redis::cmd;
 
 use super::{REFERENCE_LIFE, Scripts};
 use crate::bus::NewMessage;
-use crate::bus::redis::envelope;
+use crate::bus::redis::message;
 use crate::bus::redis::slot::Command;
 use crate::chat::id::{Id, Origin};
 use crate::chat::name::{Lock, Room, User};
@@ -44,7 +44,7 @@ impl Scripts {
             &[
                 to.key(),
                 &self.instance_channels(),
-                &envelope::letter(written, message),
+                &message::letter(written, message),
                 &self.users_key("mail:"),
                 &REFERENCE_LIFE.to_string(),
                 &MAIL_MOST.to_string(),
@@ -71,7 +71,7 @@ impl Scripts {
                 &origin.to_string(),
                 &lock.map_or(String::new(), |lock| lock.to_string()),
                 &self.instance_channels(),
-                &envelope::replaced(user),
+                &message::replaced(user),
                 if over { "1" } else { "0" },
                 &margin.to_string(),
                 user.as_str(),
@@ -94,7 +94,7 @@ impl Scripts {
                 &self.instance.to_string(),
                 &LEASE.to_string(),
                 &self.own_channel(),
-                &envelope::canary(),
+                &message::canary(),
                 &margin.to_string(),
             ],
         )
@@ -148,7 +148,7 @@ impl Scripts {
                 &self.channel(room),
                 &self.notices.to_string(),
                 &format!("{}{dead}", self.instance_channels()),
-                &envelope::reaped(),
+                &message::reaped(),
             ],
         )
     }
@@ -161,7 +161,7 @@ impl Scripts {
                 dead,
                 from,
                 &format!("{}{dead}", self.instance_channels()),
-                &envelope::reaped(),
+                &message::reaped(),
             ],
         )
     }
@@ -172,7 +172,7 @@ impl Scripts {
     }
 
     /// The private messages for this instance after this one.
-    pub fn mail(&self, after: Id) -> Command {
+    pub fn inbox(&self, after: Id) -> Command {
         let key = self.users_key(&format!("mail:{}", self.instance));
         let range = (after.next().to_string(), "+");
         Command::on(&key, cmd("XRANGE").arg(&key).arg(range))

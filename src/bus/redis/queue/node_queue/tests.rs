@@ -38,9 +38,9 @@ fn sent(queues: &mut NodeQueues, queue: usize) -> String {
 }
 
 /// How many commands that answers.
-fn answer(queues: &mut NodeQueues, queue: usize, reply: &str) -> usize {
+fn reply(queues: &mut NodeQueues, queue: usize, reply: &str) -> usize {
     let value = redis::parse_redis_value(reply.as_bytes()).unwrap();
-    queues.answered(queue, &value).unwrap().len()
+    queues.on_reply(queue, &value).unwrap().len()
 }
 
 #[test]
@@ -51,21 +51,21 @@ fn what_has_moved_is_said_again_there_in_order_and_nothing_overtakes_it() {
     }
     push(&mut queues, 2, "else");
     assert_eq!(sent(&mut queues, 0), "one two three else");
-    assert_eq!(answer(&mut queues, 0, MOVED), 0);
+    assert_eq!(reply(&mut queues, 0, MOVED), 0);
     push(&mut queues, 1, "four");
     assert_eq!(
         sent(&mut queues, 0) + &sent(&mut queues, 1),
         "",
         "the others are still out there"
     );
-    assert_eq!(answer(&mut queues, 0, MOVED), 0);
+    assert_eq!(reply(&mut queues, 0, MOVED), 0);
     // The slot may have come back meanwhile. What was done out of turn is done again.
-    assert_eq!(answer(&mut queues, 0, "+OK\r\n"), 0);
+    assert_eq!(reply(&mut queues, 0, "+OK\r\n"), 0);
     push(&mut queues, 1, "five");
     assert_eq!(sent(&mut queues, 1), "one two three four five");
-    assert_eq!(answer(&mut queues, 0, "+OK\r\n"), 1);
+    assert_eq!(reply(&mut queues, 0, "+OK\r\n"), 1);
     for _ in 0..5 {
-        assert_eq!(answer(&mut queues, 1, "+OK\r\n"), 1);
+        assert_eq!(reply(&mut queues, 1, "+OK\r\n"), 1);
     }
     assert!(queues.is_empty());
 }
@@ -76,14 +76,14 @@ fn who_is_asked_for_one_command_gets_one() {
     push(&mut queues, 1, "one");
     push(&mut queues, 1, "two");
     assert_eq!(sent(&mut queues, 0), "one two");
-    answer(&mut queues, 0, ASK);
-    answer(&mut queues, 0, ASK);
+    reply(&mut queues, 0, ASK);
+    reply(&mut queues, 0, ASK);
     assert_eq!(sent(&mut queues, 0), "");
     assert_eq!(sent(&mut queues, 1), "ASKING one");
-    assert_eq!(answer(&mut queues, 1, "+OK\r\n"), 0, "to ASKING");
-    assert_eq!(answer(&mut queues, 1, ":1\r\n"), 1);
+    assert_eq!(reply(&mut queues, 1, "+OK\r\n"), 0, "to ASKING");
+    assert_eq!(reply(&mut queues, 1, ":1\r\n"), 1);
     assert_eq!(sent(&mut queues, 0), "two", "the slot is still here");
-    answer(&mut queues, 0, "+OK\r\n");
+    reply(&mut queues, 0, "+OK\r\n");
     assert!(queues.is_empty());
 }
 
@@ -92,7 +92,7 @@ fn a_slot_on_its_way_is_tried_again_later() {
     let mut queues = cluster();
     push(&mut queues, 1, "one");
     assert_eq!(sent(&mut queues, 0), "one");
-    answer(&mut queues, 0, TRY_AGAIN);
+    reply(&mut queues, 0, TRY_AGAIN);
     push(&mut queues, 1, "two");
     push(&mut queues, 2, "else");
     assert!(queues.has_retries());
@@ -109,7 +109,7 @@ fn a_node_that_nobody_knows_is_named_and_nothing_is_lost() {
     assert_eq!(sent(&mut queues, 0), "one");
     for (reply, host) in [("-MOVED 1 c:1\r\n", "c"), ("-ASK 1 c:1\r\n", "c")] {
         let value = redis::parse_redis_value(reply.as_bytes()).unwrap();
-        let broken = queues.answered(0, &value).unwrap_err();
+        let broken = queues.on_reply(0, &value).unwrap_err();
         assert_eq!(broken, Disconnected::NewNode(address(host)));
     }
     // The same host by no name, another port.
@@ -119,7 +119,7 @@ fn a_node_that_nobody_knows_is_named_and_nothing_is_lost() {
         ..address("a")
     };
     assert_eq!(
-        queues.answered(0, &value).unwrap_err(),
+        queues.on_reply(0, &value).unwrap_err(),
         Disconnected::NewNode(other)
     );
     queues.merge();
@@ -133,9 +133,9 @@ fn whatever_happens_everything_waits_in_order_when_the_connections_go() {
         push(&mut queues, slot, words);
     }
     sent(&mut queues, 0);
-    answer(&mut queues, 0, ASK);
-    answer(&mut queues, 0, TRY_AGAIN);
-    answer(&mut queues, 0, ASK);
+    reply(&mut queues, 0, ASK);
+    reply(&mut queues, 0, TRY_AGAIN);
+    reply(&mut queues, 0, ASK);
     assert_eq!(sent(&mut queues, 1), "ASKING one");
     push(&mut queues, 1, "five");
     queues.request_all(b"ping", &smol::channel::bounded(2).0);

@@ -44,7 +44,7 @@ struct Envelope<'a> {
 
 /// What an instance hears on its own channel.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Note {
+pub enum InstanceMessage {
     /// A private message for one of its users.
     Private(String, Letter),
     /// A name of its now belongs to another connection.
@@ -170,16 +170,19 @@ pub fn event(room: Room, payload: &[u8]) -> Option<Event> {
 }
 
 /// Reads what came on this instance's own channel.
-pub fn note(payload: &[u8]) -> Option<Note> {
+pub fn instance_message(payload: &[u8]) -> Option<InstanceMessage> {
     let envelope = parse(payload)?;
     match &*envelope.kind {
-        "canary" => return Some(Note::Canary),
-        "reaped" => return Some(Note::Reaped),
+        "canary" => return Some(InstanceMessage::Canary),
+        "reaped" => return Some(InstanceMessage::Reaped),
         _ => {}
     }
     let user = User::new(&envelope.user?).ok()?;
     match &*envelope.kind {
-        "replaced" => Some(Note::Replaced(user, envelope.from?.parse().ok()?)),
+        "replaced" => Some(InstanceMessage::Replaced(
+            user,
+            envelope.from?.parse().ok()?,
+        )),
         "private" => {
             let letter = Letter {
                 from: user,
@@ -188,7 +191,7 @@ pub fn note(payload: &[u8]) -> Option<Note> {
                 id: envelope.id?.parse().ok()?,
                 at: envelope.at?,
             };
-            Some(Note::Private(envelope.to?.into_owned(), letter))
+            Some(InstanceMessage::Private(envelope.to?.into_owned(), letter))
         }
         _ => None,
     }
@@ -270,13 +273,16 @@ mod tests {
         }
         let left = event(Room::lobby(), left(&user("foo"), origin).as_bytes()).unwrap();
         assert!(matches!(left.what, What::Left));
-        assert_eq!(note(canary().as_bytes()), Some(Note::Canary));
+        assert_eq!(
+            instance_message(canary().as_bytes()),
+            Some(InstanceMessage::Canary)
+        );
         let payload = format!(
             "{MARK}\"replaced\",\"from\":\"{origin}\"{}",
             replaced(&user("foo"))
         );
-        let replaced = Note::Replaced(user("foo"), origin);
-        assert_eq!(note(payload.as_bytes()), Some(replaced));
+        let replaced = InstanceMessage::Replaced(user("foo"), origin);
+        assert_eq!(instance_message(payload.as_bytes()), Some(replaced));
     }
 
     #[test]
@@ -305,6 +311,6 @@ mod tests {
         assert_eq!(heard("ops: "), Some(("redis".into(), "ops: ".into())));
         assert!(event(Room::lobby(), b"\xff\xfe").is_some());
         assert!(event(Room::lobby(), b"{\"natterjack\":\"said\"}").is_none());
-        assert!(note(b"hello").is_none());
+        assert!(instance_message(b"hello").is_none());
     }
 }
