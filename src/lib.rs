@@ -32,4 +32,5 @@ pub mod report;
 pub mod server;
 #[cfg_attr(not(feature = "systemd"), path = "systemd/without.rs")]
 pub mod systemd;
+pub mod time;
 pub mod utc;

@@ -11,13 +11,14 @@ use rustix::param::page_size;
 use rustix::time::{ClockId, clock_gettime};
 use smol::{Timer, future};
 
-use crate::bus::{self, Figures};
+use crate::bus::Stats;
 use crate::net::context::ServerContext;
 use crate::net::handshake::Runtime;
 use crate::net::http::{self, Answer, Head, NoHead};
 use crate::net::listener::{self, Listener};
 use crate::net::pending::{Pending, PendingConnections, Stage};
 use crate::net::socket::{Socket, linger};
+use crate::time;
 use text::{Kind, Text, Unit};
 
 /// How many may ask at once.
@@ -30,7 +31,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Answers whoever asks on this listener, for ever.
 pub async fn serve(runtime: &Runtime, listener: &Listener, context: &Arc<ServerContext>) {
     let pending_connections = Arc::new(PendingConnections::new(ASKING, GRACE_PERIOD));
-    let started = bus::now() / 1000;
+    let started = time::unix_millis() / 1000;
     loop {
         let permit = pending_connections.permit().await;
         match listener::accept(listener, None).await {
@@ -80,7 +81,7 @@ async fn answer(head: &Head, context: &ServerContext, started: u64) -> Answer {
 /// Everything that is counted, as it is now.
 async fn all(context: &ServerContext, started: u64) -> String {
     let mut text = Text::default();
-    let figures = context.bus.figures();
+    let figures = context.bus.stats();
     let bus = figures.as_ref().map_or("local", |_| "redis");
     text.family("natterjack_build_info", Kind::Gauge, "What this is.");
     let version = env!("CARGO_PKG_VERSION");
@@ -208,7 +209,7 @@ fn connections(text: &mut Text, context: &ServerContext) {
 }
 
 /// The way to the other instances, where there are any.
-fn bus_state(text: &mut Text, context: &ServerContext, figures: Option<Figures>) {
+fn bus_state(text: &mut Text, context: &ServerContext, figures: Option<Stats>) {
     let up = context.bus.health().is_ok();
     text.gauge(
         "natterjack_bus_up",

@@ -19,8 +19,8 @@ use async_lock::{Semaphore, SemaphoreGuardArc};
 
 use super::http::Answer;
 use super::socket::Socket;
-use crate::bus::within;
 use crate::chat::outbox::TryWrite;
+use crate::time::timeout;
 pub use queue::Stage;
 use queue::{Evicted, EvictionQueue, GracePeriods};
 
@@ -75,7 +75,7 @@ impl PendingConnections {
                 Ok(evicted) => return self.close_evicted(evicted),
                 Err(patience) => patience,
             };
-            if let Some(permit) = within(patience, self.permits.acquire_arc()).await {
+            if let Some(permit) = timeout(patience, self.permits.acquire_arc()).await {
                 return permit;
             }
         }
