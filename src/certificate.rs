@@ -1,5 +1,4 @@
-//! What a certificate says of itself (RFC 5280): for whom it is, and from when until when. Whether
-//! that may be believed is somebody else's business.
+//! Reads names and validity from a certificate (RFC 5280). It verifies nothing.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
@@ -7,43 +6,42 @@ use std::time::Duration;
 use der::asn1::{AnyRef, GeneralizedTime, UtcTime};
 use der::{Reader, SliceReader, Tag, Tagged};
 
-/// A certificate that ends within so many days is worth a word.
+/// A certificate that ends within this many days is worth a warning.
 pub const SOON: u64 = 14;
 
 const DAY: u64 = 24 * 3600;
-/// The extension that holds names, `subjectAltName`: 2.5.29.17.
+/// The object identifier of the extension `subjectAltName`, 2.5.29.17.
 const NAMES: &[u8] = &[0x55, 0x1d, 0x11];
-/// A name of it is a host name …
+/// The tag of a host name in `subjectAltName`.
 const HOST: u32 = 2;
-/// … or an address.
+/// The tag of an IP address in `subjectAltName`.
 const ADDRESS: u32 = 7;
 
-/// PEM without the byte order marks that some editors put in front of a text: behind one, a
-/// certificate or key would be passed over in silence. Files that were put together have them in the
-/// middle, too.
+/// Removes the byte order marks that some editors write. A certificate or key behind one would be
+/// skipped silently. Concatenated files have them in the middle, too.
 pub fn without_boms(pem: &[u8]) -> Vec<u8> {
     let text = String::from_utf8_lossy(pem);
     text.replace('\u{feff}', "").into_bytes()
 }
 
-/// What is in a certificate.
+/// The parts of a certificate that the server uses.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Certificate {
-    /// When it begins, in seconds since 1970.
+    /// The beginning of its validity, in seconds since 1970.
     pub from: u64,
-    /// When it ends, in seconds since 1970.
+    /// The end of its validity, in seconds since 1970.
     pub until: u64,
-    /// The hosts it is for, names and addresses; empty where it says nothing about that.
+    /// Its host names and IP addresses; empty if it has none.
     pub names: Vec<String>,
 }
 
 impl Certificate {
-    /// Reads one in DER. `None`: it is none.
+    /// Parses DER. `None` if it is no certificate.
     pub fn read(der: &[u8]) -> Option<Certificate> {
         read(der).ok()
     }
 
-    /// Whole days until it ends, `now` being in seconds since 1970; 0 also when it has ended.
+    /// Whole days until it ends; 0 if it has ended. `now` is in seconds since 1970.
     pub fn days_left(&self, now: u64) -> u64 {
         self.until.saturating_sub(now) / DAY
     }
@@ -52,7 +50,7 @@ impl Certificate {
 fn read(der: &[u8]) -> der::Result<Certificate> {
     SliceReader::new(der)?.sequence(|certificate| {
         let found = certificate.sequence(|body| {
-            // A version, unless it is the first one; then number, algorithm and issuer.
+            // The version, if there is one, then serial number, algorithm and issuer.
             if AnyRef::tag(&body.decode::<AnyRef<'_>>()?) != Tag::Integer {
                 body.decode::<AnyRef<'_>>()?;
             }
@@ -61,7 +59,7 @@ fn read(der: &[u8]) -> der::Result<Certificate> {
             let (from, until) =
                 body.sequence(|validity| der::Result::Ok((time(validity)?, time(validity)?)))?;
             let mut names = Vec::new();
-            // Subject and key; the last of the rest, if there is any, are the extensions.
+            // Subject, key and optional fields. The extensions are the last one, with the tag 3.
             while !body.is_finished() {
                 let rest: AnyRef<'_> = body.decode()?;
                 if matches!(rest.tag(), Tag::ContextSpecific { number, .. } if number.0 == 3) {
@@ -91,7 +89,7 @@ fn extensions(der: &[u8]) -> der::Result<Vec<String>> {
         while !all.is_finished() {
             all.sequence(|extension| {
                 let id: AnyRef<'_> = extension.decode()?;
-                // Whether it is critical may stand between.
+                // The flag `critical` may stand in between.
                 let mut value: AnyRef<'_> = extension.decode()?;
                 while !extension.is_finished() {
                     value = extension.decode()?;
@@ -111,7 +109,7 @@ fn extensions(der: &[u8]) -> der::Result<Vec<String>> {
     })
 }
 
-/// A name that hosts go by; others are passed over.
+/// A host name or an IP address; `None` for other kinds of names.
 fn name(name: &AnyRef<'_>) -> Option<String> {
     let Tag::ContextSpecific { number, .. } = name.tag() else {
         return None;

@@ -9,7 +9,7 @@
 //!
 //! Above them stand [`server`], which opens and closes, [`metrics`] for who watches, [`systemd`], which
 //! speaks with systemd, [`check`], which only looks, and [`probe`], which asks a server that runs; beside them [`config`], the settings,
-//! [`logger`], [`utc`], [`count`], [`report`], [`limits`] and what a certificate says. `make check` proves the
+//! [`logger`], [`count`], [`report`], [`limits`] and what a certificate says. `make check` proves the
 //! direction.
 
 #![forbid(unsafe_code)]
@@ -33,4 +33,3 @@ pub mod server;
 #[cfg_attr(not(feature = "systemd"), path = "systemd/without.rs")]
 pub mod systemd;
 pub mod time;
-pub mod utc;

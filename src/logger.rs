@@ -5,10 +5,10 @@
 
 use std::io::Write;
 use std::sync::OnceLock;
+use std::time::SystemTime;
 
+use humantime::format_rfc3339_seconds;
 use log::{Level, LevelFilter, Log, Metadata, Record};
-
-use crate::utc::Utc;
 
 struct Stderr {
     /// Whether it is the journal.
@@ -36,7 +36,10 @@ impl Log for Stderr {
             let level = record.level().as_str().to_ascii_lowercase();
             let mut line = match self.journal {
                 true => format!("<{}>{level}: {}", priority(record.level()), record.args()),
-                false => format!("{} {level}: {}", Utc::now(), record.args()),
+                false => {
+                    let now = format_rfc3339_seconds(SystemTime::now());
+                    format!("{now} {level}: {}", record.args())
+                }
             };
             // One line, whatever somebody out there put into it, and harmless on a terminal.
             if line.contains(char::is_control) {

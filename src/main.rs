@@ -142,7 +142,7 @@ async fn serve(mut config: Config, runtime: Runtime) -> Result<(), String> {
     // Ends with this function.
     let notifying =
         systemd::is_watched().then(|| runtime.spawn(systemd::notify_loop(server.context())));
-    // Nobody else sets it.
+    // It is set only here.
     let _ = serving.set(server.context());
     server.run(stopped).await?;
     drop((watch, notifying));

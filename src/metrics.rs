@@ -1,6 +1,5 @@
-//! What a Prometheus server may ask for, on a listener of its own: everything that is counted
-//! anywhere, in the [text format](text) 0.0.4, under names as Prometheus wants them
-//! (<https://prometheus.io/docs/practices/naming/>).
+//! Serves metrics to Prometheus on a listener of its own, in the text format 0.0.4, under
+//! names as Prometheus recommends (<https://prometheus.io/docs/practices/naming/>).
 
 mod text;
 
@@ -12,23 +11,22 @@ use rustix::time::{ClockId, clock_gettime};
 use smol::{Timer, future};
 
 use crate::bus::Stats;
+use crate::net::admission::{Pending, PendingConnections, Runtime, Stage};
 use crate::net::context::ServerContext;
-use crate::net::handshake::Runtime;
 use crate::net::http::{self, Answer, Head, NoHead};
 use crate::net::listener::{self, Listener};
-use crate::net::pending::{Pending, PendingConnections, Stage};
 use crate::net::socket::{Socket, linger};
 use crate::time;
 use text::{Kind, Text, Unit};
 
-/// How many may ask at once.
+/// The most requests at once.
 const ASKING: usize = 16;
-/// How long each may take for the next step, however many want to ask.
+/// The grace period of a request at each stage.
 const GRACE_PERIOD: Duration = Duration::from_secs(1);
 /// The pause after a failed accept.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Answers whoever asks on this listener, for ever.
+/// Answers requests on this listener, for ever.
 pub async fn serve(runtime: &Runtime, listener: &Listener, context: &Arc<ServerContext>) {
     let pending_connections = Arc::new(PendingConnections::new(ASKING, GRACE_PERIOD));
     let started = time::unix_millis() / 1000;
@@ -39,7 +37,7 @@ pub async fn serve(runtime: &Runtime, listener: &Listener, context: &Arc<ServerC
                 let socket = Arc::new(socket);
                 let pending = pending_connections.enter(permit, &socket);
                 let context = context.clone();
-                // Ends with its answer, or when it has to make room.
+                // Ends with its answer, or when it is evicted.
                 let receive = async move {
                     let evicted = async {
                         pending.evicted().await;
@@ -78,7 +76,7 @@ async fn answer(head: &Head, context: &ServerContext, started: u64) -> Answer {
     }
 }
 
-/// Everything that is counted, as it is now.
+/// All metrics with their current values.
 async fn all(context: &ServerContext, started: u64) -> String {
     let mut text = Text::default();
     let figures = context.bus.stats();
@@ -208,7 +206,7 @@ fn connections(text: &mut Text, context: &ServerContext) {
     text.sample(name, &[], tls.expires());
 }
 
-/// The way to the other instances, where there are any.
+/// Whether the bus works, and the connection to Redis if there is one.
 fn bus_state(text: &mut Text, context: &ServerContext, figures: Option<Stats>) {
     let up = context.bus.health().is_ok();
     text.gauge(
@@ -248,7 +246,7 @@ fn bus_state(text: &mut Text, context: &ServerContext, figures: Option<Stats>) {
     );
 }
 
-/// What Prometheus' own client libraries tell of a process. How many files are open is left out:
+/// The process metrics of Prometheus' own client libraries. The number of open files is left out:
 /// with many peers, counting them would take longer than all the rest.
 fn process(text: &mut Text, started: u64) {
     let cpu = clock_gettime(ClockId::ProcessCPUTime);
@@ -258,7 +256,7 @@ fn process(text: &mut Text, started: u64) {
         "CPU time spent.",
         micros as u64,
     );
-    // Linux: proc(5). The second number is the resident set, in pages.
+    // Linux: proc(5). The second number is the resident set in pages.
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
     if let Some(Ok(pages)) = statm.split(' ').nth(1).map(str::parse::<usize>) {
         let bytes = pages * page_size();

@@ -3,20 +3,17 @@
 //!
 //! It does not know how messages spread: it asks the [`Bus`](crate::bus::Bus).
 
+pub mod admission;
 pub mod context;
 pub mod cors;
 pub mod forwarded;
-pub mod handshake;
 pub mod http;
 pub mod listener;
 pub mod page;
 pub mod peer;
-pub mod pending;
-mod per_ip;
 #[cfg(feature = "tokens")]
 pub mod publish;
 mod rate_limits;
-pub mod rejection_log;
 pub mod route;
 mod session;
 pub mod socket;

@@ -18,16 +18,15 @@ use crate::chat::peers::Peers;
 use crate::config::Config;
 use crate::limits;
 use crate::metrics;
+use crate::net::admission::{Admission, MAX_BYTES};
 use crate::net::context::ServerContext;
-use crate::net::handshake::Handshake;
 use crate::net::listener::{self, Listener};
-use crate::net::pending::{MOST_BYTES, PendingConnections};
 use crate::net::tls::{self, Tls};
 use crate::net::token::Authenticator;
 use crate::time::timeout;
 use accept::accept_loop;
 
-pub use crate::net::handshake::Runtime;
+pub use crate::net::admission::Runtime;
 
 /// How many connections may be pending at once: silent, sending their head, or being answered.
 /// Fewer where a quarter of the file limit or of the memory is less; from 1 GiB of memory on, it is
@@ -178,19 +177,20 @@ impl Server {
             }
             Ok(())
         };
-        let handshake = Handshake {
-            runtime: runtime.clone(),
-            context: context.clone(),
-            alive: alive.downgrade(),
+        let limits = (arriving(), GRACE_PERIOD);
+        let admission = Admission::new(
+            runtime.clone(),
+            context.clone(),
+            limits,
+            alive.downgrade(),
             coming,
-        };
-        let pending_connections = Arc::new(PendingConnections::new(arriving(), GRACE_PERIOD));
-        let accept =
-            |listener| accept_loop(listener, handshake.clone(), pending_connections.clone());
+        );
+        let admission = Arc::new(admission);
+        let accept = |listener| accept_loop(listener, context.clone(), admission.clone());
         // These end when the server is told to stop.
         let accepting = listeners.into_iter().map(accept);
         let accepting: Vec<Task<()>> = accepting.map(|task| runtime.spawn(task)).collect();
-        drop(handshake);
+        drop(admission);
         let stopped = async {
             // An error means that the sender is gone, which is a request to stop, too.
             let _ = stop.recv().await;
@@ -282,11 +282,11 @@ pub fn queue_limit() -> usize {
 
 /// The most memory that pending connections may take.
 pub fn arriving_memory() -> usize {
-    arriving() * MOST_BYTES
+    arriving() * MAX_BYTES
 }
 
 /// How many connections may be pending.
 fn arriving() -> usize {
-    let memory = limits::memory().map_or(usize::MAX, |bytes| bytes / 4 / MOST_BYTES);
+    let memory = limits::memory().map_or(usize::MAX, |bytes| bytes / 4 / MAX_BYTES);
     ARRIVING.min(limits::files() / 4).min(memory).max(1)
 }

@@ -5,31 +5,31 @@ use std::fmt::{self, Display, Write};
 
 use crate::count::Distribution;
 
-/// What the format is called.
+/// The content type of the format.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// What a family measures.
+/// The type of a family.
 #[derive(Clone, Copy, Debug)]
 pub enum Kind {
-    /// It only grows.
+    /// A number that only grows.
     Counter,
-    /// It comes and goes.
+    /// A number that goes up and down.
     Gauge,
-    /// How many values lie where.
+    /// The distribution of values.
     Histogram,
 }
 
-/// What a recorded value counts.
+/// The unit of a recorded value.
 #[derive(Clone, Copy, Debug)]
 pub enum Unit {
-    /// Itself.
+    /// None.
     One,
-    /// Microseconds, which are told in seconds.
+    /// Microseconds, which are written in seconds.
     Micro,
 }
 
-/// A value in its unit. Written by whole numbers: what the standard library needs for floating ones
-/// is as large as all the rest of this.
+/// A value in its unit. It is written with integers, since formatting floating-point numbers would
+/// be as large as all the rest of this.
 struct Told(u64, Unit);
 
 impl Display for Told {
@@ -42,11 +42,11 @@ impl Display for Told {
     }
 }
 
-/// A page of metrics in the making.
+/// A page of metrics that is being written.
 #[derive(Debug, Default)]
 pub struct Text(String);
 
-// Writing to a String can't fail, so what it returns is of no interest below.
+// Writing to a String can't fail, so the results are ignored below.
 impl Text {
     /// Begins a family; its samples follow.
     pub fn family(&mut self, name: &str, kind: Kind, help: &str) {
@@ -58,7 +58,7 @@ impl Text {
         let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
     }
 
-    /// One sample. Labels hold no quotes, backslashes and line ends: they are all our own.
+    /// Writes a sample. Labels contain no quotes, backslashes or line ends, since all are our own.
     pub fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: u64) {
         self.put(name, labels, Told(value, Unit::One));
     }
@@ -73,19 +73,19 @@ impl Text {
         let _ = writeln!(self.0, "{close} {value}");
     }
 
-    /// A family of one gauge.
+    /// Writes a gauge.
     pub fn gauge(&mut self, name: &str, help: &str, value: usize) {
         self.family(name, Kind::Gauge, help);
         self.sample(name, &[], value as u64);
     }
 
-    /// A family of one counter.
+    /// Writes a counter.
     pub fn counter(&mut self, name: &str, help: &str, value: u64) {
         self.family(name, Kind::Counter, help);
         self.sample(name, &[], value);
     }
 
-    /// A family of counters, one for each value of a label.
+    /// Writes a family of counters, one for each value of a label.
     pub fn counters<'a>(
         &mut self,
         name: &str,
@@ -99,13 +99,13 @@ impl Text {
         }
     }
 
-    /// A family of one counter of microseconds.
+    /// Writes a counter of microseconds.
     pub fn seconds(&mut self, name: &str, help: &str, micros: u64) {
         self.family(name, Kind::Counter, help);
         self.put(name, &[], Told(micros, Unit::Micro));
     }
 
-    /// A family of one histogram.
+    /// Writes a histogram.
     pub fn histogram(&mut self, name: &str, help: &str, values: &Distribution, unit: Unit) {
         self.family(name, Kind::Histogram, help);
         let bucket = format!("{name}_bucket");

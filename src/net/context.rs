@@ -1,15 +1,10 @@
 //! What the connections of a server share.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use async_lock::{Semaphore, SemaphoreGuardArc};
-
-use super::http::{Answer, STATUSES};
-use super::per_ip::{PerIpLimiter, PerIpPermit};
+use super::http::STATUSES;
 use super::rate_limits::RateLimits;
-use super::rejection_log::RejectionLog;
 use super::tls::Tls;
 use super::token::Authenticator;
 use crate::bus::Bus;
@@ -26,29 +21,17 @@ pub struct ServerContext {
     pub peers: Arc<Peers>,
     /// Publishes messages and delivers them.
     pub bus: Bus,
-    permits: Arc<Semaphore>,
-    /// NamedPeer only where the connections of one address are limited.
-    per_ip: Option<Arc<PerIpLimiter>>,
     draining: AtomicBool,
     /// Checks tokens.
     pub authenticator: Authenticator,
     /// The message rates of names and addresses.
     pub(super) rate_limits: RateLimits,
-    /// Logs refused connections.
-    pub rejection_log: RejectionLog,
-    /// NamedPeer where connections speak TLS.
+    /// Present where connections speak TLS.
     pub tls: Option<Tls>,
     /// Connections accepted.
     pub connections: Counter,
     /// Requests answered, by the status of the answer.
     pub requests: Counters<{ STATUSES.len() }>,
-}
-
-/// A counted slot for one peer, given back when dropped.
-#[derive(Debug)]
-pub struct ConnectionPermit {
-    _permit: SemaphoreGuardArc,
-    _per_ip: Option<PerIpPermit>,
 }
 
 impl ServerContext {
@@ -60,43 +43,17 @@ impl ServerContext {
         peers: Arc<Peers>,
         bus: Bus,
     ) -> ServerContext {
-        let permits = Arc::new(Semaphore::new(config.max_peers));
-        let per_ip = config.max_peers_per_ip.map(PerIpLimiter::new).map(Arc::new);
         ServerContext {
             authenticator,
             rate_limits: RateLimits::new(config.rate, config.max_peers),
             config,
             peers,
             bus,
-            permits,
-            per_ip,
             draining: AtomicBool::new(false),
-            rejection_log: RejectionLog::default(),
             tls,
             connections: Counter::default(),
             requests: Counters::new(&STATUSES),
         }
-    }
-
-    /// A slot for one more peer from this address.
-    ///
-    /// # Errors
-    /// 503 at the limit of peers, 429 at the limit of peers from one address.
-    pub fn acquire_permit(&self, ip: IpAddr) -> Result<ConnectionPermit, Answer> {
-        let permit = self.permits.try_acquire_arc();
-        let permit = permit.ok_or_else(|| Answer::retry_later(503, "too many peers"))?;
-        let per_ip_permit = match &self.per_ip {
-            Some(per_ip) => Some(
-                per_ip
-                    .acquire(ip)
-                    .ok_or_else(|| Answer::retry_later(429, "too many peers from your address"))?,
-            ),
-            None => None,
-        };
-        Ok(ConnectionPermit {
-            _permit: permit,
-            _per_ip: per_ip_permit,
-        })
     }
 
     /// From now on new peers are closed at once, and `/readyz` says that the server is not ready.

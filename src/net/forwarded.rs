@@ -106,6 +106,15 @@ fn is_port(port: &str) -> bool {
     }
 }
 
+/// The address under which a client is counted. A client with IPv6 has at least a /64, so that counts
+/// as one address; IPv4 is the same in both notations.
+pub(super) fn ip_key(ip: IpAddr) -> IpAddr {
+    match ip.to_canonical() {
+        IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64).into(),
+        v4 => v4,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -12,7 +12,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::per_ip::ip_key;
+use super::forwarded::ip_key;
 use crate::chat::name::User;
 use crate::chat::rate::{Rate, Verdict};
 

@@ -2,10 +2,10 @@
 //!
 //! Reading and writing take different ways: the WebSocket layer reads from the socket, but writes
 //! into the peer's [outbox](crate::chat::outbox::Outbox), so that pongs and close frames line up
-//! with the broadcasts. [`PeerStream`] joins the two.
+//! with the broadcasts. [`PeerStream`](stream::PeerStream) joins the two.
 
 mod inbound;
-mod stream;
+pub mod stream;
 
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -21,7 +21,6 @@ use crate::chat::close_reason::CloseReason;
 use crate::chat::outbox::TryWrite;
 use crate::chat::peer::Peer;
 use crate::time::timeout;
-pub use stream::PeerStream;
 
 /// A peer that owns a socket.
 pub type SocketPeer = Peer<Socket>;
@@ -37,7 +36,7 @@ const LINGER: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct Socket {
     stream: Async<TcpStream>,
-    /// NamedPeer where TLS is spoken.
+    /// Present where TLS is spoken.
     tls: Option<TlsConnection>,
 }
 
@@ -105,7 +104,7 @@ impl Socket {
         matches!(recv(&self.stream, &mut [0], flags), Ok((1.., _)))
     }
 
-    /// Whether nothing has come so far. ParsedFrame only before the request's head is read.
+    /// Whether nothing has come so far. Asked only before the request's head is read.
     pub fn is_silent(&self) -> bool {
         !self.has_input() && self.tls.as_ref().is_none_or(TlsConnection::is_new)
     }
@@ -134,7 +133,7 @@ impl Socket {
         }
     }
 
-    /// Waits for input and reads like [`try_read`](Self::try_read). Returns how many bytes there
+    /// Waits for input and reads like `try_read`. Returns how many bytes there
     /// were; 0 is the end. Cancel safe.
     ///
     /// # Errors

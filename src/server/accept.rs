@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use smol::{Timer, future};
 
-use crate::net::handshake::Handshake;
+use crate::net::admission::Admission;
+use crate::net::context::ServerContext;
 use crate::net::listener::{self, Listener};
-use crate::net::pending::PendingConnections;
 
 /// How many connections are accepted in a row before other tasks have a turn, so that connected
 /// peers don't wait for thousands of newcomers. A TLS handshake takes about a millisecond.
@@ -22,24 +22,19 @@ const PAUSE_MOST: Duration = Duration::from_secs(1);
 /// Cancel safe: an accepted connection is served, since there is no await in between.
 pub async fn accept_loop(
     listener: Listener,
-    handshake: Handshake,
-    pending_connections: Arc<PendingConnections>,
+    context: Arc<ServerContext>,
+    admission: Arc<Admission>,
 ) {
-    let context = handshake.context.clone();
     let tls = context.tls.as_ref();
     let mut pause = PAUSE;
     loop {
         for _ in 0..IN_A_ROW {
             // The permit comes first, so that no accepted connection has to wait afterwards.
-            let permit = pending_connections.permit().await;
+            let permit = admission.permit().await;
             match listener::accept(&listener, tls).await {
                 Ok((socket, from)) => {
                     pause = PAUSE;
-                    let socket = Arc::new(socket);
-                    let pending = pending_connections.enter(permit, &socket);
-                    // Ends with its answer, when the peer's own task begins, or when it is evicted.
-                    let run = handshake.clone().run(socket, from, pending);
-                    handshake.runtime.spawn(run).detach();
+                    admission.admit(permit, socket, from);
                 }
                 Err(error) => {
                     drop(permit);

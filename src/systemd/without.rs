@@ -1,21 +1,22 @@
-//! In a build without the feature `systemd`: there is no service manager.
+//! systemd in a build without the feature `systemd`: the server runs as if there were no service
+//! manager.
 
 use std::sync::Arc;
 
 use crate::net::context::ServerContext;
 use crate::net::listener::Listener;
 
-/// None.
+/// Always empty.
 pub fn credential(_: &str) -> Option<String> {
     None
 }
 
-/// No.
+/// Always `false`.
 pub fn is_journal() -> bool {
     false
 }
 
-/// None.
+/// Always empty.
 ///
 /// # Errors
 /// Never.
@@ -23,13 +24,13 @@ pub fn listeners() -> Result<Vec<Listener>, String> {
     Ok(Vec::new())
 }
 
-/// No.
+/// Always `false`.
 pub fn is_watched() -> bool {
     false
 }
 
-/// Tells nobody.
+/// Does nothing.
 pub async fn notify_loop(_: Arc<ServerContext>) {}
 
-/// Tells nobody.
+/// Does nothing.
 pub fn stopping() {}

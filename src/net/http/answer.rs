@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
+use std::time::SystemTime;
 
 use bytes::Bytes;
-
-use crate::utc::Utc;
+use httpdate::fmt_http_date;
 
 /// All statuses of answers.
 pub const STATUSES: [&str; 18] = [
@@ -94,7 +94,7 @@ impl Answer {
             "HTTP/1.1 {} {}\r\nConnection: {connection}\r\nDate: {}\r\nX-Content-Type-Options: nosniff\r\n",
             self.status,
             phrase(self.status),
-            Utc::now().http(),
+            fmt_http_date(SystemTime::now()),
         );
         // Writing to a String can't fail. A 304 gives the length of a body that it does not have,
         // and a 204 must not give one (RFC 9110, section 8.6).

@@ -2,7 +2,7 @@
 //! outbox.
 //!
 //! One connection must not occupy a thread, so after some frames or reads it yields to the other
-//! tasks; [`Inbound`] counts. This happens below tungstenite, which keeps reading inside one call
+//! tasks; `Inbound` counts. This happens below tungstenite, which keeps reading inside one call
 //! until it has a message, and also over TLS.
 
 use std::io;

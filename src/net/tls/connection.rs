@@ -1,5 +1,5 @@
 //! TLS on one connection: ciphertext on the socket's side, plain bytes on the other. Nothing here
-//! waits. The records are in [records](super::records).
+//! waits. The records are in `records`.
 
 use std::borrow::Cow;
 use std::cell::Cell;

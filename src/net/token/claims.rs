@@ -1,4 +1,4 @@
-//! What a token must say (RFC 7519), once its signature is known to be good.
+//! Checks the signature and the claims of a token (RFC 7519).
 
 use std::fmt;
 
@@ -12,15 +12,15 @@ use super::key_set::KeySet;
 use crate::chat::name::{Room, User};
 use crate::config::Config;
 
-/// The clocks of who issues tokens and of us may differ by so many milliseconds.
+/// How many milliseconds the issuer's clock and ours may differ.
 const LEEWAY: u64 = 30_000;
 
-/// What is asked of claims, by the settings.
+/// What the settings require of the claims.
 #[derive(Debug, Default)]
 pub(super) struct ClaimRules {
     pub(super) audience: Option<String>,
     pub(super) issuer: Option<String>,
-    /// The claim that holds the user's name, if it is not `sub`.
+    /// The claim with the user's name, if it is not `sub`.
     pub(super) name: Option<String>,
 }
 
@@ -33,12 +33,13 @@ impl ClaimRules {
         }
     }
 
-    /// The claim that holds the user's name.
+    /// The claim with the user's name.
     pub(super) fn name(&self) -> &str {
         self.name.as_deref().unwrap_or("sub")
     }
 
-    /// Whether a token may be for us. One for somebody else must be refused (RFC 7519, section 4.1.3).
+    /// Checks that the token is for this server. A token for another audience must be refused (RFC
+    /// 7519, section 4.1.3).
     fn check_audience(&self, aud: Option<&Value>) -> Result<(), String> {
         let why = match (aud, &self.audience) {
             (None, None) => return Ok(()),
@@ -61,7 +62,7 @@ impl ClaimRules {
         }
     }
 
-    /// The name in a token.
+    /// The user's name in a token.
     fn user(&self, claims: &Value) -> Result<User, String> {
         let (claim, hint) = match &self.name {
             Some(claim) => (claim.as_str(), "--jwt-name names this claim"),
@@ -91,7 +92,7 @@ impl fmt::Display for ClaimRules {
     }
 }
 
-/// Whether an `aud`, a string or a list of them, names this audience.
+/// Whether an `aud`, a string or a list of strings, contains this audience.
 fn names(aud: &Value, audience: &str) -> bool {
     match aud {
         Value::Array(all) => all.iter().any(|one| one.as_str() == Some(audience)),
@@ -99,7 +100,7 @@ fn names(aud: &Value, audience: &str) -> bool {
     }
 }
 
-/// Other claims that we read. What is there must have its type; `null` has none.
+/// The other claims that are read. A claim that is there must have its type; `null` has none.
 #[derive(Deserialize)]
 struct Claims {
     #[serde(default, deserialize_with = "given")]
@@ -114,7 +115,8 @@ fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(claim: D) -> Result<Opt
     T::deserialize(claim).map(Some)
 }
 
-/// Which check a token fails, or what it is good for `now`, in milliseconds since 1970.
+/// Verifies a token and returns what it grants, or which check it fails. `now` is in milliseconds
+/// since 1970.
 pub(super) fn verify(
     keys: &KeySet,
     rules: &ClaimRules,
@@ -124,7 +126,7 @@ pub(super) fn verify(
     let claims = signed(keys, token)?;
     let Claims { exp, nbf, rooms } = Claims::deserialize(&claims)
         .map_err(|_| "exp and nbf are numbers, rooms is a list of strings")?;
-    // A number beyond all milliseconds is the last of them.
+    // A number too large for milliseconds becomes the largest one.
     let milliseconds = |seconds: f64| (seconds * 1000.0) as u64;
     let expires = exp.map(|exp| milliseconds(exp).saturating_add(LEEWAY));
     if expires.is_some_and(|expires| now >= expires) {
@@ -137,7 +139,7 @@ pub(super) fn verify(
     rules.check_audience(claims.get("aud"))?;
     Ok(Grant {
         user: rules.user(&claims)?,
-        // What can be no room's name opens none.
+        // A string that can't be a room's name allows no room.
         rooms: rooms.map(|rooms| rooms.iter().flat_map(|room| Room::new(room)).collect()),
         expires,
     })
@@ -157,7 +159,7 @@ const ALGORITHMS: [&str; 12] = [
     "PS512", "EdDSA",
 ];
 
-/// The claims of a token that one of the keys has signed.
+/// The claims of a token, whose signature must be one of these keys'.
 fn signed(keys: &KeySet, token: &str) -> Result<Value, String> {
     let unreadable = || "it can't be read".to_string();
     let decode = |part: &str| URL_SAFE_NO_PAD.decode(part).map_err(|_| unreadable());
@@ -169,7 +171,7 @@ fn signed(keys: &KeySet, token: &str) -> Result<Value, String> {
     if !ALGORITHMS.contains(&&*header.alg) {
         return Err(unreadable());
     }
-    // No extension is known here, and an unknown one must be refused (RFC 7515, section 4.1.11).
+    // No extension is supported, and an unknown one must be refused (RFC 7515, section 4.1.11).
     if header.crit.is_some() {
         return Err("crit is not known".into());
     }

@@ -1,4 +1,4 @@
-//! `--issue`: makes a token, so that nobody needs another tool for the first one.
+//! `--issue`: issues a token, so that the first one needs no other tool.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -11,20 +11,20 @@ use super::key_file::{pem, read_file, secret};
 use crate::chat::name::{Room, User};
 use crate::config::{Config, TokenRequest};
 
-/// Why there is no token, in one line.
+/// Why no token was issued, in one line.
 #[derive(Debug, PartialEq, Eq)]
 pub enum IssueError {
-    /// What is asked for can't be.
+    /// The request is invalid.
     Usage(String),
-    /// The key can't sign.
+    /// The key can't be used to sign.
     Key(String),
 }
 
-/// A token as asked for, which a server with the same settings takes: signed with the secret, or with the
-/// private key of its public one. `now` is in milliseconds since 1970.
+/// Issues a token for a server with the same settings. It is signed with the secret, or with the
+/// private key that belongs to the server's public key. `now` is in milliseconds since 1970.
 ///
 /// # Errors
-/// Says what is wrong with the request, or with the key.
+/// What is wrong with the request or with the key.
 pub fn issue(config: &Config, request: &TokenRequest, now: u64) -> Result<String, IssueError> {
     let claims = claims(config, request, now / 1000).map_err(IssueError::Usage)?;
     let Some(file) = &config.jwt_key else {
@@ -41,7 +41,7 @@ pub fn issue(config: &Config, request: &TokenRequest, now: u64) -> Result<String
     Ok(format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature)))
 }
 
-/// What the token says.
+/// The claims of the token.
 fn claims(config: &Config, request: &TokenRequest, now: u64) -> Result<Value, String> {
     let rules = ClaimRules::new(config);
     let user = User::new(&request.user).map_err(|bad| format!("--issue: {bad}"))?;
@@ -66,7 +66,7 @@ fn claims(config: &Config, request: &TokenRequest, now: u64) -> Result<Value, St
     Ok(Value::Object(claims))
 }
 
-/// The secret or the private key in PEM.
+/// Parses a secret, or a private key in PEM.
 pub(super) fn signing_key(bytes: &[u8]) -> Result<SigningKey, String> {
     if pem::is_pem(bytes) {
         let key: PrivatePkcs8KeyDer<'_> = pem::private(bytes)?;

@@ -1,0 +1,253 @@
+//! Admission: what happens to a connection between its accept and its answer, or its task as a peer.
+//!
+//! [`Admission`] limits the pending connections, the peers, and the peers from one address, and logs
+//! refused connections. The accept loop waits for a permit, accepts, and calls [`Admission::admit`].
+
+mod pending;
+mod permits;
+mod rejection_log;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use smol::channel::{Sender, WeakSender};
+use smol::{Executor, future};
+
+use super::context::ServerContext;
+use super::cors::{check_host, cors, options};
+use super::forwarded;
+use super::http::{self, Answer, Head, NoHead};
+use super::peer::{self, Upgrade};
+#[cfg(feature = "tokens")]
+use super::publish;
+use super::route::{ChatRequest, Route, bad_name, route};
+use super::socket::{Socket, linger};
+use super::tls::error::HandshakeError;
+use super::token::Grant;
+use pending::eviction_answer;
+pub use pending::{MAX_BYTES, Pending, PendingConnections, PendingPermit, Stage};
+use permits::{ConnectionPermit, ConnectionPermits};
+use rejection_log::RejectionLog;
+
+/// Runs the tasks. Any number of threads may run it.
+pub type Runtime = Arc<Executor<'static>>;
+
+/// Admits the connections of a server.
+#[derive(Debug)]
+pub struct Admission {
+    runtime: Runtime,
+    context: Arc<ServerContext>,
+    pending: Arc<PendingConnections>,
+    permits: Arc<ConnectionPermits>,
+    rejections: Arc<RejectionLog>,
+    peers: WeakSender<()>,
+    _pending: Sender<()>,
+}
+
+/// A peer's permit, and the sender that keeps the server from ending before the peer.
+type PeerPermit = (ConnectionPermit, Sender<()>);
+
+impl Admission {
+    /// Admits connections of which `max_pending` may be pending, with this grace period. Each peer
+    /// holds a sender of `peers`. `pending` is dropped with the last pending connection.
+    pub fn new(
+        runtime: Runtime,
+        context: Arc<ServerContext>,
+        (max_pending, grace): (usize, Duration),
+        peers: WeakSender<()>,
+        pending: Sender<()>,
+    ) -> Admission {
+        let config = &context.config;
+        let permits = ConnectionPermits::new(config.max_peers, config.max_peers_per_ip);
+        Admission {
+            pending: Arc::new(PendingConnections::new(max_pending, grace)),
+            permits: Arc::new(permits),
+            rejections: Arc::new(RejectionLog::new(runtime.clone())),
+            runtime,
+            context,
+            peers,
+            _pending: pending,
+        }
+    }
+
+    /// Waits for a permit for one more pending connection. Cancel safe.
+    pub async fn permit(&self) -> PendingPermit {
+        self.pending.permit().await
+    }
+
+    /// Answers an accepted connection, or makes a peer of it, in a task of its own.
+    pub fn admit(self: &Arc<Self>, permit: PendingPermit, socket: Socket, from: IpAddr) {
+        self.context.connections.add(1);
+        let socket = Arc::new(socket);
+        let pending = self.pending.enter(permit, &socket);
+        let this = self.clone();
+        let handshake = async move {
+            let evicted = async { Some(pending.evicted().await) };
+            let answered = async {
+                this.handshake(socket, from, &pending).await;
+                None
+            };
+            if let Some(stage) = future::or(evicted, answered).await {
+                this.log_evicted(from, stage);
+            }
+        };
+        // Ends with its answer, when the peer's own task begins, or when it is evicted.
+        self.runtime.spawn(handshake).detach();
+    }
+
+    async fn handshake(&self, socket: Arc<Socket>, mut from: IpAddr, pending: &Pending) {
+        let config = &self.context.config;
+        let read = http::read_head(&socket, &|| pending.set_stage(Stage::Speaking)).await;
+        let (answer, head_only) = match read {
+            Err(NoHead::Gone) => return socket.shutdown(),
+            Err(NoHead::Refuse(answer)) => (Err(answer), false),
+            Err(NoHead::NoTls(error)) => {
+                self.log_tls_failure(from, error);
+                if error == HandshakeError::Plain {
+                    let line = "this port speaks TLS: use https:// or wss://";
+                    let answer = Answer::text(400, line);
+                    pending.set_stage(Stage::Answered);
+                    self.count(&answer);
+                    http::answer(&socket, &answer, false).await;
+                }
+                return linger(&socket).await;
+            }
+            Ok((head, ahead)) => {
+                from = forwarded::client(&head, from, &config.trust_proxy);
+                let checked = check_host(&head, &config.hosts);
+                let answer = match checked.and_then(|()| route(&head, &config.origins)) {
+                    Ok(Route::Options(methods)) => Ok(options(methods)),
+                    Ok(Route::Page(file)) => Ok(file.answer(&head)),
+                    Ok(Route::Health) => Ok(Answer::text(200, "ok")),
+                    Ok(Route::Ready) => Ok(self.ready()),
+                    #[cfg(feature = "tokens")]
+                    Ok(Route::Publish(request)) => {
+                        pending.set_stage(Stage::Busy);
+                        let context = &self.context;
+                        // Boxed, since few connections need it.
+                        Box::pin(publish::receive(
+                            &socket, &head, ahead, from, request, context,
+                        ))
+                        .await
+                    }
+                    Ok(Route::Chat(request)) => match self.admit_peer(&head, from, &request) {
+                        Ok((grant, permit)) => {
+                            let upgrade = Box::new(Upgrade {
+                                request,
+                                grant,
+                                from,
+                                ahead,
+                            });
+                            return self.start_peer(socket, pending, permit, upgrade);
+                        }
+                        Err(answer) => Err(answer),
+                    },
+                    Err(answer) if answer.status == 426 => {
+                        Err(self.context.authenticator.without_upgrade(&head, answer))
+                    }
+                    Err(answer) => Err(answer),
+                };
+                let cors = |answer| cors(&head, &config.origins, answer);
+                (answer.map(cors).map_err(cors), head.method == "HEAD")
+            }
+        };
+        if let Err(answer) = &answer {
+            self.log_rejection(from, answer);
+        }
+        let (Ok(answer) | Err(answer)) = answer;
+        self.count(&answer);
+        pending.set_stage(Stage::Answered);
+        http::answer(&socket, &answer, head_only).await;
+        linger(&socket).await;
+    }
+
+    /// Checks the token and the name of a request to chat, and takes a permit for its peer.
+    fn admit_peer(
+        &self,
+        head: &Head,
+        from: IpAddr,
+        request: &ChatRequest,
+    ) -> Result<(Option<Box<Grant>>, PeerPermit), Answer> {
+        let (user, room) = (request.user.as_ref(), request.room.as_ref());
+        let grant = self.context.authenticator.authorize(head, user, room)?;
+        if let (None, Some(user)) = (&grant, user) {
+            user.may_be_chosen("").map_err(bad_name)?;
+        }
+        let alive = self.peers.upgrade();
+        let alive = alive.ok_or_else(|| Answer::retry_later(503, "the server shuts down"))?;
+        Ok((grant, (self.permits.acquire(from)?, alive)))
+    }
+
+    fn start_peer(
+        &self,
+        socket: Arc<Socket>,
+        pending: &Pending,
+        permit: PeerPermit,
+        upgrade: Box<Upgrade>,
+    ) {
+        if !pending.leave() {
+            return;
+        }
+        // Nothing else holds the socket of a connection that is no longer pending.
+        let Some(socket) = Arc::into_inner(socket) else {
+            return;
+        };
+        let context = self.context.clone();
+        context.requests.count("101");
+        // Ends with the connection. It is a task of its own, since the handshake needs more memory
+        // than a peer is to hold.
+        let life = async move {
+            peer::serve(socket, upgrade, context).await;
+            drop(permit);
+        };
+        self.runtime.spawn(life).detach();
+    }
+
+    fn ready(&self) -> Answer {
+        if self.context.draining() {
+            return Answer::text(503, "the server shuts down");
+        }
+        match self.context.bus.health() {
+            Ok(()) => Answer::text(200, "ok"),
+            Err(why) => Answer::text(503, &why),
+        }
+    }
+
+    fn count(&self, answer: &Answer) {
+        self.context.requests.count(&answer.status.to_string());
+    }
+
+    fn log_rejection(&self, from: IpAddr, answer: &Answer) {
+        // An unknown path, a wrong method or a missing upgrade is no trouble.
+        if !matches!(answer.status, 404 | 405 | 426) {
+            let (status, line) = (answer.status, answer.line());
+            self.rejections
+                .record(from, format_args!("{status} {line}"));
+        }
+    }
+
+    fn log_evicted(&self, from: IpAddr, stage: Stage) {
+        match eviction_answer(stage) {
+            Some(answer) => {
+                self.count(&answer);
+                self.log_rejection(from, &answer);
+            }
+            None if stage == Stage::Silent => {
+                self.rejections
+                    .record(from, "it said nothing, and others came");
+            }
+            None => {
+                let why = "it did not take its answer, and others came";
+                self.rejections.record(from, why);
+            }
+        }
+    }
+
+    fn log_tls_failure(&self, from: IpAddr, error: HandshakeError) {
+        if let (Some(tls), Some(why)) = (&self.context.tls, error.why()) {
+            tls.failures.count(why);
+            self.rejections.record(from, format_args!("no TLS, {why}"));
+        }
+    }
+}

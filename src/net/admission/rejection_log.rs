@@ -1,0 +1,78 @@
+//! Logs refused connections: one line a second at most, with a count, so that a flood of bad
+//! connections does not fill a disk.
+
+use std::fmt::Display;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use smol::{Executor, Timer};
+
+/// The time between two lines.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Logs refused connections.
+#[derive(Debug)]
+pub(super) struct RejectionLog {
+    runtime: Arc<Executor<'static>>,
+    /// Present for [`PAUSE`] after a line.
+    suppressed: Mutex<Option<Suppressed>>,
+}
+
+/// The connections that were refused since the last line.
+#[derive(Debug, Default)]
+struct Suppressed {
+    count: u64,
+    last: String,
+}
+
+impl RejectionLog {
+    /// A log that has no lines yet.
+    pub(super) fn new(runtime: Arc<Executor<'static>>) -> RejectionLog {
+        RejectionLog {
+            runtime,
+            suppressed: Mutex::default(),
+        }
+    }
+
+    /// Logs a refused connection, now or at the end of the pause.
+    pub(super) fn record(self: &Arc<Self>, from: IpAddr, why: impl Display) {
+        if !log::log_enabled!(log::Level::Info) {
+            return;
+        }
+        let line = format!("{from} was turned away: {why}");
+        let mut suppressed = self.lock();
+        if let Some(suppressed) = &mut *suppressed {
+            suppressed.count += 1;
+            suppressed.last = line;
+            return;
+        }
+        *suppressed = Some(Suppressed::default());
+        log::info!("{line}");
+        let this = self.clone();
+        // Ends after a pause in which no connection was refused.
+        self.runtime
+            .spawn(async move { this.flush().await })
+            .detach();
+    }
+
+    async fn flush(&self) {
+        loop {
+            Timer::after(PAUSE).await;
+            let mut suppressed = self.lock();
+            let Suppressed { count, last } = suppressed.take().unwrap_or_default();
+            match count {
+                0 => return,
+                1 => log::info!("{last}"),
+                more => log::info!("{last}, and {} more within a second", more - 1),
+            }
+            *suppressed = Some(Suppressed::default());
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Suppressed>> {
+        self.suppressed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
