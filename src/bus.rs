@@ -10,11 +10,9 @@ mod local;
 #[cfg_attr(not(feature = "redis"), path = "bus/without_redis.rs")]
 pub mod redis;
 
-use std::future::Future;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use smol::Timer;
 use smol::channel::Receiver;
 use smol::future::{self, Boxed};
 
@@ -28,6 +26,7 @@ use crate::chat::replay::Stretch;
 use crate::config::Config;
 use crate::count::text::MetricsText;
 use crate::report::Report;
+use crate::time::timeout;
 
 pub use local::Local;
 pub use redis::Redis;
@@ -43,7 +42,7 @@ pub enum Bus {
 
 /// A message on its way to the bus.
 #[derive(Debug)]
-pub struct Draft {
+pub struct NewMessage {
     /// By whom.
     pub user: User,
     /// On which connection.
@@ -58,7 +57,7 @@ pub struct Draft {
     pub receipt: Receipt,
 }
 
-impl Draft {
+impl NewMessage {
     /// Whose the message's `ref` is: who has the session key, or a token for the name, or else the
     /// connection. No name begins with `#` or `@`.
     pub fn client(&self) -> String {
@@ -88,28 +87,12 @@ pub enum Claim {
     Unreachable,
 }
 
-/// Waits for `future`, but no longer than `limit`; `None` when the time is over, and the future is
-/// dropped then. Whatever waits for another machine waits in here.
-pub async fn within<T>(limit: Duration, future: impl Future<Output = T>) -> Option<T> {
-    let timer = async {
-        Timer::after(limit).await;
-        None
-    };
-    future::or(async { Some(future.await) }, timer).await
-}
-
 /// Looks at what the bus of these settings needs, and reports how it is.
 pub async fn check(config: &Config, report: &mut Report) {
     match &config.redis {
         None => report.ok("alone: no redis is set, and none is needed"),
         Some(redis) => Redis::check(redis, config, report).await,
     }
-}
-
-/// Milliseconds since 1970.
-pub fn now() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    now.unwrap_or_default().as_millis() as u64
 }
 
 /// The bus can't be asked now.
@@ -168,11 +151,11 @@ impl Bus {
         room: &Room,
     ) -> Result<Option<Id>, Unreachable> {
         if self.subscribe(room).await {
-            match self.come(peer_key, peer, user, room).await {
+            match self.join(peer_key, peer, user, room).await {
                 Ok(last) => return Ok(last),
                 Err(Unreachable) => {
                     if let Some(user) = user {
-                        self.vanish(peer, user, room).await;
+                        self.announce_leave(peer, user, room).await;
                     }
                 }
             }
@@ -183,16 +166,16 @@ impl Bus {
 
     /// For a peer that is in a room already: a new hold, which begins right after the message that
     /// is returned.
-    pub async fn enter_again(
+    pub async fn rejoin(
         &self,
         peer_key: &PeerKey,
         peer: &Peer,
         room: &Room,
     ) -> Result<Option<Id>, Unreachable> {
-        self.come(peer_key, peer, None, room).await
+        self.join(peer_key, peer, None, room).await
     }
 
-    async fn come(
+    async fn join(
         &self,
         peer_key: &PeerKey,
         peer: &Peer,
@@ -201,8 +184,8 @@ impl Bus {
     ) -> Result<Option<Id>, Unreachable> {
         let joining = self.peers().begin_join(peer_key, room).await;
         for _ in 0..ENTER_ATTEMPTS {
-            if self.appear(peer, user, room).await
-                && let Some(last) = within(ENTER_TIME, joining.wait()).await
+            if self.announce_join(peer, user, room).await
+                && let Some(last) = timeout(ENTER_TIME, joining.wait()).await
             {
                 return Ok(last);
             }
@@ -235,7 +218,7 @@ impl Bus {
 
     async fn left(&self, peer: &Peer, user: Option<&User>, room: &Room) {
         if let Some(user) = user {
-            self.vanish(peer, user, room).await;
+            self.announce_leave(peer, user, room).await;
         }
         self.unsubscribe(room);
     }
@@ -265,21 +248,21 @@ impl Bus {
 
     /// Tells a room that somebody has come; of a peer without a name, only the instances hear.
     /// `false`: the bus can't be reached.
-    async fn appear(&self, peer: &Peer, user: Option<&User>, room: &Room) -> bool {
+    async fn announce_join(&self, peer: &Peer, user: Option<&User>, room: &Room) -> bool {
         match self {
             Bus::Local(bus) => {
-                bus.appear(peer, user, room).await;
+                bus.announce_join(peer, user, room).await;
                 true
             }
-            Bus::Redis(bus) => bus.appear(peer, user, room).await,
+            Bus::Redis(bus) => bus.announce_join(peer, user, room).await,
         }
     }
 
     /// Tells a room that somebody has gone, if it had been told of the coming.
-    async fn vanish(&self, peer: &Peer, user: &User, room: &Room) {
+    async fn announce_leave(&self, peer: &Peer, user: &User, room: &Room) {
         match self {
-            Bus::Local(bus) => bus.vanish(peer, user, room).await,
-            Bus::Redis(bus) => bus.vanish(peer, user, room),
+            Bus::Local(bus) => bus.announce_leave(peer, user, room).await,
+            Bus::Redis(bus) => bus.announce_leave(peer, user, room),
         }
     }
 
@@ -289,9 +272,9 @@ impl Bus {
             Bus::Local(bus) => bus.rename(peer, old, user, room).await,
             Bus::Redis(bus) => {
                 if let Some(old) = old {
-                    bus.vanish(peer, old, room);
+                    bus.announce_leave(peer, old, room);
                 }
-                bus.appear(peer, Some(user), room).await;
+                bus.announce_join(peer, Some(user), room).await;
             }
         }
     }
@@ -299,19 +282,19 @@ impl Bus {
     /// Hands over a message for a room. Messages of one caller stay in order. Waits while the bus
     /// works but is busy, so a fast sender is slowed down; a message that can't be sent is refused
     /// by its receipt, never dropped in silence.
-    pub async fn publish(&self, room: &Room, draft: Draft) {
+    pub async fn publish(&self, room: &Room, message: NewMessage) {
         match self {
-            Bus::Local(bus) => bus.publish(room, draft).await,
-            Bus::Redis(bus) => bus.publish(room, draft).await,
+            Bus::Local(bus) => bus.publish(room, message).await,
+            Bus::Redis(bus) => bus.publish(room, message).await,
         }
     }
 
     /// Hands over a message for one user, wherever connected; refused by its receipt when there is
     /// no such user.
-    pub async fn tell(&self, to: String, draft: Draft) {
+    pub async fn send_private(&self, to: String, message: NewMessage) {
         match self {
-            Bus::Local(bus) => bus.tell(&to, draft).await,
-            Bus::Redis(bus) => bus.tell(to, draft).await,
+            Bus::Local(bus) => bus.send_private(&to, message).await,
+            Bus::Redis(bus) => bus.send_private(to, message).await,
         }
     }
 
@@ -326,10 +309,15 @@ impl Bus {
 
     /// Reads from a room's log the last messages before one, or before now, up to `most`, in
     /// order. `None` when the bus can't be asked now.
-    pub async fn before(&self, room: &Room, id: Option<Id>, most: usize) -> Option<Vec<Event>> {
+    pub async fn history_before(
+        &self,
+        room: &Room,
+        id: Option<Id>,
+        most: usize,
+    ) -> Option<Vec<Event>> {
         match self {
-            Bus::Local(bus) => Some(bus.before(room, id, most).await),
-            Bus::Redis(bus) => bus.before(room, id, most).await,
+            Bus::Local(bus) => Some(bus.history_before(room, id, most).await),
+            Bus::Redis(bus) => bus.history_before(room, id, most).await,
         }
     }
 
@@ -353,10 +341,10 @@ impl Bus {
     }
 
     /// Ends as soon as messages no longer get through, or do so again.
-    pub fn turned(&self) -> Boxed<()> {
+    pub fn health_changed(&self) -> Boxed<()> {
         match self {
             Bus::Local(_) => Box::pin(future::pending()),
-            Bus::Redis(bus) => Box::pin(bus.turned()),
+            Bus::Redis(bus) => Box::pin(bus.health_changed()),
         }
     }
 
@@ -387,10 +375,10 @@ impl Bus {
     }
 
     /// Refuses what could not be handed on so far, and from now on what can't be at once.
-    pub fn give_up(&self) {
+    pub fn reject_pending(&self) {
         match self {
             Bus::Local(_) => {}
-            Bus::Redis(bus) => bus.give_up(),
+            Bus::Redis(bus) => bus.reject_pending(),
         }
     }
 

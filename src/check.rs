@@ -14,6 +14,7 @@ use crate::net::listener::{self, Listener};
 use crate::net::tls::files;
 use crate::report::Report;
 use crate::server::{arriving_memory, file_limit, queue_limit};
+use crate::time;
 
 /// When this program was written, in seconds since 1970: an earlier clock is wrong.
 const WRITTEN: u64 = 1_767_225_600;
@@ -135,7 +136,7 @@ fn addresses(report: &mut Report, config: &Config) {
 
 #[cfg(feature = "tls")]
 fn certificate(report: &mut Report, files: &TlsFiles) {
-    let now = bus::now() / 1000;
+    let now = time::unix_millis() / 1000;
     let own = match files::load(files, now) {
         Ok((_, own)) => own,
         Err(line) => return report.fail(line),
@@ -156,7 +157,7 @@ fn certificate(report: &mut Report, files: &TlsFiles) {
 }
 
 fn clock(report: &mut Report) {
-    if bus::now() / 1000 < WRITTEN {
+    if time::unix_millis() / 1000 < WRITTEN {
         report.fail("clock: it is before 2026; no certificate is valid then: set the time, or let systemd-timesyncd");
     } else {
         report.ok("clock: set");

@@ -32,3 +32,4 @@ pub mod report;
 pub mod server;
 #[cfg_attr(not(feature = "systemd"), path = "systemd/without.rs")]
 pub mod systemd;
+pub mod time;

@@ -6,8 +6,6 @@ use std::sync::{Arc, OnceLock};
 
 use async_signal::{Signal, Signals};
 use log::LevelFilter;
-#[cfg(feature = "tokens")]
-use natterjack::bus;
 use natterjack::check::check;
 use natterjack::config::Config;
 #[cfg(feature = "tokens")]
@@ -19,6 +17,8 @@ use natterjack::net::listener;
 use natterjack::net::token::{self, IssueError};
 use natterjack::probe::probe;
 use natterjack::server::{Runtime, Server, file_limit, queue_limit};
+#[cfg(feature = "tokens")]
+use natterjack::time;
 use natterjack::{logger, systemd};
 use smol::channel::Sender;
 use smol::stream::StreamExt;
@@ -81,7 +81,7 @@ fn usage(line: &str) -> ExitCode {
 
 #[cfg(feature = "tokens")]
 fn issue(config: &Config, request: &TokenRequest) -> ExitCode {
-    let printed = match token::issue(config, request, bus::now()) {
+    let printed = match token::issue(config, request, time::unix_millis()) {
         Ok(token) => writeln!(std::io::stdout(), "{token}"),
         Err(IssueError::Usage(line)) => return usage(&line),
         Err(IssueError::Key(line)) => return failure(line),

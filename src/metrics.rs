@@ -8,13 +8,14 @@ use rustix::param::page_size;
 use rustix::time::{ClockId, clock_gettime};
 use smol::{Timer, future};
 
-use crate::bus::{self, Bus};
+use crate::bus::Bus;
 use crate::count::text::{CONTENT_TYPE, Kind, MetricsText};
 use crate::net::admission::{Pending, PendingConnections, Runtime, Stage};
 use crate::net::context::ServerContext;
 use crate::net::http::{self, Answer, Head, NoHead};
 use crate::net::listener::{self, Listener};
 use crate::net::socket::{Socket, linger};
+use crate::time;
 
 /// The most requests at once.
 const ASKING: usize = 16;
@@ -26,7 +27,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Answers requests on this listener, for ever.
 pub async fn serve(runtime: &Runtime, listener: &Listener, context: &Arc<ServerContext>) {
     let pending_connections = Arc::new(PendingConnections::new(ASKING, GRACE_PERIOD));
-    let started = bus::now() / 1000;
+    let started = time::unix_millis() / 1000;
     loop {
         let permit = pending_connections.permit().await;
         match listener::accept(listener, None).await {

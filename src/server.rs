@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use smol::channel::Receiver;
 use smol::{Task, Timer, future};
 
-use crate::bus::{Bus, fanout, within};
+use crate::bus::{Bus, fanout};
 use crate::chat::close_reason::CloseReason;
 use crate::chat::id::Instance;
 use crate::chat::outbox::OutboxLimits;
@@ -23,6 +23,7 @@ use crate::net::context::ServerContext;
 use crate::net::listener::{self, Listener};
 use crate::net::tls::{self, Tls};
 use crate::net::token::Authenticator;
+use crate::time::timeout;
 use accept::accept_loop;
 
 pub use crate::net::admission::Runtime;
@@ -215,7 +216,7 @@ impl Server {
             let deadline = Instant::now() + STOP_TIME;
             // Pending connections were accepted, so they are answered. A silent one can't delay
             // this for longer than the grace period.
-            within(GRACE_PERIOD, came.recv()).await;
+            timeout(GRACE_PERIOD, came.recv()).await;
             drop(alive);
             close(&context, &gone, deadline).await;
         }
@@ -239,9 +240,9 @@ async fn sweep(context: &ServerContext) -> Result<(), String> {
 
 /// Shuts down in order: publishes the accepted messages, tells the peers, releases their names.
 async fn close(context: &ServerContext, gone: &Receiver<()>, deadline: Instant) {
-    within(DRAIN_TIME, context.bus.drain()).await;
+    timeout(DRAIN_TIME, context.bus.drain()).await;
     // Peers that are still here learn which messages will not be published any more.
-    context.bus.give_up();
+    context.bus.reject_pending();
     let peers = context.peers.all().await;
     log::info!("stopping: closing {} connections", peers.len());
     let step = peers.len().div_ceil(SPREAD_STEPS).max(SPREAD_STEPS);
@@ -255,13 +256,13 @@ async fn close(context: &ServerContext, gone: &Receiver<()>, deadline: Instant) 
     }
     drop(peers);
     let left = deadline.saturating_duration_since(Instant::now());
-    if within(left, gone.recv()).await.is_none() {
+    if timeout(left, gone.recv()).await.is_none() {
         log::warn!(
             "stopping: {} connections were cut",
             context.peers.count().await
         );
     }
-    if within(CLOSE_TIME, context.bus.close()).await.is_none() {
+    if timeout(CLOSE_TIME, context.bus.close()).await.is_none() {
         log::warn!("stopping: redis could not be told; names stay taken for up to 15 seconds");
     }
 }

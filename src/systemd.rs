@@ -88,7 +88,7 @@ pub async fn notify_loop(context: Arc<ServerContext>) {
     let beat = sd_notify::watchdog_enabled().map_or(BEAT, |limit| limit / 2);
     let mut ready = false;
     loop {
-        let turned = context.bus.turned();
+        let changed = context.bus.health_changed();
         let health = context.bus.health();
         let count = context.peers.count().await;
         let status = match &health {
@@ -117,7 +117,7 @@ pub async fn notify_loop(context: Arc<ServerContext>) {
         let pause = async {
             Timer::after(pause).await;
         };
-        future::or(turned, pause).await;
+        future::or(changed, pause).await;
     }
 }
 

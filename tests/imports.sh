@@ -23,7 +23,7 @@ forbid "$bus" "crate::(net|logger|$above)" 'bus knows only chat and config'
 forbid "$net" "crate::(logger|report|$above)" 'net knows only chat, bus and config'
 forbid "src/metrics.rs src/metrics src/systemd.rs src/systemd" 'crate::(server|check|probe)' \
     'those who watch know what is watched, not who runs it'
-forbid "src/config.rs src/config src/logger.rs src/count.rs src/report.rs src/limits.rs src/certificate.rs" \
+forbid "src/config.rs src/config src/logger.rs src/time.rs src/count.rs src/report.rs src/limits.rs src/certificate.rs" \
     "crate::(chat|bus|net|$above)" 'settings, log and counters know nothing'
 forbid "src" 'use crate::\{|use crate::\*|use natterjack::\*' 'name the room, not the root'
 

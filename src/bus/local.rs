@@ -10,7 +10,7 @@ use std::sync::Arc;
 use async_lock::Mutex;
 use smol::channel::Sender;
 
-use super::{Claim, Draft, now};
+use super::{Claim, NewMessage};
 use crate::chat::dialect::{PrivateMessage, Roster};
 use crate::chat::event::{Event, EventKind, Refusal};
 use crate::chat::id::Id;
@@ -19,6 +19,7 @@ use crate::chat::peer::Peer;
 use crate::chat::peers::{PeerKey, Peers};
 use crate::chat::replay::Stretch;
 use crate::config::Config;
+use crate::time::unix_millis;
 use announced::Announced;
 use log::Log;
 use references::References;
@@ -70,13 +71,13 @@ impl Local {
         }
     }
 
-    pub(super) async fn appear(&self, peer: &Peer, user: Option<&User>, room: &Room) {
+    pub(super) async fn announce_join(&self, peer: &Peer, user: Option<&User>, room: &Room) {
         let mut state = self.state.lock().await;
         let small = self.peers.people(room).await <= self.notices;
         self.join(&mut state, peer, user, room, small).await;
     }
 
-    pub(super) async fn vanish(&self, peer: &Peer, user: &User, room: &Room) {
+    pub(super) async fn announce_leave(&self, peer: &Peer, user: &User, room: &Room) {
         let mut state = self.state.lock().await;
         // The peer is no longer counted.
         let small = self.peers.people(room).await < self.notices;
@@ -119,26 +120,26 @@ impl Local {
         }
     }
 
-    pub(super) async fn publish(&self, room: &Room, draft: Draft) {
+    pub(super) async fn publish(&self, room: &Room, message: NewMessage) {
         let mut state = self.state.lock().await;
         let State {
             log, references, ..
         } = &mut *state;
-        let reference = references.of(&draft, Some(room));
+        let reference = references.of(&message, Some(room));
         if let Some(known) = reference.and_then(|reference| references.find(reference)) {
-            return draft.receipt.accept(known);
+            return message.receipt.accept(known);
         }
         let id = log.next(room);
         let kind = EventKind::Said {
-            text: draft.text,
-            email: draft.email,
+            text: message.text,
+            email: message.email,
             id: Some(id),
-            at: now(),
+            at: unix_millis(),
         };
         let event = Event {
             room: room.clone(),
-            user: Some(draft.user),
-            origin: Some(draft.origin),
+            user: Some(message.user),
+            origin: Some(message.origin),
             kind,
         };
         self.send(event.clone()).await;
@@ -147,41 +148,46 @@ impl Local {
             references.keep(reference, id);
         }
         drop(state);
-        draft.receipt.accept(id);
+        message.receipt.accept(id);
     }
 
-    pub(super) async fn tell(&self, to: &str, draft: Draft) {
+    pub(super) async fn send_private(&self, to: &str, message: NewMessage) {
         let mut state = self.state.lock().await;
         let State {
             log, references, ..
         } = &mut *state;
-        let reference = references.of(&draft, None);
+        let reference = references.of(&message, None);
         if let Some(known) = reference.and_then(|reference| references.find(reference)) {
-            return draft.receipt.accept(known);
+            return message.receipt.accept(known);
         }
         let id = log.next_letter();
-        let message = PrivateMessage {
-            from: draft.user,
-            email: draft.email,
-            text: draft.text,
+        let private = PrivateMessage {
+            from: message.user,
+            email: message.email,
+            text: message.text,
             id,
-            at: now(),
+            at: unix_millis(),
         };
-        if !self.peers.send_private(to, &message).await {
-            return draft.receipt.refuse(&Refusal::NoSuchUser(to.to_string()));
+        if !self.peers.send_private(to, &private).await {
+            return message.receipt.refuse(&Refusal::NoSuchUser(to.to_string()));
         }
         if let Some(reference) = reference {
             references.keep(reference, id);
         }
-        draft.receipt.delivered(to, &message);
+        message.receipt.delivered(to, &private);
     }
 
     pub(super) async fn read(&self, room: &Room, stretch: Stretch, most: usize) -> Vec<Event> {
         self.state.lock().await.log.read(room, stretch, most)
     }
 
-    pub(super) async fn before(&self, room: &Room, id: Option<Id>, most: usize) -> Vec<Event> {
-        self.state.lock().await.log.before(room, id, most)
+    pub(super) async fn history_before(
+        &self,
+        room: &Room,
+        id: Option<Id>,
+        most: usize,
+    ) -> Vec<Event> {
+        self.state.lock().await.log.history_before(room, id, most)
     }
 
     pub(super) async fn roster(&self, room: &Room) -> Roster {

@@ -6,26 +6,27 @@
 //! falls silent, all are made anew, the channels subscribed and the names registered again.
 //! Everything that waits for Redis waits with a limit, and no queue is without one.
 
-pub mod answer;
+mod auth;
 mod check;
 mod cluster;
-pub mod envelope;
+mod connection;
 mod health;
-mod line;
-mod link;
-mod mail;
-mod nodes;
+mod inbox;
+mod lease_expiry;
+pub mod message;
+mod metrics;
+mod node_connections;
 mod queue;
-mod reap;
-mod recover;
-mod renew;
+mod reauth;
+pub mod reply;
+mod requester;
 pub mod resp;
-mod rooms;
-mod script;
+mod resync;
+mod scripts;
 mod sentinel;
 mod session;
 mod slot;
-mod token;
+mod subscriptions;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::AtomicBool;
@@ -37,7 +38,7 @@ use smol::Timer;
 use smol::channel::Sender;
 use smol::future::FutureExt;
 
-use super::{Claim, Draft, within};
+use super::{Claim, NewMessage};
 use crate::chat::dialect::{Dialect, Reply, Roster};
 use crate::chat::event::{Event, Refusal};
 use crate::chat::id::{Id, Instance};
@@ -46,19 +47,19 @@ use crate::chat::peer::Peer;
 use crate::chat::peers::{PeerKey, Peers};
 use crate::chat::replay::Stretch;
 use crate::config::{Config, RedisAddress};
-use crate::count::text::{MetricsText, Unit};
 use crate::count::{Counter, Histogram};
 use crate::report::Report;
+use crate::time::timeout;
 use cluster::Address;
+use connection::{Connection, Endpoint, Error};
 use health::Health;
-use link::{Endpoint, Link, Trouble};
-use mail::Mail;
-use queue::{Broken, Queue, Then, What};
-use reap::Patience;
-use rooms::Rooms;
-use script::Scripts;
+use inbox::Inbox;
+use lease_expiry::LeaseGrace;
+use queue::{Disconnected, OnReply, Payload, Queue};
+use scripts::Scripts;
 use session::Session;
 use slot::Command;
+use subscriptions::Subscriptions;
 
 /// How long a caller waits for an answer before it is told that Redis can't be reached.
 const ANSWER_TIME: Duration = Duration::from_secs(5);
@@ -69,7 +70,7 @@ const PAUSE_FIRST: Duration = Duration::from_millis(100);
 const PAUSE_MOST: Duration = Duration::from_secs(3);
 
 /// Nodes that no map of the cluster knows yet; more are forgotten.
-const MOST_STRANGERS: usize = 16;
+const MOST_UNMAPPED: usize = 16;
 
 /// What delays are sorted by, in microseconds.
 const DELAYS: [u64; 15] = [
@@ -85,12 +86,12 @@ pub struct Redis {
     endpoint: Endpoint,
     scripts: Scripts,
     queue: Queue,
-    rooms: Rooms,
-    mail: Mail,
-    patience: Patience,
+    subscriptions: Subscriptions,
+    inbox: Inbox,
+    lease_grace: LeaseGrace,
     /// Others may have been told that our peers have left.
     missed: AtomicBool,
-    met: Mutex<Met>,
+    known_nodes: Mutex<KnownNodes>,
     health: Health,
     connects: Counter,
     /// Round trips of the canary, in microseconds.
@@ -99,11 +100,11 @@ pub struct Redis {
 
 /// What is known of a cluster from before.
 #[derive(Debug, Default)]
-struct Met {
+struct KnownNodes {
     /// Its nodes: should the one that the operator has named be gone, another will know the rest.
     nodes: Vec<Address>,
     /// Nodes that others have sent us to, and no map knows yet.
-    strangers: Vec<Address>,
+    unmapped_nodes: Vec<Address>,
 }
 
 impl Redis {
@@ -123,11 +124,11 @@ impl Redis {
             endpoint: Endpoint::new(address, &format!("natterjack-{}", peers.instance))?,
             scripts,
             queue: Queue::default(),
-            rooms: Rooms::default(),
-            mail: Mail::default(),
-            patience: Patience::default(),
+            subscriptions: Subscriptions::default(),
+            inbox: Inbox::default(),
+            lease_grace: LeaseGrace::default(),
             missed: AtomicBool::new(false),
-            met: Mutex::default(),
+            known_nodes: Mutex::default(),
             health: Health::default(),
             connects: Counter::default(),
             canary: Histogram::new(&DELAYS),
@@ -163,33 +164,33 @@ impl Redis {
                     let run = AssertUnwindSafe(session.run(self, told))
                         .catch_unwind()
                         .await;
-                    self.endpoint.login.ended();
+                    self.endpoint.credentials.ended();
                     (reached, told, pause) = (true, false, PAUSE_FIRST);
-                    self.patience.lost();
+                    self.lease_grace.lost();
                     self.queue.down();
-                    self.rooms.down();
-                    match run.unwrap_or_else(|_| Broken::Why("internal error".into())) {
+                    self.subscriptions.down();
+                    match run.unwrap_or_else(|_| Disconnected::Why("internal error".into())) {
                         // Nobody need know, unless the connections can't be made anew at once.
-                        Broken::NewNode(node) if self.meet(&node) => {
+                        Disconnected::NewNode(node) if self.add_unmapped(&node) => {
                             log::info!("redis {}: slots are now at {node}", self.endpoint);
                             continue;
                         }
-                        Broken::Outdated => {
+                        Disconnected::Outdated => {
                             log::debug!("redis {}: connecting with the new token", self.endpoint);
                             continue;
                         }
-                        Broken::NewNode(node) => {
+                        Disconnected::NewNode(node) => {
                             format!("node {node}, which has slots now, can't be reached")
                         }
-                        Broken::Why(why) => why,
+                        Disconnected::Why(why) => why,
                     }
                 }
-                Err(Trouble::Lasting(error)) if !reached => {
+                Err(Error::Fatal(error)) if !reached => {
                     let error = format!("redis {}: {error}", self.endpoint);
                     let _ = first.try_send(Err(error.clone()));
                     return error;
                 }
-                Err(Trouble::Lasting(error) | Trouble::Passing(error)) => error,
+                Err(Error::Fatal(error) | Error::Transient(error)) => error,
             };
             if reached && !told {
                 told = true;
@@ -211,81 +212,54 @@ impl Redis {
     }
 
     /// A connection to where the operator says, or to another node of the cluster that was there.
-    async fn connect(&self) -> Result<Link, Trouble> {
+    async fn connect(&self) -> Result<Connection, Error> {
         let why = match self.endpoint.connect().await {
-            Err(Trouble::Passing(why)) => why,
+            Err(Error::Transient(why)) => why,
             done => return done,
         };
-        let nodes = self.met().nodes.clone();
+        let nodes = self.known_nodes().nodes.clone();
         for node in nodes {
-            if let Ok(link) = self.endpoint.connect_to(&node).await {
-                return Ok(link);
+            if let Ok(connection) = self.endpoint.connect_to(&node).await {
+                return Ok(connection);
             }
         }
-        Err(Trouble::Passing(why))
+        Err(Error::Transient(why))
     }
 
-    fn met(&self) -> MutexGuard<'_, Met> {
-        self.met.lock().unwrap_or_else(PoisonError::into_inner)
+    fn known_nodes(&self) -> MutexGuard<'_, KnownNodes> {
+        self.known_nodes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Notes a node that no map knows yet; `false` if it has been noted already, so that it must
     /// have been tried in vain.
-    fn meet(&self, node: &Address) -> bool {
-        let mut met = self.met();
-        if met.strangers.contains(node) {
+    fn add_unmapped(&self, node: &Address) -> bool {
+        let mut known_nodes = self.known_nodes();
+        if known_nodes.unmapped_nodes.contains(node) {
             return false;
         }
-        met.strangers.truncate(MOST_STRANGERS - 1);
-        met.strangers.insert(0, node.clone());
+        known_nodes.unmapped_nodes.truncate(MOST_UNMAPPED - 1);
+        known_nodes.unmapped_nodes.insert(0, node.clone());
         true
     }
 
     /// These nodes are connected.
-    fn know(&self, nodes: &[Address]) {
-        let mut met = self.met();
-        met.strangers.retain(|stranger| !nodes.contains(stranger));
-        met.nodes = nodes.to_vec();
+    fn set_mapped(&self, nodes: &[Address]) {
+        let mut known_nodes = self.known_nodes();
+        known_nodes
+            .unmapped_nodes
+            .retain(|stranger| !nodes.contains(stranger));
+        known_nodes.nodes = nodes.to_vec();
     }
 
     pub(super) fn health(&self) -> Result<(), String> {
         let health = self.health.check();
-        health.map_err(|trouble| format!("redis {}: {trouble}", self.endpoint))
+        health.map_err(|error| format!("redis {}: {error}", self.endpoint))
     }
 
-    pub(super) fn turned(&self) -> EventListener {
+    pub(super) fn health_changed(&self) -> EventListener {
         self.health.changed()
-    }
-
-    pub(super) fn write_metrics(&self, text: &mut MetricsText) {
-        text.counter(
-            "natterjack_redis_connects_total",
-            "How often Redis was connected.",
-            self.connects.get(),
-        );
-        let (waiting, waiting_bytes) = self.queue.waiting();
-        text.gauge(
-            "natterjack_publish_queue_messages",
-            "Messages that wait to be published, or for word that they are.",
-            waiting,
-        );
-        text.gauge(
-            "natterjack_publish_queue_bytes",
-            "Bytes of their texts.",
-            waiting_bytes,
-        );
-        text.histogram(
-            "natterjack_publish_duration_seconds",
-            "From a message's acceptance to word that it is published.",
-            &self.queue.delays,
-            Unit::Micro,
-        );
-        text.histogram(
-            "natterjack_canary_duration_seconds",
-            "From one connection to Redis to the other.",
-            &self.canary,
-            Unit::Micro,
-        );
     }
 
     pub(super) fn name(&self) -> String {
@@ -300,10 +274,10 @@ impl Redis {
         key_hash: Option<SessionKeyHash>,
     ) -> Claim {
         let origin = self.peers.origin(peer);
-        let margin = self.patience.margin();
+        let margin = self.lease_grace.margin();
         let claim = self.scripts.claim(user, origin, key_hash, true, margin);
-        let answer = self.ask(claim).await;
-        let claim = match answer.as_ref().and_then(answer::number) {
+        let reply = self.request(claim).await;
+        let claim = match reply.as_ref().and_then(reply::number) {
             Some(0) => return Claim::Taken,
             // Redis has compared the locks, but this instance may know a holder that Redis has lost.
             Some(1 | 2) if self.peers.claim(peer_key, user, key_hash).await => {
@@ -320,70 +294,77 @@ impl Redis {
     pub(super) fn release(&self, peer: &Peer, user: &User) {
         let origin = self.peers.origin(peer);
         self.queue
-            .push(self.scripts.release(user, origin), Then::Nothing);
+            .push(self.scripts.release(user, origin), OnReply::Ignore);
     }
 
     pub(super) async fn subscribe(&self, room: &Room) -> bool {
-        let first = || self.frequent(room, true);
-        let subscribed = self.rooms.enter(room, self.scripts.channel(room), first);
-        within(ANSWER_TIME, subscribed).await.unwrap_or(false)
+        let first = || self.track_room(room, true);
+        let subscribed = self
+            .subscriptions
+            .enter(room, self.scripts.channel(room), first);
+        timeout(ANSWER_TIME, subscribed).await.unwrap_or(false)
     }
 
     pub(super) fn unsubscribe(&self, room: &Room) {
-        self.rooms.leave(room, || {
-            self.frequent(room, false);
+        self.subscriptions.leave(room, || {
+            self.track_room(room, false);
             self.scripts.channel(room)
         });
     }
 
-    fn frequent(&self, room: &Room, has_peers: bool) {
-        let command = self.scripts.frequent(&[room], has_peers);
-        self.queue.push(command, Then::Nothing);
+    fn track_room(&self, room: &Room, has_peers: bool) {
+        let command = self.scripts.track_rooms(&[room], has_peers);
+        self.queue.push(command, OnReply::Ignore);
     }
 
-    pub(super) async fn appear(&self, peer: &Peer, user: Option<&User>, room: &Room) -> bool {
+    pub(super) async fn announce_join(
+        &self,
+        peer: &Peer,
+        user: Option<&User>,
+        room: &Room,
+    ) -> bool {
         let origin = self.peers.origin(peer);
         let command = match user {
             Some(user) => self.scripts.join(room, user, origin),
-            None => self.scripts.listen(room, origin),
+            None => self.scripts.join_anonymous(room, origin),
         };
-        self.ask(command).await.is_some()
+        self.request(command).await.is_some()
     }
 
-    pub(super) fn vanish(&self, peer: &Peer, user: &User, room: &Room) {
+    pub(super) fn announce_leave(&self, peer: &Peer, user: &User, room: &Room) {
         let origin = self.peers.origin(peer);
         self.queue
-            .push(self.scripts.leave(room, user, origin), Then::Nothing);
+            .push(self.scripts.leave(room, user, origin), OnReply::Ignore);
     }
 
-    pub(super) async fn publish(&self, room: &Room, draft: Draft) {
-        let bytes = draft.text.as_str().len();
+    pub(super) async fn publish(&self, room: &Room, message: NewMessage) {
+        let bytes = message.text.as_str().len();
         if !self.queue.admit(bytes).await {
-            return draft.receipt.refuse(&Refusal::Unavailable);
+            return message.receipt.refuse(&Refusal::Unavailable);
         }
         self.queue.publish(bytes, |sequence| {
-            let words = self.scripts.words(room, &draft, sequence);
-            (What::Publish(words), Then::Published(draft.receipt))
+            let words = self.scripts.publication(room, &message, sequence);
+            (Payload::Publish(words), OnReply::Published(message.receipt))
         });
     }
 
-    pub(super) async fn tell(&self, to: String, draft: Draft) {
+    pub(super) async fn send_private(&self, to: String, message: NewMessage) {
         // What is no name nobody has.
         let Ok(user) = User::new(&to) else {
-            return draft.receipt.refuse(&Refusal::NoSuchUser(to));
+            return message.receipt.refuse(&Refusal::NoSuchUser(to));
         };
-        let bytes = draft.text.as_str().len();
+        let bytes = message.text.as_str().len();
         if !self.queue.admit(bytes).await {
-            return draft.receipt.refuse(&Refusal::Unavailable);
+            return message.receipt.refuse(&Refusal::Unavailable);
         }
         self.queue.publish(bytes, |sequence| {
-            let command = self.scripts.tell(&user, &to, &draft, sequence);
-            (What::Command(command), Then::Told(to, draft))
+            let command = self.scripts.send_private(&user, &to, &message, sequence);
+            (Payload::Command(command), OnReply::Told(to, message))
         });
     }
 
     pub(super) async fn roster(&self, room: &Room) -> Option<Roster> {
-        answer::roster(self.ask(self.scripts.roster(room)).await?)
+        reply::roster(self.request(self.scripts.roster(room)).await?)
     }
 
     pub(super) async fn read(
@@ -392,11 +373,11 @@ impl Redis {
         stretch: Stretch,
         most: usize,
     ) -> Option<Vec<Event>> {
-        let answer = self.ask(self.scripts.read(room, stretch, most)).await?;
-        answer::messages(room, &answer)
+        let reply = self.request(self.scripts.read(room, stretch, most)).await?;
+        reply::messages(room, &reply)
     }
 
-    pub(super) async fn before(
+    pub(super) async fn history_before(
         &self,
         room: &Room,
         id: Option<Id>,
@@ -407,10 +388,10 @@ impl Redis {
             // Nothing is before the beginning.
             return Some(Vec::new());
         }
-        let answer = self
-            .ask(self.scripts.up_to(room, last.flatten(), most))
+        let reply = self
+            .request(self.scripts.up_to(room, last.flatten(), most))
             .await?;
-        let mut messages = answer::messages(room, &answer)?;
+        let mut messages = reply::messages(room, &reply)?;
         messages.reverse();
         Some(messages)
     }
@@ -419,34 +400,34 @@ impl Redis {
         self.queue.drained().await;
     }
 
-    pub(super) fn give_up(&self) {
-        self.queue.give_up();
+    pub(super) fn reject_pending(&self) {
+        self.queue.reject_pending();
     }
 
     pub(super) async fn close(&self) {
         // Where somebody could not be taken leave of in time, the lease is left to run out: whoever
         // finds it will.
         if self.peers.count().await == 0 {
-            self.queue.push(self.scripts.retire(), Then::Nothing);
+            self.queue.push(self.scripts.retire(), OnReply::Ignore);
         }
         self.queue.drained().await;
     }
 
     /// Sends a command that somebody waits for; `None` if Redis is away or no answer came in time.
     /// When the connection breaks in between, it is sent again on the next one.
-    async fn ask(&self, command: Command) -> Option<::redis::Value> {
-        let answer = async {
+    async fn request(&self, command: Command) -> Option<::redis::Value> {
+        let reply = async {
             loop {
-                let (answer, answered) = smol::channel::bounded(1);
-                if !self.queue.ask(command.clone(), answer) {
+                let (reply, receiver) = smol::channel::bounded(1);
+                if !self.queue.request(command.clone(), reply) {
                     return None;
                 }
-                match answered.recv().await {
+                match receiver.recv().await {
                     Ok(value) => return Some(value),
                     Err(_) => self.queue.is_up().await,
                 }
             }
         };
-        within(ANSWER_TIME, answer).await.flatten()
+        timeout(ANSWER_TIME, reply).await.flatten()
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use smol::channel::Sender;
 use smol::future;
 
-use super::{Claim, Draft};
+use super::{Claim, NewMessage};
 use crate::chat::dialect::Roster;
 use crate::chat::event::Event;
 use crate::chat::id::Id;
@@ -50,7 +50,7 @@ impl Redis {
         match self.never {}
     }
 
-    pub(super) fn turned(&self) -> future::Pending<()> {
+    pub(super) fn health_changed(&self) -> future::Pending<()> {
         match self.never {}
     }
 
@@ -84,19 +84,19 @@ impl Redis {
         match self.never {}
     }
 
-    pub(super) async fn appear(&self, _: &Peer, _: Option<&User>, _: &Room) -> bool {
+    pub(super) async fn announce_join(&self, _: &Peer, _: Option<&User>, _: &Room) -> bool {
         match self.never {}
     }
 
-    pub(super) fn vanish(&self, _: &Peer, _: &User, _: &Room) {
+    pub(super) fn announce_leave(&self, _: &Peer, _: &User, _: &Room) {
         match self.never {}
     }
 
-    pub(super) async fn publish(&self, _: &Room, _: Draft) {
+    pub(super) async fn publish(&self, _: &Room, _: NewMessage) {
         match self.never {}
     }
 
-    pub(super) async fn tell(&self, _: String, _: Draft) {
+    pub(super) async fn send_private(&self, _: String, _: NewMessage) {
         match self.never {}
     }
 
@@ -108,7 +108,12 @@ impl Redis {
         match self.never {}
     }
 
-    pub(super) async fn before(&self, _: &Room, _: Option<Id>, _: usize) -> Option<Vec<Event>> {
+    pub(super) async fn history_before(
+        &self,
+        _: &Room,
+        _: Option<Id>,
+        _: usize,
+    ) -> Option<Vec<Event>> {
         match self.never {}
     }
 
@@ -116,7 +121,7 @@ impl Redis {
         match self.never {}
     }
 
-    pub(super) fn give_up(&self) {
+    pub(super) fn reject_pending(&self) {
         match self.never {}
     }
 

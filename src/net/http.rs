@@ -12,7 +12,7 @@ use bytes::Bytes;
 
 use super::socket::Socket;
 use super::tls::error::HandshakeError;
-use crate::bus::within;
+use crate::time::timeout;
 pub use answer::{Answer, STATUSES};
 pub use head::Head;
 
@@ -74,7 +74,7 @@ pub fn read_head<'a>(
                 }
             }
         };
-        match within(HEAD_TIME, read).await {
+        match timeout(HEAD_TIME, read).await {
             Some(result) => result,
             None if head.is_empty() && !socket.is_handshaking() => Err(NoHead::Gone),
             None if socket.is_handshaking() => Err(NoHead::NoTls(HandshakeError::SLOW)),
@@ -90,7 +90,7 @@ pub fn read_head<'a>(
 pub fn answer<'a>(socket: &'a Socket, answer: &Answer, head_only: bool) -> Boxed<'a, ()> {
     let bytes = answer.bytes(head_only);
     Box::pin(async move {
-        within(ANSWER_TIME, socket.write_all(&bytes)).await;
+        timeout(ANSWER_TIME, socket.write_all(&bytes)).await;
     })
 }
 

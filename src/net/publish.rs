@@ -12,10 +12,11 @@ use super::context::ServerContext;
 use super::http::{Answer, HEAD_TIME, Head};
 use super::route::PublishRequest;
 use super::socket::Socket;
-use crate::bus::{Draft, within};
+use crate::bus::NewMessage;
 use crate::chat::event::{Refusal, TEXT_CHARS, Text};
 use crate::chat::name::SessionKeyHash;
 use crate::chat::peer::Receipt;
+use crate::time::timeout;
 
 /// The longest line end that tools send after a text.
 const LINE_END_BYTES: usize = 2;
@@ -49,11 +50,11 @@ pub(super) async fn receive(
     }
     let length = length(head, context.config.max_message)?;
     let reading = read(socket, head, ahead, length);
-    let body = within(HEAD_TIME, reading).await;
+    let body = timeout(HEAD_TIME, reading).await;
     let body = body.ok_or_else(|| Answer::text(408, "no complete body within 10 seconds"))??;
     let text = text(&body, context.config.max_message)?;
     let (receipt, outcome) = Receipt::to_caller(request.reference);
-    let draft = Draft {
+    let draft = NewMessage {
         user: user.clone(),
         origin: context.peers.origin_of_none(),
         key_hash: Some(SessionKeyHash::for_token()),
@@ -65,7 +66,7 @@ pub(super) async fn receive(
         context.bus.publish(&request.room, draft).await;
         outcome.known().await
     };
-    match within(BUS_TIME, publish).await {
+    match timeout(BUS_TIME, publish).await {
         Some(Ok(id)) => Ok(Answer::text(200, &id.to_string())),
         Some(Err(refusal)) => Err(Answer::text(503, &refusal.to_string()).with("Retry-After", "5")),
         None => {

@@ -13,7 +13,7 @@ use super::rate_limits::ConnectionRate;
 use super::route::ChatRequest;
 use super::socket::SocketPeer;
 use super::token::Grant;
-use crate::bus::{Bus, Claim, Draft};
+use crate::bus::{Bus, Claim, NewMessage};
 use crate::chat::close_reason::CloseReason;
 use crate::chat::dialect::{Dialect, Join, Reply, Request};
 use crate::chat::event::{Refusal, Text};
@@ -179,8 +179,8 @@ impl<'a> Session<'a> {
         }
         match &self.user {
             Some(user) if self.rooms.contains(&room) => {
-                let draft = self.draft(user.clone(), text, receipt);
-                self.bus().publish(&room, draft).await;
+                let message = self.new_message(user.clone(), text, receipt);
+                self.bus().publish(&room, message).await;
                 Ok(())
             }
             _ => Err((Refusal::NotInRoom(room), receipt)),
@@ -196,8 +196,8 @@ impl<'a> Session<'a> {
         let user = self.ensure_name().await;
         match user.and_then(|user| self.count_for_new_name().map(|()| user)) {
             Ok(user) => {
-                let draft = self.draft(user, text, receipt);
-                self.bus().tell(to, draft).await;
+                let message = self.new_message(user, text, receipt);
+                self.bus().send_private(to, message).await;
                 Ok(())
             }
             Err(refusal) => Err((refusal, receipt)),
@@ -229,10 +229,10 @@ impl<'a> Session<'a> {
         room.ok_or_else(|| Refusal::BadRoom("room is missing".into()))
     }
 
-    fn draft(&self, user: User, text: Text, receipt: Receipt) -> Draft {
+    fn new_message(&self, user: User, text: Text, receipt: Receipt) -> NewMessage {
         // The key's hash is computed only where it is needed.
         let key_hash = receipt.reference().and_then(|_| self.credential.key_hash());
-        Draft {
+        NewMessage {
             user,
             origin: self.context.peers.origin(self.peer),
             key_hash,

@@ -17,10 +17,10 @@ use smol::{Async, future};
 
 use super::tls::TlsConnection;
 use super::tls::error::{HandshakeError, HandshakeStep, ReadOutcome};
-use crate::bus::within;
 use crate::chat::close_reason::CloseReason;
 use crate::chat::outbox::TryWrite;
 use crate::chat::peer::Peer;
+use crate::time::timeout;
 
 /// A peer that owns a socket.
 pub type SocketPeer = Peer<Socket>;
@@ -223,7 +223,9 @@ pub async fn drain_and_close(peer: &SocketPeer) {
         discard(socket).await;
         future::pending().await
     };
-    let sent = within(DRAIN_TIME, future::or(rest, taking)).await.is_some();
+    let sent = timeout(DRAIN_TIME, future::or(rest, taking))
+        .await
+        .is_some();
     // A broken connection needs no wait. One that was closed properly does: with unread bytes
     // behind the client's close frame, closing would reset the connection, and the answer could be
     // lost.
@@ -240,7 +242,7 @@ pub async fn drain_and_close(peer: &SocketPeer) {
 pub async fn linger(socket: &Socket) {
     socket.close_notify();
     if socket.stream.get_ref().shutdown(Shutdown::Write).is_ok() {
-        within(LINGER, discard(socket)).await;
+        timeout(LINGER, discard(socket)).await;
     }
 }
 

@@ -22,12 +22,12 @@ use rustls::sign::CertifiedKey;
 use rustls::{ServerConfig, version};
 use smol::Timer;
 
-use crate::bus::now;
 use crate::certificate::{Certificate, SOON};
 use crate::config::TlsFiles;
 use crate::count::Counters;
 use crate::count::text::{Kind, MetricsText};
 use crate::net::tls::error::HANDSHAKE_ERRORS;
+use crate::time::unix_millis;
 pub use connection::TlsConnection;
 use files::Stamp;
 
@@ -96,7 +96,7 @@ impl Tls {
             return Ok(None);
         };
         let read = Stamp::of(files);
-        let (key, certificate) = files::load(files, now() / 1000)?;
+        let (key, certificate) = files::load(files, unix_millis() / 1000)?;
         let shown = Shown {
             key: Arc::new(key),
             certificate,
@@ -139,12 +139,12 @@ impl Tls {
     pub fn reload(&self) {
         let read = Stamp::of(&self.files);
         // The files are read before the lock is taken, since handshakes wait for it.
-        let loaded = files::load(&self.files, now() / 1000);
+        let loaded = files::load(&self.files, unix_millis() / 1000);
         let mut shown = self.current.lock();
         shown.read = read;
         match loaded {
             Ok((key, certificate)) => {
-                let days = certificate.days_left(now() / 1000);
+                let days = certificate.days_left(unix_millis() / 1000);
                 let path = self.files.cert.display();
                 log::info!("{path}: a new certificate, valid for {days} more days");
                 shown.key = Arc::new(key);
@@ -193,7 +193,7 @@ impl Tls {
 
     /// Warns once a day that the certificate ends soon.
     fn remind(&self) {
-        let now = now() / 1000;
+        let now = unix_millis() / 1000;
         let mut shown = self.current.lock();
         let days = shown.certificate.days_left(now);
         if days >= SOON || now < shown.reminded + REMIND {

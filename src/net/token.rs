@@ -20,11 +20,11 @@ use smol::{Timer, future};
 
 use super::http::query::parameter;
 use super::http::{Answer, Head};
-use crate::bus;
 use crate::chat::close_reason::CloseReason;
 use crate::chat::name::{Room, User};
 use crate::chat::peer::Peer;
 use crate::config::Config;
+use crate::time;
 use claims::{ClaimRules, verify};
 pub use grant::Grant;
 pub use issue::{IssueError, issue};
@@ -41,7 +41,7 @@ pub async fn expire(peer: &Peer, expires: Option<u64>) -> CloseReason {
         return future::pending().await;
     };
     loop {
-        match Duration::from_millis(expires.saturating_sub(bus::now())) {
+        match Duration::from_millis(expires.saturating_sub(time::unix_millis())) {
             Duration::ZERO => break,
             left => Timer::after(left.min(LOOK)).await,
         };
@@ -166,7 +166,7 @@ impl Authenticator {
             let line = "a token is needed: Authorization: Bearer TOKEN, or the subprotocol bearer.TOKEN, or ?token=TOKEN";
             return Err(unauthorized(line, false));
         };
-        verify(keys, &self.rules, &token, bus::now())
+        verify(keys, &self.rules, &token, time::unix_millis())
             .map_err(|why| unauthorized(&format!("bad token: {why}"), true))
     }
 }

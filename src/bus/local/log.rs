@@ -9,11 +9,11 @@ use std::collections::{BTreeMap, VecDeque};
 use std::mem::size_of;
 
 use super::heap;
-use crate::bus::now;
 use crate::chat::event::{Event, EventKind, Text};
 use crate::chat::id::Id;
 use crate::chat::name::{Email, Room, User};
 use crate::chat::replay::Stretch;
+use crate::time::unix_millis;
 
 /// How many bytes all logs together may take.
 const LOG_BYTES: usize = 16 * 1024 * 1024;
@@ -84,13 +84,15 @@ impl Log {
         if let Some(last) = self.last(room) {
             return last.next();
         }
-        self.newest_epoch = now().max(self.newest_epoch + 1);
+        self.newest_epoch = unix_millis().max(self.newest_epoch + 1);
         Id::first(self.newest_epoch)
     }
 
     /// The id of the next private message.
     pub(super) fn next_letter(&mut self) -> Id {
-        let id = self.letter.map_or_else(|| Id::first(now()), Id::next);
+        let id = self
+            .letter
+            .map_or_else(|| Id::first(unix_millis()), Id::next);
         self.letter = Some(id);
         id
     }
@@ -165,7 +167,12 @@ impl Log {
     }
 
     /// The last messages before one, or before now; up to `most`, in order.
-    pub(super) fn before(&self, room: &Room, before: Option<Id>, most: usize) -> Vec<Event> {
+    pub(super) fn history_before(
+        &self,
+        room: &Room,
+        before: Option<Id>,
+        most: usize,
+    ) -> Vec<Event> {
         let mut found: Vec<Event> = self
             .messages(room)
             .rev()

@@ -14,7 +14,7 @@ use std::mem::size_of;
 use std::time::{Duration, Instant};
 
 use super::heap;
-use crate::bus::Draft;
+use crate::bus::NewMessage;
 use crate::chat::id::Id;
 use crate::chat::name::Room;
 
@@ -80,9 +80,9 @@ impl References {
     }
 
     /// The reference of a message for a room, or of a private one, if its client has given it one.
-    pub(super) fn of(&self, draft: &Draft, room: Option<&Room>) -> Option<Reference> {
-        let name = draft.receipt.reference()?;
-        Some(self.reference(&draft.client(), room, name))
+    pub(super) fn of(&self, message: &NewMessage, room: Option<&Room>) -> Option<Reference> {
+        let name = message.receipt.reference()?;
+        Some(self.reference(&message.client(), room, name))
     }
 
     fn reference(&self, client: &str, room: Option<&Room>, name: &str) -> Reference {

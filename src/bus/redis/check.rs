@@ -10,15 +10,15 @@ use std::time::{Duration, Instant};
 use async_net::resolve;
 use redis::{Value, cmd};
 
-use super::answer;
-use super::link::{Boxed, Endpoint, Link, Trouble};
-use super::nodes::Nodes;
-use super::script::Scripts;
+use super::connection::{Boxed, Connection, Endpoint, Error};
+use super::node_connections::NodeConnections;
+use super::reply;
+use super::scripts::Scripts;
 use super::slot::Command;
-use crate::bus::{now, within};
 use crate::certificate::{Certificate, SOON};
 use crate::config::{Config, RedisAddress, RedisHost};
 use crate::report::Report;
+use crate::time::{timeout, unix_millis};
 use storage::Info;
 
 /// Any step is given up after this time.
@@ -46,7 +46,7 @@ pub async fn check(
         host: name, port, ..
     } = host
     {
-        match within(STEP_TIME, resolve((name.as_str(), *port))).await {
+        match timeout(STEP_TIME, resolve((name.as_str(), *port))).await {
             Some(Ok(found)) => {
                 let found: Vec<_> = found.iter().map(|addr| addr.ip().to_string()).collect();
                 report.ok(format_args!(
@@ -73,24 +73,24 @@ pub async fn check(
                 &certificate,
                 report,
             ),
-            Err(Trouble::Lasting(why) | Trouble::Passing(why)) => {
+            Err(Error::Fatal(why) | Error::Transient(why)) => {
                 return report.fail(format_args!("redis {host}: {why}"));
             }
         }
     }
     if let RedisHost::Sentinel(sentinels) = host {
-        sentinels::ask_all(&endpoint, sentinels, report).await;
+        sentinels::check_all(&endpoint, sentinels, report).await;
     }
     let mut subscriber = match endpoint.connect().await {
         Ok(subscriber) => subscriber,
-        Err(Trouble::Lasting(why) | Trouble::Passing(why)) => {
+        Err(Error::Fatal(why) | Error::Transient(why)) => {
             return report.fail(format_args!("redis {host}: {why}"));
         }
     };
     if let Some(primary) = &subscriber.primary {
         sentinels::found(&endpoint, host, primary, report).await;
     }
-    let user = endpoint.login.describe();
+    let user = endpoint.credentials.describe();
     report.ok(format_args!("redis {host}: connected, {user}"));
     let looks = async {
         let (kind, info) = about(host, &mut subscriber, report).await?;
@@ -103,7 +103,8 @@ pub async fn check(
         if kind == Kind::Replica {
             return Ok(());
         }
-        let mut nodes = Nodes::connect(&endpoint, &mut subscriber, &[], Vec::new()).await?;
+        let mut nodes =
+            NodeConnections::connect(&endpoint, &mut subscriber, &[], Vec::new()).await?;
         if let Some(map) = nodes.map() {
             let count = map.nodes.len();
             report.ok(format_args!(
@@ -121,14 +122,14 @@ pub async fn check(
             .await?
             .is_some_and(|it| it < CHANNELS);
         let needed = scripts.needed(nodes.map().is_some(), old);
-        endpoint.prepare_to_renew(&mut subscriber).await?;
+        endpoint.enable_reauth(&mut subscriber).await?;
         permissions(host, &mut nodes, scripts, &needed, report).await?;
         round_trip(host, &mut nodes, &mut subscriber, scripts, config, report).await
     };
-    let result = within(4 * STEP_TIME, looks).await;
+    let result = timeout(4 * STEP_TIME, looks).await;
     match result {
         Some(Ok(())) => {}
-        Some(Err(Trouble::Lasting(why) | Trouble::Passing(why))) => {
+        Some(Err(Error::Fatal(why) | Error::Transient(why))) => {
             report.fail(format_args!("redis {host}: {why}"));
         }
         None => report.fail(format_args!("redis {host}: it does not answer in time")),
@@ -140,7 +141,7 @@ fn tls(host: &impl Display, version: &str, certificate: &[u8], report: &mut Repo
         // It has been verified all the same.
         return report.ok(format_args!("{host}: {version}"));
     };
-    let days = found.days_left(now() / 1000);
+    let days = found.days_left(unix_millis() / 1000);
     let line = format!("{host}: {version}, its certificate is valid for {days} more days");
     if days < SOON {
         report.warn(format_args!("{line}; renew it"));
@@ -163,11 +164,11 @@ enum Kind {
 /// What kind of Redis it is, and what it says of itself; nothing if its user may not ask.
 async fn about(
     host: &RedisHost,
-    link: &mut Link,
+    connection: &mut Connection,
     report: &mut Report,
-) -> Result<(Kind, Option<Info>), Trouble> {
-    let answer = ask(link, cmd("INFO").get_packed_command()).await?;
-    let Some(info) = Info::read(&answer) else {
+) -> Result<(Kind, Option<Info>), Error> {
+    let reply = request(connection, cmd("INFO").get_packed_command()).await?;
+    let Some(info) = Info::read(&reply) else {
         report.warn(format_args!(
             "redis {host}: it does not say what it is; let its user have +info to see more here"
         ));
@@ -203,15 +204,15 @@ async fn about(
 /// What each node of a cluster says of itself, and its name in a line.
 async fn about_each(
     host: &RedisHost,
-    nodes: &mut Nodes<'_>,
-) -> Result<Vec<(String, Info)>, Trouble> {
-    let slow = || Trouble::Passing(format!("no answer within {STEP_TIME:?}"));
+    nodes: &mut NodeConnections<'_>,
+) -> Result<Vec<(String, Info)>, Error> {
+    let slow = || Error::Transient(format!("no answer within {STEP_TIME:?}"));
     let info = cmd("INFO").get_packed_command();
-    let answers = within(STEP_TIME, nodes.ask_each(&info)).await;
-    let answers = answers.unwrap_or_else(|| Err(slow()))?;
-    let named = answers.iter().filter_map(|(node, answer)| {
+    let replies = timeout(STEP_TIME, nodes.request_each(&info)).await;
+    let replies = replies.unwrap_or_else(|| Err(slow()))?;
+    let named = replies.iter().filter_map(|(node, reply)| {
         let name = format!("redis {host}: node {node}");
-        Info::read(answer).map(|info| (name, info))
+        Info::read(reply).map(|info| (name, info))
     });
     Ok(named.collect())
 }
@@ -223,14 +224,14 @@ fn numbers(version: &str) -> (u32, u32) {
 }
 
 /// Its version, as it tells it also to whom it tells nothing else.
-async fn version(link: &mut Link) -> Result<Option<(u32, u32)>, Trouble> {
-    let words = match ask(link, cmd("HELLO").arg(2).get_packed_command()).await? {
+async fn version(connection: &mut Connection) -> Result<Option<(u32, u32)>, Error> {
+    let words = match request(connection, cmd("HELLO").arg(2).get_packed_command()).await? {
         Value::Array(words) => words,
         // Before 6.2, even to hear this was a matter of permission.
         Value::ServerError(error) if error.code() == "NOPERM" => return Ok(Some(OLDEST)),
         _ => return Ok(None),
     };
-    let words: Vec<_> = words.iter().map(answer::text).collect();
+    let words: Vec<_> = words.iter().map(reply::text).collect();
     let name = words
         .iter()
         .position(|word| word.as_deref() == Some("version"));
@@ -241,15 +242,15 @@ async fn version(link: &mut Link) -> Result<Option<(u32, u32)>, Trouble> {
 /// Tries every command that is used, on keys of its own.
 async fn permissions(
     host: &RedisHost,
-    nodes: &mut Nodes<'_>,
+    nodes: &mut NodeConnections<'_>,
     scripts: &Scripts,
     needed: &str,
     report: &mut Report,
-) -> Result<(), Trouble> {
+) -> Result<(), Error> {
     let mut forbidden = Vec::new();
     let mut others = Vec::new();
-    for (name, command) in scripts.trial() {
-        match ask_nodes(nodes, command).await? {
+    for (name, command) in scripts.acl_probe() {
+        match request_nodes(nodes, command).await? {
             Value::ServerError(error) if error.code() == "NOPERM" => forbidden.push(name),
             // No script is known by that hash: which it says after it has looked at permissions.
             Value::ServerError(error) if error.code() == "NOSCRIPT" => {}
@@ -279,16 +280,16 @@ async fn permissions(
 /// Sends something to ourselves, from one connection to the other.
 async fn round_trip(
     host: &RedisHost,
-    nodes: &mut Nodes<'_>,
-    subscriber: &mut Link,
+    nodes: &mut NodeConnections<'_>,
+    subscriber: &mut Connection,
     scripts: &Scripts,
     config: &Config,
     report: &mut Report,
-) -> Result<(), Trouble> {
-    if let Value::Array(time) = ask_nodes(nodes, Command::on("", &cmd("TIME"))).await?
+) -> Result<(), Error> {
+    if let Value::Array(time) = request_nodes(nodes, Command::on("", &cmd("TIME"))).await?
         && let Some(Value::BulkString(seconds)) = time.first()
         && let Ok(theirs) = String::from_utf8_lossy(seconds).parse::<u64>()
-        && let drift = theirs.abs_diff(now() / 1000)
+        && let drift = theirs.abs_diff(unix_millis() / 1000)
         && drift > DRIFT
     {
         report.warn(format_args!(
@@ -300,10 +301,10 @@ async fn round_trip(
     let started = Instant::now();
     let mut publish = cmd("PUBLISH");
     publish.arg(&channel).arg("check");
-    ask_nodes(nodes, Command::on(&channel, &publish)).await?;
-    let heard = within(STEP_TIME, subscriber.replies.next()).await;
+    request_nodes(nodes, Command::on(&channel, &publish)).await?;
+    let heard = timeout(STEP_TIME, subscriber.replies.next()).await;
     match heard {
-        Some(Ok(push)) if answer::news(&push).is_some() => report.ok(format_args!(
+        Some(Ok(push)) if reply::push(&push).is_some() => report.ok(format_args!(
             "redis {host}: what is published under {} comes back, after {:.1?}",
             config.prefix,
             started.elapsed()
@@ -317,21 +318,21 @@ async fn round_trip(
 }
 
 /// Asks where the command's keys are.
-async fn ask_nodes(nodes: &mut Nodes<'_>, command: Command) -> Result<Value, Trouble> {
-    let slow = || Trouble::Passing(format!("no answer within {STEP_TIME:?}"));
+async fn request_nodes(nodes: &mut NodeConnections<'_>, command: Command) -> Result<Value, Error> {
+    let slow = || Error::Transient(format!("no answer within {STEP_TIME:?}"));
     let commands = [command];
-    let answers = within(STEP_TIME, nodes.ask(&commands)).await;
-    let mut answers = answers.unwrap_or_else(|| Err(slow()))?;
-    answers.pop().ok_or_else(slow)
+    let replies = timeout(STEP_TIME, nodes.request(&commands)).await;
+    let mut replies = replies.unwrap_or_else(|| Err(slow()))?;
+    replies.pop().ok_or_else(slow)
 }
 
 /// Boxed, so that its code is in the binary once.
-fn ask(link: &mut Link, command: Vec<u8>) -> Boxed<'_, Value> {
+fn request(connection: &mut Connection, command: Vec<u8>) -> Boxed<'_, Value> {
     Box::pin(async {
-        let slow = || Trouble::Passing(format!("no answer within {STEP_TIME:?}"));
+        let slow = || Error::Transient(format!("no answer within {STEP_TIME:?}"));
         let command = [command];
-        let answers = within(STEP_TIME, link.ask(&command)).await;
-        let mut answers = answers.unwrap_or_else(|| Err(slow()))?;
-        answers.pop().ok_or_else(slow)
+        let replies = timeout(STEP_TIME, connection.request(&command)).await;
+        let mut replies = replies.unwrap_or_else(|| Err(slow()))?;
+        replies.pop().ok_or_else(slow)
     })
 }

@@ -44,9 +44,9 @@ impl Map {
     ///
     /// # Errors
     /// One line about a cluster that can't work yet, or an answer that makes no sense.
-    pub fn read(answer: &Value, host: &str) -> Result<Map, String> {
+    pub fn read(reply: &Value, host: &str) -> Result<Map, String> {
         let senseless = || "CLUSTER SLOTS makes no sense".to_string();
-        let Value::Array(ranges) = answer else {
+        let Value::Array(ranges) = reply else {
             return Err(senseless());
         };
         let mut nodes = Vec::new();
@@ -112,8 +112,8 @@ pub enum Redirect {
 }
 
 /// Whether an answer of the node at this address sends us elsewhere.
-pub fn redirect(answer: &Value, from: Option<&Address>) -> Option<Redirect> {
-    let Value::ServerError(error) = answer else {
+pub fn redirect(reply: &Value, from: Option<&Address>) -> Option<Redirect> {
+    let Value::ServerError(error) = reply else {
         return None;
     };
     let to = || {

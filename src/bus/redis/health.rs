@@ -25,7 +25,7 @@ struct State {
 }
 
 impl State {
-    fn trouble(&self) -> Option<&String> {
+    fn error(&self) -> Option<&String> {
         self.connection.as_ref().or(self.joining.as_ref())
     }
 }
@@ -48,22 +48,22 @@ impl Health {
     }
 
     /// Notes how the connection is; `true` if it worked until now and no longer does.
-    pub fn set_connection(&self, trouble: Option<String>) -> bool {
-        let broken = trouble.is_some();
-        let before = self.change(|state| std::mem::replace(&mut state.connection, trouble));
+    pub fn set_connection(&self, error: Option<String>) -> bool {
+        let broken = error.is_some();
+        let before = self.change(|state| std::mem::replace(&mut state.connection, error));
         before.is_none() && broken
     }
 
     /// Notes why nobody can join; returns how that was before.
-    fn set_joining(&self, trouble: Option<String>) -> Option<String> {
-        self.change(|state| std::mem::replace(&mut state.joining, trouble))
+    fn set_joining(&self, error: Option<String>) -> Option<String> {
+        self.change(|state| std::mem::replace(&mut state.joining, error))
     }
 
     fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         let mut state = self.lock();
-        let before = state.trouble().is_none();
+        let before = state.error().is_none();
         let done = change(&mut state);
-        let changed = state.trouble().is_none() != before;
+        let changed = state.error().is_none() != before;
         drop(state);
         if changed {
             self.changed.notify(usize::MAX);
@@ -74,7 +74,7 @@ impl Health {
     /// # Errors
     /// Why messages don't get through, or nobody can join.
     pub fn check(&self) -> Result<(), String> {
-        self.lock().trouble().map_or(Ok(()), |why| Err(why.clone()))
+        self.lock().error().map_or(Ok(()), |why| Err(why.clone()))
     }
 
     /// Ends as soon as the [check](Self::check) has another result.
@@ -88,23 +88,23 @@ impl Health {
 pub async fn watch(bus: &Redis) -> String {
     loop {
         Timer::after(PULSE).await;
-        let mut answers = Vec::new();
+        let mut replies = Vec::new();
         for command in bus.scripts.try_join() {
             // Whether there is an answer at all is for the heartbeat to find out.
-            answers.extend(bus.ask(command).await);
+            replies.extend(bus.request(command).await);
         }
-        note(bus, &answers);
+        note(bus, &replies);
     }
 }
 
-/// Notes whether a join would do, by what its [trial](super::script::Scripts::try_join) was answered.
-pub fn note(bus: &Redis, answers: &[Value]) {
-    let trouble = answers.iter().find_map(|answer| match answer {
+/// Notes whether a join would do, by what its [trial](super::scripts::Scripts::try_join) was answered.
+pub fn note(bus: &Redis, replies: &[Value]) {
+    let error = replies.iter().find_map(|reply| match reply {
         Value::ServerError(error) => Some(error.to_string()),
         Value::BulkString(why) if !why.is_empty() => Some(String::from_utf8_lossy(why).into()),
         _ => None,
     });
-    let now = trouble.map(|why| format!("nobody can join: {why}"));
+    let now = error.map(|why| format!("nobody can join: {why}"));
     let before = bus.health.set_joining(now.clone());
     match (before, now) {
         (None, Some(now)) => log::warn!("redis {}: {now}", bus.endpoint),

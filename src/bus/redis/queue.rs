@@ -4,8 +4,8 @@
 //! connection breaks, what was not answered is said again on the next one: each such command may
 //! be repeated without harm. Only questions that somebody waits for are dropped then.
 
-mod lanes;
-mod op;
+mod node_queue;
+mod request;
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -18,13 +18,13 @@ use smol::channel::{self, Sender};
 
 use super::DELAYS;
 use super::cluster::{AGAIN, Address, Map};
-use super::script::Words;
+use super::scripts::Publication;
 use super::slot::Command;
 use crate::count::Histogram;
-use lanes::Lanes;
-use op::Op;
+use node_queue::NodeQueues;
+use request::Request;
 
-pub use op::{Then, What};
+pub use request::{OnReply, Payload};
 
 /// Messages that may wait at once, answered ones not counted …
 const MOST_MESSAGES: usize = 1000;
@@ -48,7 +48,7 @@ pub struct Queue {
 
 #[derive(Debug, Default)]
 struct State {
-    lanes: Lanes,
+    queues: NodeQueues,
     up: bool,
     /// Nothing waits any more for a connection to come.
     closing: bool,
@@ -80,33 +80,33 @@ impl Queue {
     }
 
     /// Says a duty, now or when Redis is back.
-    pub fn push(&self, command: Command, then: Then) {
-        let op = Op::new(What::Command(command), then, None);
-        self.lock().lanes.push(op);
+    pub fn push(&self, command: Command, on_reply: OnReply) {
+        let request = Request::new(Payload::Command(command), on_reply, None);
+        self.lock().queues.push(request);
     }
 
     /// Asks something, if Redis is there to be asked. When the connection breaks before the
     /// answer, the sender is dropped.
-    pub fn ask(&self, command: Command, answer: Sender<Value>) -> bool {
+    pub fn request(&self, command: Command, reply: Sender<Value>) -> bool {
         let mut state = self.lock();
         if state.up {
-            let op = Op::new(What::Command(command), Then::Answer(answer), None);
-            state.lanes.push(op);
+            let request = Request::new(Payload::Command(command), OnReply::Send(reply), None);
+            state.queues.push(request);
         }
         state.up
     }
 
     /// Asks every node the same, and waits for all their answers; `None` if a connection breaks
     /// before. Give it a deadline.
-    pub async fn ask_everywhere(&self, command: &[u8]) -> Option<Vec<Value>> {
-        let (answer, answered) = channel::unbounded();
-        let count = self.lock().lanes.ask_everywhere(command, &answer);
-        drop(answer);
-        let mut answers = Vec::new();
-        while let Ok(answer) = answered.recv().await {
-            answers.push(answer);
+    pub async fn request_all(&self, command: &[u8]) -> Option<Vec<Value>> {
+        let (reply, receiver) = channel::unbounded();
+        let count = self.lock().queues.request_all(command, &reply);
+        drop(reply);
+        let mut replies = Vec::new();
+        while let Ok(reply) = receiver.recv().await {
+            replies.push(reply);
         }
-        (answers.len() == count).then_some(answers)
+        (replies.len() == count).then_some(replies)
     }
 
     /// Makes room for a message of that many bytes, which must then be [published](Self::publish)
@@ -132,12 +132,12 @@ impl Queue {
 
     /// Says a message of `bytes` that has been admitted. `op` is given its number: messages are
     /// numbered in the order in which they go out, so a repeated one can be told from a new one.
-    pub fn publish(&self, bytes: usize, op: impl FnOnce(u64) -> (What, Then)) {
+    pub fn publish(&self, bytes: usize, request: impl FnOnce(u64) -> (Payload, OnReply)) {
         let mut state = self.lock();
         state.sequence += 1;
-        let (what, then) = op(state.sequence);
-        let op = Op::new(what, then, Some((bytes, Instant::now())));
-        state.lanes.push(op);
+        let (payload, on_reply) = request(state.sequence);
+        let request = Request::new(payload, on_reply, Some((bytes, Instant::now())));
+        state.queues.push(request);
     }
 
     /// Waits for something to say to a node, and moves it to what is unanswered. `publish` makes one
@@ -145,18 +145,18 @@ impl Queue {
     /// write fails, call [`down`](Self::down).
     pub async fn take(
         &self,
-        lane: usize,
+        queue: usize,
         out: &mut Vec<u8>,
-        publish: impl Fn(&Words, &[&Words]) -> Command,
+        publish: impl Fn(&Publication, &[&Publication]) -> Command,
     ) {
         loop {
             let listener = {
                 let mut state = self.lock();
-                while out.len() < WRITE_SIZE && state.lanes.say_next(lane, out, &publish) {}
+                while out.len() < WRITE_SIZE && state.queues.send_next(queue, out, &publish) {}
                 if !out.is_empty() {
                     return;
                 }
-                state.lanes.work(lane)
+                state.queues.work(queue)
             };
             listener.await;
         }
@@ -164,16 +164,16 @@ impl Queue {
 
     /// Takes a node's answer to the oldest that it was asked. `Err`: the answer says that this
     /// Redis can't do its work now, so the connection is of no use; the command stays unanswered.
-    pub fn answered(&self, lane: usize, value: Value) -> Result<(), Broken> {
+    pub fn on_reply(&self, queue: usize, value: Value) -> Result<(), Disconnected> {
         let mut state = self.lock();
-        let ops = state.lanes.answered(lane, &value)?;
+        let requests = state.queues.on_reply(queue, &value)?;
         let mut delays = Vec::new();
-        for (bytes, accepted) in ops.iter().filter_map(|op| op.weight) {
+        for (bytes, accepted) in requests.iter().filter_map(|request| request.weight) {
             state.messages -= 1;
             state.bytes -= bytes;
             delays.push(accepted.elapsed().as_micros() as u64);
         }
-        let again = state.lanes.to_be_tried_again();
+        let again = state.queues.has_retries();
         drop(state);
         delays
             .into_iter()
@@ -182,24 +182,26 @@ impl Queue {
         if again {
             self.again.notify(1);
         }
-        let published = ops.iter().all(|op| op.words().is_some());
+        let published = requests.iter().all(|request| request.words().is_some());
         match value {
-            Value::Array(values) if published && values.len() == ops.len() => {
-                let settle = |(op, value): (Op, Value)| op.then.settle(value);
-                ops.into_iter().zip(values).for_each(settle);
+            Value::Array(values) if published && values.len() == requests.len() => {
+                let run = |(request, value): (Request, Value)| request.on_reply.run(value);
+                requests.into_iter().zip(values).for_each(run);
             }
-            Value::Array(_) if published && !ops.is_empty() => {
-                return Err(Broken::Why("an answer that makes no sense".into()));
+            Value::Array(_) if published && !requests.is_empty() => {
+                return Err(Disconnected::Why("an answer that makes no sense".into()));
             }
-            value => ops.into_iter().for_each(|op| op.then.settle(value.clone())),
+            value => requests
+                .into_iter()
+                .for_each(|request| request.on_reply.run(value.clone())),
         }
         Ok(())
     }
 
-    /// The connection is there: what waits goes out, on as many lanes as there are nodes.
+    /// The connection is there: what waits goes out, on as many queues as there are nodes.
     pub fn up(&self, map: Option<&Map>) {
         let mut state = self.lock();
-        state.lanes.spread(map);
+        state.queues.distribute(map);
         state.up = true;
         drop(state);
         self.room.notify(usize::MAX);
@@ -207,14 +209,14 @@ impl Queue {
 
     /// Says again what could not be done because its slot is on its way from one node to another.
     /// Never ends. Cancel safe.
-    pub async fn try_again(&self) {
+    pub async fn retry(&self) {
         loop {
             let listener = self.again.listen();
-            if !self.lock().lanes.to_be_tried_again() {
+            if !self.lock().queues.has_retries() {
                 listener.await;
             }
             Timer::after(AGAIN).await;
-            self.lock().lanes.try_again();
+            self.lock().queues.retry();
         }
     }
 
@@ -236,23 +238,23 @@ impl Queue {
     pub fn down(&self) {
         let mut state = self.lock();
         state.up = false;
-        state.lanes.gather();
+        state.queues.merge();
         drop(state);
         self.room.notify(usize::MAX);
     }
 
     /// Refuses the messages that wait for a connection and have never been on one, and from now on
     /// those that would have to.
-    pub fn give_up(&self) {
+    pub fn reject_pending(&self) {
         let mut state = self.lock();
         state.closing = true;
         if state.up {
             return;
         }
-        let refused: VecDeque<Op> = state.lanes.take_unsaid_messages();
+        let refused: VecDeque<Request> = state.queues.take_unsent_messages();
         drop(state);
-        for op in refused {
-            op.then.refuse();
+        for request in refused {
+            request.on_reply.reject();
         }
     }
 
@@ -261,7 +263,7 @@ impl Queue {
         loop {
             let listener = {
                 let state = self.lock();
-                if state.lanes.is_empty() {
+                if state.queues.is_empty() {
                     return;
                 }
                 self.room.listen()
@@ -273,7 +275,7 @@ impl Queue {
 
 /// Why the connections are of no use any more.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Broken {
+pub enum Disconnected {
     /// A cluster has sent us to a node that was not known when they were made.
     NewNode(Address),
     /// Nothing is wrong with them, but only new ones can be signed in with the new token.
@@ -282,15 +284,15 @@ pub enum Broken {
     Why(String),
 }
 
-impl From<String> for Broken {
-    fn from(why: String) -> Broken {
-        Broken::Why(why)
+impl From<String> for Disconnected {
+    fn from(why: String) -> Disconnected {
+        Disconnected::Why(why)
     }
 }
 
 /// The errors of a Redis that is starting, stepping down, or has forgotten our scripts. A new
 /// connection finds the one that works, or loads them again.
-pub fn passing_error(value: &Value) -> Option<String> {
+pub fn transient_error(value: &Value) -> Option<String> {
     const CODES: [&str; 7] = [
         "LOADING",
         "READONLY",

@@ -12,9 +12,9 @@ use redis::{ServerError, Value, cmd};
 use smol::{Timer, future};
 
 use super::cluster::Address;
-use super::link::{Boxed, Endpoint, Link, Trouble, accept};
-use crate::bus::within;
+use super::connection::{Boxed, Connection, Endpoint, Error, accept};
 use crate::config::Sentinels;
+use crate::time::timeout;
 
 /// A sentinel that has not answered within this time, from the look-up of its name on, is passed
 /// over: there are others.
@@ -36,11 +36,11 @@ pub struct Primary {
 ///
 /// # Errors
 /// One line that names the sentinels if none knows, or the primary if it can't be used.
-pub fn connect<'a>(endpoint: &'a Endpoint, sentinels: &'a Sentinels) -> Boxed<'a, Link> {
+pub fn connect<'a>(endpoint: &'a Endpoint, sentinels: &'a Sentinels) -> Boxed<'a, Connection> {
     Box::pin(async move {
         let primary = find(endpoint, sentinels).await?;
-        let link = reach(endpoint, &primary).await;
-        let turn = match &link {
+        let connection = reach(endpoint, &primary).await;
+        let turn = match &connection {
             Ok(_) => {
                 log::info!("redis {endpoint}: the primary is {}", primary.address);
                 primary.named_by
@@ -49,7 +49,7 @@ pub fn connect<'a>(endpoint: &'a Endpoint, sentinels: &'a Sentinels) -> Boxed<'a
             Err(_) => primary.named_by + 1,
         };
         endpoint.turn.store(turn, Ordering::Relaxed);
-        link
+        connection
     })
 }
 
@@ -57,17 +57,17 @@ pub fn connect<'a>(endpoint: &'a Endpoint, sentinels: &'a Sentinels) -> Boxed<'a
 ///
 /// # Errors
 /// One line about what failed, with the primary's address.
-pub fn reach<'a>(endpoint: &'a Endpoint, primary: &'a Primary) -> Boxed<'a, Link> {
+pub fn reach<'a>(endpoint: &'a Endpoint, primary: &'a Primary) -> Boxed<'a, Connection> {
     Box::pin(async move {
         let Primary { address, named_by } = primary;
         let named = |why| format!("primary {address}: {why}");
-        let link = endpoint.connect_within(Some(address), *named_by).await;
-        let mut link = link.map_err(|trouble| trouble.map(named))?;
+        let connection = endpoint.connect_within(Some(address), *named_by).await;
+        let mut connection = connection.map_err(|error| error.map(named))?;
         let role = [cmd("ROLE").get_packed_command()];
-        let role = link
-            .ask(&role)
+        let role = connection
+            .request(&role)
             .await
-            .map_err(|trouble| trouble.map(named))?;
+            .map_err(|error| error.map(named))?;
         match role.first() {
             // Whoever may not ask finds out by writing.
             Some(Value::ServerError(_)) => {}
@@ -75,11 +75,11 @@ pub fn reach<'a>(endpoint: &'a Endpoint, primary: &'a Primary) -> Boxed<'a, Link
                 {}
             _ => {
                 let why = "the sentinels' choice is a replica; it is asked for again";
-                return Err(Trouble::Passing(named(why.into())));
+                return Err(Error::Transient(named(why.into())));
             }
         }
-        link.primary = Some(primary.clone());
-        Ok(link)
+        connection.primary = Some(primary.clone());
+        Ok(connection)
     })
 }
 
@@ -89,13 +89,13 @@ pub async fn replaced(endpoint: &Endpoint, primary: Option<&Primary>) -> String 
     let (Some(sentinels), Some(primary)) = (endpoint.sentinels(), primary) else {
         return future::pending().await;
     };
-    let (mut place, mut link) = (primary.named_by, None);
+    let (mut place, mut connection) = (primary.named_by, None);
     loop {
         Timer::after(LOOK).await;
-        let address = match ask_over(endpoint, sentinels, place, &mut link).await {
+        let address = match primary_over(endpoint, sentinels, place, &mut connection).await {
             Ok(address) => address,
             Err(_) => {
-                (place, link) = ((place + 1) % sentinels.hosts.len(), None);
+                (place, connection) = ((place + 1) % sentinels.hosts.len(), None);
                 continue;
             }
         };
@@ -113,25 +113,25 @@ pub async fn replaced(endpoint: &Endpoint, primary: Option<&Primary>) -> String 
 }
 
 /// Asks one sentinel after the other, beginning with the one that was right last time.
-async fn find(endpoint: &Endpoint, sentinels: &Sentinels) -> Result<Primary, Trouble> {
+async fn find(endpoint: &Endpoint, sentinels: &Sentinels) -> Result<Primary, Error> {
     let count = sentinels.hosts.len();
     let turn = endpoint.turn.load(Ordering::Relaxed);
     let (mut why, mut lasting) = (Vec::new(), true);
     for named_by in (turn..turn + count).map(|place| place % count) {
-        match ask(endpoint, sentinels, named_by).await {
+        match primary_from(endpoint, sentinels, named_by).await {
             Ok(address) => return Ok(Primary { address, named_by }),
-            Err(trouble) => {
-                lasting &= matches!(trouble, Trouble::Lasting(_));
+            Err(error) => {
+                lasting &= matches!(error, Error::Fatal(_));
                 let (host, port) = &sentinels.hosts[named_by];
-                let (Trouble::Lasting(reason) | Trouble::Passing(reason)) = trouble;
+                let (Error::Fatal(reason) | Error::Transient(reason)) = error;
                 why.push(format!("sentinel {host}:{port}: {reason}"));
             }
         }
     }
     let why = format!("no sentinel knows the primary: {}", why.join("; "));
     Err(match lasting {
-        true => Trouble::Lasting(why),
-        false => Trouble::Passing(why),
+        true => Error::Fatal(why),
+        false => Error::Transient(why),
     })
 }
 
@@ -139,22 +139,22 @@ async fn find(endpoint: &Endpoint, sentinels: &Sentinels) -> Result<Primary, Tro
 ///
 /// # Errors
 /// One line about what failed, without the sentinel's address.
-pub async fn ask(
+pub async fn primary_from(
     endpoint: &Endpoint,
     sentinels: &Sentinels,
     place: usize,
-) -> Result<Address, Trouble> {
-    ask_over(endpoint, sentinels, place, &mut None).await
+) -> Result<Address, Error> {
+    primary_over(endpoint, sentinels, place, &mut None).await
 }
 
 /// The same over a connection to it, which is made if there is none.
-async fn ask_over(
+async fn primary_over(
     endpoint: &Endpoint,
     sentinels: &Sentinels,
     place: usize,
-    link: &mut Option<Link>,
-) -> Result<Address, Trouble> {
-    let slow = || Trouble::Passing(format!("no answer within {ANSWER_TIME:?}"));
+    connection: &mut Option<Connection>,
+) -> Result<Address, Error> {
+    let slow = || Error::Transient(format!("no answer within {ANSWER_TIME:?}"));
     let (host, port) = sentinels.hosts[place].clone();
     let sentinel = Address { host, port };
     let question = cmd("SENTINEL")
@@ -162,34 +162,34 @@ async fn ask_over(
         .arg(&sentinels.name)
         .get_packed_command();
     let question = [question];
-    let answer = within(ANSWER_TIME, async {
-        let link = match link {
-            Some(link) => link,
-            None => link.insert(endpoint.open(Some(&sentinel), place).await?),
+    let reply = timeout(ANSWER_TIME, async {
+        let connection = match connection {
+            Some(connection) => connection,
+            None => connection.insert(endpoint.open(Some(&sentinel), place).await?),
         };
-        let mut answers = link.ask(&question).await?;
+        let mut replies = connection.request(&question).await?;
         // Most sentinels want no password; to those that do, the one of Redis is given.
-        if wants_password(&answers)
-            && let Some(proof) = endpoint.login.proof().await?
+        if wants_password(&replies)
+            && let Some(secret) = endpoint.credentials.secret().await?
         {
-            endpoint.sign_in(link, Some(&proof)).await?;
-            answers = link.ask(&question).await?;
+            endpoint.sign_in(connection, Some(&secret)).await?;
+            replies = connection.request(&question).await?;
         }
-        Ok(answers)
+        Ok(replies)
     });
-    let answers = answer.await.unwrap_or_else(|| Err(slow()))?;
-    match answers.first() {
+    let replies = reply.await.unwrap_or_else(|| Err(slow()))?;
+    match replies.first() {
         Some(Value::ServerError(error)) if is_unknown(error) => {
-            return Err(Trouble::Lasting("it is no sentinel".into()));
+            return Err(Error::Fatal("it is no sentinel".into()));
         }
         Some(Value::Nil) => {
             let why = format!("no such master \"{}\"", sentinels.name);
-            return Err(Trouble::Lasting(why));
+            return Err(Error::Fatal(why));
         }
-        _ => accept(&answers, "refused")?,
+        _ => accept(&replies, "refused")?,
     }
-    let senseless = || Trouble::Lasting("its answer makes no sense".into());
-    answers.first().and_then(address).ok_or_else(senseless)
+    let senseless = || Error::Fatal("its answer makes no sense".into());
+    replies.first().and_then(address).ok_or_else(senseless)
 }
 
 fn is_unknown(error: &ServerError) -> bool {
@@ -197,15 +197,15 @@ fn is_unknown(error: &ServerError) -> bool {
     details.starts_with("unknown command")
 }
 
-fn wants_password(answers: &[Value]) -> bool {
-    matches!(answers.first(), Some(Value::ServerError(error)) if error.code() == "NOAUTH")
+fn wants_password(replies: &[Value]) -> bool {
+    matches!(replies.first(), Some(Value::ServerError(error)) if error.code() == "NOAUTH")
 }
 
-fn address(answer: &Value) -> Option<Address> {
-    let Value::Array(answer) = answer else {
+fn address(reply: &Value) -> Option<Address> {
+    let Value::Array(reply) = reply else {
         return None;
     };
-    let [Value::BulkString(host), Value::BulkString(port)] = &answer[..] else {
+    let [Value::BulkString(host), Value::BulkString(port)] = &reply[..] else {
         return None;
     };
     let host = String::from_utf8(host.clone()).ok()?;

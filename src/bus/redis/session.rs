@@ -1,6 +1,6 @@
 //! One pair of connections, from its making to its end.
 
-mod listen;
+mod subscriber;
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,19 +13,19 @@ use smol::channel::{self, Receiver, Sender};
 use smol::io::{AsyncWriteExt, ReadHalf, WriteHalf};
 use smol::{Timer, future};
 
-use super::answer::{self, Lease};
-use super::line::{Line, SOME};
-use super::link::{Bytes, Link, Trouble};
-use super::nodes::Nodes;
-use super::queue::Broken;
-use super::recover::{catch_up, register, tell_incomplete};
-use super::renew::renew;
+use super::connection::{Connection, Error, Transport};
+use super::node_connections::NodeConnections;
+use super::queue::Disconnected;
+use super::reauth::reauthenticate;
+use super::reply::{self, Lease};
+use super::requester::{BATCH, Requester};
 use super::resp::Replies;
-use super::script::Words;
-use super::{ANSWER_TIME, Redis, health, reap, sentinel};
-use crate::bus::within;
+use super::resync::{notify_incomplete, register_names, resync};
+use super::scripts::Publication;
+use super::{ANSWER_TIME, Redis, health, lease_expiry, sentinel};
 use crate::chat::dialect::{Dialect, Reply};
-use listen::receive;
+use crate::time::timeout;
+use subscriber::subscriber;
 
 /// How often the lease is renewed and the canary sent.
 pub const PULSE: Duration = Duration::from_secs(3);
@@ -37,14 +37,14 @@ const READY_TIME: Duration = Duration::from_secs(30);
 const WRITE_TIME: Duration = Duration::from_secs(10);
 
 /// What carries commands or answers, until it breaks.
-type Carry<'a> = Pin<Box<dyn Future<Output = Broken> + Send + 'a>>;
-type Reader = Replies<ReadHalf<Box<dyn Bytes>>>;
-type Writer = WriteHalf<Box<dyn Bytes>>;
+type Task<'a> = Pin<Box<dyn Future<Output = Disconnected> + Send + 'a>>;
+type Reader = Replies<ReadHalf<Box<dyn Transport>>>;
+type Writer = WriteHalf<Box<dyn Transport>>;
 
 /// Connections for commands and one that is subscribed.
 pub struct Session<'a> {
-    nodes: Nodes<'a>,
-    subscriber: Link,
+    nodes: NodeConnections<'a>,
+    subscriber: Connection,
 }
 
 impl<'a> Session<'a> {
@@ -53,83 +53,92 @@ impl<'a> Session<'a> {
     ///
     /// # Errors
     /// Why not.
-    pub async fn open(bus: &'a Redis) -> Result<Session<'a>, Trouble> {
+    pub async fn open(bus: &'a Redis) -> Result<Session<'a>, Error> {
         let mut subscriber = bus.connect().await?;
-        let strangers = bus.met().strangers.clone();
+        let unmapped_nodes = bus.known_nodes().unmapped_nodes.clone();
         let ready = bus.scripts.load();
-        let nodes = Nodes::connect(&bus.endpoint, &mut subscriber, &strangers, ready).await?;
-        bus.endpoint.prepare_to_renew(&mut subscriber).await?;
+        let nodes =
+            NodeConnections::connect(&bus.endpoint, &mut subscriber, &unmapped_nodes, ready)
+                .await?;
+        bus.endpoint.enable_reauth(&mut subscriber).await?;
         let mut session = Session { nodes, subscriber };
-        let slow = || Trouble::Passing(format!("not ready within {READY_TIME:?}"));
-        within(READY_TIME, session.prepare(bus))
+        let slow = || Error::Transient(format!("not ready within {READY_TIME:?}"));
+        timeout(READY_TIME, session.prepare(bus))
             .await
             .unwrap_or_else(|| Err(slow()))?;
         Ok(session)
     }
 
-    async fn prepare(&mut self, bus: &Redis) -> Result<(), Trouble> {
-        let mut line = Line::Making(&mut self.nodes);
-        let pulse = line
-            .ask(&[bus.scripts.renew(bus.patience.margin())])
+    async fn prepare(&mut self, bus: &Redis) -> Result<(), Error> {
+        let mut requester = Requester::Connecting(&mut self.nodes);
+        let pulse = requester
+            .request(&[bus.scripts.renew_lease(bus.lease_grace.margin())])
             .await?;
-        if let Some((Lease::Reaped, _)) = pulse.first().and_then(answer::pulse) {
+        if let Some((Lease::Reaped, _)) = pulse.first().and_then(reply::pulse) {
             bus.missed.store(true, Ordering::Relaxed);
         }
 
-        let rooms = bus.rooms.wanted();
+        let rooms = bus.subscriptions.wanted();
         let mut channels = vec![bus.scripts.own_channel()];
         channels.extend(rooms.iter().map(|room| bus.scripts.channel(room)));
-        for channels in channels.chunks(SOME) {
+        for channels in channels.chunks(BATCH) {
             self.subscriber.subscribe(channels).await?;
         }
 
-        register(bus, &mut line).await?;
+        register_names(bus, &mut requester).await?;
         // The lobby's keys may be elsewhere, and out of reach now.
         let [names, _] = bus.scripts.try_join();
-        health::note(bus, &line.ask(&[names]).await?);
-        catch_up(bus, &mut line).await?;
-        bus.rooms.up(&rooms, |room| bus.scripts.channel(room));
+        health::note(bus, &requester.request(&[names]).await?);
+        resync(bus, &mut requester).await?;
+        bus.subscriptions
+            .up(&rooms, |room| bus.scripts.channel(room));
         bus.queue.up(self.nodes.map());
-        bus.know(self.nodes.map().map_or(&[], |map| &map.nodes));
-        bus.patience.answered(Duration::ZERO);
+        bus.set_mapped(self.nodes.map().map_or(&[], |map| &map.nodes));
+        bus.lease_grace.on_reply(Duration::ZERO);
         Ok(())
     }
 
     /// Carries messages until one of the connections breaks or falls silent, or the token changes and
     /// they can't follow. `again`: there were some before, and peers have been told that messages
     /// wait.
-    pub async fn run(self, bus: &Redis, again: bool) -> Broken {
+    pub async fn run(self, bus: &Redis, again: bool) -> Disconnected {
         if again {
             // Ahead of all that waits: it must not arrive while its peer still thinks that it waits.
             let over = Reply::Status(true);
             bus.peers.send_to_all(Dialect::Typed, &over).await;
         }
         let state = State::default();
-        let renew = renew(bus, self.subscriber.renewable);
-        let Session { nodes, subscriber } = self;
-        let primary = subscriber.primary;
+        let reauth = reauthenticate(bus, self.subscriber.reauthenticable);
+        let Session {
+            nodes,
+            subscriber: subscription,
+        } = self;
+        let primary = subscription.primary;
         let cluster = nodes.map().is_some();
-        let links = nodes.into_links();
-        let count = links.len();
-        let mut carry: Vec<Carry<'_>> = Vec::new();
-        for (lane, link) in links.into_iter().enumerate() {
-            carry.push(Box::pin(ask(bus, lane, link.commands)));
-            carry.push(Box::pin(hear(bus, lane, link.replies)));
+        let connections = nodes.into_connections();
+        let count = connections.len();
+        let mut tasks: Vec<Task<'_>> = Vec::new();
+        for (node, connection) in connections.into_iter().enumerate() {
+            tasks.push(Box::pin(write_requests(bus, node, connection.commands)));
+            tasks.push(Box::pin(read_replies(bus, node, connection.replies)));
         }
-        let speak = future::or(first(carry), again_and_again(bus));
+        let speak = future::or(race(tasks), retry_slots(bus));
         let listen = future::or(
-            subscribe(bus, subscriber.commands),
-            receive(bus, subscriber.replies, &state, cluster),
+            write_subscriptions(bus, subscription.commands),
+            subscriber(bus, subscription.replies, &state, cluster),
         );
         let (find, found) = channel::bounded(1);
-        let watch = future::or(watch(bus, &state, find, count), bury(bus, found));
+        let watch = future::or(
+            heartbeat(bus, &state, find, count),
+            expire_leases(bus, found),
+        );
         let watch = future::or(watch, health::watch(bus));
         let replaced = sentinel::replaced(&bus.endpoint, primary.as_ref());
         let watch = future::or(watch, replaced);
-        let listen = async { Broken::Why(future::or(listen, watch).await) };
-        let greet = async { Broken::Why(greet(bus, again).await) };
+        let listen = async { Disconnected::Why(future::or(listen, watch).await) };
+        let greet = async { Disconnected::Why(send_rosters(bus, again).await) };
         let serve = future::or(speak, future::or(listen, greet));
-        future::or(serve, renew).await
+        future::or(serve, reauth).await
     }
 }
 
@@ -164,21 +173,21 @@ impl State {
 }
 
 /// Tells typed peers who is where by now. Never ends by itself.
-async fn greet(bus: &Redis, again: bool) -> String {
+async fn send_rosters(bus: &Redis, again: bool) -> String {
     if again {
-        for room in bus.rooms.wanted() {
+        for room in bus.subscriptions.wanted() {
             if let Some(roster) = bus.roster(&room).await {
                 let who = Reply::Who(&room, &roster);
                 bus.peers.send_to_room(&room, Dialect::Typed, &who).await;
             }
         }
     }
-    tell_incomplete(bus).await;
+    notify_incomplete(bus).await;
     future::pending().await
 }
 
 /// Runs all of them until one ends.
-async fn first(mut all: Vec<Carry<'_>>) -> Broken {
+async fn race(mut all: Vec<Task<'_>>) -> Disconnected {
     future::poll_fn(|cx| {
         for one in &mut all {
             if let Poll::Ready(broken) = one.as_mut().poll(cx) {
@@ -191,18 +200,18 @@ async fn first(mut all: Vec<Carry<'_>>) -> Broken {
 }
 
 /// Tries again what could not be done because its slot was on its way. Never ends by itself.
-async fn again_and_again(bus: &Redis) -> Broken {
-    bus.queue.try_again().await;
+async fn retry_slots(bus: &Redis) -> Disconnected {
+    bus.queue.retry().await;
     future::pending().await
 }
 
 /// Writes what waits for a node, all of it at once.
-async fn ask(bus: &Redis, lane: usize, mut commands: Writer) -> Broken {
+async fn write_requests(bus: &Redis, node: usize, mut commands: Writer) -> Disconnected {
     let mut out = Vec::new();
     loop {
         out.clear();
-        let publish = |first: &Words, more: &[&Words]| bus.scripts.publish(first, more);
-        bus.queue.take(lane, &mut out, publish).await;
+        let publish = |first: &Publication, more: &[&Publication]| bus.scripts.publish(first, more);
+        bus.queue.take(node, &mut out, publish).await;
         if let Err(why) = write(&mut commands, &out).await {
             return why.into();
         }
@@ -210,22 +219,22 @@ async fn ask(bus: &Redis, lane: usize, mut commands: Writer) -> Broken {
 }
 
 /// Reads a node's answers.
-async fn hear(bus: &Redis, lane: usize, mut replies: Reader) -> Broken {
+async fn read_replies(bus: &Redis, node: usize, mut replies: Reader) -> Disconnected {
     loop {
-        let answer = match replies.next().await {
-            Ok(answer) => answer,
+        let reply = match replies.next().await {
+            Ok(reply) => reply,
             Err(error) => return format!("connection lost: {error}").into(),
         };
-        if let Err(broken) = bus.queue.answered(lane, answer) {
+        if let Err(broken) = bus.queue.on_reply(node, reply) {
             return broken;
         }
     }
 }
 
 /// Subscribes and unsubscribes as peers come and go.
-async fn subscribe(bus: &Redis, mut commands: Writer) -> String {
+async fn write_subscriptions(bus: &Redis, mut commands: Writer) -> String {
     loop {
-        let out = bus.rooms.take().await;
+        let out = bus.subscriptions.take().await;
         if let Err(why) = write(&mut commands, &out).await {
             return why;
         }
@@ -235,24 +244,26 @@ async fn subscribe(bus: &Redis, mut commands: Writer) -> String {
 /// Renews the lease and watches the canary: it goes out on one connection and must come back on
 /// the other, so no dead subscription hides behind a living connection. Finds whose lease has run
 /// out, and registers our names again when it was ours.
-async fn watch(bus: &Redis, state: &State, find: Sender<Vec<String>>, lanes: usize) -> String {
+async fn heartbeat(bus: &Redis, state: &State, find: Sender<Vec<String>>, nodes: usize) -> String {
     loop {
         Timer::after(PULSE).await;
         let asked = Instant::now();
         *state.sent() = Some(asked);
-        let answer = bus.ask(bus.scripts.renew(bus.patience.margin())).await;
+        let reply = bus
+            .request(bus.scripts.renew_lease(bus.lease_grace.margin()))
+            .await;
         // A single Redis has answered already if it is alive.
-        let alive = lanes == 1 || alive(bus).await;
-        let (Some(answer), true) = (answer, alive) else {
+        let alive = nodes == 1 || alive(bus).await;
+        let (Some(reply), true) = (reply, alive) else {
             return format!("no answer within {ANSWER_TIME:?}");
         };
-        let Some((lease, dead)) = answer::pulse(&answer) else {
-            return match answer {
+        let Some((lease, dead)) = reply::pulse(&reply) else {
+            return match reply {
                 Value::ServerError(error) => format!("refused: {error}"),
                 _ => "an answer that makes no sense".into(),
             };
         };
-        bus.patience.answered(asked.elapsed());
+        bus.lease_grace.on_reply(asked.elapsed());
         if state.canary().elapsed() > CANARY_TIME {
             return format!("nothing comes back on the subscription since {CANARY_TIME:?}");
         }
@@ -264,8 +275,8 @@ async fn watch(bus: &Redis, state: &State, find: Sender<Vec<String>>, lanes: usi
         }
         if reaped || lease == Lease::None {
             log::warn!("redis no longer knows our names: registering them again");
-            if let Err(Trouble::Lasting(why) | Trouble::Passing(why)) =
-                register(bus, &mut Line::InUse(bus)).await
+            if let Err(Error::Fatal(why) | Error::Transient(why)) =
+                register_names(bus, &mut Requester::Connected(bus)).await
             {
                 return why;
             }
@@ -276,15 +287,15 @@ async fn watch(bus: &Redis, state: &State, find: Sender<Vec<String>>, lanes: usi
 /// Whether every node answers.
 async fn alive(bus: &Redis) -> bool {
     let ping = redis::cmd("PING").get_packed_command();
-    let answers = within(ANSWER_TIME, bus.queue.ask_everywhere(&ping)).await;
-    answers.flatten().is_some()
+    let replies = timeout(ANSWER_TIME, bus.queue.request_all(&ping)).await;
+    replies.flatten().is_some()
 }
 
 /// Gives up what dead instances have left. Never ends by itself.
-async fn bury(bus: &Redis, found: Receiver<Vec<String>>) -> String {
+async fn expire_leases(bus: &Redis, found: Receiver<Vec<String>>) -> String {
     while let Ok(dead) = found.recv().await {
         for instance in dead {
-            if reap::reap(bus, &instance).await.is_err() {
+            if lease_expiry::expire(bus, &instance).await.is_err() {
                 // The lease is still there, so somebody will go on.
                 break;
             }
@@ -298,7 +309,7 @@ async fn write(out: &mut Writer, bytes: &[u8]) -> Result<(), String> {
         out.write_all(bytes).await?;
         out.flush().await
     };
-    match within(WRITE_TIME, write).await {
+    match timeout(WRITE_TIME, write).await {
         Some(Ok(())) => Ok(()),
         Some(Err(error)) => Err(format!("connection lost: {error}")),
         None => Err(format!("nothing is taken within {WRITE_TIME:?}")),

@@ -16,10 +16,10 @@ use std::time::{Duration, Instant};
 
 use async_lock::{Semaphore, SemaphoreGuardArc};
 
-use crate::bus::within;
 use crate::chat::outbox::TryWrite;
 use crate::net::http::Answer;
 use crate::net::socket::Socket;
+use crate::time::timeout;
 
 /// The most memory of a pending connection: a head in a buffer that doubles, and over TLS an
 /// incomplete record.
@@ -109,7 +109,7 @@ impl PendingConnections {
                 Ok(permit) => return permit,
                 Err(patience) => patience,
             };
-            if let Some(permit) = within(patience, self.permits.acquire_arc()).await {
+            if let Some(permit) = timeout(patience, self.permits.acquire_arc()).await {
                 return permit;
             }
         }

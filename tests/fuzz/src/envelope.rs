@@ -1,6 +1,6 @@
 //! What comes over Redis' channels, from other instances and from anybody else.
 
-use natterjack::bus::redis::envelope::{self, Note};
+use natterjack::bus::redis::message::{self, InstanceMessage};
 use natterjack::chat::dialect::Dialect;
 use natterjack::chat::event::EventKind;
 use natterjack::chat::id::Id;
@@ -11,7 +11,7 @@ use super::rules;
 
 /// Whatever is understood obeys the rules, and can be said in every dialect.
 pub fn survives(bytes: &[u8]) {
-    if let Some(event) = envelope::event(Room::lobby(), bytes) {
+    if let Some(event) = message::event(Room::lobby(), bytes) {
         rules::event(&event);
         assert!(event.user.is_some() || !event.is_speech());
         match &event.kind {
@@ -27,8 +27,8 @@ pub fn survives(bytes: &[u8]) {
         }
         if let (Some(user), Some(origin)) = (&event.user, event.origin) {
             // What it would say of them, others understand.
-            let left = envelope::left(user, origin);
-            let left = envelope::event(Room::lobby(), left.as_bytes()).expect("an event");
+            let left = message::left(user, origin);
+            let left = message::event(Room::lobby(), left.as_bytes()).expect("an event");
             assert_eq!(
                 (left.user.as_ref(), left.origin),
                 (Some(user), Some(origin))
@@ -40,12 +40,12 @@ pub fn survives(bytes: &[u8]) {
         let words = String::from_utf8_lossy(bytes);
         assert!(words.starts_with("{\"natterjack\":") || words.chars().take(4096).all(blank));
     }
-    match envelope::note(bytes) {
-        Some(Note::Private(to, message)) => rules::private_message(&to, &message),
-        Some(Note::Replaced(user, _)) => {
+    match message::instance_message(bytes) {
+        Some(InstanceMessage::Private(to, message)) => rules::private_message(&to, &message),
+        Some(InstanceMessage::Replaced(user, _)) => {
             rules::user(&user);
         }
-        Some(Note::Reaped | Note::Canary) | None => {}
+        Some(InstanceMessage::Reaped | InstanceMessage::Canary) | None => {}
     }
 }
 

@@ -4,8 +4,8 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use natterjack::bus::redis::answer;
-use natterjack::bus::redis::envelope::Note;
+use natterjack::bus::redis::message::InstanceMessage;
+use natterjack::bus::redis::reply;
 use natterjack::bus::redis::resp::Replies;
 use natterjack::chat::name::Room;
 use redis::Value;
@@ -25,25 +25,25 @@ pub fn survives(bytes: &[u8]) {
     assert!(said <= bytes.len());
     for value in values {
         assert!(!matches!(value, Value::Attribute { .. }));
-        answer::news(&value);
-        answer::number(&value);
-        answer::id(&value);
-        answer::stamp(&value);
-        answer::pulse(&value);
-        answer::text(&value);
-        answer::texts(&value);
-        for event in answer::messages(&Room::lobby(), &value)
+        reply::push(&value);
+        reply::number(&value);
+        reply::id(&value);
+        reply::stamp(&value);
+        reply::pulse(&value);
+        reply::text(&value);
+        reply::texts(&value);
+        for event in reply::messages(&Room::lobby(), &value)
             .into_iter()
             .flatten()
         {
             rules::event(&event);
         }
-        for note in answer::mail(&value).into_iter().flatten() {
-            if let Note::Private(to, message) = note {
+        for note in reply::inbox(&value).into_iter().flatten() {
+            if let InstanceMessage::Private(to, message) = note {
                 rules::private_message(&to, &message);
             }
         }
-        answer::roster(value);
+        reply::roster(value);
     }
 }
 

@@ -36,9 +36,15 @@ fn a_room_keeps_its_last_messages() {
     assert_eq!(numbers(&log.read(&attic, stretch(2, 4), 10)), [4, 5]);
     assert_eq!(numbers(&log.read(&attic, stretch(0, 4), 10)), [3, 4, 5]);
     assert_eq!(numbers(&log.read(&attic, stretch(0, 4), 2)), [3, 4]);
-    assert_eq!(numbers(&log.before(&attic, None, 2)), [4, 5]);
-    assert_eq!(numbers(&log.before(&attic, Some(ids[4]), 9)), [3, 4]);
-    assert_eq!(numbers(&log.before(&attic, Some(ids[0]), 9)), [0; 0]);
+    assert_eq!(numbers(&log.history_before(&attic, None, 2)), [4, 5]);
+    assert_eq!(
+        numbers(&log.history_before(&attic, Some(ids[4]), 9)),
+        [3, 4]
+    );
+    assert_eq!(
+        numbers(&log.history_before(&attic, Some(ids[0]), 9)),
+        [0; 0]
+    );
     assert_eq!(log.last(&attic), Some(ids[4]));
 }
 
@@ -47,7 +53,10 @@ fn without_a_history_only_the_count_is_kept() {
     let mut log = Log::new(0);
     let first = say(&mut log, "attic", "hello");
     assert_eq!(say(&mut log, "attic", "hello"), first.next());
-    assert!(log.before(&Room::new("attic").unwrap(), None, 9).is_empty());
+    assert!(
+        log.history_before(&Room::new("attic").unwrap(), None, 9)
+            .is_empty()
+    );
 }
 
 #[test]

@@ -1,19 +1,19 @@
 //! What the sentinels say, each of them, and whether they agree.
 
 use super::super::cluster::Address;
-use super::super::link::{Endpoint, Trouble};
+use super::super::connection::{Endpoint, Error};
 use super::super::sentinel::{self, Primary};
 use super::tls;
 use crate::config::{RedisHost, Sentinels};
 use crate::report::Report;
 
 /// Asks every sentinel, also those that would only be asked should others be gone.
-pub async fn ask_all(endpoint: &Endpoint, sentinels: &Sentinels, report: &mut Report) {
+pub async fn check_all(endpoint: &Endpoint, sentinels: &Sentinels, report: &mut Report) {
     let mut found = Vec::new();
     for (place, (host, port)) in sentinels.hosts.iter().enumerate() {
         let (host, port) = (host.clone(), *port);
         let sentinel = Address { host, port };
-        match sentinel::ask(endpoint, sentinels, place).await {
+        match sentinel::primary_from(endpoint, sentinels, place).await {
             Ok(primary) => {
                 report.ok(format_args!(
                     "sentinel {sentinel}: the primary of {} is {primary}",
@@ -22,7 +22,7 @@ pub async fn ask_all(endpoint: &Endpoint, sentinels: &Sentinels, report: &mut Re
                 found.push(primary);
             }
             // One that knows is enough to go on; whether there is one is told next.
-            Err(Trouble::Lasting(why) | Trouble::Passing(why)) => {
+            Err(Error::Fatal(why) | Error::Transient(why)) => {
                 report.warn(format_args!("sentinel {sentinel}: {why}"));
             }
         }

@@ -12,8 +12,8 @@ pub struct Info(String);
 
 impl Info {
     /// Reads the answer; `None` if it is an error, such as that of a user who may not ask.
-    pub fn read(answer: &Value) -> Option<Info> {
-        match answer {
+    pub fn read(reply: &Value) -> Option<Info> {
+        match reply {
             Value::BulkString(text) => Some(Info(String::from_utf8_lossy(text).into_owned())),
             _ => None,
         }

@@ -13,11 +13,11 @@ use futures_rustls::pki_types::pem::PemObject;
 use futures_rustls::pki_types::{CertificateDer, ServerName};
 use futures_rustls::rustls::{self, ClientConfig, RootCertStore};
 
-use super::{Boxed, CONNECT_TIME, Endpoint, Trouble};
+use super::{Boxed, CONNECT_TIME, Endpoint, Error};
 use crate::bus::redis::cluster::Address;
-use crate::bus::within;
 use crate::certificate::without_boms;
 use crate::config::RedisHost;
+use crate::time::timeout;
 
 impl Endpoint {
     /// Connects and, where TLS is spoken, tells its version and the server's certificate. As
@@ -37,7 +37,7 @@ impl Endpoint {
         &self,
         node: Option<&Address>,
         named_by: usize,
-    ) -> Result<Option<(String, Vec<u8>)>, Trouble> {
+    ) -> Result<Option<(String, Vec<u8>)>, Error> {
         let target = match (node, &self.host) {
             (Some(node), _) => Some((node.host.as_str(), node.port)),
             (None, RedisHost::Tcp { host, port, .. }) => Some((host.as_str(), *port)),
@@ -49,15 +49,15 @@ impl Endpoint {
         let name = certified(node, &names[named_by]);
         let handshake = async {
             let tcp = TcpStream::connect(target).await;
-            let tcp = tcp.map_err(|error| Trouble::Passing(format!("can't connect: {error}")))?;
+            let tcp = tcp.map_err(|error| Error::Transient(format!("can't connect: {error}")))?;
             let tls = connector.connect(name, tcp).await;
-            tls.map_err(tls_trouble)
+            tls.map_err(tls_error)
         };
-        let slow = || Trouble::Passing(format!("no connection within {CONNECT_TIME:?}"));
-        let tls = within(CONNECT_TIME, handshake).await;
+        let slow = || Error::Transient(format!("no connection within {CONNECT_TIME:?}"));
+        let tls = timeout(CONNECT_TIME, handshake).await;
         let tls = tls
             .unwrap_or_else(|| Err(slow()))
-            .map_err(|trouble| self.hint(trouble))?;
+            .map_err(|error| self.hint(error))?;
         let (_, session) = tls.get_ref();
         let version = match session.protocol_version() {
             Some(rustls::ProtocolVersion::TLSv1_3) => "TLS 1.3",
@@ -112,19 +112,19 @@ pub fn connector(ca: Option<&Path>) -> Result<TlsConnector, String> {
 }
 
 /// Tells apart what trying again can mend from what it can't.
-pub fn tls_trouble(error: io::Error) -> Trouble {
+pub fn tls_error(error: io::Error) -> Error {
     use rustls::Error::{AlertReceived, InvalidCertificate, InvalidMessage, PeerIncompatible};
     let inner = error
         .get_ref()
         .and_then(|inner| inner.downcast_ref::<rustls::Error>());
     match inner {
-        Some(InvalidCertificate(why)) => Trouble::Lasting(format!(
+        Some(InvalidCertificate(why)) => Error::Fatal(format!(
             "its certificate is not trusted: {why}; --redis-ca names a private CA"
         )),
-        Some(InvalidMessage(_)) => Trouble::Lasting("it does not speak TLS on this port".into()),
+        Some(InvalidMessage(_)) => Error::Fatal("it does not speak TLS on this port".into()),
         Some(error @ (AlertReceived(_) | PeerIncompatible(_))) => {
-            Trouble::Lasting(format!("TLS refused: {error}"))
+            Error::Fatal(format!("TLS refused: {error}"))
         }
-        _ => Trouble::Passing(format!("TLS failed: {error}")),
+        _ => Error::Transient(format!("TLS failed: {error}")),
     }
 }

@@ -2,7 +2,7 @@
 
 use redis::{PushKind, Value};
 
-use super::envelope::{self, Note};
+use super::message::{self, InstanceMessage};
 use crate::chat::dialect::Roster;
 use crate::chat::event::Event;
 use crate::chat::id::Id;
@@ -24,7 +24,7 @@ pub fn id(value: &Value) -> Option<Id> {
     std::str::from_utf8(text).ok()?.parse().ok()
 }
 
-/// The answer to the script `tell`, if the message found its user: id and time.
+/// The answer to the script `send_private`, if the message found its user: id and time.
 pub fn stamp(value: &Value) -> Option<(Id, u64)> {
     match value {
         Value::Array(parts) => match &parts[..] {
@@ -56,7 +56,7 @@ pub fn roster(value: Value) -> Option<Roster> {
     Some(Roster { count, users, last })
 }
 
-/// The answer to the script `renew`: how the lease stood, and whose have run out.
+/// The answer to the script `renew_lease`: how the lease stood, and whose have run out.
 pub fn pulse(value: &Value) -> Option<(Lease, Vec<String>)> {
     let Value::Array(parts) = value else {
         return None;
@@ -85,7 +85,7 @@ pub enum Lease {
 
 /// What comes on a connection that is subscribed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum News<'a> {
+pub enum Push<'a> {
     /// Something was published.
     Message {
         /// Where.
@@ -99,7 +99,7 @@ pub enum News<'a> {
 
 /// What has come on a connection that is subscribed, in RESP2 or RESP3; `None` for what is of no
 /// interest.
-pub fn news(value: &Value) -> Option<News<'_>> {
+pub fn push(value: &Value) -> Option<Push<'_>> {
     let (subscribed, words) = match value {
         Value::Array(words) => match words.split_first()? {
             (Value::BulkString(kind), rest) if kind == b"message" => (false, rest),
@@ -114,9 +114,9 @@ pub fn news(value: &Value) -> Option<News<'_>> {
         _ => return None,
     };
     match words {
-        _ if subscribed => Some(News::Subscribed),
+        _ if subscribed => Some(Push::Subscribed),
         [Value::BulkString(channel), Value::BulkString(payload)] => {
-            Some(News::Message { channel, payload })
+            Some(Push::Message { channel, payload })
         }
         _ => None,
     }
@@ -140,13 +140,17 @@ pub fn text(value: &Value) -> Option<String> {
 
 /// The messages in an excerpt of a room's log; `None` if it is none.
 pub fn messages(room: &Room, value: &Value) -> Option<Vec<Event>> {
-    let read = |payload: &[u8]| envelope::event(room.clone(), payload);
+    let read = |payload: &[u8]| message::event(room.clone(), payload);
     Some(entries(value)?.filter_map(read).collect())
 }
 
 /// The private messages in an instance's mail; `None` if it is none.
-pub fn mail(value: &Value) -> Option<Vec<Note>> {
-    Some(entries(value)?.filter_map(envelope::note).collect())
+pub fn inbox(value: &Value) -> Option<Vec<InstanceMessage>> {
+    Some(
+        entries(value)?
+            .filter_map(message::instance_message)
+            .collect(),
+    )
 }
 
 /// The values of a stream's entries: each is an id and a list of one key and its value.
@@ -193,7 +197,7 @@ mod tests {
     #[test]
     fn news_are_the_same_in_both_protocols() {
         let text = |text: &str| Value::BulkString(text.into());
-        let message = News::Message {
+        let message = Push::Message {
             channel: b"chat",
             payload: b"hello",
         };
@@ -208,24 +212,24 @@ mod tests {
                 PushKind::Subscribe,
                 "subscribe",
                 vec![text("chat"), Value::Int(1)],
-                Some(News::Subscribed),
+                Some(Push::Subscribed),
             ),
             (PushKind::Unsubscribe, "unsubscribe", vec![], None),
             (PushKind::Message, "message", vec![text("chat")], None),
         ] {
             let words = [vec![text(name)], rest.clone()].concat();
-            assert_eq!(news(&Value::Array(words)), expected, "{name}");
-            assert_eq!(news(&Value::Push { kind, data: rest }), expected, "{name}");
+            assert_eq!(push(&Value::Array(words)), expected, "{name}");
+            assert_eq!(push(&Value::Push { kind, data: rest }), expected, "{name}");
         }
-        assert_eq!(news(&Value::Okay), None);
+        assert_eq!(push(&Value::Okay), None);
     }
 
     #[test]
     fn a_pulse_tells_how_things_stand() {
         let dead = Value::Array(vec![Value::BulkString("beef".into())]);
-        let answer = |had| Value::Array(vec![Value::Int(had), dead.clone()]);
+        let reply = |had| Value::Array(vec![Value::Int(had), dead.clone()]);
         for (had, lease) in [(0, Lease::None), (1, Lease::Held), (2, Lease::Reaped)] {
-            assert_eq!(pulse(&answer(had)), Some((lease, vec!["beef".into()])));
+            assert_eq!(pulse(&reply(had)), Some((lease, vec!["beef".into()])));
         }
         assert_eq!(pulse(&Value::Nil), None);
     }

@@ -7,7 +7,7 @@ use super::Scripts;
 use crate::bus::redis::slot::Command;
 
 /// How long what was tried stays, if it can't be removed, in seconds.
-const TRIAL_LIFE: u64 = 60;
+const PROBE_LIFE: u64 = 60;
 
 /// Commands on keys, and harmless words for them.
 const ON_KEYS: [(&str, &str, &str); 23] = [
@@ -40,8 +40,8 @@ const KEYS: [&str; 6] = ["string", "hash", "set", "sorted", "stream", "room"];
 
 impl Scripts {
     /// Each command's name, and a harmless use of it.
-    pub fn trial(&self) -> Vec<(&'static str, Command)> {
-        let life = TRIAL_LIFE.to_string();
+    pub fn acl_probe(&self) -> Vec<(&'static str, Command)> {
+        let life = PROBE_LIFE.to_string();
         let room = [("SET", "room", "1 EX 60"), ("GET", "room", "")];
         let expire = KEYS.map(|key| ("EXPIRE", key, life.as_str()));
         let remove = KEYS.map(|key| ("DEL", key, ""));
@@ -66,7 +66,7 @@ impl Scripts {
     /// right. `old`: a Redis before 6.2, which knows no rights to channels, but one to say `HELLO`.
     pub fn needed(&self, cluster: bool, old: bool) -> String {
         let prefix = &self.prefix;
-        let mut commands: Vec<&str> = self.trial().iter().map(|(name, _)| *name).collect();
+        let mut commands: Vec<&str> = self.acl_probe().iter().map(|(name, _)| *name).collect();
         commands.extend(["SUBSCRIBE", "UNSUBSCRIBE", "PING", "INFO", "CLIENT|SETNAME"]);
         if cluster {
             commands.extend(["ASKING", "CLUSTER|SLOTS"]);
@@ -98,7 +98,7 @@ mod tests {
     #[test]
     fn every_command_of_every_script_is_tried() {
         let scripts = Scripts::new("chat", Instance(1), 1000, 500);
-        let tried: Vec<_> = scripts.trial().iter().map(|(name, _)| *name).collect();
+        let tried: Vec<_> = scripts.acl_probe().iter().map(|(name, _)| *name).collect();
         let used = scripts.all().map(|script| script.code);
         for code in used {
             for call in code.split("redis.call(").skip(1) {

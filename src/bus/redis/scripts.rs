@@ -3,14 +3,14 @@
 //! The keys that one script touches share a hash slot, so the same scripts run on a cluster. Time
 //! is always Redis' own. Each command may be repeated when nobody knows whether it got through.
 
-mod trial;
+mod acl_probe;
 mod users;
 
 use redis::{Script, cmd};
 
-use super::envelope;
+use super::message;
 use super::slot::{Command, slot};
-use crate::bus::Draft;
+use crate::bus::NewMessage;
 use crate::chat::id::{Id, Instance, Origin};
 use crate::chat::name::{LOBBY, Room, User};
 use crate::chat::replay::Stretch;
@@ -35,22 +35,22 @@ pub struct Scripts {
     try_join: Named,
     release: Named,
     join: Named,
-    listen: Named,
-    rejoin: Named,
+    join_anonymous: Named,
+    restore_member: Named,
     leave: Named,
     roster: Named,
-    tell: Named,
-    renew: Named,
-    rewind: Named,
-    condemn: Named,
-    reap_room: Named,
-    reap_names: Named,
-    bury: Named,
+    send_private: Named,
+    renew_lease: Named,
+    new_epoch: Named,
+    mark_dead: Named,
+    expire_room: Named,
+    expire_names: Named,
+    delete_instance: Named,
 }
 
 /// A message on its way.
 #[derive(Debug)]
-pub struct Words {
+pub struct Publication {
     /// Where it is said.
     pub room: Room,
     /// Where the room's keys are.
@@ -61,7 +61,7 @@ pub struct Words {
     envelope: String,
 }
 
-impl Words {
+impl Publication {
     /// About how many bytes it takes to say it.
     pub fn weight(&self) -> usize {
         self.envelope.len()
@@ -98,22 +98,22 @@ impl Scripts {
             instance,
             history,
             notices,
-            publish: Named::new(include_str!("script/publish.lua")),
-            claim: Named::new(include_str!("script/claim.lua")),
-            try_join: Named::new(include_str!("script/try_join.lua")),
-            release: Named::new(include_str!("script/release.lua")),
-            join: Named::new(include_str!("script/join.lua")),
-            listen: Named::new(include_str!("script/listen.lua")),
-            rejoin: Named::new(include_str!("script/rejoin.lua")),
-            leave: Named::new(include_str!("script/leave.lua")),
-            roster: Named::new(include_str!("script/roster.lua")),
-            tell: Named::new(include_str!("script/tell.lua")),
-            renew: Named::new(include_str!("script/renew.lua")),
-            rewind: Named::new(include_str!("script/rewind.lua")),
-            condemn: Named::new(include_str!("script/condemn.lua")),
-            reap_room: Named::new(include_str!("script/reap_room.lua")),
-            reap_names: Named::new(include_str!("script/reap_names.lua")),
-            bury: Named::new(include_str!("script/bury.lua")),
+            publish: Named::new(include_str!("scripts/publish.lua")),
+            claim: Named::new(include_str!("scripts/claim.lua")),
+            try_join: Named::new(include_str!("scripts/try_join.lua")),
+            release: Named::new(include_str!("scripts/release.lua")),
+            join: Named::new(include_str!("scripts/join.lua")),
+            join_anonymous: Named::new(include_str!("scripts/join_anonymous.lua")),
+            restore_member: Named::new(include_str!("scripts/restore_member.lua")),
+            leave: Named::new(include_str!("scripts/leave.lua")),
+            roster: Named::new(include_str!("scripts/roster.lua")),
+            send_private: Named::new(include_str!("scripts/send_private.lua")),
+            renew_lease: Named::new(include_str!("scripts/renew_lease.lua")),
+            new_epoch: Named::new(include_str!("scripts/new_epoch.lua")),
+            mark_dead: Named::new(include_str!("scripts/mark_dead.lua")),
+            expire_room: Named::new(include_str!("scripts/expire_room.lua")),
+            expire_names: Named::new(include_str!("scripts/expire_names.lua")),
+            delete_instance: Named::new(include_str!("scripts/delete_instance.lua")),
         }
     }
 
@@ -124,17 +124,17 @@ impl Scripts {
             &self.try_join,
             &self.release,
             &self.join,
-            &self.listen,
-            &self.rejoin,
+            &self.join_anonymous,
+            &self.restore_member,
             &self.leave,
             &self.roster,
-            &self.tell,
-            &self.renew,
-            &self.rewind,
-            &self.condemn,
-            &self.reap_room,
-            &self.reap_names,
-            &self.bury,
+            &self.send_private,
+            &self.renew_lease,
+            &self.new_epoch,
+            &self.mark_dead,
+            &self.expire_room,
+            &self.expire_names,
+            &self.delete_instance,
         ]
     }
 
@@ -191,20 +191,20 @@ impl Scripts {
     }
 
     /// A message that has the instance's number `sequence`, to be [published](Self::publish).
-    pub fn words(&self, room: &Room, draft: &Draft, sequence: u64) -> Words {
+    pub fn publication(&self, room: &Room, message: &NewMessage, sequence: u64) -> Publication {
         // No client's name holds a colon, so no two share a key.
-        let named = |name| self.room_key(room, &format!("ref:{}:{name}", draft.client()));
-        Words {
+        let named = |name| self.room_key(room, &format!("ref:{}:{name}", message.client()));
+        Publication {
             room: room.clone(),
             slot: slot(&self.room_key(room, "")),
             sequence,
-            name: draft.receipt.reference().map(named),
-            envelope: envelope::said(draft),
+            name: message.receipt.reference().map(named),
+            envelope: message::said(message),
         }
     }
 
     /// Publishes messages, all of the same room as the first.
-    pub fn publish(&self, first: &Words, more: &[&Words]) -> Command {
+    pub fn publish(&self, first: &Publication, more: &[&Publication]) -> Command {
         let room = &first.room;
         let mut keys = vec![
             self.room_key(room, "counter"),
@@ -236,9 +236,15 @@ impl Scripts {
     }
 
     /// For a peer that is there already. `announced`: others may have been told that it had left.
-    pub fn rejoin(&self, room: &Room, user: &User, origin: Origin, announced: bool) -> Command {
+    pub fn restore_member(
+        &self,
+        room: &Room,
+        user: &User,
+        origin: Origin,
+        announced: bool,
+    ) -> Command {
         let announced = if announced { "1" } else { "0" };
-        self.enter(&self.rejoin, room, user, origin, &[announced])
+        self.enter(&self.restore_member, room, user, origin, &[announced])
     }
 
     fn enter(
@@ -256,7 +262,7 @@ impl Scripts {
         let (entry, origin) = (&entry(user, origin), &origin.to_string());
         let channel = &self.channel(room);
         let (envelope, notices) = (
-            &envelope::joined(Some(user), origin),
+            &message::joined(Some(user), origin),
             self.notices.to_string(),
         );
         let args = [user.key(), entry, channel, envelope, &notices];
@@ -264,10 +270,11 @@ impl Scripts {
     }
 
     /// For a peer without a name.
-    pub fn listen(&self, room: &Room, origin: Origin) -> Command {
-        let envelope = envelope::joined(None, &origin.to_string());
+    pub fn join_anonymous(&self, room: &Room, origin: Origin) -> Command {
+        let envelope = message::joined(None, &origin.to_string());
         let key = self.room_key(room, "counter");
-        self.listen.call(&[&key], &[&self.channel(room), &envelope])
+        self.join_anonymous
+            .call(&[&key], &[&self.channel(room), &envelope])
     }
 
     pub fn leave(&self, room: &Room, user: &User, origin: Origin) -> Command {
@@ -277,7 +284,7 @@ impl Scripts {
                 user.key(),
                 &origin.to_string(),
                 &self.channel(room),
-                &envelope::left(user, origin),
+                &message::left(user, origin),
                 &self.notices.to_string(),
             ],
         )
@@ -318,9 +325,9 @@ impl Scripts {
     }
 
     /// Begins a new epoch, unless another has begun since.
-    pub fn rewind(&self, room: &Room, epoch: u64) -> Command {
+    pub fn new_epoch(&self, room: &Room, epoch: u64) -> Command {
         let key = self.room_key(room, "counter");
-        self.rewind
+        self.new_epoch
             .call(&[&key], &[&epoch.to_string(), &LOG_LIFE.to_string()])
     }
 

@@ -7,9 +7,9 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::line::Line;
-use super::link::Trouble;
-use super::{Redis, answer};
+use super::connection::Error;
+use super::requester::Requester;
+use super::{Redis, reply};
 use crate::chat::name::Room;
 
 /// After a hiccup of Redis everybody is late. Nobody is taken for dead before Redis has answered
@@ -25,7 +25,7 @@ const EVER: u64 = 1 << 50;
 
 /// How sure this instance is that leases which have run out belong to the dead.
 #[derive(Debug, Default)]
-pub struct Patience(Mutex<State>);
+pub struct LeaseGrace(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -35,13 +35,13 @@ struct State {
     shaken: bool,
 }
 
-impl Patience {
+impl LeaseGrace {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Redis has answered, after this time.
-    pub fn answered(&self, after: Duration) {
+    pub fn on_reply(&self, after: Duration) {
         let mut state = self.lock();
         if after > PROMPT {
             (state.since, state.shaken) = (None, true);
@@ -70,27 +70,33 @@ impl Patience {
 ///
 /// # Errors
 /// Redis does not answer; whoever finds the lease next goes on from there.
-pub async fn reap(bus: &Redis, dead: &str) -> Result<(), Trouble> {
-    let mut line = Line::InUse(bus);
-    let condemned = line.ask(&[bus.scripts.condemn(dead)]).await?;
-    let Some(rooms) = condemned.first().and_then(answer::texts) else {
+pub async fn expire(bus: &Redis, dead: &str) -> Result<(), Error> {
+    let mut requester = Requester::Connected(bus);
+    let condemned = requester.request(&[bus.scripts.mark_dead(dead)]).await?;
+    let Some(rooms) = condemned.first().and_then(reply::texts) else {
         // It has come back, or somebody else has cleaned up.
         return Ok(());
     };
     let mut left = 0;
     for room in rooms.iter().filter_map(|room| Room::new(room).ok()) {
-        let reaped = line.ask(&[bus.scripts.reap_room(dead, &room)]).await?;
-        left += reaped.first().and_then(answer::number).unwrap_or(0);
+        let reaped = requester
+            .request(&[bus.scripts.expire_room(dead, &room)])
+            .await?;
+        left += reaped.first().and_then(reply::number).unwrap_or(0);
     }
     let mut from = "0".to_string();
     loop {
-        let page = line.ask(&[bus.scripts.reap_names(dead, &from)]).await?;
-        match page.first().and_then(answer::text) {
+        let page = requester
+            .request(&[bus.scripts.expire_names(dead, &from)])
+            .await?;
+        match page.first().and_then(reply::text) {
             Some(next) if next != "0" => from = next,
             _ => break,
         }
     }
-    line.ask(&[bus.scripts.bury(dead)]).await?;
+    requester
+        .request(&[bus.scripts.delete_instance(dead)])
+        .await?;
     if left > 0 {
         log::info!("instance {dead} is dead: {left} of its people have left their rooms");
     }

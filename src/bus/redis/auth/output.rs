@@ -5,10 +5,10 @@
 
 use serde_json::{Map, Value};
 
-use crate::bus::redis::link::Trouble;
+use crate::bus::redis::connection::Error;
 
 /// What was printed. No `Debug`: it is a secret.
-pub struct Read {
+pub struct AuthOutput {
     /// The password, or the token.
     pub password: String,
     /// Whom it is for: the object id of Microsoft Entra ID, which is the user name at Azure's Redis.
@@ -21,19 +21,19 @@ pub struct Read {
 ///
 /// # Errors
 /// One line, without what was printed. It is what the command does, so trying again is of no use.
-pub fn read(printed: &[u8], now: f64) -> Result<Read, Trouble> {
-    let nonsense = |what: &str| Trouble::Lasting(format!("redis auth command: it prints {what}"));
+pub fn parse(printed: &[u8], now: f64) -> Result<AuthOutput, Error> {
+    let nonsense = |what: &str| Error::Fatal(format!("redis auth command: it prints {what}"));
     let text = std::str::from_utf8(printed).map_err(|_| nonsense("what is not UTF-8"))?;
     let text = text.trim();
     let (token, said) = if text.starts_with('{') {
-        let answer: Map<String, Value> = serde_json::from_str(text)
+        let reply: Map<String, Value> = serde_json::from_str(text)
             .map_err(|_| nonsense("what begins like JSON, but can't be read"))?;
         let token = ["access_token", "accessToken"]
             .iter()
-            .find_map(|name| answer.get(*name)?.as_str())
+            .find_map(|name| reply.get(*name)?.as_str())
             .ok_or_else(|| nonsense("JSON without an access_token"))?;
-        let within = || Some(now + seconds(answer.get("expires_in")?)?);
-        let said = answer.get("expires_on").and_then(seconds).or_else(within);
+        let within = || Some(now + seconds(reply.get("expires_in")?)?);
+        let said = reply.get("expires_on").and_then(seconds).or_else(within);
         (token.trim().to_string(), said)
     } else {
         (text.to_string(), None)
@@ -50,7 +50,7 @@ pub fn read(printed: &[u8], now: f64) -> Result<Read, Trouble> {
     let claims = claims(&token).unwrap_or_default();
     let oid = claims.get("oid").and_then(Value::as_str);
     let plain = |oid: &&str| !oid.is_empty() && oid.chars().all(|c| c.is_ascii_graphic());
-    Ok(Read {
+    Ok(AuthOutput {
         oid: oid.filter(plain).map(String::from),
         ends: claims.get("exp").and_then(seconds).or(said),
         password: token,
@@ -110,9 +110,9 @@ mod tests {
 
     #[track_caller]
     fn good(printed: &str) -> (String, Option<String>, Option<f64>) {
-        match read(printed.as_bytes(), NOW) {
+        match parse(printed.as_bytes(), NOW) {
             Ok(read) => (read.password, read.oid, read.ends),
-            Err(trouble) => panic!("{printed:?}: {trouble:?}"),
+            Err(error) => panic!("{printed:?}: {error:?}"),
         }
     }
 
@@ -131,11 +131,11 @@ mod tests {
         let oid = Some("00-ff".to_string());
         assert_eq!(good(TOKEN), (TOKEN.into(), oid.clone(), Some(1500.0)));
         // As Azure's metadata endpoint answers, and `az account get-access-token`.
-        for answer in [
+        for reply in [
             format!(r#"{{"access_token":"{TOKEN}","expires_in":"86399","expires_on":"1400"}}"#),
             format!("{{\n  \"accessToken\": \"{TOKEN}\",\n  \"expires_on\": 1400\n}}\n"),
         ] {
-            assert_eq!(good(&answer), (TOKEN.into(), oid.clone(), Some(1500.0)));
+            assert_eq!(good(&reply), (TOKEN.into(), oid.clone(), Some(1500.0)));
         }
     }
 
@@ -150,8 +150,8 @@ mod tests {
             (r#","expires_in":"nan""#, None),
             ("", None),
         ] {
-            let answer = format!(r#"{{"access_token":"opaque"{rest}}}"#);
-            assert_eq!(good(&answer), ("opaque".into(), None, ends), "{rest}");
+            let reply = format!(r#"{{"access_token":"opaque"{rest}}}"#);
+            assert_eq!(good(&reply), ("opaque".into(), None, ends), "{rest}");
         }
     }
 
@@ -174,8 +174,8 @@ mod tests {
             ),
             (b"{hunter2", "it prints what begins like JSON"),
         ] {
-            match read(printed, NOW) {
-                Err(Trouble::Lasting(line)) => {
+            match parse(printed, NOW) {
+                Err(Error::Fatal(line)) => {
                     assert!(line.contains(says) && !line.contains("hunter2"), "{line}");
                 }
                 _ => panic!("{printed:?}"),

@@ -6,9 +6,9 @@ use std::time::Instant;
 use redis::Value;
 use smol::channel::Sender;
 
-use crate::bus::Draft;
-use crate::bus::redis::answer;
-use crate::bus::redis::script::Words;
+use crate::bus::NewMessage;
+use crate::bus::redis::reply;
+use crate::bus::redis::scripts::Publication;
 use crate::bus::redis::slot::Command;
 use crate::chat::dialect::PrivateMessage;
 use crate::chat::event::Refusal;
@@ -16,125 +16,125 @@ use crate::chat::peer::Receipt;
 
 /// A command and what its answer is for.
 #[derive(Debug)]
-pub struct Op {
+pub struct Request {
     /// What is to be said.
-    pub what: What,
+    pub payload: Payload,
     /// What happens with the answer.
-    pub then: Then,
+    pub on_reply: OnReply,
     /// Bytes of message text, for the bound, and when it was accepted.
     pub weight: Option<(usize, Instant)>,
     /// Its place among all that was ever to be said.
     pub place: u64,
     /// Whether it has been said on some connection, so that nobody knows whether it got through.
-    pub said: bool,
+    pub sent: bool,
     /// Whether it was said together with the one before it: both have one answer.
-    pub joined: bool,
+    pub grouped: bool,
     /// Whether it goes to a node that is only about to get its slot.
     pub asking: bool,
 }
 
 /// What is to be said.
-pub enum What {
+pub enum Payload {
     /// This.
     Command(Command),
     /// A message, perhaps together with others.
-    Publish(Words),
+    Publish(Publication),
     /// That the next command is for a slot that the node is about to get.
     Asking,
 }
 
-impl fmt::Debug for What {
+impl fmt::Debug for Payload {
     /// Not what: there are passwords and people's words among it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            What::Command(_) => "Command",
-            What::Publish(_) => "Publish",
-            What::Asking => "Asking",
+            Payload::Command(_) => "Command",
+            Payload::Publish(_) => "Publish",
+            Payload::Asking => "Asking",
         })
     }
 }
 
 /// What happens with an answer.
 #[derive(Debug)]
-pub enum Then {
+pub enum OnReply {
     /// Nothing: the command is a duty.
-    Nothing,
+    Ignore,
     /// Somebody waits for it, unless the connection breaks.
-    Answer(Sender<Value>),
+    Send(Sender<Value>),
     /// It says whether a message was published.
     Published(Receipt),
     /// It says whether a private message found its user; the message is kept for its sender.
-    Told(String, Draft),
+    Told(String, NewMessage),
 }
 
-impl Op {
+impl Request {
     /// To be said, by and by.
-    pub fn new(what: What, then: Then, weight: Option<(usize, Instant)>) -> Op {
-        Op {
-            what,
-            then,
+    pub fn new(payload: Payload, on_reply: OnReply, weight: Option<(usize, Instant)>) -> Request {
+        Request {
+            payload,
+            on_reply,
             weight,
             place: 0,
-            said: false,
-            joined: false,
+            sent: false,
+            grouped: false,
             asking: false,
         }
     }
 
     /// Where its keys are; no slot at all if it has none.
     pub fn slot(&self) -> u16 {
-        match &self.what {
-            What::Command(command) => command.slot,
-            What::Publish(words) => words.slot,
-            What::Asking => u16::MAX,
+        match &self.payload {
+            Payload::Command(command) => command.slot,
+            Payload::Publish(words) => words.slot,
+            Payload::Asking => u16::MAX,
         }
     }
 
     /// Its words, if it is a message for a room.
-    pub fn words(&self) -> Option<&Words> {
-        match &self.what {
-            What::Publish(words) => Some(words),
+    pub fn words(&self) -> Option<&Publication> {
+        match &self.payload {
+            Payload::Publish(words) => Some(words),
             _ => None,
         }
     }
 }
 
-impl Then {
+impl OnReply {
     /// It will not be said.
-    pub fn refuse(self) {
+    pub fn reject(self) {
         match self {
-            Then::Published(receipt) => receipt.refuse(&Refusal::Unavailable),
-            Then::Told(_, draft) => draft.receipt.refuse(&Refusal::Unavailable),
-            Then::Nothing | Then::Answer(_) => {}
+            OnReply::Published(receipt) => receipt.refuse(&Refusal::Unavailable),
+            OnReply::Told(_, message) => message.receipt.refuse(&Refusal::Unavailable),
+            OnReply::Ignore | OnReply::Send(_) => {}
         }
     }
 
     /// This is the answer.
-    pub fn settle(self, value: Value) {
+    pub fn run(self, value: Value) {
         if let Value::ServerError(error) = &value {
             // Redis names the command, never its arguments.
             log::warn!("redis refuses: {error}");
         }
         let failed = matches!(value, Value::ServerError(_));
         match self {
-            Then::Nothing => {}
+            OnReply::Ignore => {}
             // The one who asked may have given up.
-            Then::Answer(sender) => drop(sender.try_send(value)),
-            Then::Published(receipt) if failed => receipt.refuse(&Refusal::Unavailable),
-            Then::Published(receipt) => {
-                if let Some(id) = answer::id(&value) {
+            OnReply::Send(sender) => drop(sender.try_send(value)),
+            OnReply::Published(receipt) if failed => receipt.refuse(&Refusal::Unavailable),
+            OnReply::Published(receipt) => {
+                if let Some(id) = reply::id(&value) {
                     receipt.accept(id);
                 }
             }
-            Then::Told(to, draft) => match answer::stamp(&value) {
+            OnReply::Told(to, message) => match reply::stamp(&value) {
                 Some((id, at)) => {
-                    let Draft {
+                    let NewMessage {
                         user,
                         email,
                         text,
                         receipt,
                         ..
-                    } = draft;
+                    } = message;
                     let message = PrivateMessage {
                         from: user,
                         email,
@@ -144,8 +144,8 @@ impl Then {
                     };
                     receipt.delivered(&to, &message);
                 }
-                None if failed => draft.receipt.refuse(&Refusal::Unavailable),
-                None => draft.receipt.refuse(&Refusal::NoSuchUser(to)),
+                None if failed => message.receipt.refuse(&Refusal::Unavailable),
+                None => message.receipt.refuse(&Refusal::NoSuchUser(to)),
             },
         }
     }

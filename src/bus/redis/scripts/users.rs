@@ -4,8 +4,8 @@
 use redis::cmd;
 
 use super::{REFERENCE_LIFE, Scripts};
-use crate::bus::Draft;
-use crate::bus::redis::envelope;
+use crate::bus::NewMessage;
+use crate::bus::redis::message;
 use crate::bus::redis::slot::Command;
 use crate::chat::id::{Id, Origin};
 use crate::chat::name::{Room, SessionKeyHash, User};
@@ -22,9 +22,15 @@ const MAIL_LIFE: u64 = 3600;
 
 impl Scripts {
     /// `written`: the recipient's name as the sender writes it.
-    pub fn tell(&self, to: &User, written: &str, draft: &Draft, sequence: u64) -> Command {
-        let named = match draft.receipt.reference() {
-            Some(name) => format!("ref:{}:{name}", draft.client()),
+    pub fn send_private(
+        &self,
+        to: &User,
+        written: &str,
+        message: &NewMessage,
+        sequence: u64,
+    ) -> Command {
+        let named = match message.receipt.reference() {
+            Some(name) => format!("ref:{}:{name}", message.client()),
             None => format!("ref:@{}:{sequence}", self.instance),
         };
         let keys = [
@@ -33,12 +39,12 @@ impl Scripts {
             &self.users_key("letters"),
             &self.users_key(&named),
         ];
-        self.tell.call(
+        self.send_private.call(
             &keys.map(String::as_str),
             &[
                 to.key(),
                 &self.instance_channels(),
-                &envelope::letter(written, draft),
+                &message::letter(written, message),
                 &self.users_key("mail:"),
                 &REFERENCE_LIFE.to_string(),
                 &MAIL_MOST.to_string(),
@@ -65,7 +71,7 @@ impl Scripts {
                 &origin.to_string(),
                 &key_hash.map_or(String::new(), |key_hash| key_hash.to_string()),
                 &self.instance_channels(),
-                &envelope::replaced(user),
+                &message::replaced(user),
                 if over { "1" } else { "0" },
                 &margin.to_string(),
                 user.as_str(),
@@ -81,14 +87,14 @@ impl Scripts {
     }
 
     /// Leases of others count as run out when they did so `margin` milliseconds ago.
-    pub fn renew(&self, margin: u64) -> Command {
-        self.renew.call(
+    pub fn renew_lease(&self, margin: u64) -> Command {
+        self.renew_lease.call(
             &[&self.users_key("leases"), &self.users_key("reaped")],
             &[
                 &self.instance.to_string(),
                 &LEASE.to_string(),
                 &self.own_channel(),
-                &envelope::canary(),
+                &message::canary(),
                 &margin.to_string(),
             ],
         )
@@ -101,7 +107,7 @@ impl Scripts {
 
     /// Notes that this instance has peers in a room, for whoever has to clean up after it; or that
     /// it has none any more.
-    pub fn frequent(&self, rooms: &[&Room], has_peers: bool) -> Command {
+    pub fn track_rooms(&self, rooms: &[&Room], has_peers: bool) -> Command {
         let key = self.rooms_key(&self.instance.to_string());
         let rooms: Vec<_> = rooms.iter().map(|room| room.as_str()).collect();
         let mut change = cmd(if has_peers { "SADD" } else { "SREM" });
@@ -112,8 +118,8 @@ impl Scripts {
         self.users_key(&format!("rooms:{instance}"))
     }
 
-    pub fn condemn(&self, dead: &str) -> Command {
-        self.condemn.call(
+    pub fn mark_dead(&self, dead: &str) -> Command {
+        self.mark_dead.call(
             &[
                 &self.users_key("leases"),
                 &self.users_key("reaped"),
@@ -124,7 +130,7 @@ impl Scripts {
     }
 
     /// This instance has registered its names again.
-    pub fn revive(&self) -> Command {
+    pub fn clear_dead(&self) -> Command {
         self.remove_from("reaped")
     }
 
@@ -134,39 +140,39 @@ impl Scripts {
         Command::on(&key, cmd("ZREM").arg(remove))
     }
 
-    pub fn reap_room(&self, dead: &str, room: &Room) -> Command {
-        self.reap_room.call(
+    pub fn expire_room(&self, dead: &str, room: &Room) -> Command {
+        self.expire_room.call(
             &[&self.room_key(room, "roster")],
             &[
                 dead,
                 &self.channel(room),
                 &self.notices.to_string(),
                 &format!("{}{dead}", self.instance_channels()),
-                &envelope::reaped(),
+                &message::reaped(),
             ],
         )
     }
 
-    pub fn reap_names(&self, dead: &str, from: &str) -> Command {
+    pub fn expire_names(&self, dead: &str, from: &str) -> Command {
         let (owners, leases) = (self.users_key("owners"), self.users_key("leases"));
-        self.reap_names.call(
+        self.expire_names.call(
             &[&self.visible_key(), &owners, &leases],
             &[
                 dead,
                 from,
                 &format!("{}{dead}", self.instance_channels()),
-                &envelope::reaped(),
+                &message::reaped(),
             ],
         )
     }
 
-    pub fn bury(&self, dead: &str) -> Command {
+    pub fn delete_instance(&self, dead: &str) -> Command {
         let keys = [self.users_key("leases"), self.rooms_key(dead)];
-        self.bury.call(&[&keys[0], &keys[1]], &[dead])
+        self.delete_instance.call(&[&keys[0], &keys[1]], &[dead])
     }
 
     /// The private messages for this instance after this one.
-    pub fn mail(&self, after: Id) -> Command {
+    pub fn inbox(&self, after: Id) -> Command {
         let key = self.users_key(&format!("mail:{}", self.instance));
         let range = (after.next().to_string(), "+");
         Command::on(&key, cmd("XRANGE").arg(&key).arg(range))

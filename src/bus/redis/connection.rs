@@ -20,15 +20,15 @@ use redis::{Value, cmd};
 use rustix::net::sockopt;
 use smol::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 
-use super::answer::{self, News};
+use super::auth::{Credentials, Secret};
 use super::cluster::Address;
-use super::queue::passing_error;
+use super::queue::transient_error;
+use super::reply::{self, Push};
 use super::resp::Replies;
 use super::sentinel::{self, Primary};
-use super::token::{Login, Proof};
-use crate::bus::within;
 use crate::config::{RedisAddress, RedisHost, Sentinels};
-use tls::{certified, connector, tls_trouble};
+use crate::time::timeout;
+use tls::{certified, connector, tls_error};
 
 /// A connection, from the look-up of the name to being signed in, is up after this time or given
 /// up.
@@ -41,19 +41,19 @@ const USER_TIMEOUT_MS: u32 = 20_000;
 
 /// Why there is no connection.
 #[derive(Debug)]
-pub enum Trouble {
+pub enum Error {
     /// Trying again will not mend it: a wrong password, a certificate nobody trusts.
-    Lasting(String),
+    Fatal(String),
     /// Trying again may.
-    Passing(String),
+    Transient(String),
 }
 
-impl Trouble {
+impl Error {
     /// The same with other words.
-    pub fn map(self, change: impl Fn(String) -> String) -> Trouble {
+    pub fn map(self, change: impl Fn(String) -> String) -> Error {
         match self {
-            Trouble::Lasting(why) => Trouble::Lasting(change(why)),
-            Trouble::Passing(why) => Trouble::Passing(change(why)),
+            Error::Fatal(why) => Error::Fatal(change(why)),
+            Error::Transient(why) => Error::Transient(change(why)),
         }
     }
 }
@@ -64,14 +64,14 @@ pub struct Endpoint {
     /// With the names that the operator has given: one, or one for each sentinel.
     tls: Option<(TlsConnector, Vec<ServerName<'static>>)>,
     /// Who signs in.
-    pub login: Login,
+    pub credentials: Credentials,
     client_name: String,
     /// Which sentinel is asked first, counted on and on.
     pub turn: AtomicUsize,
 }
 
 /// A signed-in connection.
-pub struct Link {
+pub struct Connection {
     /// Its answers.
     pub replies: Replies<ReadHalf<Stream>>,
     /// Where commands go.
@@ -79,20 +79,20 @@ pub struct Link {
     /// Where a sentinel has led us.
     pub primary: Option<Primary>,
     /// Whether it can be signed in anew while it is subscribed.
-    pub renewable: bool,
+    pub reauthenticable: bool,
 }
 
 /// What becomes of something. Boxed, so that its code is in the binary once, and not with everybody
 /// who waits for it.
-pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = Result<T, Trouble>> + Send + 'a>>;
+pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
 
 /// Whatever carries the bytes.
-type Stream = Box<dyn Bytes>;
+type Stream = Box<dyn Transport>;
 
 /// A stream of bytes both ways.
-pub trait Bytes: AsyncRead + AsyncWrite + Send + Unpin {}
+pub trait Transport: AsyncRead + AsyncWrite + Send + Unpin {}
 
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Bytes for T {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Transport for T {}
 
 impl fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -136,7 +136,7 @@ impl Endpoint {
         Ok(Endpoint {
             host: address.host.clone(),
             tls,
-            login: Login::new(address),
+            credentials: Credentials::new(address),
             client_name,
             turn: AtomicUsize::new(0),
         })
@@ -146,13 +146,13 @@ impl Endpoint {
     ///
     /// # Errors
     /// One line about what failed, without the address.
-    pub fn connect(&self) -> Boxed<'_, Link> {
+    pub fn connect(&self) -> Boxed<'_, Connection> {
         Box::pin(async {
-            let link = match &self.host {
+            let connection = match &self.host {
                 RedisHost::Sentinel(sentinels) => sentinel::connect(self, sentinels).await,
                 _ => self.connect_within(None, 0).await,
             };
-            link.map_err(|trouble| self.hint(trouble))
+            connection.map_err(|error| self.hint(error))
         })
     }
 
@@ -161,8 +161,8 @@ impl Endpoint {
     ///
     /// # Errors
     /// As [`connect`](Self::connect).
-    pub fn connect_beside<'a>(&'a self, link: &'a Link) -> Boxed<'a, Link> {
-        match &link.primary {
+    pub fn connect_beside<'a>(&'a self, connection: &'a Connection) -> Boxed<'a, Connection> {
+        match &connection.primary {
             Some(primary) => sentinel::reach(self, primary),
             None => self.connect(),
         }
@@ -172,12 +172,12 @@ impl Endpoint {
     ///
     /// # Errors
     /// One line about what failed, with the node's address.
-    pub fn connect_to<'a>(&'a self, node: &'a Address) -> Boxed<'a, Link> {
+    pub fn connect_to<'a>(&'a self, node: &'a Address) -> Boxed<'a, Connection> {
         Box::pin(async move {
-            let link = self.connect_within(Some(node), 0).await;
-            link.map_err(|trouble| match trouble {
-                Trouble::Lasting(why) => Trouble::Lasting(format!("node {node}: {why}")),
-                Trouble::Passing(why) => Trouble::Passing(format!(
+            let connection = self.connect_within(Some(node), 0).await;
+            connection.map_err(|error| match error {
+                Error::Fatal(why) => Error::Fatal(format!("node {node}: {why}")),
+                Error::Transient(why) => Error::Transient(format!(
                     "node {node}: {why}; its nodes' addresses must be reachable from here"
                 )),
             })
@@ -209,17 +209,17 @@ impl Endpoint {
         &self,
         node: Option<&Address>,
         named_by: usize,
-    ) -> Result<Link, Trouble> {
+    ) -> Result<Connection, Error> {
         // Ahead of the rest: it takes its own time, and a connection should not wait for it.
-        let proof = self.login.proof().await?;
-        let link = async {
-            let mut link = self.open(node, named_by).await?;
-            self.sign_in(&mut link, proof.as_ref()).await?;
-            Ok(link)
+        let secret = self.credentials.secret().await?;
+        let connection = async {
+            let mut connection = self.open(node, named_by).await?;
+            self.sign_in(&mut connection, secret.as_ref()).await?;
+            Ok(connection)
         };
-        let slow = || Trouble::Passing(format!("no connection within {CONNECT_TIME:?}"));
-        let link = within(CONNECT_TIME, link).await;
-        link.unwrap_or_else(|| Err(slow()))
+        let slow = || Error::Transient(format!("no connection within {CONNECT_TIME:?}"));
+        let connection = timeout(CONNECT_TIME, connection).await;
+        connection.unwrap_or_else(|| Err(slow()))
     }
 
     /// Where passwords change, lets a connection speak RESP3, in which a subscriber may sign in anew;
@@ -227,16 +227,16 @@ impl Endpoint {
     ///
     /// # Errors
     /// A broken connection.
-    pub async fn prepare_to_renew(&self, link: &mut Link) -> Result<(), Trouble> {
-        if !self.login.changes() {
+    pub async fn enable_reauth(&self, connection: &mut Connection) -> Result<(), Error> {
+        if !self.credentials.changes() {
             return Ok(());
         }
         let hello = [cmd("HELLO").arg(3).get_packed_command()];
-        let slow = || Trouble::Passing(format!("no answer within {CONNECT_TIME:?}"));
-        let answers = within(CONNECT_TIME, link.ask(&hello)).await;
-        let answers = answers.unwrap_or_else(|| Err(slow()))?;
-        link.renewable = accept(&answers, "refused").is_ok();
-        if !link.renewable {
+        let slow = || Error::Transient(format!("no answer within {CONNECT_TIME:?}"));
+        let replies = timeout(CONNECT_TIME, connection.request(&hello)).await;
+        let replies = replies.unwrap_or_else(|| Err(slow()))?;
+        connection.reauthenticable = accept(&replies, "refused").is_ok();
+        if !connection.reauthenticable {
             log::debug!("redis {self}: no RESP3, so new tokens need new connections");
         }
         Ok(())
@@ -244,15 +244,15 @@ impl Endpoint {
 
     /// A TLS port hangs up on whoever does not speak TLS, a plain one waits for the end of a
     /// line, and neither says why.
-    fn hint(&self, trouble: Trouble) -> Trouble {
-        match (&self.host, trouble) {
-            (RedisHost::Tcp { tls: false, .. }, Trouble::Passing(why)) => {
-                Trouble::Passing(format!("{why}; if this is a TLS port, use rediss://"))
+    fn hint(&self, error: Error) -> Error {
+        match (&self.host, error) {
+            (RedisHost::Tcp { tls: false, .. }, Error::Transient(why)) => {
+                Error::Transient(format!("{why}; if this is a TLS port, use rediss://"))
             }
-            (RedisHost::Tcp { tls: true, .. }, Trouble::Passing(why)) => {
-                Trouble::Passing(format!("{why}; if this is no TLS port, use redis://"))
+            (RedisHost::Tcp { tls: true, .. }, Error::Transient(why)) => {
+                Error::Transient(format!("{why}; if this is no TLS port, use redis://"))
             }
-            (_, trouble) => trouble,
+            (_, error) => error,
         }
     }
 
@@ -260,41 +260,41 @@ impl Endpoint {
     ///
     /// # Errors
     /// One line about what failed, without the address.
-    pub fn open<'a>(&'a self, node: Option<&'a Address>, named_by: usize) -> Boxed<'a, Link> {
+    pub fn open<'a>(&'a self, node: Option<&'a Address>, named_by: usize) -> Boxed<'a, Connection> {
         Box::pin(self.open_now(node, named_by))
     }
 
-    async fn open_now(&self, node: Option<&Address>, named_by: usize) -> Result<Link, Trouble> {
-        let unreachable = |error: io::Error| Trouble::Passing(format!("can't connect: {error}"));
+    async fn open_now(&self, node: Option<&Address>, named_by: usize) -> Result<Connection, Error> {
+        let unreachable = |error: io::Error| Error::Transient(format!("can't connect: {error}"));
         let target = match (node, &self.host) {
             (Some(node), _) => Ok((node.host.as_str(), node.port)),
             (None, RedisHost::Tcp { host, port, .. }) => Ok((host.as_str(), *port)),
             (None, RedisHost::Unix(path)) => Err(path),
             (None, RedisHost::Sentinel(_)) => {
-                return Err(Trouble::Passing("no sentinel was asked".into()));
+                return Err(Error::Transient("no sentinel was asked".into()));
             }
         };
         let stream: Stream = match target {
             Err(path) => Box::new(UnixStream::connect(path).await.map_err(unreachable)?),
             Ok(target) => {
                 let tcp = TcpStream::connect(target).await.map_err(unreachable)?;
-                watch(&tcp).map_err(unreachable)?;
+                set_socket_options(&tcp).map_err(unreachable)?;
                 match &self.tls {
                     None => Box::new(tcp),
                     Some((connector, names)) => {
                         let name = certified(node, &names[named_by]);
                         let handshake = connector.connect(name, tcp).await;
-                        Box::new(handshake.map_err(tls_trouble)?)
+                        Box::new(handshake.map_err(tls_error)?)
                     }
                 }
             }
         };
         let (read, write) = smol::io::split(stream);
-        Ok(Link {
+        Ok(Connection {
             replies: Replies::new(read),
             commands: write,
             primary: None,
-            renewable: false,
+            reauthenticable: false,
         })
     }
 
@@ -304,47 +304,48 @@ impl Endpoint {
     /// A broken connection, or a refusal.
     pub fn sign_in<'a>(
         &'a self,
-        link: &'a mut Link,
-        proof: Option<&'a (Arc<Proof>, bool)>,
+        connection: &'a mut Connection,
+        secret: Option<&'a (Arc<Secret>, bool)>,
     ) -> Boxed<'a, ()> {
-        Box::pin(self.sign_in_now(link, proof))
+        Box::pin(self.sign_in_now(connection, secret))
     }
 
     async fn sign_in_now(
         &self,
-        link: &mut Link,
-        proof: Option<&(Arc<Proof>, bool)>,
-    ) -> Result<(), Trouble> {
-        if let Some((proof, new)) = proof {
-            let answers = link.ask(&[proof.command()]).await?;
-            accept(&answers, "sign-in refused")
-                .map_err(|trouble| self.login.refused(*new, trouble))?;
+        connection: &mut Connection,
+        secret: Option<&(Arc<Secret>, bool)>,
+    ) -> Result<(), Error> {
+        if let Some((secret, new)) = secret {
+            let replies = connection.request(&[secret.command()]).await?;
+            accept(&replies, "sign-in refused")
+                .map_err(|error| self.credentials.refused(*new, error))?;
         }
-        link.check(cmd("PING").get_packed_command(), "refused")
+        connection
+            .check(cmd("PING").get_packed_command(), "refused")
             .await?;
         // For `CLIENT LIST`; whoever may not set a name does without one.
         let name = cmd("CLIENT")
             .arg("SETNAME")
             .arg(&self.client_name)
             .get_packed_command();
-        link.ask(&[name]).await?;
+        connection.request(&[name]).await?;
         Ok(())
     }
 }
 
-impl Link {
+impl Connection {
     /// Asks some things at once and waits for their answers, in order.
     ///
     /// # Errors
     /// A broken connection.
-    pub fn ask<'a>(&'a mut self, commands: &'a [Vec<u8>]) -> Boxed<'a, Vec<Value>> {
+    pub fn request<'a>(&'a mut self, commands: &'a [Vec<u8>]) -> Boxed<'a, Vec<Value>> {
         Box::pin(async move {
-            self.say(&commands.concat()).await?;
-            let mut answers = Vec::with_capacity(commands.len());
+            self.send(&commands.concat()).await?;
+            let mut replies = Vec::with_capacity(commands.len());
             for _ in commands {
-                answers.push(self.replies.next().await.map_err(broken)?);
+                replies.push(self.replies.next().await.map_err(broken)?);
             }
-            Ok(answers)
+            Ok(replies)
         })
     }
 
@@ -353,44 +354,44 @@ impl Link {
     ///
     /// # Errors
     /// A broken connection, or Redis refuses.
-    pub async fn subscribe(&mut self, channels: &[String]) -> Result<(), Trouble> {
-        self.say(&cmd("SUBSCRIBE").arg(channels).get_packed_command())
+    pub async fn subscribe(&mut self, channels: &[String]) -> Result<(), Error> {
+        self.send(&cmd("SUBSCRIBE").arg(channels).get_packed_command())
             .await?;
         let mut missing = channels.len();
         while missing > 0 {
-            let answer = self.replies.next().await.map_err(broken)?;
-            accept(std::slice::from_ref(&answer), "refused")?;
-            if answer::news(&answer) == Some(News::Subscribed) {
+            let reply = self.replies.next().await.map_err(broken)?;
+            accept(std::slice::from_ref(&reply), "refused")?;
+            if reply::push(&reply) == Some(Push::Subscribed) {
                 missing -= 1;
             }
         }
         Ok(())
     }
 
-    async fn say(&mut self, bytes: &[u8]) -> Result<(), Trouble> {
+    async fn send(&mut self, bytes: &[u8]) -> Result<(), Error> {
         self.commands.write_all(bytes).await.map_err(broken)?;
         self.commands.flush().await.map_err(broken)
     }
 
     /// Asks something that must succeed.
-    async fn check(&mut self, command: Vec<u8>, refused: &str) -> Result<(), Trouble> {
-        let answers = self.ask(&[command]).await?;
-        accept(&answers, refused)
+    async fn check(&mut self, command: Vec<u8>, refused: &str) -> Result<(), Error> {
+        let replies = self.request(&[command]).await?;
+        accept(&replies, refused)
     }
 }
 
-fn broken(error: io::Error) -> Trouble {
+fn broken(error: io::Error) -> Error {
     match error.kind() {
-        io::ErrorKind::InvalidData => Trouble::Lasting(error.to_string()),
-        io::ErrorKind::UnexpectedEof => Trouble::Passing("it closed the connection".into()),
-        _ => Trouble::Passing(error.to_string()),
+        io::ErrorKind::InvalidData => Error::Fatal(error.to_string()),
+        io::ErrorKind::UnexpectedEof => Error::Transient("it closed the connection".into()),
+        _ => Error::Transient(error.to_string()),
     }
 }
 
 /// Makes sure that no answer is an error.
-pub fn accept(answers: &[Value], refused: &str) -> Result<(), Trouble> {
-    for answer in answers {
-        let Value::ServerError(error) = answer else {
+pub fn accept(replies: &[Value], refused: &str) -> Result<(), Error> {
+    for reply in replies {
+        let Value::ServerError(error) = reply else {
             continue;
         };
         let text = format!("{refused}: {error}");
@@ -398,21 +399,21 @@ pub fn accept(answers: &[Value], refused: &str) -> Result<(), Trouble> {
             .details()
             .is_some_and(|text| text.contains("max number of clients"));
         return Err(match error.code() {
-            "NOAUTH" => Trouble::Lasting(format!("{text}; set REDIS_PASSWORD")),
-            "MOVED" => Trouble::Lasting(format!(
+            "NOAUTH" => Error::Fatal(format!("{text}; set REDIS_PASSWORD")),
+            "MOVED" => Error::Fatal(format!(
                 "{text}; it is a cluster: let its user have +cluster|slots"
             )),
             // Its memory or its disk is full, or somebody's script keeps it from working.
-            "OOM" | "MISCONF" | "BUSY" => Trouble::Passing(text),
-            _ if busy || passing_error(answer).is_some() => Trouble::Passing(text),
-            _ => Trouble::Lasting(text),
+            "OOM" | "MISCONF" | "BUSY" => Error::Transient(text),
+            _ if busy || transient_error(reply).is_some() => Error::Transient(text),
+            _ => Error::Fatal(text),
         });
     }
     Ok(())
 }
 
 /// Small commands go out at once, and a Redis that vanishes is noticed.
-fn watch(tcp: &TcpStream) -> io::Result<()> {
+fn set_socket_options(tcp: &TcpStream) -> io::Result<()> {
     tcp.set_nodelay(true)?;
     sockopt::set_socket_keepalive(tcp, true)?;
     sockopt::set_tcp_keepidle(tcp, KEEPALIVE)?;

@@ -4,53 +4,53 @@ use redis::{Value, cmd};
 use smol::Timer;
 
 use super::cluster::{AGAIN, Address, Map, Redirect, redirect};
-use super::link::{Boxed, Endpoint, Link, Trouble, accept};
+use super::connection::{Boxed, Connection, Endpoint, Error, accept};
 use super::slot::Command;
 
 /// How often a command follows redirects, or waits for a slot that is on its way.
 const ATTEMPTS: usize = 60;
 
 /// Signed-in connections, of which nobody else knows yet.
-pub struct Nodes<'a> {
+pub struct NodeConnections<'a> {
     endpoint: &'a Endpoint,
     /// What every node has to know before it is of use.
     ready: Vec<Vec<u8>>,
-    links: Vec<Link>,
-    /// The cluster's, if it is one; its nodes are in the order of the links.
+    connections: Vec<Connection>,
+    /// The cluster's, if it is one; its nodes are in the order of the connections.
     map: Option<Map>,
 }
 
-impl<'a> Nodes<'a> {
+impl<'a> NodeConnections<'a> {
     /// Asks over a connection whether there is a cluster, connects to every node and makes it
-    /// `ready`. To `strangers`, which some node has named but no map knows yet, as well, if they
+    /// `ready`. To `unmapped_nodes`, which some node has named but no map knows yet, as well, if they
     /// can be reached.
     ///
     /// # Errors
     /// One line about the first node that can't be used.
     pub async fn connect(
         endpoint: &'a Endpoint,
-        first: &mut Link,
-        strangers: &[Address],
+        first: &mut Connection,
+        unmapped_nodes: &[Address],
         ready: Vec<Vec<u8>>,
-    ) -> Result<Nodes<'a>, Trouble> {
-        let mut nodes = Nodes {
+    ) -> Result<NodeConnections<'a>, Error> {
+        let mut nodes = NodeConnections {
             endpoint,
             ready,
-            links: Vec::new(),
+            connections: Vec::new(),
             map: map(endpoint, first).await?,
         };
         let Some(map) = &nodes.map else {
-            let link = endpoint.connect_beside(first).await?;
-            nodes.add(link).await?;
+            let connection = endpoint.connect_beside(first).await?;
+            nodes.add(connection).await?;
             return Ok(nodes);
         };
         for node in map.nodes.clone() {
-            let link = endpoint.connect_to(&node).await?;
-            nodes.add(link).await?;
+            let connection = endpoint.connect_to(&node).await?;
+            nodes.add(connection).await?;
         }
-        for node in strangers {
+        for node in unmapped_nodes {
             if nodes.place(node).is_none()
-                && let Err(Trouble::Lasting(why) | Trouble::Passing(why)) = nodes.meet(node).await
+                && let Err(Error::Fatal(why) | Error::Transient(why)) = nodes.meet(node).await
             {
                 log::debug!("redis {endpoint}: {why}");
             }
@@ -67,27 +67,27 @@ impl<'a> Nodes<'a> {
     ///
     /// # Errors
     /// A broken connection.
-    pub fn ask_each<'b>(&'b mut self, packed: &'b [u8]) -> Boxed<'b, Vec<(Address, Value)>> {
+    pub fn request_each<'b>(&'b mut self, packed: &'b [u8]) -> Boxed<'b, Vec<(Address, Value)>> {
         Box::pin(async {
             let nodes = self.map.iter().flat_map(|map| map.nodes.clone());
             let mut heard = Vec::new();
-            for (node, link) in nodes.zip(&mut self.links) {
-                let mut answers = link.ask(&[packed.to_vec()]).await?;
-                heard.push((node, answers.pop().unwrap_or(Value::Nil)));
+            for (node, connection) in nodes.zip(&mut self.connections) {
+                let mut replies = connection.request(&[packed.to_vec()]).await?;
+                heard.push((node, replies.pop().unwrap_or(Value::Nil)));
             }
             Ok(heard)
         })
     }
 
     /// The connections, in the order of the map's nodes.
-    pub fn into_links(self) -> Vec<Link> {
-        self.links
+    pub fn into_connections(self) -> Vec<Connection> {
+        self.connections
     }
 
-    async fn add(&mut self, mut link: Link) -> Result<(), Trouble> {
-        let answers = link.ask(&self.ready).await?;
-        accept(&answers, "refused")?;
-        self.links.push(link);
+    async fn add(&mut self, mut connection: Connection) -> Result<(), Error> {
+        let replies = connection.request(&self.ready).await?;
+        accept(&replies, "refused")?;
+        self.connections.push(connection);
         Ok(())
     }
 
@@ -100,68 +100,68 @@ impl<'a> Nodes<'a> {
     }
 
     /// Connects to a node that no map has named.
-    async fn meet(&mut self, node: &Address) -> Result<usize, Trouble> {
-        let link = self.endpoint.connect_to(node).await?;
-        self.add(link).await?;
+    async fn meet(&mut self, node: &Address) -> Result<usize, Error> {
+        let connection = self.endpoint.connect_to(node).await?;
+        self.add(connection).await?;
         if let Some(map) = &mut self.map {
             map.nodes.push(node.clone());
         }
-        Ok(self.links.len() - 1)
+        Ok(self.connections.len() - 1)
     }
 
     /// Says each command where its keys are, and waits for the answers.
     ///
     /// # Errors
     /// A broken connection, or slots that don't come to rest.
-    pub fn ask<'b>(&'b mut self, commands: &'b [Command]) -> Boxed<'b, Vec<Value>> {
-        Box::pin(self.ask_all(commands))
+    pub fn request<'b>(&'b mut self, commands: &'b [Command]) -> Boxed<'b, Vec<Value>> {
+        Box::pin(self.request_all(commands))
     }
 
-    async fn ask_all(&mut self, commands: &[Command]) -> Result<Vec<Value>, Trouble> {
-        let mut answers = vec![Value::Nil; commands.len()];
+    async fn request_all(&mut self, commands: &[Command]) -> Result<Vec<Value>, Error> {
+        let mut replies = vec![Value::Nil; commands.len()];
         let mut open: Vec<usize> = (0..commands.len()).collect();
         for _ in 0..ATTEMPTS {
             let mut again = Vec::new();
-            for lane in 0..self.links.len() {
-                let here = |place: &usize| self.lane_of(&commands[*place]) == lane;
+            for node in 0..self.connections.len() {
+                let here = |place: &usize| self.lane_of(&commands[*place]) == node;
                 let mine: Vec<usize> = open.iter().copied().filter(here).collect();
                 let packed = mine.iter().map(|&place| commands[place].packed.clone());
                 let packed: Vec<_> = packed.collect();
-                let heard = self.links[lane].ask(&packed).await?;
-                for (place, answer) in mine.into_iter().zip(heard) {
-                    match self.follow(&commands[place], lane, answer).await? {
-                        Some(answer) => answers[place] = answer,
+                let heard = self.connections[node].request(&packed).await?;
+                for (place, reply) in mine.into_iter().zip(heard) {
+                    match self.follow(&commands[place], node, reply).await? {
+                        Some(reply) => replies[place] = reply,
                         None => again.push(place),
                     }
                 }
             }
             if again.is_empty() {
-                return Ok(answers);
+                return Ok(replies);
             }
             again.sort_unstable();
             open = again;
             Timer::after(AGAIN).await;
         }
-        Err(Trouble::Passing("its slots don't come to rest".into()))
+        Err(Error::Transient("its slots don't come to rest".into()))
     }
 
     fn lane_of(&self, command: &Command) -> usize {
         let route = self.map.as_ref().map(|map| &map.route);
-        let lane = route.and_then(|route| route.get(usize::from(command.slot)));
-        lane.map_or(0, |&lane| lane.into())
+        let node = route.and_then(|route| route.get(usize::from(command.slot)));
+        node.map_or(0, |&node| node.into())
     }
 
     /// The answer, or `None` if the command has to be said again.
     async fn follow(
         &mut self,
         command: &Command,
-        lane: usize,
-        answer: Value,
-    ) -> Result<Option<Value>, Trouble> {
-        let from = self.map.as_ref().and_then(|map| map.nodes.get(lane));
-        let redirect = redirect(&answer, from).filter(|_| from.is_some());
+        node: usize,
+        reply: Value,
+    ) -> Result<Option<Value>, Error> {
+        let from = self.map.as_ref().and_then(|map| map.nodes.get(node));
+        let redirect = redirect(&reply, from).filter(|_| from.is_some());
         let (node, asking) = match redirect {
-            None => return Ok(Some(answer)),
+            None => return Ok(Some(reply)),
             Some(Redirect::TryAgain) => return Ok(None),
             Some(Redirect::Moved(node)) => (node, false),
             Some(Redirect::Ask(node)) => (node, true),
@@ -173,8 +173,8 @@ impl<'a> Nodes<'a> {
         if asking {
             let asking = cmd("ASKING").get_packed_command();
             let both = [asking, command.packed.clone()];
-            let answer = self.links[place].ask(&both).await?.pop();
-            return Ok(answer.filter(|answer| super::cluster::redirect(answer, None).is_none()));
+            let reply = self.connections[place].request(&both).await?.pop();
+            return Ok(reply.filter(|reply| super::cluster::redirect(reply, None).is_none()));
         }
         if let Some(map) = &mut self.map {
             map.route[usize::from(command.slot)] = place as u16;
@@ -187,18 +187,22 @@ impl<'a> Nodes<'a> {
 ///
 /// # Errors
 /// A broken connection, or a cluster that can't work yet.
-pub async fn map(endpoint: &Endpoint, link: &mut Link) -> Result<Option<Map>, Trouble> {
+pub async fn map(endpoint: &Endpoint, connection: &mut Connection) -> Result<Option<Map>, Error> {
     let question = [cmd("CLUSTER").arg("SLOTS").get_packed_command()];
-    let answer = link.ask(&question).await?.pop().unwrap_or(Value::Nil);
-    match answer {
+    let reply = connection
+        .request(&question)
+        .await?
+        .pop()
+        .unwrap_or(Value::Nil);
+    match reply {
         Value::ServerError(error) if error.code() == "LOADING" => {
-            Err(Trouble::Passing(error.to_string()))
+            Err(Error::Transient(error.to_string()))
         }
         // It knows of no clusters, or is none.
         Value::ServerError(_) => Ok(None),
-        answer => {
-            let map = Map::read(&answer, endpoint.host_name());
-            map.map(Some).map_err(Trouble::Passing)
+        reply => {
+            let map = Map::read(&reply, endpoint.host_name());
+            map.map(Some).map_err(Error::Transient)
         }
     }
 }

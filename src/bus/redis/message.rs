@@ -6,11 +6,12 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use crate::bus::{Draft, now};
+use crate::bus::NewMessage;
 use crate::chat::dialect::PrivateMessage;
 use crate::chat::event::{Event, EventKind, Text};
 use crate::chat::id::Origin;
 use crate::chat::name::{Email, Room, User};
+use crate::time::unix_millis;
 
 /// How every envelope begins.
 const MARK: &str = "{\"natterjack\":";
@@ -43,7 +44,7 @@ struct Envelope<'a> {
 
 /// What an instance hears on its own channel.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Note {
+pub enum InstanceMessage {
     /// A private message for one of its users.
     Private(String, PrivateMessage),
     /// A name of its now belongs to another connection.
@@ -55,26 +56,26 @@ pub enum Note {
 }
 
 /// A message, as the publishing script completes it with kind, id and time in front.
-pub fn said(draft: &Draft) -> String {
+pub fn said(message: &NewMessage) -> String {
     tail(&Envelope {
-        from: Some(draft.origin.to_string().into()),
-        ..words(draft)
+        from: Some(message.origin.to_string().into()),
+        ..words(message)
     })
 }
 
 /// A private message, as its script completes it.
-pub fn letter(to: &str, draft: &Draft) -> String {
+pub fn letter(to: &str, message: &NewMessage) -> String {
     tail(&Envelope {
         to: Some(to.into()),
-        ..words(draft)
+        ..words(message)
     })
 }
 
-fn words(draft: &Draft) -> Envelope<'_> {
+fn words(message: &NewMessage) -> Envelope<'_> {
     Envelope {
-        user: Some(draft.user.as_str().into()),
-        email: draft.email.as_ref().map(|email| email.as_str().into()),
-        text: Some(draft.text.as_str().into()),
+        user: Some(message.user.as_str().into()),
+        email: message.email.as_ref().map(|email| email.as_str().into()),
+        text: Some(message.text.as_str().into()),
         ..Envelope::default()
     }
 }
@@ -177,16 +178,19 @@ pub fn event(room: Room, payload: &[u8]) -> Option<Event> {
 }
 
 /// Reads what came on this instance's own channel.
-pub fn note(payload: &[u8]) -> Option<Note> {
+pub fn instance_message(payload: &[u8]) -> Option<InstanceMessage> {
     let envelope = parse(payload)?;
     match &*envelope.kind {
-        "canary" => return Some(Note::Canary),
-        "reaped" => return Some(Note::Reaped),
+        "canary" => return Some(InstanceMessage::Canary),
+        "reaped" => return Some(InstanceMessage::Reaped),
         _ => {}
     }
     let user = User::new(&envelope.user?).ok()?;
     match &*envelope.kind {
-        "replaced" => Some(Note::Replaced(user, envelope.from?.parse().ok()?)),
+        "replaced" => Some(InstanceMessage::Replaced(
+            user,
+            envelope.from?.parse().ok()?,
+        )),
         "private" => {
             let message = PrivateMessage {
                 from: user,
@@ -195,7 +199,7 @@ pub fn note(payload: &[u8]) -> Option<Note> {
                 id: envelope.id?.parse().ok()?,
                 at: envelope.at?,
             };
-            Some(Note::Private(envelope.to?.into_owned(), message))
+            Some(InstanceMessage::Private(envelope.to?.into_owned(), message))
         }
         _ => None,
     }
@@ -222,7 +226,7 @@ fn foreign(room: Room, payload: &[u8]) -> Option<Event> {
         Some(named) => named,
         None => (User::new(NOBODY).ok()?, Text::cut(&payload)?),
     };
-    let at = now();
+    let at = unix_millis();
     Some(Event {
         room,
         user: Some(user),
@@ -277,13 +281,16 @@ mod tests {
         }
         let left = event(Room::lobby(), left(&user("foo"), origin).as_bytes()).unwrap();
         assert!(matches!(left.kind, EventKind::Left));
-        assert_eq!(note(canary().as_bytes()), Some(Note::Canary));
+        assert_eq!(
+            instance_message(canary().as_bytes()),
+            Some(InstanceMessage::Canary)
+        );
         let payload = format!(
             "{MARK}\"replaced\",\"from\":\"{origin}\"{}",
             replaced(&user("foo"))
         );
-        let replaced = Note::Replaced(user("foo"), origin);
-        assert_eq!(note(payload.as_bytes()), Some(replaced));
+        let replaced = InstanceMessage::Replaced(user("foo"), origin);
+        assert_eq!(instance_message(payload.as_bytes()), Some(replaced));
     }
 
     #[test]
@@ -312,6 +319,6 @@ mod tests {
         assert_eq!(heard("ops: "), Some(("redis".into(), "ops: ".into())));
         assert!(event(Room::lobby(), b"\xff\xfe").is_some());
         assert!(event(Room::lobby(), b"{\"natterjack\":\"said\"}").is_none());
-        assert!(note(b"hello").is_none());
+        assert!(instance_message(b"hello").is_none());
     }
 }

@@ -14,7 +14,7 @@ use crate::chat::replay::{Step, step};
 
 /// The subscriptions, as wanted and as confirmed.
 #[derive(Debug, Default)]
-pub struct Rooms {
+pub struct Subscriptions {
     state: Mutex<State>,
     /// A command waits to be sent.
     work: Event,
@@ -41,14 +41,14 @@ struct Wanted {
     turn: u64,
     confirmed: bool,
     /// The last message heard; none before the first sign of where the room stands.
-    heard: Option<Heard>,
+    heard: Option<Cursor>,
     /// Messages have been lost, and the peers have not been told yet.
     incomplete: bool,
 }
 
 /// A message that has been heard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Heard {
+pub struct Cursor {
     /// Its place; [`Id::START`] where nothing has been said yet.
     pub id: Id,
     /// Its time, if the message itself was seen. Another one in the same place has another time.
@@ -63,7 +63,7 @@ impl fmt::Debug for State {
     }
 }
 
-impl Rooms {
+impl Subscriptions {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -128,13 +128,13 @@ impl Rooms {
         let step = wanted.heard.map_or(Step::Next, |heard| step(heard.id, id));
         if step == Step::Next {
             let at = Some(at);
-            wanted.heard = Some(Heard { id, at });
+            wanted.heard = Some(Cursor { id, at });
         }
         step
     }
 
     /// The room has been heard up to here.
-    pub fn heard(&self, room: &Room, heard: Heard) {
+    pub fn heard(&self, room: &Room, heard: Cursor) {
         if let Some(wanted) = self.lock().rooms.get_mut(room) {
             wanted.heard = Some(heard);
         }
@@ -159,12 +159,12 @@ impl Rooms {
     /// Notes where a room stands, unless more is known already.
     pub fn begins(&self, room: &Room, id: Id) {
         if let Some(wanted) = self.lock().rooms.get_mut(room) {
-            wanted.heard.get_or_insert(Heard { id, at: None });
+            wanted.heard.get_or_insert(Cursor { id, at: None });
         }
     }
 
     /// How far each room has been heard that anything is known of.
-    pub fn all_heard(&self) -> Vec<(Room, Heard)> {
+    pub fn all_heard(&self) -> Vec<(Room, Cursor)> {
         let state = self.lock();
         let heard = state.rooms.iter();
         heard
@@ -216,7 +216,7 @@ impl Rooms {
     }
 
     /// Says a command among the others. Its answer is no news, unless it is an error.
-    pub fn say(&self, command: &[u8]) {
+    pub fn send(&self, command: &[u8]) {
         let mut state = self.lock();
         if state.up {
             state.commands.extend_from_slice(command);

@@ -10,8 +10,8 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use smol::io::{AsyncRead, AsyncReadExt};
 use smol::{Async, Timer, future};
 
-use crate::bus::redis::link::Trouble;
-use crate::bus::within;
+use crate::bus::redis::connection::Error;
+use crate::time::timeout;
 
 /// How long it may take. Azure's command line takes one to three seconds on a small machine.
 const TIME: Duration = Duration::from_secs(10);
@@ -27,15 +27,15 @@ const LOOK: Duration = Duration::from_millis(5);
 /// # Errors
 /// One line, never with what it prints. Lasting where it is not to be run, or prints too much;
 /// what it fails for, or is late for, may pass.
-pub async fn run(command: &str) -> Result<Vec<u8>, Trouble> {
+pub async fn run(command: &str) -> Result<Vec<u8>, Error> {
     let mut running = Running::start(command).map_err(|error| {
         let line = format!("redis auth command: can't run /bin/sh: {error}");
         match error.kind() {
-            ErrorKind::NotFound | ErrorKind::PermissionDenied => Trouble::Lasting(line),
-            _ => Trouble::Passing(line),
+            ErrorKind::NotFound | ErrorKind::PermissionDenied => Error::Fatal(line),
+            _ => Error::Transient(line),
         }
     })?;
-    let odd = |error: io::Error| Trouble::Passing(format!("redis auth command: {error}"));
+    let odd = |error: io::Error| Error::Transient(format!("redis auth command: {error}"));
     let (mut out, mut err) = running.outputs().map_err(odd)?;
     let (mut printed, mut complained) = (Vec::new(), Vec::new());
     let end = async {
@@ -52,7 +52,7 @@ pub async fn run(command: &str) -> Result<Vec<u8>, Trouble> {
         while err.read(&mut sink).await? > 0 {}
         future::pending().await
     });
-    let end = within(TIME, future::or(end, &mut listen)).await;
+    let end = timeout(TIME, future::or(end, &mut listen)).await;
     // What it has said with its last breath.
     let _: Option<io::Result<Option<ExitStatus>>> = future::poll_once(&mut listen).await;
     drop(listen);
@@ -63,12 +63,12 @@ pub async fn run(command: &str) -> Result<Vec<u8>, Trouble> {
                 "redis auth command: it prints more than {} KiB",
                 MOST / 1024
             );
-            return Err(Trouble::Lasting(line));
+            return Err(Error::Fatal(line));
         }
         Some(Err(error)) => return Err(odd(error)),
         None => {
             let line = format!("redis auth command: not done within {TIME:?}, killed");
-            return Err(Trouble::Passing(line + &told(&complained)));
+            return Err(Error::Transient(line + &told(&complained)));
         }
     };
     if status.success() {
@@ -84,8 +84,8 @@ pub async fn run(command: &str) -> Result<Vec<u8>, Trouble> {
     let line = line + &told(&complained);
     Err(match status.code() {
         // So says the shell of what is not there, or not to be run.
-        Some(126 | 127) => Trouble::Lasting(line),
-        _ => Trouble::Passing(line),
+        Some(126 | 127) => Error::Fatal(line),
+        _ => Error::Transient(line),
     })
 }
 

@@ -4,11 +4,11 @@
 use std::sync::atomic::Ordering;
 
 use super::Redis;
-use super::answer;
-use super::envelope::Note;
-use super::line::{Line, SOME};
-use super::link::Trouble;
-use super::rooms::Heard;
+use super::connection::Error;
+use super::message::InstanceMessage;
+use super::reply;
+use super::requester::{BATCH, Requester};
+use super::subscriptions::Cursor;
 use crate::chat::close_reason::CloseReason;
 use crate::chat::dialect::{Dialect, Reply};
 use crate::chat::event::{Event, EventKind};
@@ -28,27 +28,29 @@ const ROOMS: usize = 32;
 ///
 /// # Errors
 /// Redis does not answer.
-pub async fn register(bus: &Redis, line: &mut Line<'_, '_>) -> Result<(), Trouble> {
+pub async fn register_names(bus: &Redis, requester: &mut Requester<'_, '_>) -> Result<(), Error> {
     let announced = bus.missed.swap(false, Ordering::Relaxed);
-    let done = register_all(bus, line, announced).await;
+    let done = claim_names(bus, requester, announced).await;
     if done.is_err() && announced {
         bus.missed.store(true, Ordering::Relaxed);
     }
     done
 }
 
-async fn register_all(
+async fn claim_names(
     bus: &Redis,
-    line: &mut Line<'_, '_>,
+    requester: &mut Requester<'_, '_>,
     announced: bool,
-) -> Result<(), Trouble> {
-    let rooms = bus.rooms.wanted();
+) -> Result<(), Error> {
+    let rooms = bus.subscriptions.wanted();
     let rooms: Vec<&Room> = rooms.iter().collect();
-    for rooms in rooms.chunks(SOME) {
-        line.ask(&[bus.scripts.frequent(rooms, true)]).await?;
+    for rooms in rooms.chunks(BATCH) {
+        requester
+            .request(&[bus.scripts.track_rooms(rooms, true)])
+            .await?;
     }
-    let margin = bus.patience.margin();
-    for present in bus.peers.named_peers().await.chunks(SOME) {
+    let margin = bus.lease_grace.margin();
+    for present in bus.peers.named_peers().await.chunks(BATCH) {
         let claim = |one: &NamedPeer| {
             let NamedPeer {
                 user,
@@ -59,24 +61,27 @@ async fn register_all(
             bus.scripts.claim(user, *origin, *key_hash, false, margin)
         };
         let claims: Vec<_> = present.iter().map(claim).collect();
-        let answers = line.ask(&claims).await?;
+        let replies = requester.request(&claims).await?;
         let mut joins = Vec::new();
-        for (one, answer) in present.iter().zip(&answers) {
-            if answer::number(answer) == Some(0) {
+        for (one, reply) in present.iter().zip(&replies) {
+            if reply::number(reply) == Some(0) {
                 bus.peers
                     .close(&one.user, one.origin.peer, CloseReason::Replaced)
                     .await;
                 continue;
             }
-            let join = |room| bus.scripts.rejoin(room, &one.user, one.origin, announced);
+            let join = |room| {
+                bus.scripts
+                    .restore_member(room, &one.user, one.origin, announced)
+            };
             joins.extend(one.rooms.iter().map(join));
         }
-        for joins in joins.chunks(SOME) {
-            line.ask(joins).await?;
+        for joins in joins.chunks(BATCH) {
+            requester.request(joins).await?;
         }
     }
     // Last, so that whoever is interrupted does all of it again, and as loudly.
-    line.ask(&[bus.scripts.revive()]).await?;
+    requester.request(&[bus.scripts.clear_dead()]).await?;
     Ok(())
 }
 
@@ -85,23 +90,23 @@ async fn register_all(
 ///
 /// # Errors
 /// Redis does not answer.
-pub async fn catch_up(bus: &Redis, line: &mut Line<'_, '_>) -> Result<(), Trouble> {
+pub async fn resync(bus: &Redis, requester: &mut Requester<'_, '_>) -> Result<(), Error> {
     let mut lost = 0;
-    for rooms in bus.rooms.all_heard().chunks(ROOMS) {
-        let ask = |(room, heard): &(Room, Heard)| {
+    for rooms in bus.subscriptions.all_heard().chunks(ROOMS) {
+        let requests = |(room, heard): &(Room, Cursor)| {
             [
                 bus.scripts.last(room),
                 bus.scripts.read_from(room, heard.id, PAGE),
             ]
         };
-        let commands: Vec<_> = rooms.iter().flat_map(ask).collect();
-        let answers = line.ask(&commands).await?;
-        for ((room, heard), answers) in rooms.iter().zip(answers.chunks(2)) {
-            let last = answers.first().and_then(answer::id);
-            let found = answers.get(1).and_then(|log| answer::messages(room, log));
+        let commands: Vec<_> = rooms.iter().flat_map(requests).collect();
+        let replies = requester.request(&commands).await?;
+        for ((room, heard), replies) in rooms.iter().zip(replies.chunks(2)) {
+            let last = replies.first().and_then(reply::id);
+            let found = replies.get(1).and_then(|log| reply::messages(room, log));
             let found = found.unwrap_or_default();
-            if !resume(bus, line, room, *heard, last, found).await? {
-                bus.rooms.mark_incomplete(room);
+            if !resync_room(bus, requester, room, *heard, last, found).await? {
+                bus.subscriptions.mark_incomplete(room);
                 lost += 1;
             }
         }
@@ -109,37 +114,40 @@ pub async fn catch_up(bus: &Redis, line: &mut Line<'_, '_>) -> Result<(), Troubl
     if lost > 0 {
         log::warn!("redis has lost messages of {lost} rooms; they can't be delivered any more");
     }
-    read_mail(bus, line).await
+    read_inbox(bus, requester).await
 }
 
 /// Where the rooms' logs stand of which we have heard anything.
 ///
 /// # Errors
 /// Redis does not answer.
-pub async fn last_ids(bus: &Redis, line: &mut Line<'_, '_>) -> Result<Vec<(Room, Id)>, Trouble> {
+pub async fn last_ids(
+    bus: &Redis,
+    requester: &mut Requester<'_, '_>,
+) -> Result<Vec<(Room, Id)>, Error> {
     let mut found = Vec::new();
-    for rooms in bus.rooms.all_heard().chunks(SOME) {
-        let ask = |(room, _): &(Room, Heard)| bus.scripts.last(room);
-        let commands: Vec<_> = rooms.iter().map(ask).collect();
-        let answers = line.ask(&commands).await?;
-        let last = rooms.iter().zip(&answers);
-        found.extend(last.filter_map(|((room, _), last)| Some((room.clone(), answer::id(last)?))));
+    for rooms in bus.subscriptions.all_heard().chunks(BATCH) {
+        let requests = |(room, _): &(Room, Cursor)| bus.scripts.last(room);
+        let commands: Vec<_> = rooms.iter().map(requests).collect();
+        let replies = requester.request(&commands).await?;
+        let last = rooms.iter().zip(&replies);
+        found.extend(last.filter_map(|((room, _), last)| Some((room.clone(), reply::id(last)?))));
     }
     Ok(found)
 }
 
 /// Goes on in one room after `heard`. `last` is where the log stands, and `found` the messages from
 /// `heard` on, with it. `false` if the log no longer has all of them.
-async fn resume(
+async fn resync_room(
     bus: &Redis,
-    line: &mut Line<'_, '_>,
+    requester: &mut Requester<'_, '_>,
     room: &Room,
-    heard: Heard,
+    heard: Cursor,
     last: Option<Id>,
     mut found: Vec<Event>,
-) -> Result<bool, Trouble> {
+) -> Result<bool, Error> {
     let Some(last) = last else {
-        bus.rooms.heard(room, unseen(Id::START));
+        bus.subscriptions.heard(room, unseen(Id::START));
         return Ok(heard.id == Id::START);
     };
     let full = found.len() == PAGE;
@@ -152,9 +160,12 @@ async fn resume(
     if replaced || last.epoch == heard.id.epoch && last < heard.id {
         // Other words stand where we have heard some, or will soon. From a new epoch on, places
         // are unambiguous again.
-        let answers = line.ask(&[bus.scripts.rewind(room, last.epoch)]).await?;
-        let begin = answers.first().and_then(answer::id).unwrap_or(last);
-        bus.rooms.heard(room, unseen(Id::before_all(begin.epoch)));
+        let replies = requester
+            .request(&[bus.scripts.new_epoch(room, last.epoch)])
+            .await?;
+        let begin = replies.first().and_then(reply::id).unwrap_or(last);
+        bus.subscriptions
+            .heard(room, unseen(Id::before_all(begin.epoch)));
         return Ok(false);
     }
     let mut whole = heard.id.epoch == last.epoch || heard.id == Id::START;
@@ -162,15 +173,15 @@ async fn resume(
     for event in found {
         whole &= deliver(bus, room, event).await;
     }
-    let Step::Gap(after) = bus.rooms.step(room, last.next()) else {
+    let Step::Gap(after) = bus.subscriptions.step(room, last.next()) else {
         return Ok(whole);
     };
     if !full {
         // The log does not keep that many, or nothing at all, as with `--history 0`.
-        bus.rooms.heard(room, unseen(last));
+        bus.subscriptions.heard(room, unseen(last));
         return Ok(false);
     }
-    whole &= fill(bus, line, room, Stretch { after, until: last }).await?;
+    whole &= read_gap(bus, requester, room, Stretch { after, until: last }).await?;
     Ok(whole)
 }
 
@@ -179,21 +190,23 @@ async fn resume(
 ///
 /// # Errors
 /// Redis does not answer.
-pub async fn fill(
+pub async fn read_gap(
     bus: &Redis,
-    line: &mut Line<'_, '_>,
+    requester: &mut Requester<'_, '_>,
     room: &Room,
     mut stretch: Stretch,
-) -> Result<bool, Trouble> {
+) -> Result<bool, Error> {
     let mut whole = true;
     while stretch.after < stretch.until {
-        let answers = line.ask(&[bus.scripts.read(room, stretch, PAGE)]).await?;
-        let found = answers.first().and_then(|log| answer::messages(room, log));
+        let replies = requester
+            .request(&[bus.scripts.read(room, stretch, PAGE)])
+            .await?;
+        let found = replies.first().and_then(|log| reply::messages(room, log));
         let found = found.unwrap_or_default();
         // Falling numbers: somebody tampered with the log. It is not read for ever.
         let last = found.last().and_then(Event::id);
         let Some(last) = last.filter(|last| *last > stretch.after) else {
-            bus.rooms.heard(room, unseen(stretch.until));
+            bus.subscriptions.heard(room, unseen(stretch.until));
             return Ok(false);
         };
         for event in found {
@@ -209,13 +222,13 @@ async fn deliver(bus: &Redis, room: &Room, event: Event) -> bool {
     let (Some(id), EventKind::Said { at, .. }) = (event.id(), &event.kind) else {
         return true;
     };
-    let step = bus.rooms.hear(room, id, *at);
+    let step = bus.subscriptions.hear(room, id, *at);
     if step == Step::Known {
         return true;
     }
     if step != Step::Next {
         let at = Some(*at);
-        bus.rooms.heard(room, Heard { id, at });
+        bus.subscriptions.heard(room, Cursor { id, at });
     }
     // Fails only when the fan-out is gone, and then the process is on its way out.
     let _ = bus.feed.send(event).await;
@@ -223,8 +236,8 @@ async fn deliver(bus: &Redis, room: &Room, event: Event) -> bool {
 }
 
 /// Tells typed peers in rooms that have lost messages so, and who is there.
-pub async fn tell_incomplete(bus: &Redis) {
-    for room in bus.rooms.take_incomplete() {
+pub async fn notify_incomplete(bus: &Redis) {
+    for room in bus.subscriptions.take_incomplete() {
         if let Some(roster) = bus.roster(&room).await {
             let entered = Reply::Incomplete(&room, &roster);
             bus.peers
@@ -234,25 +247,27 @@ pub async fn tell_incomplete(bus: &Redis) {
     }
 }
 
-fn unseen(id: Id) -> Heard {
-    Heard { id, at: None }
+fn unseen(id: Id) -> Cursor {
+    Cursor { id, at: None }
 }
 
 /// Reads the private messages that the channel has not brought, and hands them on.
 ///
 /// # Errors
 /// Redis does not answer.
-pub async fn read_mail(bus: &Redis, line: &mut Line<'_, '_>) -> Result<(), Trouble> {
-    let answers = line.ask(&[bus.scripts.mail(bus.mail.last())]).await?;
+pub async fn read_inbox(bus: &Redis, requester: &mut Requester<'_, '_>) -> Result<(), Error> {
+    let replies = requester
+        .request(&[bus.scripts.inbox(bus.inbox.last())])
+        .await?;
     let mut last = None;
-    for note in answers.first().and_then(answer::mail).unwrap_or_default() {
-        if let Note::Private(to, message) = note {
+    for note in replies.first().and_then(reply::inbox).unwrap_or_default() {
+        if let InstanceMessage::Private(to, message) = note {
             last = Some(message.id);
             bus.peers.send_private(&to, &message).await;
         }
     }
     if let Some(last) = last {
-        bus.mail.read(last);
+        bus.inbox.read(last);
     }
     Ok(())
 }

@@ -7,11 +7,11 @@ use redis::Value;
 
 use super::{Reader, State};
 use crate::bus::redis::Redis;
-use crate::bus::redis::answer::{self, News};
-use crate::bus::redis::envelope::{self, Note};
-use crate::bus::redis::line::Line;
-use crate::bus::redis::link::Trouble;
-use crate::bus::redis::recover::{fill, last_ids, read_mail, tell_incomplete};
+use crate::bus::redis::connection::Error;
+use crate::bus::redis::message::{self, InstanceMessage};
+use crate::bus::redis::reply::{self, Push};
+use crate::bus::redis::requester::Requester;
+use crate::bus::redis::resync::{last_ids, notify_incomplete, read_gap, read_inbox};
 use crate::chat::close_reason::CloseReason;
 use crate::chat::event::{Event, EventKind};
 use crate::chat::id::Id;
@@ -25,12 +25,12 @@ const LOOK: Duration = Duration::from_secs(10);
 ///
 /// In a cluster, what is published on one node reaches us by way of another, and the way between them
 /// may break without a sign: so we look now and then whether there is more in the logs.
-pub async fn receive(bus: &Redis, mut replies: Reader, state: &State, cluster: bool) -> String {
+pub async fn subscriber(bus: &Redis, mut replies: Reader, state: &State, cluster: bool) -> String {
     let own = bus.scripts.own_channel().into_bytes();
     let mut looked = Instant::now();
     loop {
         if cluster && looked.elapsed() > LOOK {
-            if let Err(Trouble::Lasting(why) | Trouble::Passing(why)) = look(bus).await {
+            if let Err(Error::Fatal(why) | Error::Transient(why)) = check_for_gaps(bus).await {
                 return why;
             }
             looked = Instant::now();
@@ -40,62 +40,63 @@ pub async fn receive(bus: &Redis, mut replies: Reader, state: &State, cluster: b
             Ok(push) => push,
             Err(error) => return format!("subscription lost: {error}"),
         };
-        match answer::news(&push) {
-            Some(News::Message { channel, payload }) => {
+        match reply::push(&push) {
+            Some(Push::Message { channel, payload }) => {
                 if channel == own {
-                    take_note(bus, payload, state).await;
+                    handle_instance_message(bus, payload, state).await;
                 } else if let Some(event) = bus
                     .scripts
                     .room(channel)
-                    .and_then(|room| envelope::event(room, payload))
-                    && let Err(Trouble::Lasting(why) | Trouble::Passing(why)) =
-                        take(bus, event).await
+                    .and_then(|room| message::event(room, payload))
+                    && let Err(Error::Fatal(why) | Error::Transient(why)) =
+                        handle_event(bus, event).await
                 {
                     return why;
                 }
             }
-            Some(News::Subscribed) => bus.rooms.confirmed(),
+            Some(Push::Subscribed) => bus.subscriptions.confirmed(),
             None => {}
         }
     }
 }
 
 /// Looks whether the rooms have gone on without us, and reads what we have not heard.
-async fn look(bus: &Redis) -> Result<(), Trouble> {
-    for (room, last) in last_ids(bus, &mut Line::InUse(bus)).await? {
-        if let Step::Gap(after) = bus.rooms.step(&room, last.next()) {
-            catch(bus, &room, after, last).await?;
+async fn check_for_gaps(bus: &Redis) -> Result<(), Error> {
+    for (room, last) in last_ids(bus, &mut Requester::Connected(bus)).await? {
+        if let Step::Gap(after) = bus.subscriptions.step(&room, last.next()) {
+            fill_gap(bus, &room, after, last).await?;
         }
     }
-    read_mail(bus, &mut Line::InUse(bus)).await
+    read_inbox(bus, &mut Requester::Connected(bus)).await
 }
 
 /// Hands an event on, in its place: what is missing before it is read from the log first.
-async fn take(bus: &Redis, event: Event) -> Result<(), Trouble> {
+async fn handle_event(bus: &Redis, event: Event) -> Result<(), Error> {
     let room = event.room.clone();
     match event.kind {
         EventKind::Said {
             id: Some(id), at, ..
         } => {
-            if bus.rooms.begins_anew(&room, id) && !is_of_log(bus, &room, id).await? {
+            if bus.subscriptions.begins_anew(&room, id) && !is_current_epoch(bus, &room, id).await?
+            {
                 return Ok(());
             }
-            match bus.rooms.hear(&room, id, at) {
+            match bus.subscriptions.hear(&room, id, at) {
                 Step::Known => return Ok(()),
                 Step::Next => {}
                 Step::Gap(after) => {
                     let n = id.n - 1;
-                    catch(bus, &room, after, Id { n, ..id }).await?;
-                    bus.rooms.hear(&room, id, at);
+                    fill_gap(bus, &room, after, Id { n, ..id }).await?;
+                    bus.subscriptions.hear(&room, id, at);
                 }
             }
         }
         // Whoever joins is told of the room's last message, so everybody must have heard it.
         EventKind::Joined { last, .. } => {
             let last = last.unwrap_or(Id::START);
-            match bus.rooms.step(&room, last.next()) {
-                Step::Gap(after) => catch(bus, &room, after, last).await?,
-                Step::Next => bus.rooms.begins(&room, last),
+            match bus.subscriptions.step(&room, last.next()) {
+                Step::Gap(after) => fill_gap(bus, &room, after, last).await?,
+                Step::Next => bus.subscriptions.begins(&room, last),
                 Step::Known => {}
             }
         }
@@ -108,40 +109,42 @@ async fn take(bus: &Redis, event: Event) -> Result<(), Trouble> {
 
 /// Whether a message is of the room's log, and not of one that nobody will ever read: a primary that
 /// hung while another took its place still does what it was sent, until it hears of the other.
-async fn is_of_log(bus: &Redis, room: &Room, id: Id) -> Result<bool, Trouble> {
-    let answers = Line::InUse(bus).ask(&[bus.scripts.last(room)]).await?;
-    let last = answers.first().and_then(answer::id);
+async fn is_current_epoch(bus: &Redis, room: &Room, id: Id) -> Result<bool, Error> {
+    let replies = Requester::Connected(bus)
+        .request(&[bus.scripts.last(room)])
+        .await?;
+    let last = replies.first().and_then(reply::id);
     Ok(last.is_none_or(|last| last.epoch == id.epoch))
 }
 
-async fn catch(bus: &Redis, room: &Room, after: Id, until: Id) -> Result<(), Trouble> {
+async fn fill_gap(bus: &Redis, room: &Room, after: Id, until: Id) -> Result<(), Error> {
     let stretch = Stretch { after, until };
-    if !fill(bus, &mut Line::InUse(bus), room, stretch).await? {
+    if !read_gap(bus, &mut Requester::Connected(bus), room, stretch).await? {
         log::warn!("redis has lost messages of a room; they can't be delivered any more");
-        bus.rooms.mark_incomplete(room);
-        tell_incomplete(bus).await;
+        bus.subscriptions.mark_incomplete(room);
+        notify_incomplete(bus).await;
     }
     Ok(())
 }
 
-async fn take_note(bus: &Redis, payload: &[u8], state: &State) {
-    match envelope::note(payload) {
-        Some(Note::Canary) => {
+async fn handle_instance_message(bus: &Redis, payload: &[u8], state: &State) {
+    match message::instance_message(payload) {
+        Some(InstanceMessage::Canary) => {
             *state.canary() = Instant::now();
             if let Some(sent) = state.sent().take() {
                 bus.canary.record(sent.elapsed().as_micros() as u64);
             }
         }
-        Some(Note::Private(to, message)) if bus.mail.comes(message.id) => {
+        Some(InstanceMessage::Private(to, message)) if bus.inbox.comes(message.id) => {
             // Whom it was for may have left in this moment.
             bus.peers.send_private(&to, &message).await;
         }
-        Some(Note::Replaced(user, origin)) => {
+        Some(InstanceMessage::Replaced(user, origin)) => {
             bus.peers
                 .close(&user, origin.peer, CloseReason::Replaced)
                 .await;
         }
-        Some(Note::Reaped) => state.reaped.store(true, Ordering::Relaxed),
-        Some(Note::Private(..)) | None => {}
+        Some(InstanceMessage::Reaped) => state.reaped.store(true, Ordering::Relaxed),
+        Some(InstanceMessage::Private(..)) | None => {}
     }
 }

@@ -5,7 +5,7 @@
 //! them share one token for as long as it has enough of its life left.
 
 mod command;
-mod read;
+mod output;
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,10 +16,10 @@ use async_lock::Semaphore;
 use redis::cmd;
 use smol::{Timer, future};
 
-use super::link::{Boxed, Trouble};
-use crate::bus::now;
+use super::connection::{Boxed, Error};
 use crate::config::RedisAddress;
-use read::Read;
+use crate::time::unix_millis;
+use output::AuthOutput;
 
 /// A token is got anew when this much of its life is over, at the earliest …
 const EARLIEST: f32 = 0.6;
@@ -39,42 +39,42 @@ const PAUSE_FIRST: Duration = Duration::from_secs(1);
 const PAUSE_MOST: Duration = Duration::from_secs(30);
 
 /// What to sign in with. Shows no secret.
-pub struct Proof {
+pub struct Secret {
     user: Option<String>,
     password: String,
-    life: Option<Life>,
+    expiry: Option<Expiry>,
 }
 
 /// How long a token lives.
 #[derive(Clone, Copy, Debug)]
-struct Life {
+struct Expiry {
     ends: Instant,
     renew: Instant,
 }
 
-impl fmt::Debug for Proof {
+impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Proof({:?})", self.user)
+        write!(f, "Secret({:?})", self.user)
     }
 }
 
-impl Proof {
-    fn new(user: Option<&String>, read: Read) -> Result<Proof, Trouble> {
-        let life = read.ends.map(|ends| {
-            let left = ends - now() as f64 / 1000.0;
+impl Secret {
+    fn new(user: Option<&String>, output: AuthOutput) -> Result<Secret, Error> {
+        let expiry = output.ends.map(|ends| {
+            let left = ends - unix_millis() as f64 / 1000.0;
             if left > 0.0 {
                 let left = Duration::from_secs_f64(left.min(LONGEST.as_secs_f64()));
-                return Ok(Life::new(left, fastrand::f32()));
+                return Ok(Expiry::new(left, fastrand::f32()));
             }
-            Err(Trouble::Passing(format!(
+            Err(Error::Transient(format!(
                 "redis auth command: its token ended {:.0} s ago; is the clock right?",
                 -left
             )))
         });
-        Ok(Proof {
-            user: user.cloned().or(read.oid),
-            password: read.password,
-            life: life.transpose()?,
+        Ok(Secret {
+            user: user.cloned().or(output.oid),
+            password: output.password,
+            expiry: expiry.transpose()?,
         })
     }
 
@@ -90,23 +90,25 @@ impl Proof {
 
     /// Whether it is neither over nor about to be renewed.
     fn is_fresh(&self) -> bool {
-        self.life.is_none_or(|life| Instant::now() < life.renew)
+        self.expiry
+            .is_none_or(|expiry| Instant::now() < expiry.renew)
     }
 
     fn is_alive(&self) -> bool {
-        self.life.is_none_or(|life| Instant::now() < life.ends)
+        self.expiry
+            .is_none_or(|expiry| Instant::now() < expiry.ends)
     }
 }
 
-impl Life {
+impl Expiry {
     /// Of one that has so much left. `draw` is between 0 and 1.
-    fn new(left: Duration, draw: f32) -> Life {
+    fn new(left: Duration, draw: f32) -> Expiry {
         let mut renew = left.mul_f32(EARLIEST + (LATEST - EARLIEST) * draw);
         if left >= AHEAD_FROM {
             renew = renew.min(left - AHEAD);
         }
         let got = Instant::now();
-        Life {
+        Expiry {
             ends: got + left,
             renew: got + renew.max(USED),
         }
@@ -114,34 +116,34 @@ impl Life {
 }
 
 /// How to sign in. Shows no secret.
-pub struct Login {
+pub struct Credentials {
     username: Option<String>,
     command: Option<String>,
     /// What was last got, or has been set.
-    kept: Mutex<Option<Arc<Proof>>>,
+    kept: Mutex<Option<Arc<Secret>>>,
     /// The command runs once, however many wait for what it prints.
     turn: Semaphore,
     /// Renewals fail, and that has been said.
     failing: AtomicBool,
 }
 
-impl fmt::Debug for Login {
+impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Login({:?})", self.username)
+        write!(f, "Credentials({:?})", self.username)
     }
 }
 
-impl Login {
+impl Credentials {
     /// As the settings say.
-    pub fn new(address: &RedisAddress) -> Login {
+    pub fn new(address: &RedisAddress) -> Credentials {
         let set = |password: &String| {
-            Arc::new(Proof {
+            Arc::new(Secret {
                 user: address.username.clone(),
                 password: password.clone(),
-                life: None,
+                expiry: None,
             })
         };
-        Login {
+        Credentials {
             username: address.username.clone(),
             command: address.auth_command.clone(),
             kept: Mutex::new(match address.auth_command {
@@ -158,7 +160,7 @@ impl Login {
         self.command.is_some()
     }
 
-    fn kept(&self) -> MutexGuard<'_, Option<Arc<Proof>>> {
+    fn kept(&self) -> MutexGuard<'_, Option<Arc<Secret>>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -167,69 +169,69 @@ impl Login {
     ///
     /// # Errors
     /// The command fails, and nothing it has printed before is still good.
-    pub fn proof(&self) -> Boxed<'_, Option<(Arc<Proof>, bool)>> {
+    pub fn secret(&self) -> Boxed<'_, Option<(Arc<Secret>, bool)>> {
         Box::pin(self.good())
     }
 
-    async fn good(&self) -> Result<Option<(Arc<Proof>, bool)>, Trouble> {
+    async fn good(&self) -> Result<Option<(Arc<Secret>, bool)>, Error> {
         let Some(command) = &self.command else {
-            return Ok(self.kept().clone().map(|proof| (proof, true)));
+            return Ok(self.kept().clone().map(|secret| (secret, true)));
         };
-        let living = || self.kept().clone().filter(|proof| proof.is_alive());
+        let living = || self.kept().clone().filter(|secret| secret.is_alive());
         if self.failing.load(Ordering::Relaxed)
-            && let Some(proof) = living()
+            && let Some(secret) = living()
         {
             // A renewal is on its way, and it has been said that it fails.
-            return Ok(Some((proof, false)));
+            return Ok(Some((secret, false)));
         }
         match self.fresh(command).await {
             Ok(got) => Ok(Some(got)),
-            Err(trouble) => match living() {
-                Some(proof) => Ok(Some((proof, false))),
-                None => Err(trouble),
+            Err(error) => match living() {
+                Some(secret) => Ok(Some((secret, false))),
+                None => Err(error),
             },
         }
     }
 
     /// What is kept, or else what the command prints.
-    fn fresh<'a>(&'a self, command: &'a str) -> Boxed<'a, (Arc<Proof>, bool)> {
+    fn fresh<'a>(&'a self, command: &'a str) -> Boxed<'a, (Arc<Secret>, bool)> {
         Box::pin(self.kept_or_new(command))
     }
 
-    async fn kept_or_new(&self, command: &str) -> Result<(Arc<Proof>, bool), Trouble> {
-        let kept = || self.kept().clone().filter(|proof| proof.is_fresh());
-        if let Some(proof) = kept() {
-            return Ok((proof, false));
+    async fn kept_or_new(&self, command: &str) -> Result<(Arc<Secret>, bool), Error> {
+        let kept = || self.kept().clone().filter(|secret| secret.is_fresh());
+        if let Some(secret) = kept() {
+            return Ok((secret, false));
         }
         let _turn = self.turn.acquire().await;
         // Somebody has just had a turn.
-        if let Some(proof) = kept() {
-            return Ok((proof, false));
+        if let Some(secret) = kept() {
+            return Ok((secret, false));
         }
-        let proof = command::run(command)
+        let secret = command::run(command)
             .await
-            .and_then(|printed| read::read(&printed, now() as f64 / 1000.0))
-            .and_then(|read| Proof::new(self.username.as_ref(), read))?;
-        let proof = Arc::new(proof);
-        *self.kept() = Some(proof.clone());
+            .and_then(|printed| output::parse(&printed, unix_millis() as f64 / 1000.0))
+            .and_then(|output| Secret::new(self.username.as_ref(), output))?;
+        let secret = Arc::new(secret);
+        *self.kept() = Some(secret.clone());
         if self.failing.swap(false, Ordering::Relaxed) {
             log::info!("redis auth command: works again");
         }
-        Ok((proof, true))
+        Ok((secret, true))
     }
 
     /// Redis does not take it: the command runs anew for whoever asks next. Returns what that means
     /// to who was refused: what a token that was not new is refused for may be mended by a new one.
-    pub fn refused(&self, new: bool, trouble: Trouble) -> Trouble {
+    pub fn refused(&self, new: bool, error: Error) -> Error {
         if !self.changes() {
-            return trouble;
+            return error;
         }
-        if matches!(trouble, Trouble::Lasting(_)) {
+        if matches!(error, Error::Fatal(_)) {
             *self.kept() = None;
         }
-        match trouble {
-            Trouble::Lasting(why) if !new => Trouble::Passing(why),
-            trouble => trouble,
+        match error {
+            Error::Fatal(why) if !new => Error::Transient(why),
+            error => error,
         }
     }
 
@@ -237,32 +239,32 @@ impl Login {
     /// them.
     pub fn ended(&self) {
         if self.changes() {
-            self.kept().take_if(|proof| proof.life.is_none());
+            self.kept().take_if(|secret| secret.expiry.is_none());
         }
     }
 
     /// Waits until the living connections should be signed in anew, and returns what with; for ever
     /// where passwords don't end. While the command fails the old token is used up. Cancel safe.
-    pub async fn renewed(&self) -> Arc<Proof> {
+    pub async fn renewed(&self) -> Arc<Secret> {
         let Some(command) = &self.command else {
             return future::pending().await;
         };
-        let life = loop {
-            let life = self.kept().as_ref().and_then(|proof| proof.life);
-            match life {
-                Some(life) => break life,
+        let expiry = loop {
+            let expiry = self.kept().as_ref().and_then(|secret| secret.expiry);
+            match expiry {
+                Some(expiry) => break expiry,
                 // There may be one that ends, once somebody had to ask again.
                 None => drop(Timer::after(PAUSE_MOST).await),
             }
         };
-        Timer::at(life.renew).await;
+        Timer::at(expiry.renew).await;
         let mut pause = PAUSE_FIRST;
         loop {
             match self.fresh(command).await {
-                Ok((proof, _)) => return proof,
-                Err(Trouble::Lasting(why) | Trouble::Passing(why)) => {
+                Ok((secret, _)) => return secret,
+                Err(Error::Fatal(why) | Error::Transient(why)) => {
                     if !self.failing.swap(true, Ordering::Relaxed) {
-                        let left = life.ends.saturating_duration_since(Instant::now());
+                        let left = expiry.ends.saturating_duration_since(Instant::now());
                         log::warn!(
                             "{why}; the last token is good for {} s, trying again until it works",
                             left.as_secs()
@@ -277,16 +279,16 @@ impl Login {
 
     /// Who is signed in, and for how long, for people.
     pub fn describe(&self) -> String {
-        let Some(proof) = self.kept().clone() else {
+        let Some(secret) = self.kept().clone() else {
             return "without a password".into();
         };
-        let user = match &proof.user {
+        let user = match &secret.user {
             Some(user) => format!("signed in as {user}"),
             None => "signed in".into(),
         };
-        let left = proof
-            .life
-            .map(|life| life.ends.saturating_duration_since(Instant::now()));
+        let left = secret
+            .expiry
+            .map(|expiry| expiry.ends.saturating_duration_since(Instant::now()));
         match left.map(|left| left.as_secs()) {
             _ if !self.changes() => user,
             None => format!("{user} with what the auth command prints, which does not say its end"),
@@ -302,8 +304,8 @@ mod tests {
 
     fn renewed_after(left: u64, draw: f32) -> f32 {
         let left = Duration::from_secs(left);
-        let life = Life::new(left, draw);
-        (life.renew - (life.ends - left)).as_secs_f32().round()
+        let expiry = Expiry::new(left, draw);
+        (expiry.renew - (expiry.ends - left)).as_secs_f32().round()
     }
 
     #[test]
@@ -327,12 +329,12 @@ mod tests {
 
     #[test]
     fn secrets_are_not_shown() {
-        let read = Read {
+        let output = AuthOutput {
             password: "hunter2".into(),
             oid: None,
             ends: None,
         };
-        let proof = Proof::new(Some(&"me".into()), read).unwrap();
-        assert_eq!(format!("{proof:?}"), "Proof(Some(\"me\"))");
+        let secret = Secret::new(Some(&"me".into()), output).unwrap();
+        assert_eq!(format!("{secret:?}"), "Secret(Some(\"me\"))");
     }
 }

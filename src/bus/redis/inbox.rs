@@ -9,7 +9,7 @@ use crate::chat::id::Id;
 
 /// How far the mail has been heard.
 #[derive(Debug, Default)]
-pub struct Mail(Mutex<State>);
+pub struct Inbox(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -21,7 +21,7 @@ struct State {
     until: Option<Id>,
 }
 
-impl Mail {
+impl Inbox {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -55,7 +55,7 @@ mod tests {
 
     #[test]
     fn a_letter_is_heard_once() {
-        let mail = Mail::default();
+        let mail = Inbox::default();
         let id = |n| Id { epoch: 7, n };
         assert_eq!(mail.last(), Id::START);
         assert!(mail.comes(id(1)) && mail.comes(id(2)));
