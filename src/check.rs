@@ -13,7 +13,7 @@ use crate::net::listener::{self, Listener};
 #[cfg(feature = "tls")]
 use crate::net::tls::files;
 use crate::report::Report;
-use crate::server::{arriving_memory, file_limit, queue_limit};
+use crate::server::{file_limit, pending_memory, queue_limit};
 use crate::time;
 
 /// When this program was written, in seconds since 1970: an earlier clock is wrong.
@@ -97,7 +97,7 @@ fn memory(report: &mut Report, config: &Config) {
         None => PEER,
     };
     let needed = SERVER
-        .saturating_add(arriving_memory())
+        .saturating_add(pending_memory())
         .saturating_add(config.max_queued.min(queue_limit()))
         .saturating_add(config.max_peers.saturating_mul(peer));
     // The current frame, and those of the same message before it.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use smol::channel::Receiver;
+use smol::future::FutureExt;
 use smol::{Task, Timer, future};
 
 use crate::bus::{Bus, fanout};
@@ -18,7 +19,7 @@ use crate::chat::peers::Peers;
 use crate::config::Config;
 use crate::limits;
 use crate::metrics;
-use crate::net::admission::{Admission, MAX_BYTES};
+use crate::net::admission::{Admission, MAX_BYTES, PendingConnections};
 use crate::net::context::ServerContext;
 use crate::net::listener::{self, Listener};
 use crate::net::tls::{self, Tls};
@@ -31,7 +32,7 @@ pub use crate::net::admission::Runtime;
 /// How many connections may be pending at once: silent, sending their head, or being answered.
 /// Fewer where a quarter of the file limit or of the memory is less; from 1 GiB of memory on, it is
 /// this many. At the limit a silent connection is closed for the next one.
-const ARRIVING: usize = 4096;
+const MAX_PENDING: usize = 4096;
 /// How long a pending connection that has sent something may take for one step before it can be
 /// closed for another one. Until then new connections wait in the kernel's queue.
 const GRACE_PERIOD: Duration = Duration::from_secs(1);
@@ -168,8 +169,8 @@ impl Server {
             mut bus_task,
         } = self;
         // Nothing is sent on these channels. They close when the last sender is dropped.
-        let (alive, gone) = smol::channel::bounded::<()>(1);
-        let (coming, came) = smol::channel::bounded::<()>(1);
+        let (peers_alive, peers_gone) = smol::channel::bounded::<()>(1);
+        let (pending_alive, pending_gone) = smol::channel::bounded::<()>(1);
         let measured = async {
             match &metrics {
                 Some(listener) => metrics::serve(&runtime, listener, &context).await,
@@ -177,15 +178,13 @@ impl Server {
             }
             Ok(())
         };
-        let limits = (arriving(), GRACE_PERIOD);
-        let admission = Admission::new(
+        let admission = Arc::new(Admission::new(
             runtime.clone(),
             context.clone(),
-            limits,
-            alive.downgrade(),
-            coming,
-        );
-        let admission = Arc::new(admission);
+            PendingConnections::new(max_pending(), GRACE_PERIOD),
+            peers_alive.downgrade(),
+            pending_alive,
+        ));
         let accept = |listener| accept_loop(listener, context.clone(), admission.clone());
         // These end when the server is told to stop.
         let accepting = listeners.into_iter().map(accept);
@@ -202,10 +201,10 @@ impl Server {
                 None => future::pending().await,
             }
         };
-        let watch = async { match tls::watch(context.tls.as_ref()).await {} };
-        let sweep = future::or(sweep(&context), watch);
-        let serve = future::or(stopped, future::or(failed, sweep));
-        let result = future::or(serve, measured).await;
+        let watched = async { match tls::watch(context.tls.as_ref()).await {} };
+        let swept = sweep(&context);
+        // The first that ends wins: only the first two can.
+        let result = stopped.or(failed).or(swept).or(watched).or(measured).await;
         context.drain();
         for task in accepting {
             // An accepted connection is served: the task is only cancelled while it waits for the
@@ -216,9 +215,9 @@ impl Server {
             let deadline = Instant::now() + STOP_TIME;
             // Pending connections were accepted, so they are answered. A silent one can't delay
             // this for longer than the grace period.
-            timeout(GRACE_PERIOD, came.recv()).await;
-            drop(alive);
-            close(&context, &gone, deadline).await;
+            timeout(GRACE_PERIOD, pending_gone.recv()).await;
+            drop(peers_alive);
+            close(&context, &peers_gone, deadline).await;
         }
         drop((fanout, bus_task));
         result
@@ -239,7 +238,7 @@ async fn sweep(context: &ServerContext) -> Result<(), String> {
 }
 
 /// Shuts down in order: publishes the accepted messages, tells the peers, releases their names.
-async fn close(context: &ServerContext, gone: &Receiver<()>, deadline: Instant) {
+async fn close(context: &ServerContext, peers_gone: &Receiver<()>, deadline: Instant) {
     timeout(DRAIN_TIME, context.bus.drain()).await;
     // Peers that are still here learn which messages will not be published any more.
     context.bus.reject_pending();
@@ -256,7 +255,7 @@ async fn close(context: &ServerContext, gone: &Receiver<()>, deadline: Instant) 
     }
     drop(peers);
     let left = deadline.saturating_duration_since(Instant::now());
-    if timeout(left, gone.recv()).await.is_none() {
+    if timeout(left, peers_gone.recv()).await.is_none() {
         log::warn!(
             "stopping: {} connections were cut",
             context.peers.count().await
@@ -270,7 +269,7 @@ async fn close(context: &ServerContext, gone: &Receiver<()>, deadline: Instant) 
 /// Raises the file limit to its maximum and returns how many peers it allows.
 pub fn file_limit() -> usize {
     limits::raise_file_limit();
-    let others = OTHER_FILES + arriving();
+    let others = OTHER_FILES + max_pending();
     limits::files().saturating_sub(others).max(1)
 }
 
@@ -281,12 +280,12 @@ pub fn queue_limit() -> usize {
 }
 
 /// The most memory that pending connections may take.
-pub fn arriving_memory() -> usize {
-    arriving() * MAX_BYTES
+pub fn pending_memory() -> usize {
+    max_pending() * MAX_BYTES
 }
 
 /// How many connections may be pending.
-fn arriving() -> usize {
+fn max_pending() -> usize {
     let memory = limits::memory().map_or(usize::MAX, |bytes| bytes / 4 / MAX_BYTES);
-    ARRIVING.min(limits::files() / 4).min(memory).max(1)
+    MAX_PENDING.min(limits::files() / 4).min(memory).max(1)
 }

@@ -9,7 +9,6 @@ mod rejection_log;
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use smol::channel::{Sender, WeakSender};
 use smol::{Executor, future};
@@ -41,33 +40,35 @@ pub struct Admission {
     pending: Arc<PendingConnections>,
     permits: Arc<ConnectionPermits>,
     rejections: Arc<RejectionLog>,
+    /// Its channel closes when the last peer has ended.
     peers: WeakSender<()>,
-    _pending: Sender<()>,
+    /// Closes its channel when the last pending connection has ended.
+    _alive: Sender<()>,
 }
 
 /// A peer's permit, and the sender that keeps the server from ending before the peer.
 type PeerPermit = (ConnectionPermit, Sender<()>);
 
 impl Admission {
-    /// Admits connections of which `max_pending` may be pending, with this grace period. Each peer
-    /// holds a sender of `peers`. `pending` is dropped with the last pending connection.
+    /// Admits connections. Each peer holds a sender of `peers`. `alive` is dropped with the last
+    /// pending connection.
     pub fn new(
         runtime: Runtime,
         context: Arc<ServerContext>,
-        (max_pending, grace): (usize, Duration),
+        pending: PendingConnections,
         peers: WeakSender<()>,
-        pending: Sender<()>,
+        alive: Sender<()>,
     ) -> Admission {
         let config = &context.config;
         let permits = ConnectionPermits::new(config.max_peers, config.max_peers_per_ip);
         Admission {
-            pending: Arc::new(PendingConnections::new(max_pending, grace)),
+            pending: Arc::new(pending),
             permits: Arc::new(permits),
             rejections: Arc::new(RejectionLog::new(runtime.clone())),
             runtime,
             context,
             peers,
-            _pending: pending,
+            _alive: alive,
         }
     }
 
