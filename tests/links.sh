@@ -15,7 +15,7 @@ anchors() {
 
 # The targets of a page's links. Code is no link.
 targets() {
-    awk '/^```/ { code = !code } !code && !/^    /' "$1" | sed 's/`[^`]*`//g' |
+    awk '/^```/ { code = !code } !code && !/^    / { gsub(/`[^`]*`/, ""); print }' "$1" |
         grep -o '\](\([^()]*\))' | sed 's/^](//; s/)$//' || true
 }
 
