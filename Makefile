@@ -108,7 +108,7 @@ bench-pi: build ## what it holds in 64 MiB and a fifth of a core; as root or wit
 	$(CARGO) build --release --quiet --locked --manifest-path tests/bench/Cargo.toml
 	$(SUDO) sh tests/bench/pi.sh
 
-check: ## formatting, lints, the smallest build and its tests, which way imports go, what comes along
+check: ## formatting, lints, the smallest build and its tests, which way imports go, links, what comes along
 	$(CARGO) fmt --check
 	$(CARGO) fmt --check --manifest-path tests/fuzz/Cargo.toml
 	$(CARGO) fmt --check --manifest-path tests/bench/Cargo.toml
@@ -118,6 +118,7 @@ check: ## formatting, lints, the smallest build and its tests, which way imports
 	$(MAKE) small
 	NATTERJACK=target/small/natterjack $(CARGO) test --quiet --locked --no-default-features
 	sh tests/imports.sh
+	sh tests/links.sh
 	CARGO='$(CARGO)' sh tests/dependencies.sh
 
 audit: audit-tools ## licenses and known vulnerabilities of what it is made of; asks the RustSec database

@@ -8,6 +8,7 @@ use crate::support::Program;
 
 const MAN: &str = include_str!("../deploy/natterjack.1");
 const SETTINGS: &str = include_str!("../deploy/natterjack.env");
+const MANUAL: &str = include_str!("../deploy/manual/settings.md");
 const BASH: &str = include_str!("../deploy/completions/natterjack.bash");
 const ZSH: &str = include_str!("../deploy/completions/_natterjack");
 const FISH: &str = include_str!("../deploy/completions/natterjack.fish");
@@ -114,6 +115,42 @@ fn every_setting_is_in_the_file_of_settings_and_no_other() {
     // Nothing is in force before somebody says so.
     let loose = |line: &&str| !line.is_empty() && !line.starts_with('#');
     assert_eq!(SETTINGS.lines().find(loose), None);
+}
+
+/// The rows of the manual's tables of settings: what stands in each column.
+fn rows() -> BTreeMap<&'static str, Vec<&'static str>> {
+    let rows = MANUAL.lines().filter(|line| line.starts_with("| `--"));
+    let columns = |row: &'static str| row.trim_matches('|').split(" | ").map(str::trim).collect();
+    rows.map(columns)
+        .map(|row: Vec<&str>| {
+            let flag = row[0].trim_matches('`').trim_start_matches("--");
+            (flag.split(' ').next().unwrap(), row)
+        })
+        .collect()
+}
+
+#[test]
+fn every_flag_is_in_the_manual_with_its_variable_and_its_default() {
+    let (help, rows, settings) = (help(), rows(), settings());
+    let flags: BTreeSet<&str> = help.keys().map(String::as_str).collect();
+    assert_eq!(rows.keys().copied().collect::<BTreeSet<_>>(), flags);
+    for (flag, said) in &help {
+        let row = &rows[flag.as_str()];
+        let name = variable(flag);
+        if settings.contains_key(name.as_str()) {
+            assert_eq!(row[1], format!("`{name}`"), "--{flag}");
+        }
+        if let Some(default) = default(said) {
+            assert!(
+                row.iter()
+                    .any(|column| column.starts_with(&format!("`{default}`"))),
+                "--{flag}: {default}"
+            );
+        }
+    }
+    for name in OTHERS {
+        assert!(MANUAL.contains(&format!("`{name}`")), "{name}");
+    }
 }
 
 #[test]
