@@ -58,8 +58,10 @@ static-test: static tools ## its tests, also in a folder where nothing else is
 image-test: static image-tools ## the container image: built by buildah, run, asked by its own health check
 	$(SUDO) sh tests/deploy/image.sh
 
+# Most tests wait for a timer or a process most of the time, so several run on each core.
+THREADS = $(shell expr 3 \* $$(nproc))
 test: tools ## every test, with a real redis-server and a real browser
-	$(CARGO) test --locked
+	$(CARGO) test --locked -- --test-threads $(THREADS)
 
 # Debian has it from 13 on.
 VALKEY ?= valkey-server
