@@ -1,4 +1,4 @@
-//! In a build without the feature `redis`: whoever asks for it is told so.
+//! The address of Redis in the smallest build: an error.
 
 use super::RedisAddress;
 use super::setting::{Env, setting};
