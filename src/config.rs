@@ -2,6 +2,7 @@
 //! written down by whoever uses the library. Nothing else reads the environment.
 
 pub mod args;
+mod flags;
 mod host;
 mod listen;
 mod networks;
