@@ -1,4 +1,4 @@
-//! Flags, variables, and what is said of bad ones.
+//! Flags, variables, and errors of both.
 
 use super::*;
 
