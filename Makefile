@@ -63,6 +63,9 @@ THREADS = $(shell expr 3 \* $$(nproc))
 test: tools ## every test, with a real redis-server and a real browser
 	$(CARGO) test --locked -- --test-threads $(THREADS)
 
+docs: ## write what is made from src/config/flags.rs: man page, settings, completions, manual
+	DOCS=write $(CARGO) test --locked --test e2e -- deploy::
+
 # Debian has it from 13 on.
 VALKEY ?= valkey-server
 WITH_REDIS := talk:: dialects:: refusals:: presence:: history:: limits:: cluster:: ghosts:: secure:: \
@@ -197,4 +200,4 @@ fuzz-tools: # what fuzzing needs
 	@command -v c++ >/dev/null || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq g++; }
 	@$(CARGO) fuzz --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-fuzz
 
-.PHONY: help run build small arm64 arm64-test armhf armhf-test static static-test image-test test valkey-test soak fuzz audit bench bench-quick bench-growth bench-others bench-pi check deb deb-arm64 deb-test deploy-check tools deb-tools image-tools qemu bench-tools bench-others-tools audit-tools fuzz-tools
+.PHONY: help run build small arm64 arm64-test armhf armhf-test static static-test image-test test docs valkey-test soak fuzz audit bench bench-quick bench-growth bench-others bench-pi check deb deb-arm64 deb-test deploy-check tools deb-tools image-tools qemu bench-tools bench-others-tools audit-tools fuzz-tools
