@@ -7,7 +7,7 @@
 
 pub mod fanout;
 mod local;
-#[cfg_attr(not(feature = "redis"), path = "bus/without_redis.rs")]
+#[cfg_attr(not(feature = "full"), path = "bus/without_redis.rs")]
 pub mod redis;
 
 use std::sync::Arc;

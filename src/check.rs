@@ -3,14 +3,14 @@
 use std::net::SocketAddr;
 
 use crate::bus;
-#[cfg(feature = "tls")]
+#[cfg(feature = "full")]
 use crate::certificate::SOON;
 use crate::config::Config;
-#[cfg(feature = "tls")]
+#[cfg(feature = "full")]
 use crate::config::TlsFiles;
 use crate::limits;
 use crate::net::listener::{self, Listener};
-#[cfg(feature = "tls")]
+#[cfg(feature = "full")]
 use crate::net::tls::files;
 use crate::report::Report;
 use crate::server::{file_limit, pending_memory, queue_limit};
@@ -51,11 +51,11 @@ pub async fn check(config: &Config, handed: Result<Vec<Listener>, String>) -> bo
     memory(&mut report, config);
     addresses(&mut report, config);
     clock(&mut report);
-    #[cfg(feature = "tls")]
+    #[cfg(feature = "full")]
     if let Some(files) = &config.tls {
         certificate(&mut report, files);
     }
-    #[cfg(feature = "tokens")]
+    #[cfg(feature = "full")]
     match crate::net::token::Authenticator::describe(config) {
         Ok(Some(algorithm)) => report.ok(format_args!("tokens: needed, {algorithm}")),
         Ok(None) => {}
@@ -134,7 +134,7 @@ fn addresses(report: &mut Report, config: &Config) {
     }
 }
 
-#[cfg(feature = "tls")]
+#[cfg(feature = "full")]
 fn certificate(report: &mut Report, files: &TlsFiles) {
     let now = time::unix_millis() / 1000;
     let own = match files::load(files, now) {

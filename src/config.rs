@@ -2,14 +2,15 @@
 //! written down by whoever uses the library. Nothing else reads the environment.
 
 pub mod args;
+mod flags;
 mod host;
 mod listen;
 mod networks;
 mod origins;
-#[cfg_attr(not(feature = "redis"), path = "config/without_redis.rs")]
+#[cfg_attr(not(feature = "full"), path = "config/without_redis.rs")]
 mod redis;
 mod setting;
-#[cfg(feature = "tokens")]
+#[cfg(feature = "full")]
 mod tokens;
 
 use std::fmt;
@@ -21,7 +22,7 @@ use log::LevelFilter;
 pub use host::{Authority, Hosts};
 pub use networks::Networks;
 pub use origins::Origins;
-#[cfg(feature = "tokens")]
+#[cfg(feature = "full")]
 pub use tokens::TokenRequest;
 
 /// Everything that can be set, with its limits.
@@ -65,16 +66,16 @@ pub struct Config {
     /// The certificate under which the port speaks TLS; without, it speaks plain HTTP.
     pub tls: Option<TlsFiles>,
     /// File of the key that tokens are verified with; without, names are first come, first served.
-    #[cfg(feature = "tokens")]
+    #[cfg(feature = "full")]
     pub jwt_key: Option<PathBuf>,
     /// The audience that a token must be for; without, tokens must be for none in particular.
-    #[cfg(feature = "tokens")]
+    #[cfg(feature = "full")]
     pub jwt_audience: Option<String>,
     /// The issuer that a token must be from.
-    #[cfg(feature = "tokens")]
+    #[cfg(feature = "full")]
     pub jwt_issuer: Option<String>,
     /// The claim of a token that holds the user's name; without, `sub`.
-    #[cfg(feature = "tokens")]
+    #[cfg(feature = "full")]
     pub jwt_name: Option<String>,
     /// Where to listen for those who ask for metrics.
     pub metrics: Option<SocketAddr>,
@@ -103,13 +104,13 @@ impl Default for Config {
             notices: 500,
             threads: cores.min(4),
             tls: None,
-            #[cfg(feature = "tokens")]
+            #[cfg(feature = "full")]
             jwt_key: None,
-            #[cfg(feature = "tokens")]
+            #[cfg(feature = "full")]
             jwt_audience: None,
-            #[cfg(feature = "tokens")]
+            #[cfg(feature = "full")]
             jwt_issuer: None,
-            #[cfg(feature = "tokens")]
+            #[cfg(feature = "full")]
             jwt_name: None,
             metrics: None,
             log: LevelFilter::Info,
@@ -136,7 +137,7 @@ pub struct RedisAddress {
     /// The password; a secret, never shown.
     pub password: Option<String>,
     /// What a shell runs to get the password, or a token that ends, instead; see its flag.
-    #[cfg(feature = "redis")]
+    #[cfg(feature = "full")]
     pub auth_command: Option<String>,
     /// PEM file of a private CA; the built-in web roots if none.
     pub ca: Option<PathBuf>,
@@ -232,7 +233,7 @@ mod tests {
             host,
             username: None,
             password,
-            #[cfg(feature = "redis")]
+            #[cfg(feature = "full")]
             auth_command: None,
             ca: None,
         };

@@ -16,7 +16,7 @@
 #![warn(missing_docs, missing_debug_implementations, rust_2018_idioms)]
 
 pub mod bus;
-#[cfg(any(feature = "redis", feature = "tls"))]
+#[cfg(feature = "full")]
 pub mod certificate;
 pub mod chat;
 pub mod check;
@@ -24,12 +24,12 @@ pub mod config;
 pub mod count;
 pub mod limits;
 pub mod logger;
-#[cfg_attr(not(feature = "metrics"), path = "metrics/without.rs")]
+#[cfg_attr(not(feature = "full"), path = "metrics/without.rs")]
 pub mod metrics;
 pub mod net;
 pub mod probe;
 pub mod report;
 pub mod server;
-#[cfg_attr(not(feature = "systemd"), path = "systemd/without.rs")]
+#[cfg_attr(not(feature = "full"), path = "systemd/without.rs")]
 pub mod systemd;
 pub mod time;

@@ -8,16 +8,16 @@ use async_signal::{Signal, Signals};
 use log::LevelFilter;
 use natterjack::check::check;
 use natterjack::config::Config;
-#[cfg(feature = "tokens")]
+#[cfg(feature = "full")]
 use natterjack::config::TokenRequest;
 use natterjack::config::args::{self, EarlyExit};
 use natterjack::net::context::ServerContext;
 use natterjack::net::listener;
-#[cfg(feature = "tokens")]
+#[cfg(feature = "full")]
 use natterjack::net::token::{self, IssueError};
 use natterjack::probe::probe;
 use natterjack::server::{Runtime, Server, file_limit, queue_limit};
-#[cfg(feature = "tokens")]
+#[cfg(feature = "full")]
 use natterjack::time;
 use natterjack::{logger, systemd};
 use smol::channel::Sender;
@@ -51,7 +51,7 @@ fn main() -> ExitCode {
         Err(EarlyExit::Probe(config)) => {
             return probe(&config).map_or_else(failure, |()| ExitCode::SUCCESS);
         }
-        #[cfg(feature = "tokens")]
+        #[cfg(feature = "full")]
         Err(EarlyExit::Issue(config, request)) => return issue(&config, &request),
         Err(EarlyExit::Usage(line)) => return usage(&line),
     };
@@ -79,7 +79,7 @@ fn usage(line: &str) -> ExitCode {
     ExitCode::from(2)
 }
 
-#[cfg(feature = "tokens")]
+#[cfg(feature = "full")]
 fn issue(config: &Config, request: &TokenRequest) -> ExitCode {
     let printed = match token::issue(config, request, time::unix_millis()) {
         Ok(token) => writeln!(std::io::stdout(), "{token}"),
@@ -129,7 +129,7 @@ async fn serve(mut config: Config, runtime: Runtime) -> Result<(), String> {
     };
     for addr in server.local_addrs().map_err(|error| error.to_string())? {
         let host = listener::authority(addr);
-        if cfg!(feature = "page") {
+        if cfg!(feature = "full") {
             log::info!("chatting {alone} on {addr}: open http{s}://{host}/");
         } else {
             log::info!("chatting {alone} on {addr}: connect to ws{s}://{host}/chat/NAME");

@@ -11,13 +11,13 @@ pub mod http;
 pub mod listener;
 pub mod page;
 pub mod peer;
-#[cfg(feature = "tokens")]
+#[cfg(feature = "full")]
 pub mod publish;
 mod rate_limits;
 pub mod route;
 mod session;
 pub mod socket;
-#[cfg_attr(not(feature = "tls"), path = "net/tls/without.rs")]
+#[cfg_attr(not(feature = "full"), path = "net/tls/without.rs")]
 pub mod tls;
-#[cfg_attr(not(feature = "tokens"), path = "net/token/without.rs")]
+#[cfg_attr(not(feature = "full"), path = "net/token/without.rs")]
 pub mod token;

@@ -5,7 +5,7 @@
 //! certificate, and under the first name of `--host`. It knows only its own settings, not the flags
 //! of the running server or the sockets of a service manager.
 
-#[cfg(feature = "tls")]
+#[cfg(feature = "full")]
 mod tls;
 
 use std::io::{self, Read, Write};
@@ -79,14 +79,14 @@ fn request(config: &Config, addrs: &[SocketAddr]) -> Result<(), String> {
 }
 
 /// Sends the request, over TLS if the server speaks that, and reads the answer.
-#[cfg_attr(not(feature = "tls"), expect(unused_variables))]
+#[cfg_attr(not(feature = "full"), expect(unused_variables))]
 fn exchange(
     config: &Config,
     stream: TcpStream,
     host: IpAddr,
     request: &[u8],
 ) -> io::Result<Vec<u8>> {
-    #[cfg(feature = "tls")]
+    #[cfg(feature = "full")]
     if config.tls.is_some() {
         return answer(tls::client(stream, host)?, request);
     }

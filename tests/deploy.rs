@@ -1,16 +1,18 @@
-//! What is installed with the program says what `--help` says: the same flags, the same defaults.
+//! What is installed with the program comes from the table of its flags, `src/config/flags.rs`:
+//! options in the man page, the file of settings, completions, and a page of the manual. `make docs`
+//! writes them, and these tests look whether they are up to date.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod completions;
+mod flags;
+mod man;
+mod settings;
+
+use std::collections::BTreeMap;
+use std::path::Path;
 
 use natterjack::config::args;
 
-use crate::support::Program;
-
-const MAN: &str = include_str!("../deploy/natterjack.1");
 const SETTINGS: &str = include_str!("../deploy/natterjack.env");
-const BASH: &str = include_str!("../deploy/completions/natterjack.bash");
-const ZSH: &str = include_str!("../deploy/completions/_natterjack");
-const FISH: &str = include_str!("../deploy/completions/natterjack.fish");
 
 /// Variables that are named after no flag.
 const OTHERS: [&str; 5] = [
@@ -21,121 +23,98 @@ const OTHERS: [&str; 5] = [
     "REDIS_USERNAME",
 ];
 
-/// Every flag, and what `--help` says of it in one line.
-fn help() -> BTreeMap<String, String> {
-    let help = Program::run(&["--help"], &[]);
-    let help = String::from_utf8(help.stdout).unwrap();
-    let (_, options) = help.split_once("Options:").unwrap();
-    let mut flags = BTreeMap::new();
-    for option in options.split("\n  --").skip(1) {
-        let mut words = option.split_whitespace();
-        let flag = words.next().unwrap().trim_end_matches(',').to_string();
-        flags.insert(flag, words.collect::<Vec<_>>().join(" "));
+/// A file with all that is made between its markers put in its place: `name: made` and `name: end`
+/// are in lines of their own.
+fn made(file: &str, parts: &[(&str, String)]) -> String {
+    let mut text = file.to_string();
+    for (name, part) in parts {
+        let line_with = |text: &str, marker: &str| {
+            let marker = format!("{name}: {marker}");
+            let found = text.find(&marker);
+            let at = found.unwrap_or_else(|| panic!("no marker \"{marker}\""));
+            let start = text[..at].rfind('\n').map_or(0, |end| end + 1);
+            (start, at + text[at..].find('\n').unwrap() + 1)
+        };
+        let (_, begin) = line_with(&text, "made by make docs");
+        let (end, _) = line_with(&text, "end");
+        text.replace_range(begin..end, part);
     }
-    flags
+    text
 }
 
-/// The default that `--help` gives in so many words.
-fn default(said: &str) -> Option<&str> {
-    let (_, rest) = said.split_once("(default ")?;
-    rest.split([')', ',']).next()
-}
-
-/// The names in a text that follow `before`.
-fn named<'a>(text: &'a str, before: &str) -> BTreeSet<&'a str> {
-    let end = |c: char| !(c.is_ascii_lowercase() || c == '-');
-    let names = text.split(before).skip(1);
-    let names = names.map(|rest| rest.split(end).next().unwrap());
-    names.filter(|name| !name.is_empty()).collect()
+/// With `DOCS=write`, as `make docs` has it, the files are written.
+#[test]
+fn what_is_made_from_the_flags_is_up_to_date() {
+    let flags = flags::all();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy");
+    for (file, parts) in [
+        (
+            "natterjack.1",
+            &[
+                ("synopsis", man::synopsis(&flags)),
+                ("options", man::options(&flags)),
+            ][..],
+        ),
+        ("natterjack.env", &[("settings", settings::file(&flags))]),
+        ("manual/settings.md", &[("flags", settings::page(&flags))]),
+        (
+            "completions/_natterjack",
+            &[("flags", completions::zsh(&flags))],
+        ),
+        (
+            "completions/natterjack.bash",
+            &[("flags", completions::bash(&flags))],
+        ),
+        (
+            "completions/natterjack.fish",
+            &[("flags", completions::fish(&flags))],
+        ),
+    ] {
+        let path = root.join(file);
+        let found = std::fs::read_to_string(&path).unwrap();
+        let made = made(&found, parts);
+        if std::env::var_os("DOCS").is_some_and(|docs| docs == "write") {
+            std::fs::write(&path, made).unwrap();
+        } else {
+            assert!(found == made, "{file} is out of date: make docs");
+        }
+    }
 }
 
 /// The file of settings with every line in force.
 fn settings() -> BTreeMap<&'static str, &'static str> {
-    let lines = SETTINGS.lines().filter_map(|line| {
-        let setting = line.strip_prefix('#')?;
-        setting
-            .starts_with(|c: char| c.is_ascii_uppercase())
-            .then(|| {
-                setting
-                    .split_once('=')
-                    .unwrap_or_else(|| panic!("no value in {line}"))
-            })
-    });
-    lines.collect()
-}
-
-fn variable(flag: &str) -> String {
-    format!("NATTERJACK_{}", flag.replace('-', "_").to_ascii_uppercase())
+    let lines = SETTINGS.lines().filter_map(|line| line.strip_prefix('#'));
+    let set = lines.filter(|line| line.starts_with(|c: char| c.is_ascii_uppercase()));
+    set.map(|line| {
+        line.split_once('=')
+            .unwrap_or_else(|| panic!("no value in {line}"))
+    })
+    .collect()
 }
 
 #[test]
-fn every_flag_is_in_the_man_page_and_the_completions_and_no_other() {
-    let help = help();
-    let flags: BTreeSet<&str> = help.keys().map(String::as_str).collect();
-    // `--help`, `--version` and `--issue` stand alone.
-    assert_eq!(named(MAN, ".Op Fl Fl ").len() + 3, flags.len(), "synopsis");
-    assert_eq!(named(MAN, ".It Fl Fl "), flags, "man page, options");
-    assert_eq!(named(MAN, "Fl Fl "), flags, "man page");
-    assert_eq!(named(BASH, "--"), flags, "bash");
-    assert_eq!(named(ZSH, "--"), flags, "zsh");
-    assert_eq!(named(FISH, " -l "), flags, "fish");
-}
-
-#[test]
-fn every_default_is_in_the_man_page() {
-    for (flag, said) in help() {
-        let Some(default) = default(&said) else {
-            continue;
-        };
-        let (_, entry) = MAN.split_once(&format!("\n.It Fl Fl {flag} ")).unwrap();
-        let entry = entry.split("\n.It ").next().unwrap().replace('\n', " ");
-        let says = format!("The default is {default}");
-        assert!(
-            entry.contains(&says),
-            "--{flag}: {says:?} is not in {entry}"
-        );
-    }
-}
-
-#[test]
-fn every_setting_is_in_the_file_of_settings_and_no_other() {
-    // What is asked for once has no place in it.
-    let switches = [
-        "check", "days", "help", "issue", "mod", "probe", "rooms", "version",
-    ];
-    let flags = help();
-    let flags = flags
-        .keys()
-        .filter(|flag| !switches.contains(&flag.as_str()));
-    let mut expected: BTreeSet<String> = flags.map(|flag| variable(flag)).collect();
-    expected.extend(OTHERS.map(String::from));
-    let found: BTreeSet<String> = settings().into_keys().map(String::from).collect();
-    assert_eq!(found, expected);
-    // Nothing is in force before somebody says so.
+fn nothing_in_the_file_of_settings_is_in_force() {
     let loose = |line: &&str| !line.is_empty() && !line.starts_with('#');
     assert_eq!(SETTINGS.lines().find(loose), None);
+    let settings = settings();
+    let other = |name: &&&str| !name.starts_with("NATTERJACK_");
+    let others: Vec<&str> = settings.keys().filter(other).copied().collect();
+    assert_eq!(others, OTHERS);
 }
 
 #[test]
-fn what_the_file_of_settings_gives_as_defaults_are_the_defaults() {
-    let settings = settings();
-    let mut defaults = BTreeMap::from([("PORT".to_string(), "8080".to_string())]);
-    for (flag, said) in help() {
-        if let Some(default) = default(&said) {
-            defaults.insert(variable(&flag), default.to_string());
-        }
-    }
+fn the_defaults_in_the_file_of_settings_are_the_defaults() {
+    let flags = flags::all();
+    let of_flags = flags
+        .iter()
+        .filter_map(|flag| Some((flag.variable(), flag.default()?)));
+    let mut defaults: BTreeMap<String, &str> = of_flags.collect();
     assert!(defaults.len() > 10, "{defaults:?}");
-    for (name, default) in &defaults {
-        assert_eq!(
-            settings.get(name.as_str()),
-            Some(&default.as_str()),
-            "{name}"
-        );
-    }
+    defaults.insert("PORT".into(), settings()["PORT"]);
     let read =
         |env: &dyn Fn(&str) -> Option<String>| format!("{:?}", args::read(&[], env).unwrap());
-    assert_eq!(read(&|name| defaults.get(name).cloned()), read(&|_| None));
+    let given = |name: &str| defaults.get(name).map(ToString::to_string);
+    assert_eq!(read(&given), read(&|_| None));
 }
 
 #[test]

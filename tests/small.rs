@@ -1,12 +1,7 @@
 //! The smallest build, as `make small` makes it: a chat that runs alone. `NATTERJACK` names its
 //! binary; without it, the one that was built for this test is tested, which is larger.
 
-#![cfg(not(any(
-    feature = "metrics",
-    feature = "page",
-    feature = "redis",
-    feature = "systemd"
-)))]
+#![cfg(not(feature = "full"))]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;

@@ -1,5 +1,5 @@
-//! In a build without the feature `redis`: the bus that can't be had. It stands where the real one
-//! would, so that nobody else has to ask which build this is.
+//! Redis in the smallest build: the type can have no value. It has the methods of the real one, so
+//! that the callers are the same in both builds.
 
 use std::convert::Infallible;
 use std::sync::Arc;

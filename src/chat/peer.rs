@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::time::Instant;
 
-#[cfg(feature = "tokens")]
 use async_lock::OnceCell;
 use bytes::Bytes;
 
@@ -123,16 +122,13 @@ pub struct Receipt {
 #[derive(Debug)]
 enum Sender {
     Peer(Arc<Peer>),
-    #[cfg(feature = "tokens")]
     Caller(Arc<OnceCell<Result<Id, Refusal>>>),
 }
 
 /// The result of a message that came by HTTP, not from a peer.
-#[cfg(feature = "tokens")]
 #[derive(Debug)]
 pub struct Outcome(Arc<OnceCell<Result<Id, Refusal>>>);
 
-#[cfg(feature = "tokens")]
 impl Outcome {
     /// Waits for the result. Give it a deadline: without a bus it may wait for long. Cancel safe.
     pub async fn known(&self) -> Result<Id, Refusal> {
@@ -150,7 +146,6 @@ impl Receipt {
     }
 
     /// For a message that no peer has sent, with the place where its result arrives.
-    #[cfg(feature = "tokens")]
     pub fn to_caller(reference: Option<String>) -> (Receipt, Outcome) {
         let known = Arc::new(OnceCell::new());
         let sender = Sender::Caller(known.clone());
@@ -170,7 +165,6 @@ impl Receipt {
                     peer.send(&Reply::Accepted(reference, id));
                 }
             }
-            #[cfg(feature = "tokens")]
             Sender::Caller(known) => resolve(&known, Ok(id)),
         }
     }
@@ -192,14 +186,12 @@ impl Receipt {
                 peer.outbox.stats().refused.count(refusal.code());
                 peer.send(&Reply::Refused(refusal, self.reference.as_deref()));
             }
-            #[cfg(feature = "tokens")]
             Sender::Caller(known) => resolve(&known, Err(refusal.clone())),
         }
     }
 }
 
 /// A receipt is used once, so the cell is empty.
-#[cfg(feature = "tokens")]
 fn resolve(known: &OnceCell<Result<Id, Refusal>>, outcome: Result<Id, Refusal>) {
     let _ = known.set_blocking(outcome);
 }

@@ -1,4 +1,4 @@
-//! Hosts as requests and origins name them, and the names that the server goes by.
+//! Hosts in requests and origins, and the host names of the server.
 
 use std::fmt;
 use std::net::Ipv6Addr;
@@ -40,7 +40,7 @@ impl Authority {
         Some(Authority { host, port })
     }
 
-    /// The same, without the port that the scheme has anyway.
+    /// The same without a port that is the default of the scheme.
     pub(super) fn without_default_port(mut self, scheme: &str) -> Authority {
         if self.port.is_some() && self.port == default_port(scheme) {
             self.port = None;
@@ -67,7 +67,7 @@ fn is_name(host: &str) -> bool {
     !host.is_empty()
 }
 
-/// The port that a scheme has where none is given.
+/// The default port of a scheme.
 pub(super) fn default_port(scheme: &str) -> Option<u16> {
     match scheme {
         "http" => Some(80),
@@ -83,7 +83,7 @@ impl fmt::Display for Authority {
     }
 }
 
-/// The names that the server goes by; all, if none are given.
+/// The host names of the server. If none are given, every name is accepted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Hosts(Vec<Authority>);
 
@@ -91,29 +91,29 @@ impl Hosts {
     /// Only these names; each with any port, unless it has one.
     ///
     /// # Errors
-    /// The first of them that is neither `host` nor `host:port`.
+    /// The first name that is neither `host` nor `host:port`.
     pub fn new(names: &[String]) -> Result<Hosts, String> {
         let parse = |name: &String| Authority::parse(name).ok_or_else(|| name.clone());
         names.iter().map(parse).collect::<Result<_, _>>().map(Hosts)
     }
 
-    /// The first of them.
+    /// The first name.
     pub fn first(&self) -> Option<&Authority> {
         self.0.first()
     }
 
-    /// Whether any name is the server's own.
+    /// Whether every name is accepted.
     pub fn is_any(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Whether this is one of them. A request of HTTP/1.0 may name none, and then names no other.
+    /// Whether this is one of the names. An HTTP/1.0 request may have no host and is accepted, too.
     pub fn contain(&self, host: Option<&Authority>) -> bool {
         let Some(host) = host.filter(|_| !self.is_any()) else {
             return true;
         };
         self.0.iter().any(|own| {
-            // A client leaves out the port that its scheme has anyway.
+            // Clients omit the default port of the scheme.
             let default = host.port.is_none() && matches!(own.port, Some(80 | 443));
             own.host == host.host && (own.port.is_none() || own.port == host.port || default)
         })

@@ -1,11 +1,11 @@
-//! Where to listen: addresses and ports, as an operator writes them.
+//! The addresses and ports to listen on.
 
 use std::net::{Ipv6Addr, SocketAddr, ToSocketAddrs};
 
 use super::Config;
 use super::setting::{Env, Setting, number, repeated};
 
-/// The addresses of `--listen`, or else the port of `PORT` on every address.
+/// The addresses of `--listen`. Without it, the port of `PORT` on every address.
 ///
 /// # Errors
 /// Says what is allowed.
@@ -25,12 +25,12 @@ pub fn listen_addresses(given: Vec<String>, env: Env<'_>) -> Result<Vec<SocketAd
     })
 }
 
-/// An address and a port; a name is the first address that it has.
+/// Reads an address and a port. For a name, takes its first address.
 ///
 /// # Errors
 /// Says what is allowed.
 pub fn address(setting: &Setting) -> Result<SocketAddr, String> {
-    // `:8080` is how many other servers write it.
+    // Many other servers accept `:8080`.
     let value = match setting.value.strip_prefix(':') {
         Some(port) => format!("[::]:{port}"),
         None => setting.value.clone(),

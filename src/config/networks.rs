@@ -1,4 +1,4 @@
-//! Networks by address and prefix length (CIDR): the proxies whose word about addresses is taken.
+//! Networks by address and prefix length (CIDR), for the trusted proxies.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
@@ -17,21 +17,21 @@ struct Network {
 }
 
 impl Networks {
-    /// Reads them, each as `ADDRESS` or `ADDRESS/BITS`. Bits of the address behind the prefix are
+    /// Reads networks as `ADDRESS` or `ADDRESS/BITS`. Bits of the address after the prefix are
     /// ignored.
     ///
     /// # Errors
-    /// The first of them that is neither.
+    /// The first one that is neither.
     pub fn new(networks: &[String]) -> Result<Networks, String> {
         let networks = networks.iter();
         let read = networks.map(|text| text.parse().map_err(|()| text.clone()));
         Ok(Networks(read.collect::<Result<_, String>>()?))
     }
 
-    /// The same of settings.
+    /// Reads networks from settings, as [`new`](Self::new) does.
     ///
     /// # Errors
-    /// One line that names the setting that is neither.
+    /// One line that names the wrong setting.
     pub(super) fn of(settings: &[Setting]) -> Result<Networks, String> {
         let read = settings.iter().map(|setting| match setting.value.parse() {
             Ok(network) => Ok(network),
@@ -65,14 +65,14 @@ impl FromStr for Network {
         let longest = if given.is_ipv4() { 32 } else { 128 };
         let bits: u32 = match bits {
             None => longest,
-            // `parse` takes a plus sign, too.
+            // `parse` would accept a plus sign.
             Some(bits) if bits.bytes().all(|b| b.is_ascii_digit()) => {
                 bits.parse().map_err(|_| ())?
             }
             Some(_) => return Err(()),
         };
         let ip = given.to_canonical();
-        // ::ffff:10.0.0.0/104 is 10.0.0.0/8; with fewer than 96 bits it holds more than IPv4.
+        // ::ffff:10.0.0.0/104 is 10.0.0.0/8. With fewer than 96 bits it contains more than IPv4.
         let bits = match ip.is_ipv4() && given.is_ipv6() && bits <= longest {
             true => bits.checked_sub(96).ok_or(())?,
             false => bits,
@@ -82,7 +82,8 @@ impl FromStr for Network {
     }
 }
 
-/// The first address of the network of so many bits that an address is in, if it has so many.
+/// The first address of the network of this many bits around an address; `None` if the address has
+/// fewer bits.
 fn first(ip: IpAddr, bits: u32) -> Option<IpAddr> {
     match ip {
         IpAddr::V4(ip) => {
@@ -101,7 +102,7 @@ mod tests {
     use super::*;
     use crate::config::args::{self, EarlyExit};
 
-    /// As these flags set them, or this variable.
+    /// The networks of these flags, or of this variable.
     fn set(flags: &[&str], variable: &str) -> Result<Networks, EarlyExit> {
         let flags: Vec<String> = flags.iter().map(ToString::to_string).collect();
         let env = |name: &str| (name == "NATTERJACK_TRUST_PROXY").then(|| variable.to_string());

@@ -2,17 +2,17 @@
 
 use super::host::{Authority, default_port};
 
-/// What `--origin` takes, for people.
+/// What `--origin` accepts, for error messages.
 pub const ALLOWED: &str = "*, null, file:// or scheme://host[:port]";
-/// An origin that is longer is not quoted in an answer.
+/// A longer origin is not quoted in an answer.
 const QUOTED_BYTES: usize = 200;
 
-/// An origin (RFC 6454) in the form in which two are compared.
+/// An origin (RFC 6454) in a form that can be compared.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Origin {
-    /// `null`: a page that has none, such as one in a sandbox.
+    /// `null`: a page without an origin, such as one in a sandbox.
     Null,
-    /// `file://`: a page on its reader's disk.
+    /// `file://`: a page on the reader's disk.
     File,
     /// Any other; `ws` is `http` here, and `wss` is `https`.
     Site { scheme: String, site: Authority },
@@ -57,8 +57,8 @@ impl std::fmt::Display for Origin {
     }
 }
 
-/// The web pages that may connect. The server's own page always may, and so may browser
-/// extensions: people use them as WebSocket clients, and no web page can pose as one.
+/// The web pages that may connect. The server's own page always may. So may browser extensions:
+/// people use them as WebSocket clients, and no web page can imitate one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Origins {
     any: bool,
@@ -69,7 +69,7 @@ impl Origins {
     /// Allows the server's own page and those of these origins; `*` allows all.
     ///
     /// # Errors
-    /// The first of them that is not one of what [`ALLOWED`] says.
+    /// The first origin that is not one of [`ALLOWED`].
     pub fn new(origins: &[String]) -> Result<Origins, String> {
         let mut allowed = Origins::default();
         for origin in origins {
@@ -90,8 +90,8 @@ impl Origins {
         let Some(origin) = Origin::parse(origin) else {
             return false;
         };
-        // Behind a proxy that speaks TLS, `https` is the page's scheme and not the server's: the
-        // scheme only says which port is left out.
+        // The scheme only tells the default port: behind a proxy that speaks TLS it is `https` for
+        // the page, and not for the server.
         let open = match &origin {
             Origin::Site { scheme, site } => {
                 let own = |host: &Authority| host.clone().without_default_port(scheme) == *site;
@@ -103,8 +103,8 @@ impl Origins {
         open || self.more.contains(&origin)
     }
 
-    /// The value of `Access-Control-Allow-Origin` (Fetch standard, CORS protocol) for a page of this
-    /// origin, if it is one of those named.
+    /// The value of `Access-Control-Allow-Origin` (Fetch standard, CORS protocol) for a page of
+    /// this origin, if it is one of those named.
     pub fn cors(&self, origin: &str) -> Option<String> {
         if self.any {
             return Some("*".into());
@@ -113,13 +113,13 @@ impl Origins {
         named.then(|| origin.into())
     }
 
-    /// Whether what [`cors`](Self::cors) says depends on the origin.
+    /// Whether the result of [`cors`](Self::cors) depends on the origin.
     pub fn vary(&self) -> bool {
         !self.any && !self.more.is_empty()
     }
 
-    /// Why a page of this origin is refused, and what would let it in: one line without anything
-    /// that a terminal heeds.
+    /// Why a page of this origin is refused, and which flag would allow it: one line that is safe
+    /// on a terminal.
     pub fn refusal(origin: &str) -> String {
         match Origin::parse(origin) {
             Some(origin) if origin.to_string().len() <= QUOTED_BYTES => {

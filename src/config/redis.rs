@@ -1,4 +1,4 @@
-//! Where Redis is: a URL, or `REDIS_HOST`.
+//! The address of Redis: a URL, or `REDIS_HOST`.
 
 use std::str::FromStr;
 
@@ -33,7 +33,7 @@ pub fn address(given: Option<String>, env: Env<'_>) -> Result<Option<RedisAddres
 /// Sets the command that prints the password.
 ///
 /// # Errors
-/// One line, if there is no Redis, or a password already.
+/// One line, if there is no Redis, or already a password.
 pub fn auth_command(
     address: &mut Option<RedisAddress>,
     given: Option<String>,
@@ -56,7 +56,7 @@ pub fn auth_command(
     }
 }
 
-/// Never shows the value: there may be a password in it.
+/// Errors never show the value: it may contain a password.
 fn redis_url(setting: &Setting) -> Result<RedisAddress, String> {
     let bad = |why: &str| {
         let name = &setting.name;
@@ -117,7 +117,7 @@ fn redis_url(setting: &Setting) -> Result<RedisAddress, String> {
                 return bad("more than 16 sentinels");
             }
             let name = url.path().trim_matches('/').to_string();
-            // The characters that a sentinel's configuration allows.
+            // Sentinels allow only these characters.
             let allowed = |c: char| c.is_ascii_alphanumeric() || ".-_".contains(c);
             if name.is_empty() || !name.chars().all(allowed) {
                 return bad("the name of the primary must follow the sentinels");
@@ -140,12 +140,12 @@ fn redis_url(setting: &Setting) -> Result<RedisAddress, String> {
     })
 }
 
-/// Where sentinels listen unless they are told otherwise.
+/// The default port of sentinels.
 const SENTINEL_PORT: u16 = 26379;
-/// As many as are named at most: usually there are three or five, and each that is down costs time.
+/// The most sentinels. Usually there are three or five, and each one that is down costs time.
 const MOST_SENTINELS: usize = 16;
 
-/// Of a URL with several hosts, as sentinels have it, one with the first of them, and the others.
+/// Splits a sentinel URL with several hosts into a URL with the first host, and the other hosts.
 fn first_host(value: &str) -> (String, Vec<&str>) {
     let whole = || (value.to_string(), Vec::new());
     let Some((scheme, rest)) = value.split_once("://") else {
@@ -190,7 +190,7 @@ fn redis_host(env: Env<'_>) -> Result<Option<RedisAddress>, String> {
         Some("0") => Some(false),
         Some(other) => return Err(format!("REDIS_TLS \"{other}\" is not allowed: 1 or 0")),
     };
-    // An IPv6 address has colons of its own, and then it is in brackets.
+    // An IPv6 address contains colons, so it is in brackets.
     let (host, port) = match setting.value.rsplit_once(':') {
         Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
         _ => (setting.value.as_str(), None),

@@ -1,21 +1,21 @@
-//! One setting: where it comes from, and what to say when it is no good.
+//! One setting: its value, its source, and the error if the value is not allowed.
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
-/// A value, and where it came from.
+/// A value and its source.
 pub struct Setting {
     /// The flag or variable, as it is written.
     pub name: String,
-    /// What it is set to.
+    /// The value.
     pub value: String,
 }
 
 impl Setting {
-    /// Says what is allowed instead.
+    /// Returns an error that says what is allowed.
     ///
     /// # Errors
-    /// Always: that is the point.
+    /// Always.
     pub fn bad<T>(&self, allowed: impl Display) -> Result<T, String> {
         Err(format!(
             "{} \"{}\" is not allowed: {allowed}",
@@ -24,10 +24,10 @@ impl Setting {
     }
 }
 
-/// How variables are looked up.
+/// Looks up a variable.
 pub type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-/// A flag, or its variable.
+/// The value of a flag, or else of its variable.
 pub fn setting(flag: &str, given: Option<String>, env: Env<'_>) -> Option<Setting> {
     let variable = format!("NATTERJACK_{}", flag.replace('-', "_").to_ascii_uppercase());
     match given {
@@ -42,7 +42,7 @@ pub fn setting(flag: &str, given: Option<String>, env: Env<'_>) -> Option<Settin
     }
 }
 
-/// A flag that may be given several times, or its variable, a list with commas.
+/// The values of a repeatable flag, or else of its variable, which is a list with commas.
 pub fn repeated(flag: &str, given: Vec<String>, env: Env<'_>) -> Vec<Setting> {
     let setting_of = |value: &str| setting(flag, Some(value.to_string()), env);
     if !given.is_empty() {
@@ -58,7 +58,7 @@ pub fn repeated(flag: &str, given: Vec<String>, env: Env<'_>) -> Vec<Setting> {
     value.split(',').map(one).collect()
 }
 
-/// A setting's number, if it is set.
+/// Reads a number, if the setting is set.
 ///
 /// # Errors
 /// Says what is allowed.
@@ -79,7 +79,7 @@ pub fn number(
     }
 }
 
-/// The values of a [repeated] flag, or of its variable.
+/// The values of a [repeated] flag or its variable, without their source.
 pub fn list(flag: &str, given: Vec<String>, env: Env<'_>) -> Vec<String> {
     let settings = repeated(flag, given, env).into_iter();
     settings.map(|setting| setting.value).collect()

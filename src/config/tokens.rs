@@ -1,31 +1,30 @@
-//! The settings of tokens, and what `--issue` asks for.
+//! The settings of tokens, and the flags of `--issue`.
 
 use super::Config;
 use super::setting::{Env, Setting, number, setting};
 
-/// A token lasts so many days, unless it is said otherwise.
+/// Days that a token is valid by default.
 const DAYS: u32 = 30;
 /// A hundred years.
 const MOST_DAYS: usize = 36_525;
 
-/// A token that is asked for.
+/// The token that `--issue` asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenRequest {
-    /// Whose it will be.
+    /// The user's name.
     pub user: String,
-    /// In how many days it ends.
+    /// Days until it ends.
     pub days: u32,
-    /// The rooms that it is for; all if none are listed.
+    /// The rooms that it is for. `None`: all.
     pub rooms: Option<Vec<String>>,
-    /// Whether its bearer is a moderator.
+    /// Whether the user is a moderator.
     pub moderator: bool,
 }
 
-/// The token that the command line asks for. Its flags have no variables: they are for one run, as
-/// `--check` is.
+/// Reads the flags of `--issue`. They have no variables, because they are for one run.
 ///
 /// # Errors
-/// Says what is wrong with a flag, or that it means nothing here.
+/// Says which flag is wrong, or needs `--issue`.
 pub(super) fn request(
     issue: &Option<String>,
     days: &Option<String>,
@@ -63,10 +62,10 @@ pub(super) fn request(
     }))
 }
 
-/// Reads the settings; `more` are audience, issuer and the claim of the name.
+/// Reads the settings. `more` are the audience, the issuer and the claim of the name.
 ///
 /// # Errors
-/// Says which of them can't be, or needs a key.
+/// Says which setting is wrong, or needs a key.
 pub(super) fn settings(
     config: &mut Config,
     key: Option<String>,

@@ -1,12 +1,12 @@
-//! In a build without the feature `redis`: whoever asks for it is told so.
+//! The address of Redis in the smallest build: any is an error.
 
 use super::RedisAddress;
 use super::setting::{Env, setting};
 
-/// Nowhere.
+/// No address.
 ///
 /// # Errors
-/// One line, if a Redis is asked for.
+/// One line, if a Redis is set.
 pub fn address(given: Option<String>, env: Env<'_>) -> Result<Option<RedisAddress>, String> {
     let asked = setting("redis", given, env).map(|setting| setting.name);
     let variable = ["REDIS_URL", "REDIS_HOST"]

@@ -1,4 +1,4 @@
-//! Metrics in a build without the feature `metrics`.
+//! Metrics in the smallest build.
 
 use std::sync::Arc;
 

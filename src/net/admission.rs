@@ -18,7 +18,7 @@ use super::cors::{check_host, cors, options};
 use super::forwarded;
 use super::http::{self, Answer, Head, NoHead};
 use super::peer::{self, Upgrade};
-#[cfg(feature = "tokens")]
+#[cfg(feature = "full")]
 use super::publish;
 use super::route::{ChatRequest, Route, bad_name, route};
 use super::socket::{Socket, linger};
@@ -122,7 +122,7 @@ impl Admission {
                     Ok(Route::Page(file)) => Ok(file.answer(&head)),
                     Ok(Route::Health) => Ok(Answer::text(200, "ok")),
                     Ok(Route::Ready) => Ok(self.ready()),
-                    #[cfg(feature = "tokens")]
+                    #[cfg(feature = "full")]
                     Ok(Route::Publish(request)) => {
                         pending.set_stage(Stage::Busy);
                         let context = &self.context;

@@ -17,7 +17,7 @@ pub struct File {
     gzip: &'static [u8],
 }
 
-/// Empty in a build without the feature `page`.
+/// Empty in the smallest build.
 static FILES: &[File] = &include!(concat!(env!("OUT_DIR"), "/page.rs"));
 
 /// The content security policy: only our own scripts, only Gravatar's pictures from other sites, no
@@ -60,7 +60,7 @@ impl File {
     }
 }
 
-#[cfg(all(test, feature = "page"))]
+#[cfg(all(test, feature = "full"))]
 mod tests {
     use super::*;
 

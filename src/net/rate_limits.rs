@@ -65,7 +65,7 @@ impl RateLimits {
 
     /// Whether one more message that this name publishes by HTTP from this address is within the
     /// limit.
-    #[cfg(any(feature = "tokens", test))]
+    #[cfg(any(feature = "full", test))]
     pub(super) fn allows(&self, user: &User, from: IpAddr, now: Instant) -> bool {
         let check = |bucket: Bucket| lock(&bucket).check(now) == Verdict::Pass;
         self.rate == 0

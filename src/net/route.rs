@@ -9,7 +9,7 @@ use super::http::{Answer, Head};
 use super::page::{self, File};
 use super::token;
 use crate::chat::dialect::Dialect;
-#[cfg(feature = "tokens")]
+#[cfg(feature = "full")]
 use crate::chat::dialect::REFERENCE_BYTES;
 use crate::chat::id::Id;
 use crate::chat::name::{BadName, Room, User};
@@ -17,7 +17,7 @@ use crate::chat::replay::Past;
 use crate::config::Origins;
 
 /// The methods of a room.
-#[cfg(feature = "tokens")]
+#[cfg(feature = "full")]
 const PUBLISH_METHODS: &str = "POST, OPTIONS";
 
 /// What a request is for.
@@ -32,7 +32,7 @@ pub enum Route {
     /// A WebSocket that will chat.
     Chat(ChatRequest),
     /// A message to publish without a WebSocket.
-    #[cfg(feature = "tokens")]
+    #[cfg(feature = "full")]
     Publish(PublishRequest),
     /// `OPTIONS`, with the allowed methods. Browsers send it before a request from another site.
     Options(&'static str),
@@ -88,7 +88,7 @@ pub fn route(head: &Head, origins: &Origins) -> Result<Route, Answer> {
             Err(Answer::wrong_method("GET, HEAD"))
         };
     }
-    #[cfg(feature = "tokens")]
+    #[cfg(feature = "full")]
     if let Some(room) = path.strip_prefix("/rooms/") {
         if head.method == "OPTIONS" {
             check_origin(head, origins)?;
@@ -138,7 +138,7 @@ pub fn route(head: &Head, origins: &Origins) -> Result<Route, Answer> {
 }
 
 /// Parses a request to `/rooms/{room}`.
-#[cfg(feature = "tokens")]
+#[cfg(feature = "full")]
 fn publish(
     head: &Head,
     room: &str,
@@ -233,7 +233,7 @@ mod tests {
         }
     }
 
-    #[cfg(feature = "page")]
+    #[cfg(feature = "full")]
     #[test]
     fn pages() {
         assert!(matches!(routed("GET / HTTP/1.1", ""), Ok(Route::Page(_))));

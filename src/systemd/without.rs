@@ -1,5 +1,4 @@
-//! systemd in a build without the feature `systemd`: the server runs as if there were no service
-//! manager.
+//! systemd in the smallest build: the server runs as if there were no service manager.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Flags, variables, and what is said of bad ones.
+//! Flags, variables, and errors of both.
 
 use super::*;
 
@@ -119,7 +119,7 @@ fn a_bad_value_is_named_in_one_line() {
     assert!(usage(&[], &[("PORT", "66000")]).starts_with("PORT \"66000\""));
 }
 
-#[cfg(feature = "tls")]
+#[cfg(feature = "full")]
 #[test]
 fn a_certificate_and_its_key_come_together() {
     let variable = [("NATTERJACK_TLS_KEY", "k")];
@@ -132,7 +132,7 @@ fn a_certificate_and_its_key_come_together() {
     assert!(usage(&[], &variable).starts_with("NATTERJACK_TLS_KEY needs --tls-cert"));
 }
 
-#[cfg(feature = "redis")]
+#[cfg(feature = "full")]
 #[test]
 fn a_ca_is_of_no_use_without_tls() {
     let plain = ["--redis-ca", "x", "--redis", "redis://localhost"];

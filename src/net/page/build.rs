@@ -22,7 +22,7 @@ fn main() {
     println!("cargo::rerun-if-changed=src/chat/name/build.rs");
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
     names::write(&out);
-    if env::var_os("CARGO_FEATURE_PAGE").is_none() {
+    if env::var_os("CARGO_FEATURE_FULL").is_none() {
         fs::write(out.join("page.rs"), "[]").expect("it can be written");
         return;
     }

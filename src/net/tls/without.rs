@@ -1,4 +1,4 @@
-//! TLS in a build without the feature `tls`: neither type can have a value.
+//! TLS in the smallest build: neither type can have a value.
 
 pub mod error;
 

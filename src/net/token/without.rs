@@ -1,4 +1,4 @@
-//! Tokens in a build without the feature `tokens`: none exists, and none is needed.
+//! Tokens in the smallest build: none exists, and none is needed.
 
 use smol::future;
 
