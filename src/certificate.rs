@@ -1,7 +1,6 @@
 //! Reads names and validity from a certificate (RFC 5280). It verifies nothing.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::time::Duration;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use der::asn1::{AnyRef, GeneralizedTime, UtcTime};
 use der::{Reader, SliceReader, Tag, Tagged};
@@ -38,7 +37,29 @@ pub struct Certificate {
 impl Certificate {
     /// Parses DER. `None` if it is no certificate.
     pub fn read(der: &[u8]) -> Option<Certificate> {
-        read(der).ok()
+        let [certificate] = items(der)?[..] else {
+            return None;
+        };
+        let body = items(items(certificate.value())?.first()?.value())?;
+        // The version, if there is one, then serial number, algorithm, issuer and validity.
+        let version = usize::from(body.first()?.tag() != Tag::Integer);
+        let [from, until] = items(body.get(version + 3)?.value())?[..] else {
+            return None;
+        };
+        let mut names = Vec::new();
+        // Subject, key and optional fields follow. The extensions have the tag 3.
+        for field in body.iter().filter(|field| context(field) == Some(3)) {
+            for extension in items(items(field.value())?.first()?.value())? {
+                // The identifier, perhaps the flag `critical`, and the value.
+                let parts = items(extension.value())?;
+                if parts.first()?.value() == NAMES {
+                    let list = items(parts.last()?.value())?;
+                    names.extend(items(list.first()?.value())?.iter().filter_map(name));
+                }
+            }
+        }
+        let (from, until) = (seconds(from)?, seconds(until)?);
+        Some(Certificate { from, until, names })
     }
 
     /// Whole days until it ends; 0 if it has ended. `now` is in seconds since 1970.
@@ -47,89 +68,44 @@ impl Certificate {
     }
 }
 
-fn read(der: &[u8]) -> der::Result<Certificate> {
-    SliceReader::new(der)?.sequence(|certificate| {
-        let found = certificate.sequence(|body| {
-            // The version, if there is one, then serial number, algorithm and issuer.
-            if AnyRef::tag(&body.decode::<AnyRef<'_>>()?) != Tag::Integer {
-                body.decode::<AnyRef<'_>>()?;
-            }
-            body.decode::<AnyRef<'_>>()?;
-            body.decode::<AnyRef<'_>>()?;
-            let (from, until) =
-                body.sequence(|validity| der::Result::Ok((time(validity)?, time(validity)?)))?;
-            let mut names = Vec::new();
-            // Subject, key and optional fields. The extensions are the last one, with the tag 3.
-            while !body.is_finished() {
-                let rest: AnyRef<'_> = body.decode()?;
-                if matches!(rest.tag(), Tag::ContextSpecific { number, .. } if number.0 == 3) {
-                    names = extensions(rest.value())?;
-                }
-            }
-            Ok(Certificate { from, until, names })
-        });
-        skip(certificate)?;
-        found
-    })
+/// The items in a stretch of DER.
+fn items(der: &[u8]) -> Option<Vec<AnyRef<'_>>> {
+    let mut reader = SliceReader::new(der).ok()?;
+    let mut items = Vec::new();
+    while !reader.is_finished() {
+        items.push(reader.decode().ok()?);
+    }
+    Some(items)
 }
 
-fn time<'a>(reader: &mut impl Reader<'a>) -> der::Result<u64> {
-    let time: AnyRef<'_> = reader.decode()?;
-    let since: Duration = match time.tag() {
-        Tag::UtcTime => time.decode_as::<UtcTime>()?.to_unix_duration(),
-        _ => time.decode_as::<GeneralizedTime>()?.to_unix_duration(),
+/// The number of a context-specific tag.
+fn context(item: &AnyRef<'_>) -> Option<u32> {
+    match item.tag() {
+        Tag::ContextSpecific { number, .. } => Some(number.0),
+        _ => None,
+    }
+}
+
+/// A time in seconds since 1970.
+fn seconds(time: AnyRef<'_>) -> Option<u64> {
+    let since = match time.tag() {
+        Tag::UtcTime => time.decode_as::<UtcTime>().ok()?.to_unix_duration(),
+        _ => time.decode_as::<GeneralizedTime>().ok()?.to_unix_duration(),
     };
-    Ok(since.as_secs())
-}
-
-/// The names in the extensions.
-fn extensions(der: &[u8]) -> der::Result<Vec<String>> {
-    SliceReader::new(der)?.sequence(|all| {
-        let mut names = Vec::new();
-        while !all.is_finished() {
-            all.sequence(|extension| {
-                let id: AnyRef<'_> = extension.decode()?;
-                // The flag `critical` may stand in between.
-                let mut value: AnyRef<'_> = extension.decode()?;
-                while !extension.is_finished() {
-                    value = extension.decode()?;
-                }
-                if id.value() == NAMES {
-                    SliceReader::new(value.value())?.sequence(|list| {
-                        while !list.is_finished() {
-                            names.extend(name(&list.decode()?));
-                        }
-                        der::Result::Ok(())
-                    })?;
-                }
-                der::Result::Ok(())
-            })?;
-        }
-        Ok(names)
-    })
+    Some(since.as_secs())
 }
 
 /// A host name or an IP address; `None` for other kinds of names.
 fn name(name: &AnyRef<'_>) -> Option<String> {
-    let Tag::ContextSpecific { number, .. } = name.tag() else {
-        return None;
-    };
     let value = name.value();
-    if number.0 == HOST {
-        return std::str::from_utf8(value).ok().map(Into::into);
+    match context(name)? {
+        HOST => str::from_utf8(value).ok().map(Into::into),
+        ADDRESS => match value.len() {
+            4 => Some(Ipv4Addr::from(<[u8; 4]>::try_from(value).ok()?).to_string()),
+            _ => Some(Ipv6Addr::from(<[u8; 16]>::try_from(value).ok()?).to_string()),
+        },
+        _ => None,
     }
-    let ip = match (number.0 == ADDRESS).then_some(value)? {
-        value if value.len() == 4 => IpAddr::from(Ipv4Addr::from(<[u8; 4]>::try_from(value).ok()?)),
-        value => IpAddr::from(Ipv6Addr::from(<[u8; 16]>::try_from(value).ok()?)),
-    };
-    Some(ip.to_string())
-}
-
-fn skip<'a>(rest: &mut impl Reader<'a>) -> der::Result<()> {
-    while !rest.is_finished() {
-        rest.decode::<AnyRef<'_>>()?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]
