@@ -1,6 +1,6 @@
 //! The peers of this instance, their rooms, and the fan-out to them.
 //!
-//! One [registry](super::registry) behind one async mutex. Nothing awaits while the mutex is
+//! One `registry` behind one async mutex. Nothing awaits while the mutex is
 //! locked. So every peer of a room sees events in the order of the calls to [`Peers::deliver`].
 //!
 //! A peer becomes a member when its own join event returns from the bus. That event separates
