@@ -58,8 +58,10 @@ static-test: static tools ## its tests, also in a folder where nothing else is
 image-test: static image-tools ## the container image: built by buildah, run, asked by its own health check
 	$(SUDO) sh tests/deploy/image.sh
 
+# Most tests wait for a timer or a process most of the time, so several run on each core.
+THREADS = $(shell expr 3 \* $$(nproc))
 test: tools ## every test, with a real redis-server and a real browser
-	$(CARGO) test --locked
+	$(CARGO) test --locked -- --test-threads $(THREADS)
 
 docs: ## write what is made from src/config/flags.rs: man page, settings, completions, manual
 	DOCS=write $(CARGO) test --locked --test e2e -- deploy::
@@ -111,7 +113,7 @@ bench-pi: build ## what it holds in 64 MiB and a fifth of a core; as root or wit
 	$(CARGO) build --release --quiet --locked --manifest-path tests/bench/Cargo.toml
 	$(SUDO) sh tests/bench/pi.sh
 
-check: ## formatting, lints, the smallest build and its tests, which way imports go, what comes along
+check: ## formatting, lints, the smallest build and its tests, which way imports go, links, what comes along
 	$(CARGO) fmt --check
 	$(CARGO) fmt --check --manifest-path tests/fuzz/Cargo.toml
 	$(CARGO) fmt --check --manifest-path tests/bench/Cargo.toml
@@ -121,6 +123,7 @@ check: ## formatting, lints, the smallest build and its tests, which way imports
 	$(MAKE) small
 	NATTERJACK=target/small/natterjack $(CARGO) test --quiet --locked --no-default-features
 	sh tests/imports.sh
+	sh tests/links.sh
 	CARGO='$(CARGO)' sh tests/dependencies.sh
 
 audit: audit-tools ## licenses and known vulnerabilities of what it is made of; asks the RustSec database

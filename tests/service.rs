@@ -108,13 +108,16 @@ fn a_restart_refuses_nobody_and_loses_nothing() {
         }
         comers
     });
-    // Says what has no ack again, under the same name, until it has one.
+    // Says what has no ack again, as the same client, until it has one.
     let speaker = std::thread::spawn(move || {
         let mut said = 0;
+        let mut join = json!({"type": "join", "room": "attic", "user": "ann"});
         while said < 400 {
-            let mut ann = Client::connect(addr, "/ws?user=ann&room=attic");
+            let mut ann = Client::connect(addr, "/ws");
+            ann.put(join.clone());
             while let Some(object) = ann.object_or_close(1001) {
                 match object["type"].as_str() {
+                    Some("welcome") => join["session"] = object["session"].clone(),
                     Some("joined" | "ack") => {
                         said += usize::from(object["type"] == "ack");
                         if said == 400 {
