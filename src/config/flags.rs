@@ -8,6 +8,7 @@
 //!
 //! * `Example:` a value for the file of settings, where the flag has no default.
 //! * `Values:` all values, for the completions.
+//! * `See:` the page of the manual that says more.
 //! * `No variable.` the flag can't be set by a variable, because it is for one run.
 
 use argh::FromArgs;
@@ -33,6 +34,7 @@ pub(super) struct Args {
     //
     // If the URL has no user or password, those of `REDIS_USERNAME` and `REDIS_PASSWORD` are used.
     // Example: rediss://redis.example.org:6379
+    // See: redis.md
     #[argh(option, arg_name = "url")]
     pub redis: Option<String>,
     /// PEM file of the private CA that signed Redis' certificate
@@ -51,6 +53,7 @@ pub(super) struct Args {
     // connect. The user name is the token's `oid`, as Redis on Azure expects it, unless another
     // name is set.
     // Example: curl -sf -H Metadata:true 'http://169.254.169.254/metadata/identity/oauth2/token?api-version=2018-02-01&resource=https%3A%2F%2Fredis.azure.com'
+    // See: azure.md#microsoft-entra-id
     #[cfg(feature = "full")]
     #[argh(option, arg_name = "cmd")]
     pub redis_auth_command: Option<String>,
@@ -71,6 +74,7 @@ pub(super) struct Args {
     // It also allows their requests by `POST` (CORS). `null` is for pages without an origin, and
     // `file://` for files on the reader's disk.
     // Example: https://chat.example.org,https://www.example.org
+    // See: publishing.md#publish
     #[argh(option, arg_name = "origin")]
     pub origin: Vec<String>,
     /// a name that this server goes by, requests for others being refused; repeatable (default: any)
@@ -79,6 +83,7 @@ pub(super) struct Args {
     //
     // `NAME:PORT` allows the name with this port only.
     // Example: chat.example.org,localhost
+    // See: security.md
     #[argh(option, arg_name = "name")]
     pub host: Vec<String>,
     /// bytes of the longest frame (default 16384)
@@ -122,6 +127,7 @@ pub(super) struct Args {
     // If there is no `X-Forwarded-For`, `Forwarded` is read. From other senders both are ignored. A
     // proxy that sets only `Forwarded` must remove `X-Forwarded-For`.
     // Example: 127.0.0.1,10.0.0.0/8
+    // See: service.md#behind-a-proxy
     #[argh(option, arg_name = "addr")]
     pub trust_proxy: Vec<String>,
     /// seconds of silence before a ping (default 25)
@@ -149,6 +155,7 @@ pub(super) struct Args {
     // Certificate and key are read again when the files change, and on `SIGHUP`. Open connections
     // stay.
     // Example: /etc/natterjack/tls-cert.pem
+    // See: tls-and-tokens.md#tls
     #[cfg(feature = "full")]
     #[argh(option, arg_name = "file")]
     pub tls_cert: Option<String>,
@@ -184,6 +191,7 @@ pub(super) struct Args {
     // With a token, `POST /rooms/ROOM` sends a message without a connection. The file is read again
     // on `SIGHUP`. If the new key is not usable, the old one stays.
     // Example: /etc/natterjack/jwt.pem
+    // See: tls-and-tokens.md#tokens
     #[cfg(feature = "full")]
     #[argh(option, arg_name = "file")]
     pub jwt_key: Option<String>,
@@ -208,6 +216,7 @@ pub(super) struct Args {
     // Choose a claim that is different for every user and that users can't change, such as
     // `preferred_username` of Keycloak.
     // Example: preferred_username
+    // See: tls-and-tokens.md#identity-providers
     #[cfg(feature = "full")]
     #[argh(option, arg_name = "claim")]
     pub jwt_name: Option<String>,
@@ -217,6 +226,7 @@ pub(super) struct Args {
     // `--jwt-name` must be those of the server.
     //
     // No variable.
+    // See: tls-and-tokens.md#tokens
     #[cfg(feature = "full")]
     #[argh(option, arg_name = "name")]
     pub issue: Option<String>,
@@ -235,7 +245,8 @@ pub(super) struct Args {
     #[argh(option, arg_name = "rooms")]
     pub rooms: Option<String>,
     /// with --issue: its bearer is a moderator
-    // Gives the token of --issue the claim of a moderator. The claim is `mod`.
+    // Gives the token of --issue the claim of a moderator. The claim is `mod`. The
+    // server itself gives it no rights.
     //
     // No variable.
     #[cfg(feature = "full")]
@@ -244,17 +255,20 @@ pub(super) struct Args {
     /// address and port of a listener of its own, for Prometheus (default: none)
     // Address and port of a listener for Prometheus. It answers only `/metrics`.
     // Example: 127.0.0.1:9090
+    // See: operations.md#metrics
     #[argh(option, arg_name = "addr")]
     pub metrics: Option<String>,
     /// error, warn, info, debug or trace (default info)
     // Lowest level that is logged. The levels are `error`, `warn`, `info`, `debug` and `trace`. Texts
     // of messages are never logged.
     // Values: error warn info debug trace
+    // See: operations.md#logging
     #[argh(option, arg_name = "level")]
     pub log: Option<String>,
     /// look at everything that could be wrong, say so, and exit
     // Checks all settings and exits. It prints one line for each result. The exit code is 0 if the
     // server would run well with these settings.
+    // See: operations.md#check
     #[argh(switch)]
     pub check: bool,
     /// ask the server that runs with these settings whether it is ready, and exit
@@ -265,6 +279,7 @@ pub(super) struct Args {
     // address. With `--tls-cert` it uses TLS and accepts any certificate. The exit code is 0 if the
     // server is ready. It is 1, with one line on standard error, if the server is not ready or does
     // not answer within four seconds.
+    // See: operations.md#probe
     #[argh(switch)]
     pub probe: bool,
     /// print the version

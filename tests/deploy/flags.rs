@@ -16,6 +16,8 @@ pub struct Flag {
     /// The manual's paragraphs and list items, in Markdown.
     pub manual: Vec<String>,
     pub example: Option<String>,
+    /// The page of the manual that says more.
+    pub see: Option<String>,
     /// All values, if they are few.
     pub values: Option<String>,
     pub has_variable: bool,
@@ -85,7 +87,7 @@ fn flag(field: &str, help: String, attributes: &str, lines: &[&str]) -> Flag {
     };
     let mut manual = vec![String::new()];
     for line in lines {
-        let words = ["Example:", "Values:", "No variable."];
+        let words = ["Example:", "Values:", "See:", "No variable."];
         let item = line.starts_with("* ");
         if words.iter().any(|word| line.starts_with(word)) {
         } else if line.is_empty() {
@@ -108,6 +110,7 @@ fn flag(field: &str, help: String, attributes: &str, lines: &[&str]) -> Flag {
         help,
         manual,
         example: told("Example:"),
+        see: told("See:"),
         values: told("Values:"),
         has_variable: kind != "bool," && told("No variable.").is_none(),
         always: !attributes.contains("cfg("),

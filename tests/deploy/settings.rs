@@ -29,40 +29,45 @@ pub fn file(flags: &[Flag]) -> String {
     out
 }
 
-/// The page of the manual.
+/// The page of the manual: a table of all flags, and then what each does.
 pub fn page(flags: &[Flag]) -> String {
+    let mut table = String::from("| flag | default | |\n|---|---|---|\n");
     let mut out = String::new();
     for flag in flags {
-        let value = flag
-            .value
-            .as_ref()
-            .map(|value| format!(" {}", value.to_uppercase()));
-        writeln!(out, "### `--{}{}`\n", flag.name, value.unwrap_or_default()).unwrap();
-        let mut facts = Vec::new();
-        facts.extend(
-            flag.default()
-                .map(|default| format!("Default `{default}`.")),
-        );
-        facts.extend(
-            flag.has_variable
-                .then(|| format!("Variable `{}`.", flag.variable())),
-        );
-        facts.extend(flag.repeatable.then(|| {
-            "May be given several times; the variable is a list with commas.".to_string()
-        }));
-        facts.extend((!flag.always).then(|| "Not in the smallest build.".to_string()));
+        let value = flag.value.as_ref().map(|value| value.to_uppercase());
+        let head = format!("--{} {}", flag.name, value.unwrap_or_default());
+        let anchor = head.trim().replace(' ', "-").to_lowercase();
+        let head = head.trim();
+        let default = flag.default().map(|default| format!("`{default}`"));
+        let (default, phrase) = (default.unwrap_or_default(), flag.phrase());
+        writeln!(table, "| [`{head}`](#{anchor}) | {default} | {phrase} |").unwrap();
+        writeln!(out, "\n## `{head}`\n").unwrap();
+        let mut facts = String::new();
+        if !default.is_empty() {
+            facts += &format!("Default {default}. ");
+        }
+        if flag.has_variable {
+            facts += &format!("Variable `{}`. ", flag.variable());
+        }
+        if flag.repeatable {
+            facts += "May be given several times. ";
+        }
+        if !flag.always {
+            facts += "Not in the smallest build. ";
+        }
+        if let Some(see) = &flag.see {
+            facts += &format!("[More]({see}).");
+        }
         if !facts.is_empty() {
-            writeln!(out, "{}\n", facts.join(" ")).unwrap();
+            writeln!(out, "{}\n", facts.trim()).unwrap();
         }
         for (at, paragraph) in flag.manual.iter().enumerate() {
-            let next = flag.manual.get(at + 1);
-            let tight = |text: &String| text.starts_with("* ");
-            let gap = match tight(paragraph) && next.is_some_and(tight) {
-                true => "",
-                false => "\n",
-            };
-            writeln!(out, "{paragraph}{gap}").unwrap();
+            let item = |at: usize| flag.manual[at].starts_with("* ");
+            if at > 0 && !(item(at) && item(at - 1)) {
+                out.push('\n');
+            }
+            writeln!(out, "{paragraph}").unwrap();
         }
     }
-    out
+    table + &out
 }
