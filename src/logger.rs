@@ -1,6 +1,6 @@
-//! One line on stderr for each thing worth knowing.
+//! Writes one line to stderr for each log message.
 //!
-//! In the systemd journal, which keeps the time itself, a line begins with its priority instead
+//! In the systemd journal, which records the time itself, a line begins with its priority instead
 //! (sd-daemon(3)).
 
 use std::io::Write;
@@ -11,14 +11,14 @@ use humantime::format_rfc3339_seconds;
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
 struct Stderr {
-    /// Whether it is the journal.
+    /// Whether stderr is the journal.
     journal: bool,
 }
 
 static LOGGER: OnceLock<Stderr> = OnceLock::new();
 
-/// Starts logging, to stderr or to the journal behind it. Lines of other crates are only shown when
-/// they warn. How much is logged can be changed by [`log::set_max_level`].
+/// Starts logging. Lines of other crates are only shown from warnings on. [`log::set_max_level`]
+/// changes the level.
 pub fn start(level: LevelFilter, journal: bool) {
     // A second start changes the level only.
     let _ = log::set_logger(LOGGER.get_or_init(|| Stderr { journal }));
@@ -41,13 +41,13 @@ impl Log for Stderr {
                     format!("{now} {level}: {}", record.args())
                 }
             };
-            // One line, whatever somebody out there put into it, and harmless on a terminal.
+            // One line without control characters, even if a client's text has some.
             if line.contains(char::is_control) {
                 line = line.replace(char::is_control, "\u{fffd}");
             }
             line.push('\n');
-            // In one piece, or lines of several processes mix. Whoever closed stderr does not want
-            // to know.
+            // Written at once, so that lines of several processes do not mix. If stderr is closed,
+            // the line is dropped.
             let _ = std::io::stderr().write_all(line.as_bytes());
         }
     }
@@ -55,7 +55,7 @@ impl Log for Stderr {
     fn flush(&self) {}
 }
 
-/// As syslog counts them.
+/// The priority in syslog.
 fn priority(level: Level) -> u8 {
     match level {
         Level::Error => 3,

@@ -1,4 +1,4 @@
-//! The program as an operator meets it: flags, variables, one line for whatever is wrong.
+//! The program as an operator meets it: flags, variables, one line for each error.
 
 use std::net::TcpListener;
 use std::process::Output;

@@ -36,7 +36,7 @@ fn when_too_much_waits_for_all_the_furthest_behind_goes_first() {
     let mut floods = 0;
     let mut gone = false;
     while !gone {
-        assert!(floods < 400, "nobody is let go");
+        assert!(floods < 400, "no connection is closed");
         floods += 1;
         foo.flood(50, &text);
         for _ in 0..50 {
@@ -120,12 +120,12 @@ fn one_address_has_so_many_connections_and_no_more() {
     raw.send(upgrade("three").as_bytes());
     raw.takes_until(b"Retry-After: ");
     raw.takes_until(b"\r\n\r\ntoo many peers from your address, please try again later\n");
-    // Whoever does not chat is not counted, and neither are others.
+    // Connections that do not chat are not counted, and neither are those from other addresses.
     assert_eq!(server.ready().0, 200);
     let _other = knock(there, "other").unwrap();
     one.hears("other: has joined the chat!");
 
-    // Whatever ends a connection gives its place back: a goodbye, a cut, a taken name, a mistake.
+    // However a connection ends, its slot is given back: a goodbye, a cut, a taken name, a mistake.
     two.leave();
     for n in 0..4 {
         let mut next = eventually("there is room again", || knock(here, "next").ok());

@@ -212,7 +212,7 @@ fn a_slow_reader_does_not_hold_up_the_room() {
             }
             heard += 1;
         }
-        assert!(heard < 20_000, "the slow reader is never let go");
+        assert!(heard < 20_000, "the slow reader is never closed");
     }
     slow.is_closed(1013);
     foo.hears("slow: has left the chat!");
@@ -242,7 +242,7 @@ fn five_hundred_who_say_nothing_disturb_nobody() {
 #[test]
 fn who_answers_no_ping_is_dead() {
     let server = TestServer::with(|config| config.ping = 1);
-    // Pings are answered by whoever reads.
+    // Peers that read answer pings.
     let mut alive = server.join("alive");
     let mut dead = Raw::join(server.addr(), "dead");
     alive.hears_in_order(&["dead: has joined the chat!", "dead: has left the chat!"]);
@@ -253,7 +253,7 @@ fn who_answers_no_ping_is_dead() {
 }
 
 #[test]
-fn who_talks_but_never_listens_is_let_go() {
+fn a_peer_that_talks_but_never_reads_is_closed() {
     let server = TestServer::with(|config| {
         (config.ping, config.rate) = (1, 0);
         (config.outbox, config.max_queued) = (1 << 30, 1 << 30);
@@ -333,7 +333,7 @@ fn a_flood_starves_nobody() {
     let mut loud = server.join_room("loud", "elsewhere");
     let stream = loud.stream().try_clone().unwrap();
     let flood = std::thread::spawn(move || loud.flood(200_000, "/who"));
-    // It reads what it is told, so that it is not let go as a slow reader.
+    // It reads, so that it is not closed as a slow reader.
     let reader = std::thread::spawn(move || {
         let mut stream = stream;
         stream

@@ -81,7 +81,7 @@ mod tls;
 /// Their certificate: what is wrong with it, and how it is renewed.
 mod tls_files;
 
-/// Tokens: who may connect, as whom, where, and how long.
+/// Tokens: who may connect, under which name, where, and how long.
 mod tokens;
 
 /// Tokens as identity providers make them: sets of keys, audiences, issuers, names.

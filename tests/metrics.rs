@@ -241,7 +241,7 @@ fn metrics_are_kept_apart_from_the_chat() {
         let request = format!("{request}\r\nHost: x\r\n\r\n");
         assert_eq!(Raw::ask(metrics, request.as_bytes()).0, status, "{request}");
     }
-    // Whoever asks for nothing holds nobody up.
+    // Silent connections hold nobody up.
     let silent: Vec<_> = (0..20).map(|_| Raw::connect(metrics)).collect();
     assert!(page(metrics).contains("natterjack_peers 0"));
     drop(silent);

@@ -1,4 +1,4 @@
-//! The program as a process that serves people, whatever it was built for: `make arm64-test` and its
+//! The program as a process that serves people, on any architecture: `make arm64-test` and its
 //! siblings run this and `cli` with the binaries they have built.
 
 use serde_json::json;

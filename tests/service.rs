@@ -93,8 +93,8 @@ fn a_restart_refuses_nobody_and_loses_nothing() {
     let addr = manager.addr();
     let mut natterjack = start();
     let (stop, stopped) = std::sync::mpsc::channel::<()>();
-    // Ends when the restarts are over. Whoever connects is let in, or told at once that the server
-    // goes and comes again.
+    // Ends when the restarts are over. Each connection is accepted, or told at once that the server
+    // restarts.
     let comers = std::thread::spawn(move || {
         let mut comers = 0;
         while stopped.try_recv() == Err(std::sync::mpsc::TryRecvError::Empty) {

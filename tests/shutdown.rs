@@ -79,7 +79,7 @@ fn a_rolling_restart_loses_nothing() {
     let redis = Redis::start();
     let start = || TestServer::on_with(redis.address(), |config| config.rate = 0);
     let mut servers = vec![start(), start()];
-    // Somebody who talks on, whatever happens.
+    // A peer that keeps sending.
     let speakers = TestServer::on_with(redis.address(), |config| config.rate = 0);
     let mut ann = speakers.typed_in("ann", "attic");
     let mut said = 0;
@@ -151,7 +151,7 @@ fn what_can_not_be_said_any_more_is_refused() {
 }
 
 #[test]
-fn a_signal_ends_the_program_in_time_whoever_does_not_read() {
+fn a_signal_ends_the_program_in_time_although_a_peer_does_not_read() {
     let redis = Redis::start();
     for (signal, flags) in [
         ("TERM", vec![]),

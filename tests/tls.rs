@@ -178,7 +178,7 @@ fn only_what_is_safe_today_is_spoken() {
 }
 
 #[test]
-fn the_whole_chain_is_shown_to_whoever_comes() {
+fn the_whole_chain_is_sent() {
     let certs = Certs::in_a_chain("localhost");
     let server = TestServer::with(|config| config.tls = Some(certs.files()));
     let config = secure::trusting(&certs, &[&TLS13]);
@@ -245,7 +245,7 @@ fn long_messages_reach_many_whole_and_in_order() {
 }
 
 #[test]
-fn a_slow_reader_is_let_go_and_holds_nobody_up() {
+fn a_slow_reader_is_closed_and_holds_nobody_up() {
     let secured = Secured::with(|config| {
         config.rate = 0;
         config.outbox = 64 * 1024;
@@ -307,7 +307,7 @@ fn the_end_is_said_and_not_only_happens() {
         .read_to_end(&mut rest)
         .expect("a word that this is all");
     assert_eq!(rest, [0x88, 2, 0x03, 0xe8]);
-    // Whoever says so without more has left as well.
+    // A bare close_notify is an end as well.
     let mut ann = secured.join("ann");
     let mut bar = secured.join("bar");
     ann.hears("bar: has joined the chat!");

@@ -257,7 +257,7 @@ impl Chat {
         secure::chain(&stream).remove(0)
     }
 
-    /// Whoever was connected still chats.
+    /// Earlier connections still chat.
     #[track_caller]
     fn goes_on(&mut self, guest: &str) {
         let addr = self.ann.stream().peer_addr().unwrap();

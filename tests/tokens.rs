@@ -150,7 +150,7 @@ fn a_token_may_be_for_some_rooms_only() {
 }
 
 #[test]
-fn whoever_has_a_token_for_a_name_takes_it_over() {
+fn a_token_for_a_name_takes_it_over() {
     let issuer = Issuer::es256();
     let redis = Redis::start();
     let on = || {
@@ -210,7 +210,7 @@ fn a_connection_ends_with_its_token() {
 }
 
 #[test]
-fn a_new_key_is_read_at_a_hangup_and_whoever_is_in_stays() {
+fn a_new_key_is_read_at_a_hangup_and_connections_stay() {
     let (old, new) = (Issuer::hs256(), Issuer::eddsa());
     let file = old.file();
     let mut program = Program::start(&["--jwt-key", file.to_str().unwrap()]);
