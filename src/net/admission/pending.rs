@@ -106,7 +106,11 @@ impl PendingConnections {
             }
             let evicted = self.lock().evict(self.grace);
             let patience = match evicted {
-                Ok(permit) => return permit,
+                Ok((permit, waker)) => {
+                    // Not under the lock, since the task takes it when it ends.
+                    waker.into_iter().for_each(Waker::wake);
+                    return permit;
+                }
                 Err(patience) => patience,
             };
             if let Some(permit) = timeout(patience, self.permits.acquire_arc()).await {
@@ -189,12 +193,12 @@ impl Queue {
         self.order.insert(entry.key(number));
     }
 
-    /// Closes the next connection, with an answer where it can have one, and wakes its task, which
-    /// ends.
+    /// Closes the next connection, with an answer where it can have one. Returns its slot, and the
+    /// waker of its task, which then ends.
     ///
     /// # Errors
     /// How long the next connection is still safe.
-    fn evict(&mut self, grace: [Duration; 2]) -> Result<PendingPermit, Duration> {
+    fn evict(&mut self, grace: [Duration; 2]) -> Result<(PendingPermit, Option<Waker>), Duration> {
         // No connection of a rank is evicted while there is one of a lower rank.
         while let Some(&(rank, _, number)) = self.order.first() {
             let grace = grace[usize::from(rank.min(1))];
@@ -228,10 +232,7 @@ impl Queue {
                 let _ = socket.try_write(&[IoSlice::new(&answer.bytes(false))]);
             }
             socket.shutdown();
-            if let Some(waker) = entry.waker.take() {
-                waker.wake();
-            }
-            return Ok(permit);
+            return Ok((permit, entry.waker.take()));
         }
         Err(grace[1])
     }
@@ -303,10 +304,10 @@ mod tests {
         }
 
         /// What a client receives until its connection ends.
-        fn told(&mut self, client: usize) -> String {
-            let mut told = String::new();
-            self.1[client].read_to_string(&mut told).unwrap();
-            told
+        fn received(&mut self, client: usize) -> String {
+            let mut received = String::new();
+            self.1[client].read_to_string(&mut received).unwrap();
+            received
         }
     }
 
@@ -316,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn who_says_nothing_makes_room_first_and_without_a_word() {
+    fn silent_connections_are_evicted_first_without_an_answer() {
         let mut scene = Scene::new(3, HOUR);
         let [one, two, three] = [(); 3].map(|()| scene.enter());
         one.set_stage(Stage::Speaking);
@@ -324,7 +325,7 @@ mod tests {
         scene.1[1].write_all(b"GET").unwrap();
         let four = scene.enter();
         assert_eq!(evicted(&three), Some(Stage::Silent));
-        assert_eq!(scene.told(2), "");
+        assert_eq!(scene.received(2), "");
         let five = scene.enter();
         assert_eq!(evicted(&four), Some(Stage::Silent));
         assert!(!three.leave() && !four.leave());
@@ -335,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn who_speaks_has_fair_time_for_each_step() {
+    fn each_stage_has_a_grace_period() {
         let mut scene = Scene::new(1, HOUR);
         let one = scene.enter();
         for stage in [Stage::Speaking, Stage::Busy, Stage::Answered] {
@@ -347,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_worked_for_makes_room_last_and_is_told_why() {
+    fn a_request_being_handled_is_evicted_last_with_an_answer() {
         let mut scene = Scene::new(3, Duration::ZERO);
         let [one, two, three] = [(); 3].map(|()| scene.enter());
         one.set_stage(Stage::Busy);
@@ -359,11 +360,11 @@ mod tests {
             pending
         });
         assert_eq!(evicted(&two), Some(Stage::Speaking));
-        assert!(scene.told(1).starts_with("HTTP/1.1 408 "));
+        assert!(scene.received(1).starts_with("HTTP/1.1 408 "));
         assert_eq!(evicted(&three), Some(Stage::Answered));
-        assert_eq!(scene.told(2), "", "it has had its answer");
+        assert_eq!(scene.received(2), "", "it has had its answer");
         assert_eq!(evicted(&one), Some(Stage::Busy));
-        assert!(scene.told(0).starts_with("HTTP/1.1 503 "));
+        assert!(scene.received(0).starts_with("HTTP/1.1 503 "));
         assert!([four, five, six].iter().all(Pending::leave));
     }
 }
