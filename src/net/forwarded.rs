@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn forwarded_says_the_same_in_its_own_words() {
+    fn forwarded_is_parsed_like_x_forwarded_for() {
         for (list, address) in [
             ("for=203.0.113.5", "203.0.113.5"),
             ("For=203.0.113.5;proto=https;by=10.0.0.1", "203.0.113.5"),

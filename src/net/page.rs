@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_compressed_for_those_who_want_that() {
+    fn it_is_compressed_where_gzip_is_accepted() {
         for (accepted, status, gzip) in [
             ("gzip, br", 200, true),
             ("*", 200, true),
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn who_has_it_is_told_what_the_whole_answer_would_say_of_it() {
+    fn a_304_has_the_headers_of_the_whole_answer() {
         let tag = find("/").unwrap().tag;
         let known = answered(&format!("If-None-Match: \"x\"\r\nIf-None-Match: {tag}\r\n"));
         assert!(known.starts_with("HTTP/1.1 304 "), "{known}");

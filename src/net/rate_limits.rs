@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rename_takes_along_what_is_left() {
+    fn a_rename_keeps_the_rest_of_the_burst() {
         let (limits, start) = (limits(100), Instant::now());
         let mut connection = ConnectionRate::new(address(0));
         let mut passed = 0;
@@ -343,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_closed_for_a_flood_is_closed_again_at_once() {
+    fn after_a_flood_the_next_connection_is_closed_at_once() {
         let (limits, start) = (limits(100), Instant::now());
         let flood = |connection: &mut ConnectionRate, from: u32, to: u32| {
             (from * 15..to * 15)

@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn a_coding_is_wanted_as_much_as_is_said() {
+    fn the_weight_of_a_coding_is_parsed() {
         for (accepted, gzip, identity) in [
             ("gzip", Some(1000), None),
             ("GZIP;q=0.5, br", Some(500), None),

@@ -300,7 +300,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn records_are_cut_out_of_what_is_to_be_written() {
+    fn buffers_are_cut_into_records() {
         let long = vec![7; RECORD + 1];
         let bufs = [&b"ab"[..], b"", &long, b"z"].map(IoSlice::new);
         let mut taken = 0;
