@@ -3,6 +3,8 @@
 //! Its rooms and its name are released in every case: the function that joins is the one that
 //! leaves, and even a panic in between passes through it.
 
+#![expect(clippy::manual_async_fn, reason = "they hold their arguments once")]
+
 use std::mem;
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
@@ -61,10 +63,6 @@ impl Upgrade {
 /// each function that passes them on, for as long as it lives. An `async fn` even stores its
 /// arguments twice, so the three functions that an idle peer waits in are written as plain
 /// functions that return a future.
-#[expect(
-    clippy::manual_async_fn,
-    reason = "holds its arguments once, not twice"
-)]
 pub fn serve(
     socket: Socket,
     upgrade: Box<Upgrade>,
@@ -92,10 +90,6 @@ pub fn serve(
 }
 
 /// Joins, then reads and flushes until either ends.
-#[expect(
-    clippy::manual_async_fn,
-    reason = "holds its arguments once, not twice"
-)]
 fn run<'a>(
     context: &'a ServerContext,
     peer: &'a Arc<SocketPeer>,
@@ -166,10 +160,6 @@ async fn reader(stream: PeerStream<'_>, max_message: usize) -> WebSocketStream<P
 }
 
 /// Reads frames until the connection ends.
-#[expect(
-    clippy::manual_async_fn,
-    reason = "holds its arguments once, not twice"
-)]
 fn read_loop<'a>(
     frames: &'a mut WebSocketStream<PeerStream<'_>>,
     session: &'a mut Session<'_>,
