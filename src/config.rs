@@ -23,7 +23,7 @@ pub use host::{Authority, Hosts};
 pub use networks::Networks;
 pub use origins::Origins;
 #[cfg(feature = "full")]
-pub use tokens::TokenRequest;
+pub use tokens::{TokenRequest, TokenSettings};
 
 /// All settings. A limit says what happens when it is reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,18 +64,9 @@ pub struct Config {
     pub threads: usize,
     /// The certificate for TLS. `None`: plain HTTP.
     pub tls: Option<TlsFiles>,
-    /// File of the key that verifies tokens. `None`: no tokens are needed.
+    /// How tokens are verified. `None`: no tokens are needed.
     #[cfg(feature = "full")]
-    pub jwt_key: Option<PathBuf>,
-    /// The audience that a token must have. `None`: it must have none.
-    #[cfg(feature = "full")]
-    pub jwt_audience: Option<String>,
-    /// The issuer that a token must have. `None`: any.
-    #[cfg(feature = "full")]
-    pub jwt_issuer: Option<String>,
-    /// The claim of a token with the user's name. `None`: `sub`.
-    #[cfg(feature = "full")]
-    pub jwt_name: Option<String>,
+    pub tokens: Option<TokenSettings>,
     /// The address to listen on for metrics.
     pub metrics: Option<SocketAddr>,
     /// The lowest level that is logged.
@@ -104,13 +95,7 @@ impl Default for Config {
             threads: cores.min(4),
             tls: None,
             #[cfg(feature = "full")]
-            jwt_key: None,
-            #[cfg(feature = "full")]
-            jwt_audience: None,
-            #[cfg(feature = "full")]
-            jwt_issuer: None,
-            #[cfg(feature = "full")]
-            jwt_name: None,
+            tokens: None,
             metrics: None,
             log: LevelFilter::Info,
         }

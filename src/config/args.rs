@@ -149,14 +149,9 @@ fn settings(args: Args, env: Env<'_>) -> Result<Config, String> {
     #[cfg(feature = "full")]
     {
         config.tls = tls(args.tls_cert, args.tls_key, env)?;
+        let more = [args.jwt_audience, args.jwt_issuer, args.jwt_name];
+        config.tokens = tokens::settings(args.jwt_key, more, env)?;
     }
-    #[cfg(feature = "full")]
-    tokens::settings(
-        &mut config,
-        args.jwt_key,
-        [args.jwt_audience, args.jwt_issuer, args.jwt_name],
-        env,
-    )?;
     if let Some(metrics) = setting("metrics", args.metrics, env) {
         if !cfg!(feature = "full") {
             return Err(format!("{}: this build has no metrics", metrics.name));
