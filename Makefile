@@ -122,7 +122,8 @@ check: ## formatting, lints, the smallest build and its tests, which way imports
 	$(CARGO) clippy --locked --no-default-features --all-targets -- -D warnings
 	$(MAKE) small
 	NATTERJACK=target/small/natterjack $(CARGO) test --quiet --locked --no-default-features
-	sh tests/imports.sh
+	$(CARGO) test --quiet --locked --test house
+	RUSTDOCFLAGS=-Dwarnings $(CARGO) doc --quiet --locked --no-deps
 	sh tests/links.sh
 	CARGO='$(CARGO)' sh tests/dependencies.sh
 

@@ -24,7 +24,7 @@ use crate::chat::peer::{Peer, Receipt};
 use crate::chat::peers::{PeerKey, Peers};
 use crate::chat::replay::Stretch;
 use crate::config::Config;
-use crate::count::Distribution;
+use crate::count::text::MetricsText;
 use crate::report::Report;
 use crate::time::timeout;
 
@@ -93,21 +93,6 @@ pub async fn check(config: &Config, report: &mut Report) {
         None => report.ok("alone: no redis is set, and none is needed"),
         Some(redis) => Redis::check(redis, config, report).await,
     }
-}
-
-/// How the way to the other instances is, in figures.
-#[derive(Clone, Debug)]
-pub struct Stats {
-    /// Messages that wait to be published, or for word that they have been.
-    pub waiting: usize,
-    /// Bytes of their texts.
-    pub waiting_bytes: usize,
-    /// How often it has been connected.
-    pub connects: u64,
-    /// Microseconds from a message's acceptance to word that it is published.
-    pub publish: Distribution,
-    /// Microseconds of the canary's round trip.
-    pub canary: Distribution,
 }
 
 /// The bus can't be asked now.
@@ -363,11 +348,12 @@ impl Bus {
         }
     }
 
-    /// How the way to others is, in figures; `None` where there are no others.
-    pub fn stats(&self) -> Option<Stats> {
-        match self {
-            Bus::Local(_) => None,
-            Bus::Redis(bus) => Some(bus.stats()),
+    /// Writes the metrics of the bus.
+    pub fn write_metrics(&self, text: &mut MetricsText) {
+        let up = usize::from(self.health().is_ok());
+        text.gauge("natterjack_bus_up", "Whether messages get through.", up);
+        if let Bus::Redis(bus) = self {
+            bus.write_metrics(text);
         }
     }
 

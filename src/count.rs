@@ -1,5 +1,7 @@
-//! Counters and histograms for any thread, without locks. They do not know their names or who reads
-//! them.
+//! Counters and histograms for any thread, without locks. Each part of the server has its own and writes
+//! them as [`MetricsText`](text::MetricsText) when they are asked for.
+
+pub mod text;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -21,17 +23,17 @@ impl Counter {
 
 /// One counter per label.
 #[derive(Debug)]
-pub struct Counters<const N: usize> {
-    labels: &'static [&'static str; N],
-    counts: [Counter; N],
+pub struct Counters {
+    labels: &'static [&'static str],
+    counts: Box<[Counter]>,
 }
 
-impl<const N: usize> Counters<N> {
+impl Counters {
     /// All counters at zero.
-    pub fn new(labels: &'static [&'static str; N]) -> Counters<N> {
+    pub fn new(labels: &'static [&'static str]) -> Counters {
         Counters {
             labels,
-            counts: std::array::from_fn(|_| Counter::default()),
+            counts: labels.iter().map(|_| Counter::default()).collect(),
         }
     }
 
@@ -51,21 +53,20 @@ impl<const N: usize> Counters<N> {
 
 /// Counts values by upper bounds.
 #[derive(Debug)]
-pub struct Histogram<const N: usize> {
-    bounds: &'static [u64; N],
-    /// For each bound, the values up to it and above the previous bound.
-    counts: [Counter; N],
-    above: Counter,
+pub struct Histogram {
+    bounds: &'static [u64],
+    /// For each bound, the values up to it and above the previous bound. The last counter has no
+    /// bound.
+    counts: Box<[Counter]>,
     sum: Counter,
 }
 
-impl<const N: usize> Histogram<N> {
+impl Histogram {
     /// An empty histogram. The bounds must be in ascending order.
-    pub fn new(bounds: &'static [u64; N]) -> Histogram<N> {
+    pub fn new(bounds: &'static [u64]) -> Histogram {
         Histogram {
             bounds,
-            counts: std::array::from_fn(|_| Counter::default()),
-            above: Counter::default(),
+            counts: (0..=bounds.len()).map(|_| Counter::default()).collect(),
             sum: Counter::default(),
         }
     }
@@ -73,52 +74,14 @@ impl<const N: usize> Histogram<N> {
     /// Counts a value.
     pub fn record(&self, value: u64) {
         let place = self.bounds.partition_point(|bound| *bound < value);
-        self.counts.get(place).unwrap_or(&self.above).add(1);
+        self.counts[place].add(1);
         self.sum.add(value);
     }
-
-    /// The current counts. While other threads count, the buckets may be a little older than the
-    /// sum.
-    pub fn read(&self) -> Distribution {
-        let mut so_far = 0;
-        let buckets = self.bounds.iter().zip(&self.counts).map(|(bound, count)| {
-            so_far += count.get();
-            (*bound, so_far)
-        });
-        let buckets = buckets.collect();
-        Distribution {
-            buckets,
-            count: so_far + self.above.get(),
-            sum: self.sum.get(),
-        }
-    }
-}
-
-/// The counts of a [`Histogram`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Distribution {
-    /// Each bound, with the number of values up to it.
-    pub buckets: Vec<(u64, u64)>,
-    /// How many values there are.
-    pub count: u64,
-    /// Their sum.
-    pub sum: u64,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_value_counts_up_to_its_bound_and_beyond() {
-        let histogram = Histogram::new(&[1, 10, 100]);
-        for value in [0, 1, 2, 10, 11, 1000] {
-            histogram.record(value);
-        }
-        let read = histogram.read();
-        assert_eq!(read.buckets, [(1, 2), (10, 4), (100, 5)]);
-        assert_eq!((read.count, read.sum), (6, 1024));
-    }
 
     #[test]
     fn labels_are_counted_apart() {

@@ -1,16 +1,24 @@
 //! A small chat server that any WebSocket client can talk to: alone on a Raspberry Pi, or many
-//! instances behind one Redis acting as one chat.
+//! instances behind one Redis that act as one chat.
 //!
-//! The house has three rooms in a line, and imports go one way:
+//! The rooms of this house, from the ground up. Each imports only from those before it, and
+//! `make check` proves it.
 //!
-//! * [`chat`]: what a chat is. Names, messages, dialects, peers, outboxes, fan-out.
-//! * [`bus`]: how it spreads. In this process, or over Redis.
-//! * [`net`]: how sockets reach it. HTTP, upgrade, one connection's life.
+//! * [`count`], [`time`], [`logger`], [`report`], [`limits`], [`certificate`]: counters, deadlines,
+//!   the log, results of checks, limits of the machine, what a certificate says.
+//! * [`config`]: the settings, from one table of flags.
+//! * [`chat`]: what a chat is. Names, events, dialects, peers, outboxes.
+//! * [`bus`]: how it spreads, inside this process or over Redis.
+//! * [`net`]: how sockets reach it. Admission, HTTP, one connection's life, the page.
+//! * [`metrics`], [`systemd`], [`probe`]: for Prometheus, the service manager, health checks.
+//! * [`server`] starts all this, accepts connections and shuts down in order. [`check`] only looks.
 //!
-//! Above them stand [`server`], which opens and closes, [`metrics`] for who watches, [`systemd`], which
-//! speaks with systemd, [`check`], which only looks, and [`probe`], which asks a server that runs; beside them [`config`], the settings,
-//! [`logger`], [`count`], [`report`], [`limits`] and what a certificate says. `make check` proves the
-//! direction.
+//! A message comes in through `accept_loop` ([`server`]), admission ([`net::admission`]) and the
+//! `read_loop` of its connection ([`net::peer`]). The connection's session ([`net::session`]) has the
+//! [dialect](chat::dialect) parse it and gives it to the [`Bus`](bus::Bus), which numbers it, keeps
+//! it and hands it to one subscriber task on each instance. That task ([`bus::fanout`]) renders it
+//! once for each room and dialect. The registry ([`Peers`](chat::peers::Peers)) puts the bytes into
+//! each peer's [outbox](chat::outbox), which writes them to the socket.
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs, missing_debug_implementations, rust_2018_idioms)]

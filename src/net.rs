@@ -15,7 +15,7 @@ pub mod peer;
 pub mod publish;
 mod rate_limits;
 pub mod route;
-mod session;
+pub mod session;
 pub mod socket;
 #[cfg_attr(not(feature = "full"), path = "net/tls/without.rs")]
 pub mod tls;

@@ -33,7 +33,7 @@ mod page_past;
 /// The page once more: the token that it was opened with.
 mod page_token;
 
-/// Pages, probes, and what is refused at the door.
+/// Pages, probes, and what is refused.
 mod web;
 
 /// Where it listens: addresses, ports, sockets of systemd.

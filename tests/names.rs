@@ -10,7 +10,7 @@ fn two_on(redis: &Redis) -> [TestServer; 2] {
     [TestServer::on(redis), TestServer::on(redis)]
 }
 
-/// The status with which a name is refused at the door.
+/// The status with which a name is refused.
 fn status(server: &TestServer, target: &str, name: &str) -> Option<u16> {
     let name = utf8_percent_encode(name, NON_ALPHANUMERIC);
     Client::request(server.addr(), &format!("{target}{name}"), |_| {}).err()

@@ -14,6 +14,7 @@ mod health;
 mod inbox;
 mod lease_expiry;
 pub mod message;
+mod metrics;
 mod node_connections;
 mod queue;
 mod reauth;
@@ -37,7 +38,7 @@ use smol::Timer;
 use smol::channel::Sender;
 use smol::future::FutureExt;
 
-use super::{Claim, NewMessage, Stats};
+use super::{Claim, NewMessage};
 use crate::chat::dialect::{Dialect, Reply, Roster};
 use crate::chat::event::{Event, Refusal};
 use crate::chat::id::{Id, Instance};
@@ -94,7 +95,7 @@ pub struct Redis {
     health: Health,
     connects: Counter,
     /// Round trips of the canary, in microseconds.
-    canary: Histogram<15>,
+    canary: Histogram,
 }
 
 /// What is known of a cluster from before.
@@ -259,17 +260,6 @@ impl Redis {
 
     pub(super) fn health_changed(&self) -> EventListener {
         self.health.changed()
-    }
-
-    pub(super) fn stats(&self) -> Stats {
-        let (waiting, waiting_bytes) = self.queue.waiting();
-        Stats {
-            waiting,
-            waiting_bytes,
-            connects: self.connects.get(),
-            publish: self.queue.delays.read(),
-            canary: self.canary.read(),
-        }
     }
 
     pub(super) fn name(&self) -> String {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use smol::channel::Sender;
 use smol::future;
 
-use super::{Claim, NewMessage, Stats};
+use super::{Claim, NewMessage};
 use crate::chat::dialect::Roster;
 use crate::chat::event::Event;
 use crate::chat::id::Id;
@@ -16,6 +16,7 @@ use crate::chat::peer::Peer;
 use crate::chat::peers::{PeerKey, Peers};
 use crate::chat::replay::Stretch;
 use crate::config::{Config, RedisAddress};
+use crate::count::text::MetricsText;
 use crate::report::Report;
 
 /// Nobody has one.
@@ -53,7 +54,7 @@ impl Redis {
         match self.never {}
     }
 
-    pub(super) fn stats(&self) -> Stats {
+    pub(super) fn write_metrics(&self, _: &mut MetricsText) {
         match self.never {}
     }
 

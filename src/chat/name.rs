@@ -1,6 +1,7 @@
 //! Names of users and rooms. A name that exists is valid: the constructors check it.
 
 mod fold;
+mod invisible;
 mod normal;
 mod rules;
 

@@ -1,6 +1,6 @@
 //! The peers of this instance, their rooms, and the fan-out to them.
 //!
-//! One [registry](super::registry) behind one async mutex. Nothing awaits while the mutex is
+//! One `registry` behind one async mutex. Nothing awaits while the mutex is
 //! locked. So every peer of a room sees events in the order of the calls to [`Peers::deliver`].
 //!
 //! A peer becomes a member when its own join event returns from the bus. That event separates
@@ -21,6 +21,7 @@ use super::outbox::{Outbox, OutboxLimits, TryWrite};
 use super::peer::Peer;
 use super::registry::{JoinSignal, Registry};
 use super::stats::ChatStats;
+use crate::count::text::MetricsText;
 
 /// About this many bytes of a room's batch are rendered into one buffer. Well below the limit of an
 /// outbox, so that one buffer that a socket takes in part does not close its peer.
@@ -67,19 +68,6 @@ pub struct Departure {
     pub user: Option<User>,
     /// The rooms where it was a member.
     pub rooms: Vec<Room>,
-}
-
-/// How many peers, users, rooms and queued bytes this instance has now.
-#[derive(Clone, Copy, Debug)]
-pub struct ChatGauges {
-    /// Connections that chat.
-    pub peers: usize,
-    /// Names of connections.
-    pub users: usize,
-    /// Rooms with peers here.
-    pub rooms: usize,
-    /// Bytes that wait for all sockets together.
-    pub queued: usize,
 }
 
 /// A name and its connection.
@@ -190,15 +178,35 @@ impl Peers {
         self.registry.lock().await.peers.len()
     }
 
-    /// The current gauges.
-    pub async fn gauges(&self) -> ChatGauges {
+    /// Writes the gauges and the counters.
+    pub async fn write_metrics(&self, text: &mut MetricsText) {
         let registry = self.registry.lock().await;
-        ChatGauges {
-            peers: registry.peers.len(),
-            users: registry.names.len(),
-            rooms: registry.rooms(),
-            queued: self.limits.queued(),
+        for (name, help, value) in [
+            (
+                "natterjack_peers",
+                "Connections that chat.",
+                registry.peers.len(),
+            ),
+            (
+                "natterjack_users",
+                "Names claimed on this instance.",
+                registry.names.len(),
+            ),
+            (
+                "natterjack_rooms",
+                "Rooms with peers on this instance.",
+                registry.rooms(),
+            ),
+            (
+                "natterjack_outbox_bytes",
+                "Bytes that wait for slow sockets, all together.",
+                self.limits.queued(),
+            ),
+        ] {
+            text.gauge(name, help, value);
         }
+        drop(registry);
+        self.stats().write_metrics(text);
     }
 
     /// The counters since the start.

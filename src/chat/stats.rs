@@ -2,6 +2,7 @@
 
 use super::close_reason::CloseReason;
 use super::event::Refusal;
+use crate::count::text::{Kind, MetricsText, Unit};
 use crate::count::{Counter, Counters, Histogram};
 
 /// The upper bounds of the histogram of batch sizes.
@@ -19,9 +20,9 @@ pub struct ChatStats {
     /// Their bytes.
     pub sent_bytes: Counter,
     /// How many events the fan-out sends in one batch.
-    pub batches: Histogram<10>,
+    pub batches: Histogram,
     /// Refused requests, by the code of the refusal.
-    pub refused: Counters<12>,
+    pub refused: Counters,
     closes: [Counter; CloseReason::ALL.len()],
 }
 
@@ -45,9 +46,49 @@ impl ChatStats {
         self.closes[reason as usize].add(1);
     }
 
-    /// How many connections were closed, for each reason.
-    pub fn closes(&self) -> impl Iterator<Item = (CloseReason, u64)> {
-        let counts = self.closes.iter().map(Counter::get);
-        CloseReason::ALL.into_iter().zip(counts)
+    /// Writes the counters.
+    pub fn write_metrics(&self, text: &mut MetricsText) {
+        text.counter(
+            "natterjack_messages_received_total",
+            "Text frames from peers.",
+            self.received.get(),
+        );
+        text.counter(
+            "natterjack_received_bytes_total",
+            "Bytes of text from peers.",
+            self.received_bytes.get(),
+        );
+        text.counter(
+            "natterjack_messages_sent_total",
+            "Text frames for peers: what others say and do, and answers.",
+            self.sent.get(),
+        );
+        text.counter(
+            "natterjack_sent_bytes_total",
+            "Bytes of frames for peers.",
+            self.sent_bytes.get(),
+        );
+        text.counters(
+            "natterjack_refused_total",
+            "What peers asked for and did not get, by the code of the error.",
+            "reason",
+            &self.refused,
+        );
+        let name = "natterjack_closed_total";
+        text.family(
+            name,
+            Kind::Counter,
+            "Connections that have ended, by close code and reason. 1006: it broke, or fell silent.",
+        );
+        for (reason, count) in CloseReason::ALL.into_iter().zip(&self.closes) {
+            let (code, reason) = reason.label();
+            text.sample(name, &[("code", code), ("reason", reason)], count.get());
+        }
+        text.histogram(
+            "natterjack_fanout_batch_events",
+            "Events that the fan-out took at once.",
+            &self.batches,
+            Unit::One,
+        );
     }
 }

@@ -69,7 +69,7 @@ impl Origins {
     /// Allows the server's own page and those of these origins; `*` allows all.
     ///
     /// # Errors
-    /// The first origin that is not one of [`ALLOWED`].
+    /// The first origin that is not one of `ALLOWED`.
     pub fn new(origins: &[String]) -> Result<Origins, String> {
         let mut allowed = Origins::default();
         for origin in origins {

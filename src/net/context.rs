@@ -10,6 +10,7 @@ use super::token::Authenticator;
 use crate::bus::Bus;
 use crate::chat::peers::Peers;
 use crate::config::Config;
+use crate::count::text::MetricsText;
 use crate::count::{Counter, Counters};
 
 /// What every connection of a server shares.
@@ -31,7 +32,7 @@ pub struct ServerContext {
     /// Connections accepted.
     pub connections: Counter,
     /// Requests answered, by the status of the answer.
-    pub requests: Counters<{ STATUSES.len() }>,
+    pub requests: Counters,
 }
 
 impl ServerContext {
@@ -64,5 +65,34 @@ impl ServerContext {
     /// Whether the server shuts down.
     pub fn draining(&self) -> bool {
         self.draining.load(Ordering::Acquire)
+    }
+    /// Writes all metrics of the server.
+    pub async fn write_metrics(&self, text: &mut MetricsText) {
+        text.gauge(
+            "natterjack_peers_limit",
+            "Connections that may chat.",
+            self.config.max_peers,
+        );
+        text.gauge(
+            "natterjack_outbox_limit_bytes",
+            "Bytes that may wait for all sockets together.",
+            self.config.max_queued,
+        );
+        self.peers.write_metrics(text).await;
+        text.counter(
+            "natterjack_connections_total",
+            "Connections accepted.",
+            self.connections.get(),
+        );
+        text.counters(
+            "natterjack_http_requests_total",
+            "Requests, by the status of the answer. 101: an upgrade.",
+            "code",
+            &self.requests,
+        );
+        if let Some(tls) = &self.tls {
+            tls.write_metrics(text);
+        }
+        self.bus.write_metrics(text);
     }
 }

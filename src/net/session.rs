@@ -111,42 +111,54 @@ impl<'a> Session<'a> {
     /// Handles a frame. Returns whether that was much more work than a message, such as a look into
     /// the log: then other tasks go first.
     pub(super) async fn handle_frame(&mut self, frame: &str) -> bool {
-        let asked = self.peer.dialect().parse(frame);
+        let frame = self.peer.dialect().parse(frame);
         let heavy = matches!(
-            asked.request,
+            frame.request,
             Ok(Request::History { .. } | Request::Join(_) | Request::Who(_))
         );
-        if asked.dialect != self.peer.dialect() {
-            self.switch_to_typed(asked.dialect).await;
+        if frame.dialect != self.peer.dialect() {
+            self.switch_to_typed(frame.dialect).await;
         }
-        let receipt = Receipt::new(self.peer.clone(), asked.reference);
-        let done = match asked.request {
-            Ok(request) => self.handle_request(request, receipt).await,
-            Err(refusal) => Err((refusal, receipt)),
+        let mut reference = frame.reference;
+        let handled = match frame.request {
+            Ok(request) => self.handle_request(request, &mut reference).await,
+            Err(refusal) => Err(refusal),
         };
-        if let Err((refusal, receipt)) = done {
-            receipt.refuse(&refusal);
+        if let Err(refusal) = handled {
+            Receipt::new(self.peer.clone(), reference).refuse(&refusal);
         }
         heavy
     }
 
     /// Refuses a frame without reading more of it than its reference.
     pub(super) fn refuse_unread(&self, frame: &str, refusal: Refusal) {
-        let asked = self.peer.dialect().parse(frame);
-        Receipt::new(self.peer.clone(), asked.reference).refuse(&refusal);
+        let frame = self.peer.dialect().parse(frame);
+        Receipt::new(self.peer.clone(), frame.reference).refuse(&refusal);
     }
 
-    /// Handles a request. A refusal comes with the receipt.
+    /// Handles a request. A message that is passed on takes the reference, since its receipt is
+    /// answered later.
     async fn handle_request(
         &mut self,
         request: Request,
-        receipt: Receipt,
-    ) -> Result<(), (Refusal, Receipt)> {
-        let done = match request {
-            Request::Say(room, text) => return self.say(room, text, receipt).await,
-            Request::Private { to, text } => return self.send_private(to, text, receipt).await,
+        reference: &mut Option<String>,
+    ) -> Result<(), Refusal> {
+        match request {
+            Request::Say(room, text) => self.say(room, text, reference).await,
+            Request::Private { to, text } => {
+                let user = self.ensure_name().await?;
+                self.count_for_new_name()?;
+                let message = self.new_message(user, text, reference);
+                self.bus().send_private(to, message).await;
+                Ok(())
+            }
             Request::Post { user, email, text } => {
-                return self.say_as(user, email, text, receipt).await;
+                // The same name in another spelling is a change of how it is shown.
+                if self.user.as_ref().map(User::as_str) != Some(user.as_str()) {
+                    self.change_name(user).await?;
+                }
+                self.email = email;
+                self.say(None, text, reference).await
             }
             Request::Who(room) => self.who(room).await,
             Request::Help => {
@@ -160,67 +172,25 @@ impl<'a> Session<'a> {
                 before,
                 limit,
             } => self.history(room, before, limit).await,
-        };
-        done.map_err(|refusal| (refusal, receipt))
+        }
     }
 
     async fn say(
         &mut self,
         room: Option<Room>,
         text: Text,
-        receipt: Receipt,
-    ) -> Result<(), (Refusal, Receipt)> {
-        let room = match self.target_room(room) {
-            Ok(room) => room,
-            Err(refusal) => return Err((refusal, receipt)),
-        };
-        if let Err(refusal) = self.count_for_new_name() {
-            return Err((refusal, receipt));
-        }
+        reference: &mut Option<String>,
+    ) -> Result<(), Refusal> {
+        let room = self.target_room(room)?;
+        self.count_for_new_name()?;
         match &self.user {
             Some(user) if self.rooms.contains(&room) => {
-                let message = self.new_message(user.clone(), text, receipt);
+                let message = self.new_message(user.clone(), text, reference);
                 self.bus().publish(&room, message).await;
                 Ok(())
             }
-            _ => Err((Refusal::NotInRoom(room), receipt)),
+            _ => Err(Refusal::NotInRoom(room)),
         }
-    }
-
-    async fn send_private(
-        &mut self,
-        to: String,
-        text: Text,
-        receipt: Receipt,
-    ) -> Result<(), (Refusal, Receipt)> {
-        let user = self.ensure_name().await;
-        match user.and_then(|user| self.count_for_new_name().map(|()| user)) {
-            Ok(user) => {
-                let message = self.new_message(user, text, receipt);
-                self.bus().send_private(to, message).await;
-                Ok(())
-            }
-            Err(refusal) => Err((refusal, receipt)),
-        }
-    }
-
-    /// Says something under a name, which may be a new one. It is the only request of the simple
-    /// dialect.
-    async fn say_as(
-        &mut self,
-        user: User,
-        email: Option<Email>,
-        text: Text,
-        receipt: Receipt,
-    ) -> Result<(), (Refusal, Receipt)> {
-        // The same name in another spelling is a change of how it is shown.
-        if self.user.as_ref().map(User::as_str) != Some(user.as_str())
-            && let Err(refusal) = self.change_name(user).await
-        {
-            return Err((refusal, receipt));
-        }
-        self.email = email;
-        self.say(None, text, receipt).await
     }
 
     /// The given room, or the first room of the connection.
@@ -229,16 +199,17 @@ impl<'a> Session<'a> {
         room.ok_or_else(|| Refusal::BadRoom("room is missing".into()))
     }
 
-    fn new_message(&self, user: User, text: Text, receipt: Receipt) -> NewMessage {
+    fn new_message(&self, user: User, text: Text, reference: &mut Option<String>) -> NewMessage {
+        let reference = reference.take();
         // The key's hash is computed only where it is needed.
-        let key_hash = receipt.reference().and_then(|_| self.credential.key_hash());
+        let key_hash = reference.as_ref().and_then(|_| self.credential.key_hash());
         NewMessage {
             user,
             origin: self.context.peers.origin(self.peer),
             key_hash,
             email: self.email.clone(),
             text,
-            receipt,
+            receipt: Receipt::new(self.peer.clone(), reference),
         }
     }
 

@@ -25,6 +25,7 @@ use smol::Timer;
 use crate::certificate::{Certificate, SOON};
 use crate::config::TlsFiles;
 use crate::count::Counters;
+use crate::count::text::{Kind, MetricsText};
 use crate::net::tls::error::HANDSHAKE_ERRORS;
 use crate::time::unix_millis;
 pub use connection::TlsConnection;
@@ -44,7 +45,7 @@ pub struct Tls {
     config: Arc<ServerConfig>,
     current: Arc<Current>,
     /// Failed handshakes, by reason.
-    pub failures: Counters<11>,
+    pub failures: Counters,
 }
 
 /// The certificate that new handshakes get.
@@ -154,9 +155,18 @@ impl Tls {
         }
     }
 
-    /// When the certificate ends, in seconds since 1970.
-    pub fn expires(&self) -> u64 {
-        self.current.lock().certificate.until
+    /// Writes the metrics of handshakes and the certificate.
+    pub fn write_metrics(&self, text: &mut MetricsText) {
+        text.counters(
+            "natterjack_tls_failures_total",
+            "Handshakes that failed, and why.",
+            "reason",
+            &self.failures,
+        );
+        let name = "natterjack_tls_certificate_expires_timestamp_seconds";
+        let help = "When the certificate ends, in seconds since 1970.";
+        text.family(name, Kind::Gauge, help);
+        text.sample(name, &[], self.current.lock().certificate.until);
     }
 
     /// Reads the files again after each change, and warns of a certificate that ends soon, for as

@@ -39,7 +39,7 @@ const WRITE_SIZE: usize = 256 * 1024;
 pub struct Queue {
     state: Mutex<State>,
     /// How long messages take from their acceptance to their answer, in microseconds.
-    pub delays: Histogram<15>,
+    pub delays: Histogram,
     /// Something was answered, or the connection came or went.
     room: Event,
     /// Something is to be tried again.

@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
+use super::invisible::is_ignored_in_keys;
 use super::normal::nfkc;
-use super::rules::is_ignored_in_keys;
 
 /// Folding may bring forth what can be folded again (RFC 8266, section 2.1); it ends soon.
 const ROUNDS: usize = 4;

@@ -97,7 +97,7 @@ impl TlsConnection {
     }
 
     /// Encrypts and writes as much as the socket takes. The rest of a record that was written in
-    /// part is [owed](Self::owed), and goes out first next time. `Ok(0)` then says that some of it
+    /// part is [unwritten](Self::unwritten), and goes out first next time. `Ok(0)` then says that some of it
     /// was written, but not all.
     ///
     /// # Errors

@@ -10,6 +10,7 @@ use smol::future;
 
 use crate::config::TlsFiles;
 use crate::count::Counters;
+use crate::count::text::MetricsText;
 use error::{HandshakeError, HandshakeStep, ReadOutcome};
 
 /// The TLS state of a connection. There is none.
@@ -21,7 +22,7 @@ pub enum TlsConnection {}
 pub struct Tls {
     never: Infallible,
     /// Never counted.
-    pub failures: Counters<11>,
+    pub failures: Counters,
 }
 
 impl TlsConnection {
@@ -93,7 +94,7 @@ impl Tls {
     }
 
     /// Never.
-    pub fn expires(&self) -> u64 {
+    pub fn write_metrics(&self, _: &mut MetricsText) {
         match self.never {}
     }
 }

@@ -1,6 +1,8 @@
 //! The generator: many WebSocket clients on one thread, on non-blocking sockets and one epoll
 //! instance. Counts what they hear in a `Tally`; an end that nobody asked for is an error.
 
+mod write;
+
 use std::io::ErrorKind;
 use std::net::{SocketAddrV4, TcpStream};
 use std::os::fd::{AsFd, OwnedFd};
@@ -185,65 +187,6 @@ impl Crowd {
     pub fn tick(&self, timer: impl AsFd) -> Result<(), String> {
         epoll::add(&self.epoll, timer, EventData::new_u64(TICK), EventFlags::IN)
             .map_err(|error| format!("epoll: {error}"))
-    }
-
-    /// Queues the author's next text; `flush` sends it.
-    pub fn say(&mut self, author: usize, at: Instant) -> Result<(), String> {
-        let number = self.tally.send(author, at)?;
-        let text = wire::write_text(author, number, self.size);
-        self.queue(self.shape.author(author), wire::TEXT, &text);
-        Ok(())
-    }
-
-    fn queue(&mut self, at: usize, kind: u8, payload: &[u8]) {
-        self.key ^= self.key << 13;
-        self.key ^= self.key >> 17;
-        self.key ^= self.key << 5;
-        let Some(peer) = &mut self.peers[at] else {
-            return;
-        };
-        if self.speech != Speech::Nats {
-            wire::put_masked(&mut peer.out, kind, payload, self.key.to_le_bytes());
-        } else if kind == wire::TEXT {
-            nats::publish(&mut peer.out, payload);
-        } else if kind == wire::PONG {
-            peer.out.extend_from_slice(nats::PONG);
-        } else {
-            // It knows no goodbye: whoever has nothing more to say has left.
-            peer.socket.shutdown();
-        }
-    }
-
-    /// Sends what the author has said.
-    pub fn flush_author(&mut self, author: usize) -> Result<(), String> {
-        self.flush(self.shape.author(author))
-    }
-
-    /// Sends what is queued, as far as the socket takes it.
-    fn flush(&mut self, at: usize) -> Result<(), String> {
-        let Some(peer) = &mut self.peers[at] else {
-            return Ok(());
-        };
-        while !peer.out.is_empty() || peer.socket.is_behind() {
-            match peer.socket.write(&peer.out) {
-                Ok(count) => drop(peer.out.drain(..count)),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                Err(error) => return self.ended(at, &error.to_string()),
-            }
-        }
-        if peer.watched == (peer.out.is_empty() && !peer.socket.is_behind()) {
-            peer.watched = !peer.watched;
-            let mut flags = EventFlags::IN;
-            flags.set(EventFlags::OUT, peer.watched);
-            epoll::modify(
-                &self.epoll,
-                &peer.socket,
-                EventData::new_u64(at as u64),
-                flags,
-            )
-            .map_err(|error| format!("epoll: {error}"))?;
-        }
-        Ok(())
     }
 
     /// Waits for something to come, and hears it. True when a timer has fired.

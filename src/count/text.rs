@@ -3,7 +3,7 @@
 
 use std::fmt::{self, Display, Write};
 
-use crate::count::Distribution;
+use super::{Counters, Histogram};
 
 /// The content type of the format.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -30,11 +30,11 @@ pub enum Unit {
 
 /// A value in its unit. It is written with integers, since formatting floating-point numbers would
 /// be as large as all the rest of this.
-struct Told(u64, Unit);
+struct Value(u64, Unit);
 
-impl Display for Told {
+impl Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Told(value, unit) = self;
+        let Value(value, unit) = self;
         match unit {
             Unit::One => write!(f, "{value}"),
             Unit::Micro => write!(f, "{}.{:06}", value / 1_000_000, value % 1_000_000),
@@ -44,10 +44,10 @@ impl Display for Told {
 
 /// A page of metrics that is being written.
 #[derive(Debug, Default)]
-pub struct Text(String);
+pub struct MetricsText(String);
 
 // Writing to a String can't fail, so the results are ignored below.
-impl Text {
+impl MetricsText {
     /// Begins a family; its samples follow.
     pub fn family(&mut self, name: &str, kind: Kind, help: &str) {
         let kind = match kind {
@@ -60,10 +60,10 @@ impl Text {
 
     /// Writes a sample. Labels contain no quotes, backslashes or line ends, since all are our own.
     pub fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: u64) {
-        self.put(name, labels, Told(value, Unit::One));
+        self.put(name, labels, Value(value, Unit::One));
     }
 
-    fn put(&mut self, name: &str, labels: &[(&str, &str)], value: Told) {
+    fn put(&mut self, name: &str, labels: &[(&str, &str)], value: Value) {
         self.0.push_str(name);
         for (place, (label, text)) in labels.iter().enumerate() {
             let open = if place == 0 { '{' } else { ',' };
@@ -86,15 +86,9 @@ impl Text {
     }
 
     /// Writes a family of counters, one for each value of a label.
-    pub fn counters<'a>(
-        &mut self,
-        name: &str,
-        help: &str,
-        label: &str,
-        counts: impl Iterator<Item = (&'a str, u64)>,
-    ) {
+    pub fn counters(&mut self, name: &str, help: &str, label: &str, counters: &Counters) {
         self.family(name, Kind::Counter, help);
-        for (value, count) in counts {
+        for (value, count) in counters.all() {
             self.sample(name, &[(label, value)], count);
         }
     }
@@ -102,19 +96,24 @@ impl Text {
     /// Writes a counter of microseconds.
     pub fn seconds(&mut self, name: &str, help: &str, micros: u64) {
         self.family(name, Kind::Counter, help);
-        self.put(name, &[], Told(micros, Unit::Micro));
+        self.put(name, &[], Value(micros, Unit::Micro));
     }
 
-    /// Writes a histogram.
-    pub fn histogram(&mut self, name: &str, help: &str, values: &Distribution, unit: Unit) {
+    /// Writes a histogram. While other threads count, the buckets may be a little older than the sum.
+    pub fn histogram(&mut self, name: &str, help: &str, values: &Histogram, unit: Unit) {
         self.family(name, Kind::Histogram, help);
-        let bucket = format!("{name}_bucket");
-        for (bound, count) in &values.buckets {
-            self.sample(&bucket, &[("le", &Told(*bound, unit).to_string())], *count);
+        let (bucket, mut count) = (format!("{name}_bucket"), 0);
+        let bounds = values
+            .bounds
+            .iter()
+            .map(|bound| Value(*bound, unit).to_string());
+        let bounds = bounds.chain(["+Inf".to_string()]);
+        for (bound, values) in bounds.zip(&values.counts) {
+            count += values.get();
+            self.sample(&bucket, &[("le", &bound)], count);
         }
-        self.sample(&bucket, &[("le", "+Inf")], values.count);
-        self.put(&format!("{name}_sum"), &[], Told(values.sum, unit));
-        self.sample(&format!("{name}_count"), &[], values.count);
+        self.put(&format!("{name}_sum"), &[], Value(values.sum.get(), unit));
+        self.sample(&format!("{name}_count"), &[], count);
     }
 
     /// The page.
@@ -129,15 +128,14 @@ mod tests {
 
     #[test]
     fn a_page_is_what_the_format_wants() {
-        let mut text = Text::default();
+        let mut text = MetricsText::default();
         text.counter("a_total", "All.", 3);
         text.family("b", Kind::Gauge, "Some.");
         text.sample("b", &[("x", "1"), ("y", "z")], 5);
-        let values = Distribution {
-            buckets: vec![(250, 1), (1000, 2)],
-            count: 3,
-            sum: 2_001_250,
-        };
+        let values = Histogram::new(&[250, 1000]);
+        for value in [250, 1000, 2_000_000] {
+            values.record(value);
+        }
         text.histogram("c_seconds", "Long.", &values, Unit::Micro);
         let page = "# HELP a_total All.\n# TYPE a_total counter\na_total 3\n\
             # HELP b Some.\n# TYPE b gauge\nb{x=\"1\",y=\"z\"} 5\n\
