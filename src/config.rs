@@ -1,5 +1,5 @@
-//! The settings, as plain values: read from the command line and the environment by [`args`], or
-//! written down by whoever uses the library. Nothing else reads the environment.
+//! The settings as plain values. [`args`] reads them from the command line and the environment; a
+//! program that uses the library can set them itself. Nothing else reads the environment.
 
 pub mod args;
 mod flags;
@@ -23,63 +23,53 @@ pub use host::{Authority, Hosts};
 pub use networks::Networks;
 pub use origins::Origins;
 #[cfg(feature = "full")]
-pub use tokens::TokenRequest;
+pub use tokens::{TokenRequest, TokenSettings};
 
-/// Everything that can be set, with its limits.
+/// All settings. A limit says what happens when it is reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// Where to listen: page, health and WebSocket on each of these. `[::]` is every address of
-    /// this machine, IPv6 and IPv4.
+    /// Addresses to listen on. `[::]` is every address of this machine, IPv6 and IPv4.
     pub listen: Vec<SocketAddr>,
-    /// The Redis that makes many instances one chat; without, the server runs alone.
+    /// The Redis that makes many instances one chat. `None`: the server runs alone.
     pub redis: Option<RedisAddress>,
-    /// What every key and channel in Redis begins with.
+    /// The prefix of every key and channel in Redis.
     pub prefix: String,
-    /// Messages a room's log keeps; older ones are forgotten.
+    /// Messages that a room's log keeps. Older ones are deleted.
     pub history: usize,
-    /// Pages of which sites may connect.
+    /// The sites whose pages may connect.
     pub origins: Origins,
-    /// The names that this server goes by; a request for another is answered with 421.
+    /// The host names of this server. A request for another one is answered with 421.
     pub hosts: Hosts,
-    /// Bytes of a frame; a longer one closes its connection with 1009.
+    /// Bytes of the longest frame. A longer one closes its connection with 1009.
     pub max_message: usize,
-    /// Connections that chat; one more is answered with 503.
+    /// Chat connections. One more is answered with 503.
     pub max_peers: usize,
-    /// The same from one address, an IPv6 one being a /64; one more is answered with 429.
+    /// Chat connections from one address, for IPv6 from one /64. One more is answered with 429.
     pub max_peers_per_ip: Option<usize>,
-    /// Whose `X-Forwarded-For` and `Forwarded` are believed: reverse proxies.
+    /// Reverse proxies, whose `X-Forwarded-For` and `Forwarded` are believed.
     pub trust_proxy: Networks,
-    /// Messages a second under one name, however many connections say them, with bursts of three
-    /// times as many; faster ones are refused. 0: no limit.
+    /// Messages per second of one user on all its connections, with bursts of three times as many.
+    /// Excess messages are refused. 0: no limit.
     pub rate: u32,
-    /// Bytes that wait for one peer's socket; more, and the peer is let go with 1013.
+    /// Bytes that may wait for one socket. Above it the peer is closed with 1013.
     pub outbox: usize,
-    /// Bytes that wait for all peers' sockets together; more, and those furthest behind are let go
-    /// with 1013.
+    /// Bytes that may wait for all sockets together. Above it the peers with the longest queues are
+    /// closed with 1013.
     pub max_queued: usize,
-    /// Seconds of silence before a ping; after as many again, the peer is dead.
+    /// Seconds of silence before a ping. After as many more the peer is closed.
     pub ping: u32,
-    /// Rooms of more people say nothing about who comes and goes, and list nobody.
+    /// Users in a room. Larger rooms don't announce joins and leaves, and don't list their users.
     pub notices: usize,
     /// Threads that serve.
     pub threads: usize,
-    /// The certificate under which the port speaks TLS; without, it speaks plain HTTP.
+    /// The certificate for TLS. `None`: plain HTTP.
     pub tls: Option<TlsFiles>,
-    /// File of the key that tokens are verified with; without, names are first come, first served.
+    /// How tokens are verified. `None`: no tokens are needed.
     #[cfg(feature = "full")]
-    pub jwt_key: Option<PathBuf>,
-    /// The audience that a token must be for; without, tokens must be for none in particular.
-    #[cfg(feature = "full")]
-    pub jwt_audience: Option<String>,
-    /// The issuer that a token must be from.
-    #[cfg(feature = "full")]
-    pub jwt_issuer: Option<String>,
-    /// The claim of a token that holds the user's name; without, `sub`.
-    #[cfg(feature = "full")]
-    pub jwt_name: Option<String>,
-    /// Where to listen for those who ask for metrics.
+    pub tokens: Option<TokenSettings>,
+    /// The address to listen on for metrics.
     pub metrics: Option<SocketAddr>,
-    /// How much is logged.
+    /// The lowest level that is logged.
     pub log: LevelFilter,
 }
 
@@ -105,25 +95,19 @@ impl Default for Config {
             threads: cores.min(4),
             tls: None,
             #[cfg(feature = "full")]
-            jwt_key: None,
-            #[cfg(feature = "full")]
-            jwt_audience: None,
-            #[cfg(feature = "full")]
-            jwt_issuer: None,
-            #[cfg(feature = "full")]
-            jwt_name: None,
+            tokens: None,
             metrics: None,
             log: LevelFilter::Info,
         }
     }
 }
 
-/// Where a certificate is, and its key.
+/// The files of a certificate and its key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsFiles {
-    /// The server's own certificate and those between it and its CA, in this order, in PEM.
+    /// The server's certificate, then its intermediate certificates, in PEM.
     pub cert: PathBuf,
-    /// Its key, not encrypted, in PEM.
+    /// Its key in PEM, not encrypted.
     pub key: PathBuf,
 }
 
@@ -136,15 +120,15 @@ pub struct RedisAddress {
     pub username: Option<String>,
     /// The password; a secret, never shown.
     pub password: Option<String>,
-    /// What a shell runs to get the password, or a token that ends, instead; see its flag.
+    /// A shell command that prints the password or a token, instead of `password`.
     #[cfg(feature = "full")]
     pub auth_command: Option<String>,
-    /// PEM file of a private CA; the built-in web roots if none.
+    /// PEM file of a private CA. `None`: the built-in web roots.
     pub ca: Option<PathBuf>,
 }
 
 impl RedisAddress {
-    /// Whether TLS is spoken there.
+    /// Whether to speak TLS with it.
     pub fn is_tls(&self) -> bool {
         self.host.is_tls()
     }
@@ -159,7 +143,7 @@ impl fmt::Debug for RedisAddress {
 /// Where Redis is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RedisHost {
-    /// On the network.
+    /// TCP.
     Tcp {
         /// Its name or address; with TLS also the name in its certificate.
         host: String,
@@ -168,21 +152,21 @@ pub enum RedisHost {
         /// Whether to speak TLS.
         tls: bool,
     },
-    /// On this machine, at this path.
+    /// A Unix socket at this path.
     Unix(PathBuf),
-    /// Where sentinels say.
+    /// At the address that sentinels give.
     Sentinel(Sentinels),
 }
 
-/// Who knows which Redis is the primary.
+/// The sentinels, which know which Redis is the primary.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sentinels {
-    /// Their names or addresses, with TLS also the names in their certificates, and their ports.
+    /// Their names or addresses, and their ports. With TLS the names must be in their certificates.
     /// At least one, at most 16.
     pub hosts: Vec<(String, u16)>,
-    /// How they call the primary, whichever it is.
+    /// Their name for the primary.
     pub name: String,
-    /// Whether to speak TLS, to them and to Redis.
+    /// Whether to speak TLS with them and with Redis.
     pub tls: bool,
 }
 

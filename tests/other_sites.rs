@@ -9,7 +9,7 @@ use crate::support::{Browser, Client, Issuer, Page, Raw, TestServer};
 fn serve(issuer: &Issuer, origin: &str) -> TestServer {
     let origins = Origins::new(&[origin.to_string()]).unwrap();
     TestServer::with(|config| {
-        config.jwt_key = Some(issuer.file());
+        config.tokens = Some(issuer.settings());
         config.origins = origins;
     })
 }

@@ -276,7 +276,7 @@ fn post(nginx: &Nginx, token: &str, text: &str) -> String {
 #[test]
 fn the_longest_text_is_published_through_nginx() {
     let issuer = Issuer::hs256();
-    let server = TestServer::with(|config| config.jwt_key = Some(issuer.file()));
+    let server = TestServer::with(|config| config.tokens = Some(issuer.settings()));
     let nginx = Nginx::before(server.addr());
     let token = issuer.token("listener");
     let target = format!("/ws?user=listener&room=lobby&token={token}");

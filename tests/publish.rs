@@ -38,7 +38,7 @@ fn listener(server: &TestServer, issuer: &Issuer, room: &str) -> Client {
 fn what_is_posted_is_said_in_the_room_and_stays_in_its_log() {
     let issuer = Issuer::es256();
     on_both_buses_with(
-        |config| config.jwt_key = Some(issuer.file()),
+        |config| config.tokens = Some(issuer.settings()),
         |server| {
             let door = issuer.token("door");
             let (status, first) = post(server, "/rooms/hall", &door, b"nobody is here yet");
@@ -73,7 +73,7 @@ fn what_is_posted_is_said_in_the_room_and_stays_in_its_log() {
 fn a_message_with_a_ref_may_be_sent_again() {
     let issuer = Issuer::hs256();
     on_both_buses_with(
-        |config| config.jwt_key = Some(issuer.file()),
+        |config| config.tokens = Some(issuer.settings()),
         |server| {
             let mut listener = listener(server, &issuer, "lobby");
             let door = issuer.token("door");
@@ -104,7 +104,7 @@ fn it_reaches_the_peers_of_other_instances() {
     let redis = Redis::start();
     let on = || {
         TestServer::on_with(redis.address(), |config| {
-            config.jwt_key = Some(issuer.file())
+            config.tokens = Some(issuer.settings())
         })
     };
     let (one, two) = (on(), on());
@@ -221,7 +221,7 @@ fn a_body_may_come_late_in_pieces_or_not_at_all() {
 fn those_who_do_not_send_their_body_take_no_peers_place() {
     let issuer = Issuer::hs256();
     let server = TestServer::with(|config| {
-        config.jwt_key = Some(issuer.file());
+        config.tokens = Some(issuer.settings());
         config.max_peers = 1;
     });
     let door = issuer.token("door");
@@ -248,7 +248,7 @@ fn those_who_do_not_send_their_body_take_no_peers_place() {
 fn each_name_has_the_rate_of_a_peer() {
     let issuer = Issuer::hs256();
     let server = TestServer::with(|config| {
-        config.jwt_key = Some(issuer.file());
+        config.tokens = Some(issuer.settings());
         config.rate = 1;
     });
     let (door, bell) = (issuer.token("door"), issuer.token("bell"));
@@ -275,7 +275,7 @@ fn while_redis_is_away_it_is_503_and_safe_to_be_sent_again() {
     let issuer = Issuer::hs256();
     let mut redis = Redis::start();
     let server = TestServer::on_with(redis.address(), |config| {
-        config.jwt_key = Some(issuer.file());
+        config.tokens = Some(issuer.settings());
         config.rate = 0;
     });
     let door = issuer.token("door");

@@ -127,7 +127,7 @@ fn without_a_name_the_address_has_one_rate() {
 fn what_a_name_says_and_what_it_posts_have_one_rate() {
     let issuer = Issuer::hs256();
     let server = TestServer::with(|config| {
-        config.jwt_key = Some(issuer.file());
+        config.tokens = Some(issuer.settings());
         config.rate = 1;
     });
     let token = issuer.token("door");

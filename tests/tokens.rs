@@ -155,7 +155,7 @@ fn a_token_for_a_name_takes_it_over() {
     let redis = Redis::start();
     let on = || {
         TestServer::on_with(redis.address(), |config| {
-            config.jwt_key = Some(issuer.file())
+            config.tokens = Some(issuer.settings())
         })
     };
     let (one, two) = (on(), on());

@@ -145,7 +145,7 @@ fn a_token_that_is_too_long_is_a_head_that_is_too_long() {
 fn what_is_wrong_with_the_request_comes_before_the_token() {
     let issuer = Issuer::hs256();
     let server = TestServer::with(|config| {
-        config.jwt_key = Some(issuer.file());
+        config.tokens = Some(issuer.settings());
         config.max_peers = 1;
     });
     let ask = |target: &str, set: &'static str| {

@@ -1,7 +1,7 @@
 //! The command line and the environment.
 //!
-//! A flag wins over `NATTERJACK_…`, and this over `PORT` and `REDIS_…`. Whatever is wrong is said
-//! in one line that names the setting, the value and what is allowed.
+//! A flag wins over its variable `NATTERJACK_*`, and the variable over `PORT` and `REDIS_*`. An
+//! error is one line that names the setting, the value and what is allowed.
 
 use std::str::FromStr;
 
@@ -15,23 +15,23 @@ use super::setting::{Env, list, number, repeated, setting};
 use super::tokens::{self, TokenRequest};
 use super::{Config, Hosts, Networks, Origins, origins, redis};
 
-/// Reasons to stop before anything has begun.
+/// Why the program ends before the server starts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EarlyExit {
-    /// What was asked for is only this text, on stdout.
+    /// Print this text on stdout: the help or the version.
     Print(String),
-    /// What was asked for is only a look at these settings.
+    /// `--check` with these settings.
     Check(Box<Config>),
-    /// What was asked for is only whether the server with these settings is ready.
+    /// `--probe` with these settings.
     Probe(Box<Config>),
-    /// What was asked for is only a token, by these settings.
+    /// `--issue` with these settings.
     #[cfg(feature = "full")]
     Issue(Box<Config>, TokenRequest),
-    /// One line about what is wrong.
+    /// An error in the settings, as one line.
     Usage(String),
 }
 
-/// Reads the settings. `args` does not hold the program's name; `env` looks up a variable.
+/// Reads the settings. `args` are without the program's name. `env` looks up a variable.
 ///
 /// # Errors
 /// See [`EarlyExit`].
@@ -43,7 +43,7 @@ pub fn read(args: &[String], env: impl Fn(&str) -> Option<String>) -> Result<Con
             env!("CARGO_PKG_VERSION")
         )));
     }
-    // An empty variable counts as none: that is how one is unset in a file of settings.
+    // An empty variable counts as not set: so it can be unset in a file of settings.
     let env = |name: &str| env(name).filter(|value| !value.is_empty());
     let (check, probe) = (args.check, args.probe);
     #[cfg(feature = "full")]
@@ -62,7 +62,7 @@ pub fn read(args: &[String], env: impl Fn(&str) -> Option<String>) -> Result<Con
 }
 
 fn parse(args: &[String]) -> Result<Args, EarlyExit> {
-    // argh knows `--flag value` only.
+    // argh knows only `--flag value`, not `--flag=value`.
     let split = args.iter().flat_map(|arg| match arg.split_once('=') {
         Some((flag, value)) if flag.starts_with("--") => vec![flag, value],
         _ => vec![arg.as_str()],
@@ -128,7 +128,7 @@ fn settings(args: Args, env: Env<'_>) -> Result<Config, String> {
         config.outbox = kib * 1024;
     }
     if let Some(mib) = number("max-queued", args.max_queued, 1..=1024 * 1024)? {
-        // As much as there is, where 32 bits can't count it.
+        // Saturates on 32-bit machines.
         config.max_queued = mib.saturating_mul(1024 * 1024);
     }
     if let Some(peers) = number("max-peers", args.max_peers, 1..=MILLION)? {
@@ -149,14 +149,9 @@ fn settings(args: Args, env: Env<'_>) -> Result<Config, String> {
     #[cfg(feature = "full")]
     {
         config.tls = tls(args.tls_cert, args.tls_key, env)?;
+        let more = [args.jwt_audience, args.jwt_issuer, args.jwt_name];
+        config.tokens = tokens::settings(args.jwt_key, more, env)?;
     }
-    #[cfg(feature = "full")]
-    tokens::settings(
-        &mut config,
-        args.jwt_key,
-        [args.jwt_audience, args.jwt_issuer, args.jwt_name],
-        env,
-    )?;
     if let Some(metrics) = setting("metrics", args.metrics, env) {
         if !cfg!(feature = "full") {
             return Err(format!("{}: this build has no metrics", metrics.name));
@@ -172,7 +167,7 @@ fn settings(args: Args, env: Env<'_>) -> Result<Config, String> {
     Ok(config)
 }
 
-/// Where the certificate is, if there is one. One file without the other is a mistake.
+/// The files of the certificate, if any. One file without the other is an error.
 #[cfg(feature = "full")]
 fn tls(
     cert: Option<String>,

@@ -1,12 +1,26 @@
 //! The settings of tokens, and the flags of `--issue`.
 
-use super::Config;
+use std::path::PathBuf;
+
 use super::setting::{Env, Setting, number, setting};
 
 /// Days that a token is valid by default.
 const DAYS: u32 = 30;
 /// A hundred years.
 const MOST_DAYS: usize = 36_525;
+
+/// How tokens are verified.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TokenSettings {
+    /// File of the key.
+    pub key: PathBuf,
+    /// The audience that a token must have. `None`: it must have none.
+    pub audience: Option<String>,
+    /// The issuer that a token must have. `None`: any.
+    pub issuer: Option<String>,
+    /// The claim with the user's name. `None`: `sub`.
+    pub name: Option<String>,
+}
 
 /// The token that `--issue` asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,24 +81,27 @@ pub(super) fn request(
 /// # Errors
 /// Says which setting is wrong, or needs a key.
 pub(super) fn settings(
-    config: &mut Config,
     key: Option<String>,
     more: [Option<String>; 3],
     env: Env<'_>,
-) -> Result<(), String> {
-    config.jwt_key = setting("jwt-key", key, env).map(|file| file.value.into());
+) -> Result<Option<TokenSettings>, String> {
+    let key = setting("jwt-key", key, env).map(|file| file.value.into());
     let [audience, issuer, name] = more;
-    let keyed = config.jwt_key.is_some();
     let text = |flag, given| match setting(flag, given, env) {
         None => Ok(None),
-        Some(Setting { name, .. }) if !keyed => Err(format!("{name} needs --jwt-key")),
+        Some(Setting { name, .. }) if key.is_none() => Err(format!("{name} needs --jwt-key")),
         Some(text) if text.value.is_empty() || text.value.contains(char::is_control) => {
             text.bad("some text")
         }
         Some(text) => Ok(Some(text.value)),
     };
-    config.jwt_audience = text("jwt-audience", audience)?;
-    config.jwt_issuer = text("jwt-issuer", issuer)?;
-    config.jwt_name = text("jwt-name", name)?;
-    Ok(())
+    let audience = text("jwt-audience", audience)?;
+    let issuer = text("jwt-issuer", issuer)?;
+    let name = text("jwt-name", name)?;
+    Ok(key.map(|key| TokenSettings {
+        key,
+        audience,
+        issuer,
+        name,
+    }))
 }

@@ -27,7 +27,7 @@ pub enum IssueError {
 /// What is wrong with the request or with the key.
 pub fn issue(config: &Config, request: &TokenRequest, now: u64) -> Result<String, IssueError> {
     let claims = claims(config, request, now / 1000).map_err(IssueError::Usage)?;
-    let Some(file) = &config.jwt_key else {
+    let Some(file) = config.tokens.as_ref().map(|tokens| &tokens.key) else {
         return Err(IssueError::Usage("--issue needs --jwt-key".into()));
     };
     let key = read_file(file, signing_key).map_err(IssueError::Key)?;
