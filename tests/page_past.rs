@@ -208,8 +208,7 @@ fn older_messages_come_when_one_scrolls_up_and_the_reader_stays() {
     ann.shows("line 0030");
     assert_eq!(texts(&ann), lines(30..130));
     // Once more a frame later, when the browser has had its say.
-    ann.value("(globalThis.drawn = false, requestAnimationFrame(() => requestAnimationFrame(() => drawn = true)), 0)");
-    ann.until("drawn");
+    draws(&ann);
     let after = top(&ann);
     assert!((before - after).abs() < 2.0, "{before} has become {after}");
     assert_eq!(
@@ -231,6 +230,13 @@ fn older_messages_come_when_one_scrolls_up_and_the_reader_stays() {
     ann.until(&at_end);
 }
 
+/// Waits for a whole frame, so that the page has heard of a change of the scroll position.
+#[track_caller]
+fn draws(page: &Page) {
+    page.value("(globalThis.drawn = false, requestAnimationFrame(() => requestAnimationFrame(() => drawn = true)), 0)");
+    page.until("drawn");
+}
+
 #[test]
 fn a_long_conversation_is_not_kept_whole() {
     let server = TestServer::with(|config| (config.rate, config.history) = (0, 2000));
@@ -248,6 +254,7 @@ fn a_long_conversation_is_not_kept_whole() {
     ann.shows("line 0000");
     assert_eq!(texts(&ann), lines(0..1020));
     ann.value(&format!("({LOG}.scrollTop = {LOG}.scrollHeight, 0)"));
+    draws(&ann);
     foo.say("line 1020");
     ann.until(&format!(
         "{LOG}.querySelectorAll('article').length === 1000"

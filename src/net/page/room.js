@@ -91,9 +91,13 @@ export class Room {
     clearTimeout(this.#timer);
     if (!this.#replay) return;
     this.#replay = null;
-    // Usually nothing is older than a first message, but only the server can say so.
-    if (this.log.oldest && isFirst(this.log.oldest)) this.#on.older(this);
+    this.#askForBeginning();
     this.#on.settled(this);
+  }
+
+  /** Usually nothing is older than a first message, but only the server can say so. */
+  #askForBeginning() {
+    if (this.log.oldest && isFirst(this.log.oldest)) this.#on.older(this);
   }
 
   /**
@@ -127,6 +131,7 @@ export class Room {
     if (messages.length) this.log.addOlder(messages.filter(({ id }) => this.book.isNew(id)));
     else this.log.whole();
     this.givesUp();
+    this.#askForBeginning();
   }
 
   /** No answer will come, or it has come. */
