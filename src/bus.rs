@@ -139,10 +139,10 @@ impl Bus {
         }
     }
 
-    /// Lets a peer into a room and, if it has a name, the room know. From then on its outbox
-    /// [buffers](crate::chat::outbox::Outbox::begin_join), so that it can first be told what it has entered;
-    /// returns the room's last message before. `Err`: the bus can't be reached. Takes no longer
-    /// than some seconds.
+    /// Joins a room and, if the peer has a name, announces it. From then on its outbox
+    /// [buffers](crate::chat::outbox::Outbox::begin_join), so that it first gets the room's state.
+    /// Returns the room's last message before the join. `Err`: the bus can't be reached. Takes no
+    /// longer than some seconds.
     pub async fn enter(
         &self,
         peer_key: &PeerKey,
