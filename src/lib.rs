@@ -28,6 +28,8 @@ pub mod logger;
 pub mod metrics;
 pub mod net;
 pub mod probe;
+#[cfg(feature = "redis")]
+pub mod redis;
 pub mod report;
 pub mod server;
 #[cfg_attr(not(feature = "systemd"), path = "systemd/without.rs")]

@@ -6,25 +6,18 @@
 //! falls silent, all are made anew, the channels subscribed and the names registered again.
 //! Everything that waits for Redis waits with a limit, and no queue is without one.
 
-mod auth;
 mod check;
-mod cluster;
-mod connection;
 mod health;
 mod inbox;
 mod lease_expiry;
 pub mod message;
-mod node_connections;
 mod queue;
 mod reauth;
 pub mod reply;
 mod requester;
-pub mod resp;
 mod resync;
 mod scripts;
-mod sentinel;
 mod session;
-mod slot;
 mod subscriptions;
 
 use std::panic::AssertUnwindSafe;
@@ -47,17 +40,18 @@ use crate::chat::peers::{PeerKey, Peers};
 use crate::chat::replay::Stretch;
 use crate::config::{Config, RedisAddress};
 use crate::count::{Counter, Histogram};
+use crate::redis::cluster::Address;
+use crate::redis::connection::{Connection, Endpoint};
+use crate::redis::error::Error;
+use crate::redis::slot::Command;
 use crate::report::Report;
 use crate::time::timeout;
-use cluster::Address;
-use connection::{Connection, Endpoint, Error};
 use health::Health;
 use inbox::Inbox;
 use lease_expiry::LeaseGrace;
 use queue::{Disconnected, OnReply, Payload, Queue};
 use scripts::Scripts;
 use session::Session;
-use slot::Command;
 use subscriptions::Subscriptions;
 
 /// How long a caller waits for an answer before it is told that Redis can't be reached.

@@ -10,13 +10,14 @@ use std::time::{Duration, Instant};
 use async_net::resolve;
 use redis::{Value, cmd};
 
-use super::connection::{Boxed, Connection, Endpoint, Error};
-use super::node_connections::NodeConnections;
 use super::reply;
 use super::scripts::Scripts;
-use super::slot::Command;
 use crate::certificate::{Certificate, SOON};
 use crate::config::{Config, RedisAddress, RedisHost};
+use crate::redis::connection::{Connection, Endpoint};
+use crate::redis::error::{Boxed, Error};
+use crate::redis::node_connections::NodeConnections;
+use crate::redis::slot::Command;
 use crate::report::Report;
 use crate::time::{timeout, unix_millis};
 use storage::Info;

@@ -7,10 +7,10 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::connection::Error;
 use super::requester::Requester;
 use super::{Redis, reply};
 use crate::chat::name::Room;
+use crate::redis::error::Error;
 
 /// After a hiccup of Redis everybody is late. Nobody is taken for dead before Redis has answered
 /// promptly for so long: the time in which every living instance renews its lease.

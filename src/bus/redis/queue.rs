@@ -17,10 +17,10 @@ use smol::Timer;
 use smol::channel::{self, Sender};
 
 use super::DELAYS;
-use super::cluster::{AGAIN, Address, Map};
 use super::scripts::Publication;
-use super::slot::Command;
 use crate::count::Histogram;
+use crate::redis::cluster::{AGAIN, Address, Map};
+use crate::redis::slot::Command;
 use node_queue::NodeQueues;
 use request::Request;
 
@@ -288,26 +288,4 @@ impl From<String> for Disconnected {
     fn from(why: String) -> Disconnected {
         Disconnected::Why(why)
     }
-}
-
-/// The errors of a Redis that is starting, stepping down, or has forgotten our scripts. A new
-/// connection finds the one that works, or loads them again.
-pub fn transient_error(value: &Value) -> Option<String> {
-    const CODES: [&str; 7] = [
-        "LOADING",
-        "READONLY",
-        "MASTERDOWN",
-        "CLUSTERDOWN",
-        "TRYAGAIN",
-        "NOREPLICAS",
-        "NOSCRIPT",
-    ];
-    let Value::ServerError(error) = value else {
-        return None;
-    };
-    // Redis 6.2 wraps what happens within a script.
-    let wrapped = error
-        .details()
-        .is_some_and(|details| details.contains("-READONLY "));
-    (wrapped || CODES.contains(&error.code())).then(|| error.to_string())
 }

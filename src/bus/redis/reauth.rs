@@ -1,8 +1,8 @@
 //! The living connections, signed in anew before their token ends: nobody is to notice.
 
-use super::connection::{Error, accept};
 use super::queue::Disconnected;
 use super::{ANSWER_TIME, Redis};
+use crate::redis::error::{Error, accept};
 use crate::time::timeout;
 
 /// Signs all connections in with a new token whenever there is one, in the midst of everything else

@@ -3,10 +3,10 @@
 use redis::Value;
 use smol::channel;
 
-use super::connection::{Error, accept};
-use super::node_connections::NodeConnections;
-use super::slot::Command;
 use super::{ANSWER_TIME, Redis};
+use crate::redis::error::{Error, accept};
+use crate::redis::node_connections::NodeConnections;
+use crate::redis::slot::Command;
 use crate::time::timeout;
 
 /// How many commands are said at once: enough to make the way there and back count for little, few

@@ -4,7 +4,6 @@
 use std::sync::atomic::Ordering;
 
 use super::Redis;
-use super::connection::Error;
 use super::message::InstanceMessage;
 use super::reply;
 use super::requester::{BATCH, Requester};
@@ -16,6 +15,7 @@ use crate::chat::id::Id;
 use crate::chat::name::Room;
 use crate::chat::peers::NamedPeer;
 use crate::chat::replay::{Step, Stretch};
+use crate::redis::error::Error;
 
 /// How many messages are read from a room's log at once.
 const PAGE: usize = 200;

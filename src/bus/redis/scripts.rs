@@ -9,11 +9,11 @@ mod users;
 use redis::{Script, cmd};
 
 use super::message;
-use super::slot::{Command, slot};
 use crate::bus::NewMessage;
 use crate::chat::id::{Id, Instance, Origin};
 use crate::chat::name::{LOBBY, Room, User};
 use crate::chat::replay::Stretch;
+use crate::redis::slot::{Command, slot};
 
 /// A room's log goes a week after its last message, in seconds.
 const LOG_LIFE: u64 = 7 * 24 * 3600;

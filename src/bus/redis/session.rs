@@ -13,17 +13,19 @@ use smol::channel::{self, Receiver, Sender};
 use smol::io::{AsyncWriteExt, ReadHalf, WriteHalf};
 use smol::{Timer, future};
 
-use super::connection::{Connection, Error, Transport};
-use super::node_connections::NodeConnections;
 use super::queue::Disconnected;
 use super::reauth::reauthenticate;
 use super::reply::{self, Lease};
 use super::requester::{BATCH, Requester};
-use super::resp::Replies;
 use super::resync::{notify_incomplete, register_names, resync};
 use super::scripts::Publication;
-use super::{ANSWER_TIME, Redis, health, lease_expiry, sentinel};
+use super::{ANSWER_TIME, Redis, health, lease_expiry};
 use crate::chat::dialect::{Dialect, Reply};
+use crate::redis::connection::{Connection, Transport};
+use crate::redis::error::Error;
+use crate::redis::node_connections::NodeConnections;
+use crate::redis::resp::Replies;
+use crate::redis::sentinel;
 use crate::time::timeout;
 use subscriber::subscriber;
 

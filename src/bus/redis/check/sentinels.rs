@@ -1,10 +1,11 @@
 //! What the sentinels say, each of them, and whether they agree.
 
-use super::super::cluster::Address;
-use super::super::connection::{Endpoint, Error};
-use super::super::sentinel::{self, Primary};
 use super::tls;
 use crate::config::{RedisHost, Sentinels};
+use crate::redis::cluster::Address;
+use crate::redis::connection::Endpoint;
+use crate::redis::error::Error;
+use crate::redis::sentinel::{self, Primary};
 use crate::report::Report;
 
 /// Asks every sentinel, also those that would only be asked should others be gone.

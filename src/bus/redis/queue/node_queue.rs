@@ -14,11 +14,12 @@ use event_listener::{Event, EventListener};
 use redis::Value;
 use smol::channel::Sender;
 
+use super::Disconnected;
 use super::request::{OnReply, Payload, Request};
-use super::{Disconnected, transient_error};
-use crate::bus::redis::cluster::{Address, Map, Redirect, redirect};
 use crate::bus::redis::scripts::Publication;
-use crate::bus::redis::slot::Command;
+use crate::redis::cluster::{Address, Map, Redirect, redirect};
+use crate::redis::error::transient_error;
+use crate::redis::slot::Command;
 
 /// How many messages are published by one command at most …
 const GROUP: usize = 64;

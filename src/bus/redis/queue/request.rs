@@ -9,10 +9,10 @@ use smol::channel::Sender;
 use crate::bus::NewMessage;
 use crate::bus::redis::reply;
 use crate::bus::redis::scripts::Publication;
-use crate::bus::redis::slot::Command;
 use crate::chat::dialect::PrivateMessage;
 use crate::chat::event::Refusal;
 use crate::chat::peer::Receipt;
+use crate::redis::slot::Command;
 
 /// A command and what its answer is for.
 #[derive(Debug)]

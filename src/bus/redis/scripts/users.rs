@@ -6,9 +6,9 @@ use redis::cmd;
 use super::{REFERENCE_LIFE, Scripts};
 use crate::bus::NewMessage;
 use crate::bus::redis::message;
-use crate::bus::redis::slot::Command;
 use crate::chat::id::{Id, Origin};
 use crate::chat::name::{Room, SessionKeyHash, User};
+use crate::redis::slot::Command;
 
 /// An instance that has not renewed its lease for so long is dead, in milliseconds. With the time
 /// until another one looks, its names are free within the fifteen seconds that are promised.

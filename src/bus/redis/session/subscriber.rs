@@ -7,7 +7,6 @@ use redis::Value;
 
 use super::{Reader, State};
 use crate::bus::redis::Redis;
-use crate::bus::redis::connection::Error;
 use crate::bus::redis::message::{self, InstanceMessage};
 use crate::bus::redis::reply::{self, Push};
 use crate::bus::redis::requester::Requester;
@@ -17,6 +16,7 @@ use crate::chat::event::{Event, EventKind};
 use crate::chat::id::Id;
 use crate::chat::name::Room;
 use crate::chat::replay::{Step, Stretch};
+use crate::redis::error::Error;
 
 /// How often a cluster's logs are looked at for what has not reached us.
 const LOOK: Duration = Duration::from_secs(10);

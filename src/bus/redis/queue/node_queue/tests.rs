@@ -1,5 +1,5 @@
 use super::*;
-use crate::bus::redis::slot::SLOTS;
+use crate::redis::slot::SLOTS;
 
 const MOVED: &str = "-MOVED 1 b:1\r\n";
 const ASK: &str = "-ASK 1 b:1\r\n";

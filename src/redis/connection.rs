@@ -7,7 +7,6 @@ mod tls;
 
 use std::fmt;
 use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
@@ -22,7 +21,7 @@ use smol::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 
 use super::auth::{Credentials, Secret};
 use super::cluster::Address;
-use super::queue::transient_error;
+use super::error::{Boxed, Error, accept};
 use super::reply::{self, Push};
 use super::resp::Replies;
 use super::sentinel::{self, Primary};
@@ -38,25 +37,6 @@ const CONNECT_TIME: Duration = Duration::from_secs(5);
 const KEEPALIVE: Duration = Duration::from_secs(60);
 /// … and gives up a connection on which nothing was acknowledged for so long.
 const USER_TIMEOUT_MS: u32 = 20_000;
-
-/// Why there is no connection.
-#[derive(Debug)]
-pub enum Error {
-    /// Trying again will not mend it: a wrong password, a certificate nobody trusts.
-    Fatal(String),
-    /// Trying again may.
-    Transient(String),
-}
-
-impl Error {
-    /// The same with other words.
-    pub fn map(self, change: impl Fn(String) -> String) -> Error {
-        match self {
-            Error::Fatal(why) => Error::Fatal(change(why)),
-            Error::Transient(why) => Error::Transient(change(why)),
-        }
-    }
-}
 
 /// Where Redis is, and how to sign in there. Displays the address, never a secret.
 pub struct Endpoint {
@@ -81,10 +61,6 @@ pub struct Connection {
     /// Whether it can be signed in anew while it is subscribed.
     pub reauthenticable: bool,
 }
-
-/// What becomes of something. Boxed, so that its code is in the binary once, and not with everybody
-/// who waits for it.
-pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
 
 /// Whatever carries the bytes.
 type Stream = Box<dyn Transport>;
@@ -386,30 +362,6 @@ fn broken(error: io::Error) -> Error {
         io::ErrorKind::UnexpectedEof => Error::Transient("it closed the connection".into()),
         _ => Error::Transient(error.to_string()),
     }
-}
-
-/// Makes sure that no answer is an error.
-pub fn accept(replies: &[Value], refused: &str) -> Result<(), Error> {
-    for reply in replies {
-        let Value::ServerError(error) = reply else {
-            continue;
-        };
-        let text = format!("{refused}: {error}");
-        let busy = error
-            .details()
-            .is_some_and(|text| text.contains("max number of clients"));
-        return Err(match error.code() {
-            "NOAUTH" => Error::Fatal(format!("{text}; set REDIS_PASSWORD")),
-            "MOVED" => Error::Fatal(format!(
-                "{text}; it is a cluster: let its user have +cluster|slots"
-            )),
-            // Its memory or its disk is full, or somebody's script keeps it from working.
-            "OOM" | "MISCONF" | "BUSY" => Error::Transient(text),
-            _ if busy || transient_error(reply).is_some() => Error::Transient(text),
-            _ => Error::Fatal(text),
-        });
-    }
-    Ok(())
 }
 
 /// Small commands go out at once, and a Redis that vanishes is noticed.

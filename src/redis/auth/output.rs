@@ -5,7 +5,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::bus::redis::connection::Error;
+use crate::redis::error::Error;
 
 /// What was printed. No `Debug`: it is a secret.
 pub struct AuthOutput {

@@ -4,7 +4,8 @@ use redis::{Value, cmd};
 use smol::Timer;
 
 use super::cluster::{AGAIN, Address, Map, Redirect, redirect};
-use super::connection::{Boxed, Connection, Endpoint, Error, accept};
+use super::connection::{Connection, Endpoint};
+use super::error::{Boxed, Error, accept};
 use super::slot::Command;
 
 /// How often a command follows redirects, or waits for a slot that is on its way.

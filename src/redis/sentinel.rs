@@ -12,7 +12,8 @@ use redis::{ServerError, Value, cmd};
 use smol::{Timer, future};
 
 use super::cluster::Address;
-use super::connection::{Boxed, Connection, Endpoint, Error, accept};
+use super::connection::{Connection, Endpoint};
+use super::error::{Boxed, Error, accept};
 use crate::config::Sentinels;
 use crate::time::timeout;
 

@@ -16,7 +16,7 @@ use async_lock::Semaphore;
 use redis::cmd;
 use smol::{Timer, future};
 
-use super::connection::{Boxed, Error};
+use super::error::{Boxed, Error};
 use crate::config::RedisAddress;
 use crate::time::unix_millis;
 use output::AuthOutput;

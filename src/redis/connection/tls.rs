@@ -13,10 +13,11 @@ use futures_rustls::pki_types::pem::PemObject;
 use futures_rustls::pki_types::{CertificateDer, ServerName};
 use futures_rustls::rustls::{self, ClientConfig, RootCertStore};
 
-use super::{Boxed, CONNECT_TIME, Endpoint, Error};
-use crate::bus::redis::cluster::Address;
+use super::{CONNECT_TIME, Endpoint};
 use crate::certificate::without_boms;
 use crate::config::RedisHost;
+use crate::redis::cluster::Address;
+use crate::redis::error::{Boxed, Error};
 use crate::time::timeout;
 
 impl Endpoint {
