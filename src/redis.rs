@@ -4,6 +4,8 @@
 pub(crate) mod auth;
 pub(crate) mod cluster;
 pub(crate) mod connection;
+pub(crate) mod connector;
+pub(crate) mod endpoint;
 pub(crate) mod error;
 pub(crate) mod node_connections;
 pub(crate) mod reply;

@@ -41,7 +41,8 @@ use crate::chat::replay::Stretch;
 use crate::config::{Config, RedisAddress};
 use crate::count::{Counter, Histogram};
 use crate::redis::cluster::Address;
-use crate::redis::connection::{Connection, Endpoint};
+use crate::redis::connection::Connection;
+use crate::redis::endpoint::Endpoint;
 use crate::redis::error::Error;
 use crate::redis::slot::Command;
 use crate::report::Report;
@@ -49,7 +50,7 @@ use crate::time::timeout;
 use health::Health;
 use inbox::Inbox;
 use lease_expiry::LeaseGrace;
-use queue::{Disconnected, OnReply, Payload, Queue};
+use queue::{OnReply, Payload, Queue};
 use scripts::Scripts;
 use session::Session;
 use subscriptions::Subscriptions;
@@ -157,25 +158,22 @@ impl Redis {
                     let run = AssertUnwindSafe(session.run(self, told))
                         .catch_unwind()
                         .await;
-                    self.endpoint.credentials.ended();
+                    self.endpoint.credentials().ended();
                     (reached, told, pause) = (true, false, PAUSE_FIRST);
                     self.lease_grace.lost();
                     self.queue.down();
                     self.subscriptions.down();
-                    match run.unwrap_or_else(|_| Disconnected::Why("internal error".into())) {
+                    match run.unwrap_or_else(|_| Error::Transient("internal error".into())) {
                         // Nobody need know, unless the connections can't be made anew at once.
-                        Disconnected::NewNode(node) if self.add_unmapped(&node) => {
+                        Error::NewNode(node) if self.add_unmapped(&node) => {
                             log::info!("redis {}: slots are now at {node}", self.endpoint);
                             continue;
                         }
-                        Disconnected::Outdated => {
+                        Error::NewToken => {
                             log::debug!("redis {}: connecting with the new token", self.endpoint);
                             continue;
                         }
-                        Disconnected::NewNode(node) => {
-                            format!("node {node}, which has slots now, can't be reached")
-                        }
-                        Disconnected::Why(why) => why,
+                        error => error.why(),
                     }
                 }
                 Err(Error::Fatal(error)) if !reached => {
@@ -183,7 +181,7 @@ impl Redis {
                     let _ = first.try_send(Err(error.clone()));
                     return error;
                 }
-                Err(Error::Fatal(error) | Error::Transient(error)) => error,
+                Err(error) => error.why(),
             };
             if reached && !told {
                 told = true;

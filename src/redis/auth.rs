@@ -262,7 +262,8 @@ impl Credentials {
         loop {
             match self.fresh(command).await {
                 Ok((secret, _)) => return secret,
-                Err(Error::Fatal(why) | Error::Transient(why)) => {
+                Err(error) => {
+                    let why = error.why();
                     if !self.failing.swap(true, Ordering::Relaxed) {
                         let left = expiry.ends.saturating_duration_since(Instant::now());
                         log::warn!(

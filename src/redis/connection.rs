@@ -1,54 +1,14 @@
-//! One connection to Redis: TCP, TLS or a unix socket, signed in.
-//!
-//! Verifies certificate and host name, by the built-in web roots or the operator's own CA, and
-//! tells apart what trying again can mend from what it can't.
+//! One connection to Redis, over TCP, TLS or a unix socket, with one request after the other.
 
-mod tls;
-
-use std::fmt;
 use std::io;
-use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
-use std::time::Duration;
 
-use async_net::TcpStream;
-use async_net::unix::UnixStream;
-use futures_rustls::TlsConnector;
-use futures_rustls::pki_types::ServerName;
 use redis::{Value, cmd};
-use rustix::net::sockopt;
 use smol::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 
-use super::auth::{Credentials, Secret};
 use super::cluster::Address;
 use super::error::{Boxed, Error, accept};
 use super::reply::{self, Push};
 use super::resp::Replies;
-use super::sentinel::{self, Primary};
-use crate::config::{RedisAddress, RedisHost, Sentinels};
-use crate::time::timeout;
-use tls::{certified, connector, tls_error};
-
-/// A connection, from the look-up of the name to being signed in, is up after this time or given
-/// up.
-const CONNECT_TIME: Duration = Duration::from_secs(5);
-/// The kernel asks a silent Redis for a sign of life after this long; well inside the ten minutes
-/// after which Azure closes an idle connection …
-const KEEPALIVE: Duration = Duration::from_secs(60);
-/// … and gives up a connection on which nothing was acknowledged for so long.
-const USER_TIMEOUT_MS: u32 = 20_000;
-
-/// Where Redis is, and how to sign in there. Displays the address, never a secret.
-pub struct Endpoint {
-    host: RedisHost,
-    /// With the names that the operator has given: one, or one for each sentinel.
-    tls: Option<(TlsConnector, Vec<ServerName<'static>>)>,
-    /// Who signs in.
-    pub credentials: Credentials,
-    client_name: String,
-    /// Which sentinel is asked first, counted on and on.
-    pub turn: AtomicUsize,
-}
 
 /// A signed-in connection.
 pub struct Connection {
@@ -63,253 +23,34 @@ pub struct Connection {
 }
 
 /// Whatever carries the bytes.
-type Stream = Box<dyn Transport>;
+pub type Stream = Box<dyn Transport>;
 
 /// A stream of bytes both ways.
 pub trait Transport: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Transport for T {}
 
-impl fmt::Debug for Endpoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Endpoint({self})")
-    }
+/// The primary that a sentinel has named, and which of the sentinels it was.
+#[derive(Clone, Debug)]
+pub struct Primary {
+    /// Its address, as the sentinel says.
+    pub address: Address,
+    /// The place of the sentinel among those the operator has named.
+    pub named_by: usize,
 }
 
-impl fmt::Display for Endpoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.host)
-    }
-}
-
-impl Endpoint {
-    /// Reads the certificates, once and for all.
-    ///
-    /// # Errors
-    /// One line about an unreadable CA or an impossible host name.
-    // There are two callers, and it is large.
-    #[inline(never)]
-    pub fn new(address: &RedisAddress, client_name: &str) -> Result<Endpoint, String> {
-        let names = match &address.host {
-            RedisHost::Tcp { host, .. } => vec![host],
-            RedisHost::Sentinel(sentinels) => {
-                sentinels.hosts.iter().map(|(host, _)| host).collect()
-            }
-            RedisHost::Unix(_) => Vec::new(),
-        };
-        let tls = match address.is_tls() {
-            true => {
-                let name = |host: &String| {
-                    ServerName::try_from(host.clone())
-                        .map_err(|_| format!("redis {host}: not a host name for TLS"))
-                };
-                let names: Result<_, _> = names.into_iter().map(name).collect();
-                Some((connector(address.ca.as_deref())?, names?))
-            }
-            false => None,
-        };
-        let client_name = client_name.to_string();
-        Ok(Endpoint {
-            host: address.host.clone(),
-            tls,
-            credentials: Credentials::new(address),
-            client_name,
-            turn: AtomicUsize::new(0),
-        })
-    }
-
-    /// Connects and signs in.
-    ///
-    /// # Errors
-    /// One line about what failed, without the address.
-    pub fn connect(&self) -> Boxed<'_, Connection> {
-        Box::pin(async {
-            let connection = match &self.host {
-                RedisHost::Sentinel(sentinels) => sentinel::connect(self, sentinels).await,
-                _ => self.connect_within(None, 0).await,
-            };
-            connection.map_err(|error| self.hint(error))
-        })
-    }
-
-    /// Connects once more to where this connection leads, and signs in: should there be another
-    /// primary by now, it is not this one's.
-    ///
-    /// # Errors
-    /// As [`connect`](Self::connect).
-    pub fn connect_beside<'a>(&'a self, connection: &'a Connection) -> Boxed<'a, Connection> {
-        match &connection.primary {
-            Some(primary) => sentinel::reach(self, primary),
-            None => self.connect(),
-        }
-    }
-
-    /// Connects to a node of the cluster, and signs in.
-    ///
-    /// # Errors
-    /// One line about what failed, with the node's address.
-    pub fn connect_to<'a>(&'a self, node: &'a Address) -> Boxed<'a, Connection> {
-        Box::pin(async move {
-            let connection = self.connect_within(Some(node), 0).await;
-            connection.map_err(|error| match error {
-                Error::Fatal(why) => Error::Fatal(format!("node {node}: {why}")),
-                Error::Transient(why) => Error::Transient(format!(
-                    "node {node}: {why}; its nodes' addresses must be reachable from here"
-                )),
-            })
-        })
-    }
-
-    /// The sentinels, if they are who knows where Redis is.
-    pub fn sentinels(&self) -> Option<&Sentinels> {
-        match &self.host {
-            RedisHost::Sentinel(sentinels) => Some(sentinels),
-            _ => None,
-        }
-    }
-
-    /// The host, as the operator has named it; empty for a socket on this machine.
-    pub fn host_name(&self) -> &str {
-        match &self.host {
-            RedisHost::Tcp { host, .. } => host,
-            _ => "",
-        }
-    }
-
-    /// Connects and signs in: to where the operator says, or to what the host at this place among
-    /// those named by the operator has sent us to.
-    ///
-    /// # Errors
-    /// One line about what failed, without the address.
-    pub async fn connect_within(
-        &self,
-        node: Option<&Address>,
-        named_by: usize,
-    ) -> Result<Connection, Error> {
-        // Ahead of the rest: it takes its own time, and a connection should not wait for it.
-        let secret = self.credentials.secret().await?;
-        let connection = async {
-            let mut connection = self.open(node, named_by).await?;
-            self.sign_in(&mut connection, secret.as_ref()).await?;
-            Ok(connection)
-        };
-        let slow = || Error::Transient(format!("no connection within {CONNECT_TIME:?}"));
-        let connection = timeout(CONNECT_TIME, connection).await;
-        connection.unwrap_or_else(|| Err(slow()))
-    }
-
-    /// Where passwords change, lets a connection speak RESP3, in which a subscriber may sign in anew;
-    /// a Redis that does not is no trouble.
-    ///
-    /// # Errors
-    /// A broken connection.
-    pub async fn enable_reauth(&self, connection: &mut Connection) -> Result<(), Error> {
-        if !self.credentials.changes() {
-            return Ok(());
-        }
-        let hello = [cmd("HELLO").arg(3).get_packed_command()];
-        let slow = || Error::Transient(format!("no answer within {CONNECT_TIME:?}"));
-        let replies = timeout(CONNECT_TIME, connection.request(&hello)).await;
-        let replies = replies.unwrap_or_else(|| Err(slow()))?;
-        connection.reauthenticable = accept(&replies, "refused").is_ok();
-        if !connection.reauthenticable {
-            log::debug!("redis {self}: no RESP3, so new tokens need new connections");
-        }
-        Ok(())
-    }
-
-    /// A TLS port hangs up on whoever does not speak TLS, a plain one waits for the end of a
-    /// line, and neither says why.
-    fn hint(&self, error: Error) -> Error {
-        match (&self.host, error) {
-            (RedisHost::Tcp { tls: false, .. }, Error::Transient(why)) => {
-                Error::Transient(format!("{why}; if this is a TLS port, use rediss://"))
-            }
-            (RedisHost::Tcp { tls: true, .. }, Error::Transient(why)) => {
-                Error::Transient(format!("{why}; if this is no TLS port, use redis://"))
-            }
-            (_, error) => error,
-        }
-    }
-
-    /// Connects, and no more than that.
-    ///
-    /// # Errors
-    /// One line about what failed, without the address.
-    pub fn open<'a>(&'a self, node: Option<&'a Address>, named_by: usize) -> Boxed<'a, Connection> {
-        Box::pin(self.open_now(node, named_by))
-    }
-
-    async fn open_now(&self, node: Option<&Address>, named_by: usize) -> Result<Connection, Error> {
-        let unreachable = |error: io::Error| Error::Transient(format!("can't connect: {error}"));
-        let target = match (node, &self.host) {
-            (Some(node), _) => Ok((node.host.as_str(), node.port)),
-            (None, RedisHost::Tcp { host, port, .. }) => Ok((host.as_str(), *port)),
-            (None, RedisHost::Unix(path)) => Err(path),
-            (None, RedisHost::Sentinel(_)) => {
-                return Err(Error::Transient("no sentinel was asked".into()));
-            }
-        };
-        let stream: Stream = match target {
-            Err(path) => Box::new(UnixStream::connect(path).await.map_err(unreachable)?),
-            Ok(target) => {
-                let tcp = TcpStream::connect(target).await.map_err(unreachable)?;
-                set_socket_options(&tcp).map_err(unreachable)?;
-                match &self.tls {
-                    None => Box::new(tcp),
-                    Some((connector, names)) => {
-                        let name = certified(node, &names[named_by]);
-                        let handshake = connector.connect(name, tcp).await;
-                        Box::new(handshake.map_err(tls_error)?)
-                    }
-                }
-            }
-        };
+impl Connection {
+    /// Not signed in yet.
+    pub fn new(stream: Stream) -> Connection {
         let (read, write) = smol::io::split(stream);
-        Ok(Connection {
+        Connection {
             replies: Replies::new(read),
             commands: write,
             primary: None,
             reauthenticable: false,
-        })
-    }
-
-    /// Signs a connection in that has been made by [`open`](Self::open).
-    ///
-    /// # Errors
-    /// A broken connection, or a refusal.
-    pub fn sign_in<'a>(
-        &'a self,
-        connection: &'a mut Connection,
-        secret: Option<&'a (Arc<Secret>, bool)>,
-    ) -> Boxed<'a, ()> {
-        Box::pin(self.sign_in_now(connection, secret))
-    }
-
-    async fn sign_in_now(
-        &self,
-        connection: &mut Connection,
-        secret: Option<&(Arc<Secret>, bool)>,
-    ) -> Result<(), Error> {
-        if let Some((secret, new)) = secret {
-            let replies = connection.request(&[secret.command()]).await?;
-            accept(&replies, "sign-in refused")
-                .map_err(|error| self.credentials.refused(*new, error))?;
         }
-        connection
-            .check(cmd("PING").get_packed_command(), "refused")
-            .await?;
-        // For `CLIENT LIST`; whoever may not set a name does without one.
-        let name = cmd("CLIENT")
-            .arg("SETNAME")
-            .arg(&self.client_name)
-            .get_packed_command();
-        connection.request(&[name]).await?;
-        Ok(())
     }
-}
 
-impl Connection {
     /// Asks some things at once and waits for their answers, in order.
     ///
     /// # Errors
@@ -350,7 +91,7 @@ impl Connection {
     }
 
     /// Asks something that must succeed.
-    async fn check(&mut self, command: Vec<u8>, refused: &str) -> Result<(), Error> {
+    pub async fn check(&mut self, command: Vec<u8>, refused: &str) -> Result<(), Error> {
         let replies = self.request(&[command]).await?;
         accept(&replies, refused)
     }
@@ -362,13 +103,4 @@ fn broken(error: io::Error) -> Error {
         io::ErrorKind::UnexpectedEof => Error::Transient("it closed the connection".into()),
         _ => Error::Transient(error.to_string()),
     }
-}
-
-/// Small commands go out at once, and a Redis that vanishes is noticed.
-fn set_socket_options(tcp: &TcpStream) -> io::Result<()> {
-    tcp.set_nodelay(true)?;
-    sockopt::set_socket_keepalive(tcp, true)?;
-    sockopt::set_tcp_keepidle(tcp, KEEPALIVE)?;
-    sockopt::set_tcp_user_timeout(tcp, USER_TIMEOUT_MS)?;
-    Ok(())
 }

@@ -1,16 +1,23 @@
 //! What goes wrong with Redis: what trying again can mend, and what it can't.
 
 use std::pin::Pin;
+use std::time::Duration;
 
 use redis::Value;
 
-/// Why there is no connection.
-#[derive(Debug)]
+use super::cluster::Address;
+
+/// Why there is no connection, or no longer.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Error {
     /// Trying again will not mend it: a wrong password, a certificate nobody trusts.
     Fatal(String),
-    /// Trying again may.
+    /// Trying again may mend it.
     Transient(String),
+    /// A cluster has sent us to a node that was not known when the connections were made.
+    NewNode(Address),
+    /// The connections work, but only new ones can be signed in with the new token.
+    NewToken,
 }
 
 impl Error {
@@ -19,15 +26,38 @@ impl Error {
         match self {
             Error::Fatal(why) => Error::Fatal(change(why)),
             Error::Transient(why) => Error::Transient(change(why)),
+            error => error,
         }
     }
+
+    /// One line for people.
+    pub fn why(self) -> String {
+        match self {
+            Error::Fatal(why) | Error::Transient(why) => why,
+            Error::NewNode(node) => {
+                format!("node {node}, which has slots now, can't be reached")
+            }
+            Error::NewToken => "the token has changed".into(),
+        }
+    }
+}
+
+impl From<String> for Error {
+    fn from(why: String) -> Error {
+        Error::Transient(why)
+    }
+}
+
+/// Redis has not answered for so long.
+pub fn no_answer(limit: Duration) -> Error {
+    Error::Transient(format!("no answer within {limit:?}"))
 }
 
 /// What becomes of something. Boxed, so that its code is in the binary once, and not with everybody
 /// who waits for it.
 pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
 
-/// Makes sure that no answer is an error.
+/// Makes sure that no reply is an error.
 pub fn accept(replies: &[Value], refused: &str) -> Result<(), Error> {
     for reply in replies {
         let Value::ServerError(error) = reply else {

@@ -4,7 +4,8 @@ use redis::{Value, cmd};
 use smol::Timer;
 
 use super::cluster::{AGAIN, Address, Map, Redirect, redirect};
-use super::connection::{Connection, Endpoint};
+use super::connection::Connection;
+use super::endpoint::Endpoint;
 use super::error::{Boxed, Error, accept};
 use super::slot::Command;
 
@@ -51,9 +52,9 @@ impl<'a> NodeConnections<'a> {
         }
         for node in unmapped_nodes {
             if nodes.place(node).is_none()
-                && let Err(Error::Fatal(why) | Error::Transient(why)) = nodes.meet(node).await
+                && let Err(error) = nodes.meet(node).await
             {
-                log::debug!("redis {endpoint}: {why}");
+                log::debug!("redis {endpoint}: {}", error.why());
             }
         }
         Ok(nodes)
@@ -202,7 +203,7 @@ pub async fn map(endpoint: &Endpoint, connection: &mut Connection) -> Result<Opt
         // It knows of no clusters, or is none.
         Value::ServerError(_) => Ok(None),
         reply => {
-            let map = Map::read(&reply, endpoint.host_name());
+            let map = Map::read(&reply, endpoint.connector().host_name());
             map.map(Some).map_err(Error::Transient)
         }
     }

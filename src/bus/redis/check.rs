@@ -14,7 +14,8 @@ use super::reply;
 use super::scripts::Scripts;
 use crate::certificate::{Certificate, SOON};
 use crate::config::{Config, RedisAddress, RedisHost};
-use crate::redis::connection::{Connection, Endpoint};
+use crate::redis::connection::Connection;
+use crate::redis::endpoint::Endpoint;
 use crate::redis::error::{Boxed, Error};
 use crate::redis::node_connections::NodeConnections;
 use crate::redis::slot::Command;
@@ -66,7 +67,7 @@ pub async fn check(
                 ));
             }
         }
-        match endpoint.certificate(None, 0).await {
+        match endpoint.connector().certificate(None, 0).await {
             Ok(None) => {}
             Ok(Some((version, certificate))) => tls(
                 &format_args!("redis {host}"),
@@ -74,7 +75,8 @@ pub async fn check(
                 &certificate,
                 report,
             ),
-            Err(Error::Fatal(why) | Error::Transient(why)) => {
+            Err(error) => {
+                let why = error.why();
                 return report.fail(format_args!("redis {host}: {why}"));
             }
         }
@@ -84,14 +86,15 @@ pub async fn check(
     }
     let mut subscriber = match endpoint.connect().await {
         Ok(subscriber) => subscriber,
-        Err(Error::Fatal(why) | Error::Transient(why)) => {
+        Err(error) => {
+            let why = error.why();
             return report.fail(format_args!("redis {host}: {why}"));
         }
     };
     if let Some(primary) = &subscriber.primary {
         sentinels::found(&endpoint, host, primary, report).await;
     }
-    let user = endpoint.credentials.describe();
+    let user = endpoint.credentials().describe();
     report.ok(format_args!("redis {host}: connected, {user}"));
     let looks = async {
         let (kind, info) = about(host, &mut subscriber, report).await?;
@@ -123,14 +126,15 @@ pub async fn check(
             .await?
             .is_some_and(|it| it < CHANNELS);
         let needed = scripts.needed(nodes.map().is_some(), old);
-        endpoint.enable_reauth(&mut subscriber).await?;
+        endpoint.connector().enable_reauth(&mut subscriber).await?;
         permissions(host, &mut nodes, scripts, &needed, report).await?;
         round_trip(host, &mut nodes, &mut subscriber, scripts, config, report).await
     };
     let result = timeout(4 * STEP_TIME, looks).await;
     match result {
         Some(Ok(())) => {}
-        Some(Err(Error::Fatal(why) | Error::Transient(why))) => {
+        Some(Err(error)) => {
+            let why = error.why();
             report.fail(format_args!("redis {host}: {why}"));
         }
         None => report.fail(format_args!("redis {host}: it does not answer in time")),

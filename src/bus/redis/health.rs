@@ -8,6 +8,7 @@ use smol::Timer;
 
 use super::Redis;
 use super::session::PULSE;
+use crate::redis::error::Error;
 
 /// How things are.
 #[derive(Debug)]
@@ -85,7 +86,7 @@ impl Health {
 
 /// Tries again and again what a join needs, on keys that all joins share. Never ends by itself: who
 /// is in can still talk.
-pub async fn watch(bus: &Redis) -> String {
+pub async fn watch(bus: &Redis) -> Error {
     loop {
         Timer::after(PULSE).await;
         let mut replies = Vec::new();

@@ -19,7 +19,8 @@ use smol::channel::{self, Sender};
 use super::DELAYS;
 use super::scripts::Publication;
 use crate::count::Histogram;
-use crate::redis::cluster::{AGAIN, Address, Map};
+use crate::redis::cluster::{AGAIN, Map};
+use crate::redis::error::Error;
 use crate::redis::slot::Command;
 use node_queue::NodeQueues;
 use request::Request;
@@ -164,7 +165,7 @@ impl Queue {
 
     /// Takes a node's answer to the oldest that it was asked. `Err`: the answer says that this
     /// Redis can't do its work now, so the connection is of no use; the command stays unanswered.
-    pub fn on_reply(&self, queue: usize, value: Value) -> Result<(), Disconnected> {
+    pub fn on_reply(&self, queue: usize, value: Value) -> Result<(), Error> {
         let mut state = self.lock();
         let requests = state.queues.on_reply(queue, &value)?;
         let mut delays = Vec::new();
@@ -189,7 +190,7 @@ impl Queue {
                 requests.into_iter().zip(values).for_each(run);
             }
             Value::Array(_) if published && !requests.is_empty() => {
-                return Err(Disconnected::Why("an answer that makes no sense".into()));
+                return Err(Error::Transient("an answer that makes no sense".into()));
             }
             value => requests
                 .into_iter()
@@ -270,22 +271,5 @@ impl Queue {
             };
             listener.await;
         }
-    }
-}
-
-/// Why the connections are of no use any more.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Disconnected {
-    /// A cluster has sent us to a node that was not known when they were made.
-    NewNode(Address),
-    /// Nothing is wrong with them, but only new ones can be signed in with the new token.
-    Outdated,
-    /// One line.
-    Why(String),
-}
-
-impl From<String> for Disconnected {
-    fn from(why: String) -> Disconnected {
-        Disconnected::Why(why)
     }
 }

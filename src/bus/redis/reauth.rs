@@ -1,29 +1,27 @@
 //! The living connections, signed in anew before their token ends: nobody is to notice.
 
-use super::queue::Disconnected;
 use super::{ANSWER_TIME, Redis};
-use crate::redis::error::{Error, accept};
+use crate::redis::error::{Error, accept, no_answer};
 use crate::time::timeout;
 
 /// Signs all connections in with a new token whenever there is one, in the midst of everything else
 /// that is said on them. Ends when Redis refuses it, or when the subscriber can't follow; never
 /// where passwords don't end. Whether it followed, the subscriber hears with what is published.
-pub async fn reauthenticate(bus: &Redis, reauthenticable: bool) -> Disconnected {
-    let credentials = &bus.endpoint.credentials;
+pub async fn reauthenticate(bus: &Redis, reauthenticable: bool) -> Error {
+    let credentials = bus.endpoint.credentials();
     loop {
         let secret = credentials.renewed().await;
         if !reauthenticable {
-            return Disconnected::Outdated;
+            return Error::NewToken;
         }
         // First where somebody waits for the answer: the other connection is of no use without it.
         let command = secret.command();
         let replies = timeout(ANSWER_TIME, bus.queue.request_all(&command)).await;
         let Some(replies) = replies.flatten() else {
-            return Disconnected::Why(format!("no answer within {ANSWER_TIME:?}"));
+            return no_answer(ANSWER_TIME);
         };
         if let Err(error) = accept(&replies, "sign-in refused") {
-            let (Error::Fatal(why) | Error::Transient(why)) = credentials.refused(true, error);
-            return Disconnected::Why(why);
+            return credentials.refused(true, error);
         }
         bus.subscriptions.send(&command);
         log::debug!("redis {}: signed in with a new token", bus.endpoint);

@@ -13,7 +13,6 @@ use smol::channel::{self, Receiver, Sender};
 use smol::io::{AsyncWriteExt, ReadHalf, WriteHalf};
 use smol::{Timer, future};
 
-use super::queue::Disconnected;
 use super::reauth::reauthenticate;
 use super::reply::{self, Lease};
 use super::requester::{BATCH, Requester};
@@ -22,10 +21,9 @@ use super::scripts::Publication;
 use super::{ANSWER_TIME, Redis, health, lease_expiry};
 use crate::chat::dialect::{Dialect, Reply};
 use crate::redis::connection::{Connection, Transport};
-use crate::redis::error::Error;
+use crate::redis::error::{Error, no_answer};
 use crate::redis::node_connections::NodeConnections;
 use crate::redis::resp::Replies;
-use crate::redis::sentinel;
 use crate::time::timeout;
 use subscriber::subscriber;
 
@@ -38,8 +36,8 @@ const READY_TIME: Duration = Duration::from_secs(30);
 /// A write that Redis does not take within this time ends the connection.
 const WRITE_TIME: Duration = Duration::from_secs(10);
 
-/// What carries commands or answers, until it breaks.
-type Task<'a> = Pin<Box<dyn Future<Output = Disconnected> + Send + 'a>>;
+/// One of the session's loops. It ends when the session must end.
+type Task<'a> = Pin<Box<dyn Future<Output = Error> + Send + 'a>>;
 type Reader = Replies<ReadHalf<Box<dyn Transport>>>;
 type Writer = WriteHalf<Box<dyn Transport>>;
 
@@ -62,7 +60,10 @@ impl<'a> Session<'a> {
         let nodes =
             NodeConnections::connect(&bus.endpoint, &mut subscriber, &unmapped_nodes, ready)
                 .await?;
-        bus.endpoint.enable_reauth(&mut subscriber).await?;
+        bus.endpoint
+            .connector()
+            .enable_reauth(&mut subscriber)
+            .await?;
         let mut session = Session { nodes, subscriber };
         let slow = || Error::Transient(format!("not ready within {READY_TIME:?}"));
         timeout(READY_TIME, session.prepare(bus))
@@ -103,44 +104,45 @@ impl<'a> Session<'a> {
     /// Carries messages until one of the connections breaks or falls silent, or the token changes and
     /// they can't follow. `again`: there were some before, and peers have been told that messages
     /// wait.
-    pub async fn run(self, bus: &Redis, again: bool) -> Disconnected {
+    pub async fn run(self, bus: &Redis, again: bool) -> Error {
         if again {
             // Ahead of all that waits: it must not arrive while its peer still thinks that it waits.
             let over = Reply::Status(true);
             bus.peers.send_to_all(Dialect::Typed, &over).await;
         }
-        let state = State::default();
-        let reauth = reauthenticate(bus, self.subscriber.reauthenticable);
         let Session {
             nodes,
             subscriber: subscription,
         } = self;
-        let primary = subscription.primary;
+        let Connection {
+            commands,
+            replies,
+            primary,
+            reauthenticable,
+        } = subscription;
+        let state = State::default();
         let cluster = nodes.map().is_some();
         let connections = nodes.into_connections();
-        let count = connections.len();
+        let (dead_sender, dead_receiver) = channel::bounded(1);
+        let nodes = connections.len();
         let mut tasks: Vec<Task<'_>> = Vec::new();
         for (node, connection) in connections.into_iter().enumerate() {
             tasks.push(Box::pin(write_requests(bus, node, connection.commands)));
             tasks.push(Box::pin(read_replies(bus, node, connection.replies)));
         }
-        let speak = future::or(race(tasks), retry_slots(bus));
-        let listen = future::or(
-            write_subscriptions(bus, subscription.commands),
-            subscriber(bus, subscription.replies, &state, cluster),
-        );
-        let (find, found) = channel::bounded(1);
-        let watch = future::or(
-            heartbeat(bus, &state, find, count),
-            expire_leases(bus, found),
-        );
-        let watch = future::or(watch, health::watch(bus));
-        let replaced = sentinel::replaced(&bus.endpoint, primary.as_ref());
-        let watch = future::or(watch, replaced);
-        let listen = async { Disconnected::Why(future::or(listen, watch).await) };
-        let greet = async { Disconnected::Why(send_rosters(bus, again).await) };
-        let serve = future::or(speak, future::or(listen, greet));
-        future::or(serve, reauth).await
+        let others: [Task<'_>; 9] = [
+            Box::pin(subscriber(bus, replies, &state, cluster)),
+            Box::pin(write_subscriptions(bus, commands)),
+            Box::pin(heartbeat(bus, &state, dead_sender, nodes)),
+            Box::pin(expire_leases(bus, dead_receiver)),
+            Box::pin(health::watch(bus)),
+            Box::pin(send_rosters(bus, again)),
+            Box::pin(retry_slots(bus)),
+            Box::pin(reauthenticate(bus, reauthenticable)),
+            Box::pin(bus.endpoint.primary_changed(primary.as_ref())),
+        ];
+        tasks.extend(others);
+        race(tasks).await
     }
 }
 
@@ -175,7 +177,7 @@ impl State {
 }
 
 /// Tells typed peers who is where by now. Never ends by itself.
-async fn send_rosters(bus: &Redis, again: bool) -> String {
+async fn send_rosters(bus: &Redis, again: bool) -> Error {
     if again {
         for room in bus.subscriptions.wanted() {
             if let Some(roster) = bus.roster(&room).await {
@@ -188,12 +190,12 @@ async fn send_rosters(bus: &Redis, again: bool) -> String {
     future::pending().await
 }
 
-/// Runs all of them until one ends.
-async fn race(mut all: Vec<Task<'_>>) -> Disconnected {
+/// Runs all tasks until one ends.
+async fn race(mut tasks: Vec<Task<'_>>) -> Error {
     future::poll_fn(|cx| {
-        for one in &mut all {
-            if let Poll::Ready(broken) = one.as_mut().poll(cx) {
-                return Poll::Ready(broken);
+        for task in &mut tasks {
+            if let Poll::Ready(error) = task.as_mut().poll(cx) {
+                return Poll::Ready(error);
             }
         }
         Poll::Pending
@@ -202,26 +204,26 @@ async fn race(mut all: Vec<Task<'_>>) -> Disconnected {
 }
 
 /// Tries again what could not be done because its slot was on its way. Never ends by itself.
-async fn retry_slots(bus: &Redis) -> Disconnected {
+async fn retry_slots(bus: &Redis) -> Error {
     bus.queue.retry().await;
     future::pending().await
 }
 
 /// Writes what waits for a node, all of it at once.
-async fn write_requests(bus: &Redis, node: usize, mut commands: Writer) -> Disconnected {
+async fn write_requests(bus: &Redis, node: usize, mut commands: Writer) -> Error {
     let mut out = Vec::new();
     loop {
         out.clear();
         let publish = |first: &Publication, more: &[&Publication]| bus.scripts.publish(first, more);
         bus.queue.take(node, &mut out, publish).await;
-        if let Err(why) = write(&mut commands, &out).await {
-            return why.into();
+        if let Err(error) = write(&mut commands, &out).await {
+            return error;
         }
     }
 }
 
 /// Reads a node's answers.
-async fn read_replies(bus: &Redis, node: usize, mut replies: Reader) -> Disconnected {
+async fn read_replies(bus: &Redis, node: usize, mut replies: Reader) -> Error {
     loop {
         let reply = match replies.next().await {
             Ok(reply) => reply,
@@ -234,11 +236,11 @@ async fn read_replies(bus: &Redis, node: usize, mut replies: Reader) -> Disconne
 }
 
 /// Subscribes and unsubscribes as peers come and go.
-async fn write_subscriptions(bus: &Redis, mut commands: Writer) -> String {
+async fn write_subscriptions(bus: &Redis, mut commands: Writer) -> Error {
     loop {
         let out = bus.subscriptions.take().await;
-        if let Err(why) = write(&mut commands, &out).await {
-            return why;
+        if let Err(error) = write(&mut commands, &out).await {
+            return error;
         }
     }
 }
@@ -246,7 +248,7 @@ async fn write_subscriptions(bus: &Redis, mut commands: Writer) -> String {
 /// Renews the lease and watches the canary: it goes out on one connection and must come back on
 /// the other, so no dead subscription hides behind a living connection. Finds whose lease has run
 /// out, and registers our names again when it was ours.
-async fn heartbeat(bus: &Redis, state: &State, find: Sender<Vec<String>>, nodes: usize) -> String {
+async fn heartbeat(bus: &Redis, state: &State, find: Sender<Vec<String>>, nodes: usize) -> Error {
     loop {
         Timer::after(PULSE).await;
         let asked = Instant::now();
@@ -257,17 +259,17 @@ async fn heartbeat(bus: &Redis, state: &State, find: Sender<Vec<String>>, nodes:
         // A single Redis has answered already if it is alive.
         let alive = nodes == 1 || alive(bus).await;
         let (Some(reply), true) = (reply, alive) else {
-            return format!("no answer within {ANSWER_TIME:?}");
+            return no_answer(ANSWER_TIME);
         };
         let Some((lease, dead)) = reply::pulse(&reply) else {
             return match reply {
-                Value::ServerError(error) => format!("refused: {error}"),
-                _ => "an answer that makes no sense".into(),
+                Value::ServerError(error) => format!("refused: {error}").into(),
+                _ => "an answer that makes no sense".to_string().into(),
             };
         };
         bus.lease_grace.on_reply(asked.elapsed());
         if state.canary().elapsed() > CANARY_TIME {
-            return format!("nothing comes back on the subscription since {CANARY_TIME:?}");
+            return format!("nothing comes back on the subscription since {CANARY_TIME:?}").into();
         }
         // Full while the last ones are still being buried: they will be found again.
         let _ = find.try_send(dead);
@@ -277,10 +279,8 @@ async fn heartbeat(bus: &Redis, state: &State, find: Sender<Vec<String>>, nodes:
         }
         if reaped || lease == Lease::None {
             log::warn!("redis no longer knows our names: registering them again");
-            if let Err(Error::Fatal(why) | Error::Transient(why)) =
-                register_names(bus, &mut Requester::Connected(bus)).await
-            {
-                return why;
+            if let Err(error) = register_names(bus, &mut Requester::Connected(bus)).await {
+                return error;
             }
         }
     }
@@ -294,7 +294,7 @@ async fn alive(bus: &Redis) -> bool {
 }
 
 /// Gives up what dead instances have left. Never ends by itself.
-async fn expire_leases(bus: &Redis, found: Receiver<Vec<String>>) -> String {
+async fn expire_leases(bus: &Redis, found: Receiver<Vec<String>>) -> Error {
     while let Ok(dead) = found.recv().await {
         for instance in dead {
             if lease_expiry::expire(bus, &instance).await.is_err() {
@@ -306,14 +306,14 @@ async fn expire_leases(bus: &Redis, found: Receiver<Vec<String>>) -> String {
     future::pending().await
 }
 
-async fn write(out: &mut Writer, bytes: &[u8]) -> Result<(), String> {
+async fn write(out: &mut Writer, bytes: &[u8]) -> Result<(), Error> {
     let write = async {
         out.write_all(bytes).await?;
         out.flush().await
     };
     match timeout(WRITE_TIME, write).await {
         Some(Ok(())) => Ok(()),
-        Some(Err(error)) => Err(format!("connection lost: {error}")),
-        None => Err(format!("nothing is taken within {WRITE_TIME:?}")),
+        Some(Err(error)) => Err(format!("connection lost: {error}").into()),
+        None => Err(format!("nothing is taken within {WRITE_TIME:?}").into()),
     }
 }

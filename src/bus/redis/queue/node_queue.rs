@@ -14,7 +14,7 @@ use event_listener::{Event, EventListener};
 use redis::Value;
 use smol::channel::Sender;
 
-use super::Disconnected;
+use super::Error;
 use super::request::{OnReply, Payload, Request};
 use crate::bus::redis::scripts::Publication;
 use crate::redis::cluster::{Address, Map, Redirect, redirect};
@@ -194,16 +194,12 @@ impl NodeQueues {
     ///
     /// # Errors
     /// The connections are of no use: nothing is taken.
-    pub fn on_reply(
-        &mut self,
-        queue: usize,
-        value: &Value,
-    ) -> Result<VecDeque<Request>, Disconnected> {
+    pub fn on_reply(&mut self, queue: usize, value: &Value) -> Result<VecDeque<Request>, Error> {
         let cluster = self.is_cluster();
         let from = self.queues[queue].node.as_ref();
         let state = match redirect(value, from).filter(|_| cluster) {
             None => match transient_error(value) {
-                Some(error) => return Err(Disconnected::Why(error)),
+                Some(error) => return Err(Error::Transient(error)),
                 None => None,
             },
             Some(Redirect::TryAgain) => Some(SlotState::Again),
@@ -214,7 +210,7 @@ impl NodeQueues {
         let queued = in_flight.iter().skip(1);
         let count = 1 + queued.take_while(|request| request.grouped).count();
         if in_flight.is_empty() {
-            return Err(Disconnected::Why("an answer to no question".into()));
+            return Err(Error::Transient("an answer to no question".into()));
         }
         let requests: VecDeque<Request> = in_flight.drain(..count).collect();
         shrink(in_flight);
@@ -356,12 +352,12 @@ impl NodeQueues {
         }
     }
 
-    fn queue_to(&self, node: Address) -> Result<usize, Disconnected> {
+    fn queue_to(&self, node: Address) -> Result<usize, Error> {
         let known = self
             .queues
             .iter()
             .position(|queue| queue.node.as_ref() == Some(&node));
-        known.ok_or(Disconnected::NewNode(node))
+        known.ok_or(Error::NewNode(node))
     }
 
     /// There are connections: each slot's commands go to the queue of its node.

@@ -25,20 +25,20 @@ const LOOK: Duration = Duration::from_secs(10);
 ///
 /// In a cluster, what is published on one node reaches us by way of another, and the way between them
 /// may break without a sign: so we look now and then whether there is more in the logs.
-pub async fn subscriber(bus: &Redis, mut replies: Reader, state: &State, cluster: bool) -> String {
+pub async fn subscriber(bus: &Redis, mut replies: Reader, state: &State, cluster: bool) -> Error {
     let own = bus.scripts.own_channel().into_bytes();
     let mut looked = Instant::now();
     loop {
         if cluster && looked.elapsed() > LOOK {
-            if let Err(Error::Fatal(why) | Error::Transient(why)) = check_for_gaps(bus).await {
-                return why;
+            if let Err(error) = check_for_gaps(bus).await {
+                return error;
             }
             looked = Instant::now();
         }
         let push = match replies.next().await {
-            Ok(Value::ServerError(error)) => return error.to_string(),
+            Ok(Value::ServerError(error)) => return error.to_string().into(),
             Ok(push) => push,
-            Err(error) => return format!("subscription lost: {error}"),
+            Err(error) => return format!("subscription lost: {error}").into(),
         };
         match reply::push(&push) {
             Some(Push::Message { channel, payload }) => {
@@ -48,10 +48,9 @@ pub async fn subscriber(bus: &Redis, mut replies: Reader, state: &State, cluster
                     .scripts
                     .room(channel)
                     .and_then(|room| message::event(room, payload))
-                    && let Err(Error::Fatal(why) | Error::Transient(why)) =
-                        handle_event(bus, event).await
+                    && let Err(error) = handle_event(bus, event).await
                 {
-                    return why;
+                    return error;
                 }
             }
             Some(Push::Subscribed) => bus.subscriptions.confirmed(),

@@ -110,7 +110,7 @@ fn a_node_that_nobody_knows_is_named_and_nothing_is_lost() {
     for (reply, host) in [("-MOVED 1 c:1\r\n", "c"), ("-ASK 1 c:1\r\n", "c")] {
         let value = redis::parse_redis_value(reply.as_bytes()).unwrap();
         let broken = queues.on_reply(0, &value).unwrap_err();
-        assert_eq!(broken, Disconnected::NewNode(address(host)));
+        assert_eq!(broken, Error::NewNode(address(host)));
     }
     // The same host by no name, another port.
     let value = redis::parse_redis_value(b"-MOVED 1 :2\r\n").unwrap();
@@ -120,7 +120,7 @@ fn a_node_that_nobody_knows_is_named_and_nothing_is_lost() {
     };
     assert_eq!(
         queues.on_reply(0, &value).unwrap_err(),
-        Disconnected::NewNode(other)
+        Error::NewNode(other)
     );
     queues.merge();
     assert_eq!(sent(&mut queues, 0), "one");

@@ -13,14 +13,14 @@ use futures_rustls::pki_types::pem::PemObject;
 use futures_rustls::pki_types::{CertificateDer, ServerName};
 use futures_rustls::rustls::{self, ClientConfig, RootCertStore};
 
-use super::{CONNECT_TIME, Endpoint};
+use super::{CONNECT_TIME, Connector};
 use crate::certificate::without_boms;
 use crate::config::RedisHost;
 use crate::redis::cluster::Address;
 use crate::redis::error::{Boxed, Error};
 use crate::time::timeout;
 
-impl Endpoint {
+impl Connector {
     /// Connects and, where TLS is spoken, tells its version and the server's certificate. As
     /// [`connect_within`](Self::connect_within), to where the operator says or to a node.
     ///
