@@ -8,6 +8,7 @@ pub(crate) mod connector;
 pub(crate) mod endpoint;
 pub(crate) mod error;
 pub(crate) mod node_connections;
+pub(crate) mod pipeline;
 pub(crate) mod reply;
 pub mod resp;
 pub(crate) mod sentinel;

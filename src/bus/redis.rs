@@ -11,10 +11,8 @@ mod health;
 mod inbox;
 mod lease_expiry;
 pub mod message;
-mod queue;
 mod reauth;
 pub mod reply;
-mod requester;
 mod resync;
 mod scripts;
 mod session;
@@ -25,17 +23,18 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use ::redis::Value;
 use event_listener::EventListener;
 use smol::Timer;
 use smol::channel::Sender;
 use smol::future::FutureExt;
 
 use super::{Claim, NewMessage, Stats};
-use crate::chat::dialect::{Dialect, Reply, Roster};
+use crate::chat::dialect::{Dialect, PrivateMessage, Reply, Roster};
 use crate::chat::event::{Event, Refusal};
 use crate::chat::id::{Id, Instance};
 use crate::chat::name::{Room, SessionKeyHash, User};
-use crate::chat::peer::Peer;
+use crate::chat::peer::{Peer, Receipt};
 use crate::chat::peers::{PeerKey, Peers};
 use crate::chat::replay::Stretch;
 use crate::config::{Config, RedisAddress};
@@ -44,19 +43,16 @@ use crate::redis::cluster::Address;
 use crate::redis::connection::Connection;
 use crate::redis::endpoint::Endpoint;
 use crate::redis::error::Error;
-use crate::redis::slot::Command;
+use crate::redis::pipeline::{DELAYS, OnReply, Payload, Pipeline, REPLY_TIME};
 use crate::report::Report;
 use crate::time::timeout;
 use health::Health;
 use inbox::Inbox;
 use lease_expiry::LeaseGrace;
-use queue::{OnReply, Payload, Queue};
-use scripts::Scripts;
+use scripts::{Publication, Scripts};
 use session::Session;
 use subscriptions::Subscriptions;
 
-/// How long a caller waits for an answer before it is told that Redis can't be reached.
-const ANSWER_TIME: Duration = Duration::from_secs(5);
 /// The first pause before connecting again; it doubles up to [`PAUSE_MOST`], and each pause is
 /// drawn between half and all of that, so that many instances do not come back at once.
 const PAUSE_FIRST: Duration = Duration::from_millis(100);
@@ -66,20 +62,14 @@ const PAUSE_MOST: Duration = Duration::from_secs(3);
 /// Nodes that no map of the cluster knows yet; more are forgotten.
 const MOST_UNMAPPED: usize = 16;
 
-/// What delays are sorted by, in microseconds.
-const DELAYS: [u64; 15] = [
-    250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000,
-    2_500_000, 5_000_000, 10_000_000,
-];
-
 /// Many instances, one chat.
 #[derive(Debug)]
 pub struct Redis {
     pub(super) peers: Arc<Peers>,
     feed: Sender<Event>,
     endpoint: Endpoint,
-    scripts: Scripts,
-    queue: Queue,
+    scripts: Arc<Scripts>,
+    pipeline: Pipeline<Publication>,
     subscriptions: Subscriptions,
     inbox: Inbox,
     lease_grace: LeaseGrace,
@@ -114,10 +104,12 @@ impl Redis {
             config.history,
             config.notices,
         );
+        let scripts = Arc::new(scripts);
+        let publisher = scripts.clone();
         Ok(Redis {
             endpoint: Endpoint::new(address, &format!("natterjack-{}", peers.instance))?,
             scripts,
-            queue: Queue::default(),
+            pipeline: Pipeline::new(move |first, more| publisher.publish(first, more)),
             subscriptions: Subscriptions::default(),
             inbox: Inbox::default(),
             lease_grace: LeaseGrace::default(),
@@ -135,7 +127,7 @@ impl Redis {
     pub(super) async fn check(address: &RedisAddress, config: &Config, report: &mut Report) {
         let instance = Instance(fastrand::u64(..));
         let scripts = Scripts::new(&config.prefix, instance, config.history, config.notices);
-        check::check(address, config, &scripts, report).await;
+        check::check(address, config, Arc::new(scripts), report).await;
     }
 
     /// Connects, and connects again for as long as the task lives. `first` hears how the first
@@ -161,27 +153,28 @@ impl Redis {
                     self.endpoint.credentials().ended();
                     (reached, told, pause) = (true, false, PAUSE_FIRST);
                     self.lease_grace.lost();
-                    self.queue.down();
                     self.subscriptions.down();
-                    match run.unwrap_or_else(|_| Error::Transient("internal error".into())) {
-                        // Nobody need know, unless the connections can't be made anew at once.
-                        Error::NewNode(node) if self.add_unmapped(&node) => {
-                            log::info!("redis {}: slots are now at {node}", self.endpoint);
-                            continue;
-                        }
-                        Error::NewToken => {
-                            log::debug!("redis {}: connecting with the new token", self.endpoint);
-                            continue;
-                        }
-                        error => error.why(),
-                    }
+                    run.unwrap_or_else(|_| Error::Transient("internal error".into()))
                 }
                 Err(Error::Fatal(error)) if !reached => {
                     let error = format!("redis {}: {error}", self.endpoint);
                     let _ = first.try_send(Err(error.clone()));
                     return error;
                 }
-                Err(error) => error.why(),
+                Err(error) => error,
+            };
+            self.pipeline.disconnect();
+            let error = match error {
+                // Nobody need know, unless the connections can't be made again at once.
+                Error::NewNode(node) if self.add_unmapped(&node) => {
+                    log::info!("redis {}: slots are now at {node}", self.endpoint);
+                    continue;
+                }
+                Error::NewToken => {
+                    log::debug!("redis {}: connecting with the new token", self.endpoint);
+                    continue;
+                }
+                error => error.why(),
             };
             if reached && !told {
                 told = true;
@@ -254,12 +247,12 @@ impl Redis {
     }
 
     pub(super) fn stats(&self) -> Stats {
-        let (waiting, waiting_bytes) = self.queue.waiting();
+        let (waiting, waiting_bytes) = self.pipeline.waiting();
         Stats {
             waiting,
             waiting_bytes,
             connects: self.connects.get(),
-            publish: self.queue.delays.read(),
+            publish: self.pipeline.delays.read(),
             canary: self.canary.read(),
         }
     }
@@ -278,7 +271,7 @@ impl Redis {
         let origin = self.peers.origin(peer);
         let margin = self.lease_grace.margin();
         let claim = self.scripts.claim(user, origin, key_hash, true, margin);
-        let reply = self.request(claim).await;
+        let reply = self.pipeline.request(claim).await;
         let claim = match reply.as_ref().and_then(reply::number) {
             Some(0) => return Claim::Taken,
             // Redis has compared the locks, but this instance may know a holder that Redis has lost.
@@ -295,8 +288,8 @@ impl Redis {
 
     pub(super) fn release(&self, peer: &Peer, user: &User) {
         let origin = self.peers.origin(peer);
-        self.queue
-            .push(self.scripts.release(user, origin), OnReply::Ignore);
+        self.pipeline
+            .send(self.scripts.release(user, origin), OnReply::Ignore);
     }
 
     pub(super) async fn subscribe(&self, room: &Room) -> bool {
@@ -304,7 +297,7 @@ impl Redis {
         let subscribed = self
             .subscriptions
             .enter(room, self.scripts.channel(room), first);
-        timeout(ANSWER_TIME, subscribed).await.unwrap_or(false)
+        timeout(REPLY_TIME, subscribed).await.unwrap_or(false)
     }
 
     pub(super) fn unsubscribe(&self, room: &Room) {
@@ -316,7 +309,7 @@ impl Redis {
 
     fn track_room(&self, room: &Room, has_peers: bool) {
         let command = self.scripts.track_rooms(&[room], has_peers);
-        self.queue.push(command, OnReply::Ignore);
+        self.pipeline.send(command, OnReply::Ignore);
     }
 
     pub(super) async fn announce_join(
@@ -330,23 +323,24 @@ impl Redis {
             Some(user) => self.scripts.join(room, user, origin),
             None => self.scripts.join_anonymous(room, origin),
         };
-        self.request(command).await.is_some()
+        self.pipeline.request(command).await.is_some()
     }
 
     pub(super) fn announce_leave(&self, peer: &Peer, user: &User, room: &Room) {
         let origin = self.peers.origin(peer);
-        self.queue
-            .push(self.scripts.leave(room, user, origin), OnReply::Ignore);
+        self.pipeline
+            .send(self.scripts.leave(room, user, origin), OnReply::Ignore);
     }
 
     pub(super) async fn publish(&self, room: &Room, message: NewMessage) {
         let bytes = message.text.as_str().len();
-        if !self.queue.admit(bytes).await {
+        if !self.pipeline.reserve(bytes).await {
             return message.receipt.refuse(&Refusal::Unavailable);
         }
-        self.queue.publish(bytes, |sequence| {
-            let words = self.scripts.publication(room, &message, sequence);
-            (Payload::Publish(words), OnReply::Published(message.receipt))
+        self.pipeline.send_reserved(bytes, |sequence| {
+            let publication = self.scripts.publication(room, &message, sequence);
+            let on_reply = OnReply::call(move |reply| published(message.receipt, reply));
+            (Payload::Part(publication), on_reply)
         });
     }
 
@@ -356,17 +350,18 @@ impl Redis {
             return message.receipt.refuse(&Refusal::NoSuchUser(to));
         };
         let bytes = message.text.as_str().len();
-        if !self.queue.admit(bytes).await {
+        if !self.pipeline.reserve(bytes).await {
             return message.receipt.refuse(&Refusal::Unavailable);
         }
-        self.queue.publish(bytes, |sequence| {
+        self.pipeline.send_reserved(bytes, |sequence| {
             let command = self.scripts.send_private(&user, &to, &message, sequence);
-            (Payload::Command(command), OnReply::Told(to, message))
+            let on_reply = OnReply::call(move |reply| delivered(&to, message, reply));
+            (Payload::Command(command), on_reply)
         });
     }
 
     pub(super) async fn roster(&self, room: &Room) -> Option<Roster> {
-        reply::roster(self.request(self.scripts.roster(room)).await?)
+        reply::roster(self.pipeline.request(self.scripts.roster(room)).await?)
     }
 
     pub(super) async fn read(
@@ -375,7 +370,10 @@ impl Redis {
         stretch: Stretch,
         most: usize,
     ) -> Option<Vec<Event>> {
-        let reply = self.request(self.scripts.read(room, stretch, most)).await?;
+        let reply = self
+            .pipeline
+            .request(self.scripts.read(room, stretch, most))
+            .await?;
         reply::messages(room, &reply)
     }
 
@@ -391,6 +389,7 @@ impl Redis {
             return Some(Vec::new());
         }
         let reply = self
+            .pipeline
             .request(self.scripts.up_to(room, last.flatten(), most))
             .await?;
         let mut messages = reply::messages(room, &reply)?;
@@ -399,37 +398,58 @@ impl Redis {
     }
 
     pub(super) async fn drain(&self) {
-        self.queue.drained().await;
+        self.pipeline.drained().await;
     }
 
     pub(super) fn reject_pending(&self) {
-        self.queue.reject_pending();
+        self.pipeline.reject_pending();
     }
 
     pub(super) async fn close(&self) {
         // Where somebody could not be taken leave of in time, the lease is left to run out: whoever
         // finds it will.
         if self.peers.count().await == 0 {
-            self.queue.push(self.scripts.retire(), OnReply::Ignore);
+            self.pipeline.send(self.scripts.retire(), OnReply::Ignore);
         }
-        self.queue.drained().await;
+        self.pipeline.drained().await;
     }
+}
 
-    /// Sends a command that somebody waits for; `None` if Redis is away or no answer came in time.
-    /// When the connection breaks in between, it is sent again on the next one.
-    async fn request(&self, command: Command) -> Option<::redis::Value> {
-        let reply = async {
-            loop {
-                let (reply, receiver) = smol::channel::bounded(1);
-                if !self.queue.request(command.clone(), reply) {
-                    return None;
-                }
-                match receiver.recv().await {
-                    Ok(value) => return Some(value),
-                    Err(_) => self.queue.is_up().await,
-                }
+/// Tells the sender whether a message for a room was published.
+fn published(receipt: Receipt, reply: Option<Value>) {
+    match reply {
+        None | Some(Value::ServerError(_)) => receipt.refuse(&Refusal::Unavailable),
+        Some(value) => {
+            if let Some(id) = reply::id(&value) {
+                receipt.accept(id);
             }
-        };
-        timeout(ANSWER_TIME, reply).await.flatten()
+        }
+    }
+}
+
+/// Tells the sender whether a private message found its user.
+fn delivered(to: &str, message: NewMessage, reply: Option<Value>) {
+    let NewMessage {
+        user,
+        email,
+        text,
+        receipt,
+        ..
+    } = message;
+    match reply {
+        None | Some(Value::ServerError(_)) => receipt.refuse(&Refusal::Unavailable),
+        Some(value) => match reply::stamp(&value) {
+            Some((id, at)) => {
+                let message = PrivateMessage {
+                    from: user,
+                    email,
+                    text,
+                    id,
+                    at,
+                };
+                receipt.delivered(to, &message);
+            }
+            None => receipt.refuse(&Refusal::NoSuchUser(to.to_string())),
+        },
     }
 }

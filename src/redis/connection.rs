@@ -1,6 +1,7 @@
 //! One connection to Redis, over TCP, TLS or a unix socket, with one request after the other.
 
 use std::io;
+use std::time::Duration;
 
 use redis::{Value, cmd};
 use smol::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
@@ -9,13 +10,42 @@ use super::cluster::Address;
 use super::error::{Boxed, Error, accept};
 use super::reply::{self, Push};
 use super::resp::Replies;
+use crate::time::timeout;
+
+/// A write that Redis does not take within this time ends the connection.
+const WRITE_TIME: Duration = Duration::from_secs(10);
+
+/// The replies of a connection.
+pub type Reader = Replies<ReadHalf<Stream>>;
+
+/// The writing half of a connection.
+pub struct Writer(WriteHalf<Stream>);
+
+impl Writer {
+    /// Writes commands.
+    ///
+    /// # Errors
+    /// The connection is lost, or Redis takes nothing.
+    pub async fn write(&mut self, commands: &[u8]) -> Result<(), Error> {
+        match timeout(WRITE_TIME, self.write_all(commands)).await {
+            Some(Ok(())) => Ok(()),
+            Some(Err(error)) => Err(format!("connection lost: {error}").into()),
+            None => Err(format!("nothing is taken within {WRITE_TIME:?}").into()),
+        }
+    }
+
+    async fn write_all(&mut self, commands: &[u8]) -> io::Result<()> {
+        self.0.write_all(commands).await?;
+        self.0.flush().await
+    }
+}
 
 /// A signed-in connection.
 pub struct Connection {
     /// Its answers.
-    pub replies: Replies<ReadHalf<Stream>>,
+    pub replies: Reader,
     /// Where commands go.
-    pub commands: WriteHalf<Stream>,
+    pub commands: Writer,
     /// Where a sentinel has led us.
     pub primary: Option<Primary>,
     /// Whether it can be signed in anew while it is subscribed.
@@ -45,7 +75,7 @@ impl Connection {
         let (read, write) = smol::io::split(stream);
         Connection {
             replies: Replies::new(read),
-            commands: write,
+            commands: Writer(write),
             primary: None,
             reauthenticable: false,
         }
@@ -86,8 +116,7 @@ impl Connection {
     }
 
     async fn send(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        self.commands.write_all(bytes).await.map_err(broken)?;
-        self.commands.flush().await.map_err(broken)
+        self.commands.write_all(bytes).await.map_err(broken)
     }
 
     /// Asks something that must succeed.

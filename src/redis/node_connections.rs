@@ -1,16 +1,11 @@
 //! The connections for commands: to the one Redis, or to every node of a cluster that has slots.
 
 use redis::{Value, cmd};
-use smol::Timer;
 
-use super::cluster::{AGAIN, Address, Map, Redirect, redirect};
+use super::cluster::{Address, Map};
 use super::connection::Connection;
 use super::endpoint::Endpoint;
 use super::error::{Boxed, Error, accept};
-use super::slot::Command;
-
-/// How often a command follows redirects, or waits for a slot that is on its way.
-const ATTEMPTS: usize = 60;
 
 /// Signed-in connections, of which nobody else knows yet.
 pub struct NodeConnections<'a> {
@@ -102,86 +97,13 @@ impl<'a> NodeConnections<'a> {
     }
 
     /// Connects to a node that no map has named.
-    async fn meet(&mut self, node: &Address) -> Result<usize, Error> {
+    async fn meet(&mut self, node: &Address) -> Result<(), Error> {
         let connection = self.endpoint.connect_to(node).await?;
         self.add(connection).await?;
         if let Some(map) = &mut self.map {
             map.nodes.push(node.clone());
         }
-        Ok(self.connections.len() - 1)
-    }
-
-    /// Says each command where its keys are, and waits for the answers.
-    ///
-    /// # Errors
-    /// A broken connection, or slots that don't come to rest.
-    pub fn request<'b>(&'b mut self, commands: &'b [Command]) -> Boxed<'b, Vec<Value>> {
-        Box::pin(self.request_all(commands))
-    }
-
-    async fn request_all(&mut self, commands: &[Command]) -> Result<Vec<Value>, Error> {
-        let mut replies = vec![Value::Nil; commands.len()];
-        let mut open: Vec<usize> = (0..commands.len()).collect();
-        for _ in 0..ATTEMPTS {
-            let mut again = Vec::new();
-            for node in 0..self.connections.len() {
-                let here = |place: &usize| self.lane_of(&commands[*place]) == node;
-                let mine: Vec<usize> = open.iter().copied().filter(here).collect();
-                let packed = mine.iter().map(|&place| commands[place].packed.clone());
-                let packed: Vec<_> = packed.collect();
-                let heard = self.connections[node].request(&packed).await?;
-                for (place, reply) in mine.into_iter().zip(heard) {
-                    match self.follow(&commands[place], node, reply).await? {
-                        Some(reply) => replies[place] = reply,
-                        None => again.push(place),
-                    }
-                }
-            }
-            if again.is_empty() {
-                return Ok(replies);
-            }
-            again.sort_unstable();
-            open = again;
-            Timer::after(AGAIN).await;
-        }
-        Err(Error::Transient("its slots don't come to rest".into()))
-    }
-
-    fn lane_of(&self, command: &Command) -> usize {
-        let route = self.map.as_ref().map(|map| &map.route);
-        let node = route.and_then(|route| route.get(usize::from(command.slot)));
-        node.map_or(0, |&node| node.into())
-    }
-
-    /// The answer, or `None` if the command has to be said again.
-    async fn follow(
-        &mut self,
-        command: &Command,
-        node: usize,
-        reply: Value,
-    ) -> Result<Option<Value>, Error> {
-        let from = self.map.as_ref().and_then(|map| map.nodes.get(node));
-        let redirect = redirect(&reply, from).filter(|_| from.is_some());
-        let (node, asking) = match redirect {
-            None => return Ok(Some(reply)),
-            Some(Redirect::TryAgain) => return Ok(None),
-            Some(Redirect::Moved(node)) => (node, false),
-            Some(Redirect::Ask(node)) => (node, true),
-        };
-        let place = match self.place(&node) {
-            Some(place) => place,
-            None => self.meet(&node).await?,
-        };
-        if asking {
-            let asking = cmd("ASKING").get_packed_command();
-            let both = [asking, command.packed.clone()];
-            let reply = self.connections[place].request(&both).await?.pop();
-            return Ok(reply.filter(|reply| super::cluster::redirect(reply, None).is_none()));
-        }
-        if let Some(map) = &mut self.map {
-            map.route[usize::from(command.slot)] = place as u16;
-        }
-        Ok(None)
+        Ok(())
     }
 }
 

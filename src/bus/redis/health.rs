@@ -92,7 +92,7 @@ pub async fn watch(bus: &Redis) -> Error {
         let mut replies = Vec::new();
         for command in bus.scripts.try_join() {
             // Whether there is an answer at all is for the heartbeat to find out.
-            replies.extend(bus.request(command).await);
+            replies.extend(bus.pipeline.request(command).await);
         }
         note(bus, &replies);
     }

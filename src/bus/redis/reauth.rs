@@ -1,8 +1,7 @@
 //! The living connections, signed in anew before their token ends: nobody is to notice.
 
-use super::{ANSWER_TIME, Redis};
-use crate::redis::error::{Error, accept, no_answer};
-use crate::time::timeout;
+use super::Redis;
+use crate::redis::error::{Error, accept};
 
 /// Signs all connections in with a new token whenever there is one, in the midst of everything else
 /// that is said on them. Ends when Redis refuses it, or when the subscriber can't follow; never
@@ -16,9 +15,9 @@ pub async fn reauthenticate(bus: &Redis, reauthenticable: bool) -> Error {
         }
         // First where somebody waits for the answer: the other connection is of no use without it.
         let command = secret.command();
-        let replies = timeout(ANSWER_TIME, bus.queue.request_all(&command)).await;
-        let Some(replies) = replies.flatten() else {
-            return no_answer(ANSWER_TIME);
+        let replies = match bus.pipeline.request_all_nodes(&command).await {
+            Ok(replies) => replies,
+            Err(error) => return error,
         };
         if let Err(error) = accept(&replies, "sign-in refused") {
             return credentials.refused(true, error);

@@ -6,7 +6,6 @@ use std::sync::atomic::Ordering;
 use super::Redis;
 use super::message::InstanceMessage;
 use super::reply;
-use super::requester::{BATCH, Requester};
 use super::subscriptions::Cursor;
 use crate::chat::close_reason::CloseReason;
 use crate::chat::dialect::{Dialect, Reply};
@@ -16,6 +15,7 @@ use crate::chat::name::Room;
 use crate::chat::peers::NamedPeer;
 use crate::chat::replay::{Step, Stretch};
 use crate::redis::error::Error;
+use crate::redis::pipeline::BATCH;
 
 /// How many messages are read from a room's log at once.
 const PAGE: usize = 200;
@@ -28,25 +28,21 @@ const ROOMS: usize = 32;
 ///
 /// # Errors
 /// Redis does not answer.
-pub async fn register_names(bus: &Redis, requester: &mut Requester<'_, '_>) -> Result<(), Error> {
+pub async fn register_names(bus: &Redis) -> Result<(), Error> {
     let announced = bus.missed.swap(false, Ordering::Relaxed);
-    let done = claim_names(bus, requester, announced).await;
+    let done = claim_names(bus, announced).await;
     if done.is_err() && announced {
         bus.missed.store(true, Ordering::Relaxed);
     }
     done
 }
 
-async fn claim_names(
-    bus: &Redis,
-    requester: &mut Requester<'_, '_>,
-    announced: bool,
-) -> Result<(), Error> {
+async fn claim_names(bus: &Redis, announced: bool) -> Result<(), Error> {
     let rooms = bus.subscriptions.wanted();
     let rooms: Vec<&Room> = rooms.iter().collect();
     for rooms in rooms.chunks(BATCH) {
-        requester
-            .request(&[bus.scripts.track_rooms(rooms, true)])
+        bus.pipeline
+            .request_early(&[bus.scripts.track_rooms(rooms, true)])
             .await?;
     }
     let margin = bus.lease_grace.margin();
@@ -61,7 +57,7 @@ async fn claim_names(
             bus.scripts.claim(user, *origin, *key_hash, false, margin)
         };
         let claims: Vec<_> = present.iter().map(claim).collect();
-        let replies = requester.request(&claims).await?;
+        let replies = bus.pipeline.request_early(&claims).await?;
         let mut joins = Vec::new();
         for (one, reply) in present.iter().zip(&replies) {
             if reply::number(reply) == Some(0) {
@@ -77,11 +73,13 @@ async fn claim_names(
             joins.extend(one.rooms.iter().map(join));
         }
         for joins in joins.chunks(BATCH) {
-            requester.request(joins).await?;
+            bus.pipeline.request_early(joins).await?;
         }
     }
     // Last, so that whoever is interrupted does all of it again, and as loudly.
-    requester.request(&[bus.scripts.clear_dead()]).await?;
+    bus.pipeline
+        .request_early(&[bus.scripts.clear_dead()])
+        .await?;
     Ok(())
 }
 
@@ -90,7 +88,7 @@ async fn claim_names(
 ///
 /// # Errors
 /// Redis does not answer.
-pub async fn resync(bus: &Redis, requester: &mut Requester<'_, '_>) -> Result<(), Error> {
+pub async fn resync(bus: &Redis) -> Result<(), Error> {
     let mut lost = 0;
     for rooms in bus.subscriptions.all_heard().chunks(ROOMS) {
         let requests = |(room, heard): &(Room, Cursor)| {
@@ -100,12 +98,12 @@ pub async fn resync(bus: &Redis, requester: &mut Requester<'_, '_>) -> Result<()
             ]
         };
         let commands: Vec<_> = rooms.iter().flat_map(requests).collect();
-        let replies = requester.request(&commands).await?;
+        let replies = bus.pipeline.request_early(&commands).await?;
         for ((room, heard), replies) in rooms.iter().zip(replies.chunks(2)) {
             let last = replies.first().and_then(reply::id);
             let found = replies.get(1).and_then(|log| reply::messages(room, log));
             let found = found.unwrap_or_default();
-            if !resync_room(bus, requester, room, *heard, last, found).await? {
+            if !resync_room(bus, room, *heard, last, found).await? {
                 bus.subscriptions.mark_incomplete(room);
                 lost += 1;
             }
@@ -114,22 +112,19 @@ pub async fn resync(bus: &Redis, requester: &mut Requester<'_, '_>) -> Result<()
     if lost > 0 {
         log::warn!("redis has lost messages of {lost} rooms; they can't be delivered any more");
     }
-    read_inbox(bus, requester).await
+    read_inbox(bus).await
 }
 
 /// Where the rooms' logs stand of which we have heard anything.
 ///
 /// # Errors
 /// Redis does not answer.
-pub async fn last_ids(
-    bus: &Redis,
-    requester: &mut Requester<'_, '_>,
-) -> Result<Vec<(Room, Id)>, Error> {
+pub async fn last_ids(bus: &Redis) -> Result<Vec<(Room, Id)>, Error> {
     let mut found = Vec::new();
     for rooms in bus.subscriptions.all_heard().chunks(BATCH) {
         let requests = |(room, _): &(Room, Cursor)| bus.scripts.last(room);
         let commands: Vec<_> = rooms.iter().map(requests).collect();
-        let replies = requester.request(&commands).await?;
+        let replies = bus.pipeline.request_early(&commands).await?;
         let last = rooms.iter().zip(&replies);
         found.extend(last.filter_map(|((room, _), last)| Some((room.clone(), reply::id(last)?))));
     }
@@ -140,7 +135,6 @@ pub async fn last_ids(
 /// `heard` on, with it. `false` if the log no longer has all of them.
 async fn resync_room(
     bus: &Redis,
-    requester: &mut Requester<'_, '_>,
     room: &Room,
     heard: Cursor,
     last: Option<Id>,
@@ -160,8 +154,9 @@ async fn resync_room(
     if replaced || last.epoch == heard.id.epoch && last < heard.id {
         // Other words stand where we have heard some, or will soon. From a new epoch on, places
         // are unambiguous again.
-        let replies = requester
-            .request(&[bus.scripts.new_epoch(room, last.epoch)])
+        let replies = bus
+            .pipeline
+            .request_early(&[bus.scripts.new_epoch(room, last.epoch)])
             .await?;
         let begin = replies.first().and_then(reply::id).unwrap_or(last);
         bus.subscriptions
@@ -181,7 +176,7 @@ async fn resync_room(
         bus.subscriptions.heard(room, unseen(last));
         return Ok(false);
     }
-    whole &= read_gap(bus, requester, room, Stretch { after, until: last }).await?;
+    whole &= read_gap(bus, room, Stretch { after, until: last }).await?;
     Ok(whole)
 }
 
@@ -190,16 +185,12 @@ async fn resync_room(
 ///
 /// # Errors
 /// Redis does not answer.
-pub async fn read_gap(
-    bus: &Redis,
-    requester: &mut Requester<'_, '_>,
-    room: &Room,
-    mut stretch: Stretch,
-) -> Result<bool, Error> {
+pub async fn read_gap(bus: &Redis, room: &Room, mut stretch: Stretch) -> Result<bool, Error> {
     let mut whole = true;
     while stretch.after < stretch.until {
-        let replies = requester
-            .request(&[bus.scripts.read(room, stretch, PAGE)])
+        let replies = bus
+            .pipeline
+            .request_early(&[bus.scripts.read(room, stretch, PAGE)])
             .await?;
         let found = replies.first().and_then(|log| reply::messages(room, log));
         let found = found.unwrap_or_default();
@@ -255,9 +246,10 @@ fn unseen(id: Id) -> Cursor {
 ///
 /// # Errors
 /// Redis does not answer.
-pub async fn read_inbox(bus: &Redis, requester: &mut Requester<'_, '_>) -> Result<(), Error> {
-    let replies = requester
-        .request(&[bus.scripts.inbox(bus.inbox.last())])
+pub async fn read_inbox(bus: &Redis) -> Result<(), Error> {
+    let replies = bus
+        .pipeline
+        .request_early(&[bus.scripts.inbox(bus.inbox.last())])
         .await?;
     let mut last = None;
     for note in replies.first().and_then(reply::inbox).unwrap_or_default() {

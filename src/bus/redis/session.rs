@@ -2,28 +2,23 @@
 
 mod subscriber;
 
-use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use redis::Value;
 use smol::channel::{self, Receiver, Sender};
-use smol::io::{AsyncWriteExt, ReadHalf, WriteHalf};
 use smol::{Timer, future};
 
 use super::reauth::reauthenticate;
 use super::reply::{self, Lease};
-use super::requester::{BATCH, Requester};
 use super::resync::{notify_incomplete, register_names, resync};
-use super::scripts::Publication;
-use super::{ANSWER_TIME, Redis, health, lease_expiry};
+use super::{Redis, health, lease_expiry};
 use crate::chat::dialect::{Dialect, Reply};
-use crate::redis::connection::{Connection, Transport};
+use crate::redis::connection::{Connection, Writer};
 use crate::redis::error::{Error, no_answer};
 use crate::redis::node_connections::NodeConnections;
-use crate::redis::resp::Replies;
+use crate::redis::pipeline::{BATCH, REPLY_TIME, Task, race};
 use crate::time::timeout;
 use subscriber::subscriber;
 
@@ -33,18 +28,13 @@ pub const PULSE: Duration = Duration::from_secs(3);
 const CANARY_TIME: Duration = Duration::from_secs(9);
 /// A connection that is not ready after this time is given up.
 const READY_TIME: Duration = Duration::from_secs(30);
-/// A write that Redis does not take within this time ends the connection.
-const WRITE_TIME: Duration = Duration::from_secs(10);
-
-/// One of the session's loops. It ends when the session must end.
-type Task<'a> = Pin<Box<dyn Future<Output = Error> + Send + 'a>>;
-type Reader = Replies<ReadHalf<Box<dyn Transport>>>;
-type Writer = WriteHalf<Box<dyn Transport>>;
-
 /// Connections for commands and one that is subscribed.
 pub struct Session<'a> {
-    nodes: NodeConnections<'a>,
-    subscriber: Connection,
+    /// Carries commands and replies.
+    carrier: Task<'a>,
+    nodes: usize,
+    cluster: bool,
+    subscription: Connection,
 }
 
 impl<'a> Session<'a> {
@@ -54,51 +44,30 @@ impl<'a> Session<'a> {
     /// # Errors
     /// Why not.
     pub async fn open(bus: &'a Redis) -> Result<Session<'a>, Error> {
-        let mut subscriber = bus.connect().await?;
+        let mut subscription = bus.connect().await?;
         let unmapped_nodes = bus.known_nodes().unmapped_nodes.clone();
         let ready = bus.scripts.load();
         let nodes =
-            NodeConnections::connect(&bus.endpoint, &mut subscriber, &unmapped_nodes, ready)
+            NodeConnections::connect(&bus.endpoint, &mut subscription, &unmapped_nodes, ready)
                 .await?;
-        bus.endpoint
-            .connector()
-            .enable_reauth(&mut subscriber)
-            .await?;
-        let mut session = Session { nodes, subscriber };
+        let connector = bus.endpoint.connector();
+        connector.enable_reauth(&mut subscription).await?;
+        bus.pipeline.connect(nodes.map());
+        let cluster = nodes.map().is_some();
+        bus.set_mapped(nodes.map().map_or(&[], |map| &map.nodes));
+        let connections = nodes.into_connections();
+        let nodes = connections.len();
+        let mut carrier = bus.pipeline.run(connections);
+        let prepared = timeout(READY_TIME, prepare(bus, &mut subscription));
         let slow = || Error::Transient(format!("not ready within {READY_TIME:?}"));
-        timeout(READY_TIME, session.prepare(bus))
-            .await
-            .unwrap_or_else(|| Err(slow()))?;
-        Ok(session)
-    }
-
-    async fn prepare(&mut self, bus: &Redis) -> Result<(), Error> {
-        let mut requester = Requester::Connecting(&mut self.nodes);
-        let pulse = requester
-            .request(&[bus.scripts.renew_lease(bus.lease_grace.margin())])
-            .await?;
-        if let Some((Lease::Reaped, _)) = pulse.first().and_then(reply::pulse) {
-            bus.missed.store(true, Ordering::Relaxed);
-        }
-
-        let rooms = bus.subscriptions.wanted();
-        let mut channels = vec![bus.scripts.own_channel()];
-        channels.extend(rooms.iter().map(|room| bus.scripts.channel(room)));
-        for channels in channels.chunks(BATCH) {
-            self.subscriber.subscribe(channels).await?;
-        }
-
-        register_names(bus, &mut requester).await?;
-        // The lobby's keys may be elsewhere, and out of reach now.
-        let [names, _] = bus.scripts.try_join();
-        health::note(bus, &requester.request(&[names]).await?);
-        resync(bus, &mut requester).await?;
-        bus.subscriptions
-            .up(&rooms, |room| bus.scripts.channel(room));
-        bus.queue.up(self.nodes.map());
-        bus.set_mapped(self.nodes.map().map_or(&[], |map| &map.nodes));
-        bus.lease_grace.on_reply(Duration::ZERO);
-        Ok(())
+        let prepared = async { prepared.await.unwrap_or_else(|| Err(slow())) };
+        future::or(prepared, async { Err(carrier.as_mut().await) }).await?;
+        Ok(Session {
+            carrier,
+            nodes,
+            cluster,
+            subscription,
+        })
     }
 
     /// Carries messages until one of the connections breaks or falls silent, or the token changes and
@@ -110,40 +79,54 @@ impl<'a> Session<'a> {
             let over = Reply::Status(true);
             bus.peers.send_to_all(Dialect::Typed, &over).await;
         }
-        let Session {
-            nodes,
-            subscriber: subscription,
-        } = self;
         let Connection {
             commands,
             replies,
             primary,
             reauthenticable,
-        } = subscription;
+        } = self.subscription;
         let state = State::default();
-        let cluster = nodes.map().is_some();
-        let connections = nodes.into_connections();
         let (dead_sender, dead_receiver) = channel::bounded(1);
-        let nodes = connections.len();
-        let mut tasks: Vec<Task<'_>> = Vec::new();
-        for (node, connection) in connections.into_iter().enumerate() {
-            tasks.push(Box::pin(write_requests(bus, node, connection.commands)));
-            tasks.push(Box::pin(read_replies(bus, node, connection.replies)));
-        }
-        let others: [Task<'_>; 9] = [
-            Box::pin(subscriber(bus, replies, &state, cluster)),
+        race(vec![
+            self.carrier,
+            Box::pin(subscriber(bus, replies, &state, self.cluster)),
             Box::pin(write_subscriptions(bus, commands)),
-            Box::pin(heartbeat(bus, &state, dead_sender, nodes)),
+            Box::pin(heartbeat(bus, &state, dead_sender, self.nodes)),
             Box::pin(expire_leases(bus, dead_receiver)),
             Box::pin(health::watch(bus)),
             Box::pin(send_rosters(bus, again)),
-            Box::pin(retry_slots(bus)),
             Box::pin(reauthenticate(bus, reauthenticable)),
             Box::pin(bus.endpoint.primary_changed(primary.as_ref())),
-        ];
-        tasks.extend(others);
-        race(tasks).await
+        ])
+        .await
     }
+}
+
+/// Restores the state at Redis and hands on what was said meanwhile, before the gate opens.
+async fn prepare(bus: &Redis, subscription: &mut Connection) -> Result<(), Error> {
+    let renew = bus.scripts.renew_lease(bus.lease_grace.margin());
+    let pulse = bus.pipeline.request_early(&[renew]).await?;
+    if let Some((Lease::Reaped, _)) = pulse.first().and_then(reply::pulse) {
+        bus.missed.store(true, Ordering::Relaxed);
+    }
+
+    let rooms = bus.subscriptions.wanted();
+    let mut channels = vec![bus.scripts.own_channel()];
+    channels.extend(rooms.iter().map(|room| bus.scripts.channel(room)));
+    for channels in channels.chunks(BATCH) {
+        subscription.subscribe(channels).await?;
+    }
+
+    register_names(bus).await?;
+    // The lobby's keys may be elsewhere, and out of reach now.
+    let [names, _] = bus.scripts.try_join();
+    health::note(bus, &bus.pipeline.request_early(&[names]).await?);
+    resync(bus).await?;
+    bus.subscriptions
+        .up(&rooms, |room| bus.scripts.channel(room));
+    bus.pipeline.open();
+    bus.lease_grace.on_reply(Duration::ZERO);
+    Ok(())
 }
 
 /// What the one half of a session knows and the other wants to.
@@ -190,56 +173,11 @@ async fn send_rosters(bus: &Redis, again: bool) -> Error {
     future::pending().await
 }
 
-/// Runs all tasks until one ends.
-async fn race(mut tasks: Vec<Task<'_>>) -> Error {
-    future::poll_fn(|cx| {
-        for task in &mut tasks {
-            if let Poll::Ready(error) = task.as_mut().poll(cx) {
-                return Poll::Ready(error);
-            }
-        }
-        Poll::Pending
-    })
-    .await
-}
-
-/// Tries again what could not be done because its slot was on its way. Never ends by itself.
-async fn retry_slots(bus: &Redis) -> Error {
-    bus.queue.retry().await;
-    future::pending().await
-}
-
-/// Writes what waits for a node, all of it at once.
-async fn write_requests(bus: &Redis, node: usize, mut commands: Writer) -> Error {
-    let mut out = Vec::new();
-    loop {
-        out.clear();
-        let publish = |first: &Publication, more: &[&Publication]| bus.scripts.publish(first, more);
-        bus.queue.take(node, &mut out, publish).await;
-        if let Err(error) = write(&mut commands, &out).await {
-            return error;
-        }
-    }
-}
-
-/// Reads a node's answers.
-async fn read_replies(bus: &Redis, node: usize, mut replies: Reader) -> Error {
-    loop {
-        let reply = match replies.next().await {
-            Ok(reply) => reply,
-            Err(error) => return format!("connection lost: {error}").into(),
-        };
-        if let Err(broken) = bus.queue.on_reply(node, reply) {
-            return broken;
-        }
-    }
-}
-
 /// Subscribes and unsubscribes as peers come and go.
 async fn write_subscriptions(bus: &Redis, mut commands: Writer) -> Error {
     loop {
         let out = bus.subscriptions.take().await;
-        if let Err(error) = write(&mut commands, &out).await {
+        if let Err(error) = commands.write(&out).await {
             return error;
         }
     }
@@ -249,18 +187,21 @@ async fn write_subscriptions(bus: &Redis, mut commands: Writer) -> Error {
 /// the other, so no dead subscription hides behind a living connection. Finds whose lease has run
 /// out, and registers our names again when it was ours.
 async fn heartbeat(bus: &Redis, state: &State, find: Sender<Vec<String>>, nodes: usize) -> Error {
+    let ping = redis::cmd("PING").get_packed_command();
     loop {
         Timer::after(PULSE).await;
         let asked = Instant::now();
         *state.sent() = Some(asked);
-        let reply = bus
-            .request(bus.scripts.renew_lease(bus.lease_grace.margin()))
-            .await;
-        // A single Redis has answered already if it is alive.
-        let alive = nodes == 1 || alive(bus).await;
-        let (Some(reply), true) = (reply, alive) else {
-            return no_answer(ANSWER_TIME);
+        let renew = bus.scripts.renew_lease(bus.lease_grace.margin());
+        let Some(reply) = bus.pipeline.request(renew).await else {
+            return no_answer(REPLY_TIME);
         };
+        // A single Redis has answered already if it is alive.
+        if nodes > 1
+            && let Err(error) = bus.pipeline.request_all_nodes(&ping).await
+        {
+            return error;
+        }
         let Some((lease, dead)) = reply::pulse(&reply) else {
             return match reply {
                 Value::ServerError(error) => format!("refused: {error}").into(),
@@ -279,18 +220,11 @@ async fn heartbeat(bus: &Redis, state: &State, find: Sender<Vec<String>>, nodes:
         }
         if reaped || lease == Lease::None {
             log::warn!("redis no longer knows our names: registering them again");
-            if let Err(error) = register_names(bus, &mut Requester::Connected(bus)).await {
+            if let Err(error) = register_names(bus).await {
                 return error;
             }
         }
     }
-}
-
-/// Whether every node answers.
-async fn alive(bus: &Redis) -> bool {
-    let ping = redis::cmd("PING").get_packed_command();
-    let replies = timeout(ANSWER_TIME, bus.queue.request_all(&ping)).await;
-    replies.flatten().is_some()
 }
 
 /// Gives up what dead instances have left. Never ends by itself.
@@ -304,16 +238,4 @@ async fn expire_leases(bus: &Redis, found: Receiver<Vec<String>>) -> Error {
         }
     }
     future::pending().await
-}
-
-async fn write(out: &mut Writer, bytes: &[u8]) -> Result<(), Error> {
-    let write = async {
-        out.write_all(bytes).await?;
-        out.flush().await
-    };
-    match timeout(WRITE_TIME, write).await {
-        Some(Ok(())) => Ok(()),
-        Some(Err(error)) => Err(format!("connection lost: {error}").into()),
-        None => Err(format!("nothing is taken within {WRITE_TIME:?}").into()),
-    }
 }

@@ -5,17 +5,17 @@ use std::time::{Duration, Instant};
 
 use redis::Value;
 
-use super::{Reader, State};
+use super::State;
 use crate::bus::redis::Redis;
 use crate::bus::redis::message::{self, InstanceMessage};
 use crate::bus::redis::reply::{self, Push};
-use crate::bus::redis::requester::Requester;
 use crate::bus::redis::resync::{last_ids, notify_incomplete, read_gap, read_inbox};
 use crate::chat::close_reason::CloseReason;
 use crate::chat::event::{Event, EventKind};
 use crate::chat::id::Id;
 use crate::chat::name::Room;
 use crate::chat::replay::{Step, Stretch};
+use crate::redis::connection::Reader;
 use crate::redis::error::Error;
 
 /// How often a cluster's logs are looked at for what has not reached us.
@@ -61,12 +61,12 @@ pub async fn subscriber(bus: &Redis, mut replies: Reader, state: &State, cluster
 
 /// Looks whether the rooms have gone on without us, and reads what we have not heard.
 async fn check_for_gaps(bus: &Redis) -> Result<(), Error> {
-    for (room, last) in last_ids(bus, &mut Requester::Connected(bus)).await? {
+    for (room, last) in last_ids(bus).await? {
         if let Step::Gap(after) = bus.subscriptions.step(&room, last.next()) {
             fill_gap(bus, &room, after, last).await?;
         }
     }
-    read_inbox(bus, &mut Requester::Connected(bus)).await
+    read_inbox(bus).await
 }
 
 /// Hands an event on, in its place: what is missing before it is read from the log first.
@@ -109,8 +109,9 @@ async fn handle_event(bus: &Redis, event: Event) -> Result<(), Error> {
 /// Whether a message is of the room's log, and not of one that nobody will ever read: a primary that
 /// hung while another took its place still does what it was sent, until it hears of the other.
 async fn is_current_epoch(bus: &Redis, room: &Room, id: Id) -> Result<bool, Error> {
-    let replies = Requester::Connected(bus)
-        .request(&[bus.scripts.last(room)])
+    let replies = bus
+        .pipeline
+        .request_early(&[bus.scripts.last(room)])
         .await?;
     let last = replies.first().and_then(reply::id);
     Ok(last.is_none_or(|last| last.epoch == id.epoch))
@@ -118,7 +119,7 @@ async fn is_current_epoch(bus: &Redis, room: &Room, id: Id) -> Result<bool, Erro
 
 async fn fill_gap(bus: &Redis, room: &Room, after: Id, until: Id) -> Result<(), Error> {
     let stretch = Stretch { after, until };
-    if !read_gap(bus, &mut Requester::Connected(bus), room, stretch).await? {
+    if !read_gap(bus, room, stretch).await? {
         log::warn!("redis has lost messages of a room; they can't be delivered any more");
         bus.subscriptions.mark_incomplete(room);
         notify_incomplete(bus).await;

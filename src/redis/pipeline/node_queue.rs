@@ -1,10 +1,10 @@
-//! What waits and what was said, node by node, in a cluster.
+//! The queues of requests, one for each node.
 //!
-//! What belongs to one slot keeps its order, whatever becomes of the slot. A single Redis is sent
-//! everything at once. In a cluster a command may come back, because its slot has moved or is
-//! moving: then nothing of that slot is said until all of it that was said has come back, and it
-//! goes on where it stopped. So that a message never overtakes one that comes back, a room's next
-//! ones wait for word of the last ones; they go out together then.
+//! Requests of one slot keep their order. A single Redis is sent everything at once. In a cluster a
+//! node may redirect a request, because its slot has moved or is moving: the slot is paused then
+//! until every request in flight for it has its reply, and the redirected ones are sent again in
+//! order. A part must not overtake another one that is redirected, so only one command of parts per
+//! slot is in flight; the parts that wait for it go out together.
 
 use std::collections::{HashMap, VecDeque};
 use std::mem;
@@ -14,86 +14,109 @@ use event_listener::{Event, EventListener};
 use redis::Value;
 use smol::channel::Sender;
 
-use super::Error;
-use super::request::{OnReply, Payload, Request};
-use crate::bus::redis::scripts::Publication;
+use super::request::{OnReply, Part, Payload, Request};
 use crate::redis::cluster::{Address, Map, Redirect, redirect};
-use crate::redis::error::transient_error;
+use crate::redis::error::{Error, transient_error};
 use crate::redis::slot::Command;
 
-/// How many messages are published by one command at most …
+/// The parts of one command at most.
 const GROUP: usize = 64;
-/// … and about how many bytes: Redis does nothing else meanwhile.
+/// About how many bytes they have at most: Redis does nothing else meanwhile.
 const GROUP_BYTES: usize = 64 * 1024;
 
-/// Room for so many commands is kept where there are none.
+/// An empty queue keeps room for so many requests.
 const KEPT: usize = 256;
 
 /// The queues of all nodes.
 #[derive(Debug)]
-pub struct NodeQueues {
-    /// At least one; where there is no connection, everything waits in the first.
-    queues: Vec<NodeQueue>,
-    /// Which of them each slot takes; empty where there is but one.
+pub struct NodeQueues<P> {
+    /// One for each connection; none without a connection.
+    queues: Vec<NodeQueue<P>>,
+    /// The queue of each slot; empty where there is no cluster.
     route: Vec<u16>,
-    paused: HashMap<u16, PausedSlot>,
-    /// How many have ever been pushed.
+    paused: HashMap<u16, PausedSlot<P>>,
+    /// What waits for the gate to open.
+    backlog: VecDeque<Request<P>>,
+    /// How many requests there have ever been.
     pushed: u64,
 }
 
-/// The way to one node.
-#[derive(Debug, Default)]
-struct NodeQueue {
+/// The queue of one node.
+#[derive(Debug)]
+struct NodeQueue<P> {
     node: Option<Address>,
-    waiting: VecDeque<Request>,
-    in_flight: VecDeque<Request>,
-    /// Something waits to be said.
+    waiting: VecDeque<Request<P>>,
+    in_flight: VecDeque<Request<P>>,
+    /// A request waits.
     work: Arc<Event>,
 }
 
-/// A slot of which nothing may be said now.
+/// A slot of which nothing may be sent now.
 #[derive(Debug)]
-struct PausedSlot {
+struct PausedSlot<P> {
     state: SlotState,
-    /// What came back, in order …
-    redirected: VecDeque<Request>,
-    /// … and what was to be said since.
-    queued: VecDeque<Request>,
+    /// What was redirected, in order.
+    redirected: VecDeque<Request<P>>,
+    /// What has come since.
+    queued: VecDeque<Request<P>>,
 }
 
-/// How it goes on with a slot that is held.
+/// When a paused slot goes on, and where.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum SlotState {
-    /// As soon as the message that was said is answered.
-    Answer,
+    /// As soon as the command of parts in flight has its reply.
+    InFlight,
     /// On this queue, from now on.
     Moved(usize),
     /// On this queue, with one command.
     Ask(usize),
     /// After a little while.
-    Again,
+    Retry,
 }
 
-impl Default for NodeQueues {
-    fn default() -> NodeQueues {
+impl<P> NodeQueue<P> {
+    fn new(node: Option<Address>) -> NodeQueue<P> {
+        NodeQueue {
+            node,
+            waiting: VecDeque::new(),
+            in_flight: VecDeque::new(),
+            work: Arc::default(),
+        }
+    }
+}
+
+impl<P> Default for NodeQueues<P> {
+    fn default() -> NodeQueues<P> {
         NodeQueues {
-            queues: vec![NodeQueue::default()],
+            queues: Vec::new(),
             route: Vec::new(),
             paused: HashMap::new(),
+            backlog: VecDeque::new(),
             pushed: 0,
         }
     }
 }
 
-impl NodeQueues {
-    /// To be said after everything else of its slot.
-    pub fn push(&mut self, mut request: Request) {
-        self.pushed += 1;
-        request.place = self.pushed;
+impl<P: Part> NodeQueues<P> {
+    /// Queues a request behind all others of its slot.
+    pub fn push(&mut self, request: Request<P>) {
+        let request = self.numbered(request);
         self.put(request);
     }
 
-    fn put(&mut self, request: Request) {
+    /// Queues a request until the gate opens.
+    pub fn push_to_backlog(&mut self, request: Request<P>) {
+        let request = self.numbered(request);
+        self.backlog.push_back(request);
+    }
+
+    fn numbered(&mut self, mut request: Request<P>) -> Request<P> {
+        self.pushed += 1;
+        request.place = self.pushed;
+        request
+    }
+
+    fn put(&mut self, request: Request<P>) {
         let queue = self.queue_of(request.slot());
         self.queues[queue].waiting.push_back(request);
         self.queues[queue].work.notify(1);
@@ -109,8 +132,8 @@ impl NodeQueues {
         !self.route.is_empty()
     }
 
-    /// Asks every node the same; returns how many there are.
-    pub fn request_all(&mut self, command: &[u8], reply: &Sender<Value>) -> usize {
+    /// Queues the same command for every node; returns how many there are.
+    pub fn push_to_all(&mut self, command: &[u8], reply: &Sender<Value>) -> usize {
         for queue in &mut self.queues {
             let command = Command {
                 slot: u16::MAX,
@@ -119,32 +142,32 @@ impl NodeQueues {
             let on_reply = OnReply::Send(reply.clone());
             queue
                 .waiting
-                .push_back(Request::new(Payload::Command(command), on_reply, None));
+                .push_back(Request::new(Payload::Command(command), on_reply));
             queue.work.notify(1);
         }
         self.queues.len()
     }
 
-    /// Ends when there is something to say on this queue.
+    /// Ends when there is a request for this queue.
     pub fn work(&self, queue: usize) -> EventListener {
         self.queues[queue].work.listen()
     }
 
-    /// Whether nothing waits, neither to be said nor to be answered.
+    /// Whether nothing waits, neither to be sent nor for its reply.
     pub fn is_empty(&self) -> bool {
-        let idle = |queue: &NodeQueue| queue.waiting.is_empty() && queue.in_flight.is_empty();
+        let idle = |queue: &NodeQueue<P>| queue.waiting.is_empty() && queue.in_flight.is_empty();
         let nothing =
-            |paused: &PausedSlot| paused.redirected.is_empty() && paused.queued.is_empty();
-        self.queues.iter().all(idle) && self.paused.values().all(nothing)
+            |paused: &PausedSlot<P>| paused.redirected.is_empty() && paused.queued.is_empty();
+        self.backlog.is_empty() && self.queues.iter().all(idle) && self.paused.values().all(nothing)
     }
 
-    /// Says the oldest that waits on this queue, a message together with those behind it of the same
-    /// room. `false`: there is nothing to say now.
-    pub fn send_next(
+    /// Writes the oldest request of this queue into `out`, a part together with those that go with
+    /// it. `false`: there is nothing to send now.
+    pub fn write_next(
         &mut self,
         queue: usize,
         out: &mut Vec<u8>,
-        publish: &impl Fn(&Publication, &[&Publication]) -> Command,
+        merge: &impl Fn(&P, &[&P]) -> Command,
     ) -> bool {
         let cluster = self.is_cluster();
         let queue = &mut self.queues[queue];
@@ -158,7 +181,7 @@ impl NodeQueues {
             }
         };
         if asking {
-            let mut asking = Request::new(Payload::Asking, OnReply::Ignore, None);
+            let mut asking = Request::new(Payload::Asking, OnReply::Ignore);
             asking.sent = true;
             queue.in_flight.push_back(asking);
             redis::cmd("ASKING").write_packed_command(out);
@@ -169,14 +192,14 @@ impl NodeQueues {
                 out.extend_from_slice(&command.packed);
                 1
             }
-            Some(Payload::Publish(first)) => {
+            Some(Payload::Part(first)) => {
                 if cluster {
                     self.paused
-                        .entry(first.slot)
-                        .or_insert(PausedSlot::new(SlotState::Answer));
+                        .entry(first.slot())
+                        .or_insert(PausedSlot::new(SlotState::InFlight));
                 }
                 let more = group(first, queue.waiting.iter().skip(1), asking);
-                out.extend_from_slice(&publish(first, &more).packed);
+                out.extend_from_slice(&merge(first, &more).packed);
                 1 + more.len()
             }
         };
@@ -189,20 +212,26 @@ impl NodeQueues {
         true
     }
 
-    /// Takes the answer to the oldest that is unanswered on this queue: returns what it answers,
-    /// with what was said together with it, or nothing if that has to be said again.
+    /// Takes the reply to the oldest request in flight on this queue. Returns the requests that it
+    /// is for; none if they are sent again. `open`: an error that a new connection may mend ends
+    /// this one.
     ///
     /// # Errors
     /// The connections are of no use: nothing is taken.
-    pub fn on_reply(&mut self, queue: usize, value: &Value) -> Result<VecDeque<Request>, Error> {
+    pub fn on_reply(
+        &mut self,
+        queue: usize,
+        value: &Value,
+        open: bool,
+    ) -> Result<VecDeque<Request<P>>, Error> {
         let cluster = self.is_cluster();
         let from = self.queues[queue].node.as_ref();
         let state = match redirect(value, from).filter(|_| cluster) {
-            None => match transient_error(value) {
+            None => match transient_error(value).filter(|_| open) {
                 Some(error) => return Err(Error::Transient(error)),
                 None => None,
             },
-            Some(Redirect::TryAgain) => Some(SlotState::Again),
+            Some(Redirect::TryAgain) => Some(SlotState::Retry),
             Some(Redirect::Moved(node)) => Some(SlotState::Moved(self.queue_to(node)?)),
             Some(Redirect::Ask(node)) => Some(SlotState::Ask(self.queue_to(node)?)),
         };
@@ -212,7 +241,7 @@ impl NodeQueues {
         if in_flight.is_empty() {
             return Err(Error::Transient("an answer to no question".into()));
         }
-        let requests: VecDeque<Request> = in_flight.drain(..count).collect();
+        let requests: VecDeque<Request<P>> = in_flight.drain(..count).collect();
         shrink(in_flight);
         match requests.front() {
             Some(Request {
@@ -220,25 +249,25 @@ impl NodeQueues {
                 ..
             }) => Ok(VecDeque::new()),
             Some(first) if cluster => {
-                let (slot, is_awaited) = (first.slot(), first.asking || first.words().is_some());
+                let (slot, is_awaited) = (first.slot(), first.asking || first.part().is_some());
                 Ok(self.update_slot(slot, state, is_awaited, requests))
             }
             _ => Ok(requests),
         }
     }
 
-    /// Where a slot stands after an answer: lets it go on, if it may. Returns what is answered.
+    /// Pauses a slot or lets it go on after a reply. Returns the requests that the reply is for.
     fn update_slot(
         &mut self,
         slot: u16,
         state: Option<SlotState>,
         is_awaited: bool,
-        requests: VecDeque<Request>,
-    ) -> VecDeque<Request> {
+        requests: VecDeque<Request<P>>,
+    ) -> VecDeque<Request<P>> {
         let redirecting = self
             .paused
             .get(&slot)
-            .is_some_and(|paused| paused.state != SlotState::Answer);
+            .is_some_and(|paused| paused.state != SlotState::InFlight);
         if let Some(state) = state {
             let paused = self.paused.entry(slot).or_insert(PausedSlot::new(state));
             paused.state = state;
@@ -249,7 +278,7 @@ impl NodeQueues {
             }
             return requests;
         }
-        // What was done although something before it was not is done again, in its place.
+        // Executed ahead of a request that was redirected: executed again, in its place.
         if let Some(paused) = self.paused.get_mut(&slot) {
             paused
                 .redirected
@@ -269,14 +298,14 @@ impl NodeQueues {
         sent.any(|request| request.slot() == slot)
     }
 
-    /// Goes on with a slot of which nothing is unanswered.
+    /// Goes on with a slot of which nothing is in flight.
     fn resume(&mut self, slot: u16) {
         let Some(paused) = self.paused.remove(&slot) else {
             return;
         };
         match paused.state {
-            SlotState::Answer => self.release(paused, slot),
-            SlotState::Again => drop(self.paused.insert(slot, paused)),
+            SlotState::InFlight => self.release(paused, slot),
+            SlotState::Retry => drop(self.paused.insert(slot, paused)),
             SlotState::Moved(queue) => {
                 let before = self.queue_of(slot);
                 self.route[usize::from(slot)] = queue as u16;
@@ -286,7 +315,7 @@ impl NodeQueues {
                 let (of_slot, others) = waiting
                     .into_iter()
                     .partition(|request| request.slot() == slot);
-                let of_slot: VecDeque<Request> = of_slot;
+                let of_slot: VecDeque<Request<P>> = of_slot;
                 self.queues[before].waiting = others;
                 paused.queued.extend(of_slot);
                 self.release(paused, slot);
@@ -299,7 +328,7 @@ impl NodeQueues {
                 } = paused;
                 redirected.extend(queued);
                 let count = match redirected.front().map(|request| &request.payload) {
-                    Some(Payload::Publish(first)) => {
+                    Some(Payload::Part(first)) => {
                         1 + group(first, redirected.iter().skip(1), false).len()
                     }
                     _ => 1.min(redirected.len()),
@@ -309,7 +338,7 @@ impl NodeQueues {
                     request.asking = true;
                     self.queues[queue].waiting.push_front(request);
                 }
-                let mut paused = PausedSlot::new(SlotState::Answer);
+                let mut paused = PausedSlot::new(SlotState::InFlight);
                 paused.redirected = rest;
                 self.paused.insert(slot, paused);
                 self.queues[queue].work.notify(1);
@@ -317,8 +346,8 @@ impl NodeQueues {
         }
     }
 
-    /// What was held goes out first.
-    fn release(&mut self, paused: PausedSlot, slot: u16) {
+    /// What was paused goes out first.
+    fn release(&mut self, paused: PausedSlot<P>, slot: u16) {
         let queue = self.queue_of(slot);
         let queue = &mut self.queues[queue];
         let mut requests = paused.redirected;
@@ -329,19 +358,19 @@ impl NodeQueues {
         queue.work.notify(1);
     }
 
-    /// Whether something waits for [`try_again`](Self::try_again).
+    /// Whether something waits for [`retry`](Self::retry).
     pub fn has_retries(&self) -> bool {
         self.paused
             .values()
-            .any(|paused| paused.state == SlotState::Again)
+            .any(|paused| paused.state == SlotState::Retry)
     }
 
-    /// Goes on with the slots that were on their way a little while ago.
+    /// Goes on with the slots that were moving a little while ago.
     pub fn retry(&mut self) {
         let again = self
             .paused
             .iter()
-            .filter(|(_, paused)| paused.state == SlotState::Again);
+            .filter(|(_, paused)| paused.state == SlotState::Retry);
         let slots: Vec<u16> = again.map(|(&slot, _)| slot).collect();
         for slot in slots {
             if !self.is_in_flight(slot)
@@ -360,33 +389,37 @@ impl NodeQueues {
         known.ok_or(Error::NewNode(node))
     }
 
-    /// There are connections: each slot's commands go to the queue of its node.
-    pub fn distribute(&mut self, map: Option<&Map>) {
-        self.merge();
+    /// There are connections: each slot's requests go to the queue of its node.
+    pub fn connect(&mut self, map: Option<&Map>) {
+        self.disconnect();
         let Some(map) = map else {
-            self.queues[0].work.notify(1);
+            self.queues = vec![NodeQueue::new(None)];
             return;
         };
-        let waiting = mem::take(&mut self.queues[0].waiting);
-        let queue = |node: &Address| NodeQueue {
-            node: Some(node.clone()),
-            ..NodeQueue::default()
-        };
+        let queue = |node: &Address| NodeQueue::new(Some(node.clone()));
         self.queues = map.nodes.iter().map(queue).collect();
         self.route.clone_from(&map.route);
-        waiting.into_iter().for_each(|request| self.put(request));
     }
 
-    /// The connections are gone: everything waits again, in order, but for questions.
-    pub fn merge(&mut self) {
-        let queues = mem::replace(&mut self.queues, vec![NodeQueue::default()]);
+    /// The gate opens: what has waited for it goes to its queues.
+    pub fn release_backlog(&mut self) {
+        for request in mem::take(&mut self.backlog) {
+            self.put(request);
+        }
+    }
+
+    /// The connections are gone: everything waits again, in order. The requests of callers who wait
+    /// are dropped.
+    pub fn disconnect(&mut self) {
+        let queues = mem::take(&mut self.queues);
         let paused = mem::take(&mut self.paused).into_values();
         self.route.clear();
         let paused = paused.flat_map(|paused| [paused.redirected, paused.queued]);
         let queues = queues
             .into_iter()
             .flat_map(|queue| [queue.in_flight, queue.waiting]);
-        let mut all: Vec<Request> = queues.chain(paused).flatten().collect();
+        let backlog = mem::take(&mut self.backlog);
+        let mut all: Vec<Request<P>> = queues.chain(paused).chain([backlog]).flatten().collect();
         all.retain(|request| {
             !matches!(request.on_reply, OnReply::Send(_))
                 && !matches!(request.payload, Payload::Asking)
@@ -395,22 +428,21 @@ impl NodeQueues {
         for request in &mut all {
             (request.grouped, request.asking) = (false, false);
         }
-        self.queues[0].waiting = all.into();
+        self.backlog = all.into();
     }
 
-    /// The messages that wait for a connection and have never been said.
-    pub fn take_unsent_messages(&mut self) -> VecDeque<Request> {
-        let waiting = mem::take(&mut self.queues[0].waiting);
-        let (kept, unsaid) = waiting
+    /// Takes the reserved requests that wait for a connection and were never sent.
+    pub fn take_unsent(&mut self) -> VecDeque<Request<P>> {
+        let (kept, unsent) = mem::take(&mut self.backlog)
             .into_iter()
-            .partition(|request| request.sent || request.weight.is_none());
-        self.queues[0].waiting = kept;
-        unsaid
+            .partition(|request| request.sent || request.reserved.is_none());
+        self.backlog = kept;
+        unsent
     }
 }
 
-impl PausedSlot {
-    fn new(state: SlotState) -> PausedSlot {
+impl<P: Part> PausedSlot<P> {
+    fn new(state: SlotState) -> PausedSlot<P> {
         PausedSlot {
             state,
             redirected: VecDeque::new(),
@@ -419,24 +451,24 @@ impl PausedSlot {
     }
 }
 
-/// Gives back what a burst has left behind.
-fn shrink(requests: &mut VecDeque<Request>) {
+/// Gives back the memory that a burst has left behind.
+fn shrink<P>(requests: &mut VecDeque<Request<P>>) {
     if requests.is_empty() && requests.capacity() > KEPT {
         *requests = VecDeque::new();
     }
 }
 
-/// The messages behind the first that are said together with it: of the same room, and not too many.
-fn group<'a>(
-    first: &Publication,
-    queued: impl Iterator<Item = &'a Request>,
+/// The parts behind the first that go out together with it, but not too many.
+fn group<'a, P: Part>(
+    first: &P,
+    queued: impl Iterator<Item = &'a Request<P>>,
     asking: bool,
-) -> Vec<&'a Publication> {
+) -> Vec<&'a P> {
     let mut bytes = 0;
     let same = queued.take(GROUP - 1).map_while(|request| {
-        let words = request.words().filter(|words| words.room == first.room)?;
-        bytes += words.weight();
-        (bytes < GROUP_BYTES && request.asking == asking).then_some(words)
+        let part = request.part().filter(|part| part.goes_with(first))?;
+        bytes += part.size();
+        (bytes < GROUP_BYTES && request.asking == asking).then_some(part)
     });
     same.collect()
 }
