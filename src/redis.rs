@@ -7,6 +7,7 @@ pub(crate) mod connection;
 pub(crate) mod connector;
 pub(crate) mod endpoint;
 pub(crate) mod error;
+pub(crate) mod known_nodes;
 pub(crate) mod node_connections;
 pub(crate) mod pipeline;
 pub(crate) mod reply;

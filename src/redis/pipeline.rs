@@ -370,6 +370,11 @@ impl<P: Part + Send> Pipeline<P> {
         if retry {
             self.retry.notify(1);
         }
+        // Early requests are refused to whoever sent them.
+        if open && let Value::ServerError(error) = &value {
+            // Redis names the command, never its arguments.
+            log::warn!("redis refuses: {error}");
+        }
         hand_on(requests, value)
     }
 

@@ -105,10 +105,6 @@ impl OnReply {
 
     /// Hands the reply on.
     pub fn run(self, value: Value) {
-        if let Value::ServerError(error) = &value {
-            // Redis names the command, never its arguments.
-            log::warn!("redis refuses: {error}");
-        }
         match self {
             OnReply::Ignore => {}
             // The caller may have given up.
