@@ -3,8 +3,12 @@
 //! Two connections: one for commands, pipelined, and one that is subscribed to the channels of the
 //! rooms that have peers here. In a cluster there is one for commands to each node that has slots;
 //! what is published on any node is heard on all. They live and die together: when one breaks or
-//! falls silent, all are made anew, the channels subscribed and the names registered again.
+//! falls silent, all are made again, the channels subscribed and the names registered again.
 //! Everything that waits for Redis waits with a limit, and no queue is without one.
+//!
+//! The `supervisor` connects and runs one `session` after the other, which is a race of all loops.
+//! The `publisher` sends messages, the `subscriber` hears them, and `resync` reads from the logs
+//! what it has not heard. `presence` keeps names and rosters, and the `heartbeat` the lease.
 
 mod check;
 mod client;

@@ -9,39 +9,34 @@
 //! On a new connection the gate is closed at first: the [early](Pipeline::request_early) requests
 //! of whoever restores the state at Redis go out, all others wait until it [opens](Pipeline::open).
 
+mod carrier;
 mod node_queue;
+mod node_queues;
 mod request;
 
-use std::collections::VecDeque;
 use std::fmt;
-use std::pin::Pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use event_listener::Event;
 use redis::Value;
-use smol::Timer;
 use smol::channel::{self, Sender};
-use smol::future;
 
-use super::cluster::{AGAIN, Map};
-use super::connection::{Connection, Reader, Writer};
+use super::cluster::Map;
 use super::error::{Error, accept, no_answer};
 use super::slot::Command;
 use crate::count::Histogram;
 use crate::time::timeout;
-use node_queue::NodeQueues;
+use node_queues::NodeQueues;
 use request::Request;
 
+pub use carrier::{Task, race};
 pub use request::{OnReply, Part, Payload};
 
 /// Reserved requests without a reply, at most …
 const MAX_RESERVED: usize = 1000;
 /// … and their bytes. While Redis works, the next one waits; while Redis is away, it is refused.
 const MAX_RESERVED_BYTES: usize = 1024 * 1024;
-/// About how many bytes go out in one write.
-const WRITE_SIZE: usize = 256 * 1024;
 /// A caller who waits for a reply is told after this time that there is none.
 pub const REPLY_TIME: Duration = Duration::from_secs(5);
 /// The same while the gate is closed: then there is much to read, and nobody waits for it.
@@ -55,9 +50,6 @@ pub const DELAYS: [u64; 15] = [
     250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000,
     2_500_000, 5_000_000, 10_000_000,
 ];
-
-/// A loop that ends with the error that ends the connections.
-pub type Task<'a> = Pin<Box<dyn Future<Output = Error> + Send + 'a>>;
 
 /// Makes one command of a part and more parts that go with it.
 type Merge<P> = Box<dyn Fn(&P, &[&P]) -> Command + Send + Sync>;
@@ -287,97 +279,6 @@ impl<P: Part + Send> Pipeline<P> {
         self.changed.notify(usize::MAX);
     }
 
-    /// Writes requests and reads replies until a connection breaks. `connections` are those of the
-    /// map given to [`connect`](Self::connect).
-    pub fn run(&self, connections: Vec<Connection>) -> Task<'_> {
-        let mut tasks: Vec<Task<'_>> = vec![Box::pin(self.retry_slots())];
-        for (node, connection) in connections.into_iter().enumerate() {
-            tasks.push(Box::pin(self.write_requests(node, connection.commands)));
-            tasks.push(Box::pin(self.read_replies(node, connection.replies)));
-        }
-        Box::pin(race(tasks))
-    }
-
-    async fn write_requests(&self, node: usize, mut commands: Writer) -> Error {
-        let mut out = Vec::new();
-        loop {
-            out.clear();
-            self.take(node, &mut out).await;
-            if let Err(error) = commands.write(&out).await {
-                return error;
-            }
-        }
-    }
-
-    async fn read_replies(&self, node: usize, mut replies: Reader) -> Error {
-        loop {
-            let reply = match replies.next().await {
-                Ok(reply) => reply,
-                Err(error) => return format!("connection lost: {error}").into(),
-            };
-            if let Err(error) = self.on_reply(node, reply) {
-                return error;
-            }
-        }
-    }
-
-    /// Sends requests again whose slot was moving from one node to another.
-    async fn retry_slots(&self) -> Error {
-        loop {
-            let listener = self.retry.listen();
-            if !self.lock().queues.has_retries() {
-                listener.await;
-            }
-            Timer::after(AGAIN).await;
-            self.lock().queues.retry();
-        }
-    }
-
-    /// Waits for requests to a node, and moves them to those in flight. Not cancel safe: what was
-    /// taken counts as sent. When the write fails, call [`disconnect`](Self::disconnect).
-    async fn take(&self, node: usize, out: &mut Vec<u8>) {
-        loop {
-            let listener = {
-                let mut state = self.lock();
-                while out.len() < WRITE_SIZE && state.queues.write_next(node, out, &self.merge) {}
-                if !out.is_empty() {
-                    return;
-                }
-                state.queues.work(node)
-            };
-            listener.await;
-        }
-    }
-
-    /// Takes a node's reply to its oldest request in flight. `Err`: this Redis can't do its work
-    /// now, so the connection is of no use; the request stays in flight.
-    fn on_reply(&self, node: usize, value: Value) -> Result<(), Error> {
-        let mut state = self.lock();
-        let open = state.gate == Gate::Open;
-        let requests = state.queues.on_reply(node, &value, open)?;
-        let mut delays = Vec::new();
-        for (bytes, accepted) in requests.iter().filter_map(|request| request.reserved) {
-            state.reserved -= 1;
-            state.reserved_bytes -= bytes;
-            delays.push(accepted.elapsed().as_micros() as u64);
-        }
-        let retry = state.queues.has_retries();
-        drop(state);
-        for delay in delays {
-            self.delays.record(delay);
-        }
-        self.changed.notify(usize::MAX);
-        if retry {
-            self.retry.notify(1);
-        }
-        // Early requests are refused to whoever sent them.
-        if open && let Value::ServerError(error) = &value {
-            // Redis names the command, never its arguments.
-            log::warn!("redis refuses: {error}");
-        }
-        hand_on(requests, value)
-    }
-
     /// Waits until the gate is open. Give it a deadline.
     async fn opened(&self) {
         self.wait_until(|state| state.gate == Gate::Open).await;
@@ -424,38 +325,4 @@ impl<P: Part> State<P> {
             Gate::Closed | Gate::Disconnected => self.queues.push_to_backlog(request),
         }
     }
-}
-
-/// Gives each request its reply. Parts of one command find theirs in a list.
-fn hand_on<P: Part>(requests: VecDeque<Request<P>>, value: Value) -> Result<(), Error> {
-    let parts = requests.iter().all(|request| request.part().is_some());
-    match value {
-        Value::Array(values) if parts && values.len() == requests.len() => {
-            for (request, value) in requests.into_iter().zip(values) {
-                request.on_reply.run(value);
-            }
-        }
-        Value::Array(_) if parts && !requests.is_empty() => {
-            return Err("an answer that makes no sense".to_string().into());
-        }
-        value => {
-            for request in requests {
-                request.on_reply.run(value.clone());
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Runs all tasks until one ends.
-pub async fn race(mut tasks: Vec<Task<'_>>) -> Error {
-    future::poll_fn(|cx| {
-        for task in &mut tasks {
-            if let Poll::Ready(error) = task.as_mut().poll(cx) {
-                return Poll::Ready(error);
-            }
-        }
-        Poll::Pending
-    })
-    .await
 }

@@ -18,6 +18,7 @@ use crate::time::timeout;
 
 /// A connection that is not ready after this time is given up.
 const READY_TIME: Duration = Duration::from_secs(30);
+
 /// Connections for commands and one that is subscribed.
 pub struct Session<'a> {
     /// Carries commands and replies.
