@@ -214,8 +214,7 @@ impl Redis {
     }
 
     pub(super) async fn close(&self) {
-        // Where somebody could not be taken leave of in time, the lease is left to run out: whoever
-        // finds it will.
+        // While peers are left, the lease runs out by itself, and another instance cleans up.
         if self.peers.count().await == 0 {
             self.client.send(self.client.scripts.retire());
         }

@@ -42,17 +42,17 @@ impl Writer {
 
 /// A signed-in connection.
 pub struct Connection {
-    /// Its answers.
+    /// Its replies.
     pub replies: Reader,
     /// Where commands go.
     pub commands: Writer,
-    /// Where a sentinel has led us.
+    /// The primary that it leads to, where a sentinel has named it.
     pub primary: Option<Primary>,
-    /// Whether it can be signed in anew while it is subscribed.
+    /// Whether it can sign in again while it is subscribed.
     pub reauthenticable: bool,
 }
 
-/// Whatever carries the bytes.
+/// A stream of TCP, TLS or a unix socket.
 pub type Stream = Box<dyn Transport>;
 
 /// A stream of bytes both ways.
@@ -81,7 +81,7 @@ impl Connection {
         }
     }
 
-    /// Asks some things at once and waits for their answers, in order.
+    /// Sends commands and waits for their replies, in order.
     ///
     /// # Errors
     /// A broken connection.
@@ -119,7 +119,7 @@ impl Connection {
         self.commands.write_all(bytes).await.map_err(broken)
     }
 
-    /// Asks something that must succeed.
+    /// Sends a command that must succeed.
     pub async fn check(&mut self, command: Vec<u8>, refused: &str) -> Result<(), Error> {
         let replies = self.request(&[command]).await?;
         accept(&replies, refused)

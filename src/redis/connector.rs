@@ -28,10 +28,10 @@ use tls::{certified, connector, tls_error};
 /// A connection, from the look-up of the name to being signed in, is up after this time or given
 /// up.
 const CONNECT_TIME: Duration = Duration::from_secs(5);
-/// The kernel asks a silent Redis for a sign of life after this long; well inside the ten minutes
-/// after which Azure closes an idle connection …
+/// The kernel probes a silent Redis after this time; well inside the ten minutes after which Azure
+/// closes an idle connection.
 const KEEPALIVE: Duration = Duration::from_secs(60);
-/// … and gives up a connection on which nothing was acknowledged for so long.
+/// The kernel gives up a connection on which nothing was acknowledged for so long.
 const USER_TIMEOUT_MS: u32 = 20_000;
 
 /// Where Redis is, and how to sign in there. Displays the address, never a secret.
@@ -121,8 +121,8 @@ impl Connector {
         connection.unwrap_or_else(|| Err(slow()))
     }
 
-    /// Where passwords change, lets a connection speak RESP3, in which a subscriber may sign in anew;
-    /// a Redis that does not is no trouble.
+    /// Where passwords change, switches a connection to RESP3, in which a subscriber can sign in
+    /// again. A Redis without RESP3 is no error.
     ///
     /// # Errors
     /// A broken connection.
@@ -140,8 +140,8 @@ impl Connector {
         Ok(())
     }
 
-    /// A TLS port hangs up on whoever does not speak TLS, a plain one waits for the end of a
-    /// line, and neither says why.
+    /// Adds what may be wrong: a TLS port closes a connection without TLS, a plain one waits for the
+    /// end of a line, and neither says why.
     pub fn hint(&self, error: Error) -> Error {
         match (&self.host, error) {
             (RedisHost::Tcp { tls: false, .. }, Error::Transient(why)) => {
@@ -159,35 +159,34 @@ impl Connector {
     /// # Errors
     /// One line about what failed, without the address.
     pub fn open<'a>(&'a self, node: Option<&'a Address>, named_by: usize) -> Boxed<'a, Connection> {
-        Box::pin(self.open_now(node, named_by))
-    }
-
-    async fn open_now(&self, node: Option<&Address>, named_by: usize) -> Result<Connection, Error> {
-        let unreachable = |error: io::Error| Error::Transient(format!("can't connect: {error}"));
-        let target = match (node, &self.host) {
-            (Some(node), _) => Ok((node.host.as_str(), node.port)),
-            (None, RedisHost::Tcp { host, port, .. }) => Ok((host.as_str(), *port)),
-            (None, RedisHost::Unix(path)) => Err(path),
-            (None, RedisHost::Sentinel(_)) => {
-                return Err(Error::Transient("no sentinel was asked".into()));
-            }
-        };
-        let stream: Stream = match target {
-            Err(path) => Box::new(UnixStream::connect(path).await.map_err(unreachable)?),
-            Ok(target) => {
-                let tcp = TcpStream::connect(target).await.map_err(unreachable)?;
-                set_socket_options(&tcp).map_err(unreachable)?;
-                match &self.tls {
-                    None => Box::new(tcp),
-                    Some((connector, names)) => {
-                        let name = certified(node, &names[named_by]);
-                        let handshake = connector.connect(name, tcp).await;
-                        Box::new(handshake.map_err(tls_error)?)
+        Box::pin(async move {
+            let unreachable =
+                |error: io::Error| Error::Transient(format!("can't connect: {error}"));
+            let target = match (node, &self.host) {
+                (Some(node), _) => Ok((node.host.as_str(), node.port)),
+                (None, RedisHost::Tcp { host, port, .. }) => Ok((host.as_str(), *port)),
+                (None, RedisHost::Unix(path)) => Err(path),
+                (None, RedisHost::Sentinel(_)) => {
+                    return Err(Error::Transient("no sentinel was asked".into()));
+                }
+            };
+            let stream: Stream = match target {
+                Err(path) => Box::new(UnixStream::connect(path).await.map_err(unreachable)?),
+                Ok(target) => {
+                    let tcp = TcpStream::connect(target).await.map_err(unreachable)?;
+                    set_socket_options(&tcp).map_err(unreachable)?;
+                    match &self.tls {
+                        None => Box::new(tcp),
+                        Some((connector, names)) => {
+                            let name = certified(node, &names[named_by]);
+                            let handshake = connector.connect(name, tcp).await;
+                            Box::new(handshake.map_err(tls_error)?)
+                        }
                     }
                 }
-            }
-        };
-        Ok(Connection::new(stream))
+            };
+            Ok(Connection::new(stream))
+        })
     }
 
     /// Signs a connection in that has been made by [`open`](Self::open).
@@ -199,29 +198,23 @@ impl Connector {
         connection: &'a mut Connection,
         secret: Option<&'a (Arc<Secret>, bool)>,
     ) -> Boxed<'a, ()> {
-        Box::pin(self.sign_in_now(connection, secret))
-    }
-
-    async fn sign_in_now(
-        &self,
-        connection: &mut Connection,
-        secret: Option<&(Arc<Secret>, bool)>,
-    ) -> Result<(), Error> {
-        if let Some((secret, new)) = secret {
-            let replies = connection.request(&[secret.command()]).await?;
-            accept(&replies, "sign-in refused")
-                .map_err(|error| self.credentials.refused(*new, error))?;
-        }
-        connection
-            .check(cmd("PING").get_packed_command(), "refused")
-            .await?;
-        // For `CLIENT LIST`; whoever may not set a name does without one.
-        let name = cmd("CLIENT")
-            .arg("SETNAME")
-            .arg(&self.client_name)
-            .get_packed_command();
-        connection.request(&[name]).await?;
-        Ok(())
+        Box::pin(async move {
+            if let Some((secret, new)) = secret {
+                let replies = connection.request(&[secret.command()]).await?;
+                accept(&replies, "sign-in refused")
+                    .map_err(|error| self.credentials.refused(*new, error))?;
+            }
+            connection
+                .check(cmd("PING").get_packed_command(), "refused")
+                .await?;
+            // For `CLIENT LIST`; a user who may not set a name does without one.
+            let name = cmd("CLIENT")
+                .arg("SETNAME")
+                .arg(&self.client_name)
+                .get_packed_command();
+            connection.request(&[name]).await?;
+            Ok(())
+        })
     }
 }
 

@@ -53,8 +53,7 @@ pub fn no_answer(limit: Duration) -> Error {
     Error::Transient(format!("no answer within {limit:?}"))
 }
 
-/// What becomes of something. Boxed, so that its code is in the binary once, and not with everybody
-/// who waits for it.
+/// A boxed future, so that its code is in the binary once, and not in each of its callers.
 pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
 
 /// Makes sure that no reply is an error.

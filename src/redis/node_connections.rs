@@ -7,10 +7,10 @@ use super::connection::Connection;
 use super::endpoint::Endpoint;
 use super::error::{Boxed, Error, accept};
 
-/// Signed-in connections, of which nobody else knows yet.
+/// Signed-in connections for commands, not in use yet.
 pub struct NodeConnections<'a> {
     endpoint: &'a Endpoint,
-    /// What every node has to know before it is of use.
+    /// Commands that every node is sent first.
     ready: Vec<Vec<u8>>,
     connections: Vec<Connection>,
     /// The cluster's, if it is one; its nodes are in the order of the connections.
@@ -18,16 +18,15 @@ pub struct NodeConnections<'a> {
 }
 
 impl<'a> NodeConnections<'a> {
-    /// Asks over a connection whether there is a cluster, connects to every node and makes it
-    /// `ready`. To `unmapped_nodes`, which some node has named but no map knows yet, as well, if they
-    /// can be reached.
+    /// Asks over a connection whether there is a cluster, connects to every node and sends it the
+    /// commands in `ready`. Connects also to those `unmapped` nodes that can be reached.
     ///
     /// # Errors
     /// One line about the first node that can't be used.
     pub async fn connect(
         endpoint: &'a Endpoint,
         first: &mut Connection,
-        unmapped_nodes: &[Address],
+        unmapped: &[Address],
         ready: Vec<Vec<u8>>,
     ) -> Result<NodeConnections<'a>, Error> {
         let mut nodes = NodeConnections {
@@ -45,7 +44,7 @@ impl<'a> NodeConnections<'a> {
             let connection = endpoint.connect_to(&node).await?;
             nodes.add(connection).await?;
         }
-        for node in unmapped_nodes {
+        for node in unmapped {
             if nodes.place(node).is_none()
                 && let Err(error) = nodes.meet(node).await
             {
@@ -60,7 +59,7 @@ impl<'a> NodeConnections<'a> {
         self.map.as_ref()
     }
 
-    /// Says this to every node of the cluster; nobody answers where there is none.
+    /// Sends a command to every node of the cluster; there are no replies without a cluster.
     ///
     /// # Errors
     /// A broken connection.
@@ -107,7 +106,7 @@ impl<'a> NodeConnections<'a> {
     }
 }
 
-/// The map of the cluster at the other end, if it is one. Whoever may not ask has none.
+/// The map of the cluster at the other end, if it is one. A user who may not ask has none.
 ///
 /// # Errors
 /// A broken connection, or a cluster that can't work yet.

@@ -6,8 +6,8 @@
 //! requests without a reply are sent again on the next one: each of them can be repeated without
 //! harm. Only the requests of callers who wait for the reply are dropped then.
 //!
-//! On a new connection the gate is closed at first: the [early](Pipeline::request_early) requests
-//! of whoever restores the state at Redis go out, all others wait until it [opens](Pipeline::open).
+//! On a new connection the gate is closed at first: the [early](Pipeline::request_early) requests,
+//! which restore the state at Redis, go out; all others wait until it [opens](Pipeline::open).
 
 mod carrier;
 mod node_queue;
@@ -33,9 +33,10 @@ use request::Request;
 pub use carrier::{Task, race};
 pub use request::{OnReply, Part, Payload};
 
-/// Reserved requests without a reply, at most …
+/// Reserved requests without a reply at most. While Redis works, the next one waits; while Redis is
+/// away, it is refused.
 const MAX_RESERVED: usize = 1000;
-/// … and their bytes. While Redis works, the next one waits; while Redis is away, it is refused.
+/// Their bytes at most.
 const MAX_RESERVED_BYTES: usize = 1024 * 1024;
 /// A caller who waits for a reply is told after this time that there is none.
 pub const REPLY_TIME: Duration = Duration::from_secs(5);
@@ -194,7 +195,7 @@ impl<P: Part + Send> Pipeline<P> {
         Ok(replies)
     }
 
-    /// The same, whatever the replies are.
+    /// The same, but errors are returned as replies.
     ///
     /// # Errors
     /// Redis does not answer.

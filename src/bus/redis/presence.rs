@@ -65,14 +65,14 @@ impl Presence {
         let reply = self.client.pipeline.request(claim).await;
         let claim = match reply.as_ref().and_then(reply::number) {
             Some(0) => return Claim::Taken,
-            // Redis has compared the locks, but this instance may know a holder that Redis has lost.
+            // Redis has compared the key hashes, but this instance may know a holder that Redis has lost.
             Some(1 | 2) if self.peers.claim(peer_key, user, key_hash).await => {
                 return Claim::Granted;
             }
             Some(_) => Claim::Taken,
             None => Claim::Unreachable,
         };
-        // Perhaps it was granted all the same, and the answer got lost.
+        // It may have been granted, and the reply got lost.
         self.release(peer, user);
         claim
     }
@@ -100,9 +100,9 @@ impl Presence {
             .send(self.client.scripts.leave(room, user, origin));
     }
 
-    /// Claims every name of this instance again, and puts it on its rooms' rosters: without a word, as
-    /// nobody has come, unless others have been told that our peers had left. A name that somebody else
-    /// got meanwhile costs its peer here its connection. Can be repeated.
+    /// Claims every name of this instance again and puts it on its rooms' rosters. Announces a join
+    /// only if others have been told that our peers had left. A peer whose name another peer got
+    /// meanwhile is disconnected. Can be repeated.
     ///
     /// # Errors
     /// Redis does not answer.
@@ -156,17 +156,17 @@ impl Presence {
                 self.client.pipeline.request_early(joins).await?;
             }
         }
-        // Last, so that whoever is interrupted does all of it again, and as loudly.
+        // Last: an interrupted registration is repeated as a whole, with its announcements.
         self.client
             .request_early(self.client.scripts.clear_dead())
             .await?;
         Ok(())
     }
 
-    /// Gives up what a dead instance had, and lets everybody know who has left.
+    /// Removes the names and places of a dead instance, and tells the rooms who has left.
     ///
     /// # Errors
-    /// Redis does not answer; whoever finds the lease next goes on from there.
+    /// Redis does not answer; the next instance that finds the lease goes on from there.
     pub async fn expire(&self, dead: &str) -> Result<(), Error> {
         let condemned = self
             .client

@@ -1,12 +1,12 @@
-//! The living connections, signed in anew before their token ends: nobody is to notice.
+//! Signs the connections in again before their token ends, so that nobody notices.
 
 use super::client::Client;
 use super::subscriptions::Subscriptions;
 use crate::redis::error::{Error, accept};
 
-/// Signs all connections in with a new token whenever there is one, in the midst of everything else
-/// that is said on them. Ends when Redis refuses it, or when the subscriber can't follow; never
-/// where passwords don't end. Whether it followed, the subscriber hears with what is published.
+/// Signs all connections in with a new token whenever there is one, between other requests. Ends
+/// when Redis refuses it, or when the subscribed connection can't sign in again; never where
+/// passwords don't end. The subscriber reads the reply of the subscribed connection.
 pub async fn reauthenticate(
     client: &Client,
     subscriptions: &Subscriptions,
@@ -18,7 +18,7 @@ pub async fn reauthenticate(
         if !reauthenticable {
             return Error::NewToken;
         }
-        // First where somebody waits for the answer: the other connection is of no use without it.
+        // First where we wait for the reply: the subscribed connection is of no use alone.
         let command = secret.command();
         let replies = match client.pipeline.request_all_nodes(&command).await {
             Ok(replies) => replies,

@@ -83,7 +83,7 @@ pub fn messages(room: &Room, value: &Value) -> Option<Vec<Event>> {
     Some(entries(value)?.filter_map(read).collect())
 }
 
-/// The private messages in an instance's mail; `None` if it is none.
+/// The private messages in an instance's inbox; `None` if it is none.
 pub fn inbox(value: &Value) -> Option<Vec<InstanceMessage>> {
     Some(
         entries(value)?

@@ -1,5 +1,5 @@
-//! What has to be done when a connection is new: register the names again, and read what was said
-//! meanwhile.
+//! Resync: reads messages from the logs that the channels have not brought, after a reconnect or a
+//! gap.
 
 use super::message::InstanceMessage;
 use super::reply;
@@ -90,8 +90,7 @@ impl Subscriber {
             _ => false,
         };
         if replaced || last.epoch == heard.id.epoch && last < heard.id {
-            // Other words stand where we have heard some, or will soon. From a new epoch on, places
-            // are unambiguous again.
+            // The log was rewritten under ids that we already delivered; start a new epoch.
             let reply = self
                 .client
                 .request_early(self.client.scripts.new_epoch(room, last.epoch))
@@ -131,7 +130,7 @@ impl Subscriber {
                 .request_early(self.client.scripts.read(room, stretch, PAGE))
                 .await?;
             let found = reply::messages(room, &reply).unwrap_or_default();
-            // Falling numbers: somebody tampered with the log. It is not read for ever.
+            // Falling ids: the log was tampered with. It is not read for ever.
             let last = found.last().and_then(Event::id);
             let Some(last) = last.filter(|last| *last > stretch.after) else {
                 self.subscriptions.heard(room, unseen(stretch.until));

@@ -29,11 +29,11 @@ pub struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    /// Connects, subscribes to every room with peers here, registers every name, reads what was
-    /// said meanwhile, and only then lets callers at it.
+    /// Connects, subscribes to every room with peers here, registers every name, reads the messages
+    /// missed meanwhile, and only then opens the gate to callers.
     ///
     /// # Errors
-    /// Why not.
+    /// Why that failed.
     pub async fn open(bus: &'a Redis) -> Result<Session<'a>, Error> {
         let mut subscription = bus.connect().await?;
         let client = &bus.client;
@@ -62,12 +62,11 @@ impl<'a> Session<'a> {
         })
     }
 
-    /// Carries messages until one of the connections breaks or falls silent, or the token changes and
-    /// they can't follow. `again`: there were some before, and peers have been told that messages
-    /// wait.
+    /// Runs all loops until one ends: a connection breaks or falls silent, or it can't sign in again
+    /// with a new token. `again`: peers have been told that their messages wait.
     pub async fn run(self, bus: &Redis, again: bool) -> Error {
         if again {
-            // Ahead of all that waits: it must not arrive while its peer still thinks that it waits.
+            // Before any message goes out: a peer must not hear it while it believes that it waits.
             let over = Reply::Status(true);
             bus.peers.send_to_all(Dialect::Typed, &over).await;
         }
@@ -119,7 +118,7 @@ async fn prepare(bus: &Redis, subscription: &mut Connection) -> Result<(), Error
     }
 
     bus.presence.register_names(&rooms).await?;
-    // The lobby's keys may be elsewhere, and out of reach now.
+    // Not those of the lobby: their node may be out of reach now.
     let [names, _] = client.scripts.try_join();
     let tried = client.request_early(names).await?;
     health::note(client, &bus.health, &[tried]);
@@ -132,7 +131,7 @@ async fn prepare(bus: &Redis, subscription: &mut Connection) -> Result<(), Error
     Ok(())
 }
 
-/// Tells typed peers who is where by now. Never ends by itself.
+/// Sends typed peers the current rosters. Never ends by itself.
 async fn send_rosters(bus: &Redis, again: bool) -> Error {
     if again {
         for room in bus.subscriber.subscriptions.wanted() {

@@ -83,10 +83,11 @@ impl Subscriber {
         }
     }
 
-    /// Reads what is published. Slows down with the fan-out: what we don't take waits at Redis.
+    /// The subscriber task: reads what is published until the connection breaks. Slows down with the
+    /// fan-out: what we don't take waits at Redis.
     ///
-    /// In a cluster, what is published on one node reaches us by way of another, and the way between them
-    /// may break without a sign: so we look now and then whether there is more in the logs.
+    /// In a cluster, a message published on one node reaches us by another, and the link between them
+    /// may break without a sign: so the logs are looked at now and then.
     pub async fn run(&self, canary: &Canary, mut replies: Reader, cluster: bool) -> Error {
         let own = self.client.scripts.own_channel().into_bytes();
         let mut looked = Instant::now();
@@ -122,7 +123,7 @@ impl Subscriber {
         }
     }
 
-    /// Looks whether the rooms have gone on without us, and reads what we have not heard.
+    /// Reads messages from the logs that the channels have not brought.
     async fn check_for_gaps(&self) -> Result<(), Error> {
         for (room, last) in self.last_ids().await? {
             if let Step::Gap(after) = self.subscriptions.step(&room, last.next()) {
@@ -132,7 +133,7 @@ impl Subscriber {
         self.read_inbox().await
     }
 
-    /// Hands an event on, in its place: what is missing before it is read from the log first.
+    /// Hands an event on in its place: messages missing before it are read from the log first.
     async fn handle_event(&self, event: Event) -> Result<(), Error> {
         let room = event.room.clone();
         match event.kind {
@@ -154,7 +155,7 @@ impl Subscriber {
                     }
                 }
             }
-            // Whoever joins is told of the room's last message, so everybody must have heard it.
+            // A peer that joins is told the room's last message, so all must have heard it.
             EventKind::Joined { last, .. } => {
                 let last = last.unwrap_or(Id::START);
                 match self.subscriptions.step(&room, last.next()) {
@@ -170,8 +171,7 @@ impl Subscriber {
         Ok(())
     }
 
-    /// Whether a message is of the room's log, and not of one that nobody will ever read: a primary that
-    /// hung while another took its place still does what it was sent, until it hears of the other.
+    /// Is this id from the current epoch? A demoted primary may still publish.
     async fn is_current_epoch(&self, room: &Room, id: Id) -> Result<bool, Error> {
         let reply = self
             .client

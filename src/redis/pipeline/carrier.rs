@@ -103,7 +103,7 @@ impl<P: Part + Send> Pipeline<P> {
         if retry {
             self.retry.notify(1);
         }
-        // Early requests are refused to whoever sent them.
+        // The errors of early requests go to their senders.
         if open && let Value::ServerError(error) = &value {
             // Redis names the command, never its arguments.
             log::warn!("redis refuses: {error}");
