@@ -8,6 +8,7 @@
 //!   the log, results of checks, limits of the machine, what a certificate says.
 //! * [`config`]: the settings, from one table of flags.
 //! * [`chat`]: what a chat is. Names, events, dialects, peers, outboxes.
+//! * [`redis`]: a client for Redis that knows no chat.
 //! * [`bus`]: how it spreads, inside this process or over Redis.
 //! * [`net`]: how sockets reach it. Admission, HTTP, one connection's life, the page.
 //! * [`metrics`], [`systemd`], [`probe`]: for Prometheus, the service manager, health checks.
@@ -36,6 +37,8 @@ pub mod logger;
 pub mod metrics;
 pub mod net;
 pub mod probe;
+#[cfg(feature = "full")]
+pub mod redis;
 pub mod report;
 pub mod server;
 #[cfg_attr(not(feature = "full"), path = "systemd/without.rs")]

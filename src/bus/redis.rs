@@ -3,108 +3,67 @@
 //! Two connections: one for commands, pipelined, and one that is subscribed to the channels of the
 //! rooms that have peers here. In a cluster there is one for commands to each node that has slots;
 //! what is published on any node is heard on all. They live and die together: when one breaks or
-//! falls silent, all are made anew, the channels subscribed and the names registered again.
+//! falls silent, all are made again, the channels subscribed and the names registered again.
 //! Everything that waits for Redis waits with a limit, and no queue is without one.
+//!
+//! The `supervisor` connects and runs one `session` after the other, which is a race of all loops.
+//! The `publisher` sends messages, the `subscriber` hears them, and `resync` reads from the logs
+//! what it has not heard. `presence` keeps names and rosters, and the `heartbeat` the lease.
 
-mod auth;
 mod check;
-mod cluster;
-mod connection;
+mod client;
 mod health;
+mod heartbeat;
 mod inbox;
 mod lease_expiry;
 pub mod message;
 mod metrics;
-mod node_connections;
-mod queue;
+mod presence;
+mod publisher;
 mod reauth;
 pub mod reply;
-mod requester;
-pub mod resp;
 mod resync;
 mod scripts;
-mod sentinel;
 mod session;
-mod slot;
+mod subscriber;
 mod subscriptions;
+mod supervisor;
 
-use std::panic::AssertUnwindSafe;
-use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
 use event_listener::EventListener;
-use smol::Timer;
 use smol::channel::Sender;
-use smol::future::FutureExt;
 
 use super::{Claim, NewMessage};
-use crate::chat::dialect::{Dialect, Reply, Roster};
-use crate::chat::event::{Event, Refusal};
+use crate::chat::dialect::Roster;
+use crate::chat::event::Event;
 use crate::chat::id::{Id, Instance};
 use crate::chat::name::{Room, SessionKeyHash, User};
 use crate::chat::peer::Peer;
 use crate::chat::peers::{PeerKey, Peers};
 use crate::chat::replay::Stretch;
 use crate::config::{Config, RedisAddress};
-use crate::count::{Counter, Histogram};
+use crate::count::Counter;
+use crate::redis::known_nodes::KnownNodes;
 use crate::report::Report;
-use crate::time::timeout;
-use cluster::Address;
-use connection::{Connection, Endpoint, Error};
+use client::Client;
 use health::Health;
-use inbox::Inbox;
-use lease_expiry::LeaseGrace;
-use queue::{Disconnected, OnReply, Payload, Queue};
+use heartbeat::Canary;
+use presence::Presence;
 use scripts::Scripts;
-use session::Session;
-use slot::Command;
-use subscriptions::Subscriptions;
-
-/// How long a caller waits for an answer before it is told that Redis can't be reached.
-const ANSWER_TIME: Duration = Duration::from_secs(5);
-/// The first pause before connecting again; it doubles up to [`PAUSE_MOST`], and each pause is
-/// drawn between half and all of that, so that many instances do not come back at once.
-const PAUSE_FIRST: Duration = Duration::from_millis(100);
-/// The longest pause between two attempts.
-const PAUSE_MOST: Duration = Duration::from_secs(3);
-
-/// Nodes that no map of the cluster knows yet; more are forgotten.
-const MOST_UNMAPPED: usize = 16;
-
-/// What delays are sorted by, in microseconds.
-const DELAYS: [u64; 15] = [
-    250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000,
-    2_500_000, 5_000_000, 10_000_000,
-];
+use subscriber::Subscriber;
 
 /// Many instances, one chat.
 #[derive(Debug)]
 pub struct Redis {
     pub(super) peers: Arc<Peers>,
-    feed: Sender<Event>,
-    endpoint: Endpoint,
-    scripts: Scripts,
-    queue: Queue,
-    subscriptions: Subscriptions,
-    inbox: Inbox,
-    lease_grace: LeaseGrace,
-    /// Others may have been told that our peers have left.
-    missed: AtomicBool,
-    known_nodes: Mutex<KnownNodes>,
+    client: Arc<Client>,
+    presence: Presence,
+    subscriber: Subscriber,
+    canary: Canary,
     health: Health,
+    known_nodes: KnownNodes,
     connects: Counter,
-    /// Round trips of the canary, in microseconds.
-    canary: Histogram,
-}
-
-/// What is known of a cluster from before.
-#[derive(Debug, Default)]
-struct KnownNodes {
-    /// Its nodes: should the one that the operator has named be gone, another will know the rest.
-    nodes: Vec<Address>,
-    /// Nodes that others have sent us to, and no map knows yet.
-    unmapped_nodes: Vec<Address>,
 }
 
 impl Redis {
@@ -120,20 +79,17 @@ impl Redis {
             config.history,
             config.notices,
         );
+        let name = format!("natterjack-{}", peers.instance);
+        let client = Arc::new(Client::new(address, &name, scripts)?);
         Ok(Redis {
-            endpoint: Endpoint::new(address, &format!("natterjack-{}", peers.instance))?,
-            scripts,
-            queue: Queue::default(),
-            subscriptions: Subscriptions::default(),
-            inbox: Inbox::default(),
-            lease_grace: LeaseGrace::default(),
-            missed: AtomicBool::new(false),
-            known_nodes: Mutex::default(),
+            presence: Presence::new(client.clone(), peers.clone()),
+            subscriber: Subscriber::new(client.clone(), peers.clone(), feed),
+            canary: Canary::default(),
             health: Health::default(),
+            known_nodes: KnownNodes::default(),
             connects: Counter::default(),
-            canary: Histogram::new(&DELAYS),
+            client,
             peers,
-            feed,
         })
     }
 
@@ -141,121 +97,12 @@ impl Redis {
     pub(super) async fn check(address: &RedisAddress, config: &Config, report: &mut Report) {
         let instance = Instance(fastrand::u64(..));
         let scripts = Scripts::new(&config.prefix, instance, config.history, config.notices);
-        check::check(address, config, &scripts, report).await;
-    }
-
-    /// Connects, and connects again for as long as the task lives. `first` hears how the first
-    /// attempt went: `Err` is what trying again can't mend, and the task ends with it. Later on,
-    /// even a wrong password is only a reason to wait.
-    ///
-    /// # Errors
-    /// What trying again can't mend, as long as Redis has never been reached.
-    pub async fn run(&self, first: Sender<Result<(), String>>) -> String {
-        let (mut reached, mut told) = (false, false);
-        let mut pause = PAUSE_FIRST;
-        loop {
-            let error = match Session::open(self).await {
-                Ok(session) => {
-                    self.health.set_connection(None);
-                    self.connects.add(1);
-                    log::info!("redis {}: connected", self.endpoint);
-                    let _ = first.try_send(Ok(()));
-                    // A bug costs a connection, not the chat.
-                    let run = AssertUnwindSafe(session.run(self, told))
-                        .catch_unwind()
-                        .await;
-                    self.endpoint.credentials.ended();
-                    (reached, told, pause) = (true, false, PAUSE_FIRST);
-                    self.lease_grace.lost();
-                    self.queue.down();
-                    self.subscriptions.down();
-                    match run.unwrap_or_else(|_| Disconnected::Why("internal error".into())) {
-                        // Nobody need know, unless the connections can't be made anew at once.
-                        Disconnected::NewNode(node) if self.add_unmapped(&node) => {
-                            log::info!("redis {}: slots are now at {node}", self.endpoint);
-                            continue;
-                        }
-                        Disconnected::Outdated => {
-                            log::debug!("redis {}: connecting with the new token", self.endpoint);
-                            continue;
-                        }
-                        Disconnected::NewNode(node) => {
-                            format!("node {node}, which has slots now, can't be reached")
-                        }
-                        Disconnected::Why(why) => why,
-                    }
-                }
-                Err(Error::Fatal(error)) if !reached => {
-                    let error = format!("redis {}: {error}", self.endpoint);
-                    let _ = first.try_send(Err(error.clone()));
-                    return error;
-                }
-                Err(Error::Fatal(error) | Error::Transient(error)) => error,
-            };
-            if reached && !told {
-                told = true;
-                let waiting = Reply::Status(false);
-                self.peers.send_to_all(Dialect::Typed, &waiting).await;
-            }
-            let broke = self.health.set_connection(Some(error.clone()));
-            if broke || !reached && first.receiver_count() > 0 {
-                log::warn!(
-                    "redis {}: {error}; trying again until it works",
-                    self.endpoint
-                );
-            }
-            let _ = first.try_send(Ok(()));
-            first.close();
-            Timer::after(pause.mul_f32(0.5 + fastrand::f32() / 2.0)).await;
-            pause = (pause * 2).min(PAUSE_MOST);
-        }
-    }
-
-    /// A connection to where the operator says, or to another node of the cluster that was there.
-    async fn connect(&self) -> Result<Connection, Error> {
-        let why = match self.endpoint.connect().await {
-            Err(Error::Transient(why)) => why,
-            done => return done,
-        };
-        let nodes = self.known_nodes().nodes.clone();
-        for node in nodes {
-            if let Ok(connection) = self.endpoint.connect_to(&node).await {
-                return Ok(connection);
-            }
-        }
-        Err(Error::Transient(why))
-    }
-
-    fn known_nodes(&self) -> MutexGuard<'_, KnownNodes> {
-        self.known_nodes
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Notes a node that no map knows yet; `false` if it has been noted already, so that it must
-    /// have been tried in vain.
-    fn add_unmapped(&self, node: &Address) -> bool {
-        let mut known_nodes = self.known_nodes();
-        if known_nodes.unmapped_nodes.contains(node) {
-            return false;
-        }
-        known_nodes.unmapped_nodes.truncate(MOST_UNMAPPED - 1);
-        known_nodes.unmapped_nodes.insert(0, node.clone());
-        true
-    }
-
-    /// These nodes are connected.
-    fn set_mapped(&self, nodes: &[Address]) {
-        let mut known_nodes = self.known_nodes();
-        known_nodes
-            .unmapped_nodes
-            .retain(|stranger| !nodes.contains(stranger));
-        known_nodes.nodes = nodes.to_vec();
+        check::check(address, config, Arc::new(scripts), report).await;
     }
 
     pub(super) fn health(&self) -> Result<(), String> {
         let health = self.health.check();
-        health.map_err(|error| format!("redis {}: {error}", self.endpoint))
+        health.map_err(|error| format!("redis {}: {error}", self.client.endpoint))
     }
 
     pub(super) fn health_changed(&self) -> EventListener {
@@ -263,7 +110,7 @@ impl Redis {
     }
 
     pub(super) fn name(&self) -> String {
-        format!("redis {}", self.endpoint)
+        format!("redis {}", self.client.endpoint)
     }
 
     pub(super) async fn claim(
@@ -273,48 +120,19 @@ impl Redis {
         user: &User,
         key_hash: Option<SessionKeyHash>,
     ) -> Claim {
-        let origin = self.peers.origin(peer);
-        let margin = self.lease_grace.margin();
-        let claim = self.scripts.claim(user, origin, key_hash, true, margin);
-        let reply = self.request(claim).await;
-        let claim = match reply.as_ref().and_then(reply::number) {
-            Some(0) => return Claim::Taken,
-            // Redis has compared the locks, but this instance may know a holder that Redis has lost.
-            Some(1 | 2) if self.peers.claim(peer_key, user, key_hash).await => {
-                return Claim::Granted;
-            }
-            Some(_) => Claim::Taken,
-            None => Claim::Unreachable,
-        };
-        // Perhaps it was granted all the same, and the answer got lost.
-        self.release(peer, user);
-        claim
+        self.presence.claim(peer_key, peer, user, key_hash).await
     }
 
     pub(super) fn release(&self, peer: &Peer, user: &User) {
-        let origin = self.peers.origin(peer);
-        self.queue
-            .push(self.scripts.release(user, origin), OnReply::Ignore);
+        self.presence.release(peer, user);
     }
 
     pub(super) async fn subscribe(&self, room: &Room) -> bool {
-        let first = || self.track_room(room, true);
-        let subscribed = self
-            .subscriptions
-            .enter(room, self.scripts.channel(room), first);
-        timeout(ANSWER_TIME, subscribed).await.unwrap_or(false)
+        self.subscriber.subscribe(room).await
     }
 
     pub(super) fn unsubscribe(&self, room: &Room) {
-        self.subscriptions.leave(room, || {
-            self.track_room(room, false);
-            self.scripts.channel(room)
-        });
-    }
-
-    fn track_room(&self, room: &Room, has_peers: bool) {
-        let command = self.scripts.track_rooms(&[room], has_peers);
-        self.queue.push(command, OnReply::Ignore);
+        self.subscriber.unsubscribe(room);
     }
 
     pub(super) async fn announce_join(
@@ -323,48 +141,23 @@ impl Redis {
         user: Option<&User>,
         room: &Room,
     ) -> bool {
-        let origin = self.peers.origin(peer);
-        let command = match user {
-            Some(user) => self.scripts.join(room, user, origin),
-            None => self.scripts.join_anonymous(room, origin),
-        };
-        self.request(command).await.is_some()
+        self.presence.announce_join(peer, user, room).await
     }
 
     pub(super) fn announce_leave(&self, peer: &Peer, user: &User, room: &Room) {
-        let origin = self.peers.origin(peer);
-        self.queue
-            .push(self.scripts.leave(room, user, origin), OnReply::Ignore);
+        self.presence.announce_leave(peer, user, room);
     }
 
     pub(super) async fn publish(&self, room: &Room, message: NewMessage) {
-        let bytes = message.text.as_str().len();
-        if !self.queue.admit(bytes).await {
-            return message.receipt.refuse(&Refusal::Unavailable);
-        }
-        self.queue.publish(bytes, |sequence| {
-            let words = self.scripts.publication(room, &message, sequence);
-            (Payload::Publish(words), OnReply::Published(message.receipt))
-        });
+        self.client.publish(room, message).await;
     }
 
     pub(super) async fn send_private(&self, to: String, message: NewMessage) {
-        // What is no name nobody has.
-        let Ok(user) = User::new(&to) else {
-            return message.receipt.refuse(&Refusal::NoSuchUser(to));
-        };
-        let bytes = message.text.as_str().len();
-        if !self.queue.admit(bytes).await {
-            return message.receipt.refuse(&Refusal::Unavailable);
-        }
-        self.queue.publish(bytes, |sequence| {
-            let command = self.scripts.send_private(&user, &to, &message, sequence);
-            (Payload::Command(command), OnReply::Told(to, message))
-        });
+        self.client.send_private(to, message).await;
     }
 
     pub(super) async fn roster(&self, room: &Room) -> Option<Roster> {
-        reply::roster(self.request(self.scripts.roster(room)).await?)
+        self.client.roster(room).await
     }
 
     pub(super) async fn read(
@@ -373,7 +166,11 @@ impl Redis {
         stretch: Stretch,
         most: usize,
     ) -> Option<Vec<Event>> {
-        let reply = self.request(self.scripts.read(room, stretch, most)).await?;
+        let reply = self
+            .client
+            .pipeline
+            .request(self.client.scripts.read(room, stretch, most))
+            .await?;
         reply::messages(room, &reply)
     }
 
@@ -389,7 +186,9 @@ impl Redis {
             return Some(Vec::new());
         }
         let reply = self
-            .request(self.scripts.up_to(room, last.flatten(), most))
+            .client
+            .pipeline
+            .request(self.client.scripts.up_to(room, last.flatten(), most))
             .await?;
         let mut messages = reply::messages(room, &reply)?;
         messages.reverse();
@@ -397,37 +196,18 @@ impl Redis {
     }
 
     pub(super) async fn drain(&self) {
-        self.queue.drained().await;
+        self.client.pipeline.drained().await;
     }
 
     pub(super) fn reject_pending(&self) {
-        self.queue.reject_pending();
+        self.client.pipeline.reject_pending();
     }
 
     pub(super) async fn close(&self) {
-        // Where somebody could not be taken leave of in time, the lease is left to run out: whoever
-        // finds it will.
+        // While peers are left, the lease runs out by itself, and another instance cleans up.
         if self.peers.count().await == 0 {
-            self.queue.push(self.scripts.retire(), OnReply::Ignore);
+            self.client.send(self.client.scripts.retire());
         }
-        self.queue.drained().await;
-    }
-
-    /// Sends a command that somebody waits for; `None` if Redis is away or no answer came in time.
-    /// When the connection breaks in between, it is sent again on the next one.
-    async fn request(&self, command: Command) -> Option<::redis::Value> {
-        let reply = async {
-            loop {
-                let (reply, receiver) = smol::channel::bounded(1);
-                if !self.queue.request(command.clone(), reply) {
-                    return None;
-                }
-                match receiver.recv().await {
-                    Ok(value) => return Some(value),
-                    Err(_) => self.queue.is_up().await,
-                }
-            }
-        };
-        timeout(ANSWER_TIME, reply).await.flatten()
+        self.client.pipeline.drained().await;
     }
 }

@@ -5,18 +5,23 @@ mod sentinels;
 mod storage;
 
 use std::fmt::Display;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_net::resolve;
 use redis::{Value, cmd};
+use smol::future;
 
-use super::connection::{Boxed, Connection, Endpoint, Error};
-use super::node_connections::NodeConnections;
 use super::reply;
-use super::scripts::Scripts;
-use super::slot::Command;
+use super::scripts::{Publication, Scripts};
 use crate::certificate::{Certificate, SOON};
 use crate::config::{Config, RedisAddress, RedisHost};
+use crate::redis::connection::Connection;
+use crate::redis::endpoint::Endpoint;
+use crate::redis::error::{Boxed, Error, no_answer};
+use crate::redis::node_connections::NodeConnections;
+use crate::redis::pipeline::Pipeline;
+use crate::redis::slot::Command;
 use crate::report::Report;
 use crate::time::{timeout, unix_millis};
 use storage::Info;
@@ -34,7 +39,7 @@ const DRIFT: u64 = 30;
 pub async fn check(
     address: &RedisAddress,
     config: &Config,
-    scripts: &Scripts,
+    scripts: Arc<Scripts>,
     report: &mut Report,
 ) {
     let host = &address.host;
@@ -65,7 +70,7 @@ pub async fn check(
                 ));
             }
         }
-        match endpoint.certificate(None, 0).await {
+        match endpoint.connector().certificate(None, 0).await {
             Ok(None) => {}
             Ok(Some((version, certificate))) => tls(
                 &format_args!("redis {host}"),
@@ -73,7 +78,8 @@ pub async fn check(
                 &certificate,
                 report,
             ),
-            Err(Error::Fatal(why) | Error::Transient(why)) => {
+            Err(error) => {
+                let why = error.why();
                 return report.fail(format_args!("redis {host}: {why}"));
             }
         }
@@ -83,14 +89,15 @@ pub async fn check(
     }
     let mut subscriber = match endpoint.connect().await {
         Ok(subscriber) => subscriber,
-        Err(Error::Fatal(why) | Error::Transient(why)) => {
+        Err(error) => {
+            let why = error.why();
             return report.fail(format_args!("redis {host}: {why}"));
         }
     };
     if let Some(primary) = &subscriber.primary {
         sentinels::found(&endpoint, host, primary, report).await;
     }
-    let user = endpoint.credentials.describe();
+    let user = endpoint.credentials().describe();
     report.ok(format_args!("redis {host}: connected, {user}"));
     let looks = async {
         let (kind, info) = about(host, &mut subscriber, report).await?;
@@ -122,14 +129,22 @@ pub async fn check(
             .await?
             .is_some_and(|it| it < CHANNELS);
         let needed = scripts.needed(nodes.map().is_some(), old);
-        endpoint.enable_reauth(&mut subscriber).await?;
-        permissions(host, &mut nodes, scripts, &needed, report).await?;
-        round_trip(host, &mut nodes, &mut subscriber, scripts, config, report).await
+        endpoint.connector().enable_reauth(&mut subscriber).await?;
+        let publisher = scripts.clone();
+        let pipeline = Pipeline::new(move |first, more| publisher.publish(first, more));
+        pipeline.connect(nodes.map());
+        let carrier = pipeline.run(nodes.into_connections());
+        let looks = async {
+            permissions(host, &pipeline, &scripts, &needed, report).await?;
+            round_trip(host, &pipeline, &mut subscriber, &scripts, config, report).await
+        };
+        future::or(looks, async { Err(carrier.await) }).await
     };
     let result = timeout(4 * STEP_TIME, looks).await;
     match result {
         Some(Ok(())) => {}
-        Some(Err(Error::Fatal(why) | Error::Transient(why))) => {
+        Some(Err(error)) => {
+            let why = error.why();
             report.fail(format_args!("redis {host}: {why}"));
         }
         None => report.fail(format_args!("redis {host}: it does not answer in time")),
@@ -206,10 +221,9 @@ async fn about_each(
     host: &RedisHost,
     nodes: &mut NodeConnections<'_>,
 ) -> Result<Vec<(String, Info)>, Error> {
-    let slow = || Error::Transient(format!("no answer within {STEP_TIME:?}"));
     let info = cmd("INFO").get_packed_command();
     let replies = timeout(STEP_TIME, nodes.request_each(&info)).await;
-    let replies = replies.unwrap_or_else(|| Err(slow()))?;
+    let replies = replies.unwrap_or_else(|| Err(no_answer(STEP_TIME)))?;
     let named = replies.iter().filter_map(|(node, reply)| {
         let name = format!("redis {host}: node {node}");
         Info::read(reply).map(|info| (name, info))
@@ -242,7 +256,7 @@ async fn version(connection: &mut Connection) -> Result<Option<(u32, u32)>, Erro
 /// Tries every command that is used, on keys of its own.
 async fn permissions(
     host: &RedisHost,
-    nodes: &mut NodeConnections<'_>,
+    pipeline: &Pipeline<Publication>,
     scripts: &Scripts,
     needed: &str,
     report: &mut Report,
@@ -250,7 +264,7 @@ async fn permissions(
     let mut forbidden = Vec::new();
     let mut others = Vec::new();
     for (name, command) in scripts.acl_probe() {
-        match request_nodes(nodes, command).await? {
+        match request_nodes(pipeline, command).await? {
             Value::ServerError(error) if error.code() == "NOPERM" => forbidden.push(name),
             // No script is known by that hash: which it says after it has looked at permissions.
             Value::ServerError(error) if error.code() == "NOSCRIPT" => {}
@@ -280,13 +294,13 @@ async fn permissions(
 /// Sends something to ourselves, from one connection to the other.
 async fn round_trip(
     host: &RedisHost,
-    nodes: &mut NodeConnections<'_>,
+    pipeline: &Pipeline<Publication>,
     subscriber: &mut Connection,
     scripts: &Scripts,
     config: &Config,
     report: &mut Report,
 ) -> Result<(), Error> {
-    if let Value::Array(time) = request_nodes(nodes, Command::on("", &cmd("TIME"))).await?
+    if let Value::Array(time) = request_nodes(pipeline, Command::on("", &cmd("TIME"))).await?
         && let Some(Value::BulkString(seconds)) = time.first()
         && let Ok(theirs) = String::from_utf8_lossy(seconds).parse::<u64>()
         && let drift = theirs.abs_diff(unix_millis() / 1000)
@@ -301,7 +315,7 @@ async fn round_trip(
     let started = Instant::now();
     let mut publish = cmd("PUBLISH");
     publish.arg(&channel).arg("check");
-    request_nodes(nodes, Command::on(&channel, &publish)).await?;
+    request_nodes(pipeline, Command::on(&channel, &publish)).await?;
     let heard = timeout(STEP_TIME, subscriber.replies.next()).await;
     match heard {
         Some(Ok(push)) if reply::push(&push).is_some() => report.ok(format_args!(
@@ -318,21 +332,19 @@ async fn round_trip(
 }
 
 /// Asks where the command's keys are.
-async fn request_nodes(nodes: &mut NodeConnections<'_>, command: Command) -> Result<Value, Error> {
-    let slow = || Error::Transient(format!("no answer within {STEP_TIME:?}"));
+async fn request_nodes(pipeline: &Pipeline<Publication>, command: Command) -> Result<Value, Error> {
     let commands = [command];
-    let replies = timeout(STEP_TIME, nodes.request(&commands)).await;
-    let mut replies = replies.unwrap_or_else(|| Err(slow()))?;
-    replies.pop().ok_or_else(slow)
+    let replies = timeout(STEP_TIME, pipeline.replies(&commands)).await;
+    let mut replies = replies.unwrap_or_else(|| Err(no_answer(STEP_TIME)))?;
+    replies.pop().ok_or_else(|| no_answer(STEP_TIME))
 }
 
 /// Boxed, so that its code is in the binary once.
 fn request(connection: &mut Connection, command: Vec<u8>) -> Boxed<'_, Value> {
     Box::pin(async {
-        let slow = || Error::Transient(format!("no answer within {STEP_TIME:?}"));
         let command = [command];
         let replies = timeout(STEP_TIME, connection.request(&command)).await;
-        let mut replies = replies.unwrap_or_else(|| Err(slow()))?;
-        replies.pop().ok_or_else(slow)
+        let mut replies = replies.unwrap_or_else(|| Err(no_answer(STEP_TIME)))?;
+        replies.pop().ok_or_else(|| no_answer(STEP_TIME))
     })
 }

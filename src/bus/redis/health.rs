@@ -6,8 +6,9 @@ use event_listener::{Event as Signal, EventListener};
 use redis::Value;
 use smol::Timer;
 
-use super::Redis;
-use super::session::PULSE;
+use super::client::Client;
+use super::heartbeat::PULSE;
+use crate::redis::error::Error;
 
 /// How things are.
 #[derive(Debug)]
@@ -85,30 +86,30 @@ impl Health {
 
 /// Tries again and again what a join needs, on keys that all joins share. Never ends by itself: who
 /// is in can still talk.
-pub async fn watch(bus: &Redis) -> String {
+pub async fn watch(client: &Client, health: &Health) -> Error {
     loop {
         Timer::after(PULSE).await;
         let mut replies = Vec::new();
-        for command in bus.scripts.try_join() {
+        for command in client.scripts.try_join() {
             // Whether there is an answer at all is for the heartbeat to find out.
-            replies.extend(bus.request(command).await);
+            replies.extend(client.pipeline.request(command).await);
         }
-        note(bus, &replies);
+        note(client, health, &replies);
     }
 }
 
 /// Notes whether a join would do, by what its [trial](super::scripts::Scripts::try_join) was answered.
-pub fn note(bus: &Redis, replies: &[Value]) {
+pub fn note(client: &Client, health: &Health, replies: &[Value]) {
     let error = replies.iter().find_map(|reply| match reply {
         Value::ServerError(error) => Some(error.to_string()),
         Value::BulkString(why) if !why.is_empty() => Some(String::from_utf8_lossy(why).into()),
         _ => None,
     });
     let now = error.map(|why| format!("nobody can join: {why}"));
-    let before = bus.health.set_joining(now.clone());
+    let before = health.set_joining(now.clone());
     match (before, now) {
-        (None, Some(now)) => log::warn!("redis {}: {now}", bus.endpoint),
-        (Some(_), None) => log::info!("redis {}: joining works again", bus.endpoint),
+        (None, Some(now)) => log::warn!("redis {}: {now}", client.endpoint),
+        (Some(_), None) => log::info!("redis {}: joining works again", client.endpoint),
         _ => {}
     }
 }

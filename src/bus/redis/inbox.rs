@@ -7,17 +7,18 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::chat::id::Id;
 
-/// How far the mail has been heard.
+/// How far the inbox has been read.
 #[derive(Debug, Default)]
 pub struct Inbox(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// The last letter heard.
+    /// The last message heard.
     last: Option<Id>,
-    /// The letters from here …
+    /// The messages after this one, up to `until`, have been read from the stream and may still come
+    /// on the channel.
     after: Option<Id>,
-    /// … to here have been read from what is kept, and may still come on the channel.
+    /// See `after`.
     until: Option<Id>,
 }
 
@@ -26,12 +27,12 @@ impl Inbox {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The last letter heard; what came after it is missing when the channel was broken.
+    /// The last message heard; later ones are missing when the channel was broken.
     pub fn last(&self) -> Id {
         self.lock().last.unwrap_or(Id::START)
     }
 
-    /// Notes a letter that comes on the channel; `false` if it has been read before.
+    /// Notes a message that comes on the channel; `false` if it has been read before.
     pub fn comes(&self, id: Id) -> bool {
         let mut state = self.lock();
         let read = state.after < Some(id) && Some(id) <= state.until;
@@ -41,7 +42,7 @@ impl Inbox {
         !read
     }
 
-    /// Notes that what was kept after the last letter has been read, up to this one.
+    /// Notes that the stream has been read from the last message up to this one.
     pub fn read(&self, until: Id) {
         let mut state = self.lock();
         state.after = state.last;
@@ -59,7 +60,7 @@ mod tests {
         let id = |n| Id { epoch: 7, n };
         assert_eq!(mail.last(), Id::START);
         assert!(mail.comes(id(1)) && mail.comes(id(2)));
-        // The channel breaks and is made anew; 3 and 4 are read, 4 comes as well.
+        // The channel breaks and is subscribed again; 3 and 4 are read, 4 comes as well.
         assert_eq!(mail.last(), id(2));
         mail.read(id(4));
         assert!(!mail.comes(id(4)));

@@ -7,11 +7,6 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::connection::Error;
-use super::requester::Requester;
-use super::{Redis, reply};
-use crate::chat::name::Room;
-
 /// After a hiccup of Redis everybody is late. Nobody is taken for dead before Redis has answered
 /// promptly for so long: the time in which every living instance renews its lease.
 const STEADY_TIME: Duration = Duration::from_secs(9);
@@ -64,41 +59,4 @@ impl LeaseGrace {
             _ => NEWCOMER,
         }
     }
-}
-
-/// Gives up what a dead instance had, and lets everybody know who has left.
-///
-/// # Errors
-/// Redis does not answer; whoever finds the lease next goes on from there.
-pub async fn expire(bus: &Redis, dead: &str) -> Result<(), Error> {
-    let mut requester = Requester::Connected(bus);
-    let condemned = requester.request(&[bus.scripts.mark_dead(dead)]).await?;
-    let Some(rooms) = condemned.first().and_then(reply::texts) else {
-        // It has come back, or somebody else has cleaned up.
-        return Ok(());
-    };
-    let mut left = 0;
-    for room in rooms.iter().filter_map(|room| Room::new(room).ok()) {
-        let reaped = requester
-            .request(&[bus.scripts.expire_room(dead, &room)])
-            .await?;
-        left += reaped.first().and_then(reply::number).unwrap_or(0);
-    }
-    let mut from = "0".to_string();
-    loop {
-        let page = requester
-            .request(&[bus.scripts.expire_names(dead, &from)])
-            .await?;
-        match page.first().and_then(reply::text) {
-            Some(next) if next != "0" => from = next,
-            _ => break,
-        }
-    }
-    requester
-        .request(&[bus.scripts.delete_instance(dead)])
-        .await?;
-    if left > 0 {
-        log::info!("instance {dead} is dead: {left} of its people have left their rooms");
-    }
-    Ok(())
 }

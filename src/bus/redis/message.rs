@@ -1,6 +1,6 @@
-//! What instances say to each other on the channels: JSON, so that `redis-cli` shows what is going
-//! on, marked by a first key that nothing else has. Whatever does not carry it was published by
-//! somebody else, and is delivered as plain words.
+//! The messages between instances on the channels, and the one place that spells them out for Rust.
+//! They are JSON, so that `redis-cli` shows what is going on, marked by a first key that nothing
+//! else has. A message without it was published by another program and is delivered as plain text.
 
 use std::borrow::Cow;
 

@@ -11,7 +11,7 @@ impl Redis {
             "How often Redis was connected.",
             self.connects.get(),
         );
-        let (waiting, waiting_bytes) = self.queue.waiting();
+        let (waiting, waiting_bytes) = self.client.pipeline.waiting();
         text.gauge(
             "natterjack_publish_queue_messages",
             "Messages that wait to be published, or for word that they are.",
@@ -25,13 +25,13 @@ impl Redis {
         text.histogram(
             "natterjack_publish_duration_seconds",
             "From a message's acceptance to word that it is published.",
-            &self.queue.delays,
+            &self.client.pipeline.delays,
             Unit::Micro,
         );
         text.histogram(
             "natterjack_canary_duration_seconds",
             "From one connection to Redis to the other.",
-            &self.canary,
+            &self.canary.round_trips,
             Unit::Micro,
         );
     }

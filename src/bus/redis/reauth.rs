@@ -1,31 +1,33 @@
-//! The living connections, signed in anew before their token ends: nobody is to notice.
+//! Signs the connections in again before their token ends, so that nobody notices.
 
-use super::connection::{Error, accept};
-use super::queue::Disconnected;
-use super::{ANSWER_TIME, Redis};
-use crate::time::timeout;
+use super::client::Client;
+use super::subscriptions::Subscriptions;
+use crate::redis::error::{Error, accept};
 
-/// Signs all connections in with a new token whenever there is one, in the midst of everything else
-/// that is said on them. Ends when Redis refuses it, or when the subscriber can't follow; never
-/// where passwords don't end. Whether it followed, the subscriber hears with what is published.
-pub async fn reauthenticate(bus: &Redis, reauthenticable: bool) -> Disconnected {
-    let credentials = &bus.endpoint.credentials;
+/// Signs all connections in with a new token whenever there is one, between other requests. Ends
+/// when Redis refuses it, or when the subscribed connection can't sign in again; never where
+/// passwords don't end. The subscriber reads the reply of the subscribed connection.
+pub async fn reauthenticate(
+    client: &Client,
+    subscriptions: &Subscriptions,
+    reauthenticable: bool,
+) -> Error {
+    let credentials = client.endpoint.credentials();
     loop {
         let secret = credentials.renewed().await;
         if !reauthenticable {
-            return Disconnected::Outdated;
+            return Error::NewToken;
         }
-        // First where somebody waits for the answer: the other connection is of no use without it.
+        // First where we wait for the reply: the subscribed connection is of no use alone.
         let command = secret.command();
-        let replies = timeout(ANSWER_TIME, bus.queue.request_all(&command)).await;
-        let Some(replies) = replies.flatten() else {
-            return Disconnected::Why(format!("no answer within {ANSWER_TIME:?}"));
+        let replies = match client.pipeline.request_all_nodes(&command).await {
+            Ok(replies) => replies,
+            Err(error) => return error,
         };
         if let Err(error) = accept(&replies, "sign-in refused") {
-            let (Error::Fatal(why) | Error::Transient(why)) = credentials.refused(true, error);
-            return Disconnected::Why(why);
+            return credentials.refused(true, error);
         }
-        bus.subscriptions.send(&command);
-        log::debug!("redis {}: signed in with a new token", bus.endpoint);
+        subscriptions.send(&command);
+        log::debug!("redis {}: signed in with a new token", client.endpoint);
     }
 }

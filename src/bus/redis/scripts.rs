@@ -9,11 +9,12 @@ mod users;
 use redis::{Script, cmd};
 
 use super::message;
-use super::slot::{Command, slot};
 use crate::bus::NewMessage;
 use crate::chat::id::{Id, Instance, Origin};
 use crate::chat::name::{LOBBY, Room, User};
 use crate::chat::replay::Stretch;
+use crate::redis::pipeline::Part;
+use crate::redis::slot::{Command, slot};
 
 /// A room's log goes a week after its last message, in seconds.
 const LOG_LIFE: u64 = 7 * 24 * 3600;
@@ -51,20 +52,26 @@ pub struct Scripts {
 /// A message on its way.
 #[derive(Debug)]
 pub struct Publication {
-    /// Where it is said.
-    pub room: Room,
+    room: Room,
     /// Where the room's keys are.
-    pub slot: u16,
+    slot: u16,
     sequence: u64,
     /// The key of the name that its client has given it.
     name: Option<String>,
     envelope: String,
 }
 
-impl Publication {
-    /// About how many bytes it takes to say it.
-    pub fn weight(&self) -> usize {
+impl Part for Publication {
+    fn slot(&self) -> u16 {
+        self.slot
+    }
+
+    fn size(&self) -> usize {
         self.envelope.len()
+    }
+
+    fn goes_with(&self, other: &Publication) -> bool {
+        self.room == other.room
     }
 }
 

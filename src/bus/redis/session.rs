@@ -1,317 +1,146 @@
-//! One pair of connections, from its making to its end.
+//! One set of connections, from its making to its end.
 
-mod subscriber;
+use std::time::Duration;
 
-use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::task::Poll;
-use std::time::{Duration, Instant};
+use smol::channel;
+use smol::future;
 
-use redis::Value;
-use smol::channel::{self, Receiver, Sender};
-use smol::io::{AsyncWriteExt, ReadHalf, WriteHalf};
-use smol::{Timer, future};
-
-use super::connection::{Connection, Error, Transport};
-use super::node_connections::NodeConnections;
-use super::queue::Disconnected;
+use super::heartbeat::{expire_leases, heartbeat};
 use super::reauth::reauthenticate;
 use super::reply::{self, Lease};
-use super::requester::{BATCH, Requester};
-use super::resp::Replies;
-use super::resync::{notify_incomplete, register_names, resync};
-use super::scripts::Publication;
-use super::{ANSWER_TIME, Redis, health, lease_expiry, sentinel};
+use super::{Redis, health};
 use crate::chat::dialect::{Dialect, Reply};
+use crate::redis::connection::Connection;
+use crate::redis::error::Error;
+use crate::redis::node_connections::NodeConnections;
+use crate::redis::pipeline::{BATCH, Task, race};
 use crate::time::timeout;
-use subscriber::subscriber;
 
-/// How often the lease is renewed and the canary sent.
-pub const PULSE: Duration = Duration::from_secs(3);
-/// A canary that has not come back for so long is dead, and with it the subscription.
-const CANARY_TIME: Duration = Duration::from_secs(9);
 /// A connection that is not ready after this time is given up.
 const READY_TIME: Duration = Duration::from_secs(30);
-/// A write that Redis does not take within this time ends the connection.
-const WRITE_TIME: Duration = Duration::from_secs(10);
-
-/// What carries commands or answers, until it breaks.
-type Task<'a> = Pin<Box<dyn Future<Output = Disconnected> + Send + 'a>>;
-type Reader = Replies<ReadHalf<Box<dyn Transport>>>;
-type Writer = WriteHalf<Box<dyn Transport>>;
 
 /// Connections for commands and one that is subscribed.
 pub struct Session<'a> {
-    nodes: NodeConnections<'a>,
-    subscriber: Connection,
+    /// Carries commands and replies.
+    carrier: Task<'a>,
+    nodes: usize,
+    cluster: bool,
+    subscription: Connection,
 }
 
 impl<'a> Session<'a> {
-    /// Connects, subscribes to every room with peers here, registers every name, reads what was
-    /// said meanwhile, and only then lets callers at it.
+    /// Connects, subscribes to every room with peers here, registers every name, reads the messages
+    /// missed meanwhile, and only then opens the gate to callers.
     ///
     /// # Errors
-    /// Why not.
+    /// Why that failed.
     pub async fn open(bus: &'a Redis) -> Result<Session<'a>, Error> {
-        let mut subscriber = bus.connect().await?;
-        let unmapped_nodes = bus.known_nodes().unmapped_nodes.clone();
-        let ready = bus.scripts.load();
+        let mut subscription = bus.connect().await?;
+        let client = &bus.client;
+        let unmapped = bus.known_nodes.unmapped();
+        let ready = client.scripts.load();
         let nodes =
-            NodeConnections::connect(&bus.endpoint, &mut subscriber, &unmapped_nodes, ready)
-                .await?;
-        bus.endpoint.enable_reauth(&mut subscriber).await?;
-        let mut session = Session { nodes, subscriber };
+            NodeConnections::connect(&client.endpoint, &mut subscription, &unmapped, ready).await?;
+        let connector = bus.client.endpoint.connector();
+        connector.enable_reauth(&mut subscription).await?;
+        bus.client.pipeline.connect(nodes.map());
+        let cluster = nodes.map().is_some();
+        bus.known_nodes
+            .set_mapped(nodes.map().map_or(&[], |map| &map.nodes));
+        let connections = nodes.into_connections();
+        let nodes = connections.len();
+        let mut carrier = bus.client.pipeline.run(connections);
+        let prepared = timeout(READY_TIME, prepare(bus, &mut subscription));
         let slow = || Error::Transient(format!("not ready within {READY_TIME:?}"));
-        timeout(READY_TIME, session.prepare(bus))
-            .await
-            .unwrap_or_else(|| Err(slow()))?;
-        Ok(session)
+        let prepared = async { prepared.await.unwrap_or_else(|| Err(slow())) };
+        future::or(prepared, async { Err(carrier.as_mut().await) }).await?;
+        Ok(Session {
+            carrier,
+            nodes,
+            cluster,
+            subscription,
+        })
     }
 
-    async fn prepare(&mut self, bus: &Redis) -> Result<(), Error> {
-        let mut requester = Requester::Connecting(&mut self.nodes);
-        let pulse = requester
-            .request(&[bus.scripts.renew_lease(bus.lease_grace.margin())])
-            .await?;
-        if let Some((Lease::Reaped, _)) = pulse.first().and_then(reply::pulse) {
-            bus.missed.store(true, Ordering::Relaxed);
-        }
-
-        let rooms = bus.subscriptions.wanted();
-        let mut channels = vec![bus.scripts.own_channel()];
-        channels.extend(rooms.iter().map(|room| bus.scripts.channel(room)));
-        for channels in channels.chunks(BATCH) {
-            self.subscriber.subscribe(channels).await?;
-        }
-
-        register_names(bus, &mut requester).await?;
-        // The lobby's keys may be elsewhere, and out of reach now.
-        let [names, _] = bus.scripts.try_join();
-        health::note(bus, &requester.request(&[names]).await?);
-        resync(bus, &mut requester).await?;
-        bus.subscriptions
-            .up(&rooms, |room| bus.scripts.channel(room));
-        bus.queue.up(self.nodes.map());
-        bus.set_mapped(self.nodes.map().map_or(&[], |map| &map.nodes));
-        bus.lease_grace.on_reply(Duration::ZERO);
-        Ok(())
-    }
-
-    /// Carries messages until one of the connections breaks or falls silent, or the token changes and
-    /// they can't follow. `again`: there were some before, and peers have been told that messages
-    /// wait.
-    pub async fn run(self, bus: &Redis, again: bool) -> Disconnected {
+    /// Runs all loops until one ends: a connection breaks or falls silent, or it can't sign in again
+    /// with a new token. `again`: peers have been told that their messages wait.
+    pub async fn run(self, bus: &Redis, again: bool) -> Error {
         if again {
-            // Ahead of all that waits: it must not arrive while its peer still thinks that it waits.
+            // Before any message goes out: a peer must not hear it while it believes that it waits.
             let over = Reply::Status(true);
             bus.peers.send_to_all(Dialect::Typed, &over).await;
         }
-        let state = State::default();
-        let reauth = reauthenticate(bus, self.subscriber.reauthenticable);
-        let Session {
-            nodes,
-            subscriber: subscription,
-        } = self;
-        let primary = subscription.primary;
-        let cluster = nodes.map().is_some();
-        let connections = nodes.into_connections();
-        let count = connections.len();
-        let mut tasks: Vec<Task<'_>> = Vec::new();
-        for (node, connection) in connections.into_iter().enumerate() {
-            tasks.push(Box::pin(write_requests(bus, node, connection.commands)));
-            tasks.push(Box::pin(read_replies(bus, node, connection.replies)));
-        }
-        let speak = future::or(race(tasks), retry_slots(bus));
-        let listen = future::or(
-            write_subscriptions(bus, subscription.commands),
-            subscriber(bus, subscription.replies, &state, cluster),
-        );
-        let (find, found) = channel::bounded(1);
-        let watch = future::or(
-            heartbeat(bus, &state, find, count),
-            expire_leases(bus, found),
-        );
-        let watch = future::or(watch, health::watch(bus));
-        let replaced = sentinel::replaced(&bus.endpoint, primary.as_ref());
-        let watch = future::or(watch, replaced);
-        let listen = async { Disconnected::Why(future::or(listen, watch).await) };
-        let greet = async { Disconnected::Why(send_rosters(bus, again).await) };
-        let serve = future::or(speak, future::or(listen, greet));
-        future::or(serve, reauth).await
+        let Connection {
+            commands,
+            replies,
+            primary,
+            reauthenticable,
+        } = self.subscription;
+        bus.canary.reset();
+        let subscriptions = &bus.subscriber.subscriptions;
+        let (client, presence, canary) = (&bus.client, &bus.presence, &bus.canary);
+        let (dead_sender, dead_receiver) = channel::bounded(1);
+        race(vec![
+            self.carrier,
+            Box::pin(bus.subscriber.run(canary, replies, self.cluster)),
+            Box::pin(bus.subscriber.write_subscriptions(commands)),
+            Box::pin(heartbeat(
+                client,
+                presence,
+                canary,
+                subscriptions,
+                dead_sender,
+                self.nodes,
+            )),
+            Box::pin(expire_leases(presence, dead_receiver)),
+            Box::pin(health::watch(client, &bus.health)),
+            Box::pin(send_rosters(bus, again)),
+            Box::pin(reauthenticate(client, subscriptions, reauthenticable)),
+            Box::pin(client.endpoint.primary_changed(primary.as_ref())),
+        ])
+        .await
     }
 }
 
-/// What the one half of a session knows and the other wants to.
-struct State {
-    /// When the canary was last heard.
-    canary: Mutex<Instant>,
-    /// When it was last sent.
-    sent: Mutex<Option<Instant>>,
-    /// Others have been told that our peers had left.
-    reaped: AtomicBool,
-}
-
-impl Default for State {
-    fn default() -> State {
-        State {
-            canary: Mutex::new(Instant::now()),
-            sent: Mutex::default(),
-            reaped: AtomicBool::new(false),
-        }
-    }
-}
-
-impl State {
-    fn sent(&self) -> MutexGuard<'_, Option<Instant>> {
-        self.sent.lock().unwrap_or_else(PoisonError::into_inner)
+/// Restores the state at Redis and hands on what was said meanwhile, before the gate opens.
+async fn prepare(bus: &Redis, subscription: &mut Connection) -> Result<(), Error> {
+    let client = &bus.client;
+    let pulse = client.request_early(bus.presence.renew_lease()).await?;
+    if let Some((Lease::Reaped, _)) = reply::pulse(&pulse) {
+        bus.presence.set_missed();
     }
 
-    fn canary(&self) -> MutexGuard<'_, Instant> {
-        self.canary.lock().unwrap_or_else(PoisonError::into_inner)
+    let rooms = bus.subscriber.subscriptions.wanted();
+    let mut channels = vec![client.scripts.own_channel()];
+    channels.extend(rooms.iter().map(|room| client.scripts.channel(room)));
+    for channels in channels.chunks(BATCH) {
+        subscription.subscribe(channels).await?;
     }
+
+    bus.presence.register_names(&rooms).await?;
+    // Not those of the lobby: their node may be out of reach now.
+    let [names, _] = client.scripts.try_join();
+    let tried = client.request_early(names).await?;
+    health::note(client, &bus.health, &[tried]);
+    bus.subscriber.resync().await?;
+    bus.subscriber
+        .subscriptions
+        .up(&rooms, |room| client.scripts.channel(room));
+    client.pipeline.open();
+    bus.presence.lease_grace.on_reply(Duration::ZERO);
+    Ok(())
 }
 
-/// Tells typed peers who is where by now. Never ends by itself.
-async fn send_rosters(bus: &Redis, again: bool) -> String {
+/// Sends typed peers the current rosters. Never ends by itself.
+async fn send_rosters(bus: &Redis, again: bool) -> Error {
     if again {
-        for room in bus.subscriptions.wanted() {
-            if let Some(roster) = bus.roster(&room).await {
+        for room in bus.subscriber.subscriptions.wanted() {
+            if let Some(roster) = bus.client.roster(&room).await {
                 let who = Reply::Who(&room, &roster);
                 bus.peers.send_to_room(&room, Dialect::Typed, &who).await;
             }
         }
     }
-    notify_incomplete(bus).await;
+    bus.subscriber.notify_incomplete().await;
     future::pending().await
-}
-
-/// Runs all of them until one ends.
-async fn race(mut all: Vec<Task<'_>>) -> Disconnected {
-    future::poll_fn(|cx| {
-        for one in &mut all {
-            if let Poll::Ready(broken) = one.as_mut().poll(cx) {
-                return Poll::Ready(broken);
-            }
-        }
-        Poll::Pending
-    })
-    .await
-}
-
-/// Tries again what could not be done because its slot was on its way. Never ends by itself.
-async fn retry_slots(bus: &Redis) -> Disconnected {
-    bus.queue.retry().await;
-    future::pending().await
-}
-
-/// Writes what waits for a node, all of it at once.
-async fn write_requests(bus: &Redis, node: usize, mut commands: Writer) -> Disconnected {
-    let mut out = Vec::new();
-    loop {
-        out.clear();
-        let publish = |first: &Publication, more: &[&Publication]| bus.scripts.publish(first, more);
-        bus.queue.take(node, &mut out, publish).await;
-        if let Err(why) = write(&mut commands, &out).await {
-            return why.into();
-        }
-    }
-}
-
-/// Reads a node's answers.
-async fn read_replies(bus: &Redis, node: usize, mut replies: Reader) -> Disconnected {
-    loop {
-        let reply = match replies.next().await {
-            Ok(reply) => reply,
-            Err(error) => return format!("connection lost: {error}").into(),
-        };
-        if let Err(broken) = bus.queue.on_reply(node, reply) {
-            return broken;
-        }
-    }
-}
-
-/// Subscribes and unsubscribes as peers come and go.
-async fn write_subscriptions(bus: &Redis, mut commands: Writer) -> String {
-    loop {
-        let out = bus.subscriptions.take().await;
-        if let Err(why) = write(&mut commands, &out).await {
-            return why;
-        }
-    }
-}
-
-/// Renews the lease and watches the canary: it goes out on one connection and must come back on
-/// the other, so no dead subscription hides behind a living connection. Finds whose lease has run
-/// out, and registers our names again when it was ours.
-async fn heartbeat(bus: &Redis, state: &State, find: Sender<Vec<String>>, nodes: usize) -> String {
-    loop {
-        Timer::after(PULSE).await;
-        let asked = Instant::now();
-        *state.sent() = Some(asked);
-        let reply = bus
-            .request(bus.scripts.renew_lease(bus.lease_grace.margin()))
-            .await;
-        // A single Redis has answered already if it is alive.
-        let alive = nodes == 1 || alive(bus).await;
-        let (Some(reply), true) = (reply, alive) else {
-            return format!("no answer within {ANSWER_TIME:?}");
-        };
-        let Some((lease, dead)) = reply::pulse(&reply) else {
-            return match reply {
-                Value::ServerError(error) => format!("refused: {error}"),
-                _ => "an answer that makes no sense".into(),
-            };
-        };
-        bus.lease_grace.on_reply(asked.elapsed());
-        if state.canary().elapsed() > CANARY_TIME {
-            return format!("nothing comes back on the subscription since {CANARY_TIME:?}");
-        }
-        // Full while the last ones are still being buried: they will be found again.
-        let _ = find.try_send(dead);
-        let reaped = state.reaped.swap(false, Ordering::Relaxed) || lease == Lease::Reaped;
-        if reaped {
-            bus.missed.store(true, Ordering::Relaxed);
-        }
-        if reaped || lease == Lease::None {
-            log::warn!("redis no longer knows our names: registering them again");
-            if let Err(Error::Fatal(why) | Error::Transient(why)) =
-                register_names(bus, &mut Requester::Connected(bus)).await
-            {
-                return why;
-            }
-        }
-    }
-}
-
-/// Whether every node answers.
-async fn alive(bus: &Redis) -> bool {
-    let ping = redis::cmd("PING").get_packed_command();
-    let replies = timeout(ANSWER_TIME, bus.queue.request_all(&ping)).await;
-    replies.flatten().is_some()
-}
-
-/// Gives up what dead instances have left. Never ends by itself.
-async fn expire_leases(bus: &Redis, found: Receiver<Vec<String>>) -> String {
-    while let Ok(dead) = found.recv().await {
-        for instance in dead {
-            if lease_expiry::expire(bus, &instance).await.is_err() {
-                // The lease is still there, so somebody will go on.
-                break;
-            }
-        }
-    }
-    future::pending().await
-}
-
-async fn write(out: &mut Writer, bytes: &[u8]) -> Result<(), String> {
-    let write = async {
-        out.write_all(bytes).await?;
-        out.flush().await
-    };
-    match timeout(WRITE_TIME, write).await {
-        Some(Ok(())) => Ok(()),
-        Some(Err(error)) => Err(format!("connection lost: {error}")),
-        None => Err(format!("nothing is taken within {WRITE_TIME:?}")),
-    }
 }

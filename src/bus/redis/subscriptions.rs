@@ -1,5 +1,5 @@
-//! Which rooms' channels this instance is subscribed to (those it has peers in, and no others), and
-//! how far it has heard each of them.
+//! The rooms whose channels this instance is subscribed to (those it has peers in, and no others),
+//! and how far it has heard each of them.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -112,7 +112,7 @@ impl Subscriptions {
         heard.map_or(Step::Next, |heard| step(heard.id, id))
     }
 
-    /// Whether a message claims that its room's log has begun anew since it was last heard.
+    /// Whether a message is of another epoch than the last one heard in its room.
     pub fn begins_anew(&self, room: &Room, id: Id) -> bool {
         let state = self.lock();
         let heard = state.rooms.get(room).and_then(|wanted| wanted.heard);
@@ -215,7 +215,7 @@ impl Subscriptions {
         self.news.notify(usize::MAX);
     }
 
-    /// Says a command among the others. Its answer is no news, unless it is an error.
+    /// Sends a command among the others. Its reply is ignored unless it is an error.
     pub fn send(&self, command: &[u8]) {
         let mut state = self.lock();
         if state.up {

@@ -6,8 +6,8 @@ use std::task::{Context, Poll};
 
 use natterjack::bus::redis::message::InstanceMessage;
 use natterjack::bus::redis::reply;
-use natterjack::bus::redis::resp::Replies;
 use natterjack::chat::name::Room;
+use natterjack::redis::resp::Replies;
 use redis::Value;
 use smol::io::AsyncRead;
 

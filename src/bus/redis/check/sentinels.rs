@@ -1,10 +1,10 @@
 //! What the sentinels say, each of them, and whether they agree.
 
-use super::super::cluster::Address;
-use super::super::connection::{Endpoint, Error};
-use super::super::sentinel::{self, Primary};
 use super::tls;
 use crate::config::{RedisHost, Sentinels};
+use crate::redis::cluster::Address;
+use crate::redis::connection::Primary;
+use crate::redis::endpoint::Endpoint;
 use crate::report::Report;
 
 /// Asks every sentinel, also those that would only be asked should others be gone.
@@ -13,8 +13,9 @@ pub async fn check_all(endpoint: &Endpoint, sentinels: &Sentinels, report: &mut 
     for (place, (host, port)) in sentinels.hosts.iter().enumerate() {
         let (host, port) = (host.clone(), *port);
         let sentinel = Address { host, port };
-        match sentinel::primary_from(endpoint, sentinels, place).await {
-            Ok(primary) => {
+        match endpoint.primary_from(place).await {
+            None => {}
+            Some(Ok(primary)) => {
                 report.ok(format_args!(
                     "sentinel {sentinel}: the primary of {} is {primary}",
                     sentinels.name
@@ -22,11 +23,15 @@ pub async fn check_all(endpoint: &Endpoint, sentinels: &Sentinels, report: &mut 
                 found.push(primary);
             }
             // One that knows is enough to go on; whether there is one is told next.
-            Err(Error::Fatal(why) | Error::Transient(why)) => {
+            Some(Err(error)) => {
+                let why = error.why();
                 report.warn(format_args!("sentinel {sentinel}: {why}"));
             }
         }
-        if let Ok(Some((version, certificate))) = endpoint.certificate(Some(&sentinel), place).await
+        if let Ok(Some((version, certificate))) = endpoint
+            .connector()
+            .certificate(Some(&sentinel), place)
+            .await
         {
             tls(
                 &format_args!("sentinel {sentinel}"),
@@ -46,7 +51,11 @@ pub async fn check_all(endpoint: &Endpoint, sentinels: &Sentinels, report: &mut 
 pub async fn found(endpoint: &Endpoint, host: &RedisHost, primary: &Primary, report: &mut Report) {
     let Primary { address, named_by } = primary;
     report.ok(format_args!("redis {host}: {address} is a primary"));
-    if let Ok(Some((version, certificate))) = endpoint.certificate(Some(address), *named_by).await {
+    if let Ok(Some((version, certificate))) = endpoint
+        .connector()
+        .certificate(Some(address), *named_by)
+        .await
+    {
         tls(
             &format_args!("redis {address}"),
             &version,

@@ -4,7 +4,7 @@
 use redis::cmd;
 
 use super::Scripts;
-use crate::bus::redis::slot::Command;
+use crate::redis::slot::Command;
 
 /// How long what was tried stays, if it can't be removed, in seconds.
 const PROBE_LIFE: u64 = 60;

@@ -1,14 +1,14 @@
-//! The commands about names, leases and private messages: everything in the slot of the user set, and
-//! what has to be done when an instance is dead.
+//! The commands about names, leases and private messages, which share the slot of the user set, and
+//! those that clean up after a dead instance.
 
 use redis::cmd;
 
 use super::{REFERENCE_LIFE, Scripts};
 use crate::bus::NewMessage;
 use crate::bus::redis::message;
-use crate::bus::redis::slot::Command;
 use crate::chat::id::{Id, Origin};
 use crate::chat::name::{Room, SessionKeyHash, User};
+use crate::redis::slot::Command;
 
 /// An instance that has not renewed its lease for so long is dead, in milliseconds. With the time
 /// until another one looks, its names are free within the fifteen seconds that are promised.
@@ -53,7 +53,7 @@ impl Scripts {
         )
     }
 
-    /// `over`: whoever has the name under the same lock loses it. Leases count for `margin`
+    /// `over`: a peer that holds the name with the same session key loses it. Leases count for `margin`
     /// milliseconds longer.
     pub fn claim(
         &self,
@@ -105,8 +105,8 @@ impl Scripts {
         self.remove_from("leases")
     }
 
-    /// Notes that this instance has peers in a room, for whoever has to clean up after it; or that
-    /// it has none any more.
+    /// Notes that this instance has peers in these rooms, or none any more: for the instance that
+    /// cleans up after it.
     pub fn track_rooms(&self, rooms: &[&Room], has_peers: bool) -> Command {
         let key = self.rooms_key(&self.instance.to_string());
         let rooms: Vec<_> = rooms.iter().map(|room| room.as_str()).collect();

@@ -1,5 +1,5 @@
-//! A Redis Cluster's map: which node has which slots, and how a node sends us to another one (Redis
-//! cluster specification, "Redirection and resharding").
+//! A Redis Cluster: which node has which slots, and how a node redirects a command (Redis cluster
+//! specification, "Redirection and resharding").
 
 use std::collections::HashMap;
 use std::fmt;
@@ -9,7 +9,7 @@ use redis::Value;
 
 use super::slot::SLOTS;
 
-/// A slot that is on its way from one node to another is tried again after this time.
+/// A slot that is moving from one node to another is tried again after this time.
 pub const AGAIN: Duration = Duration::from_millis(50);
 
 /// Where a node is, as the cluster says it.
@@ -68,7 +68,7 @@ impl Map {
         if missing == usize::from(SLOTS) {
             return Err("the cluster has no slots yet".into());
         }
-        // Whoever needs one of those is told so by any node.
+        // A request for a missing slot is refused by any node.
         let route = route.into_iter().map(Option::unwrap_or_default).collect();
         Ok(Map { nodes, route })
     }
@@ -100,7 +100,7 @@ fn range_of(range: &Value) -> Option<(usize, usize, Address)> {
     (first <= last).then_some((first, last, address))
 }
 
-/// Where a node sends us with a command.
+/// A redirection of a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Redirect {
     /// There, from now on.
@@ -111,7 +111,7 @@ pub enum Redirect {
     TryAgain,
 }
 
-/// Whether an answer of the node at this address sends us elsewhere.
+/// The redirection in a reply of the node at this address, if it is one.
 pub fn redirect(reply: &Value, from: Option<&Address>) -> Option<Redirect> {
     let Value::ServerError(error) = reply else {
         return None;

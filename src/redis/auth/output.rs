@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 
-use crate::bus::redis::connection::Error;
+use crate::redis::error::Error;
 
 /// What was printed. No `Debug`: it is a secret.
 pub struct AuthOutput {

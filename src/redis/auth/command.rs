@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use smol::io::{AsyncRead, AsyncReadExt};
 use smol::{Async, Timer, future};
 
-use crate::bus::redis::connection::Error;
+use crate::redis::error::Error;
 use crate::time::timeout;
 
 /// How long it may take. Azure's command line takes one to three seconds on a small machine.

@@ -1,6 +1,5 @@
 //! Values out of a stream of bytes: finds where a reply ends (RESP2 and RESP3, the Redis
-//! serialization protocol) and lets the `redis` crate read it. The crate's own incremental reader
-//! would bring tokio's traits along, and its connections queue without a bound.
+//! serialization protocol) and lets the `redis` crate read it.
 
 use std::io;
 

@@ -1,9 +1,27 @@
 use super::*;
-use crate::bus::redis::slot::SLOTS;
+use crate::redis::slot::SLOTS;
 
 const MOVED: &str = "-MOVED 1 b:1\r\n";
 const ASK: &str = "-ASK 1 b:1\r\n";
 const TRY_AGAIN: &str = "-TRYAGAIN later\r\n";
+
+/// No parts.
+#[derive(Debug)]
+enum Never {}
+
+impl Part for Never {
+    fn slot(&self) -> u16 {
+        match *self {}
+    }
+
+    fn size(&self) -> usize {
+        match *self {}
+    }
+
+    fn goes_with(&self, _: &Never) -> bool {
+        match *self {}
+    }
+}
 
 fn address(host: &str) -> Address {
     let host = host.to_string();
@@ -11,25 +29,25 @@ fn address(host: &str) -> Address {
 }
 
 /// Two nodes; the first has all slots.
-fn cluster() -> NodeQueues {
+fn cluster() -> NodeQueues<Never> {
     let mut queues = NodeQueues::default();
     let nodes = vec![address("a"), address("b")];
     let route = vec![0; SLOTS.into()];
-    queues.distribute(Some(&Map { nodes, route }));
+    queues.connect(Some(&Map { nodes, route }));
     queues
 }
 
-fn push(queues: &mut NodeQueues, slot: u16, words: &str) {
+fn push(queues: &mut NodeQueues<Never>, slot: u16, words: &str) {
     let packed = format!("{words} ").into();
     let command = Payload::Command(Command { slot, packed });
-    queues.push(Request::new(command, OnReply::Ignore, None));
+    queues.push(Request::new(command, OnReply::Ignore));
 }
 
 /// What is said on a queue now.
-fn sent(queues: &mut NodeQueues, queue: usize) -> String {
+fn sent(queues: &mut NodeQueues<Never>, queue: usize) -> String {
     let mut out = Vec::new();
-    let publish = |_: &Publication, _: &[&Publication]| unreachable!("nothing is published here");
-    while queues.send_next(queue, &mut out, &publish) {}
+    let merge = |_: &Never, _: &[&Never]| unreachable!("there are no parts here");
+    while queues.write_next(queue, &mut out, &merge) {}
     let asking = redis::cmd("ASKING").get_packed_command();
     let out = String::from_utf8(out).unwrap();
     out.replace(&String::from_utf8(asking).unwrap(), "ASKING ")
@@ -37,10 +55,17 @@ fn sent(queues: &mut NodeQueues, queue: usize) -> String {
         .to_string()
 }
 
+/// The connections are gone, and there is one to a single Redis.
+fn reconnect(queues: &mut NodeQueues<Never>) {
+    queues.disconnect();
+    queues.connect(None);
+    queues.release_backlog();
+}
+
 /// How many commands that answers.
-fn reply(queues: &mut NodeQueues, queue: usize, reply: &str) -> usize {
+fn reply(queues: &mut NodeQueues<Never>, queue: usize, reply: &str) -> usize {
     let value = redis::parse_redis_value(reply.as_bytes()).unwrap();
-    queues.on_reply(queue, &value).unwrap().len()
+    queues.on_reply(queue, &value, true).unwrap().len()
 }
 
 #[test]
@@ -109,8 +134,8 @@ fn a_node_that_nobody_knows_is_named_and_nothing_is_lost() {
     assert_eq!(sent(&mut queues, 0), "one");
     for (reply, host) in [("-MOVED 1 c:1\r\n", "c"), ("-ASK 1 c:1\r\n", "c")] {
         let value = redis::parse_redis_value(reply.as_bytes()).unwrap();
-        let broken = queues.on_reply(0, &value).unwrap_err();
-        assert_eq!(broken, Disconnected::NewNode(address(host)));
+        let broken = queues.on_reply(0, &value, true).unwrap_err();
+        assert_eq!(broken, Error::NewNode(address(host)));
     }
     // The same host by no name, another port.
     let value = redis::parse_redis_value(b"-MOVED 1 :2\r\n").unwrap();
@@ -119,10 +144,10 @@ fn a_node_that_nobody_knows_is_named_and_nothing_is_lost() {
         ..address("a")
     };
     assert_eq!(
-        queues.on_reply(0, &value).unwrap_err(),
-        Disconnected::NewNode(other)
+        queues.on_reply(0, &value, true).unwrap_err(),
+        Error::NewNode(other)
     );
-    queues.merge();
+    reconnect(&mut queues);
     assert_eq!(sent(&mut queues, 0), "one");
 }
 
@@ -138,7 +163,7 @@ fn whatever_happens_everything_waits_in_order_when_the_connections_go() {
     reply(&mut queues, 0, ASK);
     assert_eq!(sent(&mut queues, 1), "ASKING one");
     push(&mut queues, 1, "five");
-    queues.request_all(b"ping", &smol::channel::bounded(2).0);
-    queues.merge();
+    queues.push_to_all(b"ping", &smol::channel::bounded(2).0);
+    reconnect(&mut queues);
     assert_eq!(sent(&mut queues, 0), "one two three four five");
 }

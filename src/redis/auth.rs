@@ -1,8 +1,8 @@
-//! Who we are at Redis, by which password, and until when.
+//! The credentials for Redis: user, password, and until when they are valid.
 //!
-//! A password may be set once and for all. Or a command prints it: a token then, that ends after a
-//! while and is got anew before it does. Whoever signs a connection in asks here first, and all of
-//! them share one token for as long as it has enough of its life left.
+//! A password is set in the settings, or a command prints it. What the command prints is usually a
+//! token, which expires; the command runs again before that. All connections share one token as
+//! long as enough of its life is left.
 
 mod command;
 mod output;
@@ -16,36 +16,36 @@ use async_lock::Semaphore;
 use redis::cmd;
 use smol::{Timer, future};
 
-use super::connection::{Boxed, Error};
+use super::error::{Boxed, Error};
 use crate::config::RedisAddress;
 use crate::time::unix_millis;
 use output::AuthOutput;
 
-/// A token is got anew when this much of its life is over, at the earliest …
+/// A token is renewed when this much of its life is over, at the earliest.
 const EARLIEST: f32 = 0.6;
-/// … and this much at the latest; drawn, so that many instances do not come at once.
+/// And this much at the latest; drawn, so that many instances do not renew theirs at once.
 const LATEST: f32 = 0.8;
-/// At least so long before its end, as Microsoft advises …
+/// It is renewed at least so long before its end, as Microsoft advises.
 const AHEAD: Duration = Duration::from_secs(3 * 60);
-/// … unless its whole life is shorter than this: it would hardly be used.
+/// Unless its whole life is shorter than this: it would hardly be used.
 const AHEAD_FROM: Duration = Duration::from_secs(4 * 60);
 /// A token is used for so long at least, however short its life.
 const USED: Duration = Duration::from_secs(1);
-/// What says that it lives longer is taken for this long: clocks can't count for ever.
+/// A token that claims a longer life counts as one of this long: clocks can't count for ever.
 const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
 /// The first pause before a failed renewal is tried again; it doubles up to [`PAUSE_MOST`].
 const PAUSE_FIRST: Duration = Duration::from_secs(1);
 /// The longest pause between two attempts.
 const PAUSE_MOST: Duration = Duration::from_secs(30);
 
-/// What to sign in with. Shows no secret.
+/// A user and a password. `Debug` shows no secret.
 pub struct Secret {
     user: Option<String>,
     password: String,
     expiry: Option<Expiry>,
 }
 
-/// How long a token lives.
+/// When a token ends, and when it is renewed.
 #[derive(Clone, Copy, Debug)]
 struct Expiry {
     ends: Instant,
@@ -78,7 +78,7 @@ impl Secret {
         })
     }
 
-    /// What a connection is signed in with.
+    /// The command that signs a connection in.
     pub fn command(&self) -> Vec<u8> {
         // The form with a user name is for ACLs; `default` is also what the old form means.
         let mut auth = cmd("AUTH");
@@ -88,7 +88,7 @@ impl Secret {
         auth.arg(&self.password).get_packed_command()
     }
 
-    /// Whether it is neither over nor about to be renewed.
+    /// Whether it has not ended and is not due for renewal.
     fn is_fresh(&self) -> bool {
         self.expiry
             .is_none_or(|expiry| Instant::now() < expiry.renew)
@@ -101,7 +101,7 @@ impl Secret {
 }
 
 impl Expiry {
-    /// Of one that has so much left. `draw` is between 0 and 1.
+    /// For a token that has so much time left. `draw` is between 0 and 1.
     fn new(left: Duration, draw: f32) -> Expiry {
         let mut renew = left.mul_f32(EARLIEST + (LATEST - EARLIEST) * draw);
         if left >= AHEAD_FROM {
@@ -115,15 +115,15 @@ impl Expiry {
     }
 }
 
-/// How to sign in. Shows no secret.
+/// Where the credentials come from. `Debug` shows no secret.
 pub struct Credentials {
     username: Option<String>,
     command: Option<String>,
-    /// What was last got, or has been set.
+    /// What the command printed last, or what is set.
     kept: Mutex<Option<Arc<Secret>>>,
-    /// The command runs once, however many wait for what it prints.
+    /// The command runs once, also when many connections wait for its output.
     turn: Semaphore,
-    /// Renewals fail, and that has been said.
+    /// Renewals fail, and that is in the log.
     failing: AtomicBool,
 }
 
@@ -155,7 +155,7 @@ impl Credentials {
         }
     }
 
-    /// Whether a command says what the password is, so that it may be another one soon.
+    /// Whether a command prints the password, so that it may change.
     pub fn changes(&self) -> bool {
         self.command.is_some()
     }
@@ -164,64 +164,60 @@ impl Credentials {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What to sign in with now, and whether nobody has used it yet; `None`: nobody asks for a
-    /// password. Has a deadline. Cancel safe: the command ends with the future.
+    /// The credentials to sign in with now, and whether they are new; `None` where no password is
+    /// set. Has a deadline. Cancel safe: the command ends with the future.
     ///
     /// # Errors
     /// The command fails, and nothing it has printed before is still good.
     pub fn secret(&self) -> Boxed<'_, Option<(Arc<Secret>, bool)>> {
-        Box::pin(self.good())
+        Box::pin(async move {
+            let Some(command) = &self.command else {
+                return Ok(self.kept().clone().map(|secret| (secret, true)));
+            };
+            let living = || self.kept().clone().filter(|secret| secret.is_alive());
+            if self.failing.load(Ordering::Relaxed)
+                && let Some(secret) = living()
+            {
+                // A renewal is on its way, and it has been said that it fails.
+                return Ok(Some((secret, false)));
+            }
+            match self.fresh(command).await {
+                Ok(got) => Ok(Some(got)),
+                Err(error) => match living() {
+                    Some(secret) => Ok(Some((secret, false))),
+                    None => Err(error),
+                },
+            }
+        })
     }
 
-    async fn good(&self) -> Result<Option<(Arc<Secret>, bool)>, Error> {
-        let Some(command) = &self.command else {
-            return Ok(self.kept().clone().map(|secret| (secret, true)));
-        };
-        let living = || self.kept().clone().filter(|secret| secret.is_alive());
-        if self.failing.load(Ordering::Relaxed)
-            && let Some(secret) = living()
-        {
-            // A renewal is on its way, and it has been said that it fails.
-            return Ok(Some((secret, false)));
-        }
-        match self.fresh(command).await {
-            Ok(got) => Ok(Some(got)),
-            Err(error) => match living() {
-                Some(secret) => Ok(Some((secret, false))),
-                None => Err(error),
-            },
-        }
-    }
-
-    /// What is kept, or else what the command prints.
+    /// The credentials that are kept, or else what the command prints.
     fn fresh<'a>(&'a self, command: &'a str) -> Boxed<'a, (Arc<Secret>, bool)> {
-        Box::pin(self.kept_or_new(command))
+        Box::pin(async move {
+            let kept = || self.kept().clone().filter(|secret| secret.is_fresh());
+            if let Some(secret) = kept() {
+                return Ok((secret, false));
+            }
+            let _turn = self.turn.acquire().await;
+            // Somebody has just had a turn.
+            if let Some(secret) = kept() {
+                return Ok((secret, false));
+            }
+            let secret = command::run(command)
+                .await
+                .and_then(|printed| output::parse(&printed, unix_millis() as f64 / 1000.0))
+                .and_then(|output| Secret::new(self.username.as_ref(), output))?;
+            let secret = Arc::new(secret);
+            *self.kept() = Some(secret.clone());
+            if self.failing.swap(false, Ordering::Relaxed) {
+                log::info!("redis auth command: works again");
+            }
+            Ok((secret, true))
+        })
     }
 
-    async fn kept_or_new(&self, command: &str) -> Result<(Arc<Secret>, bool), Error> {
-        let kept = || self.kept().clone().filter(|secret| secret.is_fresh());
-        if let Some(secret) = kept() {
-            return Ok((secret, false));
-        }
-        let _turn = self.turn.acquire().await;
-        // Somebody has just had a turn.
-        if let Some(secret) = kept() {
-            return Ok((secret, false));
-        }
-        let secret = command::run(command)
-            .await
-            .and_then(|printed| output::parse(&printed, unix_millis() as f64 / 1000.0))
-            .and_then(|output| Secret::new(self.username.as_ref(), output))?;
-        let secret = Arc::new(secret);
-        *self.kept() = Some(secret.clone());
-        if self.failing.swap(false, Ordering::Relaxed) {
-            log::info!("redis auth command: works again");
-        }
-        Ok((secret, true))
-    }
-
-    /// Redis does not take it: the command runs anew for whoever asks next. Returns what that means
-    /// to who was refused: what a token that was not new is refused for may be mended by a new one.
+    /// Redis rejected these credentials: discards them, so the command runs again for the next
+    /// connection. If they were not `new`, the error is transient: new ones may be accepted.
     pub fn refused(&self, new: bool, error: Error) -> Error {
         if !self.changes() {
             return error;
@@ -235,16 +231,16 @@ impl Credentials {
         }
     }
 
-    /// The connections are gone. A password of which nobody knows how long it is good was good for
-    /// them.
+    /// The connections are gone. A password without a known end was valid for them only.
     pub fn ended(&self) {
         if self.changes() {
             self.kept().take_if(|secret| secret.expiry.is_none());
         }
     }
 
-    /// Waits until the living connections should be signed in anew, and returns what with; for ever
-    /// where passwords don't end. While the command fails the old token is used up. Cancel safe.
+    /// Waits until the connections should sign in again, and returns the credentials for that; waits
+    /// for ever where passwords don't end. While the command fails the old token stays in use.
+    /// Cancel safe.
     pub async fn renewed(&self) -> Arc<Secret> {
         let Some(command) = &self.command else {
             return future::pending().await;
@@ -262,7 +258,8 @@ impl Credentials {
         loop {
             match self.fresh(command).await {
                 Ok((secret, _)) => return secret,
-                Err(Error::Fatal(why) | Error::Transient(why)) => {
+                Err(error) => {
+                    let why = error.why();
                     if !self.failing.swap(true, Ordering::Relaxed) {
                         let left = expiry.ends.saturating_duration_since(Instant::now());
                         log::warn!(

@@ -1,4 +1,4 @@
-//! TLS towards Redis: whom we trust, which name a certificate must have, and what went wrong.
+//! TLS towards Redis: the trusted roots, the name that a certificate must have, and errors.
 
 use std::fmt;
 use std::fs;
@@ -13,13 +13,14 @@ use futures_rustls::pki_types::pem::PemObject;
 use futures_rustls::pki_types::{CertificateDer, ServerName};
 use futures_rustls::rustls::{self, ClientConfig, RootCertStore};
 
-use super::{Boxed, CONNECT_TIME, Endpoint, Error};
-use crate::bus::redis::cluster::Address;
+use super::{CONNECT_TIME, Connector};
 use crate::certificate::without_boms;
 use crate::config::RedisHost;
+use crate::redis::cluster::Address;
+use crate::redis::error::{Boxed, Error};
 use crate::time::timeout;
 
-impl Endpoint {
+impl Connector {
     /// Connects and, where TLS is spoken, tells its version and the server's certificate. As
     /// [`connect_within`](Self::connect_within), to where the operator says or to a node.
     ///
@@ -30,42 +31,37 @@ impl Endpoint {
         node: Option<&'a Address>,
         named_by: usize,
     ) -> Boxed<'a, Option<(String, Vec<u8>)>> {
-        Box::pin(self.look_at_certificate(node, named_by))
-    }
-
-    async fn look_at_certificate(
-        &self,
-        node: Option<&Address>,
-        named_by: usize,
-    ) -> Result<Option<(String, Vec<u8>)>, Error> {
-        let target = match (node, &self.host) {
-            (Some(node), _) => Some((node.host.as_str(), node.port)),
-            (None, RedisHost::Tcp { host, port, .. }) => Some((host.as_str(), *port)),
-            (None, _) => None,
-        };
-        let (Some(target), Some((connector, names))) = (target, &self.tls) else {
-            return Ok(None);
-        };
-        let name = certified(node, &names[named_by]);
-        let handshake = async {
-            let tcp = TcpStream::connect(target).await;
-            let tcp = tcp.map_err(|error| Error::Transient(format!("can't connect: {error}")))?;
-            let tls = connector.connect(name, tcp).await;
-            tls.map_err(tls_error)
-        };
-        let slow = || Error::Transient(format!("no connection within {CONNECT_TIME:?}"));
-        let tls = timeout(CONNECT_TIME, handshake).await;
-        let tls = tls
-            .unwrap_or_else(|| Err(slow()))
-            .map_err(|error| self.hint(error))?;
-        let (_, session) = tls.get_ref();
-        let version = match session.protocol_version() {
-            Some(rustls::ProtocolVersion::TLSv1_3) => "TLS 1.3",
-            _ => "TLS 1.2",
-        };
-        let chain = session.peer_certificates().unwrap_or_default();
-        let certificate = chain.first().map(|first| first.to_vec());
-        Ok(Some((version.into(), certificate.unwrap_or_default())))
+        Box::pin(async move {
+            let target = match (node, &self.host) {
+                (Some(node), _) => Some((node.host.as_str(), node.port)),
+                (None, RedisHost::Tcp { host, port, .. }) => Some((host.as_str(), *port)),
+                (None, _) => None,
+            };
+            let (Some(target), Some((connector, names))) = (target, &self.tls) else {
+                return Ok(None);
+            };
+            let name = certified(node, &names[named_by]);
+            let handshake = async {
+                let tcp = TcpStream::connect(target).await;
+                let tcp =
+                    tcp.map_err(|error| Error::Transient(format!("can't connect: {error}")))?;
+                let tls = connector.connect(name, tcp).await;
+                tls.map_err(tls_error)
+            };
+            let slow = || Error::Transient(format!("no connection within {CONNECT_TIME:?}"));
+            let tls = timeout(CONNECT_TIME, handshake).await;
+            let tls = tls
+                .unwrap_or_else(|| Err(slow()))
+                .map_err(|error| self.hint(error))?;
+            let (_, session) = tls.get_ref();
+            let version = match session.protocol_version() {
+                Some(rustls::ProtocolVersion::TLSv1_3) => "TLS 1.3",
+                _ => "TLS 1.2",
+            };
+            let chain = session.peer_certificates().unwrap_or_default();
+            let certificate = chain.first().map(|first| first.to_vec());
+            Ok(Some((version.into(), certificate.unwrap_or_default())))
+        })
     }
 }
 

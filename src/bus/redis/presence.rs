@@ -1,0 +1,206 @@
+//! Who is where: the names of this instance, its places on the rosters, and what becomes of those
+//! of a dead instance.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::client::Client;
+use super::lease_expiry::LeaseGrace;
+use super::reply;
+use crate::bus::Claim;
+use crate::chat::close_reason::CloseReason;
+use crate::chat::name::{Room, SessionKeyHash, User};
+use crate::chat::peer::Peer;
+use crate::chat::peers::{NamedPeer, PeerKey, Peers};
+use crate::redis::error::Error;
+use crate::redis::pipeline::BATCH;
+use crate::redis::slot::Command;
+
+/// The names and places of this instance.
+#[derive(Debug)]
+pub struct Presence {
+    client: Arc<Client>,
+    peers: Arc<Peers>,
+    /// How sure we are that an expired lease is that of a dead instance.
+    pub lease_grace: LeaseGrace,
+    /// Others may have been told that our peers have left.
+    missed: AtomicBool,
+}
+
+impl Presence {
+    /// None yet.
+    pub fn new(client: Arc<Client>, peers: Arc<Peers>) -> Presence {
+        Presence {
+            client,
+            peers,
+            lease_grace: LeaseGrace::default(),
+            missed: AtomicBool::new(false),
+        }
+    }
+
+    /// The command that renews this instance's lease.
+    pub fn renew_lease(&self) -> Command {
+        self.client.scripts.renew_lease(self.lease_grace.margin())
+    }
+
+    /// Others may have been told that our peers have left.
+    pub fn set_missed(&self) {
+        self.missed.store(true, Ordering::Relaxed);
+    }
+
+    /// Claims a name for a peer.
+    pub async fn claim(
+        &self,
+        peer_key: &PeerKey,
+        peer: &Peer,
+        user: &User,
+        key_hash: Option<SessionKeyHash>,
+    ) -> Claim {
+        let origin = self.peers.origin(peer);
+        let margin = self.lease_grace.margin();
+        let claim = self
+            .client
+            .scripts
+            .claim(user, origin, key_hash, true, margin);
+        let reply = self.client.pipeline.request(claim).await;
+        let claim = match reply.as_ref().and_then(reply::number) {
+            Some(0) => return Claim::Taken,
+            // Redis has compared the key hashes, but this instance may know a holder that Redis has lost.
+            Some(1 | 2) if self.peers.claim(peer_key, user, key_hash).await => {
+                return Claim::Granted;
+            }
+            Some(_) => Claim::Taken,
+            None => Claim::Unreachable,
+        };
+        // It may have been granted, and the reply got lost.
+        self.release(peer, user);
+        claim
+    }
+
+    /// Gives a name back.
+    pub fn release(&self, peer: &Peer, user: &User) {
+        let origin = self.peers.origin(peer);
+        self.client.send(self.client.scripts.release(user, origin));
+    }
+
+    /// Puts a peer on a room's roster and tells the room. `false`: Redis can't be reached.
+    pub async fn announce_join(&self, peer: &Peer, user: Option<&User>, room: &Room) -> bool {
+        let origin = self.peers.origin(peer);
+        let command = match user {
+            Some(user) => self.client.scripts.join(room, user, origin),
+            None => self.client.scripts.join_anonymous(room, origin),
+        };
+        self.client.pipeline.request(command).await.is_some()
+    }
+
+    /// Takes a peer off a room's roster and tells the room.
+    pub fn announce_leave(&self, peer: &Peer, user: &User, room: &Room) {
+        let origin = self.peers.origin(peer);
+        self.client
+            .send(self.client.scripts.leave(room, user, origin));
+    }
+
+    /// Claims every name of this instance again and puts it on its rooms' rosters. Announces a join
+    /// only if others have been told that our peers had left. A peer whose name another peer got
+    /// meanwhile is disconnected. Can be repeated.
+    ///
+    /// # Errors
+    /// Redis does not answer.
+    pub async fn register_names(&self, rooms: &[Room]) -> Result<(), Error> {
+        let announced = self.missed.swap(false, Ordering::Relaxed);
+        let done = self.claim_names(rooms, announced).await;
+        if done.is_err() && announced {
+            self.missed.store(true, Ordering::Relaxed);
+        }
+        done
+    }
+
+    async fn claim_names(&self, rooms: &[Room], announced: bool) -> Result<(), Error> {
+        let rooms: Vec<&Room> = rooms.iter().collect();
+        for rooms in rooms.chunks(BATCH) {
+            self.client
+                .request_early(self.client.scripts.track_rooms(rooms, true))
+                .await?;
+        }
+        let margin = self.lease_grace.margin();
+        for present in self.peers.named_peers().await.chunks(BATCH) {
+            let claim = |one: &NamedPeer| {
+                let NamedPeer {
+                    user,
+                    origin,
+                    key_hash,
+                    ..
+                } = one;
+                self.client
+                    .scripts
+                    .claim(user, *origin, *key_hash, false, margin)
+            };
+            let claims: Vec<_> = present.iter().map(claim).collect();
+            let replies = self.client.pipeline.request_early(&claims).await?;
+            let mut joins = Vec::new();
+            for (one, reply) in present.iter().zip(&replies) {
+                if reply::number(reply) == Some(0) {
+                    self.peers
+                        .close(&one.user, one.origin.peer, CloseReason::Replaced)
+                        .await;
+                    continue;
+                }
+                let join = |room| {
+                    self.client
+                        .scripts
+                        .restore_member(room, &one.user, one.origin, announced)
+                };
+                joins.extend(one.rooms.iter().map(join));
+            }
+            for joins in joins.chunks(BATCH) {
+                self.client.pipeline.request_early(joins).await?;
+            }
+        }
+        // Last: an interrupted registration is repeated as a whole, with its announcements.
+        self.client
+            .request_early(self.client.scripts.clear_dead())
+            .await?;
+        Ok(())
+    }
+
+    /// Removes the names and places of a dead instance, and tells the rooms who has left.
+    ///
+    /// # Errors
+    /// Redis does not answer; the next instance that finds the lease goes on from there.
+    pub async fn expire(&self, dead: &str) -> Result<(), Error> {
+        let condemned = self
+            .client
+            .request_early(self.client.scripts.mark_dead(dead))
+            .await?;
+        let Some(rooms) = reply::texts(&condemned) else {
+            // It has come back, or somebody else has cleaned up.
+            return Ok(());
+        };
+        let mut left = 0;
+        for room in rooms.iter().filter_map(|room| Room::new(room).ok()) {
+            let reaped = self
+                .client
+                .request_early(self.client.scripts.expire_room(dead, &room))
+                .await?;
+            left += reply::number(&reaped).unwrap_or(0);
+        }
+        let mut from = "0".to_string();
+        loop {
+            let page = self
+                .client
+                .request_early(self.client.scripts.expire_names(dead, &from))
+                .await?;
+            match reply::text(&page) {
+                Some(next) if next != "0" => from = next,
+                _ => break,
+            }
+        }
+        self.client
+            .request_early(self.client.scripts.delete_instance(dead))
+            .await?;
+        if left > 0 {
+            log::info!("instance {dead} is dead: {left} of its people have left their rooms");
+        }
+        Ok(())
+    }
+}

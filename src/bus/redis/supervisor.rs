@@ -1,0 +1,105 @@
+//! The supervisor: connects, and connects again.
+
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+
+use smol::Timer;
+use smol::channel::Sender;
+use smol::future::FutureExt;
+
+use super::Redis;
+use super::session::Session;
+use crate::chat::dialect::{Dialect, Reply};
+use crate::redis::connection::Connection;
+use crate::redis::error::Error;
+
+/// The first pause before connecting again; it doubles up to [`PAUSE_MOST`], and each pause is
+/// drawn between half and all of that, so that many instances do not come back at once.
+const PAUSE_FIRST: Duration = Duration::from_millis(100);
+/// The longest pause between two attempts.
+const PAUSE_MOST: Duration = Duration::from_secs(3);
+
+impl Redis {
+    /// Connects, and connects again for as long as the task lives. `first` hears how the first
+    /// attempt went: `Err` is what trying again can't mend, and the task ends with it. Later on,
+    /// even a wrong password is only a reason to wait.
+    ///
+    /// # Errors
+    /// What trying again can't mend, as long as Redis has never been reached.
+    pub async fn run(&self, first: Sender<Result<(), String>>) -> String {
+        let (mut reached, mut told) = (false, false);
+        let mut pause = PAUSE_FIRST;
+        loop {
+            let error = match Session::open(self).await {
+                Ok(session) => {
+                    self.health.set_connection(None);
+                    self.connects.add(1);
+                    log::info!("redis {}: connected", self.client.endpoint);
+                    let _ = first.try_send(Ok(()));
+                    // A bug costs a connection, not the chat.
+                    let run = AssertUnwindSafe(session.run(self, told))
+                        .catch_unwind()
+                        .await;
+                    self.client.endpoint.credentials().ended();
+                    (reached, told, pause) = (true, false, PAUSE_FIRST);
+                    self.presence.lease_grace.lost();
+                    self.subscriber.subscriptions.down();
+                    run.unwrap_or_else(|_| Error::Transient("internal error".into()))
+                }
+                Err(Error::Fatal(error)) if !reached => {
+                    let error = format!("redis {}: {error}", self.client.endpoint);
+                    let _ = first.try_send(Err(error.clone()));
+                    return error;
+                }
+                Err(error) => error,
+            };
+            self.client.pipeline.disconnect();
+            let error = match error {
+                // Nobody need know, unless the connections can't be made again at once.
+                Error::NewNode(node) if self.known_nodes.add_unmapped(&node) => {
+                    log::info!("redis {}: slots are now at {node}", self.client.endpoint);
+                    continue;
+                }
+                Error::NewToken => {
+                    log::debug!(
+                        "redis {}: connecting with the new token",
+                        self.client.endpoint
+                    );
+                    continue;
+                }
+                error => error.why(),
+            };
+            if reached && !told {
+                told = true;
+                let waiting = Reply::Status(false);
+                self.peers.send_to_all(Dialect::Typed, &waiting).await;
+            }
+            let broke = self.health.set_connection(Some(error.clone()));
+            if broke || !reached && first.receiver_count() > 0 {
+                log::warn!(
+                    "redis {}: {error}; trying again until it works",
+                    self.client.endpoint
+                );
+            }
+            let _ = first.try_send(Ok(()));
+            first.close();
+            Timer::after(pause.mul_f32(0.5 + fastrand::f32() / 2.0)).await;
+            pause = (pause * 2).min(PAUSE_MOST);
+        }
+    }
+
+    /// A connection to where the operator says, or to another node of the cluster that was there.
+    pub(super) async fn connect(&self) -> Result<Connection, Error> {
+        let why = match self.client.endpoint.connect().await {
+            Err(Error::Transient(why)) => why,
+            done => return done,
+        };
+        let nodes = self.known_nodes.mapped();
+        for node in nodes {
+            if let Ok(connection) = self.client.endpoint.connect_to(&node).await {
+                return Ok(connection);
+            }
+        }
+        Err(Error::Transient(why))
+    }
+}

@@ -1,0 +1,329 @@
+//! Sends requests to Redis and hands the replies back: the one way for everything but sign-in and
+//! set-up.
+//!
+//! Requests of one slot keep their order, also when a cluster moves the slot. All that waits for a
+//! node goes out in one write, so many requests share one round trip. When the connection breaks,
+//! requests without a reply are sent again on the next one: each of them can be repeated without
+//! harm. Only the requests of callers who wait for the reply are dropped then.
+//!
+//! On a new connection the gate is closed at first: the [early](Pipeline::request_early) requests,
+//! which restore the state at Redis, go out; all others wait until it [opens](Pipeline::open).
+
+mod carrier;
+mod node_queue;
+mod node_queues;
+mod request;
+
+use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use event_listener::Event;
+use redis::Value;
+use smol::channel::{self, Sender};
+
+use super::cluster::Map;
+use super::error::{Error, accept, no_answer};
+use super::slot::Command;
+use crate::count::Histogram;
+use crate::time::timeout;
+use node_queues::NodeQueues;
+use request::Request;
+
+pub use carrier::{Task, race};
+pub use request::{OnReply, Part, Payload};
+
+/// Reserved requests without a reply at most. While Redis works, the next one waits; while Redis is
+/// away, it is refused.
+const MAX_RESERVED: usize = 1000;
+/// Their bytes at most.
+const MAX_RESERVED_BYTES: usize = 1024 * 1024;
+/// A caller who waits for a reply is told after this time that there is none.
+pub const REPLY_TIME: Duration = Duration::from_secs(5);
+/// The same while the gate is closed: then there is much to read, and nobody waits for it.
+const EARLY_REPLY_TIME: Duration = Duration::from_secs(30);
+/// How many early requests are sent at once: enough to make up for the round trip, few enough to be
+/// answered in time.
+pub const BATCH: usize = 256;
+
+/// Delays are counted in these buckets, in microseconds.
+pub const DELAYS: [u64; 15] = [
+    250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000,
+    2_500_000, 5_000_000, 10_000_000,
+];
+
+/// Makes one command of a part and more parts that go with it.
+type Merge<P> = Box<dyn Fn(&P, &[&P]) -> Command + Send + Sync>;
+
+/// The way to Redis, shared by all callers.
+pub struct Pipeline<P> {
+    state: Mutex<State<P>>,
+    merge: Merge<P>,
+    /// How long reserved requests take from their acceptance to their reply, in microseconds.
+    pub delays: Histogram,
+    /// A reply has come, or the gate has opened or closed.
+    changed: Event,
+    /// A slot is to be tried again.
+    retry: Event,
+}
+
+struct State<P> {
+    queues: NodeQueues<P>,
+    gate: Gate,
+    /// Nothing more may wait for a connection to come.
+    closing: bool,
+    reserved: usize,
+    reserved_bytes: usize,
+    sequence: u64,
+}
+
+/// Which requests go out.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Gate {
+    /// None: there is no connection.
+    Disconnected,
+    /// Early ones.
+    Closed,
+    /// All.
+    Open,
+}
+
+impl<P> fmt::Debug for Pipeline<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Pipeline")
+    }
+}
+
+impl<P: Part + Send> Pipeline<P> {
+    /// Not connected yet. `merge` makes one command of parts that go together.
+    pub fn new(merge: impl Fn(&P, &[&P]) -> Command + Send + Sync + 'static) -> Pipeline<P> {
+        Pipeline {
+            state: Mutex::new(State {
+                queues: NodeQueues::default(),
+                gate: Gate::Disconnected,
+                closing: false,
+                reserved: 0,
+                reserved_bytes: 0,
+                sequence: 0,
+            }),
+            merge: Box::new(merge),
+            delays: Histogram::new(&DELAYS),
+            changed: Event::new(),
+            retry: Event::new(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<P>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many reserved requests have no reply yet, and their bytes.
+    pub fn waiting(&self) -> (usize, usize) {
+        let state = self.lock();
+        (state.reserved, state.reserved_bytes)
+    }
+
+    /// Sends a command, now or when Redis is back.
+    pub fn send(&self, command: Command, on_reply: OnReply) {
+        let request = Request::new(Payload::Command(command), on_reply);
+        self.lock().send(request);
+    }
+
+    /// Reserves room for a request of that many bytes, which must be [sent](Self::send_reserved) at
+    /// once. Waits while Redis is busy; `false` when Redis is away and there is no room.
+    pub async fn reserve(&self, bytes: usize) -> bool {
+        loop {
+            let listener = {
+                let mut state = self.lock();
+                let open = state.gate == Gate::Open;
+                let fits = state.reserved < MAX_RESERVED
+                    && state.reserved_bytes + bytes <= MAX_RESERVED_BYTES;
+                if fits && (open || !state.closing) {
+                    state.reserved += 1;
+                    state.reserved_bytes += bytes;
+                    return true;
+                }
+                if !open {
+                    return false;
+                }
+                self.changed.listen()
+            };
+            listener.await;
+        }
+    }
+
+    /// Sends a request for which `bytes` are reserved, now or when Redis is back. `request` is
+    /// given its number: the numbers rise in the order in which requests go out, so a repeated one
+    /// can be told from a new one.
+    pub fn send_reserved(&self, bytes: usize, request: impl FnOnce(u64) -> (Payload<P>, OnReply)) {
+        let mut state = self.lock();
+        state.sequence += 1;
+        let (payload, on_reply) = request(state.sequence);
+        let mut request = Request::new(payload, on_reply);
+        request.reserved = Some((bytes, Instant::now()));
+        state.send(request);
+    }
+
+    /// Sends a command and waits for its reply; `None` if Redis is away or has not answered within
+    /// [`REPLY_TIME`]. When the connection breaks meanwhile, the command is sent again on the next
+    /// one.
+    pub async fn request(&self, command: Command) -> Option<Value> {
+        let reply = async {
+            loop {
+                let (sender, receiver) = channel::bounded(1);
+                let request = Payload::Command(command.clone());
+                if !self.push_if(Gate::Open, request, sender) {
+                    return None;
+                }
+                match receiver.recv().await {
+                    Ok(value) => return Some(value),
+                    Err(_) => self.opened().await,
+                }
+            }
+        };
+        timeout(REPLY_TIME, reply).await.flatten()
+    }
+
+    /// Sends commands, at most [`BATCH`], and waits for all replies. Also goes out while the gate
+    /// is closed.
+    ///
+    /// # Errors
+    /// Redis refuses one of them or does not answer.
+    pub async fn request_early(&self, commands: &[Command]) -> Result<Vec<Value>, Error> {
+        let replies = self.replies(commands).await?;
+        accept(&replies, "refused")?;
+        Ok(replies)
+    }
+
+    /// The same, but errors are returned as replies.
+    ///
+    /// # Errors
+    /// Redis does not answer.
+    pub async fn replies(&self, commands: &[Command]) -> Result<Vec<Value>, Error> {
+        let limit = match self.lock().gate {
+            Gate::Closed => EARLY_REPLY_TIME,
+            _ => REPLY_TIME,
+        };
+        let mut receivers = Vec::with_capacity(commands.len());
+        for command in commands {
+            let (sender, receiver) = channel::bounded(1);
+            if !self.push_if(Gate::Closed, Payload::Command(command.clone()), sender) {
+                return Err(no_answer(limit));
+            }
+            receivers.push(receiver);
+        }
+        let replies = async {
+            let mut replies = Vec::with_capacity(receivers.len());
+            for receiver in receivers {
+                replies.push(receiver.recv().await.ok()?);
+            }
+            Some(replies)
+        };
+        let replies = timeout(limit, replies).await;
+        replies.flatten().ok_or_else(|| no_answer(limit))
+    }
+
+    /// Sends every node the same command and waits for all replies.
+    ///
+    /// # Errors
+    /// A node does not answer within [`REPLY_TIME`].
+    pub async fn request_all_nodes(&self, command: &[u8]) -> Result<Vec<Value>, Error> {
+        let (sender, receiver) = channel::unbounded();
+        let count = self.lock().queues.push_to_all(command, &sender);
+        drop(sender);
+        let replies = async {
+            let mut replies = Vec::new();
+            while let Ok(reply) = receiver.recv().await {
+                replies.push(reply);
+            }
+            replies
+        };
+        let replies = timeout(REPLY_TIME, replies).await;
+        let whole = replies.filter(|replies| replies.len() == count);
+        whole.ok_or_else(|| no_answer(REPLY_TIME))
+    }
+
+    /// `false`: the gate is not as far open as `gate`.
+    fn push_if(&self, gate: Gate, payload: Payload<P>, sender: Sender<Value>) -> bool {
+        let mut state = self.lock();
+        let passes = state.gate == Gate::Open || state.gate == gate;
+        if passes {
+            let request = Request::new(payload, OnReply::Send(sender));
+            state.queues.push(request);
+        }
+        passes
+    }
+
+    /// There are connections, one for each of the map's nodes. Early requests go out.
+    pub fn connect(&self, map: Option<&Map>) {
+        let mut state = self.lock();
+        state.queues.connect(map);
+        state.gate = Gate::Closed;
+    }
+
+    /// Opens the gate: all that waits goes out.
+    pub fn open(&self) {
+        let mut state = self.lock();
+        state.queues.release_backlog();
+        state.gate = Gate::Open;
+        drop(state);
+        self.changed.notify(usize::MAX);
+    }
+
+    /// The connections are gone: requests without a reply wait again, in front; those of callers
+    /// who wait are dropped.
+    pub fn disconnect(&self) {
+        let mut state = self.lock();
+        state.gate = Gate::Disconnected;
+        state.queues.disconnect();
+        drop(state);
+        self.changed.notify(usize::MAX);
+    }
+
+    /// Waits until the gate is open. Give it a deadline.
+    async fn opened(&self) {
+        self.wait_until(|state| state.gate == Gate::Open).await;
+    }
+
+    /// Waits until every request has its reply. Give it a deadline.
+    pub async fn drained(&self) {
+        self.wait_until(|state| state.queues.is_empty()).await;
+    }
+
+    async fn wait_until(&self, done: impl Fn(&State<P>) -> bool) {
+        loop {
+            let listener = {
+                let state = self.lock();
+                if done(&state) {
+                    return;
+                }
+                self.changed.listen()
+            };
+            listener.await;
+        }
+    }
+
+    /// Rejects the reserved requests that wait for a connection and were never sent, and from now
+    /// on those that would have to wait.
+    pub fn reject_pending(&self) {
+        let mut state = self.lock();
+        state.closing = true;
+        if state.gate == Gate::Open {
+            return;
+        }
+        let rejected = state.queues.take_unsent();
+        drop(state);
+        for request in rejected {
+            request.on_reply.reject();
+        }
+    }
+}
+
+impl<P: Part> State<P> {
+    fn send(&mut self, request: Request<P>) {
+        match self.gate {
+            Gate::Open => self.queues.push(request),
+            Gate::Closed | Gate::Disconnected => self.queues.push_to_backlog(request),
+        }
+    }
+}
