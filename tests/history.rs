@@ -213,6 +213,8 @@ fn who_joins_in_a_flood_hears_everything_once() {
             config.redis = address;
             config.rate = 0;
             config.history = 100_000;
+            // On a busy machine the readers are slow.
+            config.outbox = 16 << 20;
         });
         let mut fence = server.typed_in("fence", "attic");
         let addr = server.addr();
@@ -251,7 +253,7 @@ fn who_joins_in_a_flood_hears_everything_once() {
 fn who_joins_again_in_a_flood_hears_first_what_it_asks_for_and_then_the_rest() {
     const BURST: usize = 100;
     on_both_buses_with(
-        |config| (config.rate, config.history) = (0, 100_000),
+        |config| (config.rate, config.history, config.outbox) = (0, 100_000, 16 << 20),
         |server| {
             let mut bar = server.typed_in("bar", "attic");
             let mut foo = server.join_room("foo", "attic");
