@@ -22,7 +22,7 @@ fn with_few_files(flags: &[&str]) -> Program {
 const HEALTH: &[u8] = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
 
 #[test]
-fn who_speaks_is_let_in_however_many_say_nothing() {
+fn a_client_that_sends_a_request_is_accepted_beside_many_silent_ones() {
     let mut program = with_few_files(&["--listen", "127.0.0.1:0"]);
     let addr = program.addr();
     let mut slow = Raw::connect(addr);
@@ -44,7 +44,7 @@ fn who_speaks_is_let_in_however_many_say_nothing() {
 }
 
 #[test]
-fn a_silent_connection_ends_without_a_word() {
+fn a_silent_connection_is_closed_without_an_answer() {
     let certs = Certs::for_host("localhost");
     let config = secure::trusting(&certs, &[&TLS13]);
     let [cert, key] = ["cert.pem", "key.pem"].map(|name| certs.path(name).display().to_string());
@@ -75,7 +75,7 @@ fn a_silent_connection_ends_without_a_word() {
 }
 
 #[test]
-fn messages_that_wait_for_redis_keep_nobody_out() {
+fn messages_that_wait_for_redis_do_not_block_new_connections() {
     let issuer = Issuer::hs256();
     let redis = Redis::start();
     let (url, key) = (redis.url(), issuer.file().display().to_string());

@@ -25,7 +25,7 @@ fn by(redis: &Redis, command: &str) -> RedisAddress {
 }
 
 #[test]
-fn the_json_of_token_endpoints_will_do() {
+fn the_json_of_token_endpoints_is_accepted() {
     let redis = Redis::start();
     let tokens = TokenService::new();
     let token = tokens.issue(&redis, "managed", LONG);
@@ -42,7 +42,7 @@ fn the_json_of_token_endpoints_will_do() {
 }
 
 #[test]
-fn what_trying_again_can_not_mend_is_one_line() {
+fn a_lasting_error_is_reported_in_one_line() {
     let redis = Redis::with_password("sesame");
     let large = "head -c 70000 /dev/zero | tr '\\0' x";
     let ended = format!("echo {}", token("me", Duration::ZERO));

@@ -108,7 +108,7 @@ fn messages_are_numbered_without_a_gap_and_logged() {
 }
 
 #[test]
-fn what_others_publish_arrives() {
+fn messages_that_other_programs_publish_to_redis_arrive() {
     let redis = Redis::start();
     let (one, two) = (TestServer::on(&redis), TestServer::on(&redis));
     let mut foo = one.join("foo");

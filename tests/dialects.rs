@@ -170,7 +170,7 @@ fn one_connection_may_be_in_several_rooms() {
 }
 
 #[test]
-fn who_gives_no_name_gets_one() {
+fn a_peer_without_a_name_gets_one() {
     on_both_buses(|server| {
         let mut guest = server.json();
         guest.put(json!({"type": "join", "room": "lobby"}));
@@ -188,7 +188,7 @@ fn who_gives_no_name_gets_one() {
 }
 
 #[test]
-fn the_address_may_name_user_and_room() {
+fn the_url_may_name_user_and_room() {
     on_both_buses(|server| {
         let mut ann = Client::connect(server.addr(), "/ws?user=ann&room=attic");
         ann.gets(json!({"type": "welcome", "userId": "ann"}));
@@ -326,7 +326,7 @@ fn a_simple_connection_may_become_a_typed_one() {
 }
 
 #[test]
-fn large_rooms_list_nobody() {
+fn large_rooms_do_not_list_their_members() {
     let script = |server: &TestServer| {
         let mut ann = server.typed_in("ann", "hall");
         let _bob = server.typed_in("bob", "hall");
@@ -345,7 +345,7 @@ fn large_rooms_list_nobody() {
 }
 
 #[test]
-fn who_turns_to_the_typed_dialect_hears_the_lobby_no_more() {
+fn a_peer_that_changes_to_the_typed_dialect_leaves_the_lobby() {
     let server = TestServer::with(|config| config.rate = 0);
     let addr = server.addr();
     let over = std::sync::atomic::AtomicBool::new(false);

@@ -16,7 +16,7 @@ const MEMORY: &str = "24576";
 const DEAF: usize = 50;
 
 #[test]
-fn many_who_ask_for_much_and_read_nothing_do_not_fill_the_memory() {
+fn large_requests_from_peers_that_never_read_do_not_fill_the_memory() {
     let port = free_port();
     let mut command = Command::new("sh");
     command
@@ -61,7 +61,7 @@ fn many_who_ask_for_much_and_read_nothing_do_not_fill_the_memory() {
 }
 
 #[test]
-fn a_thousand_who_knock_and_run_disturb_nobody() {
+fn a_thousand_aborted_connections_disturb_nobody() {
     let server = TestServer::start();
     let mut foo = server.join("foo");
     let mut bar = server.join("bar");

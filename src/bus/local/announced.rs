@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_nobody_was_told_of_has_not_left_while_another_peer_has_its_name() {
+    fn an_unannounced_name_has_not_left_while_another_peer_has_it() {
         let mut announced = Announced::default();
         let (room, ann) = (Room::lobby(), User::new("ann").unwrap());
         assert!(!announced.joins(&room, &ann, 1, false));
