@@ -76,7 +76,9 @@ fn messages_deliveries_and_refusals_are_counted() {
         metrics,
         &[
             (
-                "natterjack_build_info{version=\"0.1.0\",bus=\"local\"}",
+                concat!(
+                    "natterjack_build_info{version=\"",
+                    env!("CARGO_PKG_VERSION"),
                     "\",bus=\"local\"}"
                 ),
                 1.0,
