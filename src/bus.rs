@@ -43,7 +43,7 @@ pub enum Bus {
 /// A message on its way to the bus.
 #[derive(Debug)]
 pub struct NewMessage {
-    /// By whom.
+    /// The author.
     pub user: User,
     /// On which connection.
     pub origin: Origin,
@@ -207,7 +207,7 @@ impl Bus {
     /// Takes a peer out of everything, and lets its rooms know.
     pub async fn depart(&self, peer_key: PeerKey, peer: &Peer) {
         let departure = self.peers().remove(peer_key).await;
-        // First: whoever hears that somebody has left may want to come back under that name.
+        // First: a peer that sees a user leave may want to claim that name at once.
         if let Some(user) = &departure.user {
             self.release(peer, user);
         }

@@ -160,7 +160,7 @@ impl Local {
         if let Some(known) = reference.and_then(|reference| references.find(reference)) {
             return message.receipt.accept(known);
         }
-        let id = log.next_letter();
+        let id = log.next_private();
         let private = PrivateMessage {
             from: message.user,
             email: message.email,

@@ -365,7 +365,7 @@ impl World {
 
 impl Drop for World {
     fn drop(&mut self) {
-        // Or else they would knock at doors that are gone for as long as the tests run.
+        // Otherwise they would try to connect to stopped servers until the tests end.
         self.phase(Phase::Over);
         if thread::panicking() && !self.chronicle.is_empty() {
             let (chronicle, logs) = self.story();
