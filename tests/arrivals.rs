@@ -1,4 +1,5 @@
-//! Many who come at once: who has something to say is let in, however many say nothing.
+//! Many connections at once: clients that send a request are accepted beside any number of silent
+//! ones.
 
 use std::net::{Ipv6Addr, SocketAddr};
 use std::process::{Command, Stdio};

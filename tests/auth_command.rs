@@ -1,5 +1,4 @@
-//! The command that prints the password of Redis: what it may print, what it may not, and what is
-//! never told of it.
+//! The command that prints the password of Redis: valid output, errors, and secrecy.
 
 use std::fs;
 use std::path::Path;
@@ -134,7 +133,7 @@ fn a_command_that_hangs_is_killed_with_its_children() {
     }
 }
 
-/// Whether the process does nothing any more; whoever adopts it may not have buried it yet.
+/// Whether the process has ended. It may still be a zombie.
 fn gone(id: &str) -> bool {
     let stat = fs::read_to_string(format!("/proc/{id}/stat"));
     stat.map_or(true, |stat| stat.contains(") Z "))
@@ -156,7 +155,7 @@ fn tokens_are_shown_nowhere() {
     program.logs("signed in with a new token");
     redis.ask(&["ACL", "DELUSER", "second"]);
     program.logs("trying again until it works");
-    // Refused by Redis, and so asked for anew.
+    // Redis refused it, so the command runs again.
     eventually("it asks again", || (tokens.asked() > 2).then_some(()));
     let third = tokens.issue(&redis, "third", LONG);
     program.logs("connected");

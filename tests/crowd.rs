@@ -1,4 +1,4 @@
-//! Many at once, and what all of them together may take.
+//! Limits for all connections together.
 
 use serde_json::json;
 use tungstenite::Message;

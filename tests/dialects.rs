@@ -124,7 +124,7 @@ fn a_typed_connection_is_welcomed_and_joins() {
         assert_eq!(n(&next), n(&heard) + 1);
         bob.gets(json!({"type": "chat", "userId": "bob"}));
 
-        // Who joins later, or again, is told the last message's place.
+        // A peer that joins later, or again, gets the id of the last message.
         ann.put(json!({"type": "join", "room": "attic"}));
         ann.gets(json!({"type": "joined", "users": ["ann", "bob"], "last": next["id"]}));
         let mut pi = server.typed("pi");
@@ -276,7 +276,7 @@ fn three_dialects_on_two_instances_hold_a_conversation() {
     ann.gets_just(json!({"email": "", "username": "pi", "message": "typed words"}));
     pi.gets(json!({"type": "chat", "userId": "pi", "text": "typed words"}));
 
-    // Private messages reach whoever has the name, in whatever dialect and room.
+    // Private messages reach the holder of the name in any dialect and room.
     foo.say("/msg pi psst");
     let heard = pi.gets(json!({"type": "chat", "to": "pi", "userId": "foo", "text": "psst"}));
     assert!(

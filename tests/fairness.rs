@@ -1,4 +1,4 @@
-//! The others have their turns, also beside a connection that sends without a pause.
+//! A connection that sends without a pause does not delay the others.
 
 use std::io::{Read, Write};
 use std::net::SocketAddr;

@@ -1,4 +1,4 @@
-//! Instances that die, freeze and come back: nobody is a ghost.
+//! Instances that die, freeze and come back: rosters and names stay correct.
 
 use serde_json::json;
 
@@ -115,7 +115,7 @@ fn a_session_key_brings_the_name_back_at_once() {
     let mut bob = server.typed_in("bob", "attic");
     dying.signal("KILL");
     dying.wait();
-    // Without the key, the name is kept for whoever had it.
+    // Without the key, the name stays reserved for its last holder.
     let mut thief = server.json();
     thief.is_refused(
         json!({"type": "join", "room": "attic", "user": "ann"}),

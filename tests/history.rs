@@ -360,7 +360,7 @@ fn a_replay_has_no_gaps() {
                 assert_eq!(n, heard.to_string());
             }
         }
-        assert_eq!(heard, 1, "what can be told is told");
+        assert_eq!(heard, 1, "the messages that the log still has are replayed");
         reader.join().unwrap();
     }
 }

@@ -1,4 +1,4 @@
-//! What Prometheus is told, on a listener of its own.
+//! The metrics for Prometheus, on a listener of their own.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;

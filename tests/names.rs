@@ -1,4 +1,4 @@
-//! What people call themselves: which names are one, which are none, and how they are shown.
+//! Names: which spellings are the same name, which names are refused, and how names are shown.
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};

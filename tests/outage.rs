@@ -120,7 +120,8 @@ fn a_redis_without_its_data_begins_a_new_epoch() {
         epoch.parse().unwrap()
     };
     assert!(epoch(&after) > epoch(&before));
-    // Who comes back from the old epoch gets what there is, and is told that it is not all.
+    // A peer that comes back with an id of the old epoch gets the messages that remain, with
+    // `complete:false`.
     let mut pi = servers[1].typed("pi");
     pi.put(json!({"type": "join", "room": "attic", "since": before}));
     pi.gets(json!({"type": "joined", "complete": false, "users": ["ann", "bob", "pi"]}));
@@ -179,7 +180,7 @@ fn json_peers_are_told_that_redis_is_unavailable() {
     ] {
         ann.is_refused(object, "unavailable");
     }
-    // Who only arrives is asked to come back.
+    // A new peer is told to try again later.
     for target in ["/ws", "/ws?user=bob", "/ws?user=bob&room=attic"] {
         let mut late = Client::connect(server.addr(), target);
         late.gets(json!({"type": "error", "code": "unavailable"}));

@@ -1,4 +1,4 @@
-//! What the page shows of the past: before one came, while one was away, further up.
+//! Earlier messages on the page: from before the user came, from an interruption, and further up.
 
 use serde_json::{Value, json};
 
@@ -249,7 +249,7 @@ fn a_long_conversation_is_shortened() {
         "{LOG}.querySelectorAll('article').length === 1000"
     ));
     assert_eq!(texts(&ann), lines(20..1020));
-    // What was let go can be had again.
+    // Messages that were dropped can be loaded again.
     ann.value(&format!("({LOG}.scrollTop = 0, 0)"));
     ann.shows("line 0000");
     assert_eq!(texts(&ann), lines(0..1020));

@@ -1,4 +1,4 @@
-//! Saying something without a connection: `curl -d "The door is open" …/rooms/lobby`.
+//! Publishing a message by plain HTTP: `curl -d "The door is open" …/rooms/lobby`.
 
 use std::net::Shutdown;
 

@@ -1,4 +1,4 @@
-//! Many who mean harm: what they can take is bounded, and others chat on.
+//! Many abusive clients: the resources they can take are bounded, and others chat on.
 
 use std::io::Write;
 use std::net::{SocketAddr, TcpStream};

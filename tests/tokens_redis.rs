@@ -279,7 +279,7 @@ fn tokens_come_and_go_under_load_and_nothing_is_lost_or_doubled() {
     assert!(cut.iter().all(|count| *count > 0), "nobody was ever cut");
     let said: usize = pages.iter().map(|page| page.said).sum();
     assert!(said > 100, "only {said} messages");
-    // Whatever was acknowledged was heard by both, once, under its id, and in order.
+    // Both heard each acknowledged message once, under its id, and in order.
     let mut acknowledged: Vec<_> = pages.iter().flat_map(|page| page.acks.clone()).collect();
     acknowledged.sort();
     assert_eq!(acknowledged.len(), said);

@@ -1,4 +1,4 @@
-//! A WebSocket client that checks what it hears.
+//! A WebSocket client that checks the messages it receives.
 
 use std::io;
 use std::net::{SocketAddr, TcpStream};
@@ -207,7 +207,7 @@ impl Client {
         }
     }
 
-    /// It is closed with this code, whatever it hears before.
+    /// It is closed with this code. Earlier messages are ignored.
     #[track_caller]
     pub fn is_closed(&mut self, code: u16) {
         loop {

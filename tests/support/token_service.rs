@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use super::Redis;
 
-/// Hands out whatever was issued last. Each token is the password of a user of its own, so that one
+/// Returns the token that was issued last. Each token is the password of a user of its own, so that one
 /// sees in `CLIENT LIST` which connection is signed in with which.
 pub struct TokenService {
     folder: TempDir,
@@ -65,7 +65,7 @@ impl TokenService {
         self.print(password);
     }
 
-    /// Hands out this, whatever Redis thinks of it.
+    /// Returns this token, whether or not Redis accepts it.
     pub fn print(&self, text: &str) {
         let [new, path] = ["new", "token"].map(|name| self.folder.path().join(name));
         fs::write(&new, text).unwrap();

@@ -31,7 +31,7 @@ pub struct Fan {
 pub enum Pace {
     /// Each author always has so many on their way.
     InFlight(usize),
-    /// One author sends at fixed times, whatever has been heard.
+    /// One author sends at fixed times, without waiting for deliveries.
     PerSecond(u32),
 }
 

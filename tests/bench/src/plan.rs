@@ -41,7 +41,7 @@ impl Plan {
         })
     }
 
-    /// Alone, and nobody is told who joins and leaves: as the limit does it.
+    /// Alone, without announcements of joins and leaves, like the limit.
     pub fn discreet(&self) -> Result<Subject, String> {
         self.natterjack_as(Setting {
             notices: false,

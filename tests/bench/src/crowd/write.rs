@@ -32,7 +32,7 @@ impl Crowd {
         } else if kind == wire::PONG {
             peer.out.extend_from_slice(nats::PONG);
         } else {
-            // It knows no goodbye: whoever has nothing more to say has left.
+            // The protocol has no close frame: a closed socket is a leave.
             peer.socket.shutdown();
         }
     }
