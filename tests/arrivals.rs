@@ -31,10 +31,10 @@ fn a_client_that_sends_a_request_is_accepted_beside_many_silent_ones() {
     let mut silent: Vec<_> = (0..1000).map(|_| Raw::connect(addr)).collect();
     let mut foo = Client::connect(addr, "/chat/foo");
     foo.hears("Welcome foo!");
-    // Those who came last have a place, and are answered when they speak.
+    // The last connections have slots, and their requests are answered.
     silent[999].send(HEALTH);
     assert_eq!(silent[999].answer().0, 200);
-    // Those who came first have made room, without a word, but for the one who speaks slowly.
+    // The first connections were closed without an answer, except for the slow one.
     slow.send(&HEALTH[20..]);
     assert_eq!(slow.answer().0, 200);
     assert_eq!(silent[0].rest(), b"");

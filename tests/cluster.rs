@@ -117,7 +117,7 @@ fn messages_that_other_programs_publish_to_redis_arrive() {
     foo.hears("ops: hello");
     redis.ask(&["PUBLISH", "chat", "back at five"]);
     foo.hears("redis: back at five");
-    // Even in the name of somebody who is here.
+    // Even under the name of a connected user.
     redis.ask(&["PUBLISH", "chat", "foo: I am not foo"]);
     foo.hears("foo: I am not foo");
     redis.ask(&["PUBLISH", "chat:attic", "ops: \u{1b}[2Jmind the step"]);

@@ -125,7 +125,7 @@ fn connections_per_address_are_limited() {
     let _other = knock(there, "other").unwrap();
     one.hears("other: has joined the chat!");
 
-    // However a connection ends, its slot is given back: a goodbye, a cut, a taken name, a mistake.
+    // Every end of a connection frees its slot: a close frame, a reset, a taken name, an error.
     two.leave();
     for n in 0..4 {
         let mut next = eventually("there is room again", || knock(here, "next").ok());

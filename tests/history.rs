@@ -1,4 +1,4 @@
-//! What was said before: replay for those who come, and for those who come back.
+//! History: replay for new peers and for peers that come back.
 
 use serde_json::{Value, json};
 
@@ -36,7 +36,7 @@ fn a_peer_that_rejoins_with_since_gets_the_messages_it_missed() {
             ann.put(json!({"type": "chat", "room": "attic", "text": text}));
             ann.gets(json!({"type": "chat", "text": text}));
         }
-        // Typed: first who is here and where the room stands, then what was missed.
+        // Typed: first the members and the last id, then the missed messages.
         let mut bob = server.typed("bob");
         bob.put(json!({"type": "join", "room": "attic", "since": since}));
         let last = format!("{}-4", since.split_once('-').unwrap().0);

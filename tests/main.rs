@@ -15,7 +15,7 @@ mod refusals;
 /// Which spellings are the same name, which names are refused, and how names are shown.
 mod names;
 
-/// One name, one connection; who is here.
+/// One name, one connection; the members of a room.
 mod presence;
 
 /// History: replay, and pages of it.
@@ -81,7 +81,7 @@ mod tls;
 /// The server's certificate: its errors, and its renewal.
 mod tls_files;
 
-/// Tokens: who may connect, under which name, where, and how long.
+/// Tokens: the name, the rooms and the time that they grant.
 mod tokens;
 
 /// Tokens as identity providers make them: sets of keys, audiences, issuers, names.

@@ -188,7 +188,7 @@ fn json_peers_are_told_that_redis_is_unavailable() {
     }
     redis.restart();
     ann.gets_just(json!({"type": "status", "bus": "ok"}));
-    // Who came or went meanwhile was not heard: so who is here is said again.
+    // Joins and leaves were missed meanwhile, so the list of members is sent again.
     ann.gets(json!({"type": "who", "room": "attic", "users": ["ann"]}));
     ann.put(json!({"type": "join", "room": "cellar"}));
     ann.gets(json!({"type": "joined", "room": "cellar", "users": ["ann"]}));

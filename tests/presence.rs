@@ -1,4 +1,4 @@
-//! One name belongs to one connection, wherever that is.
+//! One name belongs to one connection on all instances.
 
 use std::thread;
 
@@ -30,7 +30,7 @@ fn a_name_is_free_again_when_its_owner_has_left() {
             foo.leave();
             bar.hears("foo: has left the chat!");
         }
-        // Without a goodbye, too.
+        // Without a close frame, too.
         drop(server.join("foo"));
         bar.hears_in_order(&["foo: has joined the chat!", "foo: has left the chat!"]);
         server.join("foo");

@@ -126,7 +126,7 @@ impl Nginx {
         let mut tls = self.connect();
         tls.write_all(request.as_bytes()).unwrap();
         let mut answer = Vec::new();
-        // nginx does not always say goodbye in TLS.
+        // nginx does not always send close_notify.
         let _ = tls.read_to_end(&mut answer);
         String::from_utf8_lossy(&answer).into_owned()
     }

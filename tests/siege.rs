@@ -67,7 +67,7 @@ fn a_thousand_aborted_connections_disturb_nobody() {
     let mut bar = server.join("bar");
     foo.hears("bar: has joined the chat!");
     for n in 0..1000 {
-        knock_and_run(server.addr(), n);
+        connect_and_abort(server.addr(), n);
         if n % 100 == 0 {
             foo.say("who is it?");
             bar.hears_at_last("foo: who is it?");
@@ -85,10 +85,9 @@ fn a_thousand_aborted_connections_disturb_nobody() {
     });
 }
 
-/// Sends a head or some of it, perhaps a frame, and breaks the connection without a word.
-fn knock_and_run(addr: SocketAddr, n: usize) {
+/// Sends a head or some of it, perhaps a frame, and resets the connection.
+fn connect_and_abort(addr: SocketAddr, n: usize) {
     let mut stream = TcpStream::connect(addr).unwrap();
-    // It is reset, not closed.
     set_socket_linger(&stream, Some(std::time::Duration::ZERO)).unwrap();
     let request = [upgrade(&format!("run{n}")).as_bytes(), b"\x81\x85aaaahello"].concat();
     let length = [

@@ -81,7 +81,7 @@ fn a_token_is_for_one_name() {
     assert_eq!(status(&server, "/ws?user=bob", &token), 403);
     let mut ann = join(&server, "ann", &token);
 
-    // Who gives no name is who the token says, and nobody else.
+    // Without a name in the URL, the token's name is used.
     let bob = issuer.token("bob");
     let mut typed = Client::connect(server.addr(), &format!("/ws?token={bob}"));
     let wrong = json!({"type": "join", "room": "lobby", "user": "eve"});

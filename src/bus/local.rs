@@ -29,7 +29,7 @@ use references::References;
 pub struct Local {
     pub(super) peers: Arc<Peers>,
     feed: Sender<Event>,
-    /// Rooms up to this size say who comes and goes.
+    /// Rooms up to this size announce joins and leaves.
     notices: usize,
     state: Mutex<State>,
 }

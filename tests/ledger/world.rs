@@ -285,7 +285,7 @@ impl World {
         Err(format!("{found:?} instead of {expected:?}"))
     }
 
-    /// Who is there is there on every instance, and nobody else.
+    /// Every instance shows exactly the peers that are connected.
     fn rosters(&mut self) {
         let expected = self.names(None);
         self.until("who is online is online", |world| {

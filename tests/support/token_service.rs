@@ -1,4 +1,4 @@
-//! A token service, as Azure has one, and the users of a Redis to whom its tokens belong.
+//! A token service like Azure's, and the Redis users of its tokens.
 
 use std::fs;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

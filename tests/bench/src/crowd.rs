@@ -72,7 +72,7 @@ pub struct Crowd {
     pub left: u64,
     /// Where a peer leaves as soon as it is greeted.
     pub brief: bool,
-    /// Authors of whom something has been heard by everybody.
+    /// Authors with a message that everybody has heard.
     pub heard: Vec<usize>,
     /// Pings that were answered.
     pub pings: u64,
@@ -276,7 +276,7 @@ impl Crowd {
             used += frame.payload.end;
             match frame.kind {
                 wire::TEXT if open => {
-                    // Notices of who joins and leaves have no number.
+                    // Notices of joins and leaves have no number.
                     if let Some((author, number)) = wire::read_text(payload, self.size)
                         && self.tally.hear(at, author, number, now)
                     {
