@@ -28,7 +28,7 @@ mod references;
 mod page;
 
 /// Earlier messages on the page, also after an interruption.
-mod page_past;
+mod page_history;
 
 /// The page on a server that needs tokens.
 mod page_token;
@@ -58,13 +58,13 @@ mod garbage;
 mod crowd;
 
 /// Many abusive clients.
-mod siege;
+mod abuse;
 
 /// Many instances are one chat; its keys in Redis.
 mod cluster;
 
 /// Instances that die, freeze and come back.
-mod ghosts;
+mod dead_instances;
 
 /// TLS and passwords towards Redis.
 mod secure;
@@ -127,7 +127,7 @@ mod service;
 mod metrics;
 
 /// Signals, closed files, a full disk, few files, a clock that jumps.
-mod hardship;
+mod system_faults;
 
 /// `--check`: problems found before the server runs.
 mod check;
