@@ -10,13 +10,13 @@ use std::time::{Duration, Instant};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with};
 
+use crate::counts::Shape;
 use crate::crowd::Crowd;
 use crate::measure::SIZE;
 use crate::plan::Plan;
 use crate::proc::Others;
 use crate::subject::Subject;
 use crate::table::{Goal, Table, median};
-use crate::tally::Shape;
 
 /// People who come at once.
 const PEOPLE: usize = 5000;

@@ -4,10 +4,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::counts::Shape;
 use crate::measure::{self, Churn, Fan, Heard, Pace, SIZE};
 use crate::subject::{Setting, Subject};
 use crate::table::DISTURBED;
-use crate::tally::Shape;
 
 /// How much is run.
 pub struct Plan {
