@@ -1,4 +1,4 @@
-//! Who has heard what: counts deliveries and finds what was lost, doubled or reordered by the
+//! Counts deliveries and finds what was lost, doubled or reordered by the
 //! numbers in the texts. Each author's numbers begin at 0 and have no gaps.
 
 use std::collections::HashSet;

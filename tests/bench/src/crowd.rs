@@ -1,5 +1,5 @@
 //! The generator: many WebSocket clients on one thread, on non-blocking sockets and one epoll
-//! instance. Counts what they hear in a `Counts`; an end that nobody asked for is an error.
+//! instance. Counts their messages in `Counts`; an unexpected end of a connection is an error.
 
 mod write;
 
