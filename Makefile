@@ -68,7 +68,7 @@ docs: ## write what is made from src/config/flags.rs: man page, settings, comple
 
 # Debian has it from 13 on.
 VALKEY ?= valkey-server
-WITH_REDIS := talk:: dialects:: refusals:: presence:: history:: limits:: cluster:: ghosts:: secure:: \
+WITH_REDIS := talk:: dialects:: refusals:: presence:: history:: limits:: cluster:: dead_instances:: secure:: \
 	outage:: failover:: sentinel:: ledger:: shutdown:: metrics:: check::
 valkey-test: tools ## what concerns Redis, with Valkey in its place: VALKEY=/path/of/valkey-server
 	@command -v $(VALKEY) >/dev/null || { $(SUDO) apt-get update -qq && DEBIAN_FRONTEND=noninteractive \

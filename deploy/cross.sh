@@ -73,9 +73,9 @@ debian_rust() {
         dpkg -x "$package" "$root.new"
     done
     rm -f "$here"/apt/archives/*.deb
-    # Whoever finds the folder finds it complete.
+    # The folder appears only when it is complete.
     mv "$root.new" "$root"
-    # Its libraries are Debian's, whatever cargo has put in the way.
+    # Use Debian's libraries, not those in cargo's environment.
     cat >"$here/rustc" <<END
 #!/bin/sh
 LD_LIBRARY_PATH='$(dirname "$root"/usr/lib/*/librustc_driver-*.so)' exec '$root/usr/bin/rustc' "\$@"

@@ -43,7 +43,7 @@ pub enum Bus {
 /// A message on its way to the bus.
 #[derive(Debug)]
 pub struct NewMessage {
-    /// By whom.
+    /// The author.
     pub user: User,
     /// On which connection.
     pub origin: Origin,
@@ -207,7 +207,7 @@ impl Bus {
     /// Takes a peer out of everything, and lets its rooms know.
     pub async fn depart(&self, peer_key: PeerKey, peer: &Peer) {
         let departure = self.peers().remove(peer_key).await;
-        // First: whoever hears that somebody has left may want to come back under that name.
+        // First: a peer that sees a user leave may want to claim that name at once.
         if let Some(user) = &departure.user {
             self.release(peer, user);
         }
@@ -266,7 +266,7 @@ impl Bus {
         }
     }
 
-    /// Tells a room that somebody who is there has another name, or the first one.
+    /// Tells a room that a member has a new name, or its first one.
     pub async fn rename(&self, peer: &Peer, old: Option<&User>, user: &User, room: &Room) {
         match self {
             Bus::Local(bus) => bus.rename(peer, old, user, room).await,
@@ -321,7 +321,7 @@ impl Bus {
         }
     }
 
-    /// Who is in a room; `None` when the bus can't be asked now.
+    /// The members of a room; `None` when the bus can't be asked now.
     pub async fn roster(&self, room: &Room) -> Option<Roster> {
         match self {
             Bus::Local(bus) => Some(bus.roster(room).await),
@@ -382,7 +382,7 @@ impl Bus {
         }
     }
 
-    /// Says goodbye to the other instances. Give it a deadline, too.
+    /// Tells the other instances that this one stops. The caller sets a deadline.
     pub async fn close(&self) {
         match self {
             Bus::Local(_) => {}

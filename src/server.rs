@@ -95,8 +95,8 @@ impl Server {
         let metrics = metrics.into_iter().next();
         let tls = Tls::open(config.tls.as_ref())?;
         let authenticator = Authenticator::new(&config)?;
-        let budget = OutboxLimits::new(config.outbox, config.max_queued);
-        let peers = Arc::new(Peers::new(Instance(fastrand::u64(..)), budget));
+        let limits = OutboxLimits::new(config.outbox, config.max_queued);
+        let peers = Arc::new(Peers::new(Instance(fastrand::u64(..)), limits));
         let (bus, events) = Bus::new(&config, peers.clone())?;
         // Ends when the bus is dropped.
         let fanout = runtime.spawn({

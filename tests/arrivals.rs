@@ -1,4 +1,5 @@
-//! Many who come at once: who has something to say is let in, however many say nothing.
+//! Many connections at once: clients that send a request are accepted beside any number of silent
+//! ones.
 
 use std::net::{Ipv6Addr, SocketAddr};
 use std::process::{Command, Stdio};
@@ -22,7 +23,7 @@ fn with_few_files(flags: &[&str]) -> Program {
 const HEALTH: &[u8] = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
 
 #[test]
-fn who_speaks_is_let_in_however_many_say_nothing() {
+fn a_client_that_sends_a_request_is_accepted_beside_many_silent_ones() {
     let mut program = with_few_files(&["--listen", "127.0.0.1:0"]);
     let addr = program.addr();
     let mut slow = Raw::connect(addr);
@@ -30,10 +31,10 @@ fn who_speaks_is_let_in_however_many_say_nothing() {
     let mut silent: Vec<_> = (0..1000).map(|_| Raw::connect(addr)).collect();
     let mut foo = Client::connect(addr, "/chat/foo");
     foo.hears("Welcome foo!");
-    // Those who came last have a place, and are answered when they speak.
+    // The last connections have slots, and their requests are answered.
     silent[999].send(HEALTH);
     assert_eq!(silent[999].answer().0, 200);
-    // Those who came first have made room, without a word, but for the one who speaks slowly.
+    // The first connections were closed without an answer, except for the slow one.
     slow.send(&HEALTH[20..]);
     assert_eq!(slow.answer().0, 200);
     assert_eq!(silent[0].rest(), b"");
@@ -44,7 +45,7 @@ fn who_speaks_is_let_in_however_many_say_nothing() {
 }
 
 #[test]
-fn a_silent_connection_ends_without_a_word() {
+fn a_silent_connection_is_closed_without_an_answer() {
     let certs = Certs::for_host("localhost");
     let config = secure::trusting(&certs, &[&TLS13]);
     let [cert, key] = ["cert.pem", "key.pem"].map(|name| certs.path(name).display().to_string());
@@ -75,7 +76,7 @@ fn a_silent_connection_ends_without_a_word() {
 }
 
 #[test]
-fn messages_that_wait_for_redis_keep_nobody_out() {
+fn messages_that_wait_for_redis_do_not_block_new_connections() {
     let issuer = Issuer::hs256();
     let redis = Redis::start();
     let (url, key) = (redis.url(), issuer.file().display().to_string());

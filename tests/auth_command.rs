@@ -1,5 +1,4 @@
-//! The command that prints the password of Redis: what it may print, what it may not, and what is
-//! never told of it.
+//! The command that prints the password of Redis: valid output, errors, and secrecy.
 
 use std::fs;
 use std::path::Path;
@@ -25,7 +24,7 @@ fn by(redis: &Redis, command: &str) -> RedisAddress {
 }
 
 #[test]
-fn the_json_of_token_endpoints_will_do() {
+fn the_json_of_token_endpoints_is_accepted() {
     let redis = Redis::start();
     let tokens = TokenService::new();
     let token = tokens.issue(&redis, "managed", LONG);
@@ -42,7 +41,7 @@ fn the_json_of_token_endpoints_will_do() {
 }
 
 #[test]
-fn what_trying_again_can_not_mend_is_one_line() {
+fn a_lasting_error_is_reported_in_one_line() {
     let redis = Redis::with_password("sesame");
     let large = "head -c 70000 /dev/zero | tr '\\0' x";
     let ended = format!("echo {}", token("me", Duration::ZERO));
@@ -134,7 +133,7 @@ fn a_command_that_hangs_is_killed_with_its_children() {
     }
 }
 
-/// Whether the process does nothing any more; whoever adopts it may not have buried it yet.
+/// Whether the process has ended. It may still be a zombie.
 fn gone(id: &str) -> bool {
     let stat = fs::read_to_string(format!("/proc/{id}/stat"));
     stat.map_or(true, |stat| stat.contains(") Z "))
@@ -156,7 +155,7 @@ fn tokens_are_shown_nowhere() {
     program.logs("signed in with a new token");
     redis.ask(&["ACL", "DELUSER", "second"]);
     program.logs("trying again until it works");
-    // Refused by Redis, and so asked for anew.
+    // Redis refused it, so the command runs again.
     eventually("it asks again", || (tokens.asked() > 2).then_some(()));
     let third = tokens.issue(&redis, "third", LONG);
     program.logs("connected");

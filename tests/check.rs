@@ -49,7 +49,7 @@ fn alone_it_needs_little() {
 }
 
 #[test]
-fn names_that_are_set_need_no_word() {
+fn configured_host_names_cause_no_warning() {
     let (passed, said) = check(&["--host", "chat.example"], &[]);
     assert!(passed && !said.contains("host: "), "{said}");
 }
@@ -63,7 +63,7 @@ fn a_limit_per_address_needs_to_know_the_proxy() {
 }
 
 #[test]
-fn of_redis_every_step_is_told() {
+fn every_step_of_the_redis_check_is_reported() {
     let certs = Certs::for_host("localhost");
     let redis = Redis::with_tls(&certs, "hunter2");
     let ca = certs.path("ca.pem").display().to_string();
@@ -102,7 +102,7 @@ fn of_redis_every_step_is_told() {
 }
 
 #[test]
-fn what_keeps_it_from_running_is_named_and_what_to_do() {
+fn a_failed_check_names_the_problem_and_the_remedy() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = taken.local_addr().unwrap().to_string();
     let line = format!("FAIL  listen {taken}: Address already in use");
@@ -132,7 +132,7 @@ fn what_keeps_it_from_running_is_named_and_what_to_do() {
 }
 
 #[test]
-fn a_redis_that_would_lose_messages_is_named() {
+fn a_redis_that_would_lose_messages_is_reported() {
     let redis = Redis::start();
     let url = redis.url();
     let host = url.strip_prefix("redis+unix://").unwrap();
@@ -164,7 +164,7 @@ fn a_redis_that_would_lose_messages_is_named() {
 }
 
 #[test]
-fn a_redis_that_may_evict_is_named_even_while_it_has_no_limit() {
+fn a_redis_that_may_evict_keys_is_reported_even_without_a_memory_limit() {
     let redis = Redis::start();
     let url = redis.url();
     let host = url.strip_prefix("redis+unix://").unwrap();
@@ -186,7 +186,7 @@ fn a_redis_that_may_evict_is_named_even_while_it_has_no_limit() {
 }
 
 #[test]
-fn a_cluster_is_looked_at_node_by_node() {
+fn each_node_of_a_cluster_is_checked() {
     let nodes = Nodes::start();
     let (passed, said) = check(&["--redis", &nodes.url(3)], &[]);
     assert!(passed, "{said}");
@@ -204,7 +204,7 @@ fn a_cluster_is_looked_at_node_by_node() {
 }
 
 #[test]
-fn settings_that_can_not_be_are_usage_errors_as_ever() {
+fn invalid_settings_are_usage_errors_in_a_check_too() {
     let output = Program::run(&["--check", "--rate", "fast"], &[]);
     assert_eq!(output.status.code(), Some(2));
 }

@@ -15,7 +15,7 @@ fn one_line(output: &Output, code: i32, says: &str) {
 }
 
 #[test]
-fn it_says_where_to_go() {
+fn the_first_log_line_says_where_to_connect() {
     let mut program = Program::start(&["--threads", "1"]);
     let addr = program.addr();
     assert_eq!(Raw::get(addr, "/healthz").0, 200);
@@ -97,7 +97,7 @@ fn a_bad_value_is_a_usage_error() {
 }
 
 #[test]
-fn what_fails_at_start_is_one_line_too() {
+fn a_failure_at_start_is_one_line_too() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = taken.local_addr().unwrap().to_string();
     let output = Program::run(&["--listen", &addr, "--log", "error"], &[]);

@@ -108,7 +108,7 @@ fn messages_are_numbered_without_a_gap_and_logged() {
 }
 
 #[test]
-fn what_others_publish_arrives() {
+fn messages_that_other_programs_publish_to_redis_arrive() {
     let redis = Redis::start();
     let (one, two) = (TestServer::on(&redis), TestServer::on(&redis));
     let mut foo = one.join("foo");
@@ -117,7 +117,7 @@ fn what_others_publish_arrives() {
     foo.hears("ops: hello");
     redis.ask(&["PUBLISH", "chat", "back at five"]);
     foo.hears("redis: back at five");
-    // Even in the name of somebody who is here.
+    // Even under the name of a connected user.
     redis.ask(&["PUBLISH", "chat", "foo: I am not foo"]);
     foo.hears("foo: I am not foo");
     redis.ask(&["PUBLISH", "chat:attic", "ops: \u{1b}[2Jmind the step"]);

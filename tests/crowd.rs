@@ -1,4 +1,4 @@
-//! Many at once, and what all of them together may take.
+//! Limits for all connections together.
 
 use serde_json::json;
 use tungstenite::Message;
@@ -15,7 +15,7 @@ fn long() -> (String, String) {
 }
 
 #[test]
-fn when_too_much_waits_for_all_the_furthest_behind_goes_first() {
+fn when_all_queues_exceed_the_limit_the_slowest_reader_is_closed_first() {
     let server = TestServer::with(|config| {
         (config.rate, config.outbox, config.max_queued) = (0, 1024 * MIB, 16 * MIB);
     });
@@ -60,7 +60,7 @@ fn when_too_much_waits_for_all_the_furthest_behind_goes_first() {
 }
 
 #[test]
-fn what_was_kept_for_those_who_have_gone_is_free_again() {
+fn memory_queued_for_closed_peers_is_freed() {
     let server = TestServer::with(|config| {
         (config.rate, config.outbox, config.max_queued) = (0, 1024 * MIB, 16 * MIB);
     });
@@ -88,7 +88,7 @@ fn what_was_kept_for_those_who_have_gone_is_free_again() {
 }
 
 #[test]
-fn who_asks_and_never_reads_the_answers_goes_too() {
+fn a_peer_that_never_reads_its_answers_is_closed() {
     let server = TestServer::with(|config| {
         (config.rate, config.outbox, config.max_queued) = (0, 1024 * MIB, MIB);
         // No sweep comes by.
@@ -105,7 +105,7 @@ fn who_asks_and_never_reads_the_answers_goes_too() {
 }
 
 #[test]
-fn one_address_has_so_many_connections_and_no_more() {
+fn connections_per_address_are_limited() {
     let server = TestServer::with(|config| config.max_peers_per_ip = Some(2));
     let knock = |from: [u8; 4], name: &str| {
         let stream = connect_from(from, server.addr());
@@ -125,7 +125,7 @@ fn one_address_has_so_many_connections_and_no_more() {
     let _other = knock(there, "other").unwrap();
     one.hears("other: has joined the chat!");
 
-    // However a connection ends, its slot is given back: a goodbye, a cut, a taken name, a mistake.
+    // Every end of a connection frees its slot: a close frame, a reset, a taken name, an error.
     two.leave();
     for n in 0..4 {
         let mut next = eventually("there is room again", || knock(here, "next").ok());

@@ -44,7 +44,7 @@ fn made(file: &str, parts: &[(&str, String)]) -> String {
 
 /// With `DOCS=write`, as `make docs` has it, the files are written.
 #[test]
-fn what_is_made_from_the_flags_is_up_to_date() {
+fn files_generated_from_the_flags_are_up_to_date() {
     let flags = flags::all();
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy");
     for (file, parts) in [
@@ -93,7 +93,7 @@ fn settings() -> BTreeMap<&'static str, &'static str> {
 }
 
 #[test]
-fn nothing_in_the_file_of_settings_is_in_force() {
+fn every_line_of_the_settings_file_is_a_comment() {
     let loose = |line: &&str| !line.is_empty() && !line.starts_with('#');
     assert_eq!(SETTINGS.lines().find(loose), None);
     let settings = settings();
@@ -103,7 +103,7 @@ fn nothing_in_the_file_of_settings_is_in_force() {
 }
 
 #[test]
-fn the_defaults_in_the_file_of_settings_are_the_defaults() {
+fn the_settings_file_shows_the_real_defaults() {
     let flags = flags::all();
     let of_flags = flags
         .iter()
@@ -118,7 +118,7 @@ fn the_defaults_in_the_file_of_settings_are_the_defaults() {
 }
 
 #[test]
-fn the_file_of_settings_may_be_in_force_as_a_whole() {
+fn the_settings_file_is_valid_with_every_line_enabled() {
     let settings = settings();
     let config = args::read(&[], |name| settings.get(name).map(ToString::to_string));
     let config = config.unwrap_or_else(|error| panic!("{error:?}"));

@@ -124,7 +124,7 @@ fn a_typed_connection_is_welcomed_and_joins() {
         assert_eq!(n(&next), n(&heard) + 1);
         bob.gets(json!({"type": "chat", "userId": "bob"}));
 
-        // Who joins later, or again, is told the last message's place.
+        // A peer that joins later, or again, gets the id of the last message.
         ann.put(json!({"type": "join", "room": "attic"}));
         ann.gets(json!({"type": "joined", "users": ["ann", "bob"], "last": next["id"]}));
         let mut pi = server.typed("pi");
@@ -170,7 +170,7 @@ fn one_connection_may_be_in_several_rooms() {
 }
 
 #[test]
-fn who_gives_no_name_gets_one() {
+fn a_peer_without_a_name_gets_one() {
     on_both_buses(|server| {
         let mut guest = server.json();
         guest.put(json!({"type": "join", "room": "lobby"}));
@@ -188,7 +188,7 @@ fn who_gives_no_name_gets_one() {
 }
 
 #[test]
-fn the_address_may_name_user_and_room() {
+fn the_url_may_name_user_and_room() {
     on_both_buses(|server| {
         let mut ann = Client::connect(server.addr(), "/ws?user=ann&room=attic");
         ann.gets(json!({"type": "welcome", "userId": "ann"}));
@@ -276,7 +276,7 @@ fn three_dialects_on_two_instances_hold_a_conversation() {
     ann.gets_just(json!({"email": "", "username": "pi", "message": "typed words"}));
     pi.gets(json!({"type": "chat", "userId": "pi", "text": "typed words"}));
 
-    // Private messages reach whoever has the name, in whatever dialect and room.
+    // Private messages reach the holder of the name in any dialect and room.
     foo.say("/msg pi psst");
     let heard = pi.gets(json!({"type": "chat", "to": "pi", "userId": "foo", "text": "psst"}));
     assert!(
@@ -326,7 +326,7 @@ fn a_simple_connection_may_become_a_typed_one() {
 }
 
 #[test]
-fn large_rooms_list_nobody() {
+fn large_rooms_do_not_list_their_members() {
     let script = |server: &TestServer| {
         let mut ann = server.typed_in("ann", "hall");
         let _bob = server.typed_in("bob", "hall");
@@ -345,7 +345,7 @@ fn large_rooms_list_nobody() {
 }
 
 #[test]
-fn who_turns_to_the_typed_dialect_hears_the_lobby_no_more() {
+fn a_peer_that_changes_to_the_typed_dialect_leaves_the_lobby() {
     let server = TestServer::with(|config| config.rate = 0);
     let addr = server.addr();
     let over = std::sync::atomic::AtomicBool::new(false);

@@ -165,7 +165,7 @@ fn a_replica_takes_over_from_a_dead_primary_and_nobody_reconnects() {
 }
 
 #[test]
-fn a_primary_that_becomes_a_replica_is_noticed_and_left() {
+fn a_primary_that_becomes_a_replica_is_noticed_and_abandoned() {
     let mut world = World::behind_an_address();
     world.replica.ask(&["REPLICAOF", "NO", "ONE"]);
     world
@@ -187,7 +187,7 @@ fn sentinels_replace_a_dead_primary_and_nobody_reconnects() {
 }
 
 #[test]
-fn nobody_goes_on_talking_to_a_primary_that_sentinels_have_replaced() {
+fn a_primary_that_sentinels_have_replaced_is_abandoned() {
     let mut world = World::behind_sentinels();
     // Once sentinels make the old primary a replica, all its connections end, and everybody who
     // asks again goes over. It refuses: an instance that leaves it has found out before.

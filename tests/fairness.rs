@@ -1,4 +1,4 @@
-//! The others have their turns, also beside a connection that sends without a pause.
+//! A connection that sends without a pause does not delay the others.
 
 use std::io::{Read, Write};
 use std::net::SocketAddr;
@@ -161,7 +161,7 @@ fn floods_of_frames_that_are_not_messages_are_closed_with_1008() {
 }
 
 #[test]
-fn others_talk_on_beside_floods_of_any_kind() {
+fn others_can_talk_during_floods_of_any_kind() {
     plain_and_secure(|server, config| {
         for (what, bytes) in floods() {
             println!("{what}");
@@ -182,7 +182,7 @@ fn others_talk_on_beside_floods_of_any_kind() {
 }
 
 #[test]
-fn who_pings_once_in_a_while_and_sends_large_messages_in_pieces_is_never_closed() {
+fn occasional_pings_and_large_fragmented_messages_are_allowed() {
     plain_and_secure(|server, config| {
         let mut foo = client(server.addr(), config, "foo");
         let mut bar = join(server.addr(), config, "bar");
@@ -202,7 +202,7 @@ fn who_pings_once_in_a_while_and_sends_large_messages_in_pieces_is_never_closed(
 }
 
 #[test]
-fn a_signal_is_noticed_at_once_in_a_flood() {
+fn a_signal_is_noticed_at_once_during_a_flood() {
     for (what, bytes) in floods() {
         println!("{what}");
         let mut program = Program::start(&["--threads", "1"]);

@@ -47,6 +47,6 @@ fn replays_survive_any_id() {
 }
 
 #[test]
-fn the_link_to_redis_survives_any_reply() {
+fn the_redis_connection_survives_any_reply() {
     feed("resp", fuzz::resp::survives);
 }

@@ -1,4 +1,4 @@
-//! What was said before: replay for those who come, and for those who come back.
+//! History: replay for new peers and for peers that come back.
 
 use serde_json::{Value, json};
 
@@ -19,7 +19,7 @@ fn texts(messages: &Value) -> Vec<&str> {
 }
 
 #[test]
-fn who_comes_back_with_since_hears_what_it_missed() {
+fn a_peer_that_rejoins_with_since_gets_the_messages_it_missed() {
     on_both_buses(|server| {
         let mut ann = server.typed_in("ann", "attic");
         let mut bob = server.typed_in("bob", "attic");
@@ -36,7 +36,7 @@ fn who_comes_back_with_since_hears_what_it_missed() {
             ann.put(json!({"type": "chat", "room": "attic", "text": text}));
             ann.gets(json!({"type": "chat", "text": text}));
         }
-        // Typed: first who is here and where the room stands, then what was missed.
+        // Typed: first the members and the last id, then the missed messages.
         let mut bob = server.typed("bob");
         bob.put(json!({"type": "join", "room": "attic", "since": since}));
         let last = format!("{}-4", since.split_once('-').unwrap().0);
@@ -131,7 +131,7 @@ fn a_log_that_no_longer_reaches_back_says_so() {
 }
 
 #[test]
-fn a_room_in_which_nothing_was_said_has_a_beginning_to_come_back_to() {
+fn a_replay_can_start_at_the_beginning_of_an_empty_room() {
     on_both_buses(|server| {
         let mut ann = server.typed_in("ann", "attic");
         let mut bob = server.typed("bob");
@@ -206,7 +206,7 @@ fn older_messages_are_read_page_by_page() {
 }
 
 #[test]
-fn who_joins_in_a_flood_hears_everything_once() {
+fn a_peer_that_joins_during_a_flood_hears_everything_once() {
     let redis = Redis::start();
     for address in [None, Some(redis.address())] {
         let server = TestServer::with(|config| {
@@ -250,7 +250,7 @@ fn who_joins_in_a_flood_hears_everything_once() {
 }
 
 #[test]
-fn who_joins_again_in_a_flood_hears_first_what_it_asks_for_and_then_the_rest() {
+fn a_peer_that_rejoins_during_a_flood_gets_the_replay_before_live_messages() {
     const BURST: usize = 100;
     on_both_buses_with(
         |config| (config.rate, config.history, config.outbox) = (0, 100_000, 16 << 20),
@@ -290,7 +290,7 @@ fn who_joins_again_in_a_flood_hears_first_what_it_asks_for_and_then_the_rest() {
 }
 
 #[test]
-fn a_long_past_fits_through_a_small_outbox() {
+fn a_long_replay_fits_through_a_small_outbox() {
     let redis = Redis::start();
     for address in [None, Some(redis.address())] {
         let server = TestServer::with(|config| {
@@ -320,7 +320,7 @@ fn a_long_past_fits_through_a_small_outbox() {
 }
 
 #[test]
-fn nobody_is_told_a_past_with_holes() {
+fn a_replay_has_no_gaps() {
     const OUTBOX: usize = 7 * 1024 * 1024;
     let words = "\u{10348}".repeat(4000);
     let redis = Redis::start();
@@ -362,7 +362,7 @@ fn nobody_is_told_a_past_with_holes() {
                 assert_eq!(n, heard.to_string());
             }
         }
-        assert_eq!(heard, 1, "what can be told is told");
+        assert_eq!(heard, 1, "the messages that the log still has are replayed");
         reader.join().unwrap();
     }
 }

@@ -268,7 +268,7 @@ fn nothing_imports_in_a_circle() {
 }
 
 #[test]
-fn imports_go_down() {
+fn imports_go_one_way() {
     let house = House::read();
     let mut wrong = Vec::new();
     for (from, to) in house.imports() {
@@ -284,7 +284,7 @@ fn imports_go_down() {
 }
 
 #[test]
-fn what_belongs_to_one_room_is_named_only_there() {
+fn dependencies_are_used_only_in_their_module() {
     let mut paths = Vec::new();
     files(Path::new("src"), &mut paths);
     let mut wrong = Vec::new();
@@ -330,7 +330,7 @@ fn no_file_is_long() {
 
 /// The map's links are looked at by rustdoc.
 #[test]
-fn the_map_names_every_room() {
+fn the_map_names_every_module() {
     let root = fs::read_to_string("src/lib.rs").unwrap();
     let map: String = root
         .lines()

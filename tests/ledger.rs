@@ -37,19 +37,19 @@ fn on_a_calm_day_everybody_hears_everything_once() {
 }
 
 #[test]
-fn whatever_breaks_nothing_acknowledged_is_lost_or_doubled() {
+fn faults_neither_lose_nor_repeat_acknowledged_messages() {
     let each = |rng: &mut Rng| faults::each_once(&faults::ONE_REDIS, rng);
     println!("{}", live(1, Home::one(), each));
 }
 
 #[test]
-fn whatever_becomes_of_a_cluster_nothing_acknowledged_is_lost_or_doubled() {
+fn cluster_faults_neither_lose_nor_repeat_acknowledged_messages() {
     let each = |rng: &mut Rng| faults::each_once(&faults::CLUSTER, rng);
     println!("{}", live(1, Home::cluster(), each));
 }
 
 #[test]
-fn whomever_sentinels_choose_nothing_acknowledged_is_lost_or_doubled() {
+fn failover_by_sentinels_neither_loses_nor_repeats_acknowledged_messages() {
     let each = |rng: &mut Rng| faults::each_once(&faults::WATCHED, rng);
     println!("{}", live(1, Home::watched(), each));
 }
@@ -58,7 +58,7 @@ fn whomever_sentinels_choose_nothing_acknowledged_is_lost_or_doubled() {
 /// `CLUSTER=1` with a cluster instead of one Redis, `SENTINEL=1` with sentinels.
 #[test]
 #[ignore = "takes as long as one likes: make soak"]
-fn a_soak_of_seed_after_seed_finds_nothing_lost_or_doubled() {
+fn a_soak_over_many_seeds_loses_and_repeats_nothing() {
     let number = |name: &str| -> Option<u64> { std::env::var(name).ok()?.parse().ok() };
     let first = number("SEED").unwrap_or(1);
     let end = Instant::now() + Duration::from_secs(60 * number("MINUTES").unwrap_or(10));

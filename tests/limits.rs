@@ -157,7 +157,7 @@ fn a_fast_speaker_is_refused_not_cut_off() {
 }
 
 #[test]
-fn who_ignores_the_limit_for_ten_seconds_is_closed_with_1008() {
+fn a_peer_over_the_limit_for_ten_seconds_is_closed_with_1008() {
     let server = TestServer::with(|config| config.rate = 1);
     let mut foo = server.join("foo");
     let mut loud = server.join("loud");
@@ -189,7 +189,7 @@ fn without_a_rate_nobody_is_refused() {
 }
 
 #[test]
-fn a_slow_reader_does_not_hold_up_the_room() {
+fn a_slow_reader_does_not_delay_the_room() {
     let server = TestServer::with(|config| (config.rate, config.outbox) = (0, 64 * 1024));
     let mut foo = server.join("foo");
     let mut slow = server.join("slow");
@@ -224,7 +224,7 @@ fn a_slow_reader_does_not_hold_up_the_room() {
 }
 
 #[test]
-fn five_hundred_who_say_nothing_disturb_nobody() {
+fn five_hundred_silent_connections_disturb_nobody() {
     let server = TestServer::start();
     let mut foo = server.join("foo");
     let silent: Vec<_> = (0..500).map(|_| Raw::connect(server.addr())).collect();
@@ -240,7 +240,7 @@ fn five_hundred_who_say_nothing_disturb_nobody() {
 }
 
 #[test]
-fn who_answers_no_ping_is_dead() {
+fn a_peer_that_does_not_answer_pings_is_closed() {
     let server = TestServer::with(|config| config.ping = 1);
     // Peers that read answer pings.
     let mut alive = server.join("alive");
@@ -277,7 +277,7 @@ fn a_peer_that_talks_but_never_reads_is_closed() {
 }
 
 #[test]
-fn whose_network_swallows_everything_is_found_dead() {
+fn a_peer_behind_a_dead_network_is_closed() {
     let script = |server: TestServer| {
         let mut ann = server.join("ann");
         let network = Proxy::to(server.addr().port());
@@ -302,7 +302,7 @@ fn whose_network_swallows_everything_is_found_dead() {
 }
 
 #[test]
-fn a_peer_that_vanishes_leaves() {
+fn a_peer_whose_connection_breaks_leaves() {
     let server = TestServer::start();
     let mut foo = server.join("foo");
     for _ in 0..3 {
@@ -316,7 +316,7 @@ fn a_peer_that_vanishes_leaves() {
 }
 
 #[test]
-fn last_words_reach_a_peer_that_goes_on_talking() {
+fn the_close_reason_reaches_a_peer_that_keeps_sending() {
     let server = TestServer::start();
     let mut bad = Raw::join(server.addr(), "bad");
     // More behind the bad frame than is ever read: it must not cost the close frame.

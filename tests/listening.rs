@@ -48,7 +48,7 @@ fn an_address_that_is_a_port_alone_is_ipv6_and_ipv4() {
 }
 
 #[test]
-fn people_of_ipv4_keep_their_addresses_on_a_socket_of_ipv6() {
+fn ipv4_clients_keep_their_addresses_on_an_ipv6_socket() {
     let mut program = program(&["--listen", "[::]:0", "--max-peers-per-ip", "1"], &[]);
     let port = program.addr().port();
     let [ipv4, ipv6] = loopbacks(port);
@@ -65,7 +65,7 @@ fn people_of_ipv4_keep_their_addresses_on_a_socket_of_ipv6() {
 }
 
 #[test]
-fn every_address_that_is_given_is_listened_on() {
+fn the_server_listens_on_every_given_address() {
     let flags = ["--listen", "127.0.0.1:0", "--listen", "[::1]:0"];
     let list = [("NATTERJACK_LISTEN", "127.0.0.1:0, [::1]:0")];
     for mut program in [program(&flags, &[]), program(&[], &list)] {
@@ -92,7 +92,7 @@ fn ipv4_may_have_addresses_of_its_own_at_the_same_port() {
 }
 
 #[test]
-fn one_address_that_can_not_be_listened_on_is_one_line() {
+fn an_address_that_can_not_be_bound_is_one_line() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = taken.local_addr().unwrap().to_string();
     let flags = [
@@ -117,7 +117,7 @@ fn one_address_that_can_not_be_listened_on_is_one_line() {
 }
 
 #[test]
-fn addresses_in_the_log_are_ones_that_a_browser_takes() {
+fn addresses_in_the_log_work_in_a_browser() {
     let flags = ["--listen", "[::1]:0", "--metrics", ":0"];
     let mut program = program(&flags, &[]);
     let line = program.logs("chatting alone on [::1]:");
@@ -128,12 +128,12 @@ fn addresses_in_the_log_are_ones_that_a_browser_takes() {
 }
 
 #[test]
-fn every_socket_of_systemd_is_served() {
+fn every_socket_from_systemd_is_served() {
     let second = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = second.local_addr().unwrap();
     let manager = Manager::with_second(second.into());
     let mut natterjack = manager.start(&[], &[]);
-    manager.is_told("READY=1");
+    manager.receives("READY=1");
     natterjack.logs(&format!("on {}: open", manager.addr()));
     natterjack.logs(&format!("on {addr}: open"));
     let mut ann = Client::connect(manager.addr(), "/chat/ann");
@@ -144,7 +144,7 @@ fn every_socket_of_systemd_is_served() {
 }
 
 #[test]
-fn a_socket_of_systemd_that_nobody_can_be_let_in_by_is_one_line() {
+fn an_unusable_socket_from_systemd_is_one_line() {
     let datagrams = UdpSocket::bind("127.0.0.1:0").unwrap();
     // As systemd hands it over with Accept=yes.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -160,7 +160,7 @@ fn a_socket_of_systemd_that_nobody_can_be_let_in_by_is_one_line() {
 }
 
 #[test]
-fn a_look_at_everything_names_every_address() {
+fn the_check_names_every_address() {
     let (one, two) = (free_port(), free_port());
     let (one, two) = (format!("127.0.0.1:{one}"), format!("[::]:{two}"));
     let output = Program::run(&["--check", "--listen", &one, "--listen", &two], &[]);
@@ -178,7 +178,7 @@ fn a_look_at_everything_names_every_address() {
 }
 
 #[test]
-fn a_look_at_everything_names_every_socket_of_systemd() {
+fn the_check_names_every_socket_from_systemd() {
     let second = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = second.local_addr().unwrap();
     let manager = Manager::with_second(second.into());

@@ -12,13 +12,13 @@ mod dialects;
 /// What the JSON dialects refuse.
 mod refusals;
 
-/// Which names are one, which are none, and how they are shown.
+/// Which spellings are the same name, which names are refused, and how names are shown.
 mod names;
 
-/// One name, one connection; who is here.
+/// One name, one connection; the members of a room.
 mod presence;
 
-/// What was said before: replay, and pages of it.
+/// History: replay, and pages of it.
 mod history;
 
 /// Messages sent again.
@@ -27,44 +27,44 @@ mod references;
 /// The page, in a real browser.
 mod page;
 
-/// The page again: what was said before, and while it was away.
-mod page_past;
+/// Earlier messages on the page, also after an interruption.
+mod page_history;
 
-/// The page once more: the token that it was opened with.
+/// The page on a server that needs tokens.
 mod page_token;
 
-/// Pages, probes, and what is refused.
+/// Pages, probes, and refused requests.
 mod web;
 
-/// Where it listens: addresses, ports, sockets of systemd.
+/// Where the server listens: addresses, ports, sockets from systemd.
 mod listening;
 
-/// Many who come at once, and some of them say nothing.
+/// Many connections at once, some of them silent.
 mod arrivals;
 
-/// Bad input, and what it costs: its sender something, others nothing.
+/// Bad input closes or refuses its sender and disturbs nobody else.
 mod limits;
 
-/// How fast somebody may speak.
+/// Rate limits.
 mod rates;
 
-/// The others have their turns, also beside a connection that sends without a pause.
+/// A connection that sends without a pause does not delay the others.
 mod fairness;
 
-/// Garbage, for everything that parses.
+/// Garbage for every parser.
 mod garbage;
 
-/// Many at once: what all of them together may take.
+/// Limits for all connections together.
 mod crowd;
 
-/// Many who mean harm.
-mod siege;
+/// Many abusive clients.
+mod abuse;
 
-/// Many instances, one chat; what Redis shows of it.
+/// Many instances are one chat; its keys in Redis.
 mod cluster;
 
 /// Instances that die, freeze and come back.
-mod ghosts;
+mod dead_instances;
 
 /// TLS and passwords towards Redis.
 mod secure;
@@ -72,82 +72,82 @@ mod secure;
 /// Passwords of Redis that a command prints, such as the tokens of Microsoft Entra ID.
 mod tokens_redis;
 
-/// The command that prints them.
+/// The command that prints the password of Redis.
 mod auth_command;
 
-/// TLS towards people: `https://` and `wss://`.
+/// TLS towards clients: `https://` and `wss://`.
 mod tls;
 
-/// Their certificate: what is wrong with it, and how it is renewed.
+/// The server's certificate: its errors, and its renewal.
 mod tls_files;
 
-/// Tokens: who may connect, under which name, where, and how long.
+/// Tokens: the name, the rooms and the time that they grant.
 mod tokens;
 
 /// Tokens as identity providers make them: sets of keys, audiences, issuers, names.
 mod tokens_providers;
 
-/// Tokens and keys that are not good.
+/// Invalid tokens and keys.
 mod tokens_bad;
 
 /// `--issue`: the program makes a token itself.
 mod tokens_issue;
 
-/// Saying something by plain HTTP.
+/// Publishing by plain HTTP.
 mod publish;
 
-/// The same from pages of other sites.
+/// Publishing by plain HTTP from pages of other sites.
 mod other_sites;
 
 /// Redis goes away and comes back.
 mod outage;
 
-/// Whether it is ready, and why not.
+/// `/readyz`: whether the server is ready, and why not.
 mod readiness;
 
 /// One Redis takes over from another.
 mod failover;
 
-/// A Redis Cluster: rooms on many nodes, which die and change places.
+/// A Redis Cluster: rooms on many nodes, which fail and take over.
 mod redis_cluster;
 
 /// Sentinels know who the primary is.
 mod sentinel;
 
-/// Everything goes wrong, and the books must balance.
+/// The delivery ledger: under faults, no acknowledged message is lost or repeated.
 mod ledger;
 
-/// Stopping in good order.
+/// A graceful stop.
 mod shutdown;
 
 /// A service of systemd: its socket, its credentials, its watchdog, its journal.
 mod service;
 
-/// What Prometheus is told, and what the dashboard asks for.
+/// The metrics for Prometheus, and the dashboard's queries.
 mod metrics;
 
-/// What else may happen to a program.
-mod hardship;
+/// Signals, closed files, a full disk, few files, a clock that jumps.
+mod system_faults;
 
-/// `--check`: what could be wrong, before it is.
+/// `--check`: problems found before the server runs.
 mod check;
 
-/// `--probe`: whether a server that runs is ready.
+/// `--probe`: whether a running server is ready.
 mod probe;
 
-/// What a user of Redis must be allowed to.
+/// The rights that a user of Redis needs.
 mod rights;
 
 /// The program itself: flags, variables, exit codes.
 mod cli;
 
-/// The program itself: it serves, over TLS as well, and stops; also one built for another processor.
+/// The program itself: it serves, over TLS too, and stops; also for other processors.
 mod program;
 
-/// What is installed with it: man page, completions, the file of settings.
+/// Installed files: man page, completions, settings.
 mod deploy;
 
-/// Behind reverse proxies: whose address counts.
+/// Reverse proxies: which client address counts.
 mod trusted_proxies;
 
 /// Behind nginx.

@@ -1,4 +1,4 @@
-//! What Prometheus is told, on a listener of its own.
+//! The metrics for Prometheus, on a listener of their own.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
@@ -54,7 +54,7 @@ fn shows(metrics: SocketAddr, expected: &[(&str, f64)]) {
 }
 
 #[test]
-fn what_is_said_heard_and_refused_is_counted() {
+fn messages_deliveries_and_refusals_are_counted() {
     let (server, metrics) = measured(None);
     let mut foo = server.join("foo");
     let mut bar = server.join("bar");
@@ -76,7 +76,11 @@ fn what_is_said_heard_and_refused_is_counted() {
         metrics,
         &[
             (
-                "natterjack_build_info{version=\"0.1.0\",bus=\"local\"}",
+                concat!(
+                    "natterjack_build_info{version=\"",
+                    env!("CARGO_PKG_VERSION"),
+                    "\",bus=\"local\"}"
+                ),
                 1.0,
             ),
             ("natterjack_peers", 1.0),
@@ -155,7 +159,7 @@ fn redis_is_measured_too() {
 }
 
 #[test]
-fn prometheus_finds_nothing_to_complain_about() {
+fn the_metrics_pass_the_prometheus_linter() {
     let redis = Redis::start();
     let certs = Certs::for_host("localhost");
     for redis in [None, Some(&redis)] {
@@ -190,7 +194,7 @@ fn promtool() -> String {
 
 /// Every word of a query that is no function, label or number must be a metric.
 #[test]
-fn the_dashboard_asks_for_what_there_is() {
+fn the_dashboard_uses_metrics_that_exist() {
     let redis = Redis::start();
     let certs = Certs::for_host("localhost");
     let (_server, metrics) = measured_with(|config| {

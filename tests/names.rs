@@ -1,4 +1,4 @@
-//! What people call themselves: which names are one, which are none, and how they are shown.
+//! Names: which spellings are the same name, which names are refused, and how names are shown.
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
@@ -91,7 +91,7 @@ fn redis_shows_names_as_their_holders_write_them() {
 }
 
 #[test]
-fn what_the_dead_leave_behind_goes_as_it_was_written() {
+fn members_of_a_dead_instance_leave_under_the_spelling_they_used() {
     let redis = Redis::start();
     let server = TestServer::on(&redis);
     let mut foo = server.join("foo");
@@ -119,7 +119,7 @@ fn what_the_dead_leave_behind_goes_as_it_was_written() {
 }
 
 #[test]
-fn names_that_lie_are_refused() {
+fn misleading_names_are_refused() {
     let server = TestServer::start();
     let mut simple = server.json();
     let mut typed = server.json();
@@ -164,7 +164,7 @@ fn names_that_lie_are_refused() {
 }
 
 #[test]
-fn a_name_may_be_written_in_another_way_by_who_has_it() {
+fn the_holder_of_a_name_may_change_its_spelling() {
     let redis = Redis::start();
     let [one, two] = two_on(&redis);
     let alone = TestServer::start();
@@ -199,7 +199,7 @@ fn a_name_may_be_written_in_another_way_by_who_has_it() {
 }
 
 #[test]
-fn who_takes_a_name_over_may_write_it_in_another_way() {
+fn a_name_may_be_taken_over_under_another_spelling() {
     let redis = Redis::start();
     let [one, two] = two_on(&redis);
     let alone = TestServer::start();
@@ -309,7 +309,7 @@ fn a_rooms_name_is_the_same_however_it_is_encoded() {
 }
 
 #[test]
-fn what_others_publish_does_not_pass_for_the_servers_words() {
+fn messages_from_other_programs_do_not_pass_for_the_servers() {
     let redis = Redis::start();
     let server = TestServer::on(&redis);
     let mut foo = server.join("foo");

@@ -30,7 +30,7 @@ fn fetch(page: &Page, server: &TestServer, token: &str, text: &str) -> String {
 }
 
 #[test]
-fn a_page_of_an_allowed_site_may_say_something_and_read_the_answer() {
+fn a_page_of_an_allowed_site_may_post_and_read_the_response() {
     let issuer = Issuer::es256();
     // A probe is a page as well, and without a policy that forbids it to ask elsewhere.
     let site = TestServer::start();
@@ -77,7 +77,7 @@ fn head(server: &TestServer, request: &str) -> String {
 }
 
 #[test]
-fn what_is_allowed_there_can_be_asked() {
+fn a_preflight_request_tells_what_is_allowed() {
     let issuer = Issuer::es256();
     let server = serve(&issuer, "https://friend.example");
     let ask = |line: &str, more: &str| {

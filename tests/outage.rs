@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::support::{Client, Proxy, Redis, TestServer, eventually};
 
 #[test]
-fn a_redis_that_is_not_there_yet_is_waited_for() {
+fn the_server_waits_for_a_redis_that_is_not_there_yet() {
     let mut redis = Redis::on_tcp();
     redis.kill();
     let proxy = Proxy::to(redis.port());
@@ -46,7 +46,7 @@ fn redis_restarts_and_nobody_reconnects() {
 }
 
 #[test]
-fn what_was_said_behind_a_broken_subscription_is_read_from_the_log() {
+fn messages_missed_by_a_broken_subscription_are_read_from_the_log() {
     let redis = Redis::on_tcp();
     let proxy = Proxy::to(redis.port());
     let (here, there) = (
@@ -120,7 +120,8 @@ fn a_redis_without_its_data_begins_a_new_epoch() {
         epoch.parse().unwrap()
     };
     assert!(epoch(&after) > epoch(&before));
-    // Who comes back from the old epoch gets what there is, and is told that it is not all.
+    // A peer that comes back with an id of the old epoch gets the messages that remain, with
+    // `complete:false`.
     let mut pi = servers[1].typed("pi");
     pi.put(json!({"type": "join", "room": "attic", "since": before}));
     pi.gets(json!({"type": "joined", "complete": false, "users": ["ann", "bob", "pi"]}));
@@ -128,7 +129,7 @@ fn a_redis_without_its_data_begins_a_new_epoch() {
 }
 
 #[test]
-fn a_redis_that_lost_its_last_messages_gives_no_number_twice() {
+fn a_redis_that_lost_its_last_messages_never_reuses_a_number() {
     let redis = Redis::start();
     let servers = [TestServer::on(&redis), TestServer::on(&redis)];
     let mut ann = servers[0].typed_in("ann", "attic");
@@ -165,7 +166,7 @@ fn a_redis_that_lost_its_last_messages_gives_no_number_twice() {
 }
 
 #[test]
-fn json_peers_are_told_what_can_not_be_done() {
+fn json_peers_are_told_that_redis_is_unavailable() {
     let mut redis = Redis::start();
     let server = TestServer::on(&redis);
     let mut ann = server.typed_in("ann", "attic");
@@ -179,7 +180,7 @@ fn json_peers_are_told_what_can_not_be_done() {
     ] {
         ann.is_refused(object, "unavailable");
     }
-    // Who only arrives is asked to come back.
+    // A new peer is told to try again later.
     for target in ["/ws", "/ws?user=bob", "/ws?user=bob&room=attic"] {
         let mut late = Client::connect(server.addr(), target);
         late.gets(json!({"type": "error", "code": "unavailable"}));
@@ -187,7 +188,7 @@ fn json_peers_are_told_what_can_not_be_done() {
     }
     redis.restart();
     ann.gets_just(json!({"type": "status", "bus": "ok"}));
-    // Who came or went meanwhile was not heard: so who is here is said again.
+    // Joins and leaves were missed meanwhile, so the list of members is sent again.
     ann.gets(json!({"type": "who", "room": "attic", "users": ["ann"]}));
     ann.put(json!({"type": "join", "room": "cellar"}));
     ann.gets(json!({"type": "joined", "room": "cellar", "users": ["ann"]}));
@@ -222,7 +223,7 @@ fn messages_wait_for_redis_and_are_published_once() {
 }
 
 #[test]
-fn what_waits_for_several_rooms_and_people_stays_in_order() {
+fn messages_that_wait_for_several_rooms_and_people_stay_in_order() {
     let mut redis = Redis::start();
     let server = TestServer::on_with(redis.address(), |config| config.rate = 0);
     let mut ann = server.typed_in("ann", "attic");

@@ -27,14 +27,14 @@ fn two_people_talk_over_two_instances() {
         "it is shown once, pending or settled"
     );
     assert_eq!(
-        ann.strangers(),
+        ann.foreign_urls(),
         [""; 0],
         "nothing is asked of any other host"
     );
 }
 
 #[test]
-fn what_others_send_is_only_text() {
+fn messages_are_shown_as_plain_text() {
     let server = TestServer::start();
     let browser = Browser::start();
     let ann = browser.join(&server, "ann");
@@ -64,7 +64,7 @@ fn what_others_send_is_only_text() {
 }
 
 #[test]
-fn a_name_that_is_taken_or_bad_is_said_at_its_field() {
+fn a_taken_or_bad_name_is_reported_at_its_field() {
     let server = TestServer::start();
     let mut foo = server.join("foo");
     let browser = Browser::start();
@@ -225,7 +225,7 @@ fn a_name_in_the_list_is_written_to_in_private() {
 }
 
 #[test]
-fn who_reads_back_is_not_dragged_to_the_end() {
+fn a_reader_of_older_messages_is_not_scrolled_to_the_end() {
     let server = TestServer::with(|config| config.rate = 0);
     let browser = Browser::start();
     let ann = browser.join(&server, "ann");

@@ -92,7 +92,7 @@ fn without_a_token_the_page_says_that_one_is_needed() {
 }
 
 #[test]
-fn when_the_token_expires_the_page_says_so_and_keeps_what_was_said() {
+fn when_the_token_expires_the_page_says_so_and_keeps_the_conversation() {
     let issuer = Issuer::hs256();
     let server = issuer.serve();
     let browser = Browser::start();
@@ -105,7 +105,7 @@ fn when_the_token_expires_the_page_says_so_and_keeps_what_was_said() {
 }
 
 #[test]
-fn a_room_that_the_token_is_not_for_is_said_at_its_field() {
+fn a_room_that_the_token_excludes_is_reported_at_its_field() {
     let issuer = Issuer::hs256();
     let server = issuer.serve();
     let browser = Browser::start();

@@ -1,4 +1,4 @@
-//! One name belongs to one connection, wherever that is.
+//! One name belongs to one connection on all instances.
 
 use std::thread;
 
@@ -30,7 +30,7 @@ fn a_name_is_free_again_when_its_owner_has_left() {
             foo.leave();
             bar.hears("foo: has left the chat!");
         }
-        // Without a goodbye, too.
+        // Without a close frame, too.
         drop(server.join("foo"));
         bar.hears_in_order(&["foo: has joined the chat!", "foo: has left the chat!"]);
         server.join("foo");
@@ -38,7 +38,7 @@ fn a_name_is_free_again_when_its_owner_has_left() {
 }
 
 #[test]
-fn of_many_who_want_one_name_at_once_exactly_one_gets_it() {
+fn of_many_peers_that_claim_one_name_exactly_one_gets_it() {
     let redis = Redis::start();
     let servers = [TestServer::on(&redis), TestServer::on(&redis)];
     let granted = thread::scope(|scope| {
@@ -60,7 +60,7 @@ fn of_many_who_want_one_name_at_once_exactly_one_gets_it() {
 }
 
 #[test]
-fn large_rooms_say_nothing_about_who_comes_and_goes() {
+fn large_rooms_announce_neither_joins_nor_leaves() {
     let script = |server: &TestServer| {
         let mut one = server.join("one");
         let mut two = server.join("two");
@@ -85,7 +85,7 @@ fn large_rooms_say_nothing_about_who_comes_and_goes() {
 }
 
 #[test]
-fn a_name_that_is_taken_over_has_not_left() {
+fn a_takeover_of_a_name_is_no_leave() {
     on_both_buses(|server| {
         let mut pi = server.typed_in("pi", "attic");
         let mut bob = server.json();
@@ -119,7 +119,7 @@ fn a_name_that_is_taken_over_has_not_left() {
 }
 
 #[test]
-fn a_new_name_leaves_no_ghost_in_a_room_of_exactly_as_many_as_are_announced() {
+fn a_renamed_peer_leaves_once_from_a_room_at_the_announcement_limit() {
     on_both_buses_with(
         |config| config.notices = 2,
         |server| {
@@ -138,7 +138,7 @@ fn a_new_name_leaves_no_ghost_in_a_room_of_exactly_as_many_as_are_announced() {
 }
 
 #[test]
-fn a_room_hears_of_the_leaving_of_everybody_whose_coming_it_has_heard_of() {
+fn every_announced_join_is_followed_by_an_announced_leave() {
     on_both_buses_with(
         |config| config.notices = 2,
         |server| {

@@ -55,7 +55,7 @@ fn a_server_that_is_ready_is_found_at_the_address_of_the_settings() {
 }
 
 #[test]
-fn over_tls_it_is_asked_by_its_address_whatever_names_its_certificate_has() {
+fn over_tls_the_probe_ignores_the_names_in_the_certificate() {
     let certs = Certs::for_host("chat.example.org");
     let path = |name: &str| certs.path(name).display().to_string();
     let (cert, key) = (path("cert.pem"), path("key.pem"));
@@ -75,7 +75,7 @@ fn over_tls_it_is_asked_by_its_address_whatever_names_its_certificate_has() {
 }
 
 #[test]
-fn it_is_asked_under_its_own_name() {
+fn the_probe_sends_a_host_name_that_the_server_accepts() {
     let mut program = Program::start(&["--host", "chat.example.org", "--host", "localhost"]);
     let addr = program.addr();
     let named = ["--host", "chat.example.org"];
@@ -93,7 +93,7 @@ fn a_server_that_is_not_ready_says_why() {
 }
 
 #[test]
-fn where_no_server_answers_the_probe_ends_all_the_same() {
+fn the_probe_ends_when_no_server_answers() {
     let nobody = SocketAddr::from(([127, 0, 0, 1], free_port()));
     says(probe(&nobody.to_string(), &[]), nobody, "can't connect: ");
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -108,7 +108,7 @@ fn where_no_server_answers_the_probe_ends_all_the_same() {
 }
 
 #[test]
-fn its_settings_are_read_like_the_servers() {
+fn the_probe_reads_settings_like_the_server() {
     let output = Program::run(&["--probe", "--ping", "0"], &[]);
     assert_eq!(output.status.code(), Some(2));
 }

@@ -126,7 +126,7 @@ impl Nginx {
         let mut tls = self.connect();
         tls.write_all(request.as_bytes()).unwrap();
         let mut answer = Vec::new();
-        // nginx does not always say goodbye in TLS.
+        // nginx does not always send close_notify.
         let _ = tls.read_to_end(&mut answer);
         String::from_utf8_lossy(&answer).into_owned()
     }
@@ -216,7 +216,7 @@ fn clients_are_told_apart_by_the_address_that_nginx_sees() {
 }
 
 #[test]
-fn a_page_may_connect_to_where_it_came_from_and_no_other() {
+fn a_page_may_connect_only_to_its_own_host() {
     let server = TestServer::start();
     let nginx = Nginx::before(server.addr());
     let port = format!("{NAME}:{}", nginx.tls);
@@ -238,7 +238,7 @@ fn a_page_may_connect_to_where_it_came_from_and_no_other() {
 }
 
 #[test]
-fn the_page_comes_over_tls_and_bodies_are_not_taken() {
+fn the_page_is_served_over_tls_and_request_bodies_are_refused() {
     let server = TestServer::start();
     let nginx = Nginx::before(server.addr());
     let ask = |target: &str| {
@@ -298,7 +298,7 @@ fn the_longest_text_is_published_through_nginx() {
 }
 
 #[test]
-fn nginx_takes_as_long_a_head_as_the_server_does() {
+fn nginx_and_the_server_have_the_same_limit_for_request_heads() {
     let server = TestServer::start();
     let nginx = Nginx::before(server.addr());
     // A browser sends the cookies of every port of a host, in one line.

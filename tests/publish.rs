@@ -1,4 +1,4 @@
-//! Saying something without a connection: `curl -d "The door is open" …/rooms/lobby`.
+//! Publishing a message by plain HTTP: `curl -d "The door is open" …/rooms/lobby`.
 
 use std::net::Shutdown;
 
@@ -35,7 +35,7 @@ fn listener(server: &TestServer, issuer: &Issuer, room: &str) -> Client {
 }
 
 #[test]
-fn what_is_posted_is_said_in_the_room_and_stays_in_its_log() {
+fn a_posted_message_is_sent_to_the_room_and_logged() {
     let issuer = Issuer::es256();
     on_both_buses_with(
         |config| config.tokens = Some(issuer.settings()),
@@ -122,7 +122,7 @@ fn it_reaches_the_peers_of_other_instances() {
 }
 
 #[test]
-fn what_can_not_be_posted_is_refused_with_a_reason() {
+fn an_invalid_post_is_refused_with_a_reason() {
     let issuer = Issuer::hs256();
     let server = issuer.serve();
     let mut listener = listener(&server, &issuer, "lobby");
@@ -218,7 +218,7 @@ fn a_body_may_come_late_in_pieces_or_not_at_all() {
 }
 
 #[test]
-fn those_who_do_not_send_their_body_take_no_peers_place() {
+fn posts_without_a_body_do_not_block_peers() {
     let issuer = Issuer::hs256();
     let server = TestServer::with(|config| {
         config.tokens = Some(issuer.settings());
@@ -271,7 +271,7 @@ fn each_name_has_the_rate_of_a_peer() {
 }
 
 #[test]
-fn while_redis_is_away_it_is_503_and_safe_to_be_sent_again() {
+fn while_redis_is_away_a_post_gets_503_and_may_be_repeated() {
     let issuer = Issuer::hs256();
     let mut redis = Redis::start();
     let server = TestServer::on_with(redis.address(), |config| {

@@ -50,7 +50,7 @@ fn a_name_has_one_rate_however_often_it_reconnects() {
 }
 
 #[test]
-fn another_name_in_each_message_is_no_new_burst() {
+fn a_new_name_in_each_message_gives_no_new_burst() {
     let server = slow();
     let (mut ann, mut bar) = (server.join("ann"), server.join("bar"));
     ann.hears("bar: has joined the chat!");
@@ -124,7 +124,7 @@ fn without_a_name_the_address_has_one_rate() {
 }
 
 #[test]
-fn what_a_name_says_and_what_it_posts_have_one_rate() {
+fn messages_and_posts_of_a_name_share_one_rate() {
     let issuer = Issuer::hs256();
     let server = TestServer::with(|config| {
         config.tokens = Some(issuer.settings());

@@ -107,7 +107,7 @@ fn a_room_and_the_names_move_to_another_node_and_nobody_notices() {
 }
 
 #[test]
-fn a_room_that_is_on_its_way_waits_and_the_others_go_on() {
+fn a_migrating_room_waits_and_the_others_continue() {
     let nodes = Nodes::start();
     let servers = servers(&nodes);
     let mut foo = servers[0].join_room("foo", ROOMS[0]);
@@ -202,7 +202,7 @@ fn the_node_of_the_subscription_dies_and_another_takes_its_place() {
 }
 
 #[test]
-fn a_node_that_is_new_is_found_by_whoever_is_sent_there() {
+fn a_new_node_is_found_by_a_redirection() {
     let nodes = Nodes::start();
     let (_servers, mut foo, mut bar) = foo_and_bar(&nodes);
     talk(&mut foo, &mut bar, "before");
@@ -216,7 +216,7 @@ fn a_node_that_is_new_is_found_by_whoever_is_sent_there() {
 }
 
 #[test]
-fn a_node_at_an_address_that_leads_nowhere_is_named() {
+fn an_unreachable_node_is_named() {
     let nodes = Nodes::start();
     nodes.announce_unreachable(2);
     let server = TestServer::on_with(nodes.address(0), |_| {});
@@ -255,7 +255,7 @@ fn swallow(nodes: &Nodes, counter: &str, log: &str, words: &str) {
 /// What one node publishes comes to another over a connection of theirs. Should that break, nobody
 /// is told; here it is as if it had.
 #[test]
-fn what_the_cluster_swallows_is_found_in_the_log() {
+fn messages_that_the_cluster_drops_are_read_from_the_log() {
     let nodes = Nodes::start();
     let (_servers, mut foo, mut bar) = foo_and_bar(&nodes);
     talk(&mut foo, &mut bar, "before");
@@ -276,7 +276,7 @@ fn what_the_cluster_swallows_is_found_in_the_log() {
 }
 
 #[test]
-fn a_room_that_moves_out_of_reach_waits_until_it_is_within_again() {
+fn a_room_on_an_unreachable_node_waits_until_it_can_be_reached() {
     let nodes = Nodes::start();
     let (servers, mut foo, mut bar) = foo_and_bar(&nodes);
     nodes.announce_unreachable(5);

@@ -111,7 +111,7 @@ fn bad_names_are_refused_on_joining() {
 }
 
 #[test]
-fn what_is_no_json_object_is_refused() {
+fn a_frame_that_is_no_json_object_is_refused() {
     let server = TestServer::start();
     let nested = format!(
         "{{\"type\":{}1{}}}",
@@ -316,7 +316,7 @@ fn texts_of_every_script_arrive_in_json() {
 }
 
 #[test]
-fn one_connection_can_not_join_rooms_without_end() {
+fn rooms_per_connection_are_limited() {
     let server = TestServer::with(|config| config.rate = 0);
     let mut ann = server.typed("ann");
     let room = |n: usize| json!({"type": "join", "room": format!("room {n}")});

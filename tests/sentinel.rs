@@ -24,7 +24,7 @@ fn called(sentinels: &Sentinels, name: &str) -> RedisAddress {
 }
 
 #[test]
-fn sentinels_that_are_gone_are_passed_over() {
+fn unreachable_sentinels_are_skipped() {
     let redis = Redis::on_tcp();
     let mut sentinels = Sentinels::over(&redis, 0);
     sentinels.kill(0);
@@ -69,7 +69,7 @@ fn a_name_that_no_sentinel_knows_is_refused_at_the_start() {
 }
 
 #[test]
-fn who_is_no_sentinel_is_told_apart() {
+fn a_server_that_is_no_sentinel_is_recognised() {
     let redis = Redis::on_tcp();
     let url = format!("redis+sentinel://127.0.0.1:{}/pond", redis.port());
     let output = Program::run(&["--redis", &url], &[]);

@@ -16,7 +16,7 @@ fn it_is_ready_when_messages_get_through_and_says_how_it_is() {
     redis.kill();
     let manager = Manager::new();
     let mut natterjack = manager.start(&["--redis", &redis.url()], &[]);
-    let told = manager.is_told("EXTEND_TIMEOUT_USEC=");
+    let told = manager.receives("EXTEND_TIMEOUT_USEC=");
     assert!(
         told.contains("STATUS=0 peers, waiting for redis "),
         "{told}"
@@ -24,16 +24,16 @@ fn it_is_ready_when_messages_get_through_and_says_how_it_is() {
     // It serves all the same.
     assert_eq!(Raw::get(manager.addr(), "/readyz").0, 503);
     redis.restart();
-    let told = manager.is_told("READY=1");
+    let told = manager.receives("READY=1");
     assert!(told.contains("STATUS=0 peers, redis "), "{told}");
     let mut foo = Client::connect(manager.addr(), "/chat/foo");
     foo.hears("Welcome foo!");
     redis.kill();
-    manager.is_told("STATUS=1 peers, waiting for redis ");
+    manager.receives("STATUS=1 peers, waiting for redis ");
     redis.restart();
-    manager.is_told("STATUS=1 peers, redis ");
+    manager.receives("STATUS=1 peers, redis ");
     natterjack.signal("TERM");
-    manager.is_told("STOPPING=1");
+    manager.receives("STOPPING=1");
     foo.is_closed(1001);
     assert!(natterjack.wait().success());
 }
@@ -43,7 +43,7 @@ fn the_watchdog_is_fed() {
     let manager = Manager::new();
     let _natterjack = manager.start(&[], &[("WATCHDOG_USEC", "200000")]);
     for _ in 0..3 {
-        manager.is_told("WATCHDOG=1");
+        manager.receives("WATCHDOG=1");
     }
 }
 
@@ -54,7 +54,7 @@ fn secrets_come_as_credentials_and_show_nowhere() {
     // As an editor leaves it, with a byte order mark and an end of line.
     manager.entrusts("redis-password", "\u{feff}hunter2\r\n");
     let mut natterjack = manager.start(&["--redis", &redis.url(), "--log", "debug"], &[]);
-    manager.is_told("READY=1");
+    manager.receives("READY=1");
     let process = format!("/proc/{}", natterjack.id());
     for file in ["cmdline", "environ"] {
         let shown = fs::read_to_string(format!("{process}/{file}")).unwrap();
@@ -77,7 +77,7 @@ fn an_unreadable_credential_is_one_line() {
     let mut natterjack = manager.start(&["--redis", &redis.url()], &[]);
     let line = natterjack.logs("warn: credential");
     assert!(line.contains("redis-password: Is a directory"), "{line}");
-    manager.is_told("READY=1");
+    manager.receives("READY=1");
 }
 
 /// While it is restarted again and again, people come and go, and two talk all the time.
@@ -87,7 +87,7 @@ fn a_restart_refuses_nobody_and_loses_nothing() {
     let manager = Manager::new();
     let start = || {
         let natterjack = manager.start(&["--redis", &redis.url(), "--rate", "0"], &[]);
-        manager.is_told("READY=1");
+        manager.receives("READY=1");
         natterjack
     };
     let addr = manager.addr();

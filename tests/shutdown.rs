@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::support::{Client, Program, Raw, Redis, TestServer, upgrade};
 
 #[test]
-fn everybody_is_told_with_1001() {
+fn every_peer_is_closed_with_1001() {
     let redis = Redis::start();
     for mut server in [TestServer::start(), TestServer::on(&redis)] {
         let mut foo = server.join("foo");
@@ -32,7 +32,7 @@ fn everybody_is_told_with_1001() {
 }
 
 #[test]
-fn who_is_just_coming_is_answered_before_it_is_sent_away() {
+fn a_request_in_progress_is_answered_before_the_server_stops() {
     let redis = Redis::start();
     // On one thread, connections get their places in the order in which they ask.
     let mut server = TestServer::on_with(redis.address(), |config| {
@@ -130,7 +130,7 @@ fn a_rolling_restart_loses_nothing() {
 }
 
 #[test]
-fn what_can_not_be_said_any_more_is_refused() {
+fn messages_that_can_not_be_published_any_more_are_refused() {
     let mut redis = Redis::start();
     let mut server = TestServer::on(&redis);
     let mut ann = server.typed_in("ann", "attic");

@@ -132,7 +132,7 @@ fn texts_arrive_as_they_are() {
 }
 
 #[test]
-fn no_line_of_a_text_passes_for_somebody_elses() {
+fn no_line_of_a_text_can_pass_for_another_users() {
     on_both_buses(|server| {
         let mut bar = server.join("bar");
         let mut foo = server.join("foo");
@@ -168,7 +168,7 @@ fn an_error_quotes_nothing_that_harms_a_terminal() {
 }
 
 #[test]
-fn what_can_not_be_said_is_an_error_for_its_sender() {
+fn an_invalid_message_is_an_error_for_its_sender() {
     on_both_buses(|server| {
         let mut foo = server.join("foo");
         let mut bar = server.join("bar");

@@ -98,7 +98,7 @@ fn every_dialect_and_every_page_is_served() {
 }
 
 #[test]
-fn who_offers_only_http_1_0_is_served_too() {
+fn clients_that_offer_only_http_1_0_are_served_too() {
     let secured = Secured::start();
     for (offered, chosen) in [
         (&["http/1.0"][..], Some("http/1.0")),
@@ -131,11 +131,11 @@ fn the_page_chats_over_it_in_a_browser() {
     foo.hears("ann: hello from a page");
     foo.say("hello page");
     page.shows("hello page");
-    assert_eq!(page.strangers(), [""; 0]);
+    assert_eq!(page.foreign_urls(), [""; 0]);
 }
 
 #[test]
-fn only_what_is_safe_today_is_spoken() {
+fn only_safe_versions_and_ciphers_are_accepted() {
     let secured = Secured::start();
     let speaks = |words: &[&str]| secured.openssl(words).0;
     assert!(speaks(&["-tls1_3"]) && speaks(&["-tls1_2"]));
@@ -189,7 +189,7 @@ fn the_whole_chain_is_sent() {
 }
 
 #[test]
-fn who_names_no_host_is_let_in_too() {
+fn clients_that_name_no_host_are_accepted() {
     let secured = Secured::start();
     let ca = secured.certs.path("ca.pem").display().to_string();
     let (spoken, said) =
@@ -198,7 +198,7 @@ fn who_names_no_host_is_let_in_too() {
 }
 
 #[test]
-fn a_visitor_comes_back_by_a_ticket() {
+fn a_tls_session_is_resumed_by_a_ticket() {
     let secured = Secured::start();
     for version in [&TLS13, &TLS12] {
         let config = secure::trusting(&secured.certs, &[version]);
@@ -245,7 +245,7 @@ fn long_messages_reach_many_whole_and_in_order() {
 }
 
 #[test]
-fn a_slow_reader_is_closed_and_holds_nobody_up() {
+fn a_slow_reader_is_closed_and_delays_nobody() {
     let secured = Secured::with(|config| {
         config.rate = 0;
         config.outbox = 64 * 1024;
@@ -273,7 +273,7 @@ fn a_slow_reader_is_closed_and_holds_nobody_up() {
 }
 
 #[test]
-fn pings_and_goodbyes_are_what_they_are_without() {
+fn pings_and_close_frames_work_as_without_tls() {
     let mut secured = Secured::with(|config| config.ping = 1);
     let mut ann = secured.join("ann");
     assert!(matches!(ann.frame(), Message::Ping(_)));
@@ -297,7 +297,7 @@ fn pings_and_goodbyes_are_what_they_are_without() {
 }
 
 #[test]
-fn the_end_is_said_and_not_only_happens() {
+fn the_end_of_a_connection_is_announced_by_close_notify() {
     let secured = Secured::start();
     // After an answer: `get` insists on it. After a chat:
     let mut foo = secured.join("foo");
@@ -317,7 +317,7 @@ fn the_end_is_said_and_not_only_happens() {
 }
 
 #[test]
-fn keys_are_changed_on_the_way() {
+fn keys_are_updated_during_a_connection() {
     let secured = Secured::start();
     let mut ann = secured.join("ann");
     let mut bar = secured.join("bar");

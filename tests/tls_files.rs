@@ -87,7 +87,7 @@ fn a_byte_order_mark_before_a_certificate_or_key_is_no_part_of_it() {
 }
 
 #[test]
-fn whatever_is_wrong_with_a_file_is_said_in_one_line() {
+fn every_error_in_a_file_is_one_line() {
     let certs = Certs::for_host("localhost");
     is_refused(&certs, "nowhere", "key.pem", "--tls-cert /");
     is_refused(&certs, "nowhere", "key.pem", "No such file");
@@ -285,7 +285,7 @@ fn a_signal_brings_a_new_certificate_into_force() {
 }
 
 #[test]
-fn a_changed_file_brings_it_into_force_by_itself() {
+fn a_changed_file_brings_a_new_certificate_into_force() {
     let mut chat = Chat::in_files();
     let old = chat.shown();
     chat.certs.renew(|_| {});
@@ -295,7 +295,7 @@ fn a_changed_file_brings_it_into_force_by_itself() {
 }
 
 #[test]
-fn links_that_point_elsewhere_do_so_too() {
+fn a_changed_link_brings_a_new_certificate_into_force() {
     let certs = Certs::for_host("localhost");
     // As certbot has them.
     let place = |number: usize| {
@@ -326,7 +326,7 @@ fn links_that_point_elsewhere_do_so_too() {
 }
 
 #[test]
-fn a_bad_one_leaves_the_old_one_in_force() {
+fn a_bad_certificate_leaves_the_old_one_in_force() {
     let mut chat = Chat::in_files();
     let old = chat.shown();
     let whole = chat.certs.read("cert.pem");
@@ -347,7 +347,7 @@ fn a_bad_one_leaves_the_old_one_in_force() {
 }
 
 #[test]
-fn one_that_ends_soon_is_worth_a_word() {
+fn a_certificate_that_expires_soon_causes_a_warning() {
     let certs = Certs::for_host("localhost");
     openssl(
         &certs,
@@ -360,7 +360,7 @@ fn one_that_ends_soon_is_worth_a_word() {
 }
 
 #[test]
-fn check_looks_at_it_too() {
+fn the_check_reads_the_certificate() {
     let certs = Certs::for_host("chat.example.org");
     let check = |cert: &str| {
         let mut flags = flags(&path(&certs, cert), &path(&certs, "key.pem")).to_vec();

@@ -29,7 +29,7 @@ pub fn join(server: &TestServer, user: &str, token: &str) -> Client {
 }
 
 #[test]
-fn each_kind_of_key_lets_its_holders_in() {
+fn tokens_signed_with_each_kind_of_key_are_accepted() {
     for issuer in Issuer::all() {
         let server = issuer.serve();
         let mut ann = join(&server, "ann", &issuer.token("ann"));
@@ -81,7 +81,7 @@ fn a_token_is_for_one_name() {
     assert_eq!(status(&server, "/ws?user=bob", &token), 403);
     let mut ann = join(&server, "ann", &token);
 
-    // Who gives no name is who the token says, and nobody else.
+    // Without a name in the URL, the token's name is used.
     let bob = issuer.token("bob");
     let mut typed = Client::connect(server.addr(), &format!("/ws?token={bob}"));
     let wrong = json!({"type": "join", "room": "lobby", "user": "eve"});
@@ -210,7 +210,7 @@ fn a_connection_ends_with_its_token() {
 }
 
 #[test]
-fn a_new_key_is_read_at_a_hangup_and_connections_stay() {
+fn a_new_key_is_read_at_sighup_and_connections_stay() {
     let (old, new) = (Issuer::hs256(), Issuer::eddsa());
     let file = old.file();
     let mut program = Program::start(&["--jwt-key", file.to_str().unwrap()]);

@@ -142,7 +142,7 @@ fn a_token_that_is_too_long_is_a_head_that_is_too_long() {
 }
 
 #[test]
-fn what_is_wrong_with_the_request_comes_before_the_token() {
+fn errors_of_the_request_come_before_errors_of_the_token() {
     let issuer = Issuer::hs256();
     let server = TestServer::with(|config| {
         config.tokens = Some(issuer.settings());
@@ -170,7 +170,7 @@ fn what_is_wrong_with_the_request_comes_before_the_token() {
 }
 
 #[test]
-fn a_key_that_is_none_is_one_line_and_exit_1() {
+fn an_invalid_key_is_one_line_and_exit_code_1() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("key");
     let path = file.to_str().unwrap();
@@ -300,7 +300,7 @@ fn tokens_and_secrets_are_nowhere_to_be_seen() {
 }
 
 #[test]
-fn garbage_for_a_token_is_401_and_the_server_goes_on() {
+fn garbage_as_a_token_is_401_and_the_server_continues() {
     let issuer = Issuer::es256();
     let server = issuer.serve();
     let parts = [

@@ -41,7 +41,7 @@ fn is_refused(flags: &[&str], code: i32, why: &str) {
 }
 
 #[test]
-fn a_token_that_it_prints_is_good_for_the_server() {
+fn the_server_accepts_an_issued_token() {
     for issuer in Issuer::all() {
         let server = issuer.serve();
         let folder = tempfile::tempdir().unwrap();
@@ -66,7 +66,7 @@ fn a_token_that_it_prints_is_good_for_the_server() {
 }
 
 #[test]
-fn what_is_in_it_is_what_was_asked_for() {
+fn an_issued_token_has_the_requested_claims() {
     let issuer = Issuer::hs256();
     let key = issuer.file();
     let near = |claims: &Value, claim: &str, expected: i64| {
@@ -137,7 +137,7 @@ fn keys_that_openssl_makes_are_taken() {
 }
 
 #[test]
-fn what_can_t_be_issued_is_one_line_and_no_token() {
+fn a_failure_to_issue_is_one_line_and_no_token() {
     let issuer = Issuer::hs256();
     let key = issuer.file();
     let key = key.to_str().unwrap();

@@ -42,7 +42,7 @@ fn with(mut key: Value, more: Value) -> Value {
 }
 
 #[test]
-fn a_token_names_its_key_of_a_set_and_keys_are_rotated_at_a_hangup() {
+fn a_token_names_its_key_in_a_set_and_keys_are_rotated_at_sighup() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("jwks.json");
     let [old, new] = [Issuer::rs256(), Issuer::es256()];

@@ -34,7 +34,7 @@ fn signed_in_as(redis: &Redis, user: &str) {
 }
 
 #[test]
-fn it_signs_in_as_whom_the_token_says() {
+fn the_user_name_comes_from_the_token() {
     let redis = Redis::start();
     let tokens = TokenService::new();
     tokens.issue(&redis, "0a1b-2c3d", LONG);
@@ -123,7 +123,7 @@ fn the_rights_it_asks_for_are_enough_with_tokens() {
 }
 
 #[test]
-fn a_redis_without_resp_3_is_connected_to_anew_for_a_new_token() {
+fn without_resp_3_a_new_token_needs_a_new_connection() {
     let redis = Redis::without_hello();
     let tokens = TokenService::new();
     tokens.issue(&redis, "first", SHORT);
@@ -141,7 +141,7 @@ fn a_redis_without_resp_3_is_connected_to_anew_for_a_new_token() {
 }
 
 #[test]
-fn while_no_new_token_is_to_be_had_the_old_one_is_used_up() {
+fn while_no_new_token_is_available_the_old_one_is_used() {
     let redis = Redis::start();
     let tokens = TokenService::new();
     tokens.issue(&redis, "first", Duration::from_secs(8));
@@ -175,7 +175,7 @@ fn while_no_new_token_is_to_be_had_the_old_one_is_used_up() {
 }
 
 #[test]
-fn a_password_that_does_not_say_its_end_is_asked_for_whenever_it_connects() {
+fn a_password_without_an_expiry_is_fetched_for_each_connection() {
     let redis = Redis::start();
     let tokens = TokenService::new();
     let address = RedisAddress {
@@ -279,7 +279,7 @@ fn tokens_come_and_go_under_load_and_nothing_is_lost_or_doubled() {
     assert!(cut.iter().all(|count| *count > 0), "nobody was ever cut");
     let said: usize = pages.iter().map(|page| page.said).sum();
     assert!(said > 100, "only {said} messages");
-    // Whatever was acknowledged was heard by both, once, under its id, and in order.
+    // Both heard each acknowledged message once, under its id, and in order.
     let mut acknowledged: Vec<_> = pages.iter().flat_map(|page| page.acks.clone()).collect();
     acknowledged.sort();
     assert_eq!(acknowledged.len(), said);

@@ -51,7 +51,7 @@ fn a_trusted_proxys_clients_are_counted_by_their_own_addresses() {
 }
 
 #[test]
-fn what_others_say_of_their_address_means_nothing() {
+fn forwarded_headers_of_untrusted_clients_are_ignored() {
     let server = one_each();
     let here = [127, 0, 0, 2];
     let join = |user: &str, header, value: &str| knock(&server, here, user, (header, value));

@@ -101,7 +101,7 @@ fn a_head_may_come_a_byte_at_a_time_but_not_without_end() {
 }
 
 #[test]
-fn half_a_head_is_not_waited_for_for_ever() {
+fn an_unfinished_head_times_out() {
     let server = TestServer::start();
     let mut half = Raw::connect(server.addr());
     half.send(b"GET / HTTP/1.1\r\nHost:");
@@ -123,7 +123,7 @@ fn half_a_head_is_not_waited_for_for_ever() {
 }
 
 #[test]
-fn pages_of_other_sites_are_kept_out_unless_invited() {
+fn pages_of_other_sites_are_refused_unless_allowed() {
     let knock = |server: &TestServer, origin: &str| {
         let result = Client::request(server.addr(), "/chat/foo", |request| {
             request
@@ -238,7 +238,7 @@ fn a_handshake_is_unambiguous() {
 }
 
 #[test]
-fn a_refused_page_is_told_what_would_let_it_in() {
+fn a_refused_page_is_told_which_setting_would_allow_it() {
     let server = TestServer::start();
     for (origin, says) in [
         (
@@ -296,7 +296,7 @@ fn frames_may_follow_the_head_in_one_packet() {
 }
 
 #[test]
-fn one_peer_too_many_is_asked_to_come_back() {
+fn one_peer_too_many_is_told_to_retry() {
     let server = TestServer::with(|config| config.max_peers = 2);
     let one = server.join("one");
     let two = server.join("two");

@@ -29,7 +29,7 @@ use references::References;
 pub struct Local {
     pub(super) peers: Arc<Peers>,
     feed: Sender<Event>,
-    /// Rooms up to this size say who comes and goes.
+    /// Rooms up to this size announce joins and leaves.
     notices: usize,
     state: Mutex<State>,
 }
@@ -160,7 +160,7 @@ impl Local {
         if let Some(known) = reference.and_then(|reference| references.find(reference)) {
             return message.receipt.accept(known);
         }
-        let id = log.next_letter();
+        let id = log.next_private();
         let private = PrivateMessage {
             from: message.user,
             email: message.email,

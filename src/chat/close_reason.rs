@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_has_its_place() {
+    fn every_close_reason_has_its_own_counter() {
         for (place, reason) in CloseReason::ALL.into_iter().enumerate() {
             assert_eq!(reason as usize, place);
             if let Some((code, _)) = reason.close_code() {

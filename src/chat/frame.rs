@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn who_joins_hears_only_what_comes_after() {
+    fn a_peer_that_joins_hears_only_later_messages() {
         let joined = |name, peer, announced| Event {
             kind: EventKind::Joined {
                 announced,
@@ -330,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_begun_ends_with_its_frame() {
+    fn a_frame_that_was_begun_is_completed() {
         let frames = [text("hi"), text(&"x".repeat(300)), ping()].concat();
         for (offset, end) in [(0, 0), (1, 4), (4, 4), (5, 308), (308, 308), (309, 310)] {
             assert_eq!(end_of_frame(&frames, offset), end, "{offset}");
@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_long_goes_in_pieces() {
+    fn long_messages_are_sent_in_pieces() {
         let long = text(&"x".repeat(2 * FRAGMENT + 1));
         assert_eq!(&long[..4], b"\x01\x7e\x40\0");
         assert_eq!(&long[FRAGMENT + 4..FRAGMENT + 8], b"\0\x7e\x40\0");

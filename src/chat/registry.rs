@@ -19,7 +19,7 @@ use super::outbox::OutboxLimits;
 use super::peer::Peer;
 use super::stats::ChatStats;
 
-/// Who is connected to this instance.
+/// The peers connected to this instance.
 #[derive(Debug, Default)]
 pub(super) struct Registry {
     pub peers: Slab<PeerEntry>,

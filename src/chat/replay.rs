@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn who_comes_back_gets_what_it_missed() {
+    fn a_peer_that_comes_back_gets_the_messages_it_missed() {
         use Past::{Last, Since};
         let now = Some(id(7, 9));
         let all = &[5, 6, 7, 8, 9][..];

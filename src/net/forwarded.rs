@@ -125,8 +125,8 @@ mod tests {
         let (head, _) = Head::parse(request.as_bytes()).unwrap().unwrap();
         let trusted = ["127.0.0.1", "10.0.0.0/8", "fd00::/8"].map(String::from);
         let trusted = Networks::new(&trusted).unwrap();
-        let stranger = "203.0.113.9".parse().unwrap();
-        assert_eq!(client(&head, stranger, &trusted), stranger, "{headers}");
+        let untrusted = "203.0.113.9".parse().unwrap();
+        assert_eq!(client(&head, untrusted, &trusted), untrusted, "{headers}");
         let proxy = "::ffff:127.0.0.1".parse().unwrap();
         let none = Networks::default();
         assert_eq!(client(&head, proxy, &none).to_string(), "127.0.0.1");

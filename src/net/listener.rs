@@ -136,7 +136,7 @@ mod tests {
         let addr = local_addr(&listeners[0]).unwrap();
         let connect = |n| {
             let stream = TcpStream::connect_timeout(&addr, Duration::from_secs(20));
-            stream.unwrap_or_else(|error| panic!("connection {n} is not let in: {error}"))
+            stream.unwrap_or_else(|error| panic!("connection {n} is not accepted: {error}"))
         };
         let waiting: Vec<_> = (0..1000).map(connect).collect();
         assert_eq!(waiting.len(), 1000);

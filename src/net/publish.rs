@@ -54,7 +54,7 @@ pub(super) async fn receive(
     let body = body.ok_or_else(|| Answer::text(408, "no complete body within 10 seconds"))??;
     let text = text(&body, context.config.max_message)?;
     let (receipt, outcome) = Receipt::to_caller(request.reference);
-    let draft = NewMessage {
+    let message = NewMessage {
         user: user.clone(),
         origin: context.peers.origin_of_none(),
         key_hash: Some(SessionKeyHash::for_token()),
@@ -63,7 +63,7 @@ pub(super) async fn receive(
         receipt,
     };
     let publish = async {
-        context.bus.publish(&request.room, draft).await;
+        context.bus.publish(&request.room, message).await;
         outcome.known().await
     };
     match timeout(BUS_TIME, publish).await {

@@ -33,7 +33,7 @@ pub fn audit(book: &Book) -> Vec<String> {
     wrong
 }
 
-/// Who has ids agrees on what they stand for.
+/// All peers that see ids agree on the message of each id.
 fn order<'a>(book: &'a Book, room: &str, wrong: &mut Vec<String>) -> Order<'a> {
     let mut order = Order::new();
     for page in &book.pages {
@@ -149,7 +149,7 @@ fn promises(book: &Book, room: &str, order: &Order<'_>, wrong: &mut Vec<String>)
     }
 }
 
-/// Who has ids hears everything once and in order, from the first moment to the end.
+/// A peer that sees ids hears everything once and in order, from its join to the end.
 fn typed(book: &Book, page: &Page, room: &str, order: &Order<'_>, wrong: &mut Vec<String>) {
     let visits: Vec<&Visit> = page.visits.iter().filter(|v| v.room == room).collect();
     let Some(first) = visits.first() else { return };
@@ -220,7 +220,7 @@ fn typed(book: &Book, page: &Page, room: &str, order: &Order<'_>, wrong: &mut Ve
     }
 }
 
-/// Who has no ids hears, on one connection, a part of the room's order without a gap. In the plain
+/// A peer without ids hears, on one connection, a part of the room's order without a gap. In the plain
 /// dialect nobody hears itself.
 fn untyped(page: &Page, room: &str, order: &Order<'_>, wrong: &mut Vec<String>) {
     let deaf = page.dialect == Dialect::Plain;

@@ -53,7 +53,7 @@ pub struct Page {
     pub rooms: Vec<String>,
     pub said: Vec<Said>,
     pub visits: Vec<Visit>,
-    /// What no server may do, whatever else happens.
+    /// Violations that no fault excuses.
     pub oddities: Vec<String>,
     /// Connections so far.
     pub connections: usize,
@@ -85,7 +85,7 @@ pub struct Said {
 #[derive(Clone, Debug)]
 pub struct Visit {
     pub room: String,
-    /// Where, for whoever reads the report.
+    /// The place, for the report.
     pub instance: usize,
     pub at: Duration,
     /// The last message it knew.
@@ -152,6 +152,6 @@ impl Said {
 #[derive(Clone, Debug, Default)]
 pub struct Book {
     pub pages: Vec<Page>,
-    /// How often all data was lost: so many times a room may begin anew.
+    /// How often all data was lost: so many times a room may begin a new epoch.
     pub losses: usize,
 }

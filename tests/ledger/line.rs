@@ -9,11 +9,11 @@ use tungstenite::{Error, Message, WebSocket};
 
 /// How long a connection, its upgrade or a write may take. The server answers within five seconds
 /// whatever ails Redis; the machine may be slow.
-pub const PATIENCE: Duration = Duration::from_secs(10);
+pub const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A WebSocket.
 pub struct Line {
-    /// To which instance, for whoever reads the report.
+    /// Its instance, for the report.
     pub instance: usize,
     socket: WebSocket<TcpStream>,
 }
@@ -22,11 +22,11 @@ impl Line {
     /// Connects to this instance and upgrades.
     pub fn connect(addrs: &[SocketAddr], instance: usize, target: &str) -> Result<Line, String> {
         let addr = addrs[instance];
-        let stream = TcpStream::connect_timeout(&addr, PATIENCE)
+        let stream = TcpStream::connect_timeout(&addr, TIMEOUT)
             .and_then(|stream| {
                 stream.set_nodelay(true)?;
-                stream.set_read_timeout(Some(PATIENCE))?;
-                stream.set_write_timeout(Some(PATIENCE))?;
+                stream.set_read_timeout(Some(TIMEOUT))?;
+                stream.set_write_timeout(Some(TIMEOUT))?;
                 Ok(stream)
             })
             .map_err(|error| format!("not connected: {error}"))?;

@@ -15,7 +15,7 @@ use fastrand::Rng;
 use serde_json::{Value, json};
 
 use super::book::{Dialect, Heard, Page, Said, Visit};
-use super::line::{Line, PATIENCE};
+use super::line::{Line, TIMEOUT};
 
 /// How long a person listens before it looks up.
 const GLANCE: Duration = Duration::from_millis(20);
@@ -162,7 +162,7 @@ impl Life {
         let mut line = Line::connect(&self.stage.addrs, instance, &target)?;
         self.page().connections += 1;
         self.visits.clear();
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + TIMEOUT;
         match dialect {
             Dialect::Simple => {
                 self.enter(&rooms[0], instance, &Value::Null);
@@ -188,7 +188,7 @@ impl Life {
                     line.say(&join.to_string())?;
                 }
                 while self.visits.len() < rooms.len() {
-                    let heard = line.next(end)?.ok_or("not let in")?;
+                    let heard = line.next(end)?.ok_or("not joined")?;
                     self.hear(&heard, instance)?;
                 }
                 self.page().here = true;

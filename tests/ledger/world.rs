@@ -285,7 +285,7 @@ impl World {
         Err(format!("{found:?} instead of {expected:?}"))
     }
 
-    /// Who is there is there on every instance, and nobody else.
+    /// Every instance shows exactly the peers that are connected.
     fn rosters(&mut self) {
         let expected = self.names(None);
         self.until("who is online is online", |world| {
@@ -365,7 +365,7 @@ impl World {
 
 impl Drop for World {
     fn drop(&mut self) {
-        // Or else they would knock at doors that are gone for as long as the tests run.
+        // Otherwise they would try to connect to stopped servers until the tests end.
         self.phase(Phase::Over);
         if thread::panicking() && !self.chronicle.is_empty() {
             let (chronicle, logs) = self.story();

@@ -159,14 +159,14 @@ impl Page {
         self.value(&format!("({button}.click(), 0)"));
     }
 
-    /// Types into whatever has the focus.
+    /// Types into the focused element.
     pub fn types(&self, text: &str) {
         for letter in text.chars() {
             self.0.send_character(&letter.to_string()).unwrap();
         }
     }
 
-    /// Presses a key in whatever has the focus.
+    /// Presses a key in the focused element.
     pub fn key(&self, key: &str) {
         self.0.press_key(key).unwrap();
     }
@@ -228,8 +228,8 @@ impl Page {
             .unwrap();
     }
 
-    /// Every address it has asked for, its own host's left out.
-    pub fn strangers(&self) -> Vec<String> {
+    /// Every URL that it has requested from other hosts.
+    pub fn foreign_urls(&self) -> Vec<String> {
         let all = "performance.getEntriesByType('resource').map((e) => e.name)";
         let own = self
             .value("location.origin")

@@ -28,7 +28,7 @@ impl Certs {
         certs
     }
 
-    /// For this host, signed by somebody whom the CA has signed: `cert.pem` holds both.
+    /// For this host, signed by an intermediate CA: `cert.pem` holds both certificates.
     pub fn in_a_chain(host: &str) -> Certs {
         let certs = Certs::for_host(host);
         let (between, issuer) = authority(Some(&certs.issuer));
@@ -60,7 +60,7 @@ impl Certs {
         self.folder.path().join(name)
     }
 
-    /// What a server is told of them.
+    /// The paths for the server's settings.
     pub fn files(&self) -> TlsFiles {
         TlsFiles {
             cert: self.path("cert.pem"),
@@ -69,7 +69,7 @@ impl Certs {
     }
 }
 
-/// Somebody who signs others: by themselves, or signed by this one.
+/// A CA: self-signed, or signed by `above`.
 fn authority(above: Option<&Issuer<'static, KeyPair>>) -> (String, Issuer<'static, KeyPair>) {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     let name = if above.is_some() { "between" } else { "root" };

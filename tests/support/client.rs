@@ -1,4 +1,4 @@
-//! A WebSocket client that checks what it hears.
+//! A WebSocket client that checks the messages it receives.
 
 use std::io;
 use std::net::{SocketAddr, TcpStream};
@@ -207,7 +207,7 @@ impl Client {
         }
     }
 
-    /// It is closed with this code, whatever it hears before.
+    /// It is closed with this code. Earlier messages are ignored.
     #[track_caller]
     pub fn is_closed(&mut self, code: u16) {
         loop {
@@ -215,7 +215,7 @@ impl Client {
                 Ok(Message::Text(text)) => self.heard.push(text.to_string()),
                 Ok(Message::Close(Some(close))) => {
                     assert_eq!(u16::from(close.code), code, "{}", close.reason);
-                    // The server closes the connection once both have said goodbye.
+                    // The server closes the connection after both close frames.
                     while self.read().is_ok() {}
                     return;
                 }
@@ -224,7 +224,7 @@ impl Client {
         }
     }
 
-    /// Says goodbye and waits for the answer.
+    /// Sends a close frame and waits for the answer.
     #[track_caller]
     pub fn leave(mut self) {
         self.socket

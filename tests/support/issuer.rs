@@ -1,4 +1,4 @@
-//! Whoever issues tokens: keys made for one test, and tokens signed by hand, as wrong as need be.
+//! An issuer of tokens: keys made for one test, and tokens signed by hand, valid or not.
 
 use std::fs;
 use std::path::PathBuf;

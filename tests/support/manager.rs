@@ -96,7 +96,7 @@ impl Manager {
 
     /// The next message from the service that holds this line, or a line that begins so.
     #[track_caller]
-    pub fn is_told(&self, line: &str) -> String {
+    pub fn receives(&self, line: &str) -> String {
         let mut heard = Vec::new();
         let mut message = [0; 4096];
         loop {

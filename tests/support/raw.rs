@@ -106,7 +106,7 @@ impl Raw {
         }
     }
 
-    /// The code that the server closes with, whatever it sends before.
+    /// The code that the server closes with. Earlier frames are ignored.
     #[track_caller]
     pub fn close_code(&mut self) -> u16 {
         let all = self.rest();

@@ -15,8 +15,8 @@ use super::{Certs, DEADLINE};
 /// A connection over TLS, its handshake done.
 pub type Secure = StreamOwned<ClientConnection, TcpStream>;
 
-/// What clients share that trust the CA of these certificates: also the tickets with which they come
-/// back.
+/// A configuration for clients that trust the CA of these certificates. They share its session
+/// tickets.
 pub fn trusting(
     certs: &Certs,
     versions: &[&'static SupportedProtocolVersion],
@@ -33,7 +33,7 @@ pub fn trusting(
     Arc::new(config)
 }
 
-/// Connects, and goes through the handshake with whoever has a certificate for `localhost`.
+/// Connects and completes the handshake. The server's certificate must be for `localhost`.
 pub fn connect(addr: SocketAddr, config: &Arc<ClientConfig>) -> io::Result<Secure> {
     over(
         TcpStream::connect(addr).expect("the server listens"),
@@ -60,13 +60,13 @@ pub fn over(stream: TcpStream, config: &Arc<ClientConfig>) -> io::Result<Secure>
 pub fn get(secure: &mut Secure, target: &str) -> (u16, String) {
     write!(secure, "GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
     let mut answer = String::new();
-    // Without a word that this is the end, the end would be an error.
+    // Without close_notify, the end of the stream would be an error.
     secure.read_to_string(&mut answer).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").expect("an answer");
     (head[9..12].parse().expect("a status"), body.to_string())
 }
 
-/// What the server's certificate says, in DER, the server's own first.
+/// The server's certificate chain in DER, its own certificate first.
 pub fn chain(secure: &Secure) -> Vec<Vec<u8>> {
     let chain = secure.conn.peer_certificates().expect("certificates");
     chain.iter().map(|one| one.to_vec()).collect()

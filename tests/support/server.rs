@@ -100,7 +100,7 @@ impl TestServer {
         client
     }
 
-    /// Connects a text client, whatever it is then told.
+    /// Connects a text client and reads nothing.
     pub fn knock(&self, user: &str, room: &str) -> Client {
         let [user, room] = [user, room].map(|name| utf8_percent_encode(name, NON_ALPHANUMERIC));
         Client::connect(self.addr, &format!("/chat/{user}?room={room}"))

@@ -1,4 +1,4 @@
-//! A token service, as Azure has one, and the users of a Redis to whom its tokens belong.
+//! A token service like Azure's, and the Redis users of its tokens.
 
 use std::fs;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use super::Redis;
 
-/// Hands out whatever was issued last. Each token is the password of a user of its own, so that one
+/// Returns the token that was issued last. Each token is the password of a user of its own, so that one
 /// sees in `CLIENT LIST` which connection is signed in with which.
 pub struct TokenService {
     folder: TempDir,
@@ -65,7 +65,7 @@ impl TokenService {
         self.print(password);
     }
 
-    /// Hands out this, whatever Redis thinks of it.
+    /// Returns this token, whether or not Redis accepts it.
     pub fn print(&self, text: &str) {
         let [new, path] = ["new", "token"].map(|name| self.folder.path().join(name));
         fs::write(&new, text).unwrap();

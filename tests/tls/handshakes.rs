@@ -33,7 +33,7 @@ fn garbage_after_the_handshake_ends_its_sender_alone() {
 }
 
 #[test]
-fn who_speaks_the_other_kind_is_told() {
+fn tls_and_plain_clients_on_the_wrong_port_are_told_so() {
     let secured = Secured::start();
     let (status, line) = Raw::ask(secured.server.addr(), upgrade("foo").as_bytes());
     assert_eq!(
@@ -61,7 +61,7 @@ fn hello(config: &Arc<ClientConfig>) -> Vec<u8> {
 }
 
 #[test]
-fn who_does_not_finish_a_handshake_is_waited_for_by_nobody_else() {
+fn an_unfinished_handshake_delays_nobody() {
     let metrics = SocketAddr::from(([127, 0, 0, 1], free_port()));
     let secured = Secured::with(|config| config.metrics = Some(metrics));
     let hello = hello(&secured.config);

@@ -1,7 +1,7 @@
-//! Which names each room has been told of: who is announced as online is announced as offline.
+//! The names announced in each room: a name announced as online is announced as offline later.
 //!
 //! A name belongs to the connection that joined under it last. The older connection of a name that
-//! has been taken over leaves without a word. Only names that are announced are kept, so a room
+//! has been taken over leaves unannounced. Only names that are announced are kept, so a room
 //! has few entries more than the largest size in which joins are announced.
 
 use std::collections::HashMap;
@@ -88,17 +88,18 @@ mod tests {
         assert!(!announced.joins(&room, &ann, 2, true));
         assert!(!announced.leaves(&room, &ann, 1, true, true));
         assert!(!announced.leaves(&room, &ann, 1, false, true));
-        // A large room is not told of bob; it is told of the leaving of ann, as it knows her.
+        // A large room does not announce bob's join. It announces ann's leave, since it announced her
+        // join.
         assert!(!announced.joins(&room, &bob, 3, false));
         assert!(announced.leaves(&room, &ann, 2, false, false));
-        // A room that is small again lists bob, so it is told of his leaving.
+        // A room that is small again lists bob, so it announces his leave.
         assert!(announced.leaves(&room, &bob, 3, true, false));
         assert!(!announced.leaves(&room, &bob, 3, false, false));
         assert!(announced.rooms.is_empty());
     }
 
     #[test]
-    fn one_that_nobody_was_told_of_has_not_left_while_another_peer_has_its_name() {
+    fn an_unannounced_name_has_not_left_while_another_peer_has_it() {
         let mut announced = Announced::default();
         let (room, ann) = (Room::lobby(), User::new("ann").unwrap());
         assert!(!announced.joins(&room, &ann, 1, false));

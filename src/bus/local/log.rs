@@ -39,7 +39,7 @@ pub(super) struct Log {
     bytes: usize,
     newest_epoch: u64,
     /// The last private message.
-    letter: Option<Id>,
+    last_private: Option<Id>,
 }
 
 /// One room's last messages.
@@ -70,7 +70,7 @@ impl Log {
             turn: 0,
             bytes: 0,
             newest_epoch: 0,
-            letter: None,
+            last_private: None,
         }
     }
 
@@ -89,11 +89,11 @@ impl Log {
     }
 
     /// The id of the next private message.
-    pub(super) fn next_letter(&mut self) -> Id {
+    pub(super) fn next_private(&mut self) -> Id {
         let id = self
-            .letter
+            .last_private
             .map_or_else(|| Id::first(unix_millis()), Id::next);
-        self.letter = Some(id);
+        self.last_private = Some(id);
         id
     }
 

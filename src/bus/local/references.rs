@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn too_many_cost_those_who_have_most_the_older_ones() {
+    fn too_many_references_evict_the_oldest_of_the_largest_clients() {
         let mut references = References::new();
         keep(&mut references, "ann", 0..MANY);
         for n in 0..10 * MANY {

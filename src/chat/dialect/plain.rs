@@ -167,7 +167,7 @@ mod tests {
     /// For any names and texts: a line of one peer never looks like a line of another peer or of
     /// the server.
     #[test]
-    fn no_line_can_be_taken_for_somebody_elses() {
+    fn no_line_can_pass_for_another_users() {
         const WORDS: [&str; 16] = [
             "error",
             "in ",

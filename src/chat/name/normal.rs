@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn so_has_every_text() {
+    fn every_text_has_the_forms_that_unicode_gives_it() {
         // Characters that are decomposed or composed, marks, syllables and letters.
         let odd: Vec<char> = ('\0'..=char::MAX)
             .filter(|c| {

@@ -108,7 +108,7 @@ fn a_slow_reader_gets_the_frame_it_has_begun_and_the_reason() {
 }
 
 #[test]
-fn who_enters_is_first_told_what_it_enters() {
+fn a_joining_peer_gets_the_welcome_first() {
     let (pipe, outbox) = outbox(100, 20);
     outbox.push(&[bytes("before ")]);
     outbox.start_buffering(Bytes::new());
@@ -156,7 +156,7 @@ fn an_end_wakes_a_task_that_waits_for_the_socket() {
 }
 
 #[test]
-fn who_is_asked_to_go_hears_first_what_was_said_before() {
+fn a_closed_peer_first_gets_the_messages_queued_before() {
     let (pipe, outbox) = outbox(0, 100);
     outbox.push(&[bytes("last words")]);
     outbox.close(CloseReason::Stopping);
@@ -170,7 +170,7 @@ fn who_is_asked_to_go_hears_first_what_was_said_before() {
 }
 
 #[test]
-fn who_is_asked_to_go_is_not_let_go_once_more() {
+fn a_closing_peer_is_not_closed_again() {
     let (pipe, outbox) = outbox(0, 20);
     let words = frame::text("as much as may");
     outbox.push(std::slice::from_ref(&words));
@@ -247,7 +247,7 @@ fn queued_bytes_are_counted_until_they_are_sent_or_dropped() {
 }
 
 #[test]
-fn who_enters_a_busy_room_reads_from_the_log_what_can_not_wait() {
+fn a_peer_that_joins_a_busy_room_reads_the_overflow_from_the_log() {
     let (pipe, outbox) = outbox(100, 20);
     let (attic, cellar) = (Room::new("attic").unwrap(), Room::new("cellar").unwrap());
     outbox.push_from(&attic, &[bytes("not in yet ")]);
@@ -302,7 +302,7 @@ fn a_peer_is_answered_before_it_is_told_anything() {
 }
 
 #[test]
-fn what_is_long_can_be_broken_off_and_is_not_kept() {
+fn closing_a_slow_peer_drops_the_rest_of_a_long_message() {
     let limits = Arc::new(OutboxLimits::new(1 << 20, 1 << 20));
     let pipe = Arc::new(Pipe::default());
     let outbox = Outbox::new(pipe.clone(), limits.clone());

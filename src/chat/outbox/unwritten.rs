@@ -50,7 +50,7 @@ fn sealed() -> (Arc<Sealed>, Outbox<Arc<Sealed>>) {
 }
 
 #[test]
-fn what_a_socket_owes_goes_out_although_nothing_is_queued() {
+fn unwritten_bytes_are_sent_although_nothing_is_queued() {
     for step in 1..9 {
         let (socket, outbox) = sealed();
         socket.pipe.room(step);
@@ -68,7 +68,7 @@ fn what_a_socket_owes_goes_out_although_nothing_is_queued() {
 }
 
 #[test]
-fn what_a_socket_owes_counts_as_queued_until_the_end() {
+fn unwritten_bytes_count_as_queued_until_the_end() {
     let socket = Arc::new(Sealed::default());
     let limits = Arc::new(OutboxLimits::new(8, 100));
     let outbox = Outbox::new(socket.clone(), limits.clone());
@@ -89,7 +89,7 @@ fn what_a_socket_owes_counts_as_queued_until_the_end() {
 }
 
 #[test]
-fn a_goodbye_is_not_over_before_all_that_is_owed_is_out() {
+fn closing_waits_until_all_unwritten_bytes_are_sent() {
     let (socket, outbox) = sealed();
     outbox.push(&[bytes("hello")]);
     assert_eq!(socket.unwritten(), 5, "it was taken");
@@ -101,7 +101,7 @@ fn a_goodbye_is_not_over_before_all_that_is_owed_is_out() {
 }
 
 #[test]
-fn a_socket_that_owes_and_writes_nothing_is_stuck() {
+fn a_socket_with_unwritten_bytes_that_writes_nothing_is_stuck() {
     let (socket, outbox) = sealed();
     outbox.push(&[bytes("hello")]);
     assert!(outbox.is_stalled() && outbox.is_stalled());

@@ -124,7 +124,7 @@ fn read(u: &mut Unstructured<'_>, log: &mut Log, replay: &mut Replay) -> Result<
 }
 
 #[test]
-fn what_is_owed_is_told_or_said_to_be_missing() {
+fn every_missed_message_is_replayed_or_reported_missing() {
     arbtest(|u| {
         let mut log = Log::any(u)?;
         let entered = log.last().unwrap_or(Id::START);
@@ -171,7 +171,7 @@ fn what_is_owed_is_told_or_said_to_be_missing() {
 }
 
 #[test]
-fn what_the_channel_loses_is_read_from_the_log() {
+fn messages_lost_by_the_channel_are_read_from_the_log() {
     arbtest(|u| {
         let mut log = Log::any(u)?;
         (log.first, log.last) = (1, 0);

@@ -105,15 +105,15 @@ impl PendingConnections {
                 return permit;
             }
             let evicted = self.lock().evict(self.grace);
-            let patience = match evicted {
+            let wait = match evicted {
                 Ok((permit, waker)) => {
                     // Not under the lock, since the task takes it when it ends.
                     waker.into_iter().for_each(Waker::wake);
                     return permit;
                 }
-                Err(patience) => patience,
+                Err(wait) => wait,
             };
-            if let Some(permit) = timeout(patience, self.permits.acquire_arc()).await {
+            if let Some(permit) = timeout(wait, self.permits.acquire_arc()).await {
                 return permit;
             }
         }

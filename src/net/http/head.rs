@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_stand_once_is_refused_twice() {
+    fn a_header_allowed_once_is_refused_twice() {
         for name in ["Origin", "Sec-WebSocket-Key", "Sec-WebSocket-Version"] {
             let once = format!("Host: a\r\n{name}: 13\r\n");
             assert!(parsed("GET / HTTP/1.1", &once).is_ok());

@@ -10,13 +10,13 @@ use std::time::{Duration, Instant};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with};
 
+use crate::counts::Shape;
 use crate::crowd::Crowd;
 use crate::measure::SIZE;
 use crate::plan::Plan;
 use crate::proc::Others;
 use crate::subject::Subject;
 use crate::table::{Goal, Table, median};
-use crate::tally::Shape;
 
 /// People who come at once.
 const PEOPLE: usize = 5000;
@@ -29,7 +29,7 @@ const ASKING: usize = 20;
 /// Each rests so long between two requests.
 const REST: Duration = Duration::from_millis(50);
 /// A request that is not answered by then counts as one that is not.
-const PATIENCE: Duration = Duration::from_secs(1);
+const TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Lines of the table.
 pub fn rows(plan: &Plan, table: &mut Table) -> Result<f64, String> {
@@ -146,8 +146,8 @@ fn say_nothing(address: SocketAddrV4, time: Duration, most: usize) -> Result<(),
 /// One request; how long it took, in ms, if it was answered in time.
 fn ask(address: SocketAddrV4) -> Option<f64> {
     let began = Instant::now();
-    let mut stream = TcpStream::connect_timeout(&SocketAddr::V4(address), PATIENCE).ok()?;
-    let left = PATIENCE.checked_sub(began.elapsed())?;
+    let mut stream = TcpStream::connect_timeout(&SocketAddr::V4(address), TIMEOUT).ok()?;
+    let left = TIMEOUT.checked_sub(began.elapsed())?;
     stream.set_read_timeout(Some(left)).ok()?;
     let get = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n";
     stream.write_all(get).ok()?;

@@ -1,5 +1,5 @@
 //! The generator: many WebSocket clients on one thread, on non-blocking sockets and one epoll
-//! instance. Counts what they hear in a `Tally`; an end that nobody asked for is an error.
+//! instance. Counts their messages in `Counts`; an unexpected end of a connection is an error.
 
 mod write;
 
@@ -16,9 +16,9 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with, sockopt};
 use rustls::ClientConfig;
 
+use crate::counts::{Counts, Shape};
 use crate::line::{self, Line};
 use crate::subject::{Speech, Subject};
-use crate::tally::{Shape, Tally};
 use crate::{nats, wire};
 
 /// Connections that are under way at once while everybody joins.
@@ -72,12 +72,12 @@ pub struct Crowd {
     pub left: u64,
     /// Where a peer leaves as soon as it is greeted.
     pub brief: bool,
-    /// Authors of whom something has been heard by everybody.
+    /// Authors with a message that everybody has heard.
     pub heard: Vec<usize>,
     /// Pings that were answered.
     pub pings: u64,
     /// Who heard what.
-    pub tally: Tally,
+    pub counts: Counts,
 }
 
 impl Crowd {
@@ -107,7 +107,7 @@ impl Crowd {
             brief: false,
             heard: Vec::new(),
             pings: 0,
-            tally: Tally::new(shape, thorough),
+            counts: Counts::new(shape, thorough),
         })
     }
 
@@ -276,9 +276,9 @@ impl Crowd {
             used += frame.payload.end;
             match frame.kind {
                 wire::TEXT if open => {
-                    // Notices of who joins and leaves have no number.
+                    // Notices of joins and leaves have no number.
                     if let Some((author, number)) = wire::read_text(payload, self.size)
-                        && self.tally.hear(at, author, number, now)
+                        && self.counts.hear(at, author, number, now)
                     {
                         self.heard.push(author);
                     }
@@ -300,7 +300,7 @@ impl Crowd {
                 nats::Said::Message(range) => {
                     let payload = &bytes[used..][range];
                     if let Some((author, number)) = wire::read_text(payload, self.size)
-                        && self.tally.hear(at, author, number, now)
+                        && self.counts.hear(at, author, number, now)
                     {
                         self.heard.push(author);
                     }

@@ -46,7 +46,7 @@ pub fn row(plan: &Plan, table: &mut Table) -> Result<(), String> {
             .map_err(|error| format!("the server is gone: {error}"))?;
         said += 1;
         for one in &mut deaf {
-            // Whoever has been let go can't ask any more.
+            // A closed peer can't send any more.
             let _ = one.write(&asks);
         }
         turns += 1;

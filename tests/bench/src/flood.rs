@@ -1,5 +1,5 @@
 //! What somebody waits for while others flood: pings, pongs, fragments and texts, as fast as they are
-//! taken. Who is closed comes again.
+//! taken. A closed client connects again.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddrV4, TcpStream};

@@ -4,10 +4,10 @@
 use std::path::Path;
 
 use crate::chart::{self, Panel};
+use crate::counts::Shape;
 use crate::measure::{Fan, Pace, SIZE};
 use crate::plan::Plan;
 use crate::table::{Table, median};
-use crate::tally::Shape;
 use crate::wire;
 
 /// What is made larger, and how a run of each size looks.

@@ -3,13 +3,13 @@
 
 use std::time::Duration;
 
+use crate::counts::Shape;
 use crate::crowd::Crowd;
 use crate::deaf;
 use crate::measure::{Heard, Pace, SIZE};
 use crate::plan::Plan;
 use crate::proc;
 use crate::table::{Table, median};
-use crate::tally::Shape;
 
 /// Idle peers come in steps of so many, …
 const STEP: usize = 250;

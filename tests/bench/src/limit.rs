@@ -218,7 +218,7 @@ impl Limit {
             return;
         }
         let taken = match client.queued.is_empty() {
-            // Whoever is gone is noticed when its socket is read.
+            // A closed connection is noticed when its socket is read.
             true => client.socket.write(bytes).unwrap_or(0),
             false => 0,
         };

@@ -4,6 +4,7 @@
 
 mod arrivals;
 mod chart;
+mod counts;
 mod crowd;
 mod deaf;
 mod flood;
@@ -20,7 +21,6 @@ mod rows;
 mod secure;
 mod subject;
 mod table;
-mod tally;
 mod threads;
 mod wire;
 

@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 use rustix::time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec};
 use rustix::time::{timerfd_create, timerfd_settime};
 
+use crate::counts::{Shape, Wrong};
 use crate::crowd::Crowd;
 use crate::proc::{self, Others};
 use crate::subject::Subject;
-use crate::tally::{Shape, Wrong};
 
 /// Bytes of each text, where nothing else is said.
 pub const SIZE: usize = 64;
@@ -31,7 +31,7 @@ pub struct Fan {
 pub enum Pace {
     /// Each author always has so many on their way.
     InFlight(usize),
-    /// One author sends at fixed times, whatever has been heard.
+    /// One author sends at fixed times, without waiting for deliveries.
     PerSecond(u32),
 }
 
@@ -86,7 +86,7 @@ pub fn fan(subject: &Subject, fan: &Fan) -> Result<Heard, String> {
         let now = Instant::now();
         if now >= warm && start.is_none() {
             start = Some((now, used(), proc::used(own).cpu, Others::than(&pids)));
-            crowd.tally.measuring = true;
+            crowd.counts.measuring = true;
         }
         if let Some(done) = start.take_if(|start| now >= start.0 + fan.time) {
             break done;
@@ -102,7 +102,7 @@ pub fn fan(subject: &Subject, fan: &Fan) -> Result<Heard, String> {
             }
         }
         for author in talking.drain(..) {
-            while crowd.tally.in_flight(author) < in_flight {
+            while crowd.counts.in_flight(author) < in_flight {
                 crowd.say(author, now)?;
             }
             crowd.flush_author(author)?;
@@ -114,27 +114,27 @@ pub fn fan(subject: &Subject, fan: &Fan) -> Result<Heard, String> {
     let (seconds, after) = (began.elapsed().as_secs_f64(), used());
     let others = others.percent();
     let generator = (proc::used(own).cpu - own_before).as_secs_f64() / seconds * 100.0;
-    crowd.tally.measuring = false;
+    crowd.counts.measuring = false;
     // What is on its way gets three seconds.
     let deadline = Instant::now() + Duration::from_secs(3);
-    while !crowd.tally.settled() && Instant::now() < deadline {
+    while !crowd.counts.settled() && Instant::now() < deadline {
         crowd.turn(Duration::from_millis(20))?;
     }
     crowd.wait(Duration::from_millis(20))?;
-    let tally = &crowd.tally;
+    let counts = &crowd.counts;
     let spent = |at: usize| match (before.get(at), after.get(at)) {
         (Some(before), Some(after)) => (*after - *before).as_secs_f64() * 1e6,
         _ => 0.0,
     };
-    let millis = |share: f64| tally.took.share(share).as_secs_f64() * 1e3;
+    let millis = |share: f64| counts.took.share(share).as_secs_f64() * 1e3;
     Ok(Heard {
-        rate: tally.deliveries as f64 / seconds,
-        cpu: spent(0) / tally.deliveries.max(1) as f64,
-        redis: spent(1) / tally.messages.max(1) as f64,
+        rate: counts.deliveries as f64 / seconds,
+        cpu: spent(0) / counts.deliveries.max(1) as f64,
+        redis: spent(1) / counts.messages.max(1) as f64,
         p50: millis(0.5),
         p99: millis(0.99),
-        max: tally.took.max.as_secs_f64() * 1e3,
-        wrong: tally.wrong(),
+        max: counts.took.max.as_secs_f64() * 1e3,
+        wrong: counts.wrong(),
         busy: spent(0) / seconds / 1e4,
         generator,
         others,

@@ -4,10 +4,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::counts::Shape;
 use crate::measure::{self, Churn, Fan, Heard, Pace, SIZE};
 use crate::subject::{Setting, Subject};
 use crate::table::DISTURBED;
-use crate::tally::Shape;
 
 /// How much is run.
 pub struct Plan {
@@ -41,7 +41,7 @@ impl Plan {
         })
     }
 
-    /// Alone, and nobody is told who joins and leaves: as the limit does it.
+    /// Alone, without announcements of joins and leaves, like the limit.
     pub fn discreet(&self) -> Result<Subject, String> {
         self.natterjack_as(Setting {
             notices: false,

@@ -246,7 +246,7 @@ fn idle(plan: &Plan, table: &mut Table) -> Result<f64, String> {
         0.0,
         Goal::None,
     );
-    // Joins that cost the same whoever is there already: the second half costs what the first did.
+    // A join costs the same for any number of members: the second half costs what the first did.
     for (name, runs) in [("", &alone), (" with Redis", &redis)] {
         let [first, second] = [
             median(runs, |idle| idle.cpu.0),

@@ -12,7 +12,7 @@ use crate::proc::{Side, pin};
 /// What a server speaks.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Speech {
-    /// WebSocket, and it says `Welcome NAME!` to who comes.
+    /// WebSocket, and it sends `Welcome NAME!` to each new peer.
     Greeting,
     /// WebSocket.
     Plain,
@@ -42,7 +42,7 @@ pub struct Setting {
     pub redis: bool,
     /// Over TLS.
     pub tls: bool,
-    /// Small rooms hear who joins and leaves.
+    /// Small rooms announce joins and leaves.
     pub notices: bool,
     /// On so many threads, …
     pub threads: usize,

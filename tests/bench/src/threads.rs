@@ -1,11 +1,11 @@
 //! What more threads are good for: the same work on one and on two, which share the machine's cores
 //! with the generator.
 
+use crate::counts::Shape;
 use crate::measure::{Fan, Pace, SIZE};
 use crate::plan::Plan;
 use crate::subject::{Setting, Subject};
 use crate::table::{Goal, Table, median};
-use crate::tally::Shape;
 
 /// Small rooms that talk all at once.
 const ROOMS: usize = 500;

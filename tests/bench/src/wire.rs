@@ -95,7 +95,7 @@ pub fn write_text(author: usize, number: u32, size: usize) -> Vec<u8> {
     text
 }
 
-/// Author and number of a delivered text of so many bytes, whatever the server put before it.
+/// Author and number of a delivered text of so many bytes. A prefix from the server is ignored.
 #[inline(always)]
 pub fn read_text(payload: &[u8], size: usize) -> Option<(usize, u32)> {
     let text = payload.get(payload.len().checked_sub(size)?..)?;

@@ -1,5 +1,5 @@
-//! What must hold whatever comes in: one module for each thing that parses. The fuzz targets feed
-//! them with whatever they can think of, and the ordinary tests with what has been kept of that.
+//! Properties that hold for any input: one module for each parser. The fuzz targets call them with
+//! generated inputs, and the ordinary tests with the inputs kept in the corpus.
 
 pub mod dialects;
 pub mod envelope;

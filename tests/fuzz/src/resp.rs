@@ -1,4 +1,4 @@
-//! What Redis, or whatever is at its address, answers.
+//! Replies from Redis, or from another program at its address.
 
 use std::io;
 use std::pin::Pin;

@@ -12,7 +12,7 @@ use crate::{nats, wire};
 impl Crowd {
     /// Queues the author's next text; `flush` sends it.
     pub fn say(&mut self, author: usize, at: Instant) -> Result<(), String> {
-        let number = self.tally.send(author, at)?;
+        let number = self.counts.send(author, at)?;
         let text = wire::write_text(author, number, self.size);
         self.queue(self.shape.author(author), wire::TEXT, &text);
         Ok(())
@@ -32,7 +32,7 @@ impl Crowd {
         } else if kind == wire::PONG {
             peer.out.extend_from_slice(nats::PONG);
         } else {
-            // It knows no goodbye: whoever has nothing more to say has left.
+            // The protocol has no close frame: a closed socket is a leave.
             peer.socket.shutdown();
         }
     }

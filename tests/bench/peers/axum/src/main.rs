@@ -1,5 +1,5 @@
 //! One room for everybody: names, a broadcast channel, a task that sends for each peer. Says
-//! `Welcome NAME!` to who comes and `NAME: text` to everybody else; no notices, no limits.
+//! `Welcome NAME!` to each new peer and `NAME: text` to everybody else; no notices, no limits.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Instances that die, freeze and come back: nobody is a ghost.
+//! Instances that die, freeze and come back: rosters and names stay correct.
 
 use serde_json::json;
 
@@ -17,7 +17,7 @@ fn join(addr: std::net::SocketAddr, user: &str, room: &str) -> Client {
 }
 
 #[test]
-fn who_was_on_a_dead_instance_has_left() {
+fn members_on_a_dead_instance_leave() {
     let redis = Redis::start();
     let servers = [TestServer::on(&redis), TestServer::on(&redis)];
     let mut watchers: Vec<Client> = servers
@@ -68,7 +68,7 @@ fn who_was_on_a_dead_instance_has_left() {
 }
 
 #[test]
-fn who_was_only_frozen_comes_back() {
+fn members_on_a_frozen_instance_come_back() {
     let redis = Redis::start();
     let server = TestServer::on(&redis);
     let mut watcher = server.join("watcher");
@@ -115,7 +115,7 @@ fn a_session_key_brings_the_name_back_at_once() {
     let mut bob = server.typed_in("bob", "attic");
     dying.signal("KILL");
     dying.wait();
-    // Without the key, the name is kept for whoever had it.
+    // Without the key, the name stays reserved for its last holder.
     let mut thief = server.json();
     thief.is_refused(
         json!({"type": "join", "room": "attic", "user": "ann"}),
@@ -137,7 +137,7 @@ fn a_session_key_brings_the_name_back_at_once() {
 }
 
 #[test]
-fn of_two_who_want_a_name_one_gets_it() {
+fn of_two_peers_that_claim_a_name_one_gets_it() {
     let redis = Redis::start();
     let servers = [TestServer::on(&redis), TestServer::on(&redis)];
     for round in 0..20 {

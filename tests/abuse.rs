@@ -1,4 +1,4 @@
-//! Many who mean harm: what they can take is bounded, and others chat on.
+//! Many abusive clients: the resources they can take are bounded, and others chat on.
 
 use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
@@ -16,7 +16,7 @@ const MEMORY: &str = "24576";
 const DEAF: usize = 50;
 
 #[test]
-fn many_who_ask_for_much_and_read_nothing_do_not_fill_the_memory() {
+fn large_requests_from_peers_that_never_read_do_not_fill_the_memory() {
     let port = free_port();
     let mut command = Command::new("sh");
     command
@@ -61,13 +61,13 @@ fn many_who_ask_for_much_and_read_nothing_do_not_fill_the_memory() {
 }
 
 #[test]
-fn a_thousand_who_knock_and_run_disturb_nobody() {
+fn a_thousand_aborted_connections_disturb_nobody() {
     let server = TestServer::start();
     let mut foo = server.join("foo");
     let mut bar = server.join("bar");
     foo.hears("bar: has joined the chat!");
     for n in 0..1000 {
-        knock_and_run(server.addr(), n);
+        connect_and_abort(server.addr(), n);
         if n % 100 == 0 {
             foo.say("who is it?");
             bar.hears_at_last("foo: who is it?");
@@ -85,10 +85,9 @@ fn a_thousand_who_knock_and_run_disturb_nobody() {
     });
 }
 
-/// Sends a head or some of it, perhaps a frame, and breaks the connection without a word.
-fn knock_and_run(addr: SocketAddr, n: usize) {
+/// Sends a head or some of it, perhaps a frame, and resets the connection.
+fn connect_and_abort(addr: SocketAddr, n: usize) {
     let mut stream = TcpStream::connect(addr).unwrap();
-    // It is reset, not closed.
     set_socket_linger(&stream, Some(std::time::Duration::ZERO)).unwrap();
     let request = [upgrade(&format!("run{n}")).as_bytes(), b"\x81\x85aaaahello"].concat();
     let length = [

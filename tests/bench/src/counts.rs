@@ -1,4 +1,4 @@
-//! Who has heard what: counts deliveries and finds what was lost, doubled or reordered by the
+//! Counts deliveries and finds what was lost, doubled or reordered by the
 //! numbers in the texts. Each author's numbers begin at 0 and have no gaps.
 
 use std::collections::HashSet;
@@ -65,7 +65,7 @@ struct Author {
 
 /// The ledger of all rooms: everybody hears everything in their room except what they said
 /// themselves.
-pub struct Tally {
+pub struct Counts {
     shape: Shape,
     ring: usize,
     authors: Vec<Author>,
@@ -98,7 +98,7 @@ pub struct Wrong {
     pub reordered: u64,
 }
 
-impl Tally {
+impl Counts {
     /// Nothing has been said.
     pub fn new(shape: Shape, thorough: bool) -> Self {
         let few = shape.all_authors() <= FEW;
@@ -267,10 +267,10 @@ mod tests {
 
     #[test]
     fn what_goes_wrong_is_counted() {
-        let mut tally = Tally::new(Shape::lobby(3, 1), true);
+        let mut counts = Counts::new(Shape::lobby(3, 1), true);
         let now = Instant::now();
-        tally.measuring = true;
-        (0..4).for_each(|n| assert_eq!(tally.send(0, now), Ok(n)));
+        counts.measuring = true;
+        (0..4).for_each(|n| assert_eq!(counts.send(0, now), Ok(n)));
         // Peer 1 misses number 1, peer 2 hears 2 before 1 and 0 twice; author 0 hears an echo.
         for (peer, number) in [
             (1, 0),
@@ -282,11 +282,11 @@ mod tests {
             (2, 1),
             (2, 3),
         ] {
-            tally.hear(peer, 0, number, now);
+            counts.hear(peer, 0, number, now);
         }
-        tally.hear(0, 0, 0, now);
+        counts.hear(0, 0, 0, now);
         assert_eq!(
-            tally.wrong(),
+            counts.wrong(),
             Wrong {
                 lost: 1,
                 doubled: 1,
@@ -294,10 +294,10 @@ mod tests {
             }
         );
         assert_eq!(
-            (tally.deliveries, tally.messages, tally.in_flight(0)),
+            (counts.deliveries, counts.messages, counts.in_flight(0)),
             (7, 1, 3)
         );
-        assert!(!tally.settled());
+        assert!(!counts.settled());
     }
 
     #[test]
@@ -307,16 +307,16 @@ mod tests {
             peers: 3,
             authors: 2,
         };
-        let mut tally = Tally::new(shape, true);
+        let mut counts = Counts::new(shape, true);
         let now = Instant::now();
         // The second author of the second room is peer 4.
         assert_eq!((shape.author(3), shape.room(4)), (4, 1));
-        assert_eq!(tally.send(3, now), Ok(0));
-        assert!(!tally.hear(3, 3, 0, now));
-        assert_eq!(tally.wrong().lost, 1);
-        assert!(tally.hear(5, 3, 0, now));
-        assert!(tally.settled());
-        assert_eq!(tally.wrong(), Wrong::default());
+        assert_eq!(counts.send(3, now), Ok(0));
+        assert!(!counts.hear(3, 3, 0, now));
+        assert_eq!(counts.wrong().lost, 1);
+        assert!(counts.hear(5, 3, 0, now));
+        assert!(counts.settled());
+        assert_eq!(counts.wrong(), Wrong::default());
     }
 
     #[test]

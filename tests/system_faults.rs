@@ -44,7 +44,7 @@ fn listens(addr: SocketAddr) {
 }
 
 #[test]
-fn a_hangup_is_survived() {
+fn sighup_does_not_end_the_server() {
     let mut program = Program::start(&[]);
     let addr = program.addr();
     program.signal("HUP");
@@ -56,7 +56,7 @@ fn a_hangup_is_survived() {
 }
 
 #[test]
-fn nobody_has_to_read_what_it_logs() {
+fn the_server_runs_when_nobody_reads_its_log() {
     let (mut command, addr) = under("", &["--log", "debug"]);
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
@@ -67,7 +67,7 @@ fn nobody_has_to_read_what_it_logs() {
 }
 
 #[test]
-fn files_may_be_closed() {
+fn standard_streams_may_be_closed() {
     let (command, addr) = under("exec <&- >&- 2>&-;", &["--log", "debug"]);
     let _program = Program::of(command);
     listens(addr);
@@ -85,7 +85,7 @@ fn a_full_disk_costs_log_lines_only() {
 }
 
 #[test]
-fn few_files_mean_few_peers_and_one_line() {
+fn a_low_file_limit_means_few_peers_and_one_log_line() {
     let (command, addr) = under("ulimit -n 64;", &[]);
     let mut program = Program::of(command);
     let line = program.logs("warn: the file limit allows ");
@@ -151,7 +151,7 @@ fn a_clock_that_jumps_changes_nothing_but_the_time_of_day() {
 }
 
 #[test]
-fn a_flood_at_the_door_is_a_line_a_second() {
+fn a_flood_of_refused_connections_logs_one_line_a_second() {
     let mut program = Program::start(&[]);
     let addr = program.addr();
     let began = Instant::now();

@@ -1,4 +1,4 @@
-//! What the page shows of the past: before one came, while one was away, further up.
+//! Earlier messages on the page: from before the user came, from an interruption, and further up.
 
 use serde_json::{Value, json};
 
@@ -53,7 +53,7 @@ fn comes_back(page: &Page, proxy: &Proxy) {
 }
 
 #[test]
-fn who_comes_sees_what_was_said_and_so_after_a_reload() {
+fn a_newcomer_sees_earlier_messages_also_after_a_reload() {
     let server = TestServer::with(|config| config.rate = 0);
     let mut foo = server.join("foo");
     says_lines(&mut foo, 0..60);
@@ -83,7 +83,7 @@ fn who_comes_sees_what_was_said_and_so_after_a_reload() {
 }
 
 #[test]
-fn who_was_away_misses_nothing_and_sees_nothing_twice() {
+fn after_an_interruption_no_message_is_missing_or_shown_twice() {
     let server = TestServer::start();
     let proxy = Proxy::to(server.addr().port());
     let mut foo = server.join("foo");
@@ -122,7 +122,7 @@ fn who_was_away_misses_nothing_and_sees_nothing_twice() {
 }
 
 #[test]
-fn what_is_new_is_marked_until_one_writes() {
+fn new_messages_are_marked_until_the_user_writes() {
     let server = TestServer::start();
     let proxy = Proxy::to(server.addr().port());
     let mut foo = server.join("foo");
@@ -184,7 +184,7 @@ fn a_message_whose_acknowledgement_is_lost_appears_once() {
 }
 
 #[test]
-fn older_messages_come_when_one_scrolls_up_and_the_reader_stays() {
+fn scrolling_up_loads_older_messages_and_keeps_the_position() {
     let server = TestServer::with(|config| config.rate = 0);
     let mut foo = server.join("foo");
     says_lines(&mut foo, 0..130);
@@ -238,7 +238,7 @@ fn draws(page: &Page) {
 }
 
 #[test]
-fn a_long_conversation_is_not_kept_whole() {
+fn a_long_conversation_is_shortened() {
     let server = TestServer::with(|config| (config.rate, config.history) = (0, 2000));
     let browser = Browser::start();
     let ann = browser.join(&server, "ann");
@@ -249,7 +249,7 @@ fn a_long_conversation_is_not_kept_whole() {
         "{LOG}.querySelectorAll('article').length === 1000"
     ));
     assert_eq!(texts(&ann), lines(20..1020));
-    // What was let go can be had again.
+    // Messages that were dropped can be loaded again.
     ann.value(&format!("({LOG}.scrollTop = 0, 0)"));
     ann.shows("line 0000");
     assert_eq!(texts(&ann), lines(0..1020));
@@ -264,7 +264,7 @@ fn a_long_conversation_is_not_kept_whole() {
 }
 
 #[test]
-fn what_the_server_no_longer_has_is_said() {
+fn the_page_says_when_older_messages_are_gone() {
     let server = TestServer::with(|config| config.history = 5);
     let proxy = Proxy::to(server.addr().port());
     let mut foo = server.join("foo");
@@ -301,7 +301,7 @@ fn what_the_server_no_longer_has_is_said() {
 }
 
 #[test]
-fn while_redis_is_away_one_is_told_and_can_write() {
+fn while_redis_is_away_the_page_says_so_and_accepts_messages() {
     let mut redis = Redis::start();
     let server = TestServer::on(&redis);
     let browser = Browser::start();
@@ -328,7 +328,7 @@ fn while_redis_is_away_one_is_told_and_can_write() {
 }
 
 #[test]
-fn what_can_not_be_said_does_not_wait_for_ever() {
+fn messages_that_can_not_be_sent_do_not_wait_for_ever() {
     // Nothing is sent again by itself that the server has refused, not after a reload either.
     let server = TestServer::with(|config| config.rate = 1);
     let browser = Browser::start();
