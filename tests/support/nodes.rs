@@ -32,7 +32,7 @@ pub struct Nodes {
 struct Myself {
     id: String,
     primary: bool,
-    /// Of a replica: whom it follows.
+    /// The id of the primary that a replica follows.
     follows: String,
     epoch: u64,
     slots: Vec<RangeInclusive<u16>>,

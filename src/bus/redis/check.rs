@@ -237,11 +237,11 @@ fn numbers(version: &str) -> (u32, u32) {
     (parts.next().unwrap_or(0), parts.next().unwrap_or(0))
 }
 
-/// Its version, as it tells it also to whom it tells nothing else.
+/// The version of Redis. `HELLO` tells it even to users who may do nothing else.
 async fn version(connection: &mut Connection) -> Result<Option<(u32, u32)>, Error> {
     let words = match request(connection, cmd("HELLO").arg(2).get_packed_command()).await? {
         Value::Array(words) => words,
-        // Before 6.2, even to hear this was a matter of permission.
+        // Before 6.2, `HELLO` itself needed a permission.
         Value::ServerError(error) if error.code() == "NOPERM" => return Ok(Some(OLDEST)),
         _ => return Ok(None),
     };
