@@ -7,7 +7,7 @@
 
 pub mod fanout;
 mod local;
-#[cfg_attr(not(feature = "full"), path = "bus/without_redis.rs")]
+#[cfg(feature = "full")]
 pub mod redis;
 
 use std::sync::Arc;
@@ -29,6 +29,7 @@ use crate::report::Report;
 use crate::time::timeout;
 
 pub use local::Local;
+#[cfg(feature = "full")]
 pub use redis::Redis;
 
 /// The way from one peer to the others.
@@ -36,7 +37,8 @@ pub use redis::Redis;
 pub enum Bus {
     /// This process alone: nothing to set up, nothing that can fail.
     Local(Box<Local>),
-    /// Many instances, one chat.
+    /// Many instances, one chat. The smallest build has no such bus, and its settings no Redis.
+    #[cfg(feature = "full")]
     Redis(Arc<Redis>),
 }
 
@@ -90,8 +92,9 @@ pub enum Claim {
 /// Looks at what the bus of these settings needs, and reports how it is.
 pub async fn check(config: &Config, report: &mut Report) {
     match &config.redis {
-        None => report.ok("alone: no redis is set, and none is needed"),
-        Some(redis) => Redis::check(redis, config, report).await,
+        #[cfg(feature = "full")]
+        Some(redis) => redis::check(redis, config, report).await,
+        _ => report.ok("alone: no redis is set, and none is needed"),
     }
 }
 
@@ -99,6 +102,7 @@ pub async fn check(config: &Config, report: &mut Report) {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unreachable;
 
+#[cfg_attr(not(feature = "full"), expect(unused_variables))]
 impl Bus {
     /// The bus the settings ask for, and the events it brings, which somebody must hand to
     /// [`fanout::run`].
@@ -108,8 +112,9 @@ impl Bus {
     pub fn new(config: &Config, peers: Arc<Peers>) -> Result<(Bus, Receiver<Event>), String> {
         let (feed, events) = smol::channel::bounded(fanout::BATCH);
         let bus = match &config.redis {
-            None => Bus::Local(Box::new(Local::new(peers, feed, config))),
+            #[cfg(feature = "full")]
             Some(redis) => Bus::Redis(Arc::new(Redis::new(redis, config, peers, feed)?)),
+            _ => Bus::Local(Box::new(Local::new(peers, feed, config))),
         };
         Ok((bus, events))
     }
@@ -125,8 +130,12 @@ impl Bus {
         key_hash: Option<SessionKeyHash>,
     ) -> Claim {
         match self {
-            Bus::Local(bus) => bus.claim(peer_key, user, key_hash).await,
-            Bus::Redis(bus) => bus.claim(peer_key, peer, user, key_hash).await,
+            Bus::Local(bus) => match bus.peers.claim(peer_key, user, key_hash).await {
+                true => Claim::Granted,
+                false => Claim::Taken,
+            },
+            #[cfg(feature = "full")]
+            Bus::Redis(bus) => bus.presence.claim(peer_key, peer, user, key_hash).await,
         }
     }
 
@@ -135,7 +144,8 @@ impl Bus {
         match self {
             // The registry is all there is, and there it is gone already.
             Bus::Local(_) => {}
-            Bus::Redis(bus) => bus.release(peer, user),
+            #[cfg(feature = "full")]
+            Bus::Redis(bus) => bus.presence.release(peer, user),
         }
     }
 
@@ -226,6 +236,7 @@ impl Bus {
     fn peers(&self) -> &Peers {
         match self {
             Bus::Local(bus) => &bus.peers,
+            #[cfg(feature = "full")]
             Bus::Redis(bus) => &bus.peers,
         }
     }
@@ -235,14 +246,16 @@ impl Bus {
     async fn subscribe(&self, room: &Room) -> bool {
         match self {
             Bus::Local(_) => true,
-            Bus::Redis(bus) => bus.subscribe(room).await,
+            #[cfg(feature = "full")]
+            Bus::Redis(bus) => bus.subscriber.subscribe(room).await,
         }
     }
 
     fn unsubscribe(&self, room: &Room) {
         match self {
             Bus::Local(_) => {}
-            Bus::Redis(bus) => bus.unsubscribe(room),
+            #[cfg(feature = "full")]
+            Bus::Redis(bus) => bus.subscriber.unsubscribe(room),
         }
     }
 
@@ -254,7 +267,8 @@ impl Bus {
                 bus.announce_join(peer, user, room).await;
                 true
             }
-            Bus::Redis(bus) => bus.announce_join(peer, user, room).await,
+            #[cfg(feature = "full")]
+            Bus::Redis(bus) => bus.presence.announce_join(peer, user, room).await,
         }
     }
 
@@ -262,7 +276,8 @@ impl Bus {
     async fn announce_leave(&self, peer: &Peer, user: &User, room: &Room) {
         match self {
             Bus::Local(bus) => bus.announce_leave(peer, user, room).await,
-            Bus::Redis(bus) => bus.announce_leave(peer, user, room),
+            #[cfg(feature = "full")]
+            Bus::Redis(bus) => bus.presence.announce_leave(peer, user, room),
         }
     }
 
@@ -270,11 +285,12 @@ impl Bus {
     pub async fn rename(&self, peer: &Peer, old: Option<&User>, user: &User, room: &Room) {
         match self {
             Bus::Local(bus) => bus.rename(peer, old, user, room).await,
+            #[cfg(feature = "full")]
             Bus::Redis(bus) => {
                 if let Some(old) = old {
-                    bus.announce_leave(peer, old, room);
+                    bus.presence.announce_leave(peer, old, room);
                 }
-                bus.announce_join(peer, Some(user), room).await;
+                bus.presence.announce_join(peer, Some(user), room).await;
             }
         }
     }
@@ -285,7 +301,8 @@ impl Bus {
     pub async fn publish(&self, room: &Room, message: NewMessage) {
         match self {
             Bus::Local(bus) => bus.publish(room, message).await,
-            Bus::Redis(bus) => bus.publish(room, message).await,
+            #[cfg(feature = "full")]
+            Bus::Redis(bus) => bus.client.publish(room, message).await,
         }
     }
 
@@ -294,7 +311,8 @@ impl Bus {
     pub async fn send_private(&self, to: String, message: NewMessage) {
         match self {
             Bus::Local(bus) => bus.send_private(&to, message).await,
-            Bus::Redis(bus) => bus.send_private(to, message).await,
+            #[cfg(feature = "full")]
+            Bus::Redis(bus) => bus.client.send_private(to, message).await,
         }
     }
 
@@ -302,8 +320,9 @@ impl Bus {
     /// the log no longer has them. `None` when the bus can't be asked now.
     pub async fn read(&self, room: &Room, stretch: Stretch, most: usize) -> Option<Vec<Event>> {
         match self {
-            Bus::Local(bus) => Some(bus.read(room, stretch, most).await),
-            Bus::Redis(bus) => bus.read(room, stretch, most).await,
+            Bus::Local(bus) => Some(bus.state.lock().await.log.read(room, stretch, most)),
+            #[cfg(feature = "full")]
+            Bus::Redis(bus) => bus.client.read(room, stretch, most).await,
         }
     }
 
@@ -316,8 +335,9 @@ impl Bus {
         most: usize,
     ) -> Option<Vec<Event>> {
         match self {
-            Bus::Local(bus) => Some(bus.history_before(room, id, most).await),
-            Bus::Redis(bus) => bus.history_before(room, id, most).await,
+            Bus::Local(bus) => Some(bus.state.lock().await.log.history_before(room, id, most)),
+            #[cfg(feature = "full")]
+            Bus::Redis(bus) => bus.client.history_before(room, id, most).await,
         }
     }
 
@@ -325,7 +345,8 @@ impl Bus {
     pub async fn roster(&self, room: &Room) -> Option<Roster> {
         match self {
             Bus::Local(bus) => Some(bus.roster(room).await),
-            Bus::Redis(bus) => bus.roster(room).await,
+            #[cfg(feature = "full")]
+            Bus::Redis(bus) => bus.client.roster(room).await,
         }
     }
 
@@ -336,7 +357,11 @@ impl Bus {
     pub fn health(&self) -> Result<(), String> {
         match self {
             Bus::Local(_) => Ok(()),
-            Bus::Redis(bus) => bus.health(),
+            #[cfg(feature = "full")]
+            Bus::Redis(bus) => {
+                let health = bus.health.check();
+                health.map_err(|error| format!("redis {}: {error}", bus.client.endpoint))
+            }
         }
     }
 
@@ -344,7 +369,8 @@ impl Bus {
     pub fn health_changed(&self) -> Boxed<()> {
         match self {
             Bus::Local(_) => Box::pin(future::pending()),
-            Bus::Redis(bus) => Box::pin(bus.health_changed()),
+            #[cfg(feature = "full")]
+            Bus::Redis(bus) => Box::pin(bus.health.changed()),
         }
     }
 
@@ -352,6 +378,7 @@ impl Bus {
     pub fn write_metrics(&self, text: &mut MetricsText) {
         let up = usize::from(self.health().is_ok());
         text.gauge("natterjack_bus_up", "Whether messages get through.", up);
+        #[cfg(feature = "full")]
         if let Bus::Redis(bus) = self {
             bus.write_metrics(text);
         }
@@ -361,32 +388,30 @@ impl Bus {
     pub fn name(&self) -> String {
         match self {
             Bus::Local(_) => "alone".into(),
-            Bus::Redis(bus) => bus.name(),
+            #[cfg(feature = "full")]
+            Bus::Redis(bus) => format!("redis {}", bus.client.endpoint),
         }
     }
 
-    /// Waits until everything handed over so far is out. May wait for ever when the bus is away:
-    /// give it a deadline.
-    pub async fn drain(&self) {
-        match self {
-            Bus::Local(_) => {}
-            Bus::Redis(bus) => bus.drain().await,
-        }
-    }
-
-    /// Refuses what could not be handed on so far, and from now on what can't be at once.
-    pub fn reject_pending(&self) {
-        match self {
-            Bus::Local(_) => {}
-            Bus::Redis(bus) => bus.reject_pending(),
+    /// Waits until everything handed over so far is out, but no longer than `limit`. Then refuses
+    /// what is left, and from now on what can't be handed on at once.
+    pub async fn drain(&self, limit: Duration) {
+        #[cfg(feature = "full")]
+        if let Bus::Redis(bus) = self {
+            timeout(limit, bus.client.pipeline.drained()).await;
+            bus.client.pipeline.reject_pending();
         }
     }
 
     /// Tells the other instances that this one stops. The caller sets a deadline.
     pub async fn close(&self) {
-        match self {
-            Bus::Local(_) => {}
-            Bus::Redis(bus) => bus.close().await,
+        #[cfg(feature = "full")]
+        if let Bus::Redis(bus) = self {
+            // While peers are left, the lease runs out by itself, and another instance cleans up.
+            if bus.peers.count().await == 0 {
+                bus.client.send(bus.client.scripts.retire());
+            }
+            bus.client.pipeline.drained().await;
         }
     }
 }

@@ -105,6 +105,7 @@ impl Server {
         });
         let bus_task = match &bus {
             Bus::Local(_) => None,
+            #[cfg(feature = "full")]
             Bus::Redis(redis) => {
                 let (report, started) = smol::channel::bounded(1);
                 let redis = redis.clone();
@@ -239,9 +240,8 @@ async fn sweep(context: &ServerContext) -> Result<(), String> {
 
 /// Shuts down in order: publishes the accepted messages, tells the peers, releases their names.
 async fn close(context: &ServerContext, peers_gone: &Receiver<()>, deadline: Instant) {
-    timeout(DRAIN_TIME, context.bus.drain()).await;
     // Peers that are still here learn which messages will not be published any more.
-    context.bus.reject_pending();
+    context.bus.drain(DRAIN_TIME).await;
     let peers = context.peers.all().await;
     log::info!("stopping: closing {} connections", peers.len());
     let step = peers.len().div_ceil(SPREAD_STEPS).max(SPREAD_STEPS);

@@ -10,14 +10,12 @@ use std::sync::Arc;
 use async_lock::Mutex;
 use smol::channel::Sender;
 
-use super::{Claim, NewMessage};
+use super::NewMessage;
 use crate::chat::dialect::{PrivateMessage, Roster};
 use crate::chat::event::{Event, EventKind, Refusal};
-use crate::chat::id::Id;
-use crate::chat::name::{Room, SessionKeyHash, User};
+use crate::chat::name::{Room, User};
 use crate::chat::peer::Peer;
-use crate::chat::peers::{PeerKey, Peers};
-use crate::chat::replay::Stretch;
+use crate::chat::peers::Peers;
 use crate::config::Config;
 use crate::time::unix_millis;
 use announced::Announced;
@@ -31,15 +29,15 @@ pub struct Local {
     feed: Sender<Event>,
     /// Rooms up to this size announce joins and leaves.
     notices: usize,
-    state: Mutex<State>,
+    pub(super) state: Mutex<State>,
 }
 
 /// What the events are made from. Locked until the channel has taken an event, so that the
 /// channel's order is that of the log and of what has been announced. Another event would have to
 /// wait for the channel anyway.
 #[derive(Debug)]
-struct State {
-    log: Log,
+pub struct State {
+    pub log: Log,
     references: References,
     announced: Announced,
 }
@@ -56,18 +54,6 @@ impl Local {
                 references: References::new(),
                 announced: Announced::default(),
             }),
-        }
-    }
-
-    pub(super) async fn claim(
-        &self,
-        peer_key: &PeerKey,
-        user: &User,
-        key_hash: Option<SessionKeyHash>,
-    ) -> Claim {
-        match self.peers.claim(peer_key, user, key_hash).await {
-            true => Claim::Granted,
-            false => Claim::Taken,
         }
     }
 
@@ -175,19 +161,6 @@ impl Local {
             references.keep(reference, id);
         }
         message.receipt.delivered(to, &private);
-    }
-
-    pub(super) async fn read(&self, room: &Room, stretch: Stretch, most: usize) -> Vec<Event> {
-        self.state.lock().await.log.read(room, stretch, most)
-    }
-
-    pub(super) async fn history_before(
-        &self,
-        room: &Room,
-        id: Option<Id>,
-        most: usize,
-    ) -> Vec<Event> {
-        self.state.lock().await.log.history_before(room, id, most)
     }
 
     pub(super) async fn roster(&self, room: &Room) -> Roster {

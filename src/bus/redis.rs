@@ -17,7 +17,6 @@ mod heartbeat;
 mod inbox;
 mod lease_expiry;
 pub mod message;
-mod metrics;
 mod presence;
 mod publisher;
 mod reauth;
@@ -31,21 +30,14 @@ mod supervisor;
 
 use std::sync::Arc;
 
-use event_listener::EventListener;
 use smol::channel::Sender;
 
-use super::{Claim, NewMessage};
-use crate::chat::dialect::Roster;
 use crate::chat::event::Event;
-use crate::chat::id::{Id, Instance};
-use crate::chat::name::{Room, SessionKeyHash, User};
-use crate::chat::peer::Peer;
-use crate::chat::peers::{PeerKey, Peers};
-use crate::chat::replay::Stretch;
+use crate::chat::peers::Peers;
 use crate::config::{Config, RedisAddress};
 use crate::count::Counter;
+use crate::count::text::{MetricsText, Unit};
 use crate::redis::known_nodes::KnownNodes;
-use crate::report::Report;
 use client::Client;
 use health::Health;
 use heartbeat::Canary;
@@ -53,15 +45,17 @@ use presence::Presence;
 use scripts::Scripts;
 use subscriber::Subscriber;
 
+pub(super) use check::check;
+
 /// Many instances, one chat.
 #[derive(Debug)]
 pub struct Redis {
     pub(super) peers: Arc<Peers>,
-    client: Arc<Client>,
-    presence: Presence,
-    subscriber: Subscriber,
+    pub(super) client: Arc<Client>,
+    pub(super) presence: Presence,
+    pub(super) subscriber: Subscriber,
     canary: Canary,
-    health: Health,
+    pub(super) health: Health,
     known_nodes: KnownNodes,
     connects: Counter,
 }
@@ -73,12 +67,7 @@ impl Redis {
         peers: Arc<Peers>,
         feed: Sender<Event>,
     ) -> Result<Redis, String> {
-        let scripts = Scripts::new(
-            &config.prefix,
-            peers.instance,
-            config.history,
-            config.notices,
-        );
+        let scripts = Scripts::new(config, peers.instance);
         let name = format!("natterjack-{}", peers.instance);
         let client = Arc::new(Client::new(address, &name, scripts)?);
         Ok(Redis {
@@ -93,121 +82,35 @@ impl Redis {
         })
     }
 
-    /// Looks at the Redis of these settings, and reports how it is.
-    pub(super) async fn check(address: &RedisAddress, config: &Config, report: &mut Report) {
-        let instance = Instance(fastrand::u64(..));
-        let scripts = Scripts::new(&config.prefix, instance, config.history, config.notices);
-        check::check(address, config, Arc::new(scripts), report).await;
-    }
-
-    pub(super) fn health(&self) -> Result<(), String> {
-        let health = self.health.check();
-        health.map_err(|error| format!("redis {}: {error}", self.client.endpoint))
-    }
-
-    pub(super) fn health_changed(&self) -> EventListener {
-        self.health.changed()
-    }
-
-    pub(super) fn name(&self) -> String {
-        format!("redis {}", self.client.endpoint)
-    }
-
-    pub(super) async fn claim(
-        &self,
-        peer_key: &PeerKey,
-        peer: &Peer,
-        user: &User,
-        key_hash: Option<SessionKeyHash>,
-    ) -> Claim {
-        self.presence.claim(peer_key, peer, user, key_hash).await
-    }
-
-    pub(super) fn release(&self, peer: &Peer, user: &User) {
-        self.presence.release(peer, user);
-    }
-
-    pub(super) async fn subscribe(&self, room: &Room) -> bool {
-        self.subscriber.subscribe(room).await
-    }
-
-    pub(super) fn unsubscribe(&self, room: &Room) {
-        self.subscriber.unsubscribe(room);
-    }
-
-    pub(super) async fn announce_join(
-        &self,
-        peer: &Peer,
-        user: Option<&User>,
-        room: &Room,
-    ) -> bool {
-        self.presence.announce_join(peer, user, room).await
-    }
-
-    pub(super) fn announce_leave(&self, peer: &Peer, user: &User, room: &Room) {
-        self.presence.announce_leave(peer, user, room);
-    }
-
-    pub(super) async fn publish(&self, room: &Room, message: NewMessage) {
-        self.client.publish(room, message).await;
-    }
-
-    pub(super) async fn send_private(&self, to: String, message: NewMessage) {
-        self.client.send_private(to, message).await;
-    }
-
-    pub(super) async fn roster(&self, room: &Room) -> Option<Roster> {
-        self.client.roster(room).await
-    }
-
-    pub(super) async fn read(
-        &self,
-        room: &Room,
-        stretch: Stretch,
-        most: usize,
-    ) -> Option<Vec<Event>> {
-        let reply = self
-            .client
-            .pipeline
-            .request(self.client.scripts.read(room, stretch, most))
-            .await?;
-        reply::messages(room, &reply)
-    }
-
-    pub(super) async fn history_before(
-        &self,
-        room: &Room,
-        id: Option<Id>,
-        most: usize,
-    ) -> Option<Vec<Event>> {
-        let last = id.map(Id::previous);
-        if last == Some(None) {
-            // Nothing is before the beginning.
-            return Some(Vec::new());
-        }
-        let reply = self
-            .client
-            .pipeline
-            .request(self.client.scripts.up_to(room, last.flatten(), most))
-            .await?;
-        let mut messages = reply::messages(room, &reply)?;
-        messages.reverse();
-        Some(messages)
-    }
-
-    pub(super) async fn drain(&self) {
-        self.client.pipeline.drained().await;
-    }
-
-    pub(super) fn reject_pending(&self) {
-        self.client.pipeline.reject_pending();
-    }
-
-    pub(super) async fn close(&self) {
-        // While peers are left, the lease runs out by itself, and another instance cleans up.
-        if self.peers.count().await == 0 {
-            self.client.send(self.client.scripts.retire());
-        }
-        self.client.pipeline.drained().await;
+    /// Writes the metrics.
+    pub(super) fn write_metrics(&self, text: &mut MetricsText) {
+        text.counter(
+            "natterjack_redis_connects_total",
+            "How often Redis was connected.",
+            self.connects.get(),
+        );
+        let (waiting, waiting_bytes) = self.client.pipeline.waiting();
+        text.gauge(
+            "natterjack_publish_queue_messages",
+            "Messages that wait to be published, or for word that they are.",
+            waiting,
+        );
+        text.gauge(
+            "natterjack_publish_queue_bytes",
+            "Bytes of their texts.",
+            waiting_bytes,
+        );
+        text.histogram(
+            "natterjack_publish_duration_seconds",
+            "From a message's acceptance to word that it is published.",
+            &self.client.pipeline.delays,
+            Unit::Micro,
+        );
+        text.histogram(
+            "natterjack_canary_duration_seconds",
+            "From one connection to Redis to the other.",
+            &self.canary.round_trips,
+            Unit::Micro,
+        );
     }
 }

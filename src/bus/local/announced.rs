@@ -11,7 +11,7 @@ use crate::chat::name::{Room, User};
 /// The names that have been announced as online and not as offline since, and the number of the
 /// peer that has each.
 #[derive(Debug, Default)]
-pub(super) struct Announced {
+pub struct Announced {
     rooms: HashMap<Room, HashMap<User, u64>>,
 }
 

@@ -28,7 +28,7 @@ const ROOM_BYTES: usize = (size_of::<(Room, Ring)>() + size_of::<(u64, Room)>())
 
 /// All rooms' logs.
 #[derive(Debug)]
-pub(super) struct Log {
+pub struct Log {
     /// Messages a room keeps.
     history: usize,
     /// Trees: they grow and shrink by small pieces, unlike tables.
@@ -62,7 +62,7 @@ struct Message {
 
 impl Log {
     /// Empty logs that keep `history` messages each.
-    pub(super) fn new(history: usize) -> Log {
+    pub fn new(history: usize) -> Log {
         Log {
             history,
             rooms: BTreeMap::new(),
@@ -75,12 +75,12 @@ impl Log {
     }
 
     /// The room's last message.
-    pub(super) fn last(&self, room: &Room) -> Option<Id> {
+    pub fn last(&self, room: &Room) -> Option<Id> {
         self.rooms.get(room).map(|ring| ring.last)
     }
 
     /// The id of the room's next message.
-    pub(super) fn next(&mut self, room: &Room) -> Id {
+    pub fn next(&mut self, room: &Room) -> Id {
         if let Some(last) = self.last(room) {
             return last.next();
         }
@@ -89,7 +89,7 @@ impl Log {
     }
 
     /// The id of the next private message.
-    pub(super) fn next_private(&mut self) -> Id {
+    pub fn next_private(&mut self) -> Id {
         let id = self
             .last_private
             .map_or_else(|| Id::first(unix_millis()), Id::next);
@@ -98,7 +98,7 @@ impl Log {
     }
 
     /// Keeps a message that has the [next](Self::next) id. Anything else is not kept.
-    pub(super) fn keep(&mut self, event: Event, id: Id) {
+    pub fn keep(&mut self, event: Event, id: Id) {
         let EventKind::Said {
             text, email, at, ..
         } = event.kind
@@ -156,7 +156,7 @@ impl Log {
     }
 
     /// The first messages of a stretch that are still there, up to `most`.
-    pub(super) fn read(&self, room: &Room, stretch: Stretch, most: usize) -> Vec<Event> {
+    pub fn read(&self, room: &Room, stretch: Stretch, most: usize) -> Vec<Event> {
         let wanted = |(id, _): &(Id, &Message)| stretch.after < *id && *id <= stretch.until;
         self.messages(room)
             .skip_while(|message| !wanted(message))
@@ -167,12 +167,7 @@ impl Log {
     }
 
     /// The last messages before one, or before now; up to `most`, in order.
-    pub(super) fn history_before(
-        &self,
-        room: &Room,
-        before: Option<Id>,
-        most: usize,
-    ) -> Vec<Event> {
+    pub fn history_before(&self, room: &Room, before: Option<Id>, most: usize) -> Vec<Event> {
         let mut found: Vec<Event> = self
             .messages(room)
             .rev()

@@ -19,7 +19,7 @@ use crate::chat::id::Id;
 use crate::chat::name::Room;
 
 /// For how long a message sent again is recognised.
-pub(super) const LIFE: Duration = Duration::from_secs(15 * 60);
+pub const LIFE: Duration = Duration::from_secs(15 * 60);
 /// How many bytes all references may take.
 const MOST_BYTES: usize = 32 * 1024 * 1024;
 /// How often each client is looked at for references that are no longer known.
@@ -33,7 +33,7 @@ type ByHash<T> = HashMap<u64, T, BuildHasherDefault<DefaultHasher>>;
 
 /// The references that are known.
 #[derive(Debug)]
-pub(super) struct References {
+pub struct References {
     clients: ByHash<Client>,
     /// The clients by when they were last looked at.
     looked: VecDeque<(u32, u64)>,
@@ -61,14 +61,14 @@ struct Known {
 
 /// A message's reference.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Reference {
+pub struct Reference {
     client: u64,
     name: u64,
 }
 
 impl References {
     /// None at all.
-    pub(super) fn new() -> References {
+    pub fn new() -> References {
         References {
             clients: HashMap::default(),
             looked: VecDeque::new(),
@@ -80,7 +80,7 @@ impl References {
     }
 
     /// The reference of a message for a room, or of a private one, if its client has given it one.
-    pub(super) fn of(&self, message: &NewMessage, room: Option<&Room>) -> Option<Reference> {
+    pub fn of(&self, message: &NewMessage, room: Option<&Room>) -> Option<Reference> {
         let name = message.receipt.reference()?;
         Some(self.reference(&message.client(), room, name))
     }
@@ -93,14 +93,14 @@ impl References {
     }
 
     /// The id under which the message was accepted, if it was.
-    pub(super) fn find(&self, reference: Reference) -> Option<Id> {
+    pub fn find(&self, reference: Reference) -> Option<Id> {
         let known = self.clients.get(&reference.client)?;
         let known = known.known.get(&reference.name)?;
         (known.at >= self.oldest()).then_some(known.id)
     }
 
     /// Keeps the reference of a message that has been accepted under this id.
-    pub(super) fn keep(&mut self, reference: Reference, id: Id) {
+    pub fn keep(&mut self, reference: Reference, id: Id) {
         let (now, oldest) = (self.now(), self.oldest());
         // Two, so that all get their turn.
         for _ in 0..2 {

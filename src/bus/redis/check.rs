@@ -15,6 +15,7 @@ use smol::future;
 use super::reply;
 use super::scripts::{Publication, Scripts};
 use crate::certificate::{Certificate, SOON};
+use crate::chat::id::Instance;
 use crate::config::{Config, RedisAddress, RedisHost};
 use crate::redis::connection::Connection;
 use crate::redis::endpoint::Endpoint;
@@ -36,13 +37,9 @@ const CHANNELS: (u32, u32) = (6, 2);
 const DRIFT: u64 = 30;
 
 /// Looks at the Redis of these settings.
-pub async fn check(
-    address: &RedisAddress,
-    config: &Config,
-    scripts: Arc<Scripts>,
-    report: &mut Report,
-) {
+pub async fn check(address: &RedisAddress, config: &Config, report: &mut Report) {
     let host = &address.host;
+    let scripts = Arc::new(Scripts::new(config, Instance(fastrand::u64(..))));
     let endpoint = match Endpoint::new(address, "natterjack-check") {
         Ok(endpoint) => endpoint,
         Err(why) => return report.fail(why),

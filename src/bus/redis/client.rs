@@ -7,7 +7,10 @@ use redis::Value;
 use super::reply;
 use super::scripts::{Publication, Scripts};
 use crate::chat::dialect::Roster;
+use crate::chat::event::Event;
+use crate::chat::id::Id;
 use crate::chat::name::Room;
+use crate::chat::replay::Stretch;
 use crate::config::RedisAddress;
 use crate::redis::endpoint::Endpoint;
 use crate::redis::error::Error;
@@ -57,5 +60,29 @@ impl Client {
     /// Who is in a room; `None` if Redis can't be asked now.
     pub async fn roster(&self, room: &Room) -> Option<Roster> {
         reply::roster(self.pipeline.request(self.scripts.roster(room)).await?)
+    }
+
+    /// The first messages of a stretch of a room's log; `None` if Redis can't be asked now.
+    pub async fn read(&self, room: &Room, stretch: Stretch, most: usize) -> Option<Vec<Event>> {
+        let command = self.scripts.read(room, stretch, most);
+        reply::messages(room, &self.pipeline.request(command).await?)
+    }
+
+    /// The last messages before one, or before now, in order; `None` if Redis can't be asked now.
+    pub async fn history_before(
+        &self,
+        room: &Room,
+        id: Option<Id>,
+        most: usize,
+    ) -> Option<Vec<Event>> {
+        let last = id.map(Id::previous);
+        if last == Some(None) {
+            // Nothing is before the beginning.
+            return Some(Vec::new());
+        }
+        let command = self.scripts.up_to(room, last.flatten(), most);
+        let mut messages = reply::messages(room, &self.pipeline.request(command).await?)?;
+        messages.reverse();
+        Some(messages)
     }
 }

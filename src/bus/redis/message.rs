@@ -2,9 +2,7 @@
 //! They are JSON, so that `redis-cli` shows what is going on, marked by a first key that nothing
 //! else has. A message without it was published by another program and is delivered as plain text.
 
-use std::borrow::Cow;
-
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use crate::bus::NewMessage;
 use crate::chat::dialect::PrivateMessage;
@@ -20,26 +18,18 @@ const MARK: &str = "{\"natterjack\":";
 const NOBODY: &str = "redis";
 
 /// Everything an envelope may hold; which of it is there depends on `kind`.
-#[derive(Debug, Default, Serialize, Deserialize)]
-struct Envelope<'a> {
-    #[serde(rename = "natterjack", borrow)]
-    kind: Cow<'a, str>,
-    #[serde(borrow, skip_serializing_if = "Option::is_none")]
-    id: Option<Cow<'a, str>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+#[derive(Debug, Deserialize)]
+struct Envelope {
+    #[serde(rename = "natterjack")]
+    kind: String,
+    id: Option<String>,
     at: Option<u64>,
-    #[serde(borrow, skip_serializing_if = "Option::is_none")]
-    from: Option<Cow<'a, str>>,
-    #[serde(borrow, skip_serializing_if = "Option::is_none")]
-    user: Option<Cow<'a, str>>,
-    #[serde(borrow, skip_serializing_if = "Option::is_none")]
-    last: Option<Cow<'a, str>>,
-    #[serde(borrow, skip_serializing_if = "Option::is_none")]
-    to: Option<Cow<'a, str>>,
-    #[serde(borrow, skip_serializing_if = "Option::is_none")]
-    email: Option<Cow<'a, str>>,
-    #[serde(borrow, skip_serializing_if = "Option::is_none")]
-    text: Option<Cow<'a, str>>,
+    from: Option<String>,
+    user: Option<String>,
+    last: Option<String>,
+    to: Option<String>,
+    email: Option<String>,
+    text: Option<String>,
 }
 
 /// What an instance hears on its own channel.
@@ -57,80 +47,59 @@ pub enum InstanceMessage {
 
 /// A message, as the publishing script completes it with kind, id and time in front.
 pub fn said(message: &NewMessage) -> String {
-    tail(&Envelope {
-        from: Some(message.origin.to_string().into()),
-        ..words(message)
-    })
+    let from = message.origin.to_string();
+    words([("from", &from), ("user", message.user.as_str())], message)
 }
 
 /// A private message, as its script completes it.
 pub fn letter(to: &str, message: &NewMessage) -> String {
-    tail(&Envelope {
-        to: Some(to.into()),
-        ..words(message)
-    })
+    words([("user", message.user.as_str()), ("to", to)], message)
 }
 
-fn words(message: &NewMessage) -> Envelope<'_> {
-    Envelope {
-        user: Some(message.user.as_str().into()),
-        email: message.email.as_ref().map(|email| email.as_str().into()),
-        text: Some(message.text.as_str().into()),
-        ..Envelope::default()
-    }
+fn words(people: [(&str, &str); 2], message: &NewMessage) -> String {
+    let email = message
+        .email
+        .as_ref()
+        .map(|email| ("email", email.as_str()));
+    let text = ("text", message.text.as_str());
+    tail(people.into_iter().chain(email).chain([text]))
 }
 
 /// Somebody joined a room, perhaps without a name, as the script completes it.
-pub fn joined(user: Option<&User>, origin: &str) -> String {
-    tail(&Envelope {
-        from: Some(origin.into()),
-        user: user.map(|user| user.as_str().into()),
-        ..Envelope::default()
-    })
+pub fn joined(user: Option<&User>, origin: Origin) -> String {
+    let from = origin.to_string();
+    let user = user.map(|user| ("user", user.as_str()));
+    tail([("from", from.as_str())].into_iter().chain(user))
 }
 
 /// Somebody left a room.
 pub fn left(user: &User, origin: Origin) -> String {
-    json(&Envelope {
-        kind: "left".into(),
-        from: Some(origin.to_string().into()),
-        user: Some(user.as_str().into()),
-        ..Envelope::default()
-    })
+    format!("{MARK}\"left\"{}", joined(Some(user), origin))
 }
 
 /// A name was taken over, as the script completes it with its old connection in front.
 pub fn replaced(user: &User) -> String {
-    tail(&Envelope {
-        user: Some(user.as_str().into()),
-        ..Envelope::default()
-    })
+    tail([("user", user.as_str())])
 }
 
 /// A sign of life, to be heard by its sender.
 pub fn canary() -> String {
-    bare("canary")
+    format!("{MARK}\"canary\"}}")
 }
 
 /// An instance was taken for dead.
 pub fn reaped() -> String {
-    bare("reaped")
+    format!("{MARK}\"reaped\"}}")
 }
 
-fn bare(kind: &str) -> String {
-    json(&Envelope {
-        kind: kind.into(),
-        ..Envelope::default()
-    })
-}
-
-fn json(envelope: &Envelope<'_>) -> String {
-    serde_json::to_string(envelope).expect("strings and numbers are always JSON")
-}
-
-/// An envelope without its beginning, `{"natterjack":""`.
-fn tail(envelope: &Envelope<'_>) -> String {
-    json(envelope)[MARK.len() + 2..].to_string()
+/// The end of an envelope: these texts, in this order.
+fn tail<'a>(texts: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
+    let mut json = String::new();
+    for (name, text) in texts {
+        let text = serde_json::to_string(text).expect("a text is always JSON");
+        json.extend([",\"", name, "\":", &text]);
+    }
+    json + "}"
 }
 
 /// Reads what came on a room's channel. `None`: nothing that anybody could be told.
@@ -138,7 +107,7 @@ pub fn event(room: Room, payload: &[u8]) -> Option<Event> {
     let Some(envelope) = parse(payload) else {
         return foreign(room, payload);
     };
-    let id = |id: Option<Cow<'_, str>>| id?.parse().ok();
+    let id = |id: Option<String>| id?.parse().ok();
     let kind = match &*envelope.kind {
         "said" => EventKind::Said {
             text: Text::cut(&envelope.text?)?,
@@ -199,13 +168,13 @@ pub fn instance_message(payload: &[u8]) -> Option<InstanceMessage> {
                 id: envelope.id?.parse().ok()?,
                 at: envelope.at?,
             };
-            Some(InstanceMessage::Private(envelope.to?.into_owned(), message))
+            Some(InstanceMessage::Private(envelope.to?, message))
         }
         _ => None,
     }
 }
 
-fn parse(payload: &[u8]) -> Option<Envelope<'_>> {
+fn parse(payload: &[u8]) -> Option<Envelope> {
     if !payload.starts_with(MARK.as_bytes()) {
         return None;
     }
@@ -266,7 +235,7 @@ mod tests {
         for said in ["joined", "joined quietly"] {
             let payload = format!(
                 "{MARK}\"{said}\",\"last\":\"12-3\"{}",
-                joined(Some(&user("foo")), &origin.to_string())
+                joined(Some(&user("foo")), origin)
             );
             let event = event(Room::lobby(), payload.as_bytes()).unwrap();
             assert_eq!(event.user, Some(user("foo")));

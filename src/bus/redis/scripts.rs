@@ -6,13 +6,17 @@
 mod acl_probe;
 mod users;
 
-use redis::{Script, cmd};
+use std::iter;
+use std::sync::LazyLock;
+
+use redis::{ToRedisArgs, cmd};
 
 use super::message;
 use crate::bus::NewMessage;
 use crate::chat::id::{Id, Instance, Origin};
 use crate::chat::name::{LOBBY, Room, User};
 use crate::chat::replay::Stretch;
+use crate::config::Config;
 use crate::redis::pipeline::Part;
 use crate::redis::slot::{Command, slot};
 
@@ -24,6 +28,66 @@ const SEEN_LIFE: u64 = 24 * 3600;
 /// For how long a message is known by the name its client gave it, in seconds.
 const REFERENCE_LIFE: u64 = 15 * 60;
 
+/// A script, prepared when it is first called.
+type Lua = LazyLock<Script>;
+
+static PUBLISH: Lua = Lua::new(|| Script::new(include_str!("scripts/publish.lua")));
+static CLAIM: Lua = Lua::new(|| Script::new(include_str!("scripts/claim.lua")));
+static TRY_JOIN: Lua = Lua::new(|| Script::new(include_str!("scripts/try_join.lua")));
+static RELEASE: Lua = Lua::new(|| Script::new(include_str!("scripts/release.lua")));
+static JOIN: Lua = Lua::new(|| Script::new(include_str!("scripts/join.lua")));
+static JOIN_ANONYMOUS: Lua = Lua::new(|| Script::new(include_str!("scripts/join_anonymous.lua")));
+static RESTORE_MEMBER: Lua = Lua::new(|| Script::new(include_str!("scripts/restore_member.lua")));
+static LEAVE: Lua = Lua::new(|| Script::new(include_str!("scripts/leave.lua")));
+static ROSTER: Lua = Lua::new(|| Script::new(include_str!("scripts/roster.lua")));
+static SEND_PRIVATE: Lua = Lua::new(|| Script::new(include_str!("scripts/send_private.lua")));
+static RENEW_LEASE: Lua = Lua::new(|| Script::new(include_str!("scripts/renew_lease.lua")));
+static NEW_EPOCH: Lua = Lua::new(|| Script::new(include_str!("scripts/new_epoch.lua")));
+static MARK_DEAD: Lua = Lua::new(|| Script::new(include_str!("scripts/mark_dead.lua")));
+static EXPIRE_ROOM: Lua = Lua::new(|| Script::new(include_str!("scripts/expire_room.lua")));
+static EXPIRE_NAMES: Lua = Lua::new(|| Script::new(include_str!("scripts/expire_names.lua")));
+static DELETE_INSTANCE: Lua = Lua::new(|| Script::new(include_str!("scripts/delete_instance.lua")));
+
+/// All of them.
+static ALL: [&Lua; 16] = [
+    &PUBLISH,
+    &CLAIM,
+    &TRY_JOIN,
+    &RELEASE,
+    &JOIN,
+    &JOIN_ANONYMOUS,
+    &RESTORE_MEMBER,
+    &LEAVE,
+    &ROSTER,
+    &SEND_PRIVATE,
+    &RENEW_LEASE,
+    &NEW_EPOCH,
+    &MARK_DEAD,
+    &EXPIRE_ROOM,
+    &EXPIRE_NAMES,
+    &DELETE_INSTANCE,
+];
+
+/// A script and its SHA-1, by which it is called.
+struct Script {
+    code: &'static str,
+    hash: String,
+}
+
+impl Script {
+    fn new(code: &'static str) -> Script {
+        let hash = redis::Script::new(code).get_hash().to_string();
+        Script { code, hash }
+    }
+
+    /// A call with these keys, which share a slot.
+    fn call(&self, keys: &[String], args: impl ToRedisArgs) -> Command {
+        let mut call = cmd("EVALSHA");
+        call.arg(&self.hash).arg(keys.len()).arg(keys).arg(args);
+        Command::on(&keys[0], &call)
+    }
+}
+
 /// All commands of one instance.
 #[derive(Debug)]
 pub struct Scripts {
@@ -31,22 +95,6 @@ pub struct Scripts {
     instance: Instance,
     history: usize,
     notices: usize,
-    publish: Named,
-    claim: Named,
-    try_join: Named,
-    release: Named,
-    join: Named,
-    join_anonymous: Named,
-    restore_member: Named,
-    leave: Named,
-    roster: Named,
-    send_private: Named,
-    renew_lease: Named,
-    new_epoch: Named,
-    mark_dead: Named,
-    expire_room: Named,
-    expire_names: Named,
-    delete_instance: Named,
 }
 
 /// A message on its way.
@@ -75,86 +123,26 @@ impl Part for Publication {
     }
 }
 
-/// A script and its SHA-1, by which it is called.
-#[derive(Debug)]
-struct Named {
-    code: &'static str,
-    hash: String,
-}
-
-impl Named {
-    fn new(code: &'static str) -> Named {
-        Named {
-            code,
-            hash: Script::new(code).get_hash().to_string(),
-        }
-    }
-
-    fn call(&self, keys: &[&str], args: &[&str]) -> Command {
-        let mut call = cmd("EVALSHA");
-        call.arg(&self.hash).arg(keys.len()).arg(keys).arg(args);
-        Command::on(keys.first().unwrap_or(&""), &call)
-    }
-}
-
 impl Scripts {
-    /// The commands of `instance`, with every key and channel under `prefix`.
-    pub fn new(prefix: &str, instance: Instance, history: usize, notices: usize) -> Scripts {
+    /// The commands of `instance`, with every key and channel under the prefix of the settings.
+    pub fn new(config: &Config, instance: Instance) -> Scripts {
         Scripts {
-            prefix: prefix.to_string(),
+            prefix: config.prefix.clone(),
             instance,
-            history,
-            notices,
-            publish: Named::new(include_str!("scripts/publish.lua")),
-            claim: Named::new(include_str!("scripts/claim.lua")),
-            try_join: Named::new(include_str!("scripts/try_join.lua")),
-            release: Named::new(include_str!("scripts/release.lua")),
-            join: Named::new(include_str!("scripts/join.lua")),
-            join_anonymous: Named::new(include_str!("scripts/join_anonymous.lua")),
-            restore_member: Named::new(include_str!("scripts/restore_member.lua")),
-            leave: Named::new(include_str!("scripts/leave.lua")),
-            roster: Named::new(include_str!("scripts/roster.lua")),
-            send_private: Named::new(include_str!("scripts/send_private.lua")),
-            renew_lease: Named::new(include_str!("scripts/renew_lease.lua")),
-            new_epoch: Named::new(include_str!("scripts/new_epoch.lua")),
-            mark_dead: Named::new(include_str!("scripts/mark_dead.lua")),
-            expire_room: Named::new(include_str!("scripts/expire_room.lua")),
-            expire_names: Named::new(include_str!("scripts/expire_names.lua")),
-            delete_instance: Named::new(include_str!("scripts/delete_instance.lua")),
+            history: config.history,
+            notices: config.notices,
         }
-    }
-
-    fn all(&self) -> [&Named; 16] {
-        [
-            &self.publish,
-            &self.claim,
-            &self.try_join,
-            &self.release,
-            &self.join,
-            &self.join_anonymous,
-            &self.restore_member,
-            &self.leave,
-            &self.roster,
-            &self.send_private,
-            &self.renew_lease,
-            &self.new_epoch,
-            &self.mark_dead,
-            &self.expire_room,
-            &self.expire_names,
-            &self.delete_instance,
-        ]
     }
 
     /// What makes Redis know the scripts; an answer each.
     pub fn load(&self) -> Vec<Vec<u8>> {
-        self.all()
-            .map(|script| {
-                cmd("SCRIPT")
-                    .arg("LOAD")
-                    .arg(script.code)
-                    .get_packed_command()
-            })
-            .to_vec()
+        let load = |script: &Lua| {
+            cmd("SCRIPT")
+                .arg("LOAD")
+                .arg(script.code)
+                .get_packed_command()
+        };
+        ALL.map(load).to_vec()
     }
 
     /// The channel of a room.
@@ -218,28 +206,18 @@ impl Scripts {
             self.room_key(room, "log"),
             self.room_key(room, &format!("seen:{}", self.instance)),
         ];
-        let lives = [LOG_LIFE, SEEN_LIFE, REFERENCE_LIFE].map(|life| life.to_string());
-        let mut args = vec![self.channel(room), self.history.to_string()];
-        args.extend(lives);
         let mut words = vec![];
-        for message in std::iter::once(&first).chain(more) {
-            let place = message.name.as_ref().map_or(0, |name| {
-                keys.push(name.clone());
-                keys.len()
-            });
+        for message in iter::once(&first).chain(more) {
+            keys.extend(message.name.clone());
+            let place = message.name.as_ref().map_or(0, |_| keys.len());
             words.push((message.sequence, place, &message.envelope));
         }
-        let mut call = cmd("EVALSHA");
-        call.arg(&self.publish.hash).arg(keys.len()).arg(keys);
-        call.arg(args).arg(words);
-        Command {
-            slot: first.slot,
-            packed: call.get_packed_command(),
-        }
+        let lives = [LOG_LIFE, SEEN_LIFE, REFERENCE_LIFE];
+        PUBLISH.call(&keys, (self.channel(room), self.history, &lives, words))
     }
 
     pub fn join(&self, room: &Room, user: &User, origin: Origin) -> Command {
-        self.enter(&self.join, room, user, origin, &[])
+        JOIN.call(&self.member_keys(room), self.member(room, user, origin))
     }
 
     /// For a peer that is there already. `announced`: others may have been told that it had left.
@@ -250,79 +228,63 @@ impl Scripts {
         origin: Origin,
         announced: bool,
     ) -> Command {
-        let announced = if announced { "1" } else { "0" };
-        self.enter(&self.restore_member, room, user, origin, &[announced])
+        let member = self.member(room, user, origin);
+        RESTORE_MEMBER.call(&self.member_keys(room), (member, announced))
     }
 
-    fn enter(
-        &self,
-        script: &Named,
-        room: &Room,
-        user: &User,
-        origin: Origin,
-        more: &[&str],
-    ) -> Command {
-        let keys = [
-            &self.room_key(room, "roster"),
-            &self.room_key(room, "counter"),
-        ];
-        let (entry, origin) = (&entry(user, origin), &origin.to_string());
-        let channel = &self.channel(room);
-        let (envelope, notices) = (
-            &message::joined(Some(user), origin),
-            self.notices.to_string(),
-        );
-        let args = [user.key(), entry, channel, envelope, &notices];
-        script.call(&keys.map(String::as_str), &[&args, more].concat())
+    fn member_keys(&self, room: &Room) -> [String; 2] {
+        ["roster", "counter"].map(|what| self.room_key(room, what))
+    }
+
+    fn member(&self, room: &Room, user: &User, origin: Origin) -> impl ToRedisArgs {
+        // Whose the name is, and how it is shown, if that is not its key.
+        let entry = match user.as_str() {
+            shown if shown == user.key() => origin.to_string(),
+            shown => format!("{origin} {shown}"),
+        };
+        let joined = message::joined(Some(user), origin);
+        (
+            user.key().to_string(),
+            entry,
+            self.channel(room),
+            joined,
+            self.notices,
+        )
     }
 
     /// For a peer without a name.
     pub fn join_anonymous(&self, room: &Room, origin: Origin) -> Command {
-        let envelope = message::joined(None, &origin.to_string());
-        let key = self.room_key(room, "counter");
-        self.join_anonymous
-            .call(&[&key], &[&self.channel(room), &envelope])
+        let joined = message::joined(None, origin);
+        JOIN_ANONYMOUS.call(
+            &[self.room_key(room, "counter")],
+            (self.channel(room), joined),
+        )
     }
 
     pub fn leave(&self, room: &Room, user: &User, origin: Origin) -> Command {
-        self.leave.call(
-            &[&self.room_key(room, "roster")],
-            &[
-                user.key(),
-                &origin.to_string(),
-                &self.channel(room),
-                &message::left(user, origin),
-                &self.notices.to_string(),
-            ],
-        )
+        let left = message::left(user, origin);
+        let args = (
+            user.key(),
+            origin.to_string(),
+            self.channel(room),
+            left,
+            self.notices,
+        );
+        LEAVE.call(&[self.room_key(room, "roster")], args)
     }
 
     /// What shows whether somebody can join: a trial on the keys of names, and on those of the lobby.
     pub fn try_join(&self) -> [Command; 2] {
-        let lobby = Room::lobby();
-        let (names, owners, letters) = (
-            self.visible_key(),
-            self.users_key("owners"),
-            self.users_key("letters"),
-        );
-        let (roster, counter) = (
-            self.room_key(&lobby, "roster"),
-            self.room_key(&lobby, "counter"),
-        );
-        let call = |keys: &[&str], kinds: &[&str]| self.try_join.call(keys, kinds);
+        let [owners, letters] = ["owners", "letters"].map(|what| self.users_key(what));
+        let names = [self.visible_key(), owners, letters];
         [
-            call(&[&names, &owners, &letters], &["set", "hash", "string"]),
-            call(&[&roster, &counter], &["hash", "string"]),
+            TRY_JOIN.call(&names, ("set", "hash", "string")),
+            TRY_JOIN.call(&self.member_keys(&Room::lobby()), ("hash", "string")),
         ]
     }
 
     pub fn roster(&self, room: &Room) -> Command {
-        let keys = [
-            self.room_key(room, "roster"),
-            self.room_key(room, "counter"),
-        ];
-        self.roster
-            .call(&[&keys[0], &keys[1]], &[&self.notices.to_string()])
+        ROSTER.call(&self.member_keys(room), self.notices)
     }
 
     /// The room's last message.
@@ -333,44 +295,31 @@ impl Scripts {
 
     /// Begins a new epoch, unless another has begun since.
     pub fn new_epoch(&self, room: &Room, epoch: u64) -> Command {
-        let key = self.room_key(room, "counter");
-        self.new_epoch
-            .call(&[&key], &[&epoch.to_string(), &LOG_LIFE.to_string()])
+        NEW_EPOCH.call(&[self.room_key(room, "counter")], (epoch, LOG_LIFE))
     }
 
     /// The messages of a stretch.
     pub fn read(&self, room: &Room, stretch: Stretch, most: usize) -> Command {
         // The next id, and not "after this one": Redis 6.0 can't say that.
-        let (from, until) = (stretch.after.next().to_string(), stretch.until.to_string());
-        self.log(room, &from, &until, most)
+        let from = stretch.after.next().to_string();
+        self.log("XRANGE", room, &from, &stretch.until.to_string(), most)
     }
 
     /// The messages from this one on, with it.
     pub fn read_from(&self, room: &Room, from: Id, most: usize) -> Command {
-        self.log(room, &from.to_string(), "+", most)
-    }
-
-    fn log(&self, room: &Room, from: &str, to: &str, most: usize) -> Command {
-        let key = self.room_key(room, "log");
-        let range = (from, to, "COUNT", most);
-        Command::on(&key, cmd("XRANGE").arg(&key).arg(range))
+        self.log("XRANGE", room, &from.to_string(), "+", most)
     }
 
     /// The last messages up to one, with it, or of all; newest first.
     pub fn up_to(&self, room: &Room, id: Option<Id>, most: usize) -> Command {
         let from = id.map_or("+".to_string(), |id| id.to_string());
-        let key = self.room_key(room, "log");
-        let range = (from, "-", "COUNT", most);
-        Command::on(&key, cmd("XREVRANGE").arg(&key).arg(range))
+        self.log("XREVRANGE", room, &from, "-", most)
     }
-}
 
-/// What stands beside a name's key on a roster: whose it is, and the name as it is shown, if that is
-/// something else.
-fn entry(user: &User, origin: Origin) -> String {
-    match user.as_str() {
-        shown if shown == user.key() => origin.to_string(),
-        shown => format!("{origin} {shown}"),
+    fn log(&self, command: &str, room: &Room, from: &str, to: &str, most: usize) -> Command {
+        let key = self.room_key(room, "log");
+        let range = (&key, from, to, "COUNT", most);
+        Command::on(&key, cmd(command).arg(range))
     }
 }
 
@@ -380,7 +329,7 @@ mod tests {
 
     #[test]
     fn channels_and_rooms_belong_together() {
-        let scripts = Scripts::new("chat", Instance(0xf00), 1000, 500);
+        let scripts = Scripts::new(&Config::default(), Instance(0xf00));
         for (name, channel) in [("lobby", "chat"), ("a b", "chat:a b")] {
             let room = Room::new(name).unwrap();
             assert_eq!(scripts.channel(&room), channel);

@@ -3,7 +3,8 @@
 
 use redis::cmd;
 
-use super::{REFERENCE_LIFE, Scripts};
+use super::{CLAIM, DELETE_INSTANCE, EXPIRE_NAMES, EXPIRE_ROOM, MARK_DEAD, RELEASE, RENEW_LEASE};
+use super::{REFERENCE_LIFE, SEND_PRIVATE, Scripts};
 use crate::bus::NewMessage;
 use crate::bus::redis::message;
 use crate::chat::id::{Id, Origin};
@@ -33,24 +34,11 @@ impl Scripts {
             Some(name) => format!("ref:{}:{name}", message.client()),
             None => format!("ref:@{}:{sequence}", self.instance),
         };
-        let keys = [
-            &self.users_key("owners"),
-            &self.users_key("leases"),
-            &self.users_key("letters"),
-            &self.users_key(&named),
-        ];
-        self.send_private.call(
-            &keys.map(String::as_str),
-            &[
-                to.key(),
-                &self.instance_channels(),
-                &message::letter(written, message),
-                &self.users_key("mail:"),
-                &REFERENCE_LIFE.to_string(),
-                &MAIL_MOST.to_string(),
-                &MAIL_LIFE.to_string(),
-            ],
-        )
+        let keys = ["owners", "leases", "letters", &named].map(|what| self.users_key(what));
+        let (channels, letter) = (self.instance_channels(), message::letter(written, message));
+        let lives = [REFERENCE_LIFE, MAIL_MOST, MAIL_LIFE];
+        let args = (to.key(), channels, letter, self.users_key("mail:"), &lives);
+        SEND_PRIVATE.call(&keys, args)
     }
 
     /// `over`: a peer that holds the name with the same session key loses it. Leases count for `margin`
@@ -63,41 +51,23 @@ impl Scripts {
         over: bool,
         margin: u64,
     ) -> Command {
-        let (owners, leases) = (self.users_key("owners"), self.users_key("leases"));
-        self.claim.call(
-            &[&self.visible_key(), &owners, &leases],
-            &[
-                user.key(),
-                &origin.to_string(),
-                &key_hash.map_or(String::new(), |key_hash| key_hash.to_string()),
-                &self.instance_channels(),
-                &message::replaced(user),
-                if over { "1" } else { "0" },
-                &margin.to_string(),
-                user.as_str(),
-            ],
-        )
+        let key_hash = key_hash.map_or(String::new(), |key_hash| key_hash.to_string());
+        let owner = (user.key(), origin.to_string(), key_hash);
+        let replaced = (self.instance_channels(), message::replaced(user));
+        let args = (owner, replaced, over, margin, user.as_str());
+        CLAIM.call(&self.name_keys(), args)
     }
 
     pub fn release(&self, user: &User, origin: Origin) -> Command {
-        self.release.call(
-            &[&self.visible_key(), &self.users_key("owners")],
-            &[user.key(), &origin.to_string()],
-        )
+        let keys = [self.visible_key(), self.users_key("owners")];
+        RELEASE.call(&keys, (user.key(), origin.to_string()))
     }
 
     /// Leases of others count as run out when they did so `margin` milliseconds ago.
     pub fn renew_lease(&self, margin: u64) -> Command {
-        self.renew_lease.call(
-            &[&self.users_key("leases"), &self.users_key("reaped")],
-            &[
-                &self.instance.to_string(),
-                &LEASE.to_string(),
-                &self.own_channel(),
-                &message::canary(),
-                &margin.to_string(),
-            ],
-        )
+        let keys = ["leases", "reaped"].map(|what| self.users_key(what));
+        let canary = (self.own_channel(), message::canary());
+        RENEW_LEASE.call(&keys, (self.instance.to_string(), LEASE, canary, margin))
     }
 
     /// Gives the lease up: this instance has no names any more.
@@ -118,15 +88,14 @@ impl Scripts {
         self.users_key(&format!("rooms:{instance}"))
     }
 
+    fn name_keys(&self) -> [String; 3] {
+        let [owners, leases] = ["owners", "leases"].map(|what| self.users_key(what));
+        [self.visible_key(), owners, leases]
+    }
+
     pub fn mark_dead(&self, dead: &str) -> Command {
-        self.mark_dead.call(
-            &[
-                &self.users_key("leases"),
-                &self.users_key("reaped"),
-                &self.rooms_key(dead),
-            ],
-            &[dead, &REAPED_LIFE.to_string()],
-        )
+        let [leases, reaped] = ["leases", "reaped"].map(|what| self.users_key(what));
+        MARK_DEAD.call(&[leases, reaped, self.rooms_key(dead)], (dead, REAPED_LIFE))
     }
 
     /// This instance has registered its names again.
@@ -141,40 +110,30 @@ impl Scripts {
     }
 
     pub fn expire_room(&self, dead: &str, room: &Room) -> Command {
-        self.expire_room.call(
-            &[&self.room_key(room, "roster")],
-            &[
-                dead,
-                &self.channel(room),
-                &self.notices.to_string(),
-                &format!("{}{dead}", self.instance_channels()),
-                &message::reaped(),
-            ],
-        )
+        let args = (dead, self.channel(room), self.notices, self.reaped(dead));
+        EXPIRE_ROOM.call(&[self.room_key(room, "roster")], args)
     }
 
     pub fn expire_names(&self, dead: &str, from: &str) -> Command {
-        let (owners, leases) = (self.users_key("owners"), self.users_key("leases"));
-        self.expire_names.call(
-            &[&self.visible_key(), &owners, &leases],
-            &[
-                dead,
-                from,
-                &format!("{}{dead}", self.instance_channels()),
-                &message::reaped(),
-            ],
+        EXPIRE_NAMES.call(&self.name_keys(), (dead, from, self.reaped(dead)))
+    }
+
+    /// Where and how a dead instance is told so.
+    fn reaped(&self, dead: &str) -> (String, String) {
+        (
+            format!("{}{dead}", self.instance_channels()),
+            message::reaped(),
         )
     }
 
     pub fn delete_instance(&self, dead: &str) -> Command {
-        let keys = [self.users_key("leases"), self.rooms_key(dead)];
-        self.delete_instance.call(&[&keys[0], &keys[1]], &[dead])
+        DELETE_INSTANCE.call(&[self.users_key("leases"), self.rooms_key(dead)], dead)
     }
 
     /// The private messages for this instance after this one.
     pub fn inbox(&self, after: Id) -> Command {
         let key = self.users_key(&format!("mail:{}", self.instance));
-        let range = (after.next().to_string(), "+");
-        Command::on(&key, cmd("XRANGE").arg(&key).arg(range))
+        let range = (&key, after.next().to_string(), "+");
+        Command::on(&key, cmd("XRANGE").arg(range))
     }
 }
