@@ -73,9 +73,9 @@ impl NewMessage {
     }
 }
 
-/// How long a peer may take to enter a room, once that has been announced …
+/// How long a peer may take to enter a room, once that has been announced.
 const ENTER_TIME: Duration = Duration::from_secs(3);
-/// … and how often it is announced: the first time may have been lost with a connection.
+/// How often its join is announced: the first time may have been lost with a connection.
 const ENTER_ATTEMPTS: usize = 2;
 
 /// What became of a claim to a name.
@@ -141,11 +141,10 @@ impl Bus {
 
     /// Gives a name back that the connection no longer has.
     pub fn release(&self, peer: &Peer, user: &User) {
-        match self {
-            // The registry is all there is, and there it is gone already.
-            Bus::Local(_) => {}
-            #[cfg(feature = "full")]
-            Bus::Redis(bus) => bus.presence.release(peer, user),
+        // Alone, the registry is all there is, and there it is gone already.
+        #[cfg(feature = "full")]
+        if let Bus::Redis(bus) = self {
+            bus.presence.release(peer, user);
         }
     }
 
@@ -160,32 +159,20 @@ impl Bus {
         user: Option<&User>,
         room: &Room,
     ) -> Result<Option<Id>, Unreachable> {
-        if self.subscribe(room).await {
-            match self.join(peer_key, peer, user, room).await {
-                Ok(last) => return Ok(last),
-                Err(Unreachable) => {
-                    if let Some(user) = user {
-                        self.announce_leave(peer, user, room).await;
-                    }
-                }
-            }
+        if !self.subscribe(room).await {
+            self.unsubscribe(room);
+            return Err(Unreachable);
         }
-        self.unsubscribe(room);
-        Err(Unreachable)
+        let joined = self.join(peer_key, peer, user, room).await;
+        if joined.is_err() {
+            self.left(peer, user, room).await;
+        }
+        joined
     }
 
-    /// For a peer that is in a room already: a new hold, which begins right after the message that
-    /// is returned.
-    pub async fn rejoin(
-        &self,
-        peer_key: &PeerKey,
-        peer: &Peer,
-        room: &Room,
-    ) -> Result<Option<Id>, Unreachable> {
-        self.join(peer_key, peer, None, room).await
-    }
-
-    async fn join(
+    /// The same for a peer that is in the room already. The outbox buffers what comes after the
+    /// message that is returned.
+    pub async fn join(
         &self,
         peer_key: &PeerKey,
         peer: &Peer,
@@ -252,10 +239,9 @@ impl Bus {
     }
 
     fn unsubscribe(&self, room: &Room) {
-        match self {
-            Bus::Local(_) => {}
-            #[cfg(feature = "full")]
-            Bus::Redis(bus) => bus.subscriber.unsubscribe(room),
+        #[cfg(feature = "full")]
+        if let Bus::Redis(bus) = self {
+            bus.subscriber.unsubscribe(room);
         }
     }
 
@@ -286,12 +272,7 @@ impl Bus {
         match self {
             Bus::Local(bus) => bus.rename(peer, old, user, room).await,
             #[cfg(feature = "full")]
-            Bus::Redis(bus) => {
-                if let Some(old) = old {
-                    bus.presence.announce_leave(peer, old, room);
-                }
-                bus.presence.announce_join(peer, Some(user), room).await;
-            }
+            Bus::Redis(bus) => bus.presence.rename(peer, old, user, room).await,
         }
     }
 

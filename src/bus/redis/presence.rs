@@ -100,6 +100,14 @@ impl Presence {
             .send(self.client.scripts.leave(room, user, origin));
     }
 
+    /// Tells a room that a member has a new name.
+    pub async fn rename(&self, peer: &Peer, old: Option<&User>, user: &User, room: &Room) {
+        if let Some(old) = old {
+            self.announce_leave(peer, old, room);
+        }
+        self.announce_join(peer, Some(user), room).await;
+    }
+
     /// Claims every name of this instance again and puts it on its rooms' rosters. Announces a join
     /// only if others have been told that our peers had left. A peer whose name another peer got
     /// meanwhile is disconnected. Can be repeated.

@@ -73,7 +73,7 @@ impl Session<'_> {
 
     /// Sends the roster and the history of a room again. Live messages come after that.
     pub(super) async fn reenter(&self, room: &Room, past: Option<Past>) -> Result<(), Refusal> {
-        let again = self.bus().rejoin(self.peer_key, self.peer, room).await;
+        let again = self.bus().join(self.peer_key, self.peer, None, room).await;
         let last = again.map_err(|_| Refusal::Unavailable)?;
         let told = self.replay(room, last, past).await;
         if told.is_err() && self.peer.outbox.overflowed() {
@@ -102,7 +102,7 @@ impl Session<'_> {
                 self.peer.outbox.close(CloseReason::Slow);
             }
             // More live messages came than can be buffered: they are read from the log, too.
-            let again = self.bus().rejoin(self.peer_key, self.peer, room).await;
+            let again = self.bus().join(self.peer_key, self.peer, None, room).await;
             let grown = replay.extend(again.map_err(|_| Refusal::Unavailable)?);
             let (page, whole) = self.page(room, &mut replay, PAGE).await?;
             if !(grown && whole) {
