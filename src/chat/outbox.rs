@@ -10,12 +10,10 @@ mod limits;
 mod state;
 mod try_write;
 
-use std::collections::VecDeque;
-use std::fmt;
 use std::io;
 use std::mem;
-use std::ops::{Deref, DerefMut};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::ops::Deref;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -31,6 +29,7 @@ pub use try_write::TryWrite;
 ///
 /// The socket is a field, not behind a pointer. A broadcast visits every peer, and each separate
 /// allocation is one more cache miss.
+#[derive(Debug)]
 pub struct Outbox<S: ?Sized = dyn TryWrite> {
     state: Mutex<State>,
     limits: Arc<OutboxLimits>,
@@ -38,31 +37,11 @@ pub struct Outbox<S: ?Sized = dyn TryWrite> {
     pub socket: S,
 }
 
-impl<S: ?Sized> fmt::Debug for Outbox<S> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = self.lock();
-        f.debug_struct("Outbox")
-            .field("queued", &state.queued)
-            .field("closed", &state.closed)
-            .finish()
-    }
-}
-
 impl<S: TryWrite> Outbox<S> {
     /// An empty outbox for `socket`. It counts the bytes that it keeps in `limits`.
     pub fn new(socket: S, limits: Arc<OutboxLimits>) -> Outbox<S> {
-        let state = State {
-            queue: VecDeque::new(),
-            queued: 0,
-            offset: 0,
-            progressed: false,
-            unwritten: 0,
-            buffered: None,
-            closed: None,
-            waker: None,
-        };
         Outbox {
-            state: Mutex::new(state),
+            state: Mutex::default(),
             limits,
             socket,
         }
@@ -79,14 +58,14 @@ impl<S: TryWrite + 'static> Deref for Outbox<S> {
 }
 
 impl<S: ?Sized> Outbox<S> {
-    /// Ignores poisoning: every change below leaves the state consistent.
-    fn lock(&self) -> StateGuard<'_> {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        StateGuard {
-            before: state.kept_bytes(),
-            state,
-            limits: &self.limits,
-        }
+    /// Locks the state for `act`, then tells the limits how much is kept now. Ignores poisoning:
+    /// every change below leaves the state consistent.
+    fn with<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = state.kept_bytes();
+        let result = act(&mut state);
+        self.limits.update(before, state.kept_bytes());
+        result
     }
 }
 
@@ -95,15 +74,13 @@ impl Outbox {
     /// limit the peer is closed with [`CloseReason::Slow`]. A closed peer is sent nothing more.
     pub fn push(&self, parts: &[Bytes]) {
         self.count(parts);
-        let mut state = self.lock();
-        state.push_from(&self.socket, None, parts, self.limits.per_peer());
+        self.with(|state| state.push(self, None, parts));
     }
 
     /// Sends frames of a room's events, like [`push`](Self::push). Does not count their bytes: the
     /// broadcast counts them once for all peers.
     pub fn push_from(&self, room: &Room, parts: &[Bytes]) {
-        let mut state = self.lock();
-        state.push_from(&self.socket, Some(room), parts, self.limits.per_peer());
+        self.with(|state| state.push(self, Some(room), parts));
     }
 
     fn count(&self, parts: &[Bytes]) {
@@ -120,7 +97,7 @@ impl Outbox {
     /// handshake, is put before the next bytes that are written, even before a close frame. So both
     /// leave in one packet.
     pub fn start_buffering(&self, first: Bytes) {
-        self.lock().buffered.get_or_insert_default().first = Some(first);
+        self.with(|state| state.buffered.get_or_insert_default().first = Some(first));
     }
 
     /// The peer joins a room now: buffers all pushes, so that the peer first gets the roster and
@@ -128,32 +105,17 @@ impl Outbox {
     /// than the limit, all its buffered frames are dropped. [`overflowed`](Self::overflowed) is
     /// then true, and the messages must be read from the log.
     pub fn begin_join(&self, room: &Room) {
-        let mut state = self.lock();
-        let buffered = state.buffered.get_or_insert_default();
-        let before = buffered.bytes();
-        buffered.begin_join(room);
-        let forgotten = before - buffered.bytes();
-        state.queued -= forgotten;
+        self.with(|state| state.buffered.get_or_insert_default().begin_join(room));
     }
 
     /// Whether frames of the room that the peer joins were dropped, because there were too many.
     pub fn overflowed(&self) -> bool {
-        let state = self.lock();
-        state
-            .buffered
-            .as_ref()
-            .is_some_and(|buffered| buffered.overflowed())
+        self.with(|state| state.buffered.as_ref().is_some_and(|all| all.overflowed))
     }
 
     /// Drops the buffered frames of the room that the peer was about to join.
     pub fn cancel_join(&self) {
-        let mut state = self.lock();
-        if let Some(buffered) = &mut state.buffered {
-            let before = buffered.bytes();
-            buffered.overflow();
-            let forgotten = before - buffered.bytes();
-            state.queued -= forgotten;
-        }
+        self.with(|state| state.buffered.as_mut().map(|all| all.overflow()));
     }
 
     /// Sends whole frames before the buffered ones.
@@ -162,62 +124,54 @@ impl Outbox {
             return;
         }
         self.count(parts);
-        let mut state = self.lock();
-        let mut buffered = state.buffered.take();
-        match buffered.as_mut().and_then(|buffered| buffered.first.take()) {
-            Some(first) => {
-                let parts = [&[first], parts].concat();
-                state.push_from(&self.socket, None, &parts, usize::MAX);
+        self.with(|state| {
+            if state.closed.is_some() {
+                return;
             }
-            None => state.push_from(&self.socket, None, parts, usize::MAX),
-        }
-        state.buffered = buffered;
-        state.enforce_limit(&self.socket, self.limits.per_peer());
+            let first = state.buffered.as_mut().and_then(|all| all.first.take());
+            let parts: Vec<Bytes> = first.into_iter().chain(parts.iter().cloned()).collect();
+            state.send(&self.socket, &parts);
+            state.enforce_limit(self);
+        });
     }
 
     /// Sends the buffered frames, and buffers no longer.
     pub fn send_buffered(&self) {
-        let mut state = self.lock();
-        let buffered = state.buffered.take().unwrap_or_default();
-        state.queued -= buffered.bytes();
-        let parts = buffered.into_parts();
-        state.push_from(&self.socket, None, &parts, self.limits.per_peer());
+        self.with(|state| {
+            let parts = state.buffered.take().unwrap_or_default().into_parts();
+            state.push(self, None, &parts);
+        });
     }
 
     /// Bytes that the socket has not taken yet, without the buffered ones.
     pub fn queued_before_buffered(&self) -> usize {
-        let state = self.lock();
-        state.queued
-            - state
-                .buffered
-                .as_ref()
-                .map_or(0, |buffered| buffered.bytes())
+        self.with(|state| state.queued)
     }
 
     /// Closes this peer, unless it is closed already: queues a close frame with the reason and
     /// wakes the peer's task. A peer that is closed as too slow loses what is queued behind the
     /// frame that is partly written.
     pub fn close(&self, reason: CloseReason) {
-        self.lock().close(&self.socket, reason);
+        self.with(|state| state.close(&self.socket, reason));
     }
 
     /// Why this peer was closed, if it was.
     pub fn close_reason(&self) -> Option<CloseReason> {
-        self.lock().closed
+        self.with(|state| state.closed)
     }
 
     /// Bytes that wait: those that the socket has not taken, and those that it has taken and not
     /// yet written.
     pub fn queued(&self) -> usize {
-        let state = self.lock();
-        state.queued + usize::from(state.unwritten)
+        self.with(|state| state.waiting_bytes())
     }
 
     /// Whether bytes wait and the socket has taken none since the last call of this method.
     pub fn is_stalled(&self) -> bool {
-        let mut state = self.lock();
-        !mem::take(&mut state.progressed)
-            && (!state.queue.is_empty() || self.socket.has_unwritten())
+        self.with(|state| {
+            !mem::take(&mut state.progressed)
+                && (!state.queue.is_empty() || self.socket.has_unwritten())
+        })
     }
 
     /// Writes the queue, as far as the socket takes it.
@@ -229,58 +183,32 @@ impl Outbox {
     /// # Errors
     /// The error of the socket, which is then broken.
     pub fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
-        let mut state = self.lock();
-        match &mut state.waker {
-            Some(waker) => waker.clone_from(cx.waker()),
-            none => *none = Some(cx.waker().clone()),
-        }
-        while !state.queue.is_empty() || self.socket.has_unwritten() {
-            match state.write_queue(&self.socket) {
-                Ok(()) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    return Poll::Ready(Ok(true));
-                }
-                Err(error) => return Poll::Ready(Err(error)),
+        self.with(|state| {
+            match &mut state.waker {
+                Some(waker) => waker.clone_from(cx.waker()),
+                none => *none = Some(cx.waker().clone()),
             }
-        }
-        match state.closed {
-            Some(_) => Poll::Ready(Ok(false)),
-            None => Poll::Pending,
-        }
+            while !state.queue.is_empty() || self.socket.has_unwritten() {
+                match state.write_queue(&self.socket) {
+                    Ok(()) => {}
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        return Poll::Ready(Ok(true));
+                    }
+                    Err(error) => return Poll::Ready(Err(error)),
+                }
+            }
+            match state.closed {
+                Some(_) => Poll::Ready(Ok(false)),
+                None => Poll::Pending,
+            }
+        })
     }
 }
 
 impl<S: ?Sized> Drop for Outbox<S> {
     fn drop(&mut self) {
-        let kept_bytes = self.lock().kept_bytes();
+        let kept_bytes = self.with(|state| state.kept_bytes());
         self.limits.update(kept_bytes, 0);
-    }
-}
-
-/// The locked state. When it is dropped, the limits are told how much is kept now.
-struct StateGuard<'a> {
-    state: MutexGuard<'a, State>,
-    before: usize,
-    limits: &'a OutboxLimits,
-}
-
-impl Deref for StateGuard<'_> {
-    type Target = State;
-
-    fn deref(&self) -> &State {
-        &self.state
-    }
-}
-
-impl DerefMut for StateGuard<'_> {
-    fn deref_mut(&mut self) -> &mut State {
-        &mut self.state
-    }
-}
-
-impl Drop for StateGuard<'_> {
-    fn drop(&mut self) {
-        self.limits.update(self.before, self.state.kept_bytes());
     }
 }
 

@@ -1,6 +1,5 @@
 //! One connection, as the chat sees it: a number, a dialect and an outbox.
 
-use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
@@ -16,6 +15,7 @@ use super::id::Id;
 use super::outbox::{Outbox, TryWrite};
 
 /// One connection, with its socket.
+#[derive(Debug)]
 pub struct Peer<S: ?Sized = dyn TryWrite> {
     /// The number of this connection, counted from 1 on this instance and never used twice. Log
     /// lines begin with it.
@@ -31,15 +31,6 @@ pub struct Peer<S: ?Sized = dyn TryWrite> {
     pub outbox: Outbox<S>,
 }
 
-impl<S: ?Sized> fmt::Debug for Peer<S> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Peer")
-            .field("number", &self.number)
-            .field("outbox", &&self.outbox)
-            .finish()
-    }
-}
-
 impl<S: TryWrite + 'static> Peer<S> {
     pub(super) fn new(
         number: u64,
@@ -49,7 +40,7 @@ impl<S: TryWrite + 'static> Peer<S> {
     ) -> Peer<S> {
         let peer = Peer {
             number,
-            dialect: AtomicU8::new(dialect.index() as u8),
+            dialect: AtomicU8::new(dialect as u8),
             outbox,
             started,
             last_active: AtomicU32::new(0),
@@ -92,7 +83,7 @@ impl Peer {
 
     /// Changes its dialect.
     pub fn set_dialect(&self, dialect: Dialect) {
-        self.dialect.store(dialect.index() as u8, Ordering::Relaxed);
+        self.dialect.store(dialect as u8, Ordering::Relaxed);
     }
 
     /// Sends a reply to this peer, if its dialect has words for it.
@@ -122,19 +113,12 @@ pub struct Receipt {
 #[derive(Debug)]
 enum Sender {
     Peer(Arc<Peer>),
-    Caller(Arc<OnceCell<Result<Id, Refusal>>>),
+    Caller(Outcome),
 }
 
-/// The result of a message that came by HTTP, not from a peer.
-#[derive(Debug)]
-pub struct Outcome(Arc<OnceCell<Result<Id, Refusal>>>);
-
-impl Outcome {
-    /// Waits for the result. Give it a deadline: without a bus it may wait for long. Cancel safe.
-    pub async fn known(&self) -> Result<Id, Refusal> {
-        self.0.wait().await.clone()
-    }
-}
+/// The result of a message that came by HTTP, not from a peer. Wait for it with a deadline: without
+/// a bus it may take long.
+pub type Outcome = Arc<OnceCell<Result<Id, Refusal>>>;
 
 impl Receipt {
     /// For a message of this peer, with the client's reference.
@@ -147,9 +131,9 @@ impl Receipt {
 
     /// For a message that no peer has sent, with the place where its result arrives.
     pub fn to_caller(reference: Option<String>) -> (Receipt, Outcome) {
-        let known = Arc::new(OnceCell::new());
-        let sender = Sender::Caller(known.clone());
-        (Receipt { sender, reference }, Outcome(known))
+        let outcome = Outcome::default();
+        let sender = Sender::Caller(outcome.clone());
+        (Receipt { sender, reference }, outcome)
     }
 
     /// The client's reference for the message.
@@ -165,7 +149,7 @@ impl Receipt {
                     peer.send(&Reply::Accepted(reference, id));
                 }
             }
-            Sender::Caller(known) => resolve(&known, Ok(id)),
+            Sender::Caller(outcome) => drop(outcome.set_blocking(Ok(id))),
         }
     }
 
@@ -186,12 +170,7 @@ impl Receipt {
                 peer.outbox.stats().refused.count(refusal.code());
                 peer.send(&Reply::Refused(refusal, self.reference.as_deref()));
             }
-            Sender::Caller(known) => resolve(&known, Err(refusal.clone())),
+            Sender::Caller(outcome) => drop(outcome.set_blocking(Err(refusal.clone()))),
         }
     }
-}
-
-/// A receipt is used once, so the cell is empty.
-fn resolve(known: &OnceCell<Result<Id, Refusal>>, outcome: Result<Id, Refusal>) {
-    let _ = known.set_blocking(outcome);
 }

@@ -64,7 +64,7 @@ pub(super) async fn receive(
     };
     let publish = async {
         context.bus.publish(&request.room, message).await;
-        outcome.known().await
+        outcome.wait().await.clone()
     };
     match timeout(BUS_TIME, publish).await {
         Some(Ok(id)) => Ok(Answer::text(200, &id.to_string())),

@@ -12,8 +12,10 @@ pub(super) struct JoinBuffer {
     /// The room that the peer joins, once its join event has come back from the bus.
     room: Option<Room>,
     waiting: Vec<Waiting>,
-    bytes: usize,
-    overflowed: bool,
+    /// How many bytes are waiting.
+    pub bytes: usize,
+    /// Whether frames were dropped since the peer joined.
+    pub overflowed: bool,
 }
 
 #[derive(Debug)]
@@ -55,16 +57,6 @@ impl JoinBuffer {
     fn forget_logged(&mut self) {
         self.waiting.retain(|waiting| !waiting.logged);
         self.bytes = self.waiting.iter().map(|waiting| waiting.bytes.len()).sum();
-    }
-
-    /// Whether frames were dropped since the peer joined.
-    pub fn overflowed(&self) -> bool {
-        self.overflowed
-    }
-
-    /// How many bytes are buffered.
-    pub fn bytes(&self) -> usize {
-        self.bytes
     }
 
     /// All buffers in order, the answer to the handshake first.

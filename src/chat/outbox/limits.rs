@@ -13,7 +13,8 @@ use crate::chat::stats::ChatStats;
 /// them.
 #[derive(Debug)]
 pub struct OutboxLimits {
-    per_peer: usize,
+    /// Bytes that may wait for one peer.
+    pub(super) per_peer: usize,
     total: usize,
     queued: AtomicUsize,
     /// Counts what passes between the chat and its peers.
@@ -31,14 +32,9 @@ impl OutboxLimits {
         }
     }
 
-    /// Bytes that may wait for one peer.
-    pub(in crate::chat) fn per_peer(&self) -> usize {
-        self.per_peer
-    }
-
     /// An outbox keeps `now` bytes instead of `before`. If both are the same, no shared memory is
     /// written. This is the usual case: the socket takes everything at once.
-    pub(in crate::chat) fn update(&self, before: usize, now: usize) {
+    pub(super) fn update(&self, before: usize, now: usize) {
         if now > before {
             self.queued.fetch_add(now - before, Ordering::Relaxed);
         } else if now < before {
@@ -48,13 +44,13 @@ impl OutboxLimits {
 
     /// Whether the total is above its limit.
     pub(in crate::chat) fn exceeded(&self) -> bool {
-        self.queued.load(Ordering::Relaxed) > self.total
+        self.queued() > self.total
     }
 
     /// Whether the total is an eighth below its limit. Evicting goes on until then: it has to sort
     /// all peers, so it must not be needed again at once.
     pub(in crate::chat) fn well_below(&self) -> bool {
-        self.queued.load(Ordering::Relaxed) <= self.total - self.total / 8
+        self.queued() <= self.total - self.total / 8
     }
 
     /// Bytes that wait for all peers.

@@ -7,6 +7,7 @@ use std::task::Waker;
 
 use bytes::Bytes;
 
+use super::Outbox;
 use super::join_buffer::JoinBuffer;
 use super::try_write::{TryWrite, VECTORS, write_through};
 use crate::chat::close_reason::CloseReason;
@@ -14,9 +15,11 @@ use crate::chat::frame;
 use crate::chat::name::Room;
 
 /// The queue and its bookkeeping.
+#[derive(Debug, Default)]
 pub(super) struct State {
     /// Bytes that the socket has not taken yet. Allocated on first use and freed when drained.
     pub(super) queue: VecDeque<Bytes>,
+    /// How many bytes these are.
     pub(super) queued: usize,
     /// How many bytes of the first buffer the socket has taken. The frame at this offset must be
     /// completed. 32 bits save memory per peer, and buffers are far smaller.
@@ -35,54 +38,54 @@ pub(super) struct State {
 }
 
 impl State {
-    /// Bytes of memory that are kept. A buffer that is partly taken counts as a whole.
-    pub(super) fn kept_bytes(&self) -> usize {
-        self.queued + self.offset as usize + usize::from(self.unwritten)
+    /// Bytes that wait for the socket or the join.
+    pub(super) fn waiting_bytes(&self) -> usize {
+        let buffered = self.buffered.as_ref().map_or(0, |buffered| buffered.bytes);
+        self.queued + usize::from(self.unwritten) + buffered
     }
 
-    pub(super) fn push_from(
-        &mut self,
-        socket: &dyn TryWrite,
-        room: Option<&Room>,
-        parts: &[Bytes],
-        limit: usize,
-    ) {
+    /// Bytes of memory that are kept. A buffer that is partly taken counts as a whole.
+    pub(super) fn kept_bytes(&self) -> usize {
+        self.waiting_bytes() + self.offset as usize
+    }
+
+    pub(super) fn push(&mut self, outbox: &Outbox, room: Option<&Room>, parts: &[Bytes]) {
         if self.closed.is_some() || parts.is_empty() {
             return;
         }
-        let idle = self.queue.is_empty();
-        if let Some(buffered) = &mut self.buffered {
-            let before = buffered.bytes();
-            buffered.push(parts, room);
-            self.queued += buffered.bytes() - before;
-        } else {
-            let taken = if idle {
-                write_through(socket, parts)
-            } else {
-                0
-            };
-            self.enqueue(parts, taken);
-            self.note_unwritten(socket);
+        match &mut self.buffered {
+            Some(buffered) => buffered.push(parts, room),
+            None => self.send(&outbox.socket, parts),
         }
+        self.enforce_limit(outbox);
+    }
+
+    /// Writes as much as the socket takes now, and queues the rest.
+    pub(super) fn send(&mut self, socket: &dyn TryWrite, parts: &[Bytes]) {
+        let idle = self.queue.is_empty();
+        let taken = if idle {
+            write_through(socket, parts)
+        } else {
+            0
+        };
+        self.enqueue(parts, taken);
+        self.note_unwritten(socket);
         if idle && (!self.queue.is_empty() || self.unwritten > 0) {
             self.wake();
         }
-        self.enforce_limit(socket, limit);
     }
 
-    /// If more than `limit` bytes wait, drops what can be read again from the log. If that is not
-    /// enough, closes the peer.
-    pub(super) fn enforce_limit(&mut self, socket: &dyn TryWrite, limit: usize) {
-        let unwritten = usize::from(self.unwritten);
-        if self.queued + unwritten > limit
+    /// If too many bytes wait, drops what can be read again from the log. If that is not enough,
+    /// closes the peer.
+    pub(super) fn enforce_limit(&mut self, outbox: &Outbox) {
+        let limit = outbox.limits.per_peer;
+        if self.waiting_bytes() > limit
             && let Some(buffered) = &mut self.buffered
         {
-            let before = buffered.bytes();
             buffered.overflow();
-            self.queued -= before - buffered.bytes();
         }
-        if self.queued + unwritten > limit {
-            self.close(socket, CloseReason::Slow);
+        if self.waiting_bytes() > limit {
+            self.close(&outbox.socket, CloseReason::Slow);
         }
     }
 
@@ -156,18 +159,11 @@ impl State {
         if reason == CloseReason::Slow {
             self.keep_started_frame();
         }
-        self.queued = self.queue.iter().map(Bytes::len).sum::<usize>() - self.offset as usize;
-        let Some((code, text)) = reason.close_code() else {
-            return;
-        };
-        let close = frame::close(code, text);
-        let parts: Vec<Bytes> = first.into_iter().chain([close]).collect();
-        let taken = if self.queue.is_empty() {
-            write_through(socket, &parts)
-        } else {
-            0
-        };
-        self.enqueue(&parts, taken);
+        if let Some((code, text)) = reason.close_code() {
+            let close = frame::close(code, text);
+            let parts: Vec<Bytes> = first.into_iter().chain([close]).collect();
+            self.send(socket, &parts);
+        }
     }
 
     /// Drops the queue except for the rest of the frame that is partly taken. This rest is copied,
@@ -176,6 +172,7 @@ impl State {
         let offset = mem::take(&mut self.offset) as usize;
         let first = mem::take(&mut self.queue).pop_front().unwrap_or_default();
         let rest = &first[offset..frame::end_of_frame(&first, offset)];
+        self.queued = rest.len();
         if !rest.is_empty() {
             self.queue.push_back(Bytes::copy_from_slice(rest));
         }

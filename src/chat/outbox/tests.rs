@@ -5,7 +5,7 @@ use super::*;
 use crate::chat::frame;
 
 /// A socket that takes as many bytes as the test allows.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(super) struct Pipe(Mutex<(usize, Vec<u8>)>);
 
 impl Pipe {

@@ -1,11 +1,12 @@
 //! The one interface between an outbox and its socket.
 
+use std::fmt::Debug;
 use std::io::{self, IoSlice};
 
 use bytes::Bytes;
 
 /// A non-blocking byte sink.
-pub trait TryWrite: Send + Sync {
+pub trait TryWrite: Debug + Send + Sync {
     /// Takes bytes without waiting and returns how many. [Unwritten](Self::unwritten) bytes go
     /// first. If some of those were written, but not all, returns `Ok(0)`.
     ///

@@ -7,7 +7,7 @@ use super::*;
 use crate::chat::frame;
 
 /// A socket that takes whole records of six bytes, and then writes what the pipe takes of them.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Sealed {
     pipe: Arc<Pipe>,
     unwritten: Mutex<Vec<u8>>,
