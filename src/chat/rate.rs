@@ -1,4 +1,5 @@
-//! Rate limit of messages: a token bucket, and a check for clients that ignore it.
+//! Rate limit of messages: a token bucket, and a check for clients that ignore it. A bucket is kept
+//! as the time when it is full, which needs no refilling.
 
 use std::time::{Duration, Instant};
 
@@ -20,15 +21,13 @@ pub enum Verdict {
     Flood,
 }
 
-/// The rate limit of one name. It needs no timer: the bucket is filled when a message comes in.
+/// The rate limit of one name. It needs no timer: the time alone fills the bucket.
 #[derive(Clone, Debug)]
 pub struct Rate {
     /// Messages a second; 0 is no limit.
     rate: u32,
-    /// Messages that may still pass now.
-    tokens: f32,
-    /// When `tokens` was last filled.
-    filled: Instant,
+    /// When the bucket is full again, if no more messages come.
+    full_at: Instant,
     /// When the current second began.
     window: Instant,
     seen: u32,
@@ -39,11 +38,9 @@ pub struct Rate {
 impl Rate {
     /// A full bucket for `rate` messages a second; 0 lets everything pass.
     pub fn new(rate: u32, now: Instant) -> Rate {
-        let tokens = (rate * BURST_SECONDS) as f32;
         Rate {
             rate,
-            tokens,
-            filled: now,
+            full_at: now,
             window: now,
             seen: 0,
             hot: 0,
@@ -58,37 +55,27 @@ impl Rate {
         if self.flooding(now) {
             return Verdict::Flood;
         }
-        self.tokens = self.tokens_at(now);
-        self.filled = now;
-        if self.tokens < 1.0 {
+        // An empty bucket takes the time of the burst to fill.
+        let full_at = self.full_at.max(now) + Duration::from_secs(1) / self.rate;
+        if full_at > now + Duration::from_secs(BURST_SECONDS.into()) {
             return Verdict::Refuse;
         }
-        self.tokens -= 1.0;
+        self.full_at = full_at;
         Verdict::Pass
     }
 
     /// Whether the bucket is full, so that it can be forgotten: it is like a new one.
     pub fn is_full(&self, now: Instant) -> bool {
-        self.tokens_at(now) >= self.burst()
+        self.full_at <= now
     }
 
     /// Takes over the state of another limit, where that is stricter: fewer tokens, more seconds of
     /// flooding.
-    pub fn inherit(&mut self, other: &Rate, now: Instant) {
-        self.tokens = self.tokens_at(now).min(other.tokens_at(now));
-        self.filled = now;
+    pub fn inherit(&mut self, other: &Rate) {
+        self.full_at = self.full_at.max(other.full_at);
         if (other.hot, other.seen) > (self.hot, self.seen) {
             (self.hot, self.seen, self.window) = (other.hot, other.seen, other.window);
         }
-    }
-
-    fn tokens_at(&self, now: Instant) -> f32 {
-        let gained = now.saturating_duration_since(self.filled).as_secs_f32() * self.rate as f32;
-        (self.tokens + gained).min(self.burst())
-    }
-
-    fn burst(&self) -> f32 {
-        (self.rate * BURST_SECONDS) as f32
     }
 
     fn flooding(&mut self, now: Instant) -> bool {

@@ -182,7 +182,7 @@ impl ConnectionRate {
         self.shared = None;
         self.open(limits, Some(user), now);
         if let (Some(own), Some(old)) = (&self.own, old) {
-            lock(own).inherit(&old, now);
+            lock(own).inherit(&old);
         }
         self.renamed = true;
     }
