@@ -80,9 +80,9 @@ impl ChatStats {
             Kind::Counter,
             "Connections that have ended, by close code and reason. 1006: it broke, or fell silent.",
         );
-        for (reason, count) in CloseReason::ALL.into_iter().zip(&self.closes) {
-            let (code, reason) = reason.label();
-            text.sample(name, &[("code", code), ("reason", reason)], count.get());
+        for ((_, code, reason, _), count) in CloseReason::ALL.into_iter().zip(&self.closes) {
+            let labels = [("code", &*code.to_string()), ("reason", reason)];
+            text.sample(name, &labels, count.get());
         }
         text.histogram(
             "natterjack_fanout_batch_events",
