@@ -27,13 +27,8 @@ pub enum Dialect {
 }
 
 impl Dialect {
-    /// All dialects, each at its [index](Self::index).
+    /// All dialects, in the order of the enum.
     pub const ALL: [Dialect; 3] = [Dialect::Plain, Dialect::Simple, Dialect::Typed];
-
-    /// The position in [`ALL`](Self::ALL).
-    pub fn index(self) -> usize {
-        self as usize
-    }
 }
 
 /// A request of a client.
@@ -126,10 +121,8 @@ pub enum Reply<'a> {
     },
     /// Messages of the room were lost; the users who are there now.
     Incomplete(&'a Room, &'a Roster),
-    /// The name belongs to somebody else.
-    Taken(&'a User),
-    /// The bus can't be reached.
-    Unreachable,
+    /// What the URL asks for is refused, and why: the name is taken, or the bus can't be reached.
+    StartFailed(&'a Refusal),
     /// The users in the room.
     Who(&'a Room, &'a Roster),
     /// Messages of the room, in order.
@@ -180,20 +173,20 @@ pub struct Roster {
 impl Dialect {
     /// Parses a frame.
     pub fn parse(self, frame: &str) -> ParsedFrame {
-        let parsed = |dialect, reference, request| ParsedFrame {
+        let (dialect, reference, request) = match self {
+            Dialect::Plain => (self, None, plain::parse(frame)),
+            Dialect::Simple | Dialect::Typed => match json::read(frame) {
+                (Ok(object), reference) if object.kind.is_none() && self == Dialect::Simple => {
+                    (self, reference, simple::request(object))
+                }
+                (Ok(object), reference) => (Dialect::Typed, reference, typed::request(object)),
+                (Err(refusal), reference) => (self, reference, Err(refusal)),
+            },
+        };
+        ParsedFrame {
             dialect,
             reference,
             request,
-        };
-        if self == Dialect::Plain {
-            return parsed(self, None, plain::parse(frame));
-        }
-        match json::read(frame) {
-            (Ok(object), reference) if object.kind.is_none() && self == Dialect::Simple => {
-                parsed(self, reference, simple::request(object))
-            }
-            (Ok(object), reference) => parsed(Dialect::Typed, reference, typed::request(object)),
-            (Err(refusal), reference) => parsed(self, reference, Err(refusal)),
         }
     }
 

@@ -3,12 +3,12 @@
 //! Values of these types are valid: the constructors check them, so nobody else has to. A mistake
 //! of a peer is a [`Refusal`]: text for that peer only.
 
-use std::fmt::{self, Write};
+use std::fmt;
 use std::sync::Arc;
 
 use super::id::{Id, Origin};
-use super::name::{BadName, Email, LongEmail, Room, User};
-use super::sanitize;
+use super::name::{Email, LongEmail, Room, User};
+use super::sanitize::{self, is_unsafe_on_terminal};
 
 /// A text has at most this many characters. Longer ones from clients are refused, not cut.
 pub const TEXT_CHARS: usize = 4096;
@@ -137,8 +137,8 @@ pub enum Refusal {
     BadJson(String),
     /// An unknown `type`.
     UnknownType(String),
-    /// A user name that breaks the rules.
-    BadName(BadName),
+    /// A user name that breaks the rules, and how.
+    BadName(String),
     /// Another client has the name.
     NameTaken(String),
     /// A room name that breaks the rules or is missing, and why.
@@ -191,49 +191,29 @@ impl From<LongEmail> for Refusal {
     }
 }
 
-impl From<BadName> for Refusal {
-    fn from(bad: BadName) -> Refusal {
-        Refusal::BadName(bad)
-    }
-}
-
 impl fmt::Display for Refusal {
     /// Writes one line that is safe on a terminal, also where it quotes a client.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.write(&mut sanitize::OneLine(f))
-    }
-}
-
-impl Refusal {
-    fn write(&self, f: &mut impl Write) -> fmt::Result {
-        match self {
-            Refusal::Empty => f.write_str("the message is empty"),
-            Refusal::TooLong => write!(f, "the message is longer than {TEXT_CHARS} characters"),
-            Refusal::LongEmail => f.write_str("the e-mail address is longer than 254 bytes"),
+        let text = match self {
+            Refusal::Empty => "the message is empty".into(),
+            Refusal::TooLong => format!("the message is longer than {TEXT_CHARS} characters"),
+            Refusal::LongEmail => "the e-mail address is longer than 254 bytes".into(),
             Refusal::RateLimited(rate) => {
-                write!(
-                    f,
-                    "too many messages, at most {rate} a second: this one was not sent"
-                )
+                format!("too many messages, at most {rate} a second: this one was not sent")
             }
-            Refusal::NoSuchUser(user) => write!(f, "no such user: {user}"),
-            Refusal::Usage(usage) => write!(f, "usage: {usage}"),
-            Refusal::Unavailable => {
-                f.write_str("this can't be done right now, please try again later")
-            }
-            Refusal::BadJson(why) => write!(f, "bad JSON: {why}"),
-            Refusal::UnknownType(kind) => write!(f, "unknown type: {kind}"),
-            Refusal::BadName(bad) => write!(f, "{bad}"),
+            Refusal::NoSuchUser(user) => format!("no such user: {user}"),
+            Refusal::Usage(usage) => format!("usage: {usage}"),
+            Refusal::Unavailable => "this can't be done right now, please try again later".into(),
+            Refusal::BadJson(why) => format!("bad JSON: {why}"),
+            Refusal::UnknownType(kind) => format!("unknown type: {kind}"),
             Refusal::NameTaken(user) => {
-                write!(
-                    f,
-                    "username {user} is already taken. please retry with a different name"
-                )
+                format!("username {user} is already taken. please retry with a different name")
             }
-            Refusal::BadRoom(why) => f.write_str(why),
-            Refusal::NotInRoom(room) => write!(f, "you are not in {room}"),
-            Refusal::Forbidden(why) => f.write_str(why),
-        }
+            Refusal::NotInRoom(room) => format!("you are not in {room}"),
+            Refusal::BadName(why) | Refusal::BadRoom(why) => why.clone(),
+            Refusal::Forbidden(why) => why.to_string(),
+        };
+        f.write_str(&text.replace(is_unsafe_on_terminal, "\u{fffd}"))
     }
 }
 

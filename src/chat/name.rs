@@ -36,9 +36,9 @@ impl User {
     /// Checks a user name.
     ///
     /// # Errors
-    /// Says which rule of names is broken.
-    pub fn new(name: &str) -> Result<User, BadName> {
-        let key = rules::user(name).map_err(BadName::of_user)?;
+    /// A sentence that says which rule of names is broken.
+    pub fn new(name: &str) -> Result<User, String> {
+        let key = rules::user(name).map_err(|rule| format!("bad user name: it {rule}"))?;
         Ok(User(match key == name {
             true => name.into(),
             false => format!("{key}\0{name}").into(),
@@ -67,12 +67,11 @@ impl User {
     ///
     /// # Errors
     /// If it is the name of another guest.
-    pub fn may_be_chosen(&self, session: &str) -> Result<(), BadName> {
+    pub fn may_be_chosen(&self, session: &str) -> Result<(), String> {
         let guest = self.key().starts_with(rules::GUEST);
         if guest && (session.is_empty() || *self != User::guest(session)) {
-            return Err(BadName::of_user(
-                "begins with guest-, as only the server's names do",
-            ));
+            let rule = "begins with guest-, as only the server's names do";
+            return Err(format!("bad user name: it {rule}"));
         }
         Ok(())
     }
@@ -119,13 +118,10 @@ impl Room {
     /// the server.
     ///
     /// # Errors
-    /// Says which rule of names is broken.
-    pub fn new(name: &str) -> Result<Room, BadName> {
+    /// A sentence that says which rule of names is broken.
+    pub fn new(name: &str) -> Result<Room, String> {
         let name = to_nfc(name);
-        rules::check(&name).map_err(|rule| BadName {
-            what: "room name",
-            rule,
-        })?;
+        rules::check(&name).map_err(|rule| format!("bad room name: it {rule}"))?;
         Ok(Room(name.as_ref().into()))
     }
 
@@ -172,30 +168,6 @@ pub fn to_nfc(name: &str) -> Cow<'_, str> {
     }
     normal::nfc(name).into()
 }
-
-/// Why a name is refused: a sentence for the user who chose it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BadName {
-    what: &'static str,
-    rule: &'static str,
-}
-
-impl BadName {
-    fn of_user(rule: &'static str) -> BadName {
-        BadName {
-            what: "user name",
-            rule,
-        }
-    }
-}
-
-impl fmt::Display for BadName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "bad {}: it {}", self.what, self.rule)
-    }
-}
-
-impl std::error::Error for BadName {}
 
 /// An e-mail address. It is used only to show the user's picture.
 #[derive(Clone, Debug, PartialEq, Eq)]

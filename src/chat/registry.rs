@@ -307,7 +307,7 @@ impl Registry {
         for &member in &members.here {
             let peer = &self.peers[member as usize].peer;
             let dialect = peer.dialect();
-            let broadcast = broadcasts[dialect.index()]
+            let broadcast = broadcasts[dialect as usize]
                 .get_or_insert_with(|| Broadcast::render(dialect, here, events, &joined));
             let (frames, bytes) = broadcast.parts_for(peer.number, parts);
             sent = (sent.0 + frames, sent.1 + bytes);

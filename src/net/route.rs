@@ -12,7 +12,7 @@ use crate::chat::dialect::Dialect;
 #[cfg(feature = "full")]
 use crate::chat::dialect::REFERENCE_BYTES;
 use crate::chat::id::Id;
-use crate::chat::name::{BadName, Room, User};
+use crate::chat::name::{Room, User};
 use crate::chat::replay::Past;
 use crate::config::Origins;
 
@@ -162,8 +162,8 @@ fn publish(
     Ok(request)
 }
 
-pub(super) fn bad_name(error: BadName) -> Answer {
-    Answer::text(400, &error.to_string())
+pub(super) fn bad_name(error: String) -> Answer {
+    Answer::text(400, &error)
 }
 
 /// `since` takes precedence over `history`, since it is more exact.

@@ -89,15 +89,13 @@ impl<'a> Session<'a> {
         self.peer.outbox.send_buffered();
         match started {
             Ok(()) => None,
-            Err(Refusal::NameTaken(name)) => {
-                // It was a valid name when it was asked for.
-                let user = User::new(&name).ok()?;
-                self.peer.send(&Reply::Taken(&user));
+            Err(taken @ Refusal::NameTaken(_)) => {
+                self.peer.send(&Reply::StartFailed(&taken));
                 // A client that speaks JSON may try another name on the same connection.
                 (self.peer.dialect() == Dialect::Plain).then_some(CloseReason::Taken)
             }
             Err(_) => {
-                self.peer.send(&Reply::Unreachable);
+                self.peer.send(&Reply::StartFailed(&Refusal::Unavailable));
                 Some(CloseReason::Unavailable)
             }
         }

@@ -164,27 +164,6 @@ pub(super) fn write(object: &impl Serialize, out: &mut String) {
     out.push_str(&json);
 }
 
-/// Writes a refusal, for both JSON dialects.
-#[derive(Debug, Serialize)]
-pub(super) struct Failure<'a> {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    code: &'static str,
-    message: String,
-    #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
-    reference: Option<&'a str>,
-}
-
-pub(super) fn fail(refusal: &Refusal, reference: Option<&str>, out: &mut String) {
-    let failure = Failure {
-        kind: "error",
-        code: refusal.code(),
-        message: refusal.to_string(),
-        reference,
-    };
-    write(&failure, out);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -70,13 +70,8 @@ pub(super) fn reply(reply: &Reply<'_>, out: &mut String) -> bool {
     // Writing to a String can't fail.
     let _ = match reply {
         Reply::Joined { user, .. } => write!(out, "Welcome {user}!"),
-        Reply::Taken(user) => {
-            write!(
-                out,
-                "username {user} is already taken. please retry with a different name"
-            )
-        }
-        Reply::Unreachable => write!(out, "failed to connect. please try again"),
+        Reply::StartFailed(taken @ Refusal::NameTaken(_)) => write!(out, "{taken}"),
+        Reply::StartFailed(_) => write!(out, "failed to connect. please try again"),
         Reply::Who(room, roster) if roster.users.len() < roster.count => {
             write!(out, "in {room}: {} people", roster.count)
         }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::json::{self, Object};
-use super::{Reply, Request};
+use super::{Reply, Request, typed};
 use crate::chat::event::{Event, EventKind, Refusal, Text};
 use crate::chat::name::{Email, User};
 
@@ -15,7 +15,7 @@ struct Post<'a> {
 }
 
 pub(super) fn request(object: Object) -> Result<Request, Refusal> {
-    let user = User::new(&object.username.unwrap_or_default())?;
+    let user = User::new(&object.username.unwrap_or_default()).map_err(Refusal::BadName)?;
     let email = Email::given(object.email.as_deref())?;
     let text = Text::new(&object.message.unwrap_or_default())?;
     Ok(Request::Post { user, email, text })
@@ -31,9 +31,7 @@ pub(super) fn render(event: &Event, out: &mut String) -> bool {
 
 pub(super) fn reply(reply: &Reply<'_>, out: &mut String) -> bool {
     match reply {
-        Reply::Taken(user) => json::fail(&Refusal::NameTaken(user.to_string()), None, out),
-        Reply::Unreachable => json::fail(&Refusal::Unavailable, None, out),
-        Reply::Refused(refusal, reference) => json::fail(refusal, *reference, out),
+        Reply::StartFailed(_) | Reply::Refused(..) => return typed::reply(reply, out),
         Reply::Private { message, .. } => {
             let text = format!("(private) {}", message.text.as_str());
             post(&message.from, message.email.as_ref(), &text, out);

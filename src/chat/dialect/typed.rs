@@ -68,12 +68,18 @@ enum Said<'a> {
         reference: &'a str,
         id: String,
     },
+    Error {
+        code: &'static str,
+        message: String,
+        #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
+        reference: Option<&'a str>,
+    },
 }
 
 pub(super) fn request(object: Object) -> Result<Request, Refusal> {
     let room = |name: Option<String>| {
         let name = name.ok_or_else(|| Refusal::BadRoom("room is missing".into()))?;
-        Room::new(&name).map_err(|bad| Refusal::BadRoom(bad.to_string()))
+        Room::new(&name).map_err(Refusal::BadRoom)
     };
     match object.kind.as_deref() {
         Some("chat") => {
@@ -85,7 +91,8 @@ pub(super) fn request(object: Object) -> Result<Request, Refusal> {
         }
         Some("join") => {
             let room = room(object.room)?;
-            let user = object.user.as_deref().map(User::new).transpose()?;
+            let user = object.user.as_deref().map(User::new).transpose();
+            let user = user.map_err(Refusal::BadName)?;
             let email = Email::given(object.email.as_deref())?;
             let since = id("since", object.since.as_deref())?.map(Past::Since);
             Ok(Request::Join(Box::new(Join {
@@ -185,22 +192,20 @@ pub(super) fn reply(reply: &Reply<'_>, out: &mut String) -> bool {
             reference,
             id: id.to_string(),
         },
-        Reply::Taken(user) => {
-            json::fail(&Refusal::NameTaken(user.to_string()), None, out);
-            return true;
-        }
-        Reply::Unreachable => {
-            json::fail(&Refusal::Unavailable, None, out);
-            return true;
-        }
-        Reply::Refused(refusal, reference) => {
-            json::fail(refusal, *reference, out);
-            return true;
-        }
+        Reply::StartFailed(refusal) => error(refusal, None),
+        Reply::Refused(refusal, reference) => error(refusal, *reference),
         Reply::Help => return false,
     };
     json::write(&said, out);
     true
+}
+
+fn error<'a>(refusal: &Refusal, reference: Option<&'a str>) -> Said<'a> {
+    Said::Error {
+        code: refusal.code(),
+        message: refusal.to_string(),
+        reference,
+    }
 }
 
 fn joined<'a>(room: &'a Room, roster: &'a Roster, complete: bool) -> Said<'a> {

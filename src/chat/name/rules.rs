@@ -46,22 +46,6 @@ pub fn check(name: &str) -> Result<(), &'static str> {
     Err(broken)
 }
 
-/// Checks the key of a user name against the rules that hold only for users.
-///
-/// # Errors
-/// The broken rule, as [`check`] returns it.
-pub fn check_user(key: &str) -> Result<(), &'static str> {
-    if key.contains(RESERVED) {
-        Err("contains what reads as one of : / @ #")
-    } else if key == "error" || key.starts_with("in ") || key.ends_with(" (private)") {
-        Err("reads as words of the server's own")
-    } else if key.is_empty() {
-        Err("is empty")
-    } else {
-        Ok(())
-    }
-}
-
 /// The prefix of names that the server gives.
 pub const GUEST: &str = "guest-";
 
@@ -71,13 +55,20 @@ fn is_private(c: char) -> bool {
         || u32::from(c) & 0xfffe == 0xfffe
 }
 
-/// Checks a user name and returns its key.
+/// Checks a user name and returns its key, which must not break a rule either.
 ///
 /// # Errors
 /// The broken rule, as [`check`] returns it.
 pub fn user(name: &str) -> Result<Cow<'_, str>, &'static str> {
     check(name)?;
     let key = key(name);
-    check_user(&key)?;
-    Ok(key)
+    if key.contains(RESERVED) {
+        Err("contains what reads as one of : / @ #")
+    } else if key == "error" || key.starts_with("in ") || key.ends_with(" (private)") {
+        Err("reads as words of the server's own")
+    } else if key.is_empty() {
+        Err("is empty")
+    } else {
+        Ok(key)
+    }
 }

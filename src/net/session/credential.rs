@@ -54,7 +54,7 @@ impl Credential {
                 Err(Refusal::Forbidden("your token is for another name"))
             }
             Some(_) => Ok(()),
-            None => Ok(user.may_be_chosen(self.key())?),
+            None => user.may_be_chosen(self.key()).map_err(Refusal::BadName),
         }
     }
 }

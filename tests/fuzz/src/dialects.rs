@@ -1,7 +1,7 @@
 //! What clients send, in each dialect.
 
 use natterjack::chat::dialect::{Dialect, Join, PrivateMessage, Reply, Request, Roster};
-use natterjack::chat::event::{Event, EventKind, Text};
+use natterjack::chat::event::{Event, EventKind, Refusal, Text};
 use natterjack::chat::id::Id;
 use natterjack::chat::name::{Room, User};
 
@@ -88,7 +88,8 @@ fn enter(join: &Join, guest: &User) {
     rules::email(join.email.as_ref());
     let session = join.session.as_deref().unwrap_or_default();
     rules::reply(&Reply::Named { user, session });
-    rules::reply(&Reply::Taken(user));
+    let taken = Refusal::NameTaken(user.to_string());
+    rules::reply(&Reply::StartFailed(&taken));
     rules::reply(&Reply::Joined {
         user,
         room: &join.room,
