@@ -63,7 +63,7 @@ THREADS = $(shell expr 3 \* $$(nproc))
 test: tools ## every test, with a real redis-server and a real browser
 	$(CARGO) test --locked -- --test-threads $(THREADS)
 
-docs: ## write what is made from src/config/flags.rs: man page, settings, completions, manual
+docs: ## write what is made from src/config.rs: man page, settings, completions, manual
 	DOCS=write $(CARGO) test --locked --test e2e -- deploy::
 
 # Debian has it from 13 on.

@@ -44,7 +44,7 @@ pub async fn check(config: &Config, handed: Result<Vec<Listener>, String>) -> bo
         Err(why) => report.fail(format_args!("listen: {why}")),
     }
     free(&mut report, "metrics", config.metrics.as_slice());
-    if config.hosts.is_any() {
+    if config.hosts.is_empty() {
         report.ok("host: any name is this server's own; --host names those it goes by");
     }
     open_files(&mut report, config);
@@ -52,7 +52,7 @@ pub async fn check(config: &Config, handed: Result<Vec<Listener>, String>) -> bo
     addresses(&mut report, config);
     clock(&mut report);
     #[cfg(feature = "full")]
-    if let Some(files) = &config.tls {
+    if let Some(files) = &config.tls_files() {
         certificate(&mut report, files);
     }
     #[cfg(feature = "full")]
@@ -92,7 +92,7 @@ fn open_files(report: &mut Report, config: &Config) {
 }
 
 fn memory(report: &mut Report, config: &Config) {
-    let peer = match config.tls {
+    let peer = match config.tls_files() {
         Some(_) => PEER + PEER_TLS,
         None => PEER,
     };

@@ -8,9 +8,7 @@ use async_signal::{Signal, Signals};
 use log::LevelFilter;
 use natterjack::check::check;
 use natterjack::config::Config;
-#[cfg(feature = "full")]
-use natterjack::config::TokenRequest;
-use natterjack::config::args::{self, EarlyExit};
+use natterjack::config::args;
 use natterjack::net::context::ServerContext;
 use natterjack::net::listener;
 #[cfg(feature = "full")]
@@ -25,36 +23,59 @@ use smol::stream::StreamExt;
 use smol::{Executor, future};
 
 fn main() -> ExitCode {
-    let given: Vec<String> = std::env::args_os()
-        .skip(1)
+    logger::start(LevelFilter::Info, systemd::is_journal());
+    let given = std::env::args_os().skip(1);
+    let given: Vec<String> = given
         .map(|arg| arg.to_string_lossy().into_owned())
         .collect();
-    logger::start(LevelFilter::Info, systemd::is_journal());
     let variable = |name: &str| match std::env::var_os(name) {
         Some(value) if !value.is_empty() => Some(value.to_string_lossy().into_owned()),
         _ => systemd::credential(name),
     };
     let config = match args::read(&given, variable) {
         Ok(config) => config,
-        Err(EarlyExit::Print(text)) => {
+        Err(early) if early.status.is_ok() => {
             // If stdout is closed, nobody wants the text.
-            let _ = writeln!(std::io::stdout(), "{text}");
+            let _ = writeln!(std::io::stdout(), "{}", early.output);
             return ExitCode::SUCCESS;
         }
-        Err(EarlyExit::Check(config)) => {
-            let handed = systemd::listeners();
-            return match smol::block_on(check(&config, handed)) {
-                true => ExitCode::SUCCESS,
-                false => ExitCode::FAILURE,
-            };
-        }
-        Err(EarlyExit::Probe(config)) => {
-            return probe(&config).map_or_else(failure, |()| ExitCode::SUCCESS);
-        }
-        #[cfg(feature = "full")]
-        Err(EarlyExit::Issue(config, request)) => return issue(&config, &request),
-        Err(EarlyExit::Usage(line)) => return usage(&line),
+        Err(early) => return exit(2, &early.output),
     };
+    #[cfg(feature = "full")]
+    if let Some(user) = &config.issue {
+        return issue(&config, user);
+    }
+    if config.check {
+        let passed = smol::block_on(check(&config, systemd::listeners()));
+        return ExitCode::from(u8::from(!passed));
+    }
+    let done = match config.probe {
+        true => probe(&config),
+        false => run(config),
+    };
+    done.map_or_else(|line| exit(1, &line), |()| ExitCode::SUCCESS)
+}
+
+fn exit(code: u8, line: &str) -> ExitCode {
+    let _ = writeln!(std::io::stderr(), "natterjack: {line}");
+    ExitCode::from(code)
+}
+
+#[cfg(feature = "full")]
+fn issue(config: &Config, user: &str) -> ExitCode {
+    match token::issue(config, user, time::unix_millis()) {
+        // A token that could not be printed is a failure.
+        Ok(token) => {
+            let printed = writeln!(std::io::stdout(), "{token}");
+            ExitCode::from(u8::from(printed.is_err()))
+        }
+        Err(IssueError::Usage(line)) => exit(2, &line),
+        Err(IssueError::Key(line)) => exit(1, &line),
+    }
+}
+
+/// Runs the server on all its threads until a signal stops it.
+fn run(config: Config) -> Result<(), String> {
     log::set_max_level(config.log);
     let runtime: Runtime = Arc::new(Executor::new());
     for _ in 1..config.threads {
@@ -65,32 +86,7 @@ fn main() -> ExitCode {
     // The server is a task like the others: a thread polls the future it blocks on whenever any of
     // its tasks wakes it.
     let serving = runtime.spawn(serve(config, runtime.clone()));
-    let served = smol::block_on(runtime.run(serving));
-    served.map_or_else(failure, |()| ExitCode::SUCCESS)
-}
-
-fn failure(line: String) -> ExitCode {
-    let _ = writeln!(std::io::stderr(), "natterjack: {line}");
-    ExitCode::FAILURE
-}
-
-fn usage(line: &str) -> ExitCode {
-    let _ = writeln!(std::io::stderr(), "natterjack: {line}");
-    ExitCode::from(2)
-}
-
-#[cfg(feature = "full")]
-fn issue(config: &Config, request: &TokenRequest) -> ExitCode {
-    let printed = match token::issue(config, request, time::unix_millis()) {
-        Ok(token) => writeln!(std::io::stdout(), "{token}"),
-        Err(IssueError::Usage(line)) => return usage(&line),
-        Err(IssueError::Key(line)) => return failure(line),
-    };
-    // A token that could not be printed is a failure.
-    match printed {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(_) => ExitCode::FAILURE,
-    }
+    smol::block_on(runtime.run(serving))
 }
 
 async fn serve(mut config: Config, runtime: Runtime) -> Result<(), String> {
@@ -112,21 +108,16 @@ async fn serve(mut config: Config, runtime: Runtime) -> Result<(), String> {
     // Ends with the process. It starts before everything else, so that a start that waits for Redis
     // can be stopped.
     let watch = runtime.spawn(handle_signals(signals, stop, serving.clone()));
-    let alone = if config.redis.is_some() {
-        "over redis"
-    } else {
-        "alone"
+    let alone = match config.redis {
+        Some(_) => "over redis",
+        None => "alone",
     };
     let handed = systemd::listeners()?;
     let server = match handed.is_empty() {
         false => Server::on(handed, config, runtime.clone()).await?,
         true => Server::bind(config, runtime.clone()).await?,
     };
-    let s = if server.context().tls.is_some() {
-        "s"
-    } else {
-        ""
-    };
+    let s = server.context().tls.as_ref().map_or("", |_| "s");
     for addr in server.local_addrs().map_err(|error| error.to_string())? {
         let host = listener::authority(addr);
         if cfg!(feature = "full") {

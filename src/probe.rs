@@ -87,7 +87,7 @@ fn exchange(
     request: &[u8],
 ) -> io::Result<Vec<u8>> {
     #[cfg(feature = "full")]
-    if config.tls.is_some() {
+    if config.tls_cert.is_some() {
         return answer(tls::client(stream, host)?, request);
     }
     answer(stream, request)

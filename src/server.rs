@@ -93,7 +93,7 @@ impl Server {
             format!("can't listen for metrics on {addr}: {error}; --metrics names another address")
         })?;
         let metrics = metrics.into_iter().next();
-        let tls = Tls::open(config.tls.as_ref())?;
+        let tls = Tls::open(config.tls_files().as_ref())?;
         let authenticator = Authenticator::new(&config)?;
         let limits = OutboxLimits::new(config.outbox, config.max_queued);
         let peers = Arc::new(Peers::new(Instance(fastrand::u64(..)), limits));

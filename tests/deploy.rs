@@ -1,4 +1,4 @@
-//! What is installed with the program comes from the table of its flags, `src/config/flags.rs`:
+//! What is installed with the program comes from the table of its flags, `src/config.rs`:
 //! options in the man page, the file of settings, completions, and a page of the manual. `make docs`
 //! writes them, and these tests look whether they are up to date.
 
@@ -10,7 +10,7 @@ mod settings;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use natterjack::config::args;
+use natterjack::config::{args, origins};
 
 const SETTINGS: &str = include_str!("../deploy/natterjack.env");
 
@@ -125,5 +125,9 @@ fn the_settings_file_is_valid_with_every_line_enabled() {
     let host = config.redis.unwrap().host.to_string();
     assert_eq!(host, "redis.example.org:6379 (TLS)");
     assert_eq!(config.max_peers_per_ip, Some(100));
-    assert!(config.origins.allow("https://www.example.org", None));
+    assert!(origins::allow(
+        &config.origins,
+        "https://www.example.org",
+        None
+    ));
 }

@@ -132,7 +132,7 @@ fn plain_and_secure(run: impl Fn(&TestServer, Option<&Arc<ClientConfig>>)) {
     let certs = Certs::for_host("localhost");
     let server = TestServer::with(|config| {
         config.threads = 1;
-        config.tls = Some(certs.files());
+        (config.tls_cert, config.tls_key) = certs.files();
     });
     run(&server, Some(&secure::trusting(&certs, &[&TLS13])));
 }

@@ -165,7 +165,9 @@ fn the_metrics_pass_the_prometheus_linter() {
     for redis in [None, Some(&redis)] {
         let (_server, metrics) = measured_with(|config| {
             config.redis = redis.map(Redis::address);
-            config.tls = redis.map(|_| certs.files());
+            if redis.is_some() {
+                (config.tls_cert, config.tls_key) = certs.files();
+            }
         });
         let page = page(metrics);
         let mut promtool = Command::new(promtool())
@@ -199,7 +201,7 @@ fn the_dashboard_uses_metrics_that_exist() {
     let certs = Certs::for_host("localhost");
     let (_server, metrics) = measured_with(|config| {
         config.redis = Some(redis.address());
-        config.tls = Some(certs.files());
+        (config.tls_cert, config.tls_key) = certs.files();
     });
     let samples = samples(metrics);
     let names: BTreeSet<&str> = samples

@@ -1,16 +1,16 @@
 //! Pages of other sites that say something by `fetch`, in a real browser (CORS), and what they are
 //! told.
 
-use natterjack::config::Origins;
+use natterjack::config::Origin;
 
 use crate::support::{Browser, Client, Issuer, Page, Raw, TestServer};
 
 /// A server that takes tokens, and pages of this origin.
 fn serve(issuer: &Issuer, origin: &str) -> TestServer {
-    let origins = Origins::new(&[origin.to_string()]).unwrap();
+    let origin = Origin::parse(origin).unwrap();
     TestServer::with(|config| {
-        config.tokens = Some(issuer.settings());
-        config.origins = origins;
+        config.jwt_key = Some(issuer.file());
+        config.origins = vec![origin];
     })
 }
 

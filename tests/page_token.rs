@@ -1,6 +1,5 @@
 //! The page on a server that asks for tokens, in a real browser.
 
-use natterjack::config::TokenSettings;
 use serde_json::json;
 
 use crate::support::{Browser, Client, Issuer, TestServer, soon};
@@ -47,10 +46,8 @@ fn a_token_in_the_address_says_who_it_is_and_is_hidden_at_once() {
 fn the_page_finds_the_name_in_the_claim_that_the_server_is_set_to() {
     let issuer = Issuer::rs256();
     let server = TestServer::with(|config| {
-        config.tokens = Some(TokenSettings {
-            name: Some("preferred_username".into()),
-            ..issuer.settings()
-        });
+        config.jwt_key = Some(issuer.file());
+        config.jwt_name = Some("preferred_username".into());
     });
     let browser = Browser::start();
     let sub = "f81d4fae-7dec-11d0-a765-00a0c91e6bf6";

@@ -10,7 +10,7 @@ use futures_rustls::pki_types::pem::PemObject;
 use futures_rustls::pki_types::{CertificateDer, ServerName};
 use futures_rustls::rustls::crypto::ring;
 use futures_rustls::rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
-use natterjack::config::Networks;
+use natterjack::config::Network;
 use serde_json::json;
 use tempfile::TempDir;
 use tungstenite::client::IntoClientRequest;
@@ -202,7 +202,7 @@ fn people_chat_through_nginx() {
 fn clients_are_told_apart_by_the_address_that_nginx_sees() {
     let server = TestServer::with(|config| {
         config.max_peers_per_ip = Some(1);
-        config.trust_proxy = Networks::new(&["127.0.0.1".into()]).unwrap();
+        config.trust_proxy = vec![Network::parse("127.0.0.1").unwrap()];
     });
     let nginx = Nginx::before(server.addr());
     let (one, two) = ([127, 0, 0, 2], [127, 0, 0, 3]);
@@ -276,7 +276,7 @@ fn post(nginx: &Nginx, token: &str, text: &str) -> String {
 #[test]
 fn the_longest_text_is_published_through_nginx() {
     let issuer = Issuer::hs256();
-    let server = TestServer::with(|config| config.tokens = Some(issuer.settings()));
+    let server = TestServer::with(|config| config.jwt_key = Some(issuer.file()));
     let nginx = Nginx::before(server.addr());
     let token = issuer.token("listener");
     let target = format!("/ws?user=listener&room=lobby&token={token}");

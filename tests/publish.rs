@@ -38,7 +38,7 @@ fn listener(server: &TestServer, issuer: &Issuer, room: &str) -> Client {
 fn a_posted_message_is_sent_to_the_room_and_logged() {
     let issuer = Issuer::es256();
     on_both_buses_with(
-        |config| config.tokens = Some(issuer.settings()),
+        |config| config.jwt_key = Some(issuer.file()),
         |server| {
             let door = issuer.token("door");
             let (status, first) = post(server, "/rooms/hall", &door, b"nobody is here yet");
@@ -73,7 +73,7 @@ fn a_posted_message_is_sent_to_the_room_and_logged() {
 fn a_message_with_a_ref_may_be_sent_again() {
     let issuer = Issuer::hs256();
     on_both_buses_with(
-        |config| config.tokens = Some(issuer.settings()),
+        |config| config.jwt_key = Some(issuer.file()),
         |server| {
             let mut listener = listener(server, &issuer, "lobby");
             let door = issuer.token("door");
@@ -104,7 +104,7 @@ fn it_reaches_the_peers_of_other_instances() {
     let redis = Redis::start();
     let on = || {
         TestServer::on_with(redis.address(), |config| {
-            config.tokens = Some(issuer.settings())
+            config.jwt_key = Some(issuer.file())
         })
     };
     let (one, two) = (on(), on());
@@ -221,7 +221,7 @@ fn a_body_may_come_late_in_pieces_or_not_at_all() {
 fn posts_without_a_body_do_not_block_peers() {
     let issuer = Issuer::hs256();
     let server = TestServer::with(|config| {
-        config.tokens = Some(issuer.settings());
+        config.jwt_key = Some(issuer.file());
         config.max_peers = 1;
     });
     let door = issuer.token("door");
@@ -248,7 +248,7 @@ fn posts_without_a_body_do_not_block_peers() {
 fn each_name_has_the_rate_of_a_peer() {
     let issuer = Issuer::hs256();
     let server = TestServer::with(|config| {
-        config.tokens = Some(issuer.settings());
+        config.jwt_key = Some(issuer.file());
         config.rate = 1;
     });
     let (door, bell) = (issuer.token("door"), issuer.token("bell"));
@@ -275,7 +275,7 @@ fn while_redis_is_away_a_post_gets_503_and_may_be_repeated() {
     let issuer = Issuer::hs256();
     let mut redis = Redis::start();
     let server = TestServer::on_with(redis.address(), |config| {
-        config.tokens = Some(issuer.settings());
+        config.jwt_key = Some(issuer.file());
         config.rate = 0;
     });
     let door = issuer.token("door");

@@ -127,7 +127,7 @@ fn without_a_name_the_address_has_one_rate() {
 fn messages_and_posts_of_a_name_share_one_rate() {
     let issuer = Issuer::hs256();
     let server = TestServer::with(|config| {
-        config.tokens = Some(issuer.settings());
+        config.jwt_key = Some(issuer.file());
         config.rate = 1;
     });
     let token = issuer.token("door");

@@ -29,7 +29,7 @@ impl Secured {
     fn with(set: impl FnOnce(&mut Config)) -> Secured {
         let certs = Certs::for_host("localhost");
         let server = TestServer::with(|config| {
-            config.tls = Some(certs.files());
+            (config.tls_cert, config.tls_key) = certs.files();
             set(config);
         });
         let config = secure::trusting(&certs, &[&TLS13, &TLS12]);
@@ -180,7 +180,7 @@ fn only_safe_versions_and_ciphers_are_accepted() {
 #[test]
 fn the_whole_chain_is_sent() {
     let certs = Certs::in_a_chain("localhost");
-    let server = TestServer::with(|config| config.tls = Some(certs.files()));
+    let server = TestServer::with(|config| (config.tls_cert, config.tls_key) = certs.files());
     let config = secure::trusting(&certs, &[&TLS13]);
     // Only the CA is known here: without the certificate between there would be no trust.
     let stream = secure::connect(server.addr(), &config).unwrap();

@@ -155,7 +155,7 @@ fn a_token_for_a_name_takes_it_over() {
     let redis = Redis::start();
     let on = || {
         TestServer::on_with(redis.address(), |config| {
-            config.tokens = Some(issuer.settings())
+            config.jwt_key = Some(issuer.file())
         })
     };
     let (one, two) = (on(), on());

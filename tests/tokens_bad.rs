@@ -145,7 +145,7 @@ fn a_token_that_is_too_long_is_a_head_that_is_too_long() {
 fn errors_of_the_request_come_before_errors_of_the_token() {
     let issuer = Issuer::hs256();
     let server = TestServer::with(|config| {
-        config.tokens = Some(issuer.settings());
+        config.jwt_key = Some(issuer.file());
         config.max_peers = 1;
     });
     let ask = |target: &str, set: &'static str| {

@@ -1,6 +1,6 @@
 //! Which address counts behind reverse proxies that are trusted, and behind those that are not.
 
-use natterjack::config::Networks;
+use natterjack::config::Network;
 use serde_json::json;
 
 use crate::support::{Client, Program, Raw, TestServer, connect_from};
@@ -11,7 +11,7 @@ const PROXY: [u8; 4] = [127, 0, 0, 9];
 fn one_each() -> TestServer {
     TestServer::with(|config| {
         config.max_peers_per_ip = Some(1);
-        config.trust_proxy = Networks::new(&["127.0.0.8/31".into()]).unwrap();
+        config.trust_proxy = vec![Network::parse("127.0.0.8/31").unwrap()];
     })
 }
 
@@ -67,7 +67,7 @@ fn forwarded_headers_of_untrusted_clients_are_ignored() {
 fn peers_without_a_name_have_the_rate_of_their_own_address() {
     let server = TestServer::with(|config| {
         config.rate = 1;
-        config.trust_proxy = Networks::new(&["127.0.0.1".into()]).unwrap();
+        config.trust_proxy = vec![Network::parse("127.0.0.1").unwrap()];
     });
     // None of them ever says who it is. The first message of each is heard in any case.
     let second = |from: &str| {

@@ -3,6 +3,8 @@
 use std::io::Write;
 use std::time::Duration;
 
+use natterjack::config::{Authority, Origin};
+
 use crate::support::{Client, Raw, TestServer};
 
 const UPGRADE: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
@@ -138,9 +140,8 @@ fn pages_of_other_sites_are_refused_unless_allowed() {
     assert_eq!(knock(&server, "https://evil.example"), Some(403));
     assert_eq!(knock(&server, "null"), Some(403));
 
-    let origins = ["https://friend.example".to_string()];
-    let origins = natterjack::config::Origins::new(&origins).unwrap();
-    let server = TestServer::with(|config| config.origins = origins);
+    let friend = Origin::parse("https://friend.example").unwrap();
+    let server = TestServer::with(|config| config.origins = vec![friend]);
     assert_eq!(knock(&server, "https://friend.example"), None);
     assert_eq!(knock(&server, "https://evil.example"), Some(403));
 }
@@ -260,9 +261,8 @@ fn a_refused_page_is_told_which_setting_would_allow_it() {
 
 #[test]
 fn a_server_that_knows_its_names_answers_to_no_other() {
-    let names = ["chat.example".to_string()];
-    let hosts = natterjack::config::Hosts::new(&names).unwrap();
-    let server = TestServer::with(|config| config.hosts = hosts);
+    let own = Authority::parse("chat.example").unwrap();
+    let server = TestServer::with(|config| config.hosts = vec![own]);
     let ask = |line: &str, host: &str| status(&server, &format!("{line}\r\n{host}\r\n"));
     for (line, host, expected) in [
         ("GET /healthz HTTP/1.1", "Host: Chat.Example:8080\r\n", 200),

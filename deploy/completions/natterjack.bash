@@ -3,7 +3,7 @@ _natterjack() {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
     COMPREPLY=()
     case $before in
-        # flags: made by make docs from src/config/flags.rs
+        # flags: made by make docs from src/config.rs
         --redis-ca | --tls-cert | --tls-key | --jwt-key)
             compopt -o filenames
             mapfile -t COMPREPLY < <(compgen -f -- "$word")

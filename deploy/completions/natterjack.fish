@@ -1,6 +1,6 @@
 # fish completion for natterjack
 complete -c natterjack -f
-# flags: made by make docs from src/config/flags.rs
+# flags: made by make docs from src/config.rs
 complete -c natterjack -l listen -x -d 'Address and port to listen on'
 complete -c natterjack -l redis -x -d 'The Redis that makes many instances one chat'
 complete -c natterjack -l redis-ca -r -F -d 'PEM file of the private CA that signed the certificate of Redis'

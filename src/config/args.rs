@@ -3,188 +3,178 @@
 //! A flag wins over its variable `NATTERJACK_*`, and the variable over `PORT` and `REDIS_*`. An
 //! error is one line that names the setting, the value and what is allowed.
 
-use std::str::FromStr;
+use std::net::Ipv6Addr;
 
-use argh::FromArgs;
-use log::LevelFilter;
+use argh::{EarlyExit, FromArgs};
 
-use super::flags::Args;
-use super::listen::{address, listen_addresses};
-use super::setting::{Env, list, number, repeated, setting};
-#[cfg(feature = "full")]
-use super::tokens::{self, TokenRequest};
-use super::{Config, Hosts, Networks, Origins, origins, redis};
+use super::Config;
+use super::redis_url::redis_host;
+use super::values::{NAME, number};
 
-/// Why the program ends before the server starts.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum EarlyExit {
-    /// Print this text on stdout: the help or the version.
-    Print(String),
-    /// `--check` with these settings.
-    Check(Box<Config>),
-    /// `--probe` with these settings.
-    Probe(Box<Config>),
-    /// `--issue` with these settings.
-    #[cfg(feature = "full")]
-    Issue(Box<Config>, TokenRequest),
-    /// An error in the settings, as one line.
-    Usage(String),
-}
+/// The flags with a value that have no variable, because they are for one run.
+const NO_VARIABLE: [&str; 3] = ["--issue", "--days", "--rooms"];
+
+/// Flags that need another one, and why.
+const NEEDS: [(&str, &str, &str); 8] = [
+    ("--tls-cert", "--tls-key", ", the file of its key"),
+    ("--tls-key", "--tls-cert", ", the certificate"),
+    ("--jwt-audience", "--jwt-key", ""),
+    ("--jwt-issuer", "--jwt-key", ""),
+    ("--jwt-name", "--jwt-key", ""),
+    ("--days", "--issue", ""),
+    ("--rooms", "--issue", ""),
+    ("--mod", "--issue", ""),
+];
+
+type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// Reads the settings. `args` are without the program's name. `env` looks up a variable.
 ///
 /// # Errors
-/// See [`EarlyExit`].
+/// What is wrong, as one line. With the status `Ok`: the help or the version.
 pub fn read(args: &[String], env: impl Fn(&str) -> Option<String>) -> Result<Config, EarlyExit> {
-    let args = parse(args)?;
-    if args.version {
-        return Err(EarlyExit::Print(format!(
-            "natterjack {}",
-            env!("CARGO_PKG_VERSION")
-        )));
-    }
     // An empty variable counts as not set: so it can be unset in a file of settings.
     let env = |name: &str| env(name).filter(|value| !value.is_empty());
-    let (check, probe) = (args.check, args.probe);
-    #[cfg(feature = "full")]
-    let request = tokens::request(&args.issue, &args.days, &args.rooms, args.moderator, check)
-        .map_err(EarlyExit::Usage)?;
-    let config = settings(args, &env).map_err(EarlyExit::Usage)?;
-    #[cfg(feature = "full")]
-    if let Some(request) = request {
-        return Err(EarlyExit::Issue(Box::new(config), request));
-    }
-    match (check, probe) {
-        (true, _) => Err(EarlyExit::Check(Box::new(config))),
-        (_, true) => Err(EarlyExit::Probe(Box::new(config))),
-        _ => Ok(config),
-    }
-}
-
-fn parse(args: &[String]) -> Result<Args, EarlyExit> {
     // argh knows only `--flag value`, not `--flag=value`.
-    let split = args.iter().flat_map(|arg| match arg.split_once('=') {
+    let args = args.iter().flat_map(|arg| match arg.split_once('=') {
         Some((flag, value)) if flag.starts_with("--") => vec![flag, value],
         _ => vec![arg.as_str()],
     });
-    let split: Vec<&str> = split.collect();
-    Args::from_args(&["natterjack"], &split).map_err(|early| match early.status {
-        Ok(()) => EarlyExit::Print(early.output.trim_end().to_string()),
-        Err(()) => {
-            let line = early
-                .output
-                .lines()
-                .map(str::trim)
-                .filter(|line| !line.is_empty());
-            let line = line
-                .take_while(|line| !line.starts_with("Run "))
-                .collect::<Vec<_>>();
-            EarlyExit::Usage(format!("{}; see --help", line.join(" ")))
-        }
-    })
-}
-
-fn settings(args: Args, env: Env<'_>) -> Result<Config, String> {
-    let mut config = Config {
-        listen: listen_addresses(args.listen, env)?,
-        ..Config::default()
+    let mut given = Given {
+        args: args.collect(),
+        variables: Vec::new(),
     };
-    let ca = setting("redis-ca", args.redis_ca, env).map(|ca| ca.value);
-    config.redis = redis::address(args.redis, env)?;
-    #[cfg(feature = "full")]
-    redis::auth_command(&mut config.redis, args.redis_auth_command, env)?;
-    match (&mut config.redis, ca) {
-        (Some(redis), Some(_)) if !redis.is_tls() => {
-            return Err("--redis-ca is for TLS: rediss://, or REDIS_TLS=1".into());
-        }
-        (Some(redis), ca) => redis.ca = ca.map(Into::into),
-        (None, Some(_)) => return Err("--redis-ca needs --redis".into()),
-        (None, None) => {}
+    // Wrong variables don't stand in the way of the help and the version.
+    if given.parse()?.version {
+        return Err(EarlyExit {
+            output: format!("natterjack {}", env!("CARGO_PKG_VERSION")),
+            status: Ok(()),
+        });
     }
-    if let Some(prefix) = setting("prefix", args.prefix, env) {
-        let odd = |c: char| c.is_control() || c.is_whitespace() || "{}".contains(c);
-        if prefix.value.is_empty() || prefix.value.len() > 64 || prefix.value.contains(odd) {
-            return prefix.bad("1 to 64 bytes without white space and braces");
-        }
-        config.prefix = prefix.value;
-    }
-    config.origins = Origins::new(&list("origin", args.origin, env))
-        .map_err(|origin| format!("--origin \"{origin}\" is not allowed: {}", origins::ALLOWED))?;
-    config.hosts = Hosts::new(&list("host", args.host, env))
-        .map_err(|host| format!("--host \"{host}\" is not allowed: NAME or NAME:PORT"))?;
-
-    const MILLION: usize = 1_000_000;
-    let number = |flag, given, range| number(setting(flag, given, env), range);
-    if let Some(history) = number("history", args.history, 0..=MILLION)? {
-        config.history = history;
-    }
-    if let Some(bytes) = number("max-message", args.max_message, 64..=16 * 1024 * 1024)? {
-        config.max_message = bytes;
-    }
-    if let Some(rate) = number("rate", args.rate, 0..=MILLION)? {
-        config.rate = rate as u32;
-    }
-    if let Some(kib) = number("outbox", args.outbox, 1..=1024 * 1024)? {
-        config.outbox = kib * 1024;
-    }
-    if let Some(mib) = number("max-queued", args.max_queued, 1..=1024 * 1024)? {
-        // Saturates on 32-bit machines.
-        config.max_queued = mib.saturating_mul(1024 * 1024);
-    }
-    if let Some(peers) = number("max-peers", args.max_peers, 1..=MILLION)? {
-        config.max_peers = peers;
-    }
-    config.max_peers_per_ip = number("max-peers-per-ip", args.max_peers_per_ip, 1..=MILLION)?;
-    let proxies = repeated("trust-proxy", args.trust_proxy, env);
-    config.trust_proxy = Networks::of(&proxies)?;
-    if let Some(seconds) = number("ping", args.ping, 1..=3600)? {
-        config.ping = seconds as u32;
-    }
-    if let Some(people) = number("notices", args.notices, 0..=MILLION)? {
-        config.notices = people;
-    }
-    if let Some(threads) = number("threads", args.threads, 1..=64)? {
-        config.threads = threads;
-    }
-    #[cfg(feature = "full")]
-    {
-        config.tls = tls(args.tls_cert, args.tls_key, env)?;
-        let more = [args.jwt_audience, args.jwt_issuer, args.jwt_name];
-        config.tokens = tokens::settings(args.jwt_key, more, env)?;
-    }
-    if let Some(metrics) = setting("metrics", args.metrics, env) {
-        if !cfg!(feature = "full") {
-            return Err(format!("{}: this build has no metrics", metrics.name));
-        }
-        config.metrics = Some(address(&metrics)?);
-    }
-    if let Some(level) = setting("log", args.log, env) {
-        config.log = match LevelFilter::from_str(&level.value) {
-            Ok(known) if known != LevelFilter::Off => known,
-            _ => return level.bad("error, warn, info, debug or trace"),
-        };
-    }
+    given.variables = given.variables(&env);
+    let mut config = given.parse()?;
+    given.complete(&mut config, &env)?;
     Ok(config)
 }
 
-/// The files of the certificate, if any. One file without the other is an error.
-#[cfg(feature = "full")]
-fn tls(
-    cert: Option<String>,
-    key: Option<String>,
-    env: Env<'_>,
-) -> Result<Option<super::TlsFiles>, String> {
-    match (setting("tls-cert", cert, env), setting("tls-key", key, env)) {
-        (Some(cert), Some(key)) => Ok(Some(super::TlsFiles {
-            cert: cert.value.into(),
-            key: key.value.into(),
-        })),
-        (Some(cert), None) => Err(format!(
-            "{} needs --tls-key, the file of its key",
-            cert.name
-        )),
-        (None, Some(key)) => Err(format!("{} needs --tls-cert, the certificate", key.name)),
-        (None, None) => Ok(None),
+/// A flag that is set by a variable.
+struct Variable {
+    flag: String,
+    name: String,
+    value: String,
+}
+
+struct Given<'a> {
+    args: Vec<&'a str>,
+    variables: Vec<Variable>,
+}
+
+impl Given<'_> {
+    fn parse(&self) -> Result<Config, EarlyExit> {
+        let variables = self.variables.iter();
+        let set = variables.flat_map(|variable| [variable.flag.as_str(), &variable.value]);
+        let args: Vec<&str> = set.chain(self.args.iter().copied()).collect();
+        Config::from_args(&["natterjack"], &args).map_err(|mut early| {
+            early.output = match early.output.trim_end().split_once(NAME) {
+                // Error parsing option '--flag' with value 'value': ...
+                Some((option, why)) => {
+                    let flag = option.split('\'').nth(1).unwrap_or_default();
+                    format!("{}{why}", self.name_of(flag).unwrap_or(flag))
+                }
+                None if early.status.is_ok() => early.output.trim_end().into(),
+                None => {
+                    let lines: Vec<&str> = early.output.lines().map(str::trim).collect();
+                    format!("{}; see --help", lines.join(" "))
+                }
+            };
+            early
+        })
+    }
+
+    /// What sets this flag: the flag itself, or a variable.
+    fn name_of(&self, flag: &str) -> Option<&str> {
+        let variables = self.variables.iter();
+        let mut variables = variables.filter(|variable| variable.flag == flag);
+        let given = self.args.iter().copied().find(|arg| *arg == flag);
+        given.or_else(|| variables.next().map(|variable| variable.name.as_str()))
+    }
+
+    /// The flags that are set by variables.
+    fn variables(&self, env: Env<'_>) -> Vec<Variable> {
+        // argh lists its flags only in the help: `[--listen <addr...>] [--redis <url>] [--check]`.
+        let help = Config::from_args(&["natterjack"], &["--help"]);
+        let help = help.map_or_else(|help| help.output, |_| String::new());
+        let usage = help.lines().next().unwrap_or_default();
+        let mut variables = Vec::new();
+        for (flag, value) in usage.split('[').filter_map(|flag| flag.split_once(" <")) {
+            if self.name_of(flag).is_some() || NO_VARIABLE.contains(&flag) {
+                continue;
+            }
+            let own = flag.trim_start_matches('-').replace('-', "_");
+            let mut names = vec![format!("NATTERJACK_{}", own.to_ascii_uppercase())];
+            if flag == "--redis" {
+                names.push("REDIS_URL".into());
+            }
+            let set = names.into_iter().find_map(|name| Some((env(&name)?, name)));
+            let Some((set, name)) = set else {
+                continue;
+            };
+            // A repeatable flag has a list.
+            let values = match value.contains("...") {
+                true => set.split(',').map(str::trim).collect(),
+                false => vec![set.as_str()],
+            };
+            variables.extend(values.into_iter().map(|value| Variable {
+                flag: flag.into(),
+                name: name.clone(),
+                value: value.into(),
+            }));
+        }
+        variables
+    }
+
+    /// Sets what depends on several settings, and checks that they go together.
+    fn complete(&self, config: &mut Config, env: Env<'_>) -> Result<(), String> {
+        if config.listen.is_empty() {
+            let port = env("PORT").map_or(Ok(8080), |port| number::<u16, 0, 65535>(&port));
+            let port = port.map_err(|why| why.replace(NAME, "PORT"))?;
+            config.listen = vec![(Ipv6Addr::UNSPECIFIED, port).into()];
+        }
+        for (flag, other, why) in NEEDS {
+            if let (Some(name), None) = (self.name_of(flag), self.name_of(other)) {
+                return Err(format!("{name} needs {other}{why}"));
+            }
+        }
+        if self.name_of("--issue").is_some() && config.check {
+            return Err("--issue and --check are two things; one at a time".into());
+        }
+        if config.redis.is_none() {
+            config.redis = redis_host(env)?;
+        }
+        let command = self.name_of("--redis-auth-command");
+        let ca = self.name_of("--redis-ca");
+        let Some(redis) = &mut config.redis else {
+            return match command.or(ca) {
+                Some(name) => Err(format!("{name} needs --redis")),
+                None => Ok(()),
+            };
+        };
+        redis.username = redis.username.take().or_else(|| env("REDIS_USERNAME"));
+        redis.password = redis.password.take().or_else(|| env("REDIS_PASSWORD"));
+        if let (Some(name), Some(_)) = (command, &redis.password) {
+            return Err(format!(
+                "{name} is instead of a password, and there is one: in the URL, or REDIS_PASSWORD"
+            ));
+        }
+        if ca.is_some() && !redis.host.is_tls() {
+            return Err("--redis-ca is for TLS: rediss://, or REDIS_TLS=1".into());
+        }
+        redis.ca = config.redis_ca.take();
+        #[cfg(feature = "full")]
+        {
+            redis.auth_command = config.redis_auth_command.take();
+        }
+        Ok(())
     }
 }
 

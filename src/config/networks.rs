@@ -1,84 +1,42 @@
 //! Networks by address and prefix length (CIDR), for the trusted proxies.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::str::FromStr;
-
-use super::setting::Setting;
-
-/// A set of networks.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Networks(Vec<Network>);
 
 /// The addresses that begin with the same bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Network {
+pub struct Network {
     first: IpAddr,
     bits: u32,
 }
 
-impl Networks {
-    /// Reads networks as `ADDRESS` or `ADDRESS/BITS`. Bits of the address after the prefix are
-    /// ignored.
-    ///
-    /// # Errors
-    /// The first one that is neither.
-    pub fn new(networks: &[String]) -> Result<Networks, String> {
-        let networks = networks.iter();
-        let read = networks.map(|text| text.parse().map_err(|()| text.clone()));
-        Ok(Networks(read.collect::<Result<_, String>>()?))
-    }
-
-    /// Reads networks from settings, as [`new`](Self::new) does.
-    ///
-    /// # Errors
-    /// One line that names the wrong setting.
-    pub(super) fn of(settings: &[Setting]) -> Result<Networks, String> {
-        let read = settings.iter().map(|setting| match setting.value.parse() {
-            Ok(network) => Ok(network),
-            Err(()) => setting.bad("an address, or ADDRESS/BITS such as 10.0.0.0/8"),
-        });
-        Ok(Networks(read.collect::<Result<_, String>>()?))
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// Whether an address is in one of them. IPv4 is the same in either notation.
-    pub fn contain(&self, ip: IpAddr) -> bool {
-        let ip = ip.to_canonical();
-        let within = |network: &Network| first(ip, network.bits) == Some(network.first);
-        self.0.iter().any(within)
-    }
-}
-
-impl FromStr for Network {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Network, ()> {
+impl Network {
+    /// Reads `ADDRESS` or `ADDRESS/BITS`. Bits of the address after the prefix are ignored.
+    pub fn parse(text: &str) -> Option<Network> {
         let (address, bits) = match text.split_once('/') {
             Some((address, bits)) => (address, Some(bits)),
             None => (text, None),
         };
-        let given: IpAddr = address.parse().map_err(|_| ())?;
+        let given: IpAddr = address.parse().ok()?;
         let longest = if given.is_ipv4() { 32 } else { 128 };
         let bits: u32 = match bits {
             None => longest,
             // `parse` would accept a plus sign.
-            Some(bits) if bits.bytes().all(|b| b.is_ascii_digit()) => {
-                bits.parse().map_err(|_| ())?
-            }
-            Some(_) => return Err(()),
+            Some(bits) if bits.starts_with('+') => return None,
+            Some(bits) => bits.parse().ok()?,
         };
         let ip = given.to_canonical();
         // ::ffff:10.0.0.0/104 is 10.0.0.0/8. With fewer than 96 bits it contains more than IPv4.
         let bits = match ip.is_ipv4() && given.is_ipv6() && bits <= longest {
-            true => bits.checked_sub(96).ok_or(())?,
+            true => bits.checked_sub(96)?,
             false => bits,
         };
-        let first = first(ip, bits).ok_or(())?;
-        Ok(Network { first, bits })
+        let first = first(ip, bits)?;
+        Some(Network { first, bits })
+    }
+
+    /// Whether an address is in it. IPv4 is the same in either notation.
+    pub fn contains(&self, ip: IpAddr) -> bool {
+        first(ip.to_canonical(), self.bits) == Some(self.first)
     }
 }
 
@@ -100,10 +58,12 @@ fn first(ip: IpAddr, bits: u32) -> Option<IpAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::args::{self, EarlyExit};
+    use argh::EarlyExit;
+
+    use crate::config::args;
 
     /// The networks of these flags, or of this variable.
-    fn set(flags: &[&str], variable: &str) -> Result<Networks, EarlyExit> {
+    fn set(flags: &[&str], variable: &str) -> Result<Vec<Network>, EarlyExit> {
         let flags: Vec<String> = flags.iter().map(ToString::to_string).collect();
         let env = |name: &str| (name == "NATTERJACK_TRUST_PROXY").then(|| variable.to_string());
         args::read(&flags, env).map(|config| config.trust_proxy)
@@ -112,8 +72,8 @@ mod tests {
     #[test]
     fn flags_may_be_repeated_and_their_variable_is_a_list() {
         let networks = |list: &[&str]| {
-            let list: Vec<String> = list.iter().map(ToString::to_string).collect();
-            Ok(Networks::new(&list).unwrap())
+            let list = list.iter().map(|network| Network::parse(network).unwrap());
+            Ok(list.collect::<Vec<_>>())
         };
         let variable = "10.0.0.0/8, ::1";
         assert_eq!(set(&[], ""), networks(&[]));
@@ -130,7 +90,7 @@ mod tests {
             (&[], "::1, x", "NATTERJACK_TRUST_PROXY \"x\""),
             (&[], "::1,", "NATTERJACK_TRUST_PROXY \"\""),
         ] {
-            let Err(EarlyExit::Usage(line)) = set(flags, variable) else {
+            let Err(EarlyExit { output: line, .. }) = set(flags, variable) else {
                 panic!("{flags:?} {variable}");
             };
             assert!(line.contains(name) && !line.contains('\n'), "{line}");
@@ -152,17 +112,15 @@ mod tests {
             ("0.0.0.0/0", "255.255.255.255", "::1"),
             ("::/0", "ffff::", "10.0.0.1"),
         ] {
-            let networks = Networks::new(&["203.0.113.7".into(), network.into()]).unwrap();
-            let contain = |ip: &str| networks.contain(ip.parse().unwrap());
-            assert!(contain(within), "{within} is in {network}");
-            assert!(!contain(without), "{without} is not in {network}");
-            assert!(contain("203.0.113.7"));
+            let parsed = Network::parse(network).unwrap();
+            let contains = |ip: &str| parsed.contains(ip.parse().unwrap());
+            assert!(contains(within), "{within} is in {network}");
+            assert!(!contains(without), "{without} is not in {network}");
         }
-        assert!(!Networks::default().contain("127.0.0.1".parse().unwrap()));
     }
 
     #[test]
-    fn what_is_no_network_is_named() {
+    fn anything_else_is_no_network() {
         for bad in [
             "",
             "localhost",
@@ -179,7 +137,7 @@ mod tests {
             "fe80::1%eth0",
             "10.0.0.0/99999999999",
         ] {
-            assert_eq!(Networks::new(&["::1".into(), bad.into()]), Err(bad.into()));
+            assert_eq!(Network::parse(bad), None, "{bad}");
         }
     }
 }

@@ -2,26 +2,33 @@
 
 use super::host::{Authority, default_port};
 
-/// What `--origin` accepts, for error messages.
-pub const ALLOWED: &str = "*, null, file:// or scheme://host[:port]";
 /// A longer origin is not quoted in an answer.
 const QUOTED_BYTES: usize = 200;
 
 /// An origin (RFC 6454) in a form that can be compared.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Origin {
+pub enum Origin {
+    /// `*`: every origin. No page has it.
+    Any,
     /// `null`: a page without an origin, such as one in a sandbox.
     Null,
     /// `file://`: a page on the reader's disk.
     File,
     /// Any other; `ws` is `http` here, and `wss` is `https`.
-    Site { scheme: String, site: Authority },
+    Site {
+        /// In lower case.
+        scheme: String,
+        /// Without the scheme's default port.
+        site: Authority,
+    },
 }
 
 impl Origin {
-    fn parse(text: &str) -> Option<Origin> {
+    /// Reads what `--origin` accepts.
+    pub fn parse(text: &str) -> Option<Origin> {
         let text = text.to_ascii_lowercase();
         match text.as_str() {
+            "*" => return Some(Origin::Any),
             "null" => return Some(Origin::Null),
             "file://" | "file:///" => return Some(Origin::File),
             _ => {}
@@ -48,6 +55,7 @@ impl Origin {
 impl std::fmt::Display for Origin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
+            Origin::Any => f.write_str("*"),
             Origin::Null => f.write_str("null"),
             Origin::File => f.write_str("file://"),
             Origin::Site { scheme, site } => {
@@ -57,76 +65,47 @@ impl std::fmt::Display for Origin {
     }
 }
 
-/// The web pages that may connect. The server's own page always may. So may browser extensions:
-/// people use them as WebSocket clients, and no web page can imitate one.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Origins {
-    any: bool,
-    more: Vec<Origin>,
+/// Whether a page of this origin may connect to a server that it calls `host`. The server's own page
+/// always may, and those of `allowed`. So may browser extensions: people use them as WebSocket
+/// clients, and no web page can imitate one.
+pub fn allow(allowed: &[Origin], origin: &str, host: Option<&Authority>) -> bool {
+    if allowed.contains(&Origin::Any) {
+        return true;
+    }
+    let Some(origin) = Origin::parse(origin) else {
+        return false;
+    };
+    // The scheme only tells the default port: behind a proxy that speaks TLS it is `https` for the
+    // page, and not for the server.
+    let open = match &origin {
+        Origin::Site { scheme, site } => {
+            let own = |host: &Authority| host.clone().without_default_port(scheme) == *site;
+            (default_port(scheme).is_some() && host.is_some_and(own))
+                || matches!(scheme.as_str(), "chrome-extension" | "moz-extension")
+        }
+        _ => false,
+    };
+    open || allowed.contains(&origin)
 }
 
-impl Origins {
-    /// Allows the server's own page and those of these origins; `*` allows all.
-    ///
-    /// # Errors
-    /// The first origin that is not one of `ALLOWED`.
-    pub fn new(origins: &[String]) -> Result<Origins, String> {
-        let mut allowed = Origins::default();
-        for origin in origins {
-            match Origin::parse(origin) {
-                _ if origin == "*" => allowed.any = true,
-                Some(origin) => allowed.more.push(origin),
-                None => return Err(origin.clone()),
-            }
-        }
-        Ok(allowed)
+/// The value of `Access-Control-Allow-Origin` (Fetch standard, CORS protocol) for a page of this
+/// origin, if it is one of those allowed.
+pub fn cors(allowed: &[Origin], origin: &str) -> Option<String> {
+    if allowed.contains(&Origin::Any) {
+        return Some("*".into());
     }
+    let named = Origin::parse(origin).is_some_and(|origin| allowed.contains(&origin));
+    named.then(|| origin.into())
+}
 
-    /// Whether a page of this origin may connect to a server that it calls `host`.
-    pub fn allow(&self, origin: &str, host: Option<&Authority>) -> bool {
-        if self.any {
-            return true;
+/// Why a page of this origin is refused, and which flag would allow it: one line that is safe on a
+/// terminal.
+pub fn refusal(origin: &str) -> String {
+    match Origin::parse(origin) {
+        Some(origin) if origin != Origin::Any && origin.to_string().len() <= QUOTED_BYTES => {
+            format!("origin not allowed: --origin {origin} would let it in")
         }
-        let Some(origin) = Origin::parse(origin) else {
-            return false;
-        };
-        // The scheme only tells the default port: behind a proxy that speaks TLS it is `https` for
-        // the page, and not for the server.
-        let open = match &origin {
-            Origin::Site { scheme, site } => {
-                let own = |host: &Authority| host.clone().without_default_port(scheme) == *site;
-                (default_port(scheme).is_some() && host.is_some_and(own))
-                    || matches!(scheme.as_str(), "chrome-extension" | "moz-extension")
-            }
-            _ => false,
-        };
-        open || self.more.contains(&origin)
-    }
-
-    /// The value of `Access-Control-Allow-Origin` (Fetch standard, CORS protocol) for a page of
-    /// this origin, if it is one of those named.
-    pub fn cors(&self, origin: &str) -> Option<String> {
-        if self.any {
-            return Some("*".into());
-        }
-        let named = Origin::parse(origin).is_some_and(|origin| self.more.contains(&origin));
-        named.then(|| origin.into())
-    }
-
-    /// Whether the result of [`cors`](Self::cors) depends on the origin.
-    pub fn vary(&self) -> bool {
-        !self.any && !self.more.is_empty()
-    }
-
-    /// Why a page of this origin is refused, and which flag would allow it: one line that is safe
-    /// on a terminal.
-    pub fn refusal(origin: &str) -> String {
-        match Origin::parse(origin) {
-            Some(origin) if origin.to_string().len() <= QUOTED_BYTES => {
-                format!("origin not allowed: --origin {origin} would let it in")
-            }
-            _ => "origin not allowed".into(),
-        }
+        _ => "origin not allowed".into(),
     }
 }
 
@@ -138,14 +117,8 @@ mod tests {
         Authority::parse(text)
     }
 
-    fn origins(list: &[&str]) -> Origins {
-        let list: Vec<String> = list.iter().map(ToString::to_string).collect();
-        Origins::new(&list).unwrap()
-    }
-
     #[test]
     fn a_page_of_the_servers_own_host_may_connect() {
-        let none = Origins::default();
         for (origin, own) in [
             ("http://pi:8080", "pi:8080"),
             ("http://pi:8080", "PI:8080"),
@@ -159,7 +132,7 @@ mod tests {
             ("chrome-extension://abc", "pi"),
             ("moz-extension://0123-4", "pi"),
         ] {
-            assert!(none.allow(origin, host(own).as_ref()), "{origin} at {own}");
+            assert!(allow(&[], origin, host(own).as_ref()), "{origin} at {own}");
         }
         for (origin, own) in [
             ("http://pi", "pi:8080"),
@@ -173,14 +146,14 @@ mod tests {
             ("http://evil@pi", "pi"),
             ("http://pi, http://pi", "pi"),
         ] {
-            assert!(!none.allow(origin, host(own).as_ref()), "{origin} at {own}");
+            assert!(!allow(&[], origin, host(own).as_ref()), "{origin} at {own}");
         }
-        assert!(!none.allow("http://pi", None));
+        assert!(!allow(&[], "http://pi", None));
     }
 
     #[test]
     fn a_named_origin_may_be_written_in_every_way_that_means_it() {
-        for (flag, origin) in [
+        for (flag, page) in [
             ("https://a.example", "https://a.example"),
             ("https://A.example/", "https://a.example"),
             ("https://a.example:443", "https://a.example"),
@@ -198,16 +171,18 @@ mod tests {
             ("*", "null"),
             ("*", "nonsense"),
         ] {
-            assert!(origins(&[flag]).allow(origin, None), "{flag}: {origin}");
+            let allowed = [Origin::parse(flag).unwrap()];
+            assert!(allow(&allowed, page, None), "{flag}: {page}");
         }
-        for (flag, origin) in [
+        for (flag, page) in [
             ("https://a.example", "http://a.example"),
             ("ws://a.example", "https://a.example"),
             ("https://a.example:80", "https://a.example"),
             ("null", "file://"),
             ("file://", "null"),
         ] {
-            assert!(!origins(&[flag]).allow(origin, None), "{flag}: {origin}");
+            let allowed = [Origin::parse(flag).unwrap()];
+            assert!(!allow(&allowed, page, None), "{flag}: {page}");
         }
         for bad in [
             "",
@@ -225,7 +200,7 @@ mod tests {
             "http://*.a.example\n",
             "file://a/b",
         ] {
-            assert_eq!(Origins::new(&[bad.to_string()]), Err(bad.to_string()));
+            assert_eq!(Origin::parse(bad), None, "{bad}");
         }
     }
 
@@ -241,15 +216,13 @@ mod tests {
                 ": --origin http://[::1]:81 would let it in",
             ),
             ("null", ": --origin null would let it in"),
+            ("*", ""),
             ("file://", ": --origin file:// would let it in"),
             ("http://a\u{1b}[2J", ""),
             ("http://a\u{202e}b", ""),
             (&format!("http://{}", "a".repeat(300)), ""),
         ] {
-            assert_eq!(
-                Origins::refusal(origin),
-                format!("origin not allowed{says}")
-            );
+            assert_eq!(refusal(origin), format!("origin not allowed{says}"));
         }
     }
 }

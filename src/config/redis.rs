@@ -1,377 +1,112 @@
-//! The address of Redis: a URL, or `REDIS_HOST`.
+//! Where Redis is.
 
-use std::str::FromStr;
+use std::fmt;
+use std::path::PathBuf;
 
-use percent_encoding::percent_decode_str;
-use url::Url;
-
-use super::setting::{Env, Setting, setting};
-use super::{RedisAddress, RedisHost, Sentinels};
-
-/// The address of Redis, if one is set.
-///
-/// # Errors
-/// One line that names the setting; never a password.
-pub fn address(given: Option<String>, env: Env<'_>) -> Result<Option<RedisAddress>, String> {
-    let url = setting("redis", given, env).or_else(|| {
-        env("REDIS_URL").map(|value| Setting {
-            name: "REDIS_URL".into(),
-            value,
-        })
-    });
-    let address = match url {
-        Some(url) => Some(redis_url(&url)?),
-        None => redis_host(env)?,
-    };
-    Ok(address.map(|mut address| {
-        address.username = address.username.or_else(|| env("REDIS_USERNAME"));
-        address.password = address.password.or_else(|| env("REDIS_PASSWORD"));
-        address
-    }))
+/// How to reach Redis.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RedisAddress {
+    /// Where it is.
+    pub host: RedisHost,
+    /// The user to sign in as; Redis' own `default` if none.
+    pub username: Option<String>,
+    /// The password; a secret, never shown.
+    pub password: Option<String>,
+    /// A shell command that prints the password or a token, instead of `password`.
+    #[cfg(feature = "full")]
+    pub auth_command: Option<String>,
+    /// PEM file of a private CA. `None`: the built-in web roots.
+    pub ca: Option<PathBuf>,
 }
 
-/// Sets the command that prints the password.
-///
-/// # Errors
-/// One line, if there is no Redis, or already a password.
-pub fn auth_command(
-    address: &mut Option<RedisAddress>,
-    given: Option<String>,
-    env: Env<'_>,
-) -> Result<(), String> {
-    let Some(command) = setting("redis-auth-command", given, env) else {
-        return Ok(());
-    };
-    let name = command.name;
-    match address {
-        _ if command.value.trim().is_empty() => Err(format!("{name} is empty")),
-        None => Err(format!("{name} needs --redis")),
-        Some(address) if address.password.is_some() => Err(format!(
-            "{name} is instead of a password, and there is one: in the URL, or REDIS_PASSWORD"
-        )),
-        Some(address) => {
-            address.auth_command = Some(command.value);
-            Ok(())
+impl fmt::Debug for RedisAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RedisAddress({})", self.host)
+    }
+}
+
+/// Where Redis is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RedisHost {
+    /// TCP.
+    Tcp {
+        /// Its name or address; with TLS also the name in its certificate.
+        host: String,
+        /// Its port.
+        port: u16,
+        /// Whether to speak TLS.
+        tls: bool,
+    },
+    /// A Unix socket at this path.
+    Unix(PathBuf),
+    /// At the address that sentinels give.
+    Sentinel(Sentinels),
+}
+
+/// The sentinels, which know which Redis is the primary.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sentinels {
+    /// Their names or addresses, and their ports. With TLS the names must be in their certificates.
+    /// At least one, at most 16.
+    pub hosts: Vec<(String, u16)>,
+    /// Their name for the primary.
+    pub name: String,
+    /// Whether to speak TLS with them and with Redis.
+    pub tls: bool,
+}
+
+impl RedisHost {
+    /// Whether to speak TLS with it.
+    pub fn is_tls(&self) -> bool {
+        match self {
+            RedisHost::Tcp { tls, .. } => *tls,
+            RedisHost::Sentinel(sentinels) => sentinels.tls,
+            RedisHost::Unix(_) => false,
         }
     }
 }
 
-/// Errors never show the value: it may contain a password.
-fn redis_url(setting: &Setting) -> Result<RedisAddress, String> {
-    let bad = |why: &str| {
-        let name = &setting.name;
-        Err(format!(
-            "{name} is not usable: {why}; redis://HOST:PORT, rediss://, redis+unix://PATH or redis+sentinel://HOST,HOST/NAME"
-        ))
-    };
-    let (value, others) = first_host(&setting.value);
-    let url = match Url::parse(&value) {
-        Ok(url) => url,
-        Err(error) => {
-            return bad(&format!(
-                "{error} (a password with / or # goes into REDIS_PASSWORD)"
-            ));
+impl fmt::Display for RedisHost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let place = |f: &mut fmt::Formatter<'_>, host: &str, port: u16| match host.contains(':') {
+            true => write!(f, "[{host}]:{port}"),
+            false => write!(f, "{host}:{port}"),
+        };
+        match self {
+            RedisHost::Tcp { host, port, .. } => place(f, host, *port)?,
+            RedisHost::Unix(path) => return write!(f, "{}", path.display()),
+            RedisHost::Sentinel(sentinels) => {
+                write!(f, "{} by sentinels ", sentinels.name)?;
+                for (count, (host, port)) in sentinels.hosts.iter().enumerate() {
+                    f.write_str(if count == 0 { "" } else { ", " })?;
+                    place(f, host, *port)?;
+                }
+            }
         }
-    };
-    let decoded = |part: &str| percent_decode_str(part).decode_utf8().map(String::from);
-    let given = |part: &str| Some(part.to_string()).filter(|part| !part.is_empty());
-    let (username, password) = (
-        decoded(url.username()),
-        url.password().map(decoded).transpose(),
-    );
-    let (Ok(username), Ok(password)) = (username, password) else {
-        return bad("not UTF-8");
-    };
-    if url.fragment().is_some() {
-        return bad("nothing may follow #");
+        f.write_str(if self.is_tls() { " (TLS)" } else { "" })
     }
-    let (host, database) = match url.scheme() {
-        scheme @ ("redis" | "rediss") => {
-            let Some(host) = host_of(&url) else {
-                return bad("no host");
-            };
-            let (port, tls) = (url.port().unwrap_or(6379), scheme == "rediss");
-            (
-                RedisHost::Tcp { host, port, tls },
-                url.path().trim_matches('/'),
-            )
-        }
-        "redis+unix" | "unix" => match decoded(url.path()) {
-            Ok(path) if path.len() > 1 && url.host_str().is_none_or(str::is_empty) => {
-                (RedisHost::Unix(path.into()), "")
-            }
-            _ => return bad("no absolute path"),
-        },
-        scheme @ ("redis+sentinel" | "rediss+sentinel") => {
-            let mut hosts = Vec::new();
-            let others = others
-                .iter()
-                .map(|other| Url::parse(&format!("{scheme}://{other}")));
-            for url in [Ok(url.clone())].into_iter().chain(others) {
-                let Some((Some(host), url)) = url.ok().map(|url| (host_of(&url), url)) else {
-                    return bad("a sentinel without a host");
-                };
-                hosts.push((host, url.port().unwrap_or(SENTINEL_PORT)));
-            }
-            if hosts.len() > MOST_SENTINELS {
-                return bad("more than 16 sentinels");
-            }
-            let name = url.path().trim_matches('/').to_string();
-            // Sentinels allow only these characters.
-            let allowed = |c: char| c.is_ascii_alphanumeric() || ".-_".contains(c);
-            if name.is_empty() || !name.chars().all(allowed) {
-                return bad("the name of the primary must follow the sentinels");
-            }
-            let tls = scheme == "rediss+sentinel";
-            (RedisHost::Sentinel(Sentinels { hosts, name, tls }), "")
-        }
-        _ => return bad("unknown scheme"),
-    };
-    if !matches!(database, "" | "0") {
-        return bad("databases have no say in PUBSUB, share a Redis by --prefix");
-    }
-    let password = password.as_deref().and_then(given);
-    Ok(RedisAddress {
-        host,
-        username: given(&username),
-        password,
-        auth_command: None,
-        ca: None,
-    })
-}
-
-/// The default port of sentinels.
-const SENTINEL_PORT: u16 = 26379;
-/// The most sentinels. Usually there are three or five, and each one that is down costs time.
-const MOST_SENTINELS: usize = 16;
-
-/// Splits a sentinel URL with several hosts into a URL with the first host, and the other hosts.
-fn first_host(value: &str) -> (String, Vec<&str>) {
-    let whole = || (value.to_string(), Vec::new());
-    let Some((scheme, rest)) = value.split_once("://") else {
-        return whole();
-    };
-    if !scheme.ends_with("+sentinel") {
-        return whole();
-    }
-    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    let (authority, path) = rest.split_at(end);
-    let (user, hosts) = match authority.rsplit_once('@') {
-        Some((user, hosts)) => (format!("{user}@"), hosts),
-        None => (String::new(), authority),
-    };
-    let mut hosts = hosts.split(',');
-    let first = hosts.next().unwrap_or_default();
-    (format!("{scheme}://{user}{first}{path}"), hosts.collect())
-}
-
-fn host_of(url: &Url) -> Option<String> {
-    let host = match url.host()? {
-        url::Host::Ipv6(address) => address.to_string(),
-        host => host.to_string(),
-    };
-    Some(host).filter(|host| !host.is_empty())
-}
-
-/// The ports on which Azure's two services speak TLS.
-const AZURE_TLS_PORTS: [u16; 2] = [6380, 10000];
-
-fn redis_host(env: Env<'_>) -> Result<Option<RedisAddress>, String> {
-    let Some(value) = env("REDIS_HOST") else {
-        return Ok(None);
-    };
-    let setting = Setting {
-        name: "REDIS_HOST".into(),
-        value,
-    };
-    let tls = match env("REDIS_TLS").as_deref() {
-        None => None,
-        Some("1") => Some(true),
-        Some("0") => Some(false),
-        Some(other) => return Err(format!("REDIS_TLS \"{other}\" is not allowed: 1 or 0")),
-    };
-    // An IPv6 address contains colons, so it is in brackets.
-    let (host, port) = match setting.value.rsplit_once(':') {
-        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
-        _ => (setting.value.as_str(), None),
-    };
-    let port = match port.map(u16::from_str) {
-        None => 6379,
-        Some(Ok(port @ 1..)) => port,
-        _ => return setting.bad("HOST:PORT"),
-    };
-    let host = host
-        .trim_start_matches('[')
-        .trim_end_matches(']')
-        .to_string();
-    if host.is_empty() || host.contains(['/', '@', ' ']) {
-        return setting.bad("HOST:PORT");
-    }
-    let tls = tls.unwrap_or(AZURE_TLS_PORTS.contains(&port));
-    let host = RedisHost::Tcp { host, port, tls };
-    Ok(Some(RedisAddress {
-        host,
-        username: None,
-        password: None,
-        auth_command: None,
-        ca: None,
-    }))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::args::{EarlyExit, read};
 
-    fn try_redis(args: &[&str], env: &[(&str, &str)]) -> Result<RedisAddress, EarlyExit> {
-        let args: Vec<String> = args.iter().map(ToString::to_string).collect();
-        let look_up = |name: &str| {
-            let mut env = env.iter();
-            env.find(|(key, _)| *key == name)
-                .map(|(_, value)| value.to_string())
+    #[test]
+    fn secrets_are_not_shown() {
+        let host = RedisHost::Tcp {
+            host: "::1".into(),
+            port: 6380,
+            tls: true,
         };
-        read(&args, look_up).map(|config| config.redis.expect("an address"))
-    }
-
-    fn redis(args: &[&str], env: &[(&str, &str)]) -> RedisAddress {
-        try_redis(args, env).unwrap()
-    }
-
-    fn usage(args: &[&str], env: &[(&str, &str)]) -> String {
-        match try_redis(args, env) {
-            Err(EarlyExit::Usage(line)) => line,
-            other => panic!("{args:?} {env:?}: {other:?}"),
-        }
-    }
-
-    #[test]
-    fn redis_is_found_by_url_or_by_host() {
-        let tcp = |host: &str, port, tls| RedisHost::Tcp {
-            host: host.into(),
-            port,
-            tls,
+        let password = Some("hunter2".to_string());
+        let address = RedisAddress {
+            host,
+            username: None,
+            password,
+            #[cfg(feature = "full")]
+            auth_command: None,
+            ca: None,
         };
-        for (url, host) in [
-            ("redis://pi", tcp("pi", 6379, false)),
-            ("redis://pi:7000/0", tcp("pi", 7000, false)),
-            ("rediss://a.example:6380", tcp("a.example", 6380, true)),
-            ("redis://[::1]:7", tcp("::1", 7, false)),
-            (
-                "redis+unix:///run/redis.sock",
-                RedisHost::Unix("/run/redis.sock".into()),
-            ),
-        ] {
-            assert_eq!(redis(&["--redis", url], &[]).host, host, "{url}");
-        }
-        for (host, tls, expected) in [
-            ("pi", None, tcp("pi", 6379, false)),
-            ("a.example:6380", None, tcp("a.example", 6380, true)),
-            ("a.example:10000", None, tcp("a.example", 10000, true)),
-            ("a.example:6380", Some("0"), tcp("a.example", 6380, false)),
-            ("a.example:6379", Some("1"), tcp("a.example", 6379, true)),
-            ("[::1]:7000", None, tcp("::1", 7000, false)),
-        ] {
-            let mut env = vec![("REDIS_HOST", host)];
-            env.extend(tls.map(|tls| ("REDIS_TLS", tls)));
-            assert_eq!(redis(&[], &env).host, expected, "{env:?}");
-        }
-    }
-
-    #[test]
-    fn sentinels_are_several_hosts_and_a_name() {
-        let found = |url: &str| match redis(&["--redis", url], &[]).host {
-            RedisHost::Sentinel(found) => found,
-            other => panic!("{url}: {other}"),
-        };
-        let one = found("redis+sentinel://pi/pond");
-        assert_eq!((one.name.as_str(), one.tls), ("pond", false));
-        assert_eq!(one.hosts, [("pi".to_string(), 26379)]);
-        let many = "rediss+sentinel://me:a%2Cb@pi,[::1]:7,10.0.0.1:26380/my.pond-1_a";
-        let three = found(many);
-        let hosts = [("pi", 26379), ("::1", 7), ("10.0.0.1", 26380)];
-        assert_eq!(
-            three.hosts,
-            hosts.map(|(host, port)| (host.to_string(), port))
-        );
-        assert_eq!((three.name.as_str(), three.tls), ("my.pond-1_a", true));
-        let signed = redis(&["--redis", many], &[]);
-        assert_eq!(signed.username.as_deref(), Some("me"));
-        assert_eq!(signed.password.as_deref(), Some("a,b"));
-        assert_eq!(
-            signed.host.to_string(),
-            "my.pond-1_a by sentinels pi:26379, [::1]:7, 10.0.0.1:26380 (TLS)"
-        );
-        let most = vec!["pi"; 16].join(",");
-        assert_eq!(
-            found(&format!("redis+sentinel://{most}/pond")).hosts.len(),
-            16
-        );
-    }
-
-    #[test]
-    fn passwords_come_from_the_url_or_the_environment() {
-        let env = [
-            ("REDIS_PASSWORD", "p"),
-            ("REDIS_USERNAME", "u"),
-            ("REDIS_URL", "redis://a"),
-        ];
-        let signed = |redis: RedisAddress| (redis.username.unwrap(), redis.password.unwrap());
-        assert_eq!(signed(redis(&[], &env)), ("u".into(), "p".into()));
-        let url = ["--redis", "rediss://me:s%2Fcret@a"];
-        assert_eq!(signed(redis(&url, &env)), ("me".into(), "s/cret".into()));
-        let url = ["--redis", "rediss://:secret@a"];
-        assert_eq!(signed(redis(&url, &env)), ("u".into(), "secret".into()));
-    }
-
-    #[test]
-    fn a_command_is_instead_of_a_password() {
-        let command = ["--redis-auth-command", "echo x"];
-        let with = |url| [&command[..], &["--redis", url]].concat();
-        let address = redis(&with("redis://me@a"), &[]);
-        assert_eq!(address.auth_command.as_deref(), Some("echo x"));
-        assert_eq!(address.username.as_deref(), Some("me"));
-        for (args, env) in [
-            (with("redis://:hunter2@a"), vec![]),
-            (with("redis://a"), vec![("REDIS_PASSWORD", "hunter2")]),
-        ] {
-            let line = usage(&args, &env);
-            assert!(
-                line.starts_with("--redis-auth-command is instead of a password, and there is one"),
-                "{line}"
-            );
-            assert!(!line.contains("hunter2") && !line.contains('\n'), "{line}");
-        }
-        assert_eq!(usage(&command, &[]), "--redis-auth-command needs --redis");
-        let empty = ["--redis-auth-command", " ", "--redis", "redis://a"];
-        assert_eq!(usage(&empty, &[]), "--redis-auth-command is empty");
-    }
-
-    #[test]
-    fn an_unusable_redis_is_named_without_its_password() {
-        for url in [
-            "http://:hunter2@a",
-            "redis://:hunter2@",
-            "redis://:hunter2@a/3",
-            "rediss://:hunter2@a#insecure",
-            "redis://:hunter2/x@a:b",
-            "redis+unix://hunter2",
-            "redis+sentinel://:hunter2@a,b",
-            "redis+sentinel://:hunter2@a,b/",
-            "redis+sentinel://:hunter2@a,,b/pond",
-            "redis+sentinel://:hunter2@a:b,c/pond",
-            "redis+sentinel://:hunter2@a,c:b/pond",
-            "redis+sentinel://:hunter2@a/pond/0",
-            "redis+sentinel://:hunter2@a/the pond",
-            "redis+sentinel://:hunter2@/pond",
-            "redis+sentinel://:hunter2@a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p,q/pond",
-            "redis+sentinel:hunter2",
-            "hunter2",
-        ] {
-            let line = usage(&["--redis", url], &[]);
-            assert!(line.starts_with("--redis is not usable: "), "{line}");
-            assert!(!line.contains("hunter2") && !line.contains('\n'), "{line}");
-        }
-        assert!(usage(&[], &[("REDIS_HOST", "a:b")]).contains("REDIS_HOST \"a:b\""));
-        assert!(usage(&[], &[("REDIS_HOST", "a"), ("REDIS_TLS", "yes")]).contains("REDIS_TLS"));
+        assert_eq!(format!("{address:?}"), "RedisAddress([::1]:6380 (TLS))");
     }
 }

@@ -2,14 +2,14 @@
 //! answer (CORS).
 
 use super::http::{Answer, Head};
-use crate::config::{Hosts, Origins};
+use crate::config::{Authority, Origin, host, origins};
 
 /// Refuses pages of other sites, which must not speak in their visitors' names (RFC 6455, section
 /// 10.2).
-pub(super) fn check_origin(head: &Head, origins: &Origins) -> Result<(), Answer> {
+pub(super) fn check_origin(head: &Head, allowed: &[Origin]) -> Result<(), Answer> {
     match head.header("origin") {
-        Some(origin) if !origins.allow(origin, head.host()) => {
-            Err(Answer::text(403, &Origins::refusal(origin)))
+        Some(origin) if !origins::allow(allowed, origin, head.host()) => {
+            Err(Answer::text(403, &origins::refusal(origin)))
         }
         _ => Ok(()),
     }
@@ -20,8 +20,8 @@ pub(super) fn check_origin(head: &Head, origins: &Origins) -> Result<(), Answer>
 ///
 /// # Errors
 /// 421.
-pub fn check_host(head: &Head, hosts: &Hosts) -> Result<(), Answer> {
-    match hosts.contain(head.host()) {
+pub fn check_host(head: &Head, names: &[Authority]) -> Result<(), Answer> {
+    match host::accepts(names, head.host()) {
         true => Ok(()),
         false => Err(Answer::text(
             421,
@@ -37,17 +37,16 @@ pub fn options(methods: &str) -> Answer {
 
 /// Adds the headers that let a page of an allowed origin read the answer (Fetch standard, CORS
 /// protocol).
-pub fn cors(head: &Head, origins: &Origins, mut answer: Answer) -> Answer {
-    if origins.vary() {
+pub fn cors(head: &Head, allowed: &[Origin], mut answer: Answer) -> Answer {
+    // Then the answer depends on the origin.
+    if !allowed.is_empty() && !allowed.contains(&Origin::Any) {
         answer = answer.with("Vary", "Origin");
     }
-    let allowed = head
-        .header("origin")
-        .and_then(|origin| origins.cors(origin));
-    let Some(allowed) = allowed else {
+    let origin = head.header("origin");
+    let Some(origin) = origin.and_then(|origin| origins::cors(allowed, origin)) else {
         return answer;
     };
-    answer = answer.with("Access-Control-Allow-Origin", allowed).with(
+    answer = answer.with("Access-Control-Allow-Origin", origin).with(
         "Access-Control-Expose-Headers",
         "Retry-After, WWW-Authenticate",
     );

@@ -14,7 +14,7 @@ use crate::chat::dialect::REFERENCE_BYTES;
 use crate::chat::id::Id;
 use crate::chat::name::{Room, User};
 use crate::chat::replay::Past;
-use crate::config::Origins;
+use crate::config::Origin;
 
 /// The methods of a room.
 #[cfg(feature = "full")]
@@ -70,7 +70,7 @@ pub struct PublishRequest {
 ///
 /// # Errors
 /// The answer that refuses the request: 400, 403, 404, 405 or 426, with one line that says why.
-pub fn route(head: &Head, origins: &Origins) -> Result<Route, Answer> {
+pub fn route(head: &Head, origins: &[Origin]) -> Result<Route, Answer> {
     if head.target == "*" {
         return Ok(Route::Options("GET, HEAD, POST, OPTIONS"));
     }
@@ -143,7 +143,7 @@ fn publish(
     head: &Head,
     room: &str,
     query: &str,
-    origins: &Origins,
+    origins: &[Origin],
 ) -> Result<PublishRequest, Answer> {
     if head.method != "POST" {
         return Err(Answer::wrong_method(PUBLISH_METHODS));
@@ -223,7 +223,7 @@ mod tests {
         };
         let head = format!("{line}\r\n{host}{headers}\r\n");
         let (head, _) = Head::parse(head.as_bytes()).unwrap().unwrap();
-        route(&head, &Origins::default())
+        route(&head, &[])
     }
 
     fn status(line: &str, headers: &str) -> u16 {

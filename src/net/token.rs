@@ -65,7 +65,7 @@ impl Authenticator {
     /// One line about what is wrong with the key.
     pub fn new(config: &Config) -> Result<Authenticator, String> {
         let authenticator = Authenticator {
-            file: config.tokens.as_ref().map(|tokens| tokens.key.clone()),
+            file: config.jwt_key.clone(),
             keys: RwLock::default(),
             rules: ClaimRules::new(config),
         };
@@ -103,10 +103,7 @@ impl Authenticator {
     /// # Errors
     /// One line about what is wrong with the key.
     pub fn describe(config: &Config) -> Result<Option<String>, String> {
-        let tokens = config.tokens.as_ref();
-        let keys = tokens
-            .map(|tokens| key_file::read(&tokens.key))
-            .transpose()?;
+        let keys = config.jwt_key.as_deref().map(key_file::read).transpose()?;
         Ok(keys.map(|keys| format!("{keys}; {}", ClaimRules::new(config))))
     }
 

@@ -71,7 +71,7 @@ impl Connector {
             }
             RedisHost::Unix(_) => Vec::new(),
         };
-        let tls = match address.is_tls() {
+        let tls = match address.host.is_tls() {
             true => {
                 let name = |host: &String| {
                     ServerName::try_from(host.clone())

@@ -1,8 +1,8 @@
-//! The flags as `src/config/flags.rs` describes them: the table that everything else is made from.
+//! The flags as `src/config.rs` describes them: the table that everything else is made from.
 
 use crate::support::Program;
 
-const SOURCE: &str = include_str!("../../src/config/flags.rs");
+const SOURCE: &str = include_str!("../../src/config.rs");
 
 /// One flag.
 pub struct Flag {
@@ -51,7 +51,7 @@ impl Flag {
 
 /// All flags but `--help`, which argh adds, in their order.
 pub fn all() -> Vec<Flag> {
-    let (_, fields) = SOURCE.split_once("struct Args {\n").unwrap();
+    let (_, fields) = SOURCE.split_once("pub struct Config {\n").unwrap();
     let (fields, _) = fields.split_once("\n}").unwrap();
     let mut flags = Vec::new();
     let (mut help, mut manual, mut attributes) = (String::new(), Vec::new(), String::new());
@@ -60,7 +60,7 @@ pub fn all() -> Vec<Flag> {
             help += words;
         } else if let Some(words) = line.strip_prefix("//") {
             manual.push(words.strip_prefix(' ').unwrap_or(words));
-        } else if line.starts_with('#') {
+        } else if !line.starts_with("pub ") {
             attributes += line;
         } else {
             let help = std::mem::take(&mut help).trim().to_string();

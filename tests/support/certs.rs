@@ -3,7 +3,6 @@
 use std::fs;
 use std::path::PathBuf;
 
-use natterjack::config::TlsFiles;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use tempfile::TempDir;
 
@@ -60,12 +59,9 @@ impl Certs {
         self.folder.path().join(name)
     }
 
-    /// The paths for the server's settings.
-    pub fn files(&self) -> TlsFiles {
-        TlsFiles {
-            cert: self.path("cert.pem"),
-            key: self.path("key.pem"),
-        }
+    /// The certificate and the key, for the server's settings.
+    pub fn files(&self) -> (Option<PathBuf>, Option<PathBuf>) {
+        (Some(self.path("cert.pem")), Some(self.path("key.pem")))
     }
 }
 

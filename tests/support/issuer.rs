@@ -7,7 +7,6 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use natterjack::config::TokenSettings;
 use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ED25519, PKCS_RSA_SHA256, PublicKeyData};
 use ring::hmac;
 use ring::rand::SystemRandom;
@@ -82,14 +81,6 @@ impl Issuer {
         self.folder.path().join("jwt-key")
     }
 
-    /// Settings of a server that needs its tokens.
-    pub fn settings(&self) -> TokenSettings {
-        TokenSettings {
-            key: self.file(),
-            ..TokenSettings::default()
-        }
-    }
-
     /// What is in it: the secret, or the PEM of the public key.
     pub fn published(&self) -> &[u8] {
         &self.secret
@@ -108,7 +99,7 @@ impl Issuer {
 
     /// A server that asks for its tokens.
     pub fn serve(&self) -> TestServer {
-        TestServer::with(|config| config.tokens = Some(self.settings()))
+        TestServer::with(|config| config.jwt_key = Some(self.file()))
     }
 
     /// A token that says so.

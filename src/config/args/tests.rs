@@ -1,6 +1,7 @@
 //! Flags, variables, and errors of both.
 
 use super::*;
+use crate::config::origins;
 
 fn config(args: &[&str], env: &[(&str, &str)]) -> Result<Config, EarlyExit> {
     let args: Vec<String> = args.iter().map(ToString::to_string).collect();
@@ -13,7 +14,7 @@ fn config(args: &[&str], env: &[(&str, &str)]) -> Result<Config, EarlyExit> {
 
 fn usage(args: &[&str], env: &[(&str, &str)]) -> String {
     match config(args, env) {
-        Err(EarlyExit::Usage(line)) => line,
+        Err(EarlyExit { output, .. }) => output,
         other => panic!("{args:?} {env:?}: {other:?}"),
     }
 }
@@ -58,13 +59,9 @@ fn every_number_has_its_flag_and_its_variable() {
         (some.threads, some.history, some.notices, some.max_peers),
         (3, 4, 5, 6)
     );
-    let origins = [("NATTERJACK_ORIGIN", "https://a.example, https://b.example")];
-    assert!(
-        config(&[], &origins)
-            .unwrap()
-            .origins
-            .allow("https://b.example", None)
-    );
+    let variable = [("NATTERJACK_ORIGIN", "https://a.example, https://b.example")];
+    let allowed = config(&[], &variable).unwrap().origins;
+    assert!(origins::allow(&allowed, "https://b.example", None));
 }
 
 #[test]
@@ -125,7 +122,7 @@ fn a_certificate_and_its_key_come_together() {
     let variable = [("NATTERJACK_TLS_KEY", "k")];
     let files = config(&["--tls-cert", "c"], &variable)
         .unwrap()
-        .tls
+        .tls_files()
         .unwrap();
     assert_eq!((files.cert, files.key), ("c".into(), "k".into()));
     assert!(usage(&["--tls-cert", "c"], &[]).starts_with("--tls-cert needs --tls-key"));
@@ -143,13 +140,31 @@ fn a_ca_is_of_no_use_without_tls() {
 
 #[test]
 fn help_and_version_are_asked_for() {
-    let Err(EarlyExit::Print(help)) = config(&["--help"], &[]) else {
-        panic!("no help")
+    let wrong = [("NATTERJACK_RATE", "x")];
+    let help = config(&["--help"], &wrong).unwrap_err();
+    assert!(help.status.is_ok() && help.output.contains("--max-peers"));
+    let version = config(&["--version"], &wrong).unwrap_err();
+    let expected = format!("natterjack {}", env!("CARGO_PKG_VERSION"));
+    assert_eq!((version.status, version.output), (Ok(()), expected));
+}
+
+#[test]
+fn listening_addresses_come_one_by_one_or_as_a_list() {
+    let listen = |args: &[&str], variable: &str, value: &str| {
+        let config = config(args, &[(variable, value)]);
+        config.map(|config| format!("{:?}", config.listen))
     };
-    assert!(help.contains("--max-peers"), "{help}");
-    let version = format!("natterjack {}", env!("CARGO_PKG_VERSION"));
-    assert_eq!(
-        config(&["--version"], &[]).unwrap_err(),
-        EarlyExit::Print(version)
+    assert_eq!(listen(&[], "PORT", "").unwrap(), "[[::]:8080]");
+    assert_eq!(listen(&[], "PORT", "1").unwrap(), "[[::]:1]");
+    let list = ("NATTERJACK_LISTEN", ":1, 127.0.0.1:2,[::1]:3");
+    let listed = listen(&[], list.0, list.1).unwrap();
+    assert_eq!(listed, "[[::]:1, 127.0.0.1:2, [::1]:3]");
+    let flags = ["--listen", ":4", "--listen=0.0.0.0:5"];
+    let flags = listen(&flags, list.0, list.1).unwrap();
+    assert_eq!(flags, "[[::]:4, 0.0.0.0:5]");
+    let line = usage(&[], &[(list.0, ":1,,:2")]);
+    assert!(
+        line.starts_with("NATTERJACK_LISTEN \"\" is not allowed: "),
+        "{line}"
     );
 }

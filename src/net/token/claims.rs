@@ -26,11 +26,10 @@ pub(super) struct ClaimRules {
 
 impl ClaimRules {
     pub(super) fn new(config: &Config) -> ClaimRules {
-        let tokens = config.tokens.clone().unwrap_or_default();
         ClaimRules {
-            audience: tokens.audience,
-            issuer: tokens.issuer,
-            name: tokens.name,
+            audience: config.jwt_audience.clone(),
+            issuer: config.jwt_issuer.clone(),
+            name: config.jwt_name.clone(),
         }
     }
 

@@ -9,7 +9,10 @@ use super::claims::ClaimRules;
 use super::crypto::SigningKey;
 use super::key_file::{pem, read_file, secret};
 use crate::chat::name::{Room, User};
-use crate::config::{Config, TokenRequest};
+use crate::config::Config;
+
+/// Days that a token is valid by default.
+const DAYS: u32 = 30;
 
 /// Why no token was issued, in one line.
 #[derive(Debug, PartialEq, Eq)]
@@ -20,14 +23,14 @@ pub enum IssueError {
     Key(String),
 }
 
-/// Issues a token for a server with the same settings. It is signed with the secret, or with the
+/// Issues a token of this user for a server with the same settings. It is signed with the secret, or with the
 /// private key that belongs to the server's public key. `now` is in milliseconds since 1970.
 ///
 /// # Errors
 /// What is wrong with the request or with the key.
-pub fn issue(config: &Config, request: &TokenRequest, now: u64) -> Result<String, IssueError> {
-    let claims = claims(config, request, now / 1000).map_err(IssueError::Usage)?;
-    let Some(file) = config.tokens.as_ref().map(|tokens| &tokens.key) else {
+pub fn issue(config: &Config, user: &str, now: u64) -> Result<String, IssueError> {
+    let claims = claims(config, user, now / 1000).map_err(IssueError::Usage)?;
+    let Some(file) = &config.jwt_key else {
         return Err(IssueError::Usage("--issue needs --jwt-key".into()));
     };
     let key = read_file(file, signing_key).map_err(IssueError::Key)?;
@@ -42,20 +45,24 @@ pub fn issue(config: &Config, request: &TokenRequest, now: u64) -> Result<String
 }
 
 /// The claims of the token.
-fn claims(config: &Config, request: &TokenRequest, now: u64) -> Result<Value, String> {
+fn claims(config: &Config, user: &str, now: u64) -> Result<Value, String> {
     let rules = ClaimRules::new(config);
-    let user = User::new(&request.user).map_err(|bad| format!("--issue: {bad}"))?;
+    let user = User::new(user).map_err(|bad| format!("--issue: {bad}"))?;
     let mut claims = Map::new();
     let mut say = |claim: &str, value: Value| claims.insert(claim.into(), value);
     say(rules.name(), user.as_str().into());
     say("iat", now.into());
-    say("exp", (now + u64::from(request.days) * 24 * 3600).into());
-    if let Some(rooms) = &request.rooms {
-        let rooms: Result<Vec<Room>, _> = rooms.iter().map(|room| Room::new(room)).collect();
+    say(
+        "exp",
+        (now + u64::from(config.days.unwrap_or(DAYS)) * 24 * 3600).into(),
+    );
+    if let Some(rooms) = &config.rooms {
+        let rooms = rooms.split(',').map(|room| Room::new(room.trim()));
+        let rooms: Result<Vec<Room>, _> = rooms.collect();
         let rooms = rooms.map_err(|bad| format!("--rooms: {bad}"))?;
         say("rooms", rooms.iter().map(Room::as_str).collect());
     }
-    if request.moderator {
+    if config.moderator {
         say("mod", true.into());
     }
     for (claim, value) in [("aud", rules.audience), ("iss", rules.issuer)] {
