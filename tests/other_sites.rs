@@ -3,7 +3,7 @@
 
 use natterjack::config::Origin;
 
-use crate::support::{Browser, Client, Issuer, Page, Raw, TestServer};
+use crate::support::{Client, Issuer, Page, Raw, TestServer};
 
 /// A server that takes tokens, and pages of this origin.
 fn serve(issuer: &Issuer, origin: &str) -> TestServer {
@@ -35,8 +35,7 @@ fn a_page_of_an_allowed_site_may_post_and_read_the_response() {
     // A probe is a page as well, and without a policy that forbids it to ask elsewhere.
     let site = TestServer::start();
     let server = serve(&issuer, &format!("http://{}/", site.addr()));
-    let browser = Browser::start();
-    let page = browser.open_at(site.addr(), "/healthz");
+    let page = Page::open_at(site.addr(), "/healthz");
     let mut ann = Client::connect(
         server.addr(),
         &format!("/chat/ann?token={}", issuer.token("ann")),
@@ -55,11 +54,11 @@ fn a_page_of_an_allowed_site_may_post_and_read_the_response() {
     assert!(got.starts_with("413 "), "{got}");
 
     let stranger = TestServer::start();
-    let page = browser.open_at(stranger.addr(), "/healthz");
+    let page = Page::open_at(stranger.addr(), "/healthz");
     let got = fetch(&page, &server, &issuer.token("door"), "let me in");
     assert_eq!(got, "refused");
     let fence = fetch(
-        &browser.open_at(site.addr(), "/healthz"),
+        &Page::open_at(site.addr(), "/healthz"),
         &server,
         &issuer.token("door"),
         "fence",

@@ -2,15 +2,14 @@
 
 use serde_json::json;
 
-use crate::support::{Browser, Raw, Redis, TestServer};
+use crate::support::{Page, Raw, Redis, TestServer};
 
 #[test]
 fn two_people_talk_over_two_instances() {
     let redis = Redis::start();
     let (one, two) = (TestServer::on(&redis), TestServer::on(&redis));
-    let browser = Browser::start();
-    let ann = browser.join(&one, "ann");
-    let bob = browser.join(&two, "bob");
+    let ann = Page::join(&one, "ann");
+    let bob = Page::join(&two, "bob");
     ann.shows("bob joined");
     ann.say("hello bob");
     bob.shows("hello bob");
@@ -36,8 +35,7 @@ fn two_people_talk_over_two_instances() {
 #[test]
 fn messages_are_shown_as_plain_text() {
     let server = TestServer::start();
-    let browser = Browser::start();
-    let ann = browser.join(&server, "ann");
+    let ann = Page::join(&server, "ann");
     let mut eve = server.join("<img src=x onerror=alert(1)>");
     for text in [
         "<script>document.title = 'gone'</script>",
@@ -67,8 +65,7 @@ fn messages_are_shown_as_plain_text() {
 fn a_taken_or_bad_name_is_reported_at_its_field() {
     let server = TestServer::start();
     let mut foo = server.join("foo");
-    let browser = Browser::start();
-    let page = browser.open(&server, "/");
+    let page = Page::open(&server, "/");
     let at_the_field = |text: &str| {
         let described = "document.getElementById(find('Name').getAttribute('aria-describedby'))";
         page.until(&format!("{described}.innerText.includes({text:?})"));
@@ -89,8 +86,7 @@ fn a_taken_or_bad_name_is_reported_at_its_field() {
 fn the_room_may_be_in_the_address_and_the_name_is_remembered() {
     let server = TestServer::start();
     let mut foo = server.join_room("foo", "attic");
-    let browser = Browser::start();
-    let page = browser.open(&server, "/#attic");
+    let page = Page::open(&server, "/#attic");
     page.fill("Name", "ann");
     page.press("Join");
     page.say("is this the attic?");
@@ -111,8 +107,7 @@ fn the_room_may_be_in_the_address_and_the_name_is_remembered() {
 fn a_restart_of_the_server_loses_nothing_that_was_typed() {
     let server = TestServer::start();
     let addr = server.addr();
-    let browser = Browser::start();
-    let ann = browser.join(&server, "ann");
+    let ann = Page::join(&server, "ann");
     ann.say("before");
     ann.shows("before");
     server.stop();
@@ -133,8 +128,7 @@ fn a_restart_of_the_server_loses_nothing_that_was_typed() {
 #[test]
 fn private_messages_and_errors_are_marked() {
     let server = TestServer::start();
-    let browser = Browser::start();
-    let ann = browser.join(&server, "ann");
+    let ann = Page::join(&server, "ann");
     let mut foo = server.join("foo");
     ann.shows("foo joined");
     foo.say("/msg ann psst");
@@ -152,14 +146,16 @@ fn private_messages_and_errors_are_marked() {
 fn the_keyboard_is_enough() {
     let server = TestServer::start();
     let mut foo = server.join("foo");
-    let browser = Browser::start();
-    let page = browser.open(&server, "/");
+    let page = Page::open(&server, "/");
     // The first field has the focus, and Enter joins.
     page.until("document.activeElement === find('Name')");
     page.types("ann");
     page.key("Enter");
     page.until("!!find('Message') && document.activeElement === find('Message')");
     foo.hears("ann: has joined the chat!");
+    // Once the names of emoji are loaded, those in earlier messages are drawn as well.
+    foo.say(":duck:");
+    page.shows("\u{1f986}");
     // An emoji is completed while typing: the arrows choose, Enter takes, and nothing is sent yet.
     page.types("look: :robo");
     page.until("!!document.querySelector('[role=option]')?.checkVisibility()");
@@ -179,8 +175,7 @@ fn the_keyboard_is_enough() {
 #[test]
 fn several_rooms_count_what_is_unread() {
     let server = TestServer::start();
-    let browser = Browser::start();
-    let ann = browser.join(&server, "ann");
+    let ann = Page::join(&server, "ann");
     ann.fill("Join another room", "attic");
     ann.press("Go");
     ann.until("location.hash === '#attic'");
@@ -208,8 +203,7 @@ fn several_rooms_count_what_is_unread() {
 #[test]
 fn a_name_in_the_list_is_written_to_in_private() {
     let server = TestServer::start();
-    let browser = Browser::start();
-    let ann = browser.join(&server, "ann");
+    let ann = Page::join(&server, "ann");
     let mut foo = server.join("foo");
     let mut bar = server.join("bar");
     foo.hears("bar: has joined the chat!");
@@ -227,8 +221,7 @@ fn a_name_in_the_list_is_written_to_in_private() {
 #[test]
 fn a_reader_of_older_messages_is_not_scrolled_to_the_end() {
     let server = TestServer::with(|config| config.rate = 0);
-    let browser = Browser::start();
-    let ann = browser.join(&server, "ann");
+    let ann = Page::join(&server, "ann");
     let mut foo = server.join("foo");
     for n in 0..60 {
         foo.say(&format!("line {n}"));
@@ -251,8 +244,7 @@ fn a_reader_of_older_messages_is_not_scrolled_to_the_end() {
 #[test]
 fn it_fits_a_phone() {
     let server = TestServer::start();
-    let browser = Browser::start();
-    let page = browser.open(&server, "/");
+    let page = Page::open(&server, "/");
     page.phone(390, 844);
     let fits = "document.documentElement.scrollWidth <= 390";
     page.until(fits);

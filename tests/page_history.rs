@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Browser, Client, Page, Proxy, Redis, TestServer};
+use crate::support::{Client, Page, Proxy, Redis, TestServer};
 
 const LOG: &str = "document.querySelector('[role=log]')";
 
@@ -12,6 +12,14 @@ fn texts(page: &Page) -> Vec<String> {
         "JSON.stringify([...{LOG}.querySelectorAll('.text')].map((e) => e.firstChild.textContent))"
     );
     serde_json::from_str(page.value(&texts).as_str().unwrap()).unwrap()
+}
+
+/// Waits until the first message, 0, or the last, -1, is this one. Among a thousand messages the
+/// browser finds it faster than what is visible.
+#[track_caller]
+fn until_text(page: &Page, at: i32, text: &str) {
+    let message = format!("[...{LOG}.querySelectorAll('.text')].at({at})");
+    page.until(&format!("{message}?.firstChild.textContent === {text:?}"));
 }
 
 fn lines(numbers: std::ops::Range<usize>) -> Vec<String> {
@@ -57,8 +65,7 @@ fn a_newcomer_sees_earlier_messages_also_after_a_reload() {
     let server = TestServer::with(|config| config.rate = 0);
     let mut foo = server.join("foo");
     says_lines(&mut foo, 0..60);
-    let browser = Browser::start();
-    let ann = browser.join(&server, "ann");
+    let ann = Page::join(&server, "ann");
     ann.shows("line 0059");
     assert_eq!(texts(&ann), lines(10..60));
     // It is not new to her.
@@ -87,8 +94,7 @@ fn after_an_interruption_no_message_is_missing_or_shown_twice() {
     let server = TestServer::start();
     let proxy = Proxy::to(server.addr().port());
     let mut foo = server.join("foo");
-    let browser = Browser::start();
-    let ann = browser.join_at(proxy.addr(), "ann");
+    let ann = Page::join_at(proxy.addr(), "ann");
     foo.hears("ann: has joined the chat!");
     // A room in which nothing was said yet has a past, too, once somebody has spoken.
     ann.fill("Join another room", "attic");
@@ -126,8 +132,7 @@ fn new_messages_are_marked_until_the_user_writes() {
     let server = TestServer::start();
     let proxy = Proxy::to(server.addr().port());
     let mut foo = server.join("foo");
-    let browser = Browser::start();
-    let ann = browser.join_at(proxy.addr(), "ann");
+    let ann = Page::join_at(proxy.addr(), "ann");
     foo.say("before");
     ann.shows("before");
     loses_its_connection(&ann, &proxy);
@@ -148,8 +153,7 @@ fn a_message_whose_acknowledgement_is_lost_appears_once() {
     let server = TestServer::start();
     let proxy = Proxy::to(server.addr().port());
     let mut foo = server.join("foo");
-    let browser = Browser::start();
-    let ann = browser.join_at(proxy.addr(), "ann");
+    let ann = Page::join_at(proxy.addr(), "ann");
     foo.hears("ann: has joined the chat!");
     // The same words may be said twice; these have been, and are not meant.
     ann.say("hello");
@@ -188,8 +192,7 @@ fn scrolling_up_loads_older_messages_and_keeps_the_position() {
     let server = TestServer::with(|config| config.rate = 0);
     let mut foo = server.join("foo");
     says_lines(&mut foo, 0..130);
-    let browser = Browser::start();
-    let ann = browser.join(&server, "ann");
+    let ann = Page::join(&server, "ann");
     ann.shows("line 0129");
     let at_end = format!("{LOG}.scrollHeight - {LOG}.scrollTop - {LOG}.clientHeight < 2");
     ann.until(&at_end);
@@ -240,10 +243,10 @@ fn draws(page: &Page) {
 #[test]
 fn a_long_conversation_is_shortened() {
     let server = TestServer::with(|config| (config.rate, config.history) = (0, 2000));
-    let browser = Browser::start();
-    let ann = browser.join(&server, "ann");
+    let ann = Page::join(&server, "ann");
     let mut foo = server.join("foo");
     says_lines(&mut foo, 0..1020);
+    until_text(&ann, -1, "line 1019");
     ann.shows("line 1019");
     ann.until(&format!(
         "{LOG}.querySelectorAll('article').length === 1000"
@@ -251,6 +254,7 @@ fn a_long_conversation_is_shortened() {
     assert_eq!(texts(&ann), lines(20..1020));
     // Messages that were dropped can be loaded again.
     ann.value(&format!("({LOG}.scrollTop = 0, 0)"));
+    until_text(&ann, 0, "line 0000");
     ann.shows("line 0000");
     assert_eq!(texts(&ann), lines(0..1020));
     ann.value(&format!("({LOG}.scrollTop = {LOG}.scrollHeight, 0)"));
@@ -268,8 +272,7 @@ fn the_page_says_when_older_messages_are_gone() {
     let server = TestServer::with(|config| config.history = 5);
     let proxy = Proxy::to(server.addr().port());
     let mut foo = server.join("foo");
-    let browser = Browser::start();
-    let ann = browser.join_at(proxy.addr(), "ann");
+    let ann = Page::join_at(proxy.addr(), "ann");
     foo.hears("ann: has joined the chat!");
     says_lines(&mut foo, 0..3);
     ann.shows("line 0002");
@@ -291,7 +294,7 @@ fn the_page_says_when_older_messages_are_gone() {
     assert!(places[0].is_some() && places.is_sorted(), "{text}");
     assert_eq!(ann.count("While you were away"), 0, "one line is enough");
     // For who comes now, the end is higher up.
-    let bob = browser.join(&server, "bob");
+    let bob = Page::join(&server, "bob");
     bob.shows("line 0009");
     assert_eq!(texts(&bob), lines(5..10));
     assert_eq!(bob.count("missing"), 0);
@@ -304,8 +307,7 @@ fn the_page_says_when_older_messages_are_gone() {
 fn while_redis_is_away_the_page_says_so_and_accepts_messages() {
     let mut redis = Redis::start();
     let server = TestServer::on(&redis);
-    let browser = Browser::start();
-    let ann = browser.join(&server, "ann");
+    let ann = Page::join(&server, "ann");
     let mut foo = server.join("foo");
     let bar = server.join("bar");
     ann.until("document.querySelector('aside').innerText.includes('bar')");
@@ -331,8 +333,7 @@ fn while_redis_is_away_the_page_says_so_and_accepts_messages() {
 fn messages_that_can_not_be_sent_do_not_wait_for_ever() {
     // Nothing is sent again by itself that the server has refused, not after a reload either.
     let server = TestServer::with(|config| config.rate = 1);
-    let browser = Browser::start();
-    let ann = browser.join(&server, "ann");
+    let ann = Page::join(&server, "ann");
     // Someone's program cuts a text within a character.
     ann.fill("Message", "x");
     let half = r#"(() => { const field = find("Message"); field.value = "half \ud83d";

@@ -2,15 +2,14 @@
 
 use serde_json::json;
 
-use crate::support::{Browser, Client, Issuer, TestServer, soon};
+use crate::support::{Client, Issuer, Page, TestServer, soon};
 
 #[test]
 fn a_token_in_the_address_says_who_it_is_and_is_hidden_at_once() {
     let issuer = Issuer::es256();
     let server = issuer.serve();
-    let browser = Browser::start();
     let token = issuer.token("Ann Ö");
-    let page = browser.open(&server, &format!("/#token={token}&room=attic"));
+    let page = Page::open(&server, &format!("/#token={token}&room=attic"));
     page.has("Join");
     assert_eq!(page.value("location.hash"), json!("#attic"));
     assert_eq!(page.value("find('Name').value"), json!("Ann Ö"));
@@ -30,7 +29,7 @@ fn a_token_in_the_address_says_who_it_is_and_is_hidden_at_once() {
     page.reload();
     page.has("Message");
     page.shows("hello");
-    let other = browser.open(&server, &format!("/#token={token}&room=attic"));
+    let other = Page::open(&server, &format!("/#token={token}&room=attic"));
     other.press("Join");
     other.has("Message");
     page.says("another window");
@@ -49,10 +48,9 @@ fn the_page_finds_the_name_in_the_claim_that_the_server_is_set_to() {
         config.jwt_key = Some(issuer.file());
         config.jwt_name = Some("preferred_username".into());
     });
-    let browser = Browser::start();
     let sub = "f81d4fae-7dec-11d0-a765-00a0c91e6bf6";
     let token = issuer.sign(json!({"sub": sub, "preferred_username": "Ann Ö"}));
-    let page = browser.open(&server, &format!("/#token={token}"));
+    let page = Page::open(&server, &format!("/#token={token}"));
     page.has("Join");
     assert_eq!(page.value("find('Name').value"), json!("Ann Ö"));
     page.press("Join");
@@ -67,17 +65,16 @@ fn the_page_finds_the_name_in_the_claim_that_the_server_is_set_to() {
 fn without_a_token_the_page_says_that_one_is_needed() {
     let issuer = Issuer::hs256();
     let server = issuer.serve();
-    let browser = Browser::start();
-    let page = browser.open(&server, "/");
+    let page = Page::open(&server, "/");
     page.fill("Name", "ann");
     page.press("Join");
     page.says("This chat needs a token");
     let old = issuer.sign(json!({"sub": "ann", "exp": soon(-60)}));
-    let page = browser.open(&server, &format!("/#token={old}"));
+    let page = Page::open(&server, &format!("/#token={old}"));
     page.press("Join");
     page.says("Your token has expired");
     let bad = format!("{}x", issuer.token("ann"));
-    let page = browser.open(&server, &format!("/#token={bad}"));
+    let page = Page::open(&server, &format!("/#token={bad}"));
     page.press("Join");
     page.says("does not accept your token");
     // The address that one is given then is enough, in the same tab.
@@ -92,9 +89,8 @@ fn without_a_token_the_page_says_that_one_is_needed() {
 fn when_the_token_expires_the_page_says_so_and_keeps_the_conversation() {
     let issuer = Issuer::hs256();
     let server = issuer.serve();
-    let browser = Browser::start();
     let token = issuer.sign(json!({"sub": "ann", "exp": soon(15 - 30)}));
-    let page = browser.open(&server, &format!("/#token={token}"));
+    let page = Page::open(&server, &format!("/#token={token}"));
     page.press("Join");
     page.say("before the end");
     page.says("Your token has expired");
@@ -105,9 +101,8 @@ fn when_the_token_expires_the_page_says_so_and_keeps_the_conversation() {
 fn a_room_that_the_token_excludes_is_reported_at_its_field() {
     let issuer = Issuer::hs256();
     let server = issuer.serve();
-    let browser = Browser::start();
     let token = issuer.sign(json!({"sub": "ann", "rooms": ["attic"]}));
-    let page = browser.open(&server, &format!("/#token={token}"));
+    let page = Page::open(&server, &format!("/#token={token}"));
     page.press("Join");
     page.says("lobby: your token is not for this room.");
     page.fill("Room", "attic");

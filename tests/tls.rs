@@ -12,7 +12,7 @@ use rustls::{ClientConfig, HandshakeKind};
 use serde_json::json;
 use tungstenite::Message;
 
-use crate::support::{Browser, Certs, Client, TestServer, frame, secure};
+use crate::support::{Certs, Client, Page, TestServer, frame, secure};
 
 /// A server that speaks TLS, and what its clients share.
 struct Secured {
@@ -121,8 +121,7 @@ fn clients_that_offer_only_http_1_0_are_served_too() {
 fn the_page_chats_over_it_in_a_browser() {
     let secured = Secured::start();
     let mut foo = secured.join("foo");
-    let browser = Browser::start();
-    let page = browser.open_as("https", secured.server.addr(), "/");
+    let page = Page::open_as("https", secured.server.addr(), "/");
     page.fill("Name", "ann");
     page.press("Join");
     page.has("Message");

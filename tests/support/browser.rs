@@ -1,83 +1,17 @@
-//! A real browser, and pages in it as people see them: by their labels, not by their markup.
+//! Pages in a real browser as people see them: by their labels, not by their markup.
 
-use std::ffi::OsStr;
 use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use headless_chrome::protocol::cdp::Emulation;
-use headless_chrome::protocol::cdp::Page::CaptureScreenshotFormatOption;
-use headless_chrome::{LaunchOptions, Tab};
-use serde_json::Value;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
 
-use super::TestServer;
+use super::devtools::Tab;
+use super::{DEADLINE, TestServer};
 
-/// Debian's chromium, without a window; ends when dropped.
-pub struct Browser(headless_chrome::Browser);
-
-/// One tab, with storage of its own: another person's browser.
-pub struct Page(Arc<Tab>);
-
-impl Browser {
-    /// Starts it.
-    pub fn start() -> Browser {
-        let args = [
-            "--disable-quic",
-            "--no-first-run",
-            "--disable-background-networking",
-            "--disable-component-update",
-            "--disable-sync",
-            // Certificates of tests are from a CA of their own.
-            "--ignore-certificate-errors",
-        ];
-        let options = LaunchOptions::default_builder()
-            .path(Some(PathBuf::from("/usr/bin/chromium")))
-            .sandbox(false)
-            .window_size(Some((1280, 800)))
-            .idle_browser_timeout(Duration::from_secs(120))
-            .args(args.iter().map(OsStr::new).collect())
-            .build()
-            .expect("all options are given");
-        let browser = headless_chrome::Browser::new(options);
-        Browser(browser.expect("chromium must be installed: apt-get install chromium"))
-    }
-
-    /// Opens the server's page.
-    pub fn open(&self, server: &TestServer, path: &str) -> Page {
-        self.open_at(server.addr(), path)
-    }
-
-    /// Opens the page that is served at an address.
-    pub fn open_at(&self, addr: SocketAddr, path: &str) -> Page {
-        self.open_as("http", addr, path)
-    }
-
-    /// The same by `http` or `https`.
-    pub fn open_as(&self, scheme: &str, addr: SocketAddr, path: &str) -> Page {
-        let context = self.0.new_context().unwrap();
-        let page = Page(context.new_tab().unwrap());
-        page.0
-            .navigate_to(&format!("{scheme}://{addr}{path}"))
-            .unwrap();
-        page.0.wait_until_navigated().unwrap();
-        page
-    }
-
-    /// Opens the page and joins the lobby.
-    pub fn join(&self, server: &TestServer, name: &str) -> Page {
-        self.join_at(server.addr(), name)
-    }
-
-    /// Opens the page that is served at an address and joins the lobby.
-    pub fn join_at(&self, addr: SocketAddr, name: &str) -> Page {
-        let page = self.open_at(addr, "/");
-        page.fill("Name", name);
-        page.press("Join");
-        page.has("Message");
-        page
-    }
-}
+/// A tab with storage of its own: another person's browser. It is closed when dropped.
+pub struct Page(Tab);
 
 /// Finds a control by its label, as a screen reader does.
 const FIND: &str = r#"
@@ -91,34 +25,76 @@ function find(name) {
 "#;
 
 impl Page {
+    /// Opens the server's page.
+    pub fn open(server: &TestServer, path: &str) -> Page {
+        Page::open_at(server.addr(), path)
+    }
+
+    /// Opens the page that is served at an address.
+    pub fn open_at(addr: SocketAddr, path: &str) -> Page {
+        Page::open_as("http", addr, path)
+    }
+
+    /// The same by `http` or `https`.
+    pub fn open_as(scheme: &str, addr: SocketAddr, path: &str) -> Page {
+        let page = Page(Tab::open());
+        let url = format!("{scheme}://{addr}{path}");
+        let opened = page.0.does("Page.navigate", json!({"url": url}));
+        assert!(opened.get("errorText").is_none(), "{url}: {opened}");
+        page.until("document.readyState === 'complete'");
+        page
+    }
+
+    /// Opens the page and joins the lobby.
+    pub fn join(server: &TestServer, name: &str) -> Page {
+        Page::join_at(server.addr(), name)
+    }
+
+    /// Opens the page that is served at an address and joins the lobby.
+    pub fn join_at(addr: SocketAddr, name: &str) -> Page {
+        let page = Page::open_at(addr, "/");
+        page.fill("Name", name);
+        page.press("Join");
+        page.has("Message");
+        page
+    }
+
     /// The value of an expression in the page.
     #[track_caller]
     pub fn value(&self, expression: &str) -> Value {
-        let result = self.0.evaluate(
-            &format!("(() => {{ {FIND} return ({expression}); }})()"),
-            false,
-        );
-        match result {
-            Ok(object) => object.value.unwrap_or(Value::Null),
+        match self.evaluate(expression) {
+            Ok(value) => value,
             Err(error) => panic!("{expression}: {error}"),
         }
+    }
+
+    /// Null if it throws; an error while one page takes another's place.
+    fn evaluate(&self, expression: &str) -> Result<Value, String> {
+        let function = format!("(() => {{ {FIND} return ({expression}); }})()");
+        let params = json!({"expression": function, "returnByValue": true});
+        let mut result = self.0.run("Runtime.evaluate", params)?;
+        Ok(match result.get("exceptionDetails") {
+            Some(_) => Value::Null,
+            None => result["result"]["value"].take(),
+        })
     }
 
     /// Waits until an expression is true.
     #[track_caller]
     pub fn until(&self, expression: &str) {
-        let mut seen = String::new();
-        let end = std::time::Instant::now() + super::DEADLINE;
-        while self.value(expression) != Value::Bool(true) {
-            if std::time::Instant::now() > end {
-                seen.push_str(
-                    self.value("document.body.innerText")
-                        .as_str()
-                        .unwrap_or_default(),
-                );
+        let end = Instant::now() + DEADLINE;
+        loop {
+            let asked = Instant::now();
+            if self.evaluate(expression) == Ok(Value::Bool(true)) {
+                return;
+            }
+            if Instant::now() > end {
+                let seen = self.value("document.body.innerText");
+                let seen = seen.as_str().unwrap_or_default();
                 panic!("never true: {expression}; the page says:\n{seen}");
             }
-            std::thread::sleep(Duration::from_millis(10));
+            // Half of the page's time at least is its own.
+            std::thread::sleep(asked.elapsed().max(Duration::from_millis(10)));
         }
     }
 
@@ -138,7 +114,7 @@ impl Page {
         if text.is_empty() {
             self.key("Delete");
         } else {
-            self.0.send_character(text).unwrap();
+            self.insert(text);
         }
     }
 
@@ -162,13 +138,31 @@ impl Page {
     /// Types into the focused element.
     pub fn types(&self, text: &str) {
         for letter in text.chars() {
-            self.0.send_character(&letter.to_string()).unwrap();
+            self.insert(&letter.to_string());
         }
+    }
+
+    fn insert(&self, text: &str) {
+        self.0.does("Input.insertText", json!({"text": text}));
     }
 
     /// Presses a key in the focused element.
     pub fn key(&self, key: &str) {
-        self.0.press_key(key).unwrap();
+        let (code, text) = match key {
+            "Enter" => (13, "\r"),
+            "Escape" => (27, ""),
+            "Delete" => (46, ""),
+            _ => panic!("no test has pressed {key} yet"),
+        };
+        let kind = if text.is_empty() {
+            "rawKeyDown"
+        } else {
+            "keyDown"
+        };
+        for (kind, text) in [(kind, text), ("keyUp", "")] {
+            let params = json!({"type": kind, "key": key, "code": key, "text": text, "windowsVirtualKeyCode": code});
+            self.0.does("Input.dispatchKeyEvent", params);
+        }
     }
 
     /// Says something.
@@ -202,30 +196,16 @@ impl Page {
 
     /// Loads it again, as its user would.
     pub fn reload(&self) {
-        self.0.reload(false, None).unwrap();
-        self.0.wait_until_navigated().unwrap();
+        self.value("(globalThis.isOld = true, 0)");
+        self.0.does("Page.reload", json!({}));
+        self.until("!globalThis.isOld && document.readyState === 'complete'");
     }
 
     /// A phone of this size in CSS pixels from now on.
     pub fn phone(&self, width: u32, height: u32) {
-        self.0
-            .call_method(Emulation::SetDeviceMetricsOverride {
-                width,
-                height,
-                device_scale_factor: 2.0,
-                mobile: true,
-                scale: None,
-                screen_width: None,
-                screen_height: None,
-                position_x: None,
-                position_y: None,
-                dont_set_visible_size: None,
-                screen_orientation: None,
-                viewport: None,
-                display_feature: None,
-                device_posture: None,
-            })
-            .unwrap();
+        let params =
+            json!({"width": width, "height": height, "deviceScaleFactor": 2, "mobile": true});
+        self.0.does("Emulation.setDeviceMetricsOverride", params);
     }
 
     /// Every URL that it has requested from other hosts.
@@ -245,8 +225,8 @@ impl Page {
 
     /// A picture of it as PNG.
     pub fn picture(&self) -> Vec<u8> {
-        self.0
-            .capture_screenshot(CaptureScreenshotFormatOption::Png, None, None, true)
-            .unwrap()
+        let picture = self.0.does("Page.captureScreenshot", json!({}));
+        let data = picture["data"].as_str().expect("it is base64");
+        STANDARD.decode(data).unwrap()
     }
 }

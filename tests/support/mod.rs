@@ -3,6 +3,7 @@
 mod browser;
 mod certs;
 mod client;
+mod devtools;
 mod issuer;
 mod manager;
 mod nodes;
@@ -16,7 +17,7 @@ mod server;
 mod stream;
 mod token_service;
 
-pub use browser::{Browser, Page};
+pub use browser::Page;
 pub use certs::Certs;
 pub use client::Client;
 pub use issuer::{Issuer, message, openssl, rsa, soon};

@@ -1,0 +1,159 @@
+//! Chromium without a window, and the protocol of its developer tools over pipes: JSON, each message
+//! with a zero byte after it.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Write};
+use std::process::{ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+/// How long an answer may take: a page with a thousand messages is slow on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// `$0` is the folder of its profile. It reads commands from file descriptor 3, writes answers to 4,
+/// and ends when 3 is closed: at the latest with the process of the tests.
+const LAUNCH: &str =
+    r#"chromium --user-data-dir="$0" "$@" 3<&0 4>&1 0</dev/null 1>&0 2>&0; rm -rf "$0""#;
+
+const FLAGS: [&str; 17] = [
+    "--headless",
+    "--remote-debugging-pipe",
+    "--no-sandbox",
+    "--window-size=1280,800",
+    // Certificates of tests are from a CA of their own.
+    "--ignore-certificate-errors",
+    "--disable-quic",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-extensions",
+    "--disable-sync",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--no-first-run",
+    // No page of a test is in the background.
+    "--disable-background-timer-throttling",
+    "--disable-backgrounding-occluded-windows",
+    "--disable-renderer-backgrounding",
+    "--disable-hang-monitor",
+];
+
+type Waiting = Arc<Mutex<BTreeMap<u64, Sender<Value>>>>;
+
+/// A running chromium.
+struct DevTools {
+    commands: Mutex<(u64, ChildStdin)>,
+    /// Who waits for the answer to each command.
+    waiting: Waiting,
+}
+
+/// A tab with storage of its own; closed when dropped.
+pub struct Tab {
+    context: Value,
+    session: Value,
+}
+
+impl DevTools {
+    /// The one that all tests of a process share. It starts when the first needs it.
+    fn get() -> &'static DevTools {
+        static SHARED: OnceLock<DevTools> = OnceLock::new();
+        SHARED.get_or_init(DevTools::start)
+    }
+
+    fn start() -> DevTools {
+        let profile = tempfile::tempdir().unwrap().keep();
+        let mut chromium = Command::new("sh")
+            .args(["-c", LAUNCH])
+            .arg(profile)
+            .args(FLAGS)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let commands = Mutex::new((0, chromium.stdin.take().unwrap()));
+        let answers = BufReader::new(chromium.stdout.take().unwrap()).split(0);
+        let waiting = Waiting::default();
+        let told = waiting.clone();
+        std::thread::spawn(move || {
+            for answer in answers.map_while(Result::ok) {
+                let answer: Value = serde_json::from_slice(&answer).unwrap();
+                // An event has no number.
+                if let Some(number) = answer["id"].as_u64()
+                    && let Some(asker) = told.lock().unwrap().remove(&number)
+                {
+                    let _ = asker.send(answer);
+                }
+            }
+            // Those who wait need not wait for the deadline.
+            told.lock().unwrap().clear();
+            let _ = chromium.wait();
+        });
+        DevTools { commands, waiting }
+    }
+
+    /// Runs a command, in a tab or in the browser, and returns its result.
+    fn run(&self, session: &Value, method: &str, params: Value) -> Result<Value, String> {
+        let (asker, answer) = channel();
+        {
+            let (number, pipe) = &mut *self.commands.lock().unwrap();
+            *number += 1;
+            self.waiting.lock().unwrap().insert(*number, asker);
+            let mut command = json!({"id": *number, "method": method, "params": params});
+            if !session.is_null() {
+                command["sessionId"] = session.clone();
+            }
+            // If it has ended, nobody answers.
+            let _ = write!(pipe, "{command}\0");
+        }
+        let mut answer = answer.recv_timeout(PATIENCE).map_err(|error| {
+            format!("{method}: {error}; chromium must be installed: apt-get install chromium")
+        })?;
+        match answer.get("error") {
+            Some(error) => Err(format!("{method}: {error}")),
+            None => Ok(answer["result"].take()),
+        }
+    }
+}
+
+impl Tab {
+    /// Opens an empty one.
+    pub fn open() -> Tab {
+        let run = |method: &str, params: Value| {
+            let result = DevTools::get().run(&Value::Null, method, params);
+            result.unwrap_or_else(|error| panic!("{error}"))
+        };
+        let context = run("Target.createBrowserContext", json!({}))["browserContextId"].take();
+        let params = json!({"url": "about:blank", "browserContextId": context});
+        let target = run("Target.createTarget", params)["targetId"].take();
+        let params = json!({"targetId": target, "flatten": true});
+        let session = run("Target.attachToTarget", params)["sessionId"].take();
+        let tab = Tab { context, session };
+        // Or else only one tab of all would have the focus.
+        let params = json!({"enabled": true});
+        tab.does("Emulation.setFocusEmulationEnabled", params);
+        tab
+    }
+
+    /// Runs a command in it.
+    pub fn run(&self, method: &str, params: Value) -> Result<Value, String> {
+        DevTools::get().run(&self.session, method, params)
+    }
+
+    /// Runs a command that must succeed.
+    #[track_caller]
+    pub fn does(&self, method: &str, params: Value) -> Value {
+        match self.run(method, params) {
+            Ok(result) => result,
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+impl Drop for Tab {
+    fn drop(&mut self) {
+        let params = json!({"browserContextId": self.context});
+        let _ = DevTools::get().run(&Value::Null, "Target.disposeBrowserContext", params);
+    }
+}
