@@ -7,6 +7,7 @@
 
 pub mod fanout;
 mod local;
+mod new_message;
 #[cfg(feature = "full")]
 pub mod redis;
 
@@ -17,10 +18,10 @@ use smol::channel::Receiver;
 use smol::future::{self, Boxed};
 
 use crate::chat::dialect::Roster;
-use crate::chat::event::{Event, Text};
-use crate::chat::id::{Id, Origin};
-use crate::chat::name::{Email, Room, SessionKeyHash, User};
-use crate::chat::peer::{Peer, Receipt};
+use crate::chat::event::{Event, Refusal};
+use crate::chat::id::Id;
+use crate::chat::name::{Room, SessionKeyHash, User};
+use crate::chat::peer::Peer;
 use crate::chat::peers::{PeerKey, Peers};
 use crate::chat::replay::Stretch;
 use crate::config::Config;
@@ -29,6 +30,7 @@ use crate::report::Report;
 use crate::time::timeout;
 
 pub use local::Local;
+pub use new_message::NewMessage;
 #[cfg(feature = "full")]
 pub use redis::Redis;
 
@@ -42,52 +44,10 @@ pub enum Bus {
     Redis(Arc<Redis>),
 }
 
-/// A message on its way to the bus.
-#[derive(Debug)]
-pub struct NewMessage {
-    /// The author.
-    pub user: User,
-    /// On which connection.
-    pub origin: Origin,
-    /// Under which lock its client has the name. Not looked at where the message has no `ref`.
-    pub key_hash: Option<SessionKeyHash>,
-    /// For those who show a picture.
-    pub email: Option<Email>,
-    /// The words.
-    pub text: Text,
-    /// Tells the sender what became of it.
-    pub receipt: Receipt,
-}
-
-impl NewMessage {
-    /// Whose the message's `ref` is: who has the session key, or a token for the name, or else the
-    /// connection. No name begins with `#` or `@`.
-    pub fn client(&self) -> String {
-        match self.key_hash {
-            Some(key_hash) if key_hash == SessionKeyHash::for_token() => {
-                self.user.key().to_string()
-            }
-            Some(key_hash) => format!("#{key_hash}"),
-            None => format!("@{}", self.origin),
-        }
-    }
-}
-
 /// How long a peer may take to enter a room, once that has been announced.
 const ENTER_TIME: Duration = Duration::from_secs(3);
 /// How often its join is announced: the first time may have been lost with a connection.
 const ENTER_ATTEMPTS: usize = 2;
-
-/// What became of a claim to a name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Claim {
-    /// It is the peer's now.
-    Granted,
-    /// Somebody else has it.
-    Taken,
-    /// The bus can't be asked now.
-    Unreachable,
-}
 
 /// Looks at what the bus of these settings needs, and reports how it is.
 pub async fn check(config: &Config, report: &mut Report) {
@@ -97,10 +57,6 @@ pub async fn check(config: &Config, report: &mut Report) {
         _ => report.ok("alone: no redis is set, and none is needed"),
     }
 }
-
-/// The bus can't be asked now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Unreachable;
 
 #[cfg_attr(not(feature = "full"), expect(unused_variables))]
 impl Bus {
@@ -122,17 +78,20 @@ impl Bus {
     /// Claims a name for a seated peer, instead of the one it may have had. A name under a lock can
     /// be taken over from an older connection by another claim with the same lock. Takes no longer
     /// than some seconds.
+    ///
+    /// # Errors
+    /// Somebody else has the name, or the bus can't be reached.
     pub async fn claim(
         &self,
         peer_key: &PeerKey,
         peer: &Peer,
         user: &User,
         key_hash: Option<SessionKeyHash>,
-    ) -> Claim {
+    ) -> Result<(), Refusal> {
         match self {
             Bus::Local(bus) => match bus.peers.claim(peer_key, user, key_hash).await {
-                true => Claim::Granted,
-                false => Claim::Taken,
+                true => Ok(()),
+                false => Err(Refusal::NameTaken(user.to_string())),
             },
             #[cfg(feature = "full")]
             Bus::Redis(bus) => bus.presence.claim(peer_key, peer, user, key_hash).await,
@@ -150,18 +109,20 @@ impl Bus {
 
     /// Joins a room and, if the peer has a name, announces it. From then on its outbox
     /// [buffers](crate::chat::outbox::Outbox::begin_join), so that it first gets the room's state.
-    /// Returns the room's last message before the join. `Err`: the bus can't be reached. Takes no
-    /// longer than some seconds.
+    /// Returns the room's last message before the join. Takes no longer than some seconds.
+    ///
+    /// # Errors
+    /// The bus can't be reached.
     pub async fn enter(
         &self,
         peer_key: &PeerKey,
         peer: &Peer,
         user: Option<&User>,
         room: &Room,
-    ) -> Result<Option<Id>, Unreachable> {
+    ) -> Result<Option<Id>, Refusal> {
         if !self.subscribe(room).await {
             self.unsubscribe(room);
-            return Err(Unreachable);
+            return Err(Refusal::Unavailable);
         }
         let joined = self.join(peer_key, peer, user, room).await;
         if joined.is_err() {
@@ -172,13 +133,16 @@ impl Bus {
 
     /// The same for a peer that is in the room already. The outbox buffers what comes after the
     /// message that is returned.
+    ///
+    /// # Errors
+    /// The bus can't be reached.
     pub async fn join(
         &self,
         peer_key: &PeerKey,
         peer: &Peer,
         user: Option<&User>,
         room: &Room,
-    ) -> Result<Option<Id>, Unreachable> {
+    ) -> Result<Option<Id>, Refusal> {
         let joining = self.peers().begin_join(peer_key, room).await;
         for _ in 0..ENTER_ATTEMPTS {
             if self.announce_join(peer, user, room).await
@@ -189,7 +153,7 @@ impl Bus {
         }
         // It may have entered in the last moment.
         match self.peers().cancel_join(&joining).await {
-            true => Err(Unreachable),
+            true => Err(Refusal::Unavailable),
             false => Ok(joining.wait().await),
         }
     }
@@ -234,14 +198,14 @@ impl Bus {
         match self {
             Bus::Local(_) => true,
             #[cfg(feature = "full")]
-            Bus::Redis(bus) => bus.subscriber.subscribe(room).await,
+            Bus::Redis(bus) => bus.subscriber.subscriptions.enter(room).await,
         }
     }
 
     fn unsubscribe(&self, room: &Room) {
         #[cfg(feature = "full")]
         if let Bus::Redis(bus) = self {
-            bus.subscriber.unsubscribe(room);
+            bus.subscriber.subscriptions.leave(room);
         }
     }
 

@@ -4,6 +4,7 @@
 //! so that under load many messages share one buffer and one system call per peer. A lone message
 //! goes out in the same turn.
 
+use std::iter;
 use std::panic::AssertUnwindSafe;
 
 use smol::channel::Receiver;
@@ -21,30 +22,23 @@ pub async fn run(events: Receiver<Event>, peers: &Peers) {
     let mut batch = Vec::new();
     while let Ok(event) = events.recv().await {
         batch.push(event);
-        gather(&events, &mut batch).await;
+        // Takes what is there, yields, and goes on until a turn has brought nothing new.
+        loop {
+            let room = BATCH - batch.len();
+            batch.extend(iter::from_fn(|| events.try_recv().ok()).take(room));
+            if batch.len() == BATCH {
+                break;
+            }
+            future::yield_now().await;
+            if events.is_empty() {
+                break;
+            }
+        }
         let delivery = AssertUnwindSafe(peers.deliver(&mut batch)).catch_unwind();
         if delivery.await.is_err() {
             // A bug costs a batch, not the chat.
             log::error!("a batch of {} events was not delivered", batch.len());
             batch.clear();
-        }
-    }
-}
-
-/// Takes what is there, yields, and goes on until a turn has brought nothing new.
-async fn gather(events: &Receiver<Event>, batch: &mut Vec<Event>) {
-    loop {
-        while batch.len() < BATCH
-            && let Ok(event) = events.try_recv()
-        {
-            batch.push(event);
-        }
-        if batch.len() >= BATCH {
-            return;
-        }
-        future::yield_now().await;
-        if events.is_empty() {
-            return;
         }
     }
 }

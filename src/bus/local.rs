@@ -11,7 +11,7 @@ use async_lock::Mutex;
 use smol::channel::Sender;
 
 use super::NewMessage;
-use crate::chat::dialect::{PrivateMessage, Roster};
+use crate::chat::dialect::Roster;
 use crate::chat::event::{Event, EventKind, Refusal};
 use crate::chat::name::{Room, User};
 use crate::chat::peer::Peer;
@@ -108,14 +108,11 @@ impl Local {
 
     pub(super) async fn publish(&self, room: &Room, message: NewMessage) {
         let mut state = self.state.lock().await;
-        let State {
-            log, references, ..
-        } = &mut *state;
-        let reference = references.of(&message, Some(room));
-        if let Some(known) = reference.and_then(|reference| references.find(reference)) {
+        let reference = state.references.of(&message, Some(room));
+        if let Some(known) = reference.and_then(|reference| state.references.find(reference)) {
             return message.receipt.accept(known);
         }
-        let id = log.next(room);
+        let id = state.log.next(room);
         let kind = EventKind::Said {
             text: message.text,
             email: message.email,
@@ -129,9 +126,9 @@ impl Local {
             kind,
         };
         self.send(event.clone()).await;
-        log.keep(event, id);
+        state.log.keep(event, id);
         if let Some(reference) = reference {
-            references.keep(reference, id);
+            state.references.keep(reference, id);
         }
         drop(state);
         message.receipt.accept(id);
@@ -139,28 +136,19 @@ impl Local {
 
     pub(super) async fn send_private(&self, to: &str, message: NewMessage) {
         let mut state = self.state.lock().await;
-        let State {
-            log, references, ..
-        } = &mut *state;
-        let reference = references.of(&message, None);
-        if let Some(known) = reference.and_then(|reference| references.find(reference)) {
+        let reference = state.references.of(&message, None);
+        if let Some(known) = reference.and_then(|reference| state.references.find(reference)) {
             return message.receipt.accept(known);
         }
-        let id = log.next_private();
-        let private = PrivateMessage {
-            from: message.user,
-            email: message.email,
-            text: message.text,
-            id,
-            at: unix_millis(),
-        };
+        let id = state.log.next_private();
+        let (private, receipt) = message.into_private(id, unix_millis());
         if !self.peers.send_private(to, &private).await {
-            return message.receipt.refuse(&Refusal::NoSuchUser(to.to_string()));
+            return receipt.refuse(&Refusal::NoSuchUser(to.to_string()));
         }
         if let Some(reference) = reference {
-            references.keep(reference, id);
+            state.references.keep(reference, id);
         }
-        message.receipt.delivered(to, &private);
+        receipt.delivered(to, &private);
     }
 
     pub(super) async fn roster(&self, room: &Room) -> Roster {

@@ -7,7 +7,7 @@
 //! Everything that waits for Redis waits with a limit, and no queue is without one.
 //!
 //! The `supervisor` connects and runs one `session` after the other, which is a race of all loops.
-//! The `publisher` sends messages, the `subscriber` hears them, and `resync` reads from the logs
+//! The `client` sends messages, the `subscriber` hears them, and `resync` reads from the logs
 //! what it has not heard. `presence` keeps names and rosters, and the `heartbeat` the lease.
 
 mod check;
@@ -18,7 +18,6 @@ mod inbox;
 mod lease_expiry;
 pub mod message;
 mod presence;
-mod publisher;
 mod reauth;
 pub mod reply;
 mod resync;
@@ -73,7 +72,7 @@ impl Redis {
         Ok(Redis {
             presence: Presence::new(client.clone(), peers.clone()),
             subscriber: Subscriber::new(client.clone(), peers.clone(), feed),
-            canary: Canary::default(),
+            canary: Canary::new(),
             health: Health::default(),
             known_nodes: KnownNodes::default(),
             connects: Counter::default(),

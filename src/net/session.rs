@@ -13,7 +13,7 @@ use super::rate_limits::ConnectionRate;
 use super::route::ChatRequest;
 use super::socket::SocketPeer;
 use super::token::Grant;
-use crate::bus::{Bus, Claim, NewMessage};
+use crate::bus::{Bus, NewMessage};
 use crate::chat::close_reason::CloseReason;
 use crate::chat::dialect::{Dialect, Join, Reply, Request};
 use crate::chat::event::{Refusal, Text};
@@ -281,15 +281,9 @@ impl<'a> Session<'a> {
             self.credential = Credential::Key(new_session_key()?);
         }
         let key_hash = self.credential.key_hash();
-        match self
-            .bus()
+        self.bus()
             .claim(self.peer_key, self.peer, &user, key_hash)
-            .await
-        {
-            Claim::Granted => {}
-            Claim::Taken => return Err(Refusal::NameTaken(user.to_string())),
-            Claim::Unreachable => return Err(Refusal::Unavailable),
-        }
+            .await?;
         let named = self.peer.frame(&Reply::Named {
             user: &user,
             session: self.credential.key(),

@@ -11,21 +11,20 @@ use crate::chat::name::{Room, User};
 /// The names that have been announced as online and not as offline since, and the number of the
 /// peer that has each.
 #[derive(Debug, Default)]
-pub struct Announced {
-    rooms: HashMap<Room, HashMap<User, u64>>,
-}
+pub struct Announced(HashMap<(Room, User), u64>);
 
 impl Announced {
     /// A peer has joined under this name. Returns whether the room is to be told: it is small, and
     /// has not been told of this name.
     pub fn joins(&mut self, room: &Room, user: &User, peer: u64, small: bool) -> bool {
-        if let Some(owner) = self.owner(room, user) {
-            *owner = peer;
-            return false;
-        }
-        if small {
-            let names = self.rooms.entry(room.clone()).or_default();
-            names.insert(user.clone(), peer);
+        let name = (room.clone(), user.clone());
+        match self.0.get_mut(&name) {
+            Some(owner) => {
+                *owner = peer;
+                return false;
+            }
+            None if small => drop(self.0.insert(name, peer)),
+            None => {}
         }
         small
     }
@@ -33,9 +32,10 @@ impl Announced {
     /// The name as it was announced, if it was and is written in another way now. That one is gone: the
     /// room is to be told, and has not been told of the new one.
     pub fn written_otherwise(&mut self, room: &Room, user: &User) -> Option<User> {
-        let (old, _) = self.rooms.get(room)?.get_key_value(user)?;
+        let name = (room.clone(), user.clone());
+        let ((_, old), _) = self.0.get_key_value(&name)?;
         let old = Some(old.clone()).filter(|old| old.as_str() != user.as_str())?;
-        self.forget(room, &old);
+        self.0.remove(&name);
         Some(old)
     }
 
@@ -50,26 +50,11 @@ impl Announced {
         small: bool,
         elsewhere: bool,
     ) -> bool {
-        match self.owner(room, user) {
+        let name = (room.clone(), user.clone());
+        match self.0.get(&name) {
             None => small && !elsewhere,
             Some(owner) if *owner != peer => false,
-            Some(_) => {
-                self.forget(room, user);
-                true
-            }
-        }
-    }
-
-    fn owner(&mut self, room: &Room, user: &User) -> Option<&mut u64> {
-        self.rooms.get_mut(room)?.get_mut(user)
-    }
-
-    fn forget(&mut self, room: &Room, user: &User) {
-        if let Some(names) = self.rooms.get_mut(room) {
-            names.remove(user);
-            if names.is_empty() {
-                self.rooms.remove(room);
-            }
+            Some(_) => self.0.remove(&name).is_some(),
         }
     }
 }
@@ -95,7 +80,7 @@ mod tests {
         // A room that is small again lists bob, so it announces his leave.
         assert!(announced.leaves(&room, &bob, 3, true, false));
         assert!(!announced.leaves(&room, &bob, 3, false, false));
-        assert!(announced.rooms.is_empty());
+        assert!(announced.0.is_empty());
     }
 
     #[test]

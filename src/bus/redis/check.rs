@@ -1,27 +1,26 @@
 //! Looks at everything about Redis that could keep messages from getting through, one step after
 //! the other, and says of each how it went.
 
-mod sentinels;
 mod storage;
 
+use std::collections::BTreeSet;
 use std::fmt::Display;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_net::resolve;
 use redis::{Value, cmd};
 use smol::future;
 
+use super::client::Client;
 use super::reply;
-use super::scripts::{Publication, Scripts};
+use super::scripts::Scripts;
 use crate::certificate::{Certificate, SOON};
 use crate::chat::id::Instance;
-use crate::config::{Config, RedisAddress, RedisHost};
-use crate::redis::connection::Connection;
-use crate::redis::endpoint::Endpoint;
-use crate::redis::error::{Boxed, Error, no_answer};
+use crate::config::{Config, RedisAddress, RedisHost, Sentinels};
+use crate::redis::cluster::Address;
+use crate::redis::connection::{Connection, Primary};
+use crate::redis::error::{Error, no_answer};
 use crate::redis::node_connections::NodeConnections;
-use crate::redis::pipeline::Pipeline;
 use crate::redis::slot::Command;
 use crate::report::Report;
 use crate::time::{timeout, unix_millis};
@@ -38,194 +37,267 @@ const DRIFT: u64 = 30;
 
 /// Looks at the Redis of these settings.
 pub async fn check(address: &RedisAddress, config: &Config, report: &mut Report) {
-    let host = &address.host;
-    let scripts = Arc::new(Scripts::new(config, Instance(fastrand::u64(..))));
-    let endpoint = match Endpoint::new(address, "natterjack-check") {
-        Ok(endpoint) => endpoint,
+    let scripts = Scripts::new(config, Instance(fastrand::u64(..)));
+    let client = match Client::new(address, "natterjack-check", scripts) {
+        Ok(client) => client,
         Err(why) => return report.fail(why),
     };
-    if let RedisHost::Tcp {
-        host: name, port, ..
-    } = host
-    {
-        match timeout(STEP_TIME, resolve((name.as_str(), *port))).await {
-            Some(Ok(found)) => {
-                let found: Vec<_> = found.iter().map(|addr| addr.ip().to_string()).collect();
-                report.ok(format_args!(
-                    "redis {host}: the name is {}",
-                    found.join(", ")
-                ));
-            }
-            Some(Err(error)) => {
-                return report.fail(format_args!(
-                    "redis {host}: the name can't be looked up: {error}"
-                ));
-            }
-            None => {
-                return report.fail(format_args!(
-                    "redis {host}: no answer from the name server within {STEP_TIME:?}"
-                ));
-            }
-        }
-        match endpoint.connector().certificate(None, 0).await {
-            Ok(None) => {}
-            Ok(Some((version, certificate))) => tls(
-                &format_args!("redis {host}"),
-                &version,
-                &certificate,
-                report,
-            ),
-            Err(error) => {
-                let why = error.why();
-                return report.fail(format_args!("redis {host}: {why}"));
-            }
-        }
-    }
-    if let RedisHost::Sentinel(sentinels) = host {
-        sentinels::check_all(&endpoint, sentinels, report).await;
-    }
-    let mut subscriber = match endpoint.connect().await {
-        Ok(subscriber) => subscriber,
-        Err(error) => {
-            let why = error.why();
-            return report.fail(format_args!("redis {host}: {why}"));
-        }
+    let mut check = Check {
+        client: &client,
+        name: format!("redis {}", address.host),
+        prefix: &config.prefix,
+        report,
     };
-    if let Some(primary) = &subscriber.primary {
-        sentinels::found(&endpoint, host, primary, report).await;
+    if let Err(error) = check.look(&address.host).await {
+        check.fail(error.why());
     }
-    let user = endpoint.credentials().describe();
-    report.ok(format_args!("redis {host}: connected, {user}"));
-    let looks = async {
-        let (kind, info) = about(host, &mut subscriber, report).await?;
-        if kind != Kind::Cluster
-            && let Some(info) = info
+}
+
+/// One Redis, and where the results go.
+struct Check<'a> {
+    client: &'a Client,
+    /// Its name in the results.
+    name: String,
+    prefix: &'a str,
+    report: &'a mut Report,
+}
+
+impl Check<'_> {
+    fn ok(&mut self, what: impl Display) {
+        self.report.ok(format_args!("{}: {what}", self.name));
+    }
+
+    fn warn(&mut self, what: impl Display) {
+        self.report.warn(format_args!("{}: {what}", self.name));
+    }
+
+    fn fail(&mut self, what: impl Display) {
+        self.report.fail(format_args!("{}: {what}", self.name));
+    }
+
+    /// Looks at the way to Redis, and at Redis itself.
+    async fn look(&mut self, host: &RedisHost) -> Result<(), Error> {
+        let endpoint = &self.client.endpoint;
+        match host {
+            RedisHost::Tcp { host, port, .. } => {
+                let found = timeout(STEP_TIME, resolve((host.as_str(), *port))).await;
+                let late = || format!("no answer from the name server within {STEP_TIME:?}");
+                let found = found.ok_or_else(late)?;
+                let found =
+                    found.map_err(|error| format!("the name can't be looked up: {error}"))?;
+                let found: Vec<_> = found.iter().map(|addr| addr.ip().to_string()).collect();
+                self.ok(format_args!("the name is {}", found.join(", ")));
+                self.tls(None, 0, &self.name.clone()).await?;
+            }
+            RedisHost::Sentinel(sentinels) => self.ask_sentinels(sentinels).await,
+            _ => {}
+        }
+        let mut subscriber = endpoint.connect().await?;
+        if let Some(Primary { address, named_by }) = &subscriber.primary {
+            self.ok(format_args!("{address} is a primary"));
+            let name = format!("redis {address}");
+            let _ = self.tls(Some(address), *named_by, &name).await;
+        }
+        let user = endpoint.credentials().describe();
+        self.ok(format_args!("connected, {user}"));
+        let late = || Err("it does not answer in time".to_string().into());
+        let looks = timeout(4 * STEP_TIME, self.look_inside(&mut subscriber)).await;
+        looks.unwrap_or_else(late)
+    }
+
+    /// Looks at the certificate of a node, or of the configured Redis, if TLS is spoken there.
+    async fn tls(
+        &mut self,
+        node: Option<&Address>,
+        named_by: usize,
+        name: &str,
+    ) -> Result<(), Error> {
+        let connector = self.client.endpoint.connector();
+        let Some((version, certificate)) = connector.certificate(node, named_by).await? else {
+            return Ok(());
+        };
+        match Certificate::read(&certificate) {
+            // It has been verified all the same.
+            None => self.report.ok(format_args!("{name}: {version}")),
+            Some(certificate) => {
+                let days = certificate.days_left(unix_millis() / 1000);
+                let line =
+                    format!("{name}: {version}, its certificate is valid for {days} more days");
+                match days < SOON {
+                    true => self.report.warn(format_args!("{line}; renew it")),
+                    false => self.report.ok(line),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks every sentinel, also those that would only be asked should others be gone, and whether
+    /// they agree.
+    async fn ask_sentinels(&mut self, sentinels: &Sentinels) {
+        let mut found = Vec::new();
+        for (place, (host, port)) in sentinels.hosts.iter().enumerate() {
+            let (host, port) = (host.clone(), *port);
+            let sentinel = Address { host, port };
+            let (name, of) = (format!("sentinel {sentinel}"), &sentinels.name);
+            match self.client.endpoint.primary_from(place).await {
+                None => {}
+                Some(Ok(primary)) => {
+                    let line = format_args!("{name}: the primary of {of} is {primary}");
+                    self.report.ok(line);
+                    found.push(primary);
+                }
+                // One that knows is enough to go on; whether there is one is told next.
+                Some(Err(error)) => self.report.warn(format_args!("{name}: {}", error.why())),
+            }
+            let _ = self.tls(Some(&sentinel), place, &name).await;
+        }
+        found.dedup();
+        if found.len() > 1 {
+            self.report.warn(
+                "the sentinels do not agree: one is cut off, or the primary is just changing",
+            );
+        }
+    }
+
+    /// Looks at a connected Redis: what it is, what it keeps, what it allows, and whether messages
+    /// get through.
+    async fn look_inside(&mut self, subscriber: &mut Connection) -> Result<(), Error> {
+        let info = cmd("INFO").get_packed_command();
+        let asked = [info.clone(), cmd("HELLO").arg(2).get_packed_command()];
+        let replies = in_time(subscriber.request(&asked)).await?;
+        let old = replies.get(1).is_some_and(is_old);
+        let says = replies.first().and_then(Info::read);
+        let says_that = |field, value| {
+            says.as_ref()
+                .is_some_and(|info| info.get(field) == Some(value))
+        };
+        let cluster = says_that("cluster_enabled", "1");
+        // The other nodes of a cluster say which of them are primaries.
+        let replica = !cluster && says_that("role", "slave");
+        match says
+            .as_ref()
+            .map(|info| info.get("redis_version").unwrap_or("0"))
         {
-            let name = format!("redis {host}");
-            storage::look(&[(&name, info)], &name, report);
+            None => {
+                self.warn("it does not say what it is; let its user have +info to see more here");
+            }
+            Some(version) if numbers(version) < OLDEST => {
+                self.fail(format_args!("version {version} is too old, 6.0 is needed"));
+            }
+            Some(version) => self.ok(format_args!("version {version}")),
         }
-        if kind == Kind::Replica {
+        if replica {
+            self.fail("it is a replica, which takes no messages; name the primary");
+        }
+        if let Some(info) = says
+            && !cluster
+        {
+            storage::look(&[(self.name.clone(), info)], &self.name, self.report);
+        }
+        if replica {
             return Ok(());
         }
-        let mut nodes =
-            NodeConnections::connect(&endpoint, &mut subscriber, &[], Vec::new()).await?;
-        if let Some(map) = nodes.map() {
-            let count = map.nodes.len();
-            report.ok(format_args!(
-                "redis {host}: a cluster, and each of its {count} primaries can be reached"
+        let client = self.client;
+        let endpoint = &client.endpoint;
+        let mut nodes = NodeConnections::connect(endpoint, subscriber, &[], Vec::new()).await?;
+        let count = nodes.map().map(|map| map.nodes.len());
+        if let Some(count) = count {
+            self.ok(format_args!(
+                "a cluster, and each of its {count} primaries can be reached"
             ));
-            let each = about_each(host, &mut nodes).await?;
-            storage::look(&each, &format_args!("redis {host}"), report);
-        } else if kind == Kind::Cluster {
-            report.fail(format_args!(
-                "redis {host}: it is a cluster, and does not say where its slots are; its user needs +cluster|slots"
-            ));
+            let replies = in_time(nodes.request_each(&info)).await?;
+            let named = replies.iter().filter_map(|(node, reply)| {
+                Some((format!("{}: node {node}", self.name), Info::read(reply)?))
+            });
+            storage::look(&named.collect::<Vec<_>>(), &self.name, self.report);
+        } else if cluster {
+            self.fail(
+                "it is a cluster, and does not say where its slots are; its user needs +cluster|slots",
+            );
             return Ok(());
         }
-        let old = version(&mut subscriber)
-            .await?
-            .is_some_and(|it| it < CHANNELS);
-        let needed = scripts.needed(nodes.map().is_some(), old);
-        endpoint.connector().enable_reauth(&mut subscriber).await?;
-        let publisher = scripts.clone();
-        let pipeline = Pipeline::new(move |first, more| publisher.publish(first, more));
-        pipeline.connect(nodes.map());
-        let carrier = pipeline.run(nodes.into_connections());
+        endpoint.connector().enable_reauth(subscriber).await?;
+        client.pipeline.connect(nodes.map());
+        let carrier = client.pipeline.run(nodes.into_connections());
         let looks = async {
-            permissions(host, &pipeline, &scripts, &needed, report).await?;
-            round_trip(host, &pipeline, &mut subscriber, &scripts, config, report).await
+            self.permissions(&client.scripts.needed(count.is_some(), old))
+                .await?;
+            self.round_trip(subscriber).await
         };
         future::or(looks, async { Err(carrier.await) }).await
-    };
-    let result = timeout(4 * STEP_TIME, looks).await;
-    match result {
-        Some(Ok(())) => {}
-        Some(Err(error)) => {
-            let why = error.why();
-            report.fail(format_args!("redis {host}: {why}"));
+    }
+
+    /// Tries every command that is used, on keys of its own. `needed`: what a user must be allowed.
+    async fn permissions(&mut self, needed: &str) -> Result<(), Error> {
+        // Some are tried on several keys, one after the other.
+        let mut forbidden = BTreeSet::new();
+        let mut passed = true;
+        for (name, command) in self.client.scripts.acl_probe() {
+            match self.request(command).await? {
+                Value::ServerError(error) if error.code() == "NOPERM" => {
+                    forbidden.insert(name);
+                }
+                // No script is known by that hash: which it says after it has looked at permissions.
+                Value::ServerError(error) if error.code() == "NOSCRIPT" => {}
+                Value::ServerError(error) => {
+                    passed = false;
+                    self.fail(error);
+                }
+                _ => {}
+            }
         }
-        None => report.fail(format_args!("redis {host}: it does not answer in time")),
+        if !forbidden.is_empty() {
+            let forbidden = Vec::from_iter(forbidden).join(", ");
+            self.fail(format_args!(
+                "not allowed to {forbidden}; its user needs {needed}"
+            ));
+        } else if passed {
+            self.ok("every command that is used is allowed");
+        }
+        Ok(())
+    }
+
+    /// Sends something to ourselves, from one connection to the other.
+    async fn round_trip(&mut self, subscriber: &mut Connection) -> Result<(), Error> {
+        let time = self.request(Command::on("", &cmd("TIME"))).await?;
+        if let Some([seconds, _]) = reply::texts(&time).as_deref()
+            && let Ok(theirs) = seconds.parse::<u64>()
+            && let drift = theirs.abs_diff(unix_millis() / 1000)
+            && drift > DRIFT
+        {
+            self.warn(format_args!(
+                "its clock and ours differ by {drift} seconds; set both by NTP"
+            ));
+        }
+        let channel = self.client.scripts.own_channel();
+        subscriber.subscribe(std::slice::from_ref(&channel)).await?;
+        let started = Instant::now();
+        let publish = Command::on(&channel, cmd("PUBLISH").arg(&channel).arg("check"));
+        self.request(publish).await?;
+        let heard = timeout(STEP_TIME, subscriber.replies.next()).await;
+        let what = format!("what is published under {}", self.prefix);
+        match heard {
+            Some(Ok(push)) if reply::push(&push).is_some() => {
+                let after = started.elapsed();
+                self.ok(format_args!("{what} comes back, after {after:.1?}"));
+            }
+            _ => self.fail(format_args!("{what} does not come back")),
+        }
+        Ok(())
+    }
+
+    /// Asks where the command's keys are.
+    async fn request(&self, command: Command) -> Result<Value, Error> {
+        let commands = [command];
+        let mut replies = in_time(self.client.pipeline.replies(&commands)).await?;
+        replies.pop().ok_or_else(|| no_answer(STEP_TIME))
     }
 }
 
-fn tls(host: &impl Display, version: &str, certificate: &[u8], report: &mut Report) {
-    let Some(found) = Certificate::read(certificate) else {
-        // It has been verified all the same.
-        return report.ok(format_args!("{host}: {version}"));
-    };
-    let days = found.days_left(unix_millis() / 1000);
-    let line = format!("{host}: {version}, its certificate is valid for {days} more days");
-    if days < SOON {
-        report.warn(format_args!("{line}; renew it"));
-    } else {
-        report.ok(line);
-    }
-}
-
-/// What kind of Redis it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    /// One that has everything, as far as it says.
-    Single,
-    /// A node of a cluster.
-    Cluster,
-    /// One that takes no messages.
-    Replica,
-}
-
-/// What kind of Redis it is, and what it says of itself; nothing if its user may not ask.
-async fn about(
-    host: &RedisHost,
-    connection: &mut Connection,
-    report: &mut Report,
-) -> Result<(Kind, Option<Info>), Error> {
-    let reply = request(connection, cmd("INFO").get_packed_command()).await?;
-    let Some(info) = Info::read(&reply) else {
-        report.warn(format_args!(
-            "redis {host}: it does not say what it is; let its user have +info to see more here"
-        ));
-        return Ok((Kind::Single, None));
-    };
-    let (cluster, replica) = (
-        info.get("cluster_enabled") == Some("1"),
-        info.get("role") == Some("slave"),
-    );
-    let version = info.get("redis_version").unwrap_or("0");
-    if numbers(version) < OLDEST {
-        report.fail(format_args!(
-            "redis {host}: version {version} is too old, 6.0 is needed"
-        ));
-    } else {
-        report.ok(format_args!("redis {host}: version {version}"));
-    }
-    // The other nodes of a cluster say which of them are primaries.
-    let replica = replica && !cluster;
-    if replica {
-        report.fail(format_args!(
-            "redis {host}: it is a replica, which takes no messages; name the primary"
-        ));
-    }
-    let kind = match (cluster, replica) {
-        (true, _) => Kind::Cluster,
-        (_, true) => Kind::Replica,
-        _ => Kind::Single,
-    };
-    Ok((kind, Some(info)))
-}
-
-/// What each node of a cluster says of itself, and its name in a line.
-async fn about_each(
-    host: &RedisHost,
-    nodes: &mut NodeConnections<'_>,
-) -> Result<Vec<(String, Info)>, Error> {
-    let info = cmd("INFO").get_packed_command();
-    let replies = timeout(STEP_TIME, nodes.request_each(&info)).await;
-    let replies = replies.unwrap_or_else(|| Err(no_answer(STEP_TIME)))?;
-    let named = replies.iter().filter_map(|(node, reply)| {
-        let name = format!("redis {host}: node {node}");
-        Info::read(reply).map(|info| (name, info))
-    });
-    Ok(named.collect())
+async fn in_time<T>(step: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    let done = timeout(STEP_TIME, step).await;
+    done.unwrap_or_else(|| Err(no_answer(STEP_TIME)))
 }
 
 /// The first two numbers of a version.
@@ -234,114 +306,17 @@ fn numbers(version: &str) -> (u32, u32) {
     (parts.next().unwrap_or(0), parts.next().unwrap_or(0))
 }
 
-/// The version of Redis. `HELLO` tells it even to users who may do nothing else.
-async fn version(connection: &mut Connection) -> Result<Option<(u32, u32)>, Error> {
-    let words = match request(connection, cmd("HELLO").arg(2).get_packed_command()).await? {
-        Value::Array(words) => words,
-        // Before 6.2, `HELLO` itself needed a permission.
-        Value::ServerError(error) if error.code() == "NOPERM" => return Ok(Some(OLDEST)),
-        _ => return Ok(None),
-    };
-    let words: Vec<_> = words.iter().map(reply::text).collect();
-    let name = words
-        .iter()
-        .position(|word| word.as_deref() == Some("version"));
-    let version = name.and_then(|name| words.get(name + 1)?.as_deref());
-    Ok(version.map(numbers))
-}
-
-/// Tries every command that is used, on keys of its own.
-async fn permissions(
-    host: &RedisHost,
-    pipeline: &Pipeline<Publication>,
-    scripts: &Scripts,
-    needed: &str,
-    report: &mut Report,
-) -> Result<(), Error> {
-    let mut forbidden = Vec::new();
-    let mut others = Vec::new();
-    for (name, command) in scripts.acl_probe() {
-        match request_nodes(pipeline, command).await? {
-            Value::ServerError(error) if error.code() == "NOPERM" => forbidden.push(name),
-            // No script is known by that hash: which it says after it has looked at permissions.
-            Value::ServerError(error) if error.code() == "NOSCRIPT" => {}
-            Value::ServerError(error) => others.push(error.to_string()),
-            _ => {}
+/// Whether Redis knows no permissions for channels, by its answer to `HELLO`: this tells the version
+/// even to users who may do nothing else.
+fn is_old(hello: &Value) -> bool {
+    match hello {
+        Value::Array(words) => {
+            let texts: Vec<_> = words.iter().filter_map(reply::text).collect();
+            let version = texts.iter().skip_while(|text| *text != "version").nth(1);
+            version.is_some_and(|version| numbers(version) < CHANNELS)
         }
+        // Before 6.2, `HELLO` itself needed a permission.
+        Value::ServerError(error) => error.code() == "NOPERM",
+        _ => false,
     }
-    for error in &others {
-        report.fail(format_args!("redis {host}: {error}"));
-    }
-    // Some are tried on several keys, one after the other.
-    forbidden.sort_unstable();
-    forbidden.dedup();
-    if !forbidden.is_empty() {
-        report.fail(format_args!(
-            "redis {host}: not allowed to {}; its user needs {needed}",
-            forbidden.join(", ")
-        ));
-    } else if others.is_empty() {
-        report.ok(format_args!(
-            "redis {host}: every command that is used is allowed"
-        ));
-    }
-    Ok(())
-}
-
-/// Sends something to ourselves, from one connection to the other.
-async fn round_trip(
-    host: &RedisHost,
-    pipeline: &Pipeline<Publication>,
-    subscriber: &mut Connection,
-    scripts: &Scripts,
-    config: &Config,
-    report: &mut Report,
-) -> Result<(), Error> {
-    if let Value::Array(time) = request_nodes(pipeline, Command::on("", &cmd("TIME"))).await?
-        && let Some(Value::BulkString(seconds)) = time.first()
-        && let Ok(theirs) = String::from_utf8_lossy(seconds).parse::<u64>()
-        && let drift = theirs.abs_diff(unix_millis() / 1000)
-        && drift > DRIFT
-    {
-        report.warn(format_args!(
-            "redis {host}: its clock and ours differ by {drift} seconds; set both by NTP"
-        ));
-    }
-    let channel = scripts.own_channel();
-    subscriber.subscribe(std::slice::from_ref(&channel)).await?;
-    let started = Instant::now();
-    let mut publish = cmd("PUBLISH");
-    publish.arg(&channel).arg("check");
-    request_nodes(pipeline, Command::on(&channel, &publish)).await?;
-    let heard = timeout(STEP_TIME, subscriber.replies.next()).await;
-    match heard {
-        Some(Ok(push)) if reply::push(&push).is_some() => report.ok(format_args!(
-            "redis {host}: what is published under {} comes back, after {:.1?}",
-            config.prefix,
-            started.elapsed()
-        )),
-        _ => report.fail(format_args!(
-            "redis {host}: what is published under {} does not come back",
-            config.prefix
-        )),
-    }
-    Ok(())
-}
-
-/// Asks where the command's keys are.
-async fn request_nodes(pipeline: &Pipeline<Publication>, command: Command) -> Result<Value, Error> {
-    let commands = [command];
-    let replies = timeout(STEP_TIME, pipeline.replies(&commands)).await;
-    let mut replies = replies.unwrap_or_else(|| Err(no_answer(STEP_TIME)))?;
-    replies.pop().ok_or_else(|| no_answer(STEP_TIME))
-}
-
-/// Boxed, so that its code is in the binary once.
-fn request(connection: &mut Connection, command: Vec<u8>) -> Boxed<'_, Value> {
-    Box::pin(async {
-        let command = [command];
-        let replies = timeout(STEP_TIME, connection.request(&command)).await;
-        let mut replies = replies.unwrap_or_else(|| Err(no_answer(STEP_TIME)))?;
-        replies.pop().ok_or_else(|| no_answer(STEP_TIME))
-    })
 }

@@ -1,4 +1,5 @@
-//! What all parts of the bus share: the way to Redis, and the commands of this instance.
+//! The way to Redis, which all parts of the bus share, with the commands of this instance: sends
+//! messages, bounded, in order, and each with word of what became of it, and reads rooms' logs.
 
 use std::sync::Arc;
 
@@ -6,15 +7,17 @@ use redis::Value;
 
 use super::reply;
 use super::scripts::{Publication, Scripts};
+use crate::bus::NewMessage;
 use crate::chat::dialect::Roster;
-use crate::chat::event::Event;
+use crate::chat::event::{Event, Refusal};
 use crate::chat::id::Id;
-use crate::chat::name::Room;
+use crate::chat::name::{Room, User};
+use crate::chat::peer::Receipt;
 use crate::chat::replay::Stretch;
 use crate::config::RedisAddress;
 use crate::redis::endpoint::Endpoint;
 use crate::redis::error::Error;
-use crate::redis::pipeline::{OnReply, Pipeline};
+use crate::redis::pipeline::{OnReply, Payload, Pipeline};
 use crate::redis::slot::Command;
 
 /// The way to Redis, and what is said there.
@@ -85,4 +88,61 @@ impl Client {
         messages.reverse();
         Some(messages)
     }
+
+    /// Publishes a message for a room.
+    pub async fn publish(&self, room: &Room, message: NewMessage) {
+        let bytes = message.text.as_str().len();
+        if !self.pipeline.reserve(bytes).await {
+            return message.receipt.refuse(&Refusal::Unavailable);
+        }
+        self.pipeline.send_reserved(bytes, |sequence| {
+            let publication = self.scripts.publication(room, &message, sequence);
+            let on_reply = OnReply::call(move |reply| published(message.receipt, reply));
+            (Payload::Part(publication), on_reply)
+        });
+    }
+
+    /// Sends a private message.
+    pub async fn send_private(&self, to: String, message: NewMessage) {
+        // What is no name nobody has.
+        let Ok(user) = User::new(&to) else {
+            return message.receipt.refuse(&Refusal::NoSuchUser(to));
+        };
+        let bytes = message.text.as_str().len();
+        if !self.pipeline.reserve(bytes).await {
+            return message.receipt.refuse(&Refusal::Unavailable);
+        }
+        self.pipeline.send_reserved(bytes, |sequence| {
+            let command = self.scripts.send_private(&user, &to, &message, sequence);
+            let on_reply = OnReply::call(move |reply| delivered(&to, message, reply));
+            (Payload::Command(command), on_reply)
+        });
+    }
+}
+
+/// Tells the sender whether a message for a room was published.
+fn published(receipt: Receipt, reply: Option<Value>) {
+    match reply {
+        None | Some(Value::ServerError(_)) => receipt.refuse(&Refusal::Unavailable),
+        Some(value) => {
+            if let Some(id) = reply::id(&value) {
+                receipt.accept(id);
+            }
+        }
+    }
+}
+
+/// Tells the sender whether a private message found its user.
+fn delivered(to: &str, message: NewMessage, reply: Option<Value>) {
+    let refusal = match reply {
+        None | Some(Value::ServerError(_)) => Refusal::Unavailable,
+        Some(value) => match reply::stamp(&value) {
+            Some((id, at)) => {
+                let (private, receipt) = message.into_private(id, at);
+                return receipt.delivered(to, &private);
+            }
+            None => Refusal::NoSuchUser(to.to_string()),
+        },
+    };
+    message.receipt.refuse(&refusal);
 }

@@ -10,72 +10,52 @@ use super::client::Client;
 use super::heartbeat::PULSE;
 use crate::redis::error::Error;
 
+/// What may be wrong; the first that is, is told.
+#[derive(Clone, Copy, Debug)]
+pub enum Subject {
+    /// Messages don't get through.
+    Connection,
+    /// Nobody can join, although messages get through.
+    Joining,
+}
+
 /// How things are.
 #[derive(Debug)]
 pub struct Health {
-    state: Mutex<State>,
+    /// What is wrong with each subject.
+    errors: Mutex<[Option<String>; 2]>,
     changed: Signal,
-}
-
-#[derive(Debug)]
-struct State {
-    /// Why messages don't get through; `None` when they do.
-    connection: Option<String>,
-    /// Why nobody can join, although messages get through.
-    joining: Option<String>,
-}
-
-impl State {
-    fn error(&self) -> Option<&String> {
-        self.connection.as_ref().or(self.joining.as_ref())
-    }
 }
 
 impl Default for Health {
     fn default() -> Health {
         Health {
-            state: Mutex::new(State {
-                connection: Some("not connected yet".into()),
-                joining: None,
-            }),
+            errors: Mutex::new([Some("not connected yet".into()), None]),
             changed: Signal::new(),
         }
     }
 }
 
 impl Health {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, [Option<String>; 2]> {
+        self.errors.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes how the connection is; `true` if it worked until now and no longer does.
-    pub fn set_connection(&self, error: Option<String>) -> bool {
-        let broken = error.is_some();
-        let before = self.change(|state| std::mem::replace(&mut state.connection, error));
-        before.is_none() && broken
-    }
-
-    /// Notes why nobody can join; returns how that was before.
-    fn set_joining(&self, error: Option<String>) -> Option<String> {
-        self.change(|state| std::mem::replace(&mut state.joining, error))
-    }
-
-    fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
-        let mut state = self.lock();
-        let before = state.error().is_none();
-        let done = change(&mut state);
-        let changed = state.error().is_none() != before;
-        drop(state);
-        if changed {
+    /// Notes what is wrong with a subject, if anything is. Returns what was before.
+    pub fn set(&self, subject: Subject, error: Option<String>) -> Option<String> {
+        let well = self.check().is_ok();
+        let before = std::mem::replace(&mut self.lock()[subject as usize], error);
+        if self.check().is_ok() != well {
             self.changed.notify(usize::MAX);
         }
-        done
+        before
     }
 
     /// # Errors
     /// Why messages don't get through, or nobody can join.
     pub fn check(&self) -> Result<(), String> {
-        self.lock().error().map_or(Ok(()), |why| Err(why.clone()))
+        let error = self.lock().iter().flatten().next().cloned();
+        error.map_or(Ok(()), Err)
     }
 
     /// Ends as soon as the [check](Self::check) has another result.
@@ -106,7 +86,7 @@ pub fn note(client: &Client, health: &Health, replies: &[Value]) {
         _ => None,
     });
     let now = error.map(|why| format!("nobody can join: {why}"));
-    let before = health.set_joining(now.clone());
+    let before = health.set(Subject::Joining, now.clone());
     match (before, now) {
         (None, Some(now)) => log::warn!("redis {}: {now}", client.endpoint),
         (Some(_), None) => log::info!("redis {}: joining works again", client.endpoint),
@@ -123,16 +103,21 @@ mod tests {
         let health = Health::default();
         let says = |why: &str| health.check() == Err(why.to_string());
         assert!(says("not connected yet"));
-        assert!(!health.set_connection(None));
+        assert!(health.set(Subject::Connection, None).is_some());
         assert_eq!(health.check(), Ok(()));
-        health.set_joining(Some("no".into()));
+        health.set(Subject::Joining, Some("no".into()));
         assert!(says("no"));
-        assert!(health.set_connection(Some("gone".into())));
-        assert!(!health.set_connection(Some("still gone".into())));
+        assert!(
+            health
+                .set(Subject::Connection, Some("gone".into()))
+                .is_none()
+        );
+        let before = health.set(Subject::Connection, Some("still gone".into()));
+        assert_eq!(before.as_deref(), Some("gone"));
         assert!(says("still gone"));
-        health.set_connection(None);
+        health.set(Subject::Connection, None);
         assert!(says("no"));
-        health.set_joining(None);
+        health.set(Subject::Joining, None);
         assert_eq!(health.check(), Ok(()));
     }
 }

@@ -4,6 +4,7 @@
 //! What proves it is the canary: it goes out on a connection for commands and must come back on the
 //! subscribed one, so no dead subscription hides behind a living connection.
 
+use std::convert::Infallible;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -38,56 +39,44 @@ struct State {
     heard: Instant,
     /// When it was last sent, if it has not come back yet.
     sent: Option<Instant>,
-    /// Others have been told that our peers have left.
-    reaped: bool,
-}
-
-impl Default for Canary {
-    fn default() -> Canary {
-        Canary {
-            state: Mutex::new(State::new()),
-            round_trips: Histogram::new(&DELAYS),
-        }
-    }
-}
-
-impl State {
-    fn new() -> State {
-        State {
-            heard: Instant::now(),
-            sent: None,
-            reaped: false,
-        }
-    }
 }
 
 impl Canary {
+    /// None has been sent.
+    pub fn new() -> Canary {
+        Canary {
+            state: Mutex::new(State {
+                heard: Instant::now(),
+                sent: None,
+            }),
+            round_trips: Histogram::new(&DELAYS),
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// There is a new connection.
-    pub fn reset(&self) {
-        *self.lock() = State::new();
+    /// Waits again, on a new connection or after the canary has come back. Returns when it was sent.
+    pub fn restart(&self) -> Option<Instant> {
+        let mut state = self.lock();
+        state.heard = Instant::now();
+        state.sent.take()
     }
 
     /// The canary has come back.
     pub fn heard(&self) {
-        let mut state = self.lock();
-        state.heard = Instant::now();
-        if let Some(sent) = state.sent.take() {
+        if let Some(sent) = self.restart() {
             self.round_trips.record(sent.elapsed().as_micros() as u64);
         }
-    }
-
-    /// This instance has heard that it was taken for dead.
-    pub fn set_reaped(&self) {
-        self.lock().reaped = true;
     }
 }
 
 /// Renews the lease and watches the canary. Hands on whose leases have run out, and registers our
 /// names again when it was ours. `nodes`: how many there are to be alive.
+///
+/// # Errors
+/// Redis does not answer, or nothing comes back on the subscription.
 pub async fn heartbeat(
     client: &Client,
     presence: &Presence,
@@ -95,43 +84,37 @@ pub async fn heartbeat(
     subscriptions: &Subscriptions,
     dead: Sender<Vec<String>>,
     nodes: usize,
-) -> Error {
+) -> Result<Infallible, Error> {
     let ping = redis::cmd("PING").get_packed_command();
     loop {
         Timer::after(PULSE).await;
         let asked = Instant::now();
         canary.lock().sent = Some(asked);
-        let Some(reply) = client.pipeline.request(presence.renew_lease()).await else {
-            return no_answer(REPLY_TIME);
-        };
+        let reply = client.pipeline.request(presence.renew_lease()).await;
+        let reply = reply.ok_or_else(|| no_answer(REPLY_TIME))?;
         // A single Redis has answered already if it is alive.
-        if nodes > 1
-            && let Err(error) = client.pipeline.request_all_nodes(&ping).await
-        {
-            return error;
+        if nodes > 1 {
+            client.pipeline.request_all_nodes(&ping).await?;
         }
         let Some((lease, expired)) = reply::pulse(&reply) else {
-            return match reply {
+            return Err(match reply {
                 Value::ServerError(error) => format!("refused: {error}").into(),
                 _ => "an answer that makes no sense".to_string().into(),
-            };
+            });
         };
         presence.lease_grace.on_reply(asked.elapsed());
         if canary.lock().heard.elapsed() > CANARY_TIME {
-            return format!("nothing comes back on the subscription since {CANARY_TIME:?}").into();
+            let why = format!("nothing comes back on the subscription since {CANARY_TIME:?}");
+            return Err(why.into());
         }
         // Full while the last ones are still being cleaned up: they will be found again.
         let _ = dead.try_send(expired);
-        let told = std::mem::take(&mut canary.lock().reaped);
-        let reaped = told || lease == Lease::Reaped;
-        if reaped {
+        if lease == Lease::Reaped {
             presence.set_missed();
         }
-        if reaped || lease == Lease::None {
+        if presence.missed() || lease == Lease::None {
             log::warn!("redis no longer knows our names: registering them again");
-            if let Err(error) = presence.register_names(&subscriptions.wanted()).await {
-                return error;
-            }
+            presence.register_names(&subscriptions.wanted()).await?;
         }
     }
 }

@@ -2,6 +2,8 @@
 //! They are JSON, so that `redis-cli` shows what is going on, marked by a first key that nothing
 //! else has. A message without it was published by another program and is delivered as plain text.
 
+use std::borrow::Cow;
+
 use serde::Deserialize;
 
 use crate::bus::NewMessage;
@@ -19,9 +21,9 @@ const NOBODY: &str = "redis";
 
 /// Everything an envelope may hold; which of it is there depends on `kind`.
 #[derive(Debug, Deserialize)]
-struct Envelope {
-    #[serde(rename = "natterjack")]
-    kind: String,
+struct Envelope<'a> {
+    #[serde(rename = "natterjack", borrow)]
+    kind: Cow<'a, str>,
     id: Option<String>,
     at: Option<u64>,
     from: Option<String>,
@@ -94,7 +96,7 @@ pub fn reaped() -> String {
 
 /// The end of an envelope: these texts, in this order.
 fn tail<'a>(texts: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
-    let mut json = String::new();
+    let mut json = String::with_capacity(256);
     for (name, text) in texts {
         let text = serde_json::to_string(text).expect("a text is always JSON");
         json.extend([",\"", name, "\":", &text]);
@@ -127,15 +129,8 @@ pub fn event(room: Room, payload: &[u8]) -> Option<Event> {
         .map(|name| User::new(&name))
         .transpose()
         .ok()?;
-    if user.is_none()
-        && !matches!(
-            kind,
-            EventKind::Joined {
-                announced: false,
-                ..
-            }
-        )
-    {
+    let anonymous = matches!(kind, EventKind::Joined { announced, .. } if !announced);
+    if user.is_none() && !anonymous {
         return None;
     }
     Some(Event {
@@ -149,32 +144,26 @@ pub fn event(room: Room, payload: &[u8]) -> Option<Event> {
 /// Reads what came on this instance's own channel.
 pub fn instance_message(payload: &[u8]) -> Option<InstanceMessage> {
     let envelope = parse(payload)?;
-    match &*envelope.kind {
-        "canary" => return Some(InstanceMessage::Canary),
-        "reaped" => return Some(InstanceMessage::Reaped),
-        _ => {}
-    }
-    let user = User::new(&envelope.user?).ok()?;
-    match &*envelope.kind {
-        "replaced" => Some(InstanceMessage::Replaced(
-            user,
-            envelope.from?.parse().ok()?,
-        )),
+    let user = envelope.user.and_then(|name| User::new(&name).ok());
+    Some(match &*envelope.kind {
+        "canary" => InstanceMessage::Canary,
+        "reaped" => InstanceMessage::Reaped,
+        "replaced" => InstanceMessage::Replaced(user?, envelope.from?.parse().ok()?),
         "private" => {
             let message = PrivateMessage {
-                from: user,
+                from: user?,
                 email: Email::given(envelope.email.as_deref()).ok()?,
                 text: Text::cut(&envelope.text?)?,
                 id: envelope.id?.parse().ok()?,
                 at: envelope.at?,
             };
-            Some(InstanceMessage::Private(envelope.to?, message))
+            InstanceMessage::Private(envelope.to?, message)
         }
-        _ => None,
-    }
+        _ => return None,
+    })
 }
 
-fn parse(payload: &[u8]) -> Option<Envelope> {
+fn parse(payload: &[u8]) -> Option<Envelope<'_>> {
     if !payload.starts_with(MARK.as_bytes()) {
         return None;
     }

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::client::Client;
 use super::lease_expiry::LeaseGrace;
 use super::reply;
-use crate::bus::Claim;
 use crate::chat::close_reason::CloseReason;
+use crate::chat::event::Refusal;
 use crate::chat::name::{Room, SessionKeyHash, User};
 use crate::chat::peer::Peer;
 use crate::chat::peers::{NamedPeer, PeerKey, Peers};
@@ -43,6 +43,11 @@ impl Presence {
         self.client.scripts.renew_lease(self.lease_grace.margin())
     }
 
+    /// Whether others may have been told that our peers have left.
+    pub fn missed(&self) -> bool {
+        self.missed.load(Ordering::Relaxed)
+    }
+
     /// Others may have been told that our peers have left.
     pub fn set_missed(&self) {
         self.missed.store(true, Ordering::Relaxed);
@@ -55,26 +60,23 @@ impl Presence {
         peer: &Peer,
         user: &User,
         key_hash: Option<SessionKeyHash>,
-    ) -> Claim {
+    ) -> Result<(), Refusal> {
         let origin = self.peers.origin(peer);
         let margin = self.lease_grace.margin();
-        let claim = self
-            .client
-            .scripts
-            .claim(user, origin, key_hash, true, margin);
+        let scripts = &self.client.scripts;
+        let claim = scripts.claim(user, origin, key_hash, true, margin);
         let reply = self.client.pipeline.request(claim).await;
-        let claim = match reply.as_ref().and_then(reply::number) {
-            Some(0) => return Claim::Taken,
+        let taken = || Refusal::NameTaken(user.to_string());
+        let refusal = match reply.as_ref().and_then(reply::number) {
+            Some(0) => return Err(taken()),
             // Redis has compared the key hashes, but this instance may know a holder that Redis has lost.
-            Some(1 | 2) if self.peers.claim(peer_key, user, key_hash).await => {
-                return Claim::Granted;
-            }
-            Some(_) => Claim::Taken,
-            None => Claim::Unreachable,
+            Some(1 | 2) if self.peers.claim(peer_key, user, key_hash).await => return Ok(()),
+            Some(_) => taken(),
+            None => Refusal::Unavailable,
         };
         // It may have been granted, and the reply got lost.
         self.release(peer, user);
-        claim
+        Err(refusal)
     }
 
     /// Gives a name back.
@@ -96,8 +98,8 @@ impl Presence {
     /// Takes a peer off a room's roster and tells the room.
     pub fn announce_leave(&self, peer: &Peer, user: &User, room: &Room) {
         let origin = self.peers.origin(peer);
-        self.client
-            .send(self.client.scripts.leave(room, user, origin));
+        let leave = self.client.scripts.leave(room, user, origin);
+        self.client.send(leave);
     }
 
     /// Tells a room that a member has a new name.
@@ -118,56 +120,40 @@ impl Presence {
         let announced = self.missed.swap(false, Ordering::Relaxed);
         let done = self.claim_names(rooms, announced).await;
         if done.is_err() && announced {
-            self.missed.store(true, Ordering::Relaxed);
+            self.set_missed();
         }
         done
     }
 
     async fn claim_names(&self, rooms: &[Room], announced: bool) -> Result<(), Error> {
-        let rooms: Vec<&Room> = rooms.iter().collect();
+        let (client, scripts) = (&self.client, &self.client.scripts);
         for rooms in rooms.chunks(BATCH) {
-            self.client
-                .request_early(self.client.scripts.track_rooms(rooms, true))
-                .await?;
+            let track = scripts.track_rooms(rooms, true);
+            client.request_early(track).await?;
         }
         let margin = self.lease_grace.margin();
         for present in self.peers.named_peers().await.chunks(BATCH) {
-            let claim = |one: &NamedPeer| {
-                let NamedPeer {
-                    user,
-                    origin,
-                    key_hash,
-                    ..
-                } = one;
-                self.client
-                    .scripts
-                    .claim(user, *origin, *key_hash, false, margin)
-            };
+            let claim =
+                |one: &NamedPeer| scripts.claim(&one.user, one.origin, one.key_hash, false, margin);
             let claims: Vec<_> = present.iter().map(claim).collect();
-            let replies = self.client.pipeline.request_early(&claims).await?;
+            let replies = client.pipeline.request_early(&claims).await?;
             let mut joins = Vec::new();
             for (one, reply) in present.iter().zip(&replies) {
+                let NamedPeer { user, origin, .. } = one;
                 if reply::number(reply) == Some(0) {
-                    self.peers
-                        .close(&one.user, one.origin.peer, CloseReason::Replaced)
-                        .await;
+                    let reason = CloseReason::Replaced;
+                    self.peers.close(user, origin.peer, reason).await;
                     continue;
                 }
-                let join = |room| {
-                    self.client
-                        .scripts
-                        .restore_member(room, &one.user, one.origin, announced)
-                };
+                let join = |room| scripts.restore_member(room, user, *origin, announced);
                 joins.extend(one.rooms.iter().map(join));
             }
             for joins in joins.chunks(BATCH) {
-                self.client.pipeline.request_early(joins).await?;
+                client.pipeline.request_early(joins).await?;
             }
         }
         // Last: an interrupted registration is repeated as a whole, with its announcements.
-        self.client
-            .request_early(self.client.scripts.clear_dead())
-            .await?;
+        client.request_early(scripts.clear_dead()).await?;
         Ok(())
     }
 
@@ -176,36 +162,25 @@ impl Presence {
     /// # Errors
     /// Redis does not answer; the next instance that finds the lease goes on from there.
     pub async fn expire(&self, dead: &str) -> Result<(), Error> {
-        let condemned = self
-            .client
-            .request_early(self.client.scripts.mark_dead(dead))
-            .await?;
-        let Some(rooms) = reply::texts(&condemned) else {
+        let (client, scripts) = (&self.client, &self.client.scripts);
+        let rooms = client.request_early(scripts.mark_dead(dead)).await?;
+        let Some(rooms) = reply::texts(&rooms) else {
             // It has come back, or somebody else has cleaned up.
             return Ok(());
         };
         let mut left = 0;
         for room in rooms.iter().filter_map(|room| Room::new(room).ok()) {
-            let reaped = self
-                .client
-                .request_early(self.client.scripts.expire_room(dead, &room))
-                .await?;
-            left += reply::number(&reaped).unwrap_or(0);
+            let expire = scripts.expire_room(dead, &room);
+            left += reply::number(&client.request_early(expire).await?).unwrap_or(0);
         }
-        let mut from = "0".to_string();
-        loop {
-            let page = self
-                .client
-                .request_early(self.client.scripts.expire_names(dead, &from))
+        let mut next = Some("0".to_string());
+        while let Some(from) = next {
+            let page = client
+                .request_early(scripts.expire_names(dead, &from))
                 .await?;
-            match reply::text(&page) {
-                Some(next) if next != "0" => from = next,
-                _ => break,
-            }
+            next = reply::text(&page).filter(|next| next != "0");
         }
-        self.client
-            .request_early(self.client.scripts.delete_instance(dead))
-            .await?;
+        client.request_early(scripts.delete_instance(dead)).await?;
         if left > 0 {
             log::info!("instance {dead} is dead: {left} of its people have left their rooms");
         }

@@ -1,6 +1,6 @@
 //! What Redis answers, read.
 
-use redis::Value;
+use redis::{Value, from_redis_value, from_redis_value_ref};
 
 use super::message::{self, InstanceMessage};
 use crate::chat::dialect::Roster;
@@ -12,35 +12,22 @@ pub use crate::redis::reply::{Push, number, push, text, texts};
 
 /// The answer to the script `publish`, unless the message had been published before.
 pub fn id(value: &Value) -> Option<Id> {
-    let Value::BulkString(text) = value else {
-        return None;
-    };
-    std::str::from_utf8(text).ok()?.parse().ok()
+    text(value)?.parse().ok()
 }
 
 /// The answer to the script `send_private`, if the message found its user: id and time.
 pub fn stamp(value: &Value) -> Option<(Id, u64)> {
-    match value {
-        Value::Array(parts) => match &parts[..] {
-            [id_part, Value::Int(at)] => Some((id(id_part)?, u64::try_from(*at).ok()?)),
-            _ => None,
-        },
-        _ => None,
-    }
+    let (id, at) = from_redis_value_ref::<(String, u64)>(value).ok()?;
+    Some((id.parse().ok()?, at))
 }
 
 /// The answer to the script `roster`.
 pub fn roster(value: Value) -> Option<Roster> {
-    let Value::Array(parts) = value else {
-        return None;
-    };
-    let mut parts = parts.into_iter();
+    let mut parts = value.into_sequence().ok()?.into_iter();
     let count = usize::try_from(number(&parts.next()?)?).ok()?;
     let last = id(&parts.next()?);
-    let entries: Vec<(String, String)> = match parts.next() {
-        Some(entries) => redis::from_redis_value(entries).ok()?,
-        None => Vec::new(),
-    };
+    let entries = parts.next().unwrap_or(Value::Nil);
+    let entries: Vec<(String, String)> = from_redis_value(entries).ok()?;
     let shown = |(key, entry): (String, String)| match entry.split_once(' ') {
         Some((_, shown)) => shown.to_string(),
         None => key,
@@ -52,18 +39,13 @@ pub fn roster(value: Value) -> Option<Roster> {
 
 /// The answer to the script `renew_lease`: how the lease stood, and whose have run out.
 pub fn pulse(value: &Value) -> Option<(Lease, Vec<String>)> {
-    let Value::Array(parts) = value else {
-        return None;
-    };
-    let [had, expired] = &parts[..] else {
-        return None;
-    };
-    let lease = match number(had)? {
+    let (had, expired) = from_redis_value_ref::<(i64, Vec<String>)>(value).ok()?;
+    let lease = match had {
         0 => Lease::None,
         1 => Lease::Held,
         _ => Lease::Reaped,
     };
-    Some((lease, texts(expired)?))
+    Some((lease, expired))
 }
 
 /// How an instance's lease stood when it was renewed.
@@ -85,28 +67,19 @@ pub fn messages(room: &Room, value: &Value) -> Option<Vec<Event>> {
 
 /// The private messages in an instance's inbox; `None` if it is none.
 pub fn inbox(value: &Value) -> Option<Vec<InstanceMessage>> {
-    Some(
-        entries(value)?
-            .filter_map(message::instance_message)
-            .collect(),
-    )
+    let read = message::instance_message;
+    Some(entries(value)?.filter_map(read).collect())
 }
 
 /// The values of a stream's entries: each is an id and a list of one key and its value.
 fn entries(value: &Value) -> Option<impl Iterator<Item = &[u8]>> {
-    let Value::Array(entries) = value else {
-        return None;
-    };
-    Some(entries.iter().filter_map(|entry| match entry {
-        Value::Array(entry) => match &entry[..] {
-            [_, Value::Array(pair)] => match &pair[..] {
-                [_, Value::BulkString(payload)] => Some(&payload[..]),
-                _ => None,
-            },
+    let entries = value.as_sequence()?.iter();
+    Some(
+        entries.filter_map(|entry| match entry.as_sequence()?.get(1)?.as_sequence()? {
+            [_, Value::BulkString(payload)] => Some(&payload[..]),
             _ => None,
-        },
-        _ => None,
-    }))
+        }),
+    )
 }
 
 #[cfg(test)]

@@ -51,22 +51,24 @@ impl Subscriber {
         self.read_inbox().await
     }
 
-    /// Where the rooms' logs stand of which we have heard anything.
+    /// Reads messages from the logs that the channels have not brought.
     ///
     /// # Errors
     /// Redis does not answer.
-    pub async fn last_ids(&self) -> Result<Vec<(Room, Id)>, Error> {
-        let mut found = Vec::new();
+    pub async fn check_for_gaps(&self) -> Result<(), Error> {
         for rooms in self.subscriptions.all_heard().chunks(BATCH) {
-            let requests = |(room, _): &(Room, Cursor)| self.client.scripts.last(room);
-            let commands: Vec<_> = rooms.iter().map(requests).collect();
+            let last = |(room, _): &(Room, Cursor)| self.client.scripts.last(room);
+            let commands: Vec<_> = rooms.iter().map(last).collect();
             let replies = self.client.pipeline.request_early(&commands).await?;
-            let last = rooms.iter().zip(&replies);
-            found.extend(
-                last.filter_map(|((room, _), last)| Some((room.clone(), reply::id(last)?))),
-            );
+            for ((room, _), reply) in rooms.iter().zip(&replies) {
+                if let Some(last) = reply::id(reply)
+                    && let Step::Gap(after) = self.subscriptions.step(room, last.next())
+                {
+                    self.fill_gap(room, after, last).await?;
+                }
+            }
         }
-        Ok(found)
+        self.read_inbox().await
     }
 
     /// Goes on in one room after `heard`. `last` is where the log stands, and `found` the messages from
@@ -79,10 +81,9 @@ impl Subscriber {
         mut found: Vec<Event>,
     ) -> Result<bool, Error> {
         let Some(last) = last else {
-            self.subscriptions.heard(room, unseen(Id::START));
+            self.subscriptions.set_heard(room, Id::START, None);
             return Ok(heard.id == Id::START);
         };
-        let full = found.len() == PAGE;
         let replaced = match found.first().map(|event| (event.id(), &event.kind)) {
             Some((Some(id), EventKind::Said { at, .. })) if id == heard.id => {
                 heard.at.is_some_and(|then| then != *at)
@@ -91,13 +92,10 @@ impl Subscriber {
         };
         if replaced || last.epoch == heard.id.epoch && last < heard.id {
             // The log was rewritten under ids that we already delivered; start a new epoch.
-            let reply = self
-                .client
-                .request_early(self.client.scripts.new_epoch(room, last.epoch))
-                .await?;
-            let begin = reply::id(&reply).unwrap_or(last);
-            self.subscriptions
-                .heard(room, unseen(Id::before_all(begin.epoch)));
+            let begin = self.client.scripts.new_epoch(room, last.epoch);
+            let begin = reply::id(&self.client.request_early(begin).await?).unwrap_or(last);
+            let begin = Id::before_all(begin.epoch);
+            self.subscriptions.set_heard(room, begin, None);
             return Ok(false);
         }
         let mut whole = heard.id.epoch == last.epoch || heard.id == Id::START;
@@ -108,11 +106,6 @@ impl Subscriber {
         let Step::Gap(after) = self.subscriptions.step(room, last.next()) else {
             return Ok(whole);
         };
-        if !full {
-            // The log does not keep that many, or nothing at all, as with `--history 0`.
-            self.subscriptions.heard(room, unseen(last));
-            return Ok(false);
-        }
         whole &= self.read_gap(room, Stretch { after, until: last }).await?;
         Ok(whole)
     }
@@ -125,15 +118,13 @@ impl Subscriber {
     pub async fn read_gap(&self, room: &Room, mut stretch: Stretch) -> Result<bool, Error> {
         let mut whole = true;
         while stretch.after < stretch.until {
-            let reply = self
-                .client
-                .request_early(self.client.scripts.read(room, stretch, PAGE))
-                .await?;
+            let read = self.client.scripts.read(room, stretch, PAGE);
+            let reply = self.client.request_early(read).await?;
             let found = reply::messages(room, &reply).unwrap_or_default();
             // Falling ids: the log was tampered with. It is not read for ever.
             let last = found.last().and_then(Event::id);
             let Some(last) = last.filter(|last| *last > stretch.after) else {
-                self.subscriptions.heard(room, unseen(stretch.until));
+                self.subscriptions.set_heard(room, stretch.until, None);
                 return Ok(false);
             };
             for event in found {
@@ -145,17 +136,15 @@ impl Subscriber {
     }
 
     /// Hands on a message from the log, unless it has been heard. `false` if some before it are missing.
-    async fn deliver(&self, room: &Room, event: Event) -> bool {
+    pub(super) async fn deliver(&self, room: &Room, event: Event) -> bool {
         let (Some(id), EventKind::Said { at, .. }) = (event.id(), &event.kind) else {
             return true;
         };
         let step = self.subscriptions.hear(room, id, *at);
-        if step == Step::Known {
-            return true;
-        }
-        if step != Step::Next {
-            let at = Some(*at);
-            self.subscriptions.heard(room, Cursor { id, at });
+        match step {
+            Step::Known => return true,
+            Step::Next => {}
+            Step::Gap(_) => self.subscriptions.set_heard(room, id, Some(*at)),
         }
         // Fails only when the fan-out is gone, and then the process is on its way out.
         let _ = self.feed.send(event).await;
@@ -166,10 +155,8 @@ impl Subscriber {
     pub async fn notify_incomplete(&self) {
         for room in self.subscriptions.take_incomplete() {
             if let Some(roster) = self.client.roster(&room).await {
-                let entered = Reply::Incomplete(&room, &roster);
-                self.peers
-                    .send_to_room(&room, Dialect::Typed, &entered)
-                    .await;
+                let lost = Reply::Incomplete(&room, &roster);
+                self.peers.send_to_room(&room, Dialect::Typed, &lost).await;
             }
         }
     }
@@ -179,10 +166,8 @@ impl Subscriber {
     /// # Errors
     /// Redis does not answer.
     pub async fn read_inbox(&self) -> Result<(), Error> {
-        let reply = self
-            .client
-            .request_early(self.client.scripts.inbox(self.inbox.last()))
-            .await?;
+        let inbox = self.client.scripts.inbox(self.inbox.last());
+        let reply = self.client.request_early(inbox).await?;
         let mut last = None;
         for note in reply::inbox(&reply).unwrap_or_default() {
             if let InstanceMessage::Private(to, message) = note {
@@ -195,8 +180,4 @@ impl Subscriber {
         }
         Ok(())
     }
-}
-
-fn unseen(id: Id) -> Cursor {
-    Cursor { id, at: None }
 }

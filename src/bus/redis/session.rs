@@ -1,5 +1,6 @@
-//! One set of connections, from its making to its end.
+//! One set of connections, from its making to its end: those for commands, and one that is subscribed.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use smol::channel;
@@ -19,87 +20,67 @@ use crate::time::timeout;
 /// A connection that is not ready after this time is given up.
 const READY_TIME: Duration = Duration::from_secs(30);
 
-/// Connections for commands and one that is subscribed.
-pub struct Session<'a> {
-    /// Carries commands and replies.
-    carrier: Task<'a>,
-    nodes: usize,
-    cluster: bool,
-    subscription: Connection,
+/// Connects, subscribes to every room with peers here, registers every name, reads the messages
+/// missed meanwhile, and only then opens the gate to callers and calls `ready`. From then on runs all
+/// loops until one ends: a connection breaks or falls silent, or it can't sign in again with a new
+/// token. `again`: peers have been told that their messages wait.
+///
+/// # Errors
+/// Why it ended.
+pub async fn run(bus: &Redis, again: bool, ready: impl FnOnce()) -> Result<Infallible, Error> {
+    let client = &bus.client;
+    let mut subscription = bus.connect().await?;
+    let unmapped = bus.known_nodes.unmapped();
+    let first = client.scripts.load();
+    let nodes =
+        NodeConnections::connect(&client.endpoint, &mut subscription, &unmapped, first).await?;
+    let connector = client.endpoint.connector();
+    connector.enable_reauth(&mut subscription).await?;
+    client.pipeline.connect(nodes.map());
+    let cluster = nodes.map().is_some();
+    bus.known_nodes
+        .set_mapped(nodes.map().map_or(&[], |map| &map.nodes));
+    let connections = nodes.into_connections();
+    let nodes = connections.len();
+    let mut carrier = client.pipeline.run(connections);
+    let prepared = timeout(READY_TIME, prepare(bus, &mut subscription));
+    let slow = || Error::Transient(format!("not ready within {READY_TIME:?}"));
+    let prepared = async { prepared.await.unwrap_or_else(|| Err(slow())) };
+    future::or(prepared, async { Err(carrier.as_mut().await) }).await?;
+    ready();
+    if again {
+        // Before any message goes out: a peer must not hear it while it believes that it waits.
+        let over = Reply::Status(true);
+        bus.peers.send_to_all(Dialect::Typed, &over).await;
+    }
+    bus.canary.restart();
+    let subscriptions = &bus.subscriber.subscriptions;
+    let (presence, canary) = (&bus.presence, &bus.canary);
+    let (dead, expired) = channel::bounded(1);
+    let (subscriber, replies) = (&bus.subscriber, subscription.replies);
+    let heartbeat = heartbeat(client, presence, canary, subscriptions, dead, nodes);
+    let reauth = reauthenticate(client, subscriptions, subscription.reauthenticable);
+    let primary = subscription.primary.as_ref();
+    let loops = vec![
+        carrier,
+        task(subscriber.run(canary, presence, replies, cluster)),
+        task(subscriptions.write(subscription.commands)),
+        task(heartbeat),
+        Box::pin(expire_leases(presence, expired)),
+        Box::pin(health::watch(client, &bus.health)),
+        Box::pin(send_rosters(bus, again)),
+        task(reauth),
+        Box::pin(client.endpoint.primary_changed(primary)),
+    ];
+    Err(race(loops).await)
 }
 
-impl<'a> Session<'a> {
-    /// Connects, subscribes to every room with peers here, registers every name, reads the messages
-    /// missed meanwhile, and only then opens the gate to callers.
-    ///
-    /// # Errors
-    /// Why that failed.
-    pub async fn open(bus: &'a Redis) -> Result<Session<'a>, Error> {
-        let mut subscription = bus.connect().await?;
-        let client = &bus.client;
-        let unmapped = bus.known_nodes.unmapped();
-        let ready = client.scripts.load();
-        let nodes =
-            NodeConnections::connect(&client.endpoint, &mut subscription, &unmapped, ready).await?;
-        let connector = bus.client.endpoint.connector();
-        connector.enable_reauth(&mut subscription).await?;
-        bus.client.pipeline.connect(nodes.map());
-        let cluster = nodes.map().is_some();
-        bus.known_nodes
-            .set_mapped(nodes.map().map_or(&[], |map| &map.nodes));
-        let connections = nodes.into_connections();
-        let nodes = connections.len();
-        let mut carrier = bus.client.pipeline.run(connections);
-        let prepared = timeout(READY_TIME, prepare(bus, &mut subscription));
-        let slow = || Error::Transient(format!("not ready within {READY_TIME:?}"));
-        let prepared = async { prepared.await.unwrap_or_else(|| Err(slow())) };
-        future::or(prepared, async { Err(carrier.as_mut().await) }).await?;
-        Ok(Session {
-            carrier,
-            nodes,
-            cluster,
-            subscription,
-        })
-    }
-
-    /// Runs all loops until one ends: a connection breaks or falls silent, or it can't sign in again
-    /// with a new token. `again`: peers have been told that their messages wait.
-    pub async fn run(self, bus: &Redis, again: bool) -> Error {
-        if again {
-            // Before any message goes out: a peer must not hear it while it believes that it waits.
-            let over = Reply::Status(true);
-            bus.peers.send_to_all(Dialect::Typed, &over).await;
-        }
-        let Connection {
-            commands,
-            replies,
-            primary,
-            reauthenticable,
-        } = self.subscription;
-        bus.canary.reset();
-        let subscriptions = &bus.subscriber.subscriptions;
-        let (client, presence, canary) = (&bus.client, &bus.presence, &bus.canary);
-        let (dead_sender, dead_receiver) = channel::bounded(1);
-        race(vec![
-            self.carrier,
-            Box::pin(bus.subscriber.run(canary, replies, self.cluster)),
-            Box::pin(bus.subscriber.write_subscriptions(commands)),
-            Box::pin(heartbeat(
-                client,
-                presence,
-                canary,
-                subscriptions,
-                dead_sender,
-                self.nodes,
-            )),
-            Box::pin(expire_leases(presence, dead_receiver)),
-            Box::pin(health::watch(client, &bus.health)),
-            Box::pin(send_rosters(bus, again)),
-            Box::pin(reauthenticate(client, subscriptions, reauthenticable)),
-            Box::pin(client.endpoint.primary_changed(primary.as_ref())),
-        ])
-        .await
-    }
+/// A loop that ends only with an error.
+fn task<'a>(run: impl Future<Output = Result<Infallible, Error>> + Send + 'a) -> Task<'a> {
+    Box::pin(async {
+        let Err(error) = run.await;
+        error
+    })
 }
 
 /// Restores the state at Redis and hands on what was said meanwhile, before the gate opens.
@@ -123,9 +104,7 @@ async fn prepare(bus: &Redis, subscription: &mut Connection) -> Result<(), Error
     let tried = client.request_early(names).await?;
     health::note(client, &bus.health, &[tried]);
     bus.subscriber.resync().await?;
-    bus.subscriber
-        .subscriptions
-        .up(&rooms, |room| client.scripts.channel(room));
+    bus.subscriber.subscriptions.up(&rooms);
     client.pipeline.open();
     bus.presence.lease_grace.on_reply(Duration::ZERO);
     Ok(())

@@ -1,20 +1,28 @@
 //! The rooms whose channels this instance is subscribed to (those it has peers in, and no others),
 //! and how far it has heard each of them.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet};
+use std::convert::Infallible;
 use std::fmt;
 use std::mem;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::slice;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use event_listener::Event;
 
+use super::client::Client;
 use crate::chat::id::Id;
 use crate::chat::name::Room;
 use crate::chat::replay::{Step, step};
+use crate::redis::connection::Writer;
+use crate::redis::error::Error;
+use crate::redis::pipeline::REPLY_TIME;
+use crate::time::timeout;
 
 /// The subscriptions, as wanted and as confirmed.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Subscriptions {
+    client: Arc<Client>,
     state: Mutex<State>,
     /// A command waits to be sent.
     work: Event,
@@ -25,25 +33,25 @@ pub struct Subscriptions {
 #[derive(Default)]
 struct State {
     rooms: HashMap<Room, Wanted>,
+    /// Rooms in which messages have been lost, and the peers have not been told yet.
+    incomplete: HashSet<Room>,
     commands: Vec<u8>,
-    /// The subscriptions asked for and not confirmed yet, in order.
-    asked: VecDeque<(Room, u64)>,
     up: bool,
-    /// Numbers the subscriptions, so that the confirmation of an earlier one is not taken for that
-    /// of a later one.
-    turn: u64,
+    /// How many subscriptions were asked for on this connection after it was made.
+    asked: u64,
+    /// How many of them are confirmed. Redis confirms them in their order.
+    confirmed: u64,
 }
 
-#[derive(Debug)]
+#[derive(Default)]
 struct Wanted {
     /// Peers here that are in the room or about to be.
     peers: usize,
-    turn: u64,
-    confirmed: bool,
+    /// Which of the subscriptions of this connection is this room's; 0: it was made with the
+    /// connection.
+    asked: Option<u64>,
     /// The last message heard; none before the first sign of where the room stands.
     heard: Option<Cursor>,
-    /// Messages have been lost, and the peers have not been told yet.
-    incomplete: bool,
 }
 
 /// A message that has been heard.
@@ -58,41 +66,53 @@ pub struct Cursor {
 impl fmt::Debug for State {
     /// Without the commands: there may be a password among them.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let State { rooms, up, .. } = self;
-        write!(f, "State({rooms:?}, {up})")
+        write!(f, "State({} rooms)", self.rooms.len())
     }
 }
 
 impl Subscriptions {
+    /// None yet.
+    pub fn new(client: Arc<Client>) -> Subscriptions {
+        Subscriptions {
+            client,
+            state: Mutex::default(),
+            work: Event::new(),
+            news: Event::new(),
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts a peer into a room and waits until what is published there arrives; `false` when the
-    /// connection is gone. Either way, [`leave`](Self::leave) must follow one day. `first` is
-    /// called for the first peer, in the order in which rooms come and go.
-    pub async fn enter(&self, room: &Room, channel: String, first: impl FnOnce()) -> bool {
-        if self.lock().enter(room, channel, first) {
-            self.work.notify(1);
+    /// Counts a peer into a room and waits until what is published there arrives; `false` when Redis
+    /// can't be reached. Either way, [`leave`](Self::leave) must follow one day.
+    pub async fn enter(&self, room: &Room) -> bool {
+        {
+            let mut state = self.lock();
+            let wanted = state.rooms.entry(room.clone()).or_default();
+            wanted.peers += 1;
+            if wanted.peers == 1 {
+                self.track_room(room, true);
+                state.subscribe(room, &self.client.scripts.channel(room));
+                self.work.notify(1);
+            }
         }
-        loop {
-            let listener = {
-                let state = self.lock();
-                if !state.up {
-                    return false;
+        let subscribed = async {
+            loop {
+                let news = self.news.listen();
+                let subscribed = self.lock().is_subscribed(room);
+                match subscribed {
+                    Some(false) => news.await,
+                    subscribed => return subscribed.is_some(),
                 }
-                match state.rooms.get(room) {
-                    Some(wanted) if !wanted.confirmed => self.news.listen(),
-                    wanted => return wanted.is_some(),
-                }
-            };
-            listener.await;
-        }
+            }
+        };
+        timeout(REPLY_TIME, subscribed).await.unwrap_or(false)
     }
 
-    /// Counts a peer out of a room; the last one ends the subscription, by the channel that `last`
-    /// returns.
-    pub fn leave(&self, room: &Room, last: impl FnOnce() -> String) {
+    /// Counts a peer out of a room; the last one ends the subscription.
+    pub fn leave(&self, room: &Room) {
         let mut state = self.lock();
         let Some(wanted) = state.rooms.get_mut(room) else {
             return;
@@ -100,23 +120,31 @@ impl Subscriptions {
         wanted.peers -= 1;
         if wanted.peers == 0 {
             state.rooms.remove(room);
-            state.command("UNSUBSCRIBE", &[last()]);
+            self.track_room(room, false);
+            state.command("UNSUBSCRIBE", &self.client.scripts.channel(room));
             self.work.notify(1);
         }
     }
 
-    /// What a message is to those who are here; see [`step`].
-    pub fn step(&self, room: &Room, id: Id) -> Step {
-        let state = self.lock();
-        let heard = state.rooms.get(room).and_then(|wanted| wanted.heard);
-        heard.map_or(Step::Next, |heard| step(heard.id, id))
+    /// Called while the state is locked, so that Redis hears it in the order in which rooms come and
+    /// go.
+    fn track_room(&self, room: &Room, has_peers: bool) {
+        let command = self
+            .client
+            .scripts
+            .track_rooms(slice::from_ref(room), has_peers);
+        self.client.send(command);
     }
 
-    /// Whether a message is of another epoch than the last one heard in its room.
-    pub fn begins_anew(&self, room: &Room, id: Id) -> bool {
-        let state = self.lock();
-        let heard = state.rooms.get(room).and_then(|wanted| wanted.heard);
-        heard.is_some_and(|heard| heard.id != Id::START && heard.id.epoch != id.epoch)
+    /// How far a room has been heard, if anything is known of it.
+    pub fn heard(&self, room: &Room) -> Option<Cursor> {
+        self.lock().rooms.get(room)?.heard
+    }
+
+    /// What a message is to those who are here; see [`step`].
+    pub fn step(&self, room: &Room, id: Id) -> Step {
+        let heard = self.heard(room);
+        heard.map_or(Step::Next, |heard| step(heard.id, id))
     }
 
     /// Notes a message if it is the next one, or the first of which anything is known.
@@ -127,40 +155,26 @@ impl Subscriptions {
         };
         let step = wanted.heard.map_or(Step::Next, |heard| step(heard.id, id));
         if step == Step::Next {
-            let at = Some(at);
-            wanted.heard = Some(Cursor { id, at });
+            wanted.heard = Some(Cursor { id, at: Some(at) });
         }
         step
     }
 
-    /// The room has been heard up to here.
-    pub fn heard(&self, room: &Room, heard: Cursor) {
+    /// The room has been heard up to this message. `at`: its time, if it was seen itself.
+    pub fn set_heard(&self, room: &Room, id: Id, at: Option<u64>) {
         if let Some(wanted) = self.lock().rooms.get_mut(room) {
-            wanted.heard = Some(heard);
+            wanted.heard = Some(Cursor { id, at });
         }
     }
 
     /// Notes that messages have been lost.
     pub fn mark_incomplete(&self, room: &Room) {
-        if let Some(wanted) = self.lock().rooms.get_mut(room) {
-            wanted.incomplete = true;
-        }
+        self.lock().incomplete.insert(room.clone());
     }
 
     /// The rooms in which messages have been lost since this was last asked.
-    pub fn take_incomplete(&self) -> Vec<Room> {
-        let mut state = self.lock();
-        let rooms = state.rooms.iter_mut();
-        rooms
-            .filter_map(|(room, wanted)| mem::take(&mut wanted.incomplete).then(|| room.clone()))
-            .collect()
-    }
-
-    /// Notes where a room stands, unless more is known already.
-    pub fn begins(&self, room: &Room, id: Id) {
-        if let Some(wanted) = self.lock().rooms.get_mut(room) {
-            wanted.heard.get_or_insert(Cursor { id, at: None });
-        }
+    pub fn take_incomplete(&self) -> HashSet<Room> {
+        mem::take(&mut self.lock().incomplete)
     }
 
     /// How far each room has been heard that anything is known of.
@@ -179,22 +193,23 @@ impl Subscriptions {
 
     /// The connection is there and subscribed to `rooms`. Rooms that became wanted meanwhile are
     /// asked for now, others given up.
-    pub fn up(&self, rooms: &[Room], channel: impl Fn(&Room) -> String) {
+    pub fn up(&self, rooms: &[Room]) {
+        let channel = |room: &Room| self.client.scripts.channel(room);
         let mut state = self.lock();
         state.up = true;
         for room in rooms {
             match state.rooms.get_mut(room) {
-                Some(wanted) => wanted.confirmed = true,
-                None => state.command("UNSUBSCRIBE", &[channel(room)]),
+                Some(wanted) => wanted.asked = Some(0),
+                None => state.command("UNSUBSCRIBE", &channel(room)),
             }
         }
-        let missing = state.rooms.iter().filter(|(_, wanted)| !wanted.confirmed);
-        let missing: Vec<_> = missing
-            .map(|(room, wanted)| (room.clone(), wanted.turn))
-            .collect();
-        for (room, turn) in missing {
-            state.command("SUBSCRIBE", &[channel(&room)]);
-            state.asked.push_back((room, turn));
+        let missing = state
+            .rooms
+            .iter()
+            .filter(|(_, wanted)| wanted.asked.is_none());
+        let missing: Vec<Room> = missing.map(|(room, _)| room.clone()).collect();
+        for room in missing {
+            state.subscribe(&room, &channel(&room));
         }
         drop(state);
         self.work.notify(1);
@@ -204,13 +219,11 @@ impl Subscriptions {
     /// The connection is gone, and with it every subscription.
     pub fn down(&self) {
         let mut state = self.lock();
-        state.up = false;
         state.commands.clear();
-        state.asked.clear();
-        state
-            .rooms
-            .values_mut()
-            .for_each(|wanted| wanted.confirmed = false);
+        (state.up, state.asked, state.confirmed) = (false, 0, 0);
+        for wanted in state.rooms.values_mut() {
+            wanted.asked = None;
+        }
         drop(state);
         self.news.notify(usize::MAX);
     }
@@ -225,65 +238,51 @@ impl Subscriptions {
         self.work.notify(1);
     }
 
-    /// Waits for commands to send.
-    pub async fn take(&self) -> Vec<u8> {
+    /// Writes subscriptions as peers come and go.
+    ///
+    /// # Errors
+    /// The connection is lost.
+    pub async fn write(&self, mut commands: Writer) -> Result<Infallible, Error> {
         loop {
-            let listener = {
-                let mut state = self.lock();
-                if !state.commands.is_empty() {
-                    return mem::take(&mut state.commands);
-                }
-                self.work.listen()
-            };
-            listener.await;
+            let work = self.work.listen();
+            let out = mem::take(&mut self.lock().commands);
+            if out.is_empty() {
+                work.await;
+            } else {
+                commands.write(&out).await?;
+            }
         }
     }
 
     /// Redis has confirmed the oldest subscription asked for.
     pub fn confirmed(&self) {
-        let mut state = self.lock();
-        let Some((room, turn)) = state.asked.pop_front() else {
-            return;
-        };
-        if let Some(wanted) = state.rooms.get_mut(&room)
-            && wanted.turn == turn
-        {
-            wanted.confirmed = true;
-        }
-        drop(state);
+        self.lock().confirmed += 1;
         self.news.notify(usize::MAX);
     }
 }
 
 impl State {
-    /// `true` if there is something to send now.
-    fn enter(&mut self, room: &Room, channel: String, first: impl FnOnce()) -> bool {
-        if let Some(wanted) = self.rooms.get_mut(room) {
-            wanted.peers += 1;
-            return false;
+    /// Whether what is published in a room arrives; `None`: the room or the connection is gone.
+    fn is_subscribed(&self, room: &Room) -> Option<bool> {
+        let wanted = self.rooms.get(room).filter(|_| self.up)?;
+        Some(wanted.asked.is_some_and(|asked| asked <= self.confirmed))
+    }
+
+    fn subscribe(&mut self, room: &Room, channel: &str) {
+        if self.up
+            && let Some(wanted) = self.rooms.get_mut(room)
+        {
+            self.asked += 1;
+            wanted.asked = Some(self.asked);
+            self.command("SUBSCRIBE", channel);
         }
-        first();
-        self.turn += 1;
-        let wanted = Wanted {
-            peers: 1,
-            turn: self.turn,
-            confirmed: false,
-            heard: None,
-            incomplete: false,
-        };
-        self.rooms.insert(room.clone(), wanted);
-        if self.up {
-            self.command("SUBSCRIBE", &[channel]);
-            self.asked.push_back((room.clone(), self.turn));
-        }
-        self.up
     }
 
     /// Without a connection there is nobody to send it to, and nothing to undo.
-    fn command(&mut self, name: &str, channels: &[String]) {
+    fn command(&mut self, name: &str, channel: &str) {
         if self.up {
             redis::cmd(name)
-                .arg(channels)
+                .arg(channel)
                 .write_packed_command(&mut self.commands);
         }
     }

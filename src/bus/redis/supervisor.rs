@@ -8,7 +8,8 @@ use smol::channel::Sender;
 use smol::future::FutureExt;
 
 use super::Redis;
-use super::session::Session;
+use super::health::Subject;
+use super::session;
 use crate::chat::dialect::{Dialect, Reply};
 use crate::redis::connection::Connection;
 use crate::redis::error::Error;
@@ -30,29 +31,32 @@ impl Redis {
         let (mut reached, mut told) = (false, false);
         let mut pause = PAUSE_FIRST;
         loop {
-            let error = match Session::open(self).await {
-                Ok(session) => {
-                    self.health.set_connection(None);
-                    self.connects.add(1);
-                    log::info!("redis {}: connected", self.client.endpoint);
-                    let _ = first.try_send(Ok(()));
-                    // A bug costs a connection, not the chat.
-                    let run = AssertUnwindSafe(session.run(self, told))
-                        .catch_unwind()
-                        .await;
-                    self.client.endpoint.credentials().ended();
-                    (reached, told, pause) = (true, false, PAUSE_FIRST);
-                    self.presence.lease_grace.lost();
-                    self.subscriber.subscriptions.down();
-                    run.unwrap_or_else(|_| Error::Transient("internal error".into()))
-                }
-                Err(Error::Fatal(error)) if !reached => {
-                    let error = format!("redis {}: {error}", self.client.endpoint);
-                    let _ = first.try_send(Err(error.clone()));
-                    return error;
-                }
-                Err(error) => error,
+            let mut ready = false;
+            let run = session::run(self, told, || {
+                ready = true;
+                self.health.set(Subject::Connection, None);
+                self.connects.add(1);
+                log::info!("redis {}: connected", self.client.endpoint);
+                let _ = first.try_send(Ok(()));
+            });
+            // A bug costs a connection, not the chat.
+            let error = match AssertUnwindSafe(run).catch_unwind().await {
+                Ok(Err(error)) => error,
+                Err(_) => Error::Transient("internal error".into()),
             };
+            if ready {
+                self.client.endpoint.credentials().ended();
+                (reached, told, pause) = (true, false, PAUSE_FIRST);
+                self.presence.lease_grace.lost();
+                self.subscriber.subscriptions.down();
+            }
+            if let Error::Fatal(error) = &error
+                && !reached
+            {
+                let error = format!("redis {}: {error}", self.client.endpoint);
+                let _ = first.try_send(Err(error.clone()));
+                return error;
+            }
             self.client.pipeline.disconnect();
             let error = match error {
                 // Nobody need know, unless the connections can't be made again at once.
@@ -74,8 +78,8 @@ impl Redis {
                 let waiting = Reply::Status(false);
                 self.peers.send_to_all(Dialect::Typed, &waiting).await;
             }
-            let broke = self.health.set_connection(Some(error.clone()));
-            if broke || !reached && first.receiver_count() > 0 {
+            let before = self.health.set(Subject::Connection, Some(error.clone()));
+            if before.is_none() || !reached && first.receiver_count() > 0 {
                 log::warn!(
                     "redis {}: {error}; trying again until it works",
                     self.client.endpoint

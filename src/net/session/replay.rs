@@ -73,8 +73,10 @@ impl Session<'_> {
 
     /// Sends the roster and the history of a room again. Live messages come after that.
     pub(super) async fn reenter(&self, room: &Room, past: Option<Past>) -> Result<(), Refusal> {
-        let again = self.bus().join(self.peer_key, self.peer, None, room).await;
-        let last = again.map_err(|_| Refusal::Unavailable)?;
+        let last = self
+            .bus()
+            .join(self.peer_key, self.peer, None, room)
+            .await?;
         let told = self.replay(room, last, past).await;
         if told.is_err() && self.peer.outbox.overflowed() {
             // Live messages were dropped. The client can reconnect and ask for them.
@@ -102,8 +104,11 @@ impl Session<'_> {
                 self.peer.outbox.close(CloseReason::Slow);
             }
             // More live messages came than can be buffered: they are read from the log, too.
-            let again = self.bus().join(self.peer_key, self.peer, None, room).await;
-            let grown = replay.extend(again.map_err(|_| Refusal::Unavailable)?);
+            let last = self
+                .bus()
+                .join(self.peer_key, self.peer, None, room)
+                .await?;
+            let grown = replay.extend(last);
             let (page, whole) = self.page(room, &mut replay, PAGE).await?;
             if !(grown && whole) {
                 // The log no longer has the messages that were dropped.

@@ -1,7 +1,5 @@
 //! Whether a Redis keeps what it is given: what becomes of it when memory runs short, and in a restart.
 
-use std::fmt::Display;
-
 use redis::Value;
 
 use crate::report::Report;
@@ -27,7 +25,7 @@ impl Info {
 }
 
 /// Reports what each of these nodes does with its data. `nodes`: their names and what they say.
-pub fn look(nodes: &[(impl Display, Info)], host: &impl Display, report: &mut Report) {
+pub fn look(nodes: &[(String, Info)], redis: &str, report: &mut Report) {
     let mut kept = true;
     for (node, info) in nodes {
         if let Some(why) = evicts(info) {
@@ -41,7 +39,7 @@ pub fn look(nodes: &[(impl Display, Info)], host: &impl Display, report: &mut Re
         }
     }
     if kept {
-        report.ok(format_args!("{host}: keeps its data (appendonly)"));
+        report.ok(format_args!("{redis}: keeps its data (appendonly)"));
     }
 }
 

@@ -1,6 +1,8 @@
 //! Every command that is used, to be tried on keys of its own: what of it is not allowed should be
 //! known before somebody wants to chat.
 
+use std::collections::BTreeSet;
+
 use redis::cmd;
 
 use super::Scripts;
@@ -66,27 +68,21 @@ impl Scripts {
     /// right. `old`: a Redis before 6.2, which knows no rights to channels, but one to say `HELLO`.
     pub fn needed(&self, cluster: bool, old: bool) -> String {
         let prefix = &self.prefix;
-        let mut commands: Vec<&str> = self.acl_probe().iter().map(|(name, _)| *name).collect();
-        commands.extend(["SUBSCRIBE", "UNSUBSCRIBE", "PING", "INFO", "CLIENT|SETNAME"]);
+        let mut commands =
+            BTreeSet::from(["SUBSCRIBE", "UNSUBSCRIBE", "PING", "INFO", "CLIENT|SETNAME"]);
+        commands.extend(self.acl_probe().iter().map(|(name, _)| *name));
         if cluster {
             commands.extend(["ASKING", "CLUSTER|SLOTS"]);
         }
         commands.extend(old.then_some("HELLO"));
-        commands.sort_unstable();
-        commands.dedup();
-        let commands: Vec<_> = commands
-            .iter()
-            .map(|name| format!("+{}", name.to_ascii_lowercase()))
-            .collect();
-        format!(
-            "~{prefix}-users ~{{{prefix}* {}{}",
-            if old {
-                String::new()
-            } else {
-                format!("&{prefix} &{prefix}:* ")
-            },
-            commands.join(" ")
-        )
+        let mut needed = format!("~{prefix}-users ~{{{prefix}*");
+        if !old {
+            needed += &format!(" &{prefix} &{prefix}:*");
+        }
+        for command in commands {
+            needed += &format!(" +{}", command.to_ascii_lowercase());
+        }
+        needed
     }
 }
 

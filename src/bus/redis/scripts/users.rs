@@ -77,7 +77,7 @@ impl Scripts {
 
     /// Notes that this instance has peers in these rooms, or none any more: for the instance that
     /// cleans up after it.
-    pub fn track_rooms(&self, rooms: &[&Room], has_peers: bool) -> Command {
+    pub fn track_rooms(&self, rooms: &[Room], has_peers: bool) -> Command {
         let key = self.rooms_key(&self.instance.to_string());
         let rooms: Vec<_> = rooms.iter().map(|room| room.as_str()).collect();
         let mut change = cmd(if has_peers { "SADD" } else { "SREM" });
