@@ -55,18 +55,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_letter_is_heard_once() {
-        let mail = Inbox::default();
+    fn a_private_message_is_heard_once() {
+        let inbox = Inbox::default();
         let id = |n| Id { epoch: 7, n };
-        assert_eq!(mail.last(), Id::START);
-        assert!(mail.comes(id(1)) && mail.comes(id(2)));
+        assert_eq!(inbox.last(), Id::START);
+        assert!(inbox.comes(id(1)) && inbox.comes(id(2)));
         // The channel breaks and is subscribed again; 3 and 4 are read, 4 comes as well.
-        assert_eq!(mail.last(), id(2));
-        mail.read(id(4));
-        assert!(!mail.comes(id(4)));
-        assert!(mail.comes(id(5)));
-        assert_eq!(mail.last(), id(5));
+        assert_eq!(inbox.last(), id(2));
+        inbox.read(id(4));
+        assert!(!inbox.comes(id(4)));
+        assert!(inbox.comes(id(5)));
+        assert_eq!(inbox.last(), id(5));
         // A Redis that lost its end gives numbers out again: nothing is held back for that.
-        assert!(mail.comes(id(2)));
+        assert!(inbox.comes(id(2)));
     }
 }

@@ -54,7 +54,7 @@ pub fn said(message: &NewMessage) -> String {
 }
 
 /// A private message, as its script completes it.
-pub fn letter(to: &str, message: &NewMessage) -> String {
+pub fn private(to: &str, message: &NewMessage) -> String {
     words([("user", message.user.as_str()), ("to", to)], message)
 }
 

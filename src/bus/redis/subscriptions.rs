@@ -27,7 +27,7 @@ pub struct Subscriptions {
     /// A command waits to be sent.
     work: Event,
     /// A subscription was confirmed, or the connection broke.
-    news: Event,
+    changed: Event,
 }
 
 #[derive(Default)]
@@ -77,7 +77,7 @@ impl Subscriptions {
             client,
             state: Mutex::default(),
             work: Event::new(),
-            news: Event::new(),
+            changed: Event::new(),
         }
     }
 
@@ -100,10 +100,10 @@ impl Subscriptions {
         }
         let subscribed = async {
             loop {
-                let news = self.news.listen();
+                let changed = self.changed.listen();
                 let subscribed = self.lock().is_subscribed(room);
                 match subscribed {
-                    Some(false) => news.await,
+                    Some(false) => changed.await,
                     subscribed => return subscribed.is_some(),
                 }
             }
@@ -213,7 +213,7 @@ impl Subscriptions {
         }
         drop(state);
         self.work.notify(1);
-        self.news.notify(usize::MAX);
+        self.changed.notify(usize::MAX);
     }
 
     /// The connection is gone, and with it every subscription.
@@ -225,7 +225,7 @@ impl Subscriptions {
             wanted.asked = None;
         }
         drop(state);
-        self.news.notify(usize::MAX);
+        self.changed.notify(usize::MAX);
     }
 
     /// Sends a command among the others. Its reply is ignored unless it is an error.
@@ -257,7 +257,7 @@ impl Subscriptions {
     /// Redis has confirmed the oldest subscription asked for.
     pub fn confirmed(&self) {
         self.lock().confirmed += 1;
-        self.news.notify(usize::MAX);
+        self.changed.notify(usize::MAX);
     }
 }
 

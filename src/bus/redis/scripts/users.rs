@@ -35,9 +35,9 @@ impl Scripts {
             None => format!("ref:@{}:{sequence}", self.instance),
         };
         let keys = ["owners", "leases", "letters", &named].map(|what| self.users_key(what));
-        let (channels, letter) = (self.instance_channels(), message::letter(written, message));
+        let (channels, private) = (self.instance_channels(), message::private(written, message));
         let lives = [REFERENCE_LIFE, MAIL_MOST, MAIL_LIFE];
-        let args = (to.key(), channels, letter, self.users_key("mail:"), &lives);
+        let args = (to.key(), channels, private, self.users_key("mail:"), &lives);
         SEND_PRIVATE.call(&keys, args)
     }
 
