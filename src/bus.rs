@@ -22,7 +22,7 @@ use crate::chat::event::{Event, Refusal};
 use crate::chat::id::Id;
 use crate::chat::name::{Room, SessionKeyHash, User};
 use crate::chat::peer::Peer;
-use crate::chat::peers::{PeerKey, Peers};
+use crate::chat::peers::Peers;
 use crate::chat::replay::Stretch;
 use crate::config::Config;
 use crate::count::text::MetricsText;
@@ -83,18 +83,17 @@ impl Bus {
     /// Somebody else has the name, or the bus can't be reached.
     pub async fn claim(
         &self,
-        peer_key: &PeerKey,
         peer: &Peer,
         user: &User,
         key_hash: Option<SessionKeyHash>,
     ) -> Result<(), Refusal> {
         match self {
-            Bus::Local(bus) => match bus.peers.claim(peer_key, user, key_hash).await {
+            Bus::Local(bus) => match bus.peers.claim(peer, user, key_hash).await {
                 true => Ok(()),
                 false => Err(Refusal::NameTaken(user.to_string())),
             },
             #[cfg(feature = "full")]
-            Bus::Redis(bus) => bus.presence.claim(peer_key, peer, user, key_hash).await,
+            Bus::Redis(bus) => bus.presence.claim(peer, user, key_hash).await,
         }
     }
 
@@ -115,7 +114,6 @@ impl Bus {
     /// The bus can't be reached.
     pub async fn enter(
         &self,
-        peer_key: &PeerKey,
         peer: &Peer,
         user: Option<&User>,
         room: &Room,
@@ -124,7 +122,7 @@ impl Bus {
             self.unsubscribe(room);
             return Err(Refusal::Unavailable);
         }
-        let joined = self.join(peer_key, peer, user, room).await;
+        let joined = self.join(peer, user, room).await;
         if joined.is_err() {
             self.left(peer, user, room).await;
         }
@@ -138,42 +136,41 @@ impl Bus {
     /// The bus can't be reached.
     pub async fn join(
         &self,
-        peer_key: &PeerKey,
         peer: &Peer,
         user: Option<&User>,
         room: &Room,
     ) -> Result<Option<Id>, Refusal> {
-        let joining = self.peers().begin_join(peer_key, room).await;
+        let joining = self.peers().begin_join(peer, room).await;
         for _ in 0..ENTER_ATTEMPTS {
             if self.announce_join(peer, user, room).await
                 && let Some(last) = timeout(ENTER_TIME, joining.wait()).await
             {
-                return Ok(last);
+                return Ok(*last);
             }
         }
         // It may have entered in the last moment.
-        match self.peers().cancel_join(&joining).await {
+        match self.peers().cancel_join(peer).await {
             true => Err(Refusal::Unavailable),
-            false => Ok(joining.wait().await),
+            false => Ok(*joining.wait().await),
         }
     }
 
     /// Takes a peer out of a room, if it is there, and lets the room know if it has a name.
-    pub async fn leave(&self, peer_key: &PeerKey, peer: &Peer, user: Option<&User>, room: &Room) {
-        if self.peers().leave(peer_key, room).await {
+    pub async fn leave(&self, peer: &Peer, user: Option<&User>, room: &Room) {
+        if self.peers().leave(peer, room).await {
             self.left(peer, user, room).await;
         }
     }
 
     /// Takes a peer out of everything, and lets its rooms know.
-    pub async fn depart(&self, peer_key: PeerKey, peer: &Peer) {
-        let departure = self.peers().remove(peer_key).await;
+    pub async fn depart(&self, peer: &Peer) {
+        let (user, rooms) = self.peers().remove(peer).await;
         // First: a peer that sees a user leave may want to claim that name at once.
-        if let Some(user) = &departure.user {
+        if let Some(user) = &user {
             self.release(peer, user);
         }
-        for room in &departure.rooms {
-            self.left(peer, departure.user.as_ref(), room).await;
+        for room in &rooms {
+            self.left(peer, user.as_ref(), room).await;
         }
     }
 

@@ -14,7 +14,6 @@ pub mod outbox;
 pub mod peer;
 pub mod peers;
 pub mod rate;
-mod registry;
 pub mod replay;
 mod sanitize;
 pub mod stats;

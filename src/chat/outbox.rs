@@ -93,6 +93,11 @@ impl Outbox {
         &self.limits.stats
     }
 
+    /// Seconds since the limits were made.
+    pub(super) fn clock(&self) -> u32 {
+        self.limits.started.elapsed().as_secs() as u32
+    }
+
     /// Buffers all pushes until [`send_buffered`](Self::send_buffered). `first`, the answer to the
     /// handshake, is put before the next bytes that are written, even before a close frame. So both
     /// leave in one packet.

@@ -3,7 +3,6 @@
 use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
-use std::time::Instant;
 
 use async_lock::OnceCell;
 use bytes::Bytes;
@@ -20,33 +19,27 @@ pub struct Peer<S: ?Sized = dyn TryWrite> {
     /// The number of this connection, counted from 1 on this instance and never used twice. Log
     /// lines begin with it.
     pub number: u64,
+    /// Where the registry has it. The next peer may get the same key once it is removed.
+    pub(super) key: u32,
     /// The index of its dialect. It is atomic, because a connection may change from simple to
     /// typed.
     dialect: AtomicU8,
-    /// When the registry's clock started.
-    started: Instant,
-    /// When it last sent anything, in whole seconds of that clock.
+    /// When it last sent anything, in whole seconds of the peers' clock.
     last_active: AtomicU32,
     /// Its outgoing queue.
     pub outbox: Outbox<S>,
 }
 
 impl<S: TryWrite + 'static> Peer<S> {
-    pub(super) fn new(
-        number: u64,
-        dialect: Dialect,
-        outbox: Outbox<S>,
-        started: Instant,
-    ) -> Peer<S> {
-        let peer = Peer {
+    pub(super) fn new(number: u64, key: u32, dialect: Dialect, outbox: Outbox<S>) -> Peer<S> {
+        let last_active = AtomicU32::new(outbox.clock());
+        Peer {
             number,
+            key,
             dialect: AtomicU8::new(dialect as u8),
+            last_active,
             outbox,
-            started,
-            last_active: AtomicU32::new(0),
-        };
-        peer.mark_active();
-        peer
+        }
     }
 }
 
@@ -71,9 +64,9 @@ impl Peer {
             .saturating_sub(self.last_active.load(Ordering::Relaxed))
     }
 
-    /// The registry's clock, in whole seconds.
+    /// The clock that all peers share, in whole seconds.
     pub fn clock(&self) -> u32 {
-        self.started.elapsed().as_secs() as u32
+        self.outbox.clock()
     }
 
     /// Its dialect.

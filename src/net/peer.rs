@@ -28,7 +28,6 @@ use super::socket::{self, Socket, SocketPeer};
 use super::token::{self, Grant};
 use crate::chat::close_reason::CloseReason;
 use crate::chat::event::Refusal;
-use crate::chat::peers::PeerKey;
 use crate::chat::rate::Verdict;
 
 /// After this many frames in a row the reader lets other tasks run: the executor has no cooperative
@@ -69,14 +68,13 @@ pub fn serve(
     context: Arc<ServerContext>,
 ) -> impl Future<Output = ()> + Send {
     async move {
-        let peer = context.peers.peer(upgrade.request.dialect, socket);
         // The 101 response goes out with the first push. The peer hears the room from that moment
         // on, and some peers are sent nothing else.
         let request = &upgrade.request;
         let switching = http::switching(&request.accept, request.protocol.as_deref());
-        peer.outbox.start_buffering(switching);
-        let peer_key = context.peers.add(peer.clone()).await;
-        let life = run(&context, &peer, &peer_key, upgrade);
+        let peers = &context.peers;
+        let peer = peers.add(request.dialect, socket, switching).await;
+        let life = run(&context, &peer, upgrade);
         let end = AssertUnwindSafe(life).catch_unwind().await;
         let end = end.unwrap_or(CloseReason::Fault);
         peer.outbox.close(end);
@@ -84,7 +82,7 @@ pub fn serve(
         context.peers.stats().count_close(end);
         log::debug!("{}: gone, {end:?}", peer.number);
         // Boxed, as is every rare step below, so that an idle peer's task stays small.
-        Box::pin(context.bus.depart(peer_key, &peer)).await;
+        Box::pin(context.bus.depart(&peer)).await;
         Box::pin(socket::drain_and_close(&peer)).await;
     }
 }
@@ -93,7 +91,6 @@ pub fn serve(
 fn run<'a>(
     context: &'a ServerContext,
     peer: &'a Arc<SocketPeer>,
-    peer_key: &'a PeerKey,
     mut upgrade: Box<Upgrade>,
 ) -> impl Future<Output = CloseReason> + Send + 'a {
     async move {
@@ -118,7 +115,7 @@ fn run<'a>(
             peer.outbox.close_reason().unwrap_or(CloseReason::Lost)
         };
         let talk = async {
-            let mut session = Session::new(context, peer, peer_key, upgrade.from);
+            let mut session = Session::new(context, peer, upgrade.from);
             let grant = upgrade.grant.as_ref();
             let expires = grant.and_then(|grant| grant.expires());
             // Boxed with its arguments.

@@ -19,7 +19,6 @@ use crate::chat::dialect::{Dialect, Join, Reply, Request};
 use crate::chat::event::{Refusal, Text};
 use crate::chat::name::{Email, Room, User, hex};
 use crate::chat::peer::Receipt;
-use crate::chat::peers::PeerKey;
 use credential::Credential;
 
 /// The most rooms that a connection may be in; a request for one more is refused as forbidden.
@@ -31,7 +30,6 @@ const KEY_BYTES: usize = 128;
 pub(super) struct Session<'a> {
     context: &'a ServerContext,
     peer: &'a Arc<SocketPeer>,
-    peer_key: &'a PeerKey,
     user: Option<User>,
     email: Option<Email>,
     rate: ConnectionRate,
@@ -45,13 +43,11 @@ impl<'a> Session<'a> {
     pub(super) fn new(
         context: &'a ServerContext,
         peer: &'a Arc<SocketPeer>,
-        peer_key: &'a PeerKey,
         from: IpAddr,
     ) -> Session<'a> {
         Session {
             context,
             peer,
-            peer_key,
             user: None,
             email: None,
             rate: ConnectionRate::new(from),
@@ -267,9 +263,7 @@ impl<'a> Session<'a> {
         }
         self.rooms.retain(|other| *other != room);
         let user = self.user.as_ref();
-        self.bus()
-            .leave(self.peer_key, self.peer, user, &room)
-            .await;
+        self.bus().leave(self.peer, user, &room).await;
         Ok(())
     }
 
@@ -281,9 +275,7 @@ impl<'a> Session<'a> {
             self.credential = Credential::Key(new_session_key()?);
         }
         let key_hash = self.credential.key_hash();
-        self.bus()
-            .claim(self.peer_key, self.peer, &user, key_hash)
-            .await?;
+        self.bus().claim(self.peer, &user, key_hash).await?;
         let named = self.peer.frame(&Reply::Named {
             user: &user,
             session: self.credential.key(),
@@ -351,9 +343,7 @@ impl<'a> Session<'a> {
         let user = self.user.as_ref();
         // It leaves first, so that it hears nothing of the room in its new dialect.
         for room in std::mem::take(&mut self.rooms) {
-            self.bus()
-                .leave(self.peer_key, self.peer, user, &room)
-                .await;
+            self.bus().leave(self.peer, user, &room).await;
         }
         self.peer.set_dialect(dialect);
         if let Some(user) = user {

@@ -11,7 +11,7 @@ use crate::chat::close_reason::CloseReason;
 use crate::chat::event::Refusal;
 use crate::chat::name::{Room, SessionKeyHash, User};
 use crate::chat::peer::Peer;
-use crate::chat::peers::{NamedPeer, PeerKey, Peers};
+use crate::chat::peers::{NamedPeer, Peers};
 use crate::redis::error::Error;
 use crate::redis::pipeline::BATCH;
 use crate::redis::slot::Command;
@@ -56,7 +56,6 @@ impl Presence {
     /// Claims a name for a peer.
     pub async fn claim(
         &self,
-        peer_key: &PeerKey,
         peer: &Peer,
         user: &User,
         key_hash: Option<SessionKeyHash>,
@@ -70,7 +69,7 @@ impl Presence {
         let refusal = match reply.as_ref().and_then(reply::number) {
             Some(0) => return Err(taken()),
             // Redis has compared the key hashes, but this instance may know a holder that Redis has lost.
-            Some(1 | 2) if self.peers.claim(peer_key, user, key_hash).await => return Ok(()),
+            Some(1 | 2) if self.peers.claim(peer, user, key_hash).await => return Ok(()),
             Some(_) => taken(),
             None => Refusal::Unavailable,
         };

@@ -2,10 +2,11 @@
 //!
 //! Every [outbox](super::Outbox) adds its queue to one total. So many slow readers, each below its
 //! own limit, can't fill the memory together. The registry decides which peers to close when the
-//! total is too large. The counters of the chat are here, too, because every outbox has a reference
-//! to this.
+//! total is too large. The counters of the chat and its clock are here, too, because every outbox
+//! has a reference to this.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
 
 use crate::chat::stats::ChatStats;
 
@@ -17,6 +18,8 @@ pub struct OutboxLimits {
     pub(super) per_peer: usize,
     total: usize,
     queued: AtomicUsize,
+    /// When the clock of all peers started.
+    pub(super) started: Instant,
     /// Counts what passes between the chat and its peers.
     pub stats: ChatStats,
 }
@@ -28,6 +31,7 @@ impl OutboxLimits {
             per_peer,
             total,
             queued: AtomicUsize::new(0),
+            started: Instant::now(),
             stats: ChatStats::default(),
         }
     }

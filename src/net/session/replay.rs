@@ -29,10 +29,7 @@ impl Session<'_> {
     /// Joins a room under the connection's name.
     pub(super) async fn enter(&mut self, room: Room, past: Option<Past>) -> Result<(), Refusal> {
         let user = self.ensure_name().await?;
-        let entered = self
-            .bus()
-            .enter(self.peer_key, self.peer, Some(&user), &room)
-            .await;
+        let entered = self.bus().enter(self.peer, Some(&user), &room).await;
         let last = entered.map_err(|_| Refusal::Unavailable)?;
         self.add_room(&room);
         log::debug!("{}: joined", self.peer.number);
@@ -58,10 +55,7 @@ impl Session<'_> {
         room: Room,
         past: Option<Past>,
     ) -> Result<(), Refusal> {
-        let entered = self
-            .bus()
-            .enter(self.peer_key, self.peer, None, &room)
-            .await;
+        let entered = self.bus().enter(self.peer, None, &room).await;
         let last = entered.map_err(|_| Refusal::Unavailable)?;
         self.add_room(&room);
         let told = self.replay(&room, last, past).await;
@@ -73,10 +67,7 @@ impl Session<'_> {
 
     /// Sends the roster and the history of a room again. Live messages come after that.
     pub(super) async fn reenter(&self, room: &Room, past: Option<Past>) -> Result<(), Refusal> {
-        let last = self
-            .bus()
-            .join(self.peer_key, self.peer, None, room)
-            .await?;
+        let last = self.bus().join(self.peer, None, room).await?;
         let told = self.replay(room, last, past).await;
         if told.is_err() && self.peer.outbox.overflowed() {
             // Live messages were dropped. The client can reconnect and ask for them.
@@ -104,10 +95,7 @@ impl Session<'_> {
                 self.peer.outbox.close(CloseReason::Slow);
             }
             // More live messages came than can be buffered: they are read from the log, too.
-            let last = self
-                .bus()
-                .join(self.peer_key, self.peer, None, room)
-                .await?;
+            let last = self.bus().join(self.peer, None, room).await?;
             let grown = replay.extend(last);
             let (page, whole) = self.page(room, &mut replay, PAGE).await?;
             if !(grown && whole) {

@@ -1,0 +1,120 @@
+//! The fan-out: events from the bus to the members of their rooms.
+
+use bytes::Bytes;
+
+use super::{Peers, Registry};
+use crate::chat::dialect::Dialect;
+use crate::chat::event::{Event, EventKind};
+use crate::chat::frame::Broadcast;
+use crate::chat::id::Instance;
+use crate::chat::stats::ChatStats;
+
+/// About this many bytes of a room's batch are rendered into one buffer. Well below the limit of an
+/// outbox, so that one buffer that a socket takes in part does not close its peer.
+const BUFFER_TARGET: usize = 48 * 1024;
+
+impl Peers {
+    /// Sends a batch of events to the members of their rooms, in order, and empties the batch.
+    pub async fn deliver(&self, batch: &mut Vec<Event>) {
+        let stats = self.stats();
+        stats.batches.record(batch.len() as u64);
+        // A stable sort: the order within a room stays.
+        batch.sort_by(|a, b| a.room.cmp(&b.room));
+        let mut registry = self.registry.lock().await;
+        let mut parts = Vec::new();
+        for events in batch.chunk_by(|a, b| a.room == b.room).flat_map(buffers) {
+            registry.broadcast(self.instance, events, &mut parts, stats);
+            registry.evict_slowest(&self.limits);
+        }
+        batch.clear();
+    }
+}
+
+/// Splits a room's events into runs of about [`BUFFER_TARGET`] bytes.
+fn buffers(events: &[Event]) -> impl Iterator<Item = &[Event]> {
+    let mut size = 0;
+    let mut fill = move |event: &Event| {
+        let full = size > BUFFER_TARGET;
+        size = if full { 0 } else { size } + event.approx_size();
+        !full
+    };
+    events.chunk_by(move |event, _| fill(event))
+}
+
+impl Registry {
+    /// Sends a room's events to its peers, rendered once per dialect, and completes the joins among
+    /// the events. `parts` is scratch space.
+    fn broadcast(
+        &mut self,
+        here: Instance,
+        mut events: &[Event],
+        parts: &mut Vec<Bytes>,
+        stats: &ChatStats,
+    ) {
+        // A member that joins again must get the events before its join, and get them before its
+        // outbox buffers.
+        while let Some(at) = (1..events.len()).find(|&at| self.joins_again(&events[at], here)) {
+            let (before, rest) = events.split_at(at);
+            self.broadcast_at_once(here, before, parts, stats);
+            events = rest;
+        }
+        self.broadcast_at_once(here, events, parts, stats);
+    }
+
+    fn broadcast_at_once(
+        &mut self,
+        here: Instance,
+        events: &[Event],
+        parts: &mut Vec<Bytes>,
+        stats: &ChatStats,
+    ) {
+        let joined = events
+            .iter()
+            .filter_map(|event| self.complete_join(event, here));
+        let joined: Vec<u64> = joined.collect();
+        let Some(room) = events.first().map(|event| &event.room) else {
+            return;
+        };
+        let Some(members) = self.rooms.get(room) else {
+            return;
+        };
+        let mut broadcasts = Dialect::ALL.map(|_| None);
+        // Added once at the end: to update a shared counter for every peer would be slow.
+        let mut sent = (0, 0);
+        for &member in &members.here {
+            let peer = &self.peers[member as usize].peer;
+            let dialect = peer.dialect();
+            let broadcast = broadcasts[dialect as usize]
+                .get_or_insert_with(|| Broadcast::render(dialect, here, events, &joined));
+            let (frames, bytes) = broadcast.parts_for(peer.number, parts);
+            sent = (sent.0 + frames, sent.1 + bytes);
+            peer.outbox.push_from(room, parts);
+        }
+        stats.sent.add(sent.0);
+        stats.sent_bytes.add(sent.1);
+    }
+
+    /// If this event is the join of a peer of ours, makes the peer a member and returns its number.
+    /// Its outbox buffers from here on.
+    fn complete_join(&mut self, event: &Event, here: Instance) -> Option<u64> {
+        let EventKind::Joined { last, .. } = event.kind else {
+            return None;
+        };
+        let origin = event.origin.filter(|origin| origin.instance == here)?;
+        let pending = self.take_pending(origin.peer)?;
+        let peer = &self.peers[pending.key as usize].peer;
+        peer.outbox.begin_join(&pending.room);
+        self.enter(pending.key, &pending.room);
+        // Only this function sets it, and only once.
+        let _ = pending.signal.set_blocking(last);
+        Some(origin.peer)
+    }
+
+    /// Whether this event is the join of a peer that is a member already.
+    fn joins_again(&self, event: &Event, here: Instance) -> bool {
+        let is_join = matches!(event.kind, EventKind::Joined { .. });
+        let origin = event.origin.filter(|from| is_join && from.instance == here);
+        let pending = origin.and_then(|origin| self.joining.get(&origin.peer));
+        pending.is_some_and(|join| self.peers[join.key as usize].rooms.contains(&join.room))
+    }
+}
