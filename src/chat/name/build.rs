@@ -9,52 +9,44 @@ use unicode_normalization::char::{
     canonical_combining_class, compose, decompose_canonical, decompose_compatible,
 };
 
-/// Characters per entry of the index.
-const BLOCK: usize = 64;
+/// A block spans at most this many characters: it is searched from its beginning.
+const BLOCK: u32 = 64;
+/// A block goes on after a gap of at most this many characters without a decomposition.
+const GAP: u32 = 8;
 /// Hangul syllables follow a formula.
 const HANGUL: std::ops::RangeInclusive<char> = '\u{ac00}'..='\u{d7a3}';
 
-/// How a character is decomposed. The numbers are those in `normal.rs`.
-#[derive(Clone, Copy)]
-enum Kind {
-    /// Into two characters that are composed again.
-    Pair = 0,
-    /// Into characters that it is another spelling of.
-    Canonical = 1,
-    /// Into characters that look different and mean the same.
-    Compatible = 2,
-}
+/// The end of a decomposition into another spelling of the character.
+const CANONICAL: char = '\0';
+/// The end of a decomposition into characters that look different and mean the same.
+const COMPATIBLE: char = '\u{1}';
 
-/// Writes the tables to `names.rs` in `out`.
+/// Writes the tables to `names.txt` and `names.rs` in `out`.
 pub fn write(out: &Path) {
-    let entries: Vec<_> = ('\0'..=char::MAX)
-        .filter(|c| !HANGUL.contains(c))
-        .filter_map(|c| parts(c).map(|(kind, parts)| (c, kind, parts)))
-        .collect();
-
-    let mut bytes = Vec::new();
-    let mut index = Vec::new();
-    for block in entries.chunks(BLOCK) {
-        index.push((u32::from(block[0].0), bytes.len()));
-        let mut before = u32::from(block[0].0);
-        let mut parts_before = [0; 18];
-        for (c, kind, parts) in block {
-            number(&mut bytes, u32::from(*c) - before);
-            before = u32::from(*c);
-            number(&mut bytes, parts.len() as u32 * 4 + *kind as u32);
-            for (part, before) in parts.iter().zip(&mut parts_before) {
-                let step = i64::from(u32::from(*part)) - i64::from(*before);
-                number(&mut bytes, ((step << 1) ^ (step >> 63)) as u32);
-                *before = u32::from(*part);
+    let mut text = String::new();
+    let mut index: Vec<(char, usize)> = Vec::new();
+    let mut pairs = Vec::new();
+    let mut next = 0;
+    for c in ('\0'..=char::MAX).filter(|c| !HANGUL.contains(c)) {
+        let Some((parts, end)) = parts(c) else {
+            continue;
+        };
+        let number = u32::from(c);
+        match index.last() {
+            Some((first, _)) if number - next <= GAP && number - u32::from(*first) < BLOCK => {
+                text.extend((next..number).map(|_| CANONICAL));
             }
+            _ => index.push((c, text.len())),
+        }
+        text.extend(&parts);
+        text.push(end);
+        next = number + 1;
+        if let [first, last] = parts[..]
+            && compose(first, last) == Some(c)
+        {
+            pairs.push((parts, c));
         }
     }
-
-    let mut pairs: Vec<_> = entries
-        .iter()
-        .filter(|(_, kind, _)| matches!(kind, Kind::Pair))
-        .map(|(c, _, parts)| (parts, *c))
-        .collect();
     pairs.sort_unstable();
     let composed: Vec<char> = pairs.into_iter().map(|(_, c)| c).collect();
 
@@ -71,13 +63,13 @@ pub fn write(out: &Path) {
         }
     }
 
-    fs::write(out.join("names.bin"), &bytes).expect("OUT_DIR can be written");
+    fs::write(out.join("names.txt"), text).expect("OUT_DIR can be written");
     let mut code = String::new();
     let (blocks, signs, runs) = (index.len(), composed.len(), marks.len());
     write!(
         code,
-        "static BYTES: &[u8] = include_bytes!(concat!(env!(\"OUT_DIR\"), \"/names.bin\"));\n\
-         static INDEX: [(u32, u16); {blocks}] = {index:?};\n\
+        "static TEXT: &str = include_str!(concat!(env!(\"OUT_DIR\"), \"/names.txt\"));\n\
+         static INDEX: [(char, u16); {blocks}] = {index:?};\n\
          static COMPOSED: [char; {signs}] = {composed:?};\n\
          static MARKS: [(char, u8, u8); {runs}] = {marks:?};\n"
     )
@@ -85,33 +77,23 @@ pub fn write(out: &Path) {
     fs::write(out.join("names.rs"), code).expect("OUT_DIR can be written");
 }
 
-/// The decomposition of a character; `None` if it has none.
-fn parts(c: char) -> Option<(Kind, Vec<char>)> {
+/// The decomposition of a character, and how it ends in the text; `None` if there is none.
+fn parts(c: char) -> Option<(Vec<char>, char)> {
     let mut canonical = Vec::new();
     decompose_canonical(c, |part| canonical.push(part));
     if let [first, middle @ .., last] = &canonical[..] {
-        let first = middle
-            .iter()
-            .try_fold(*first, |first, part| compose(first, *part));
+        let mut middle = middle.iter();
+        let first = middle.try_fold(*first, |first, part| compose(first, *part));
         if let Some(first) = first
             && compose(first, *last) == Some(c)
         {
-            return Some((Kind::Pair, vec![first, *last]));
+            return Some((vec![first, *last], CANONICAL));
         }
     }
     if canonical != [c] {
-        return Some((Kind::Canonical, canonical));
+        return Some((canonical, CANONICAL));
     }
     let mut compatible = Vec::new();
     decompose_compatible(c, |part| compatible.push(part));
-    (compatible != [c]).then_some((Kind::Compatible, compatible))
-}
-
-/// Writes seven bits per byte, the lowest first. The eighth bit says that more bytes follow.
-fn number(bytes: &mut Vec<u8>, mut number: u32) {
-    while number >= 128 {
-        bytes.push(number as u8 | 128);
-        number >>= 7;
-    }
-    bytes.push(number as u8);
+    (compatible != [c]).then_some((compatible, COMPATIBLE))
 }

@@ -1,32 +1,24 @@
 //! Unicode's normal forms (UAX 15): one spelling for what can be written in several ways.
 //!
-//! `build.rs` packs the tables. To find a character takes an index and some dozens of steps. This
-//! is fast enough: only names are normalized, and they are short.
+//! `build.rs` packs the tables: `TEXT` has the decompositions, `INDEX` the first character of each
+//! block of them. To find a character takes some dozens of steps. This is fast enough: only names
+//! are normalized, and they are short.
 
 include!(concat!(env!("OUT_DIR"), "/names.rs"));
 
-/// How a character is decomposed.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    /// Into two characters that are composed again.
-    Pair,
-    /// Into characters that it is another spelling of.
-    Canonical,
-    /// Into characters that look different and mean the same.
-    Compatible,
-}
+/// The end of a decomposition into characters that look different and mean the same.
+const COMPATIBLE: char = '\u{1}';
 
-/// No character has more parts.
-const MOST_PARTS: usize = 18;
-
-// Hangul syllables follow a formula (Unicode, section 3.12).
+// Hangul syllables follow a formula (Unicode, section 3.12): there are 19 leading consonants, 21
+// vowels, and 27 trailing consonants or none.
 const SYLLABLES: u32 = 0xac00;
 const LEADS: u32 = 0x1100;
 const VOWELS: u32 = 0x1161;
 const TAILS: u32 = 0x11a7;
-const LEAD_COUNT: u32 = 19;
-const VOWEL_COUNT: u32 = 21;
+/// Syllables with the same lead and vowel.
 const TAIL_COUNT: u32 = 28;
+/// All syllables.
+const COUNT: u32 = 19 * 21 * TAIL_COUNT;
 
 /// The composed form, NFC: the same characters, each in one spelling.
 pub fn nfc(text: &str) -> String {
@@ -70,54 +62,27 @@ fn decompose_char(c: char, compatible: bool, out: &mut Vec<(u8, char)>) {
         return decompose_char(last, compatible, out);
     }
     match parts(c) {
-        Some((kind, parts, count)) if kind != Kind::Compatible || compatible => {
-            for part in &parts[..count] {
-                decompose_char(*part, compatible, out);
+        Some((parts, end)) if compatible || end != COMPATIBLE => {
+            for part in parts.chars() {
+                decompose_char(part, compatible, out);
             }
         }
         _ => out.push((class(c), c)),
     }
 }
 
-/// The decomposition of a character; `None` if it has none.
-fn parts(c: char) -> Option<(Kind, [char; MOST_PARTS], usize)> {
-    let wanted = u32::from(c);
-    let block = INDEX.partition_point(|(first, _)| *first <= wanted);
-    let (mut at, offset) = INDEX[block.checked_sub(1)?];
-    let end = INDEX.get(block).map_or(BYTES.len(), |next| next.1.into());
-    let mut bytes = &BYTES[usize::from(offset)..end];
-    let mut parts = [0_u32; MOST_PARTS];
-    while !bytes.is_empty() {
-        at += number(&mut bytes);
-        let head = number(&mut bytes);
-        let count = (head / 4) as usize;
-        for part in &mut parts[..count] {
-            let step = number(&mut bytes);
-            *part = part.wrapping_add((step >> 1) ^ (step & 1).wrapping_neg());
-        }
-        if at >= wanted {
-            let kind = [Kind::Pair, Kind::Canonical, Kind::Compatible][(head % 4) as usize];
-            let parts = parts.map(|part| char::from_u32(part).unwrap_or_default());
-            return (at == wanted).then_some((kind, parts, count));
-        }
-    }
-    None
-}
-
-/// A variable-length number: seven bits per byte, the lowest first. The eighth bit says that more
-/// bytes follow.
-fn number(bytes: &mut &[u8]) -> u32 {
-    let mut number = 0;
-    let mut shift = 0;
-    while let Some((byte, rest)) = bytes.split_first() {
-        *bytes = rest;
-        number |= u32::from(byte & 127) << shift;
-        shift += 7;
-        if byte & 128 == 0 {
-            break;
-        }
-    }
-    number
+/// The decomposition of a character, and how it ends; `None` if there is none.
+fn parts(c: char) -> Option<(&'static str, char)> {
+    let next = INDEX.partition_point(|(first, _)| *first <= c);
+    let (first, offset) = INDEX[next.checked_sub(1)?];
+    let end = INDEX.get(next).map_or(TEXT.len(), |next| next.1.into());
+    let mut block = TEXT[offset.into()..end].split_inclusive(|c| c <= COMPATIBLE);
+    let mut parts = block
+        .nth((u32::from(c) - u32::from(first)) as usize)?
+        .chars();
+    let end = parts.next_back()?;
+    let parts = parts.as_str();
+    (!parts.is_empty()).then_some((parts, end))
 }
 
 /// Composes pairs for which there is one character.
@@ -150,37 +115,34 @@ fn composed(first: char, last: char) -> Option<char> {
     if let Some(syllable) = hangul(first, last) {
         return Some(syllable);
     }
-    let pair = |c: &char| parts(*c).map(|(_, parts, _)| (parts[0], parts[1]));
-    let at = COMPOSED.partition_point(|c| pair(c) < Some((first, last)));
-    let found = COMPOSED.get(at)?;
-    (pair(found) == Some((first, last))).then_some(*found)
+    let pair = String::from_iter([first, last]);
+    let decomposed = |c: &char| parts(*c).map_or("", |(parts, _)| parts);
+    let found = COMPOSED.binary_search_by(|c| decomposed(c).cmp(&pair));
+    found.ok().map(|at| COMPOSED[at])
 }
 
 fn hangul_parts(c: char) -> Option<(char, char)> {
-    let syllable = u32::from(c).checked_sub(SYLLABLES)?;
-    if syllable >= LEAD_COUNT * VOWEL_COUNT * TAIL_COUNT {
-        return None;
-    }
-    let (pair, tail) = (syllable / TAIL_COUNT, syllable % TAIL_COUNT);
-    let (first, last) = match tail {
-        0 => (LEADS + pair / VOWEL_COUNT, VOWELS + pair % VOWEL_COUNT),
-        tail => (u32::from(c) - tail, TAILS + tail),
+    let syllable = u32::from(c).checked_sub(SYLLABLES);
+    let syllable = syllable.filter(|syllable| *syllable < COUNT)?;
+    let (first, last) = match (syllable / TAIL_COUNT, syllable % TAIL_COUNT) {
+        (pair, 0) => (LEADS + pair / 21, VOWELS + pair % 21),
+        (_, tail) => (u32::from(c) - tail, TAILS + tail),
     };
     Some((char::from_u32(first)?, char::from_u32(last)?))
 }
 
 fn hangul(first: char, last: char) -> Option<char> {
     let (first, last) = (u32::from(first), u32::from(last));
-    let (lead, vowel) = (first.wrapping_sub(LEADS), last.wrapping_sub(VOWELS));
-    if lead < LEAD_COUNT && vowel < VOWEL_COUNT {
-        return char::from_u32(SYLLABLES + (lead * VOWEL_COUNT + vowel) * TAIL_COUNT);
-    }
-    let (pair, tail) = (first.wrapping_sub(SYLLABLES), last.wrapping_sub(TAILS));
-    let open = pair < LEAD_COUNT * VOWEL_COUNT * TAIL_COUNT && pair.is_multiple_of(TAIL_COUNT);
-    if open && (1..TAIL_COUNT).contains(&tail) {
-        return char::from_u32(first + tail);
-    }
-    None
+    let lead_and_vowel = (first.wrapping_sub(LEADS), last.wrapping_sub(VOWELS));
+    let open_and_tail = (first.wrapping_sub(SYLLABLES), last.wrapping_sub(TAILS));
+    let syllable = match (lead_and_vowel, open_and_tail) {
+        ((lead @ ..19, vowel @ ..21), _) => SYLLABLES + (lead * 21 + vowel) * TAIL_COUNT,
+        (_, (open @ ..COUNT, tail @ 1..TAIL_COUNT)) if open.is_multiple_of(TAIL_COUNT) => {
+            first + tail
+        }
+        _ => return None,
+    };
+    char::from_u32(syllable)
 }
 
 #[cfg(test)]
