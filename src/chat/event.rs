@@ -80,14 +80,24 @@ impl Event {
 
     /// About how many bytes it takes when rendered.
     pub fn approx_size(&self) -> usize {
-        let text = if let EventKind::Said { text, .. } = &self.kind {
-            text.as_str().len()
-        } else {
-            0
+        let text = match &self.kind {
+            EventKind::Said { text, .. } => text.as_str().len(),
+            _ => 0,
         };
         let name = self.user.as_ref().map_or(0, |user| user.as_str().len());
         name + text + 64
     }
+}
+
+/// Cuts events into pieces that take about so many bytes.
+pub fn pieces(events: &[Event], bytes: usize) -> impl Iterator<Item = &[Event]> {
+    let mut size = 0;
+    events.chunk_by(move |event, _| {
+        size += event.approx_size();
+        let goes_on = size < bytes;
+        size = if goes_on { size } else { 0 };
+        goes_on
+    })
 }
 
 /// What happened in a room.

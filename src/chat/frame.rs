@@ -49,9 +49,7 @@ pub fn ping() -> Bytes {
 
 /// A close frame. The reason must not be longer than 123 bytes.
 pub fn close(code: u16, reason: &str) -> Bytes {
-    let mut payload = Vec::with_capacity(2 + reason.len());
-    payload.put_u16(code);
-    payload.extend_from_slice(reason.as_bytes());
+    let payload = [&code.to_be_bytes(), reason.as_bytes()].concat();
     let mut out = BytesMut::with_capacity(payload.len() + 2);
     encode(&mut out, OpCode::Control(Control::Close), &payload);
     out.freeze()

@@ -78,14 +78,11 @@ impl Id {
 
     /// The id before this one, if need be of an older epoch; `None` for [`START`](Self::START).
     pub fn previous(self) -> Option<Id> {
-        match (self.epoch, self.n) {
-            (0, 0) => None,
-            (epoch, 0) => Some(Id {
-                epoch: epoch - 1,
-                n: u64::MAX,
-            }),
-            (epoch, n) => Some(Id { epoch, n: n - 1 }),
-        }
+        let (epoch, n) = match self.n.checked_sub(1) {
+            Some(n) => (self.epoch, n),
+            None => (self.epoch.checked_sub(1)?, u64::MAX),
+        };
+        Some(Id { epoch, n })
     }
 }
 

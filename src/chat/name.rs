@@ -5,8 +5,8 @@ mod invisible;
 mod normal;
 mod rules;
 
+use std::array;
 use std::borrow::Cow;
-use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, LazyLock};
@@ -22,7 +22,7 @@ pub const LOBBY: &str = "lobby";
 ///
 /// It is shown as its owner writes it, and compared by its [key](Self::key): `Ann` and `ann` are
 /// the same name.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct User(
     /// The key. If the shown name differs from it, a NUL and the shown name follow.
     Arc<str>,
@@ -49,9 +49,7 @@ impl User {
     pub fn guest(session: &str) -> User {
         let hash = Sha256::digest(session.as_bytes());
         // Bytes that are no part of [`SessionKeyHash`], which others may see.
-        let mut number = hash[16..24]
-            .iter()
-            .fold(0, |n, byte| n << 8 | u64::from(*byte));
+        let mut number = u64::from_be_bytes(array::from_fn(|at| hash[16 + at]));
         let mut name = String::from(rules::GUEST);
         for _ in 0..GUEST_LETTERS {
             let letter = char::from_digit((number % 36) as u32, 36);
@@ -101,18 +99,6 @@ impl Hash for User {
     }
 }
 
-impl PartialOrd for User {
-    fn partial_cmp(&self, other: &User) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for User {
-    fn cmp(&self, other: &User) -> Ordering {
-        self.key().cmp(other.key())
-    }
-}
-
 impl Room {
     /// Checks a room name. The rules are those of user names, except that no words are reserved for
     /// the server.
@@ -135,12 +121,6 @@ impl Room {
     /// The name itself.
     pub fn as_str(&self) -> &str {
         &self.0
-    }
-}
-
-impl fmt::Debug for User {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "User({:?})", self.as_str())
     }
 }
 
@@ -215,9 +195,7 @@ impl SessionKeyHash {
     /// The hash of this session key.
     pub fn of(secret: &str) -> SessionKeyHash {
         let digest = Sha256::digest(secret.as_bytes());
-        let mut hash = [0; 16];
-        hash.copy_from_slice(&digest[..16]);
-        SessionKeyHash(hash)
+        SessionKeyHash(array::from_fn(|at| digest[at]))
     }
 
     /// The marker for names that a token (JWT) grants. Every connection with such a token may take

@@ -57,10 +57,9 @@ struct PeerEntry {
     key_hash: Option<SessionKeyHash>,
     rooms: Vec<Room>,
     pinged: bool,
-    /// Whether its socket took nothing at the last sweep, although bytes wait.
-    stalled: bool,
-    /// Since which second of the peers' clock it is `stalled`.
-    stalled_since: u32,
+    /// Since which second of the peers' clock every sweep has found that its socket takes nothing,
+    /// although bytes wait.
+    stalled_since: Option<u32>,
 }
 
 /// A name and its connection.
@@ -125,8 +124,7 @@ impl Peers {
             key_hash: None,
             rooms: Vec::new(),
             pinged: false,
-            stalled: false,
-            stalled_since: 0,
+            stalled_since: None,
         });
         peer
     }

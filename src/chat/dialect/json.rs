@@ -58,23 +58,15 @@ fn bad(why: &str) -> Refusal {
 
 /// `changed`: some of its characters have been replaced.
 fn object(frame: &str, changed: bool) -> Result<Object, Refusal> {
-    let object: Object = serde_json::from_str(frame).map_err(|error| bad(&error.to_string()))?;
-    let Object {
-        room,
-        user,
-        to,
-        reference,
-        session,
-        username,
-        ..
-    } = &object;
+    let all: Object = serde_json::from_str(frame).map_err(|error| bad(&error.to_string()))?;
     // Two different references must not become the same.
-    let names = [room, user, to, reference, session, username];
+    let names = [&all.room, &all.user, &all.to, &all.reference];
+    let keys = [&all.session, &all.username];
     let replaced = |name: &String| name.contains(char::REPLACEMENT_CHARACTER);
-    if changed && names.into_iter().flatten().any(replaced) {
+    if changed && names.into_iter().chain(keys).flatten().any(replaced) {
         return Err(bad("half a surrogate pair outside of a text"));
     }
-    Ok(object)
+    Ok(all)
 }
 
 /// Replaces escaped lone surrogates by U+FFFD. JavaScript writes them for a string that was cut
@@ -88,7 +80,7 @@ fn whole_characters(frame: &str) -> Cow<'_, str> {
             None if frame.is_char_boundary(from) => {}
             // An escaped backslash: what follows is no escape.
             None => return changed,
-            Some(Half::High) if surrogate(frame, at + 6) == Some(Half::Low) => from = at + 12,
+            Some(..0xdc00) if matches!(surrogate(frame, at + 6), Some(0xdc00..)) => from = at + 12,
             Some(_) => {
                 from = at + 6;
                 changed.to_mut().replace_range(at..from, "\\ufffd");
@@ -98,20 +90,12 @@ fn whole_characters(frame: &str) -> Cow<'_, str> {
     changed
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Half {
-    High,
-    Low,
-}
-
-/// Which half of a surrogate pair is escaped at this position, if any.
-fn surrogate(frame: &str, at: usize) -> Option<Half> {
+/// The half of a surrogate pair that is escaped at this position, if any: a high one below 0xdc00,
+/// or a low one.
+fn surrogate(frame: &str, at: usize) -> Option<u32> {
     let digits = frame.get(at..at + 6)?.strip_prefix("\\u")?;
-    match u32::from_str_radix(digits, 16).ok()? {
-        0xd800..0xdc00 => Some(Half::High),
-        0xdc00..0xe000 => Some(Half::Low),
-        _ => None,
-    }
+    let unit = u32::from_str_radix(digits, 16).ok()?;
+    (0xd800..0xe000).contains(&unit).then_some(unit)
 }
 
 /// Finds the reference of an object that has an error: the last one that is a string, before the

@@ -39,16 +39,12 @@ pub(super) fn render(event: &Event, out: &mut String) -> bool {
     };
     out.push_str(user.as_str());
     match &event.kind {
-        EventKind::Joined {
-            announced: false, ..
-        } => return false,
+        EventKind::Joined { announced, .. } if !announced => return false,
         EventKind::Said { text, .. } => {
             out.push_str(": ");
             push_lines(text, out);
         }
-        EventKind::Joined {
-            announced: true, ..
-        } => out.push_str(": has joined the chat!"),
+        EventKind::Joined { .. } => out.push_str(": has joined the chat!"),
         EventKind::Left => out.push_str(": has left the chat!"),
     }
     true
@@ -83,11 +79,7 @@ pub(super) fn reply(reply: &Reply<'_>, out: &mut String) -> bool {
             written
         }
         Reply::Refused(refusal, _) => write!(out, "error: {refusal}"),
-        Reply::Named { .. }
-        | Reply::Accepted(..)
-        | Reply::History(..)
-        | Reply::Incomplete(..)
-        | Reply::Status(_) => return false,
+        _ => return false,
     };
     true
 }

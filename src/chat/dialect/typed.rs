@@ -151,12 +151,8 @@ fn said(event: &Event) -> Option<Said<'_>> {
             text: text.as_str(),
             avatar: email.as_ref().map(Email::avatar),
         },
-        EventKind::Joined {
-            announced: false, ..
-        } => return None,
-        EventKind::Joined {
-            announced: true, ..
-        } => presence("online"),
+        EventKind::Joined { announced, .. } if !announced => return None,
+        EventKind::Joined { .. } => presence("online"),
         EventKind::Left => presence("offline"),
     })
 }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::{Peers, Registry};
 use crate::chat::dialect::Dialect;
-use crate::chat::event::{Event, EventKind};
+use crate::chat::event::{self, Event, EventKind};
 use crate::chat::frame::Broadcast;
 use crate::chat::id::Instance;
 use crate::chat::stats::ChatStats;
@@ -22,23 +22,14 @@ impl Peers {
         batch.sort_by(|a, b| a.room.cmp(&b.room));
         let mut registry = self.registry.lock().await;
         let mut parts = Vec::new();
-        for events in batch.chunk_by(|a, b| a.room == b.room).flat_map(buffers) {
-            registry.broadcast(self.instance, events, &mut parts, stats);
-            registry.evict_slowest(&self.limits);
+        for events in batch.chunk_by(|a, b| a.room == b.room) {
+            for events in event::pieces(events, BUFFER_TARGET) {
+                registry.broadcast(self.instance, events, &mut parts, stats);
+                registry.evict_slowest(&self.limits);
+            }
         }
         batch.clear();
     }
-}
-
-/// Splits a room's events into runs of about [`BUFFER_TARGET`] bytes.
-fn buffers(events: &[Event]) -> impl Iterator<Item = &[Event]> {
-    let mut size = 0;
-    let mut fill = move |event: &Event| {
-        let full = size > BUFFER_TARGET;
-        size = if full { 0 } else { size } + event.approx_size();
-        !full
-    };
-    events.chunk_by(move |event, _| fill(event))
 }
 
 impl Registry {

@@ -93,7 +93,7 @@ impl Peers {
                     Some((user, registry.names.get(user) != Some(&entry.peer.key)))
                 })
                 .collect();
-            names.sort_unstable();
+            names.sort_unstable_by_key(|&(user, taken)| (user.key(), taken));
             // During a takeover both connections have the name. The new one counts.
             names.dedup_by_key(|(user, _)| *user);
             users.extend(names.into_iter().map(|(user, _)| user.to_string()));

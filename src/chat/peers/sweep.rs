@@ -77,27 +77,27 @@ impl PeerEntry {
     /// Returns in how many seconds to look at it again.
     fn sweep(&mut self, silence: u32) -> u32 {
         let silent = self.peer.idle_seconds();
-        let mut next = silence.saturating_sub(silent);
-        if silent < silence {
+        let next = if silent < silence {
             self.pinged = false;
+            silence - silent
         } else if !self.pinged {
             self.pinged = true;
             self.peer.outbox.push(&[frame::ping()]);
-            next = silence;
+            silence
         } else if silent >= 2 * silence {
             self.peer.outbox.close(CloseReason::Silent);
-            next = silence;
+            silence
         } else {
-            next = 2 * silence - silent;
+            2 * silence - silent
+        };
+        if !self.peer.outbox.is_stalled() {
+            self.stalled_since = None;
+            return next;
         }
-        let stalled = self.peer.outbox.is_stalled();
         let now = self.peer.clock();
-        if !stalled || !self.stalled {
-            self.stalled_since = now;
-        } else if now - self.stalled_since >= 2 * silence {
+        if now - *self.stalled_since.get_or_insert(now) >= 2 * silence {
             self.peer.outbox.close(CloseReason::Slow);
         }
-        self.stalled = stalled;
-        if stalled { 0 } else { next }
+        0
     }
 }

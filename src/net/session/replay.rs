@@ -6,7 +6,7 @@ use std::task::Poll;
 use super::Session;
 use crate::chat::close_reason::CloseReason;
 use crate::chat::dialect::{Dialect, Reply, Roster};
-use crate::chat::event::{Event, Refusal};
+use crate::chat::event::{self, Event, Refusal};
 use crate::chat::frame;
 use crate::chat::id::Id;
 use crate::chat::name::Room;
@@ -122,7 +122,7 @@ impl Session<'_> {
     ) -> Result<(), Refusal> {
         while replay.left().is_some() && self.ended().is_none() {
             let mut size = PAGE;
-            for piece in pieces(&page) {
+            for piece in event::pieces(&page, PIECE) {
                 let frames = frame::texts(self.peer.dialect(), piece);
                 self.peer.outbox.stats().sent.add(piece.len() as u64);
                 self.peer.outbox.push_before_buffered(&[frames]);
@@ -216,17 +216,6 @@ impl Session<'_> {
         self.peer.send(&Reply::History(&room, messages));
         Ok(())
     }
-}
-
-/// Cuts messages into pieces of about [`PIECE`] bytes.
-fn pieces(messages: &[Event]) -> impl Iterator<Item = &[Event]> {
-    let mut size = 0;
-    messages.chunk_by(move |event, _| {
-        size += event.approx_size();
-        let goes_on = size < PIECE;
-        size = if goes_on { size } else { 0 };
-        goes_on
-    })
 }
 
 /// The newest messages that take at most about `most` bytes; at least one.
