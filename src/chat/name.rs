@@ -106,7 +106,10 @@ impl Room {
     /// # Errors
     /// A sentence that says which rule of names is broken.
     pub fn new(name: &str) -> Result<Room, String> {
-        let name = to_nfc(name);
+        let name: Cow<'_, str> = match name.is_ascii() || name.len() > MAX_NFC_BYTES {
+            true => name.into(),
+            false => normal::nfc(name).into(),
+        };
         rules::check(&name).map_err(|rule| format!("bad room name: it {rule}"))?;
         Ok(Room(name.as_ref().into()))
     }
@@ -140,14 +143,6 @@ impl fmt::Display for Room {
 const GUEST_LETTERS: usize = 6;
 /// Longer text is not composed: it would not become a valid name.
 const MAX_NFC_BYTES: usize = 1024;
-
-/// A room's name in the form in which rooms are compared: Unicode's composed form (NFC).
-pub fn to_nfc(name: &str) -> Cow<'_, str> {
-    if name.is_ascii() || name.len() > MAX_NFC_BYTES {
-        return name.into();
-    }
-    normal::nfc(name).into()
-}
 
 /// An e-mail address. It is used only to show the user's picture.
 #[derive(Clone, Debug, PartialEq, Eq)]

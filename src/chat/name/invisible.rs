@@ -37,12 +37,9 @@ pub fn has_invisible(name: &str) -> bool {
 /// Whether a zero-width joiner makes sense here: after a virama (RFC 5892, A.2), or between two
 /// emoji that it joins.
 fn joiner_fits(before: &[char], after: &[char]) -> bool {
-    let Some(last) = before.last() else {
-        return false;
-    };
     let mut emoji = before.iter().rev();
     let emoji = emoji.find(|c| !is_emoji_style(**c) && !is_skin(**c));
-    class(*last) == VIRAMA
+    follows_virama(before)
         || emoji.is_some_and(|c| is_pictograph(*c))
             && after.first().is_some_and(|c| is_pictograph(*c))
 }
@@ -50,12 +47,15 @@ fn joiner_fits(before: &[char], after: &[char]) -> bool {
 /// Whether a zero-width non-joiner makes sense here: after a virama, or between letters of a
 /// cursive script (RFC 5892, A.1).
 fn non_joiner_fits(before: &[char], after: &[char]) -> bool {
-    let mut before = before.iter().rev();
+    let mut before_it = before.iter().rev();
     let letter = |c: &char| is_cursive(*c) && class(*c) == 0;
-    let last = before.clone().next();
-    last.is_some_and(|c| class(*c) == VIRAMA)
-        || before.find(|c| class(**c) == 0).is_some_and(letter)
+    follows_virama(before)
+        || before_it.find(|c| class(**c) == 0).is_some_and(letter)
             && after.iter().find(|c| class(**c) == 0).is_some_and(letter)
+}
+
+fn follows_virama(before: &[char]) -> bool {
+    before.last().is_some_and(|c| class(*c) == VIRAMA)
 }
 
 /// Arabic with its many relatives, Mongolian, Phags-pa, Manichaean to Sogdian, Adlam.

@@ -23,8 +23,16 @@ impl Peers {
         let mut registry = self.registry.lock().await;
         let mut parts = Vec::new();
         for events in batch.chunk_by(|a, b| a.room == b.room) {
-            for events in event::pieces(events, BUFFER_TARGET) {
-                registry.broadcast(self.instance, events, &mut parts, stats);
+            for mut events in event::pieces(events, BUFFER_TARGET) {
+                while !events.is_empty() {
+                    // A member that joins again must get the events before its join, and get them
+                    // before its outbox buffers.
+                    let again = |at: &usize| registry.joins_again(&events[*at], self.instance);
+                    let end = (1..events.len()).find(again).unwrap_or(events.len());
+                    let (now, rest) = events.split_at(end);
+                    registry.broadcast(self.instance, now, &mut parts, stats);
+                    events = rest;
+                }
                 registry.evict_slowest(&self.limits);
             }
         }
@@ -33,26 +41,9 @@ impl Peers {
 }
 
 impl Registry {
-    /// Sends a room's events to its peers, rendered once per dialect, and completes the joins among
-    /// the events. `parts` is scratch space.
+    /// Sends events of one room to its peers, rendered once per dialect, and completes the joins
+    /// among the events. `parts` is scratch space.
     fn broadcast(
-        &mut self,
-        here: Instance,
-        mut events: &[Event],
-        parts: &mut Vec<Bytes>,
-        stats: &ChatStats,
-    ) {
-        // A member that joins again must get the events before its join, and get them before its
-        // outbox buffers.
-        while let Some(at) = (1..events.len()).find(|&at| self.joins_again(&events[at], here)) {
-            let (before, rest) = events.split_at(at);
-            self.broadcast_at_once(here, before, parts, stats);
-            events = rest;
-        }
-        self.broadcast_at_once(here, events, parts, stats);
-    }
-
-    fn broadcast_at_once(
         &mut self,
         here: Instance,
         events: &[Event],

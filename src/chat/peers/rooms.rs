@@ -16,8 +16,6 @@ use crate::chat::peer::Peer;
 pub(super) struct Members {
     /// Their keys.
     pub here: BTreeSet<u32>,
-    /// How many peers are joining.
-    pub joining: usize,
     /// How many members and joining peers have a name.
     pub named: usize,
 }
@@ -40,10 +38,9 @@ impl Peers {
     /// [buffers](crate::chat::outbox::Outbox::begin_join).
     pub async fn begin_join(&self, peer: &Peer, room: &Room) -> JoinSignal {
         let mut registry = self.registry.lock().await;
-        let is_new = registry.peers[peer.key as usize].is_new(room);
-        let members = registry.rooms.entry(room.clone()).or_default();
-        members.joining += 1;
-        members.named += usize::from(is_new);
+        if registry.peers[peer.key as usize].is_new(room) {
+            registry.rooms.entry(room.clone()).or_default().named += 1;
+        }
         let signal = JoinSignal::default();
         let pending = PendingJoin {
             key: peer.key,
@@ -132,7 +129,6 @@ impl Registry {
         let pending = self.joining.remove(&number)?;
         if let Some(members) = self.rooms.get_mut(&pending.room) {
             let entry = &self.peers[pending.key as usize];
-            members.joining -= 1;
             members.named -= usize::from(entry.is_new(&pending.room));
         }
         self.forget_if_empty(&pending.room);
@@ -168,7 +164,7 @@ impl Registry {
     }
 
     fn forget_if_empty(&mut self, room: &Room) {
-        let empty = |members: &Members| members.here.is_empty() && members.joining == 0;
+        let empty = |members: &Members| members.here.is_empty() && members.named == 0;
         if self.rooms.get(room).is_some_and(empty) {
             self.rooms.remove(room);
         }
