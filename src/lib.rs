@@ -33,7 +33,7 @@ pub mod config;
 pub mod count;
 pub mod limits;
 pub mod logger;
-#[cfg_attr(not(feature = "full"), path = "metrics/without.rs")]
+#[cfg(feature = "full")]
 pub mod metrics;
 pub mod net;
 pub mod probe;

@@ -4,7 +4,6 @@
 //! (sd-daemon(3)).
 
 use std::io::Write;
-use std::sync::OnceLock;
 use std::time::SystemTime;
 
 use humantime::format_rfc3339_seconds;
@@ -15,13 +14,11 @@ struct Stderr {
     journal: bool,
 }
 
-static LOGGER: OnceLock<Stderr> = OnceLock::new();
-
 /// Starts logging. Lines of other crates are only shown from warnings on. [`log::set_max_level`]
 /// changes the level.
 pub fn start(level: LevelFilter, journal: bool) {
     // A second start changes the level only.
-    let _ = log::set_logger(LOGGER.get_or_init(|| Stderr { journal }));
+    let _ = log::set_boxed_logger(Box::new(Stderr { journal }));
     log::set_max_level(level);
 }
 
@@ -35,7 +32,16 @@ impl Log for Stderr {
         if self.enabled(record.metadata()) {
             let level = record.level().as_str().to_ascii_lowercase();
             let mut line = match self.journal {
-                true => format!("<{}>{level}: {}", priority(record.level()), record.args()),
+                true => {
+                    // The priority in syslog.
+                    let priority = match record.level() {
+                        Level::Error => 3,
+                        Level::Warn => 4,
+                        Level::Info => 6,
+                        Level::Debug | Level::Trace => 7,
+                    };
+                    format!("<{priority}>{level}: {}", record.args())
+                }
                 false => {
                     let now = format_rfc3339_seconds(SystemTime::now());
                     format!("{now} {level}: {}", record.args())
@@ -53,14 +59,4 @@ impl Log for Stderr {
     }
 
     fn flush(&self) {}
-}
-
-/// The priority in syslog.
-fn priority(level: Level) -> u8 {
-    match level {
-        Level::Error => 3,
-        Level::Warn => 4,
-        Level::Info => 6,
-        Level::Debug | Level::Trace => 7,
-    }
 }

@@ -9,7 +9,7 @@ use rustix::time::{ClockId, clock_gettime};
 use smol::{Timer, future};
 
 use crate::bus::Bus;
-use crate::count::text::{CONTENT_TYPE, Kind, MetricsText};
+use crate::count::text::{CONTENT_TYPE, MetricsText, seconds};
 use crate::net::admission::{Pending, PendingConnections, Runtime, Stage};
 use crate::net::context::ServerContext;
 use crate::net::http::{self, Answer, Head, NoHead};
@@ -66,7 +66,7 @@ async fn receive(socket: Arc<Socket>, pending: &Pending, context: &ServerContext
 
 async fn answer(head: &Head, context: &ServerContext, started: u64) -> Answer {
     if !matches!(head.method.as_str(), "GET" | "HEAD") {
-        return Answer::text(405, "wrong method: use GET, HEAD").with("Allow", "GET, HEAD");
+        return Answer::wrong_method("GET, HEAD");
     }
     match head.target.split('?').next() {
         Some("/metrics") => Answer::file(CONTENT_TYPE, all(context, started).await.into()),
@@ -82,8 +82,8 @@ async fn all(context: &ServerContext, started: u64) -> String {
         Bus::Redis(_) => "redis",
     };
     let labels = [("version", env!("CARGO_PKG_VERSION")), ("bus", bus)];
-    text.family("natterjack_build_info", Kind::Gauge, "What this is.");
-    text.sample("natterjack_build_info", &labels, 1);
+    text.family("natterjack_build_info", "gauge", "What this is.");
+    text.sample("natterjack_build_info", &labels, &1);
     context.write_metrics(&mut text).await;
     process(&mut text, started);
     text.done()
@@ -94,11 +94,8 @@ async fn all(context: &ServerContext, started: u64) -> String {
 fn process(text: &mut MetricsText, started: u64) {
     let cpu = clock_gettime(ClockId::ProcessCPUTime);
     let micros = cpu.tv_sec * 1_000_000 + cpu.tv_nsec / 1000;
-    text.seconds(
-        "process_cpu_seconds_total",
-        "CPU time spent.",
-        micros as u64,
-    );
+    text.family("process_cpu_seconds_total", "counter", "CPU time spent.");
+    text.sample("process_cpu_seconds_total", &[], &seconds(micros as u64));
     // Linux: proc(5). The second number is the resident set in pages.
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
     if let Some(Ok(pages)) = statm.split(' ').nth(1).map(str::parse::<usize>) {
@@ -107,8 +104,8 @@ fn process(text: &mut MetricsText, started: u64) {
     }
     text.family(
         "process_start_time_seconds",
-        Kind::Gauge,
+        "gauge",
         "When it started, in seconds since 1970.",
     );
-    text.sample("process_start_time_seconds", &[], started);
+    text.sample("process_start_time_seconds", &[], &started);
 }

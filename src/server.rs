@@ -18,7 +18,6 @@ use crate::chat::outbox::OutboxLimits;
 use crate::chat::peers::Peers;
 use crate::config::Config;
 use crate::limits;
-use crate::metrics;
 use crate::net::admission::{Admission, MAX_BYTES, PendingConnections};
 use crate::net::context::ServerContext;
 use crate::net::listener::{self, Listener};
@@ -174,8 +173,9 @@ impl Server {
         let (pending_alive, pending_gone) = smol::channel::bounded::<()>(1);
         let measured = async {
             match &metrics {
-                Some(listener) => metrics::serve(&runtime, listener, &context).await,
-                None => future::pending().await,
+                #[cfg(feature = "full")]
+                Some(listener) => crate::metrics::serve(&runtime, listener, &context).await,
+                _ => future::pending().await,
             }
             Ok(())
         };

@@ -35,7 +35,7 @@ use crate::chat::event::Event;
 use crate::chat::peers::Peers;
 use crate::config::{Config, RedisAddress};
 use crate::count::Counter;
-use crate::count::text::{MetricsText, Unit};
+use crate::count::text::{MetricsText, seconds};
 use crate::redis::known_nodes::KnownNodes;
 use client::Client;
 use health::Health;
@@ -103,13 +103,13 @@ impl Redis {
             "natterjack_publish_duration_seconds",
             "From a message's acceptance to word that it is published.",
             &self.client.pipeline.delays,
-            Unit::Micro,
+            seconds,
         );
         text.histogram(
             "natterjack_canary_duration_seconds",
             "From one connection to Redis to the other.",
             &self.canary.round_trips,
-            Unit::Micro,
+            seconds,
         );
     }
 }

@@ -2,7 +2,7 @@
 
 use super::close_reason::CloseReason;
 use super::event::Refusal;
-use crate::count::text::{Kind, MetricsText, Unit};
+use crate::count::text::MetricsText;
 use crate::count::{Counter, Counters, Histogram};
 
 /// The upper bounds of the histogram of batch sizes.
@@ -77,18 +77,18 @@ impl ChatStats {
         let name = "natterjack_closed_total";
         text.family(
             name,
-            Kind::Counter,
+            "counter",
             "Connections that have ended, by close code and reason. 1006: it broke, or fell silent.",
         );
         for ((_, code, reason, _), count) in CloseReason::ALL.into_iter().zip(&self.closes) {
             let labels = [("code", &*code.to_string()), ("reason", reason)];
-            text.sample(name, &labels, count.get());
+            text.sample(name, &labels, &count.get());
         }
         text.histogram(
             "natterjack_fanout_batch_events",
             "Events that the fan-out took at once.",
             &self.batches,
-            Unit::One,
+            |events| events.to_string(),
         );
     }
 }

@@ -1,45 +1,17 @@
 //! The text format 0.0.4 of Prometheus:
 //! <https://prometheus.io/docs/instrumenting/exposition_formats/>.
 
-use std::fmt::{self, Display, Write};
+use std::fmt::{Display, Write};
 
 use super::{Counters, Histogram};
 
 /// The content type of the format.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// The type of a family.
-#[derive(Clone, Copy, Debug)]
-pub enum Kind {
-    /// A number that only grows.
-    Counter,
-    /// A number that goes up and down.
-    Gauge,
-    /// The distribution of values.
-    Histogram,
-}
-
-/// The unit of a recorded value.
-#[derive(Clone, Copy, Debug)]
-pub enum Unit {
-    /// None.
-    One,
-    /// Microseconds, which are written in seconds.
-    Micro,
-}
-
-/// A value in its unit. It is written with integers, since formatting floating-point numbers would
-/// be as large as all the rest of this.
-struct Value(u64, Unit);
-
-impl Display for Value {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Value(value, unit) = self;
-        match unit {
-            Unit::One => write!(f, "{value}"),
-            Unit::Micro => write!(f, "{}.{:06}", value / 1_000_000, value % 1_000_000),
-        }
-    }
+/// Microseconds in seconds. Without floating-point numbers: formatting these would be as large as
+/// all the rest of this.
+pub fn seconds(micros: u64) -> String {
+    format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000)
 }
 
 /// A page of metrics that is being written.
@@ -48,22 +20,13 @@ pub struct MetricsText(String);
 
 // Writing to a String can't fail, so the results are ignored below.
 impl MetricsText {
-    /// Begins a family; its samples follow.
-    pub fn family(&mut self, name: &str, kind: Kind, help: &str) {
-        let kind = match kind {
-            Kind::Counter => "counter",
-            Kind::Gauge => "gauge",
-            Kind::Histogram => "histogram",
-        };
+    /// Begins a family of this kind: `counter`, `gauge` or `histogram`. Its samples follow.
+    pub fn family(&mut self, name: &str, kind: &str, help: &str) {
         let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
     }
 
     /// Writes a sample. Labels contain no quotes, backslashes or line ends, since all are our own.
-    pub fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: u64) {
-        self.put(name, labels, Value(value, Unit::One));
-    }
-
-    fn put(&mut self, name: &str, labels: &[(&str, &str)], value: Value) {
+    pub fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: &dyn Display) {
         self.0.push_str(name);
         for (place, (label, text)) in labels.iter().enumerate() {
             let open = if place == 0 { '{' } else { ',' };
@@ -75,45 +38,42 @@ impl MetricsText {
 
     /// Writes a gauge.
     pub fn gauge(&mut self, name: &str, help: &str, value: usize) {
-        self.family(name, Kind::Gauge, help);
-        self.sample(name, &[], value as u64);
+        self.family(name, "gauge", help);
+        self.sample(name, &[], &value);
     }
 
     /// Writes a counter.
     pub fn counter(&mut self, name: &str, help: &str, value: u64) {
-        self.family(name, Kind::Counter, help);
-        self.sample(name, &[], value);
+        self.family(name, "counter", help);
+        self.sample(name, &[], &value);
     }
 
     /// Writes a family of counters, one for each value of a label.
     pub fn counters(&mut self, name: &str, help: &str, label: &str, counters: &Counters) {
-        self.family(name, Kind::Counter, help);
+        self.family(name, "counter", help);
         for (value, count) in counters.all() {
-            self.sample(name, &[(label, value)], count);
+            self.sample(name, &[(label, value)], &count);
         }
     }
 
-    /// Writes a counter of microseconds.
-    pub fn seconds(&mut self, name: &str, help: &str, micros: u64) {
-        self.family(name, Kind::Counter, help);
-        self.put(name, &[], Value(micros, Unit::Micro));
-    }
-
-    /// Writes a histogram. While other threads count, the buckets may be a little older than the sum.
-    pub fn histogram(&mut self, name: &str, help: &str, values: &Histogram, unit: Unit) {
-        self.family(name, Kind::Histogram, help);
+    /// Writes a histogram; `unit` writes a bound and the sum. While other threads count, the buckets
+    /// may be a little older than the sum.
+    pub fn histogram(
+        &mut self,
+        name: &str,
+        help: &str,
+        values: &Histogram,
+        unit: fn(u64) -> String,
+    ) {
+        self.family(name, "histogram", help);
         let (bucket, mut count) = (format!("{name}_bucket"), 0);
-        let bounds = values
-            .bounds
-            .iter()
-            .map(|bound| Value(*bound, unit).to_string());
-        let bounds = bounds.chain(["+Inf".to_string()]);
-        for (bound, values) in bounds.zip(&values.counts) {
+        let bounds = values.bounds.iter().map(|bound| unit(*bound));
+        for (bound, values) in bounds.chain(["+Inf".into()]).zip(&values.counts) {
             count += values.get();
-            self.sample(&bucket, &[("le", &bound)], count);
+            self.sample(&bucket, &[("le", &bound)], &count);
         }
-        self.put(&format!("{name}_sum"), &[], Value(values.sum.get(), unit));
-        self.sample(&format!("{name}_count"), &[], count);
+        self.sample(&format!("{name}_sum"), &[], &unit(values.sum.get()));
+        self.sample(&format!("{name}_count"), &[], &count);
     }
 
     /// The page.
@@ -130,13 +90,13 @@ mod tests {
     fn a_page_is_what_the_format_wants() {
         let mut text = MetricsText::default();
         text.counter("a_total", "All.", 3);
-        text.family("b", Kind::Gauge, "Some.");
-        text.sample("b", &[("x", "1"), ("y", "z")], 5);
+        text.family("b", "gauge", "Some.");
+        text.sample("b", &[("x", "1"), ("y", "z")], &5);
         let values = Histogram::new(&[250, 1000]);
         for value in [250, 1000, 2_000_000] {
             values.record(value);
         }
-        text.histogram("c_seconds", "Long.", &values, Unit::Micro);
+        text.histogram("c_seconds", "Long.", &values, seconds);
         let page = "# HELP a_total All.\n# TYPE a_total counter\na_total 3\n\
             # HELP b Some.\n# TYPE b gauge\nb{x=\"1\",y=\"z\"} 5\n\
             # HELP c_seconds Long.\n# TYPE c_seconds histogram\n\

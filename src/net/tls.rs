@@ -25,7 +25,7 @@ use smol::Timer;
 use crate::certificate::{Certificate, SOON};
 use crate::config::TlsFiles;
 use crate::count::Counters;
-use crate::count::text::{Kind, MetricsText};
+use crate::count::text::MetricsText;
 use crate::net::tls::error::HANDSHAKE_ERRORS;
 use crate::time::unix_millis;
 pub use connection::TlsConnection;
@@ -165,8 +165,8 @@ impl Tls {
         );
         let name = "natterjack_tls_certificate_expires_timestamp_seconds";
         let help = "When the certificate ends, in seconds since 1970.";
-        text.family(name, Kind::Gauge, help);
-        text.sample(name, &[], self.current.lock().certificate.until);
+        text.family(name, "gauge", help);
+        text.sample(name, &[], &self.current.lock().certificate.until);
     }
 
     /// Reads the files again after each change, and warns of a certificate that ends soon, for as
