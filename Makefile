@@ -2,13 +2,13 @@
 CARGO ?= cargo
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
-help: ## this list
+help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /  make \1\t/p' Makefile | expand -t 24
 
-run: ## build it and start it: alone, on port 8080
+run: ## build the server and start it without Redis, on port 8080
 	$(CARGO) run --release --quiet --locked
 
-build: ## the release binary: target/release/natterjack
+build: ## build the release binary: target/release/natterjack
 	$(CARGO) build --release --locked
 
 # Relocations are packed, the tables that only backtraces need are left out, functions that came out the
@@ -19,34 +19,34 @@ SMALL := --cfg sha2_backend="soft" --cfg sha2_backend_soft="compact" --cfg sha1_
 SMALL_LINK = -C link-arg=-Wl,-z,pack-relative-relocs -C link-arg=-Wl,--no-eh-frame-hdr \
 	$(if $(filter x86_64-%,$(HOST)),-C link-arg=-Wl$(comma)--icf=all)
 comma := ,
-small: ## the smallest binary, a chat and nothing else: target/small/natterjack
+small: ## build the smallest binary, without Redis, TLS, tokens and the page: target/small/natterjack
 	RUSTFLAGS='$(SMALL)' $(CARGO) rustc --profile small --locked --no-default-features \
 		--bin natterjack -- $(SMALL_LINK)
 
 # Wherever a binary runs, it must pass the tests that start it as a process.
 PROCESS := $(CARGO) test --locked --test e2e --
-arm64: ## the release binary for a 64-bit Raspberry Pi: target/aarch64-unknown-linux-gnu/release/natterjack
+arm64: ## build the release binary for a 64-bit Raspberry Pi: target/aarch64-unknown-linux-gnu/release/natterjack
 	CARGO='$(CARGO)' sh deploy/cross.sh arm64
 
-arm64-test: arm64 tools qemu ## its tests, on an emulated processor
+arm64-test: arm64 tools qemu ## test it on an emulated processor
 	NATTERJACK='qemu-aarch64-static -L /usr/aarch64-linux-gnu target/aarch64-unknown-linux-gnu/release/natterjack' \
 		$(PROCESS) cli:: program::
 
-armhf: ## for a 32-bit one, from the Pi 2 on: target/armv7-unknown-linux-gnueabihf/release/natterjack
+armhf: ## build it for a 32-bit one, Pi 2 or later: target/armv7-unknown-linux-gnueabihf/release/natterjack
 	CARGO='$(CARGO)' sh deploy/cross.sh armhf
 
-armhf-test: armhf tools qemu ## its tests, on an emulated processor
+armhf-test: armhf tools qemu ## test it on an emulated processor
 	NATTERJACK='qemu-arm-static -L /usr/arm-linux-gnueabihf target/armv7-unknown-linux-gnueabihf/release/natterjack' \
 		$(PROCESS) cli:: program::
 
-static: ## one that needs no libraries, for this machine's processor: target/static/natterjack
+static: ## build a static binary for this machine: target/static/natterjack
 	RUSTFLAGS='-C target-feature=+crt-static' $(CARGO) build --release --locked --target $(HOST)
 	install -D target/$(HOST)/release/natterjack target/static/natterjack
 
 # An empty root has no file of the tests', so TLS with their certificates stays outside. Who is not
 # root may change the root in a user namespace of one's own.
 EMPTY := target/static/root
-static-test: static tools ## its tests, also in a folder where nothing else is
+static-test: static tools ## test it, also in an empty root directory
 	NATTERJACK=target/static/natterjack $(PROCESS) cli:: program::
 	rm -rf $(EMPTY)
 	mkdir -p $(EMPTY)/etc
@@ -55,22 +55,22 @@ static-test: static tools ## its tests, also in a folder where nothing else is
 	NATTERJACK='$(if $(SUDO),/usr/bin/unshare --map-root-user) /usr/sbin/chroot $(EMPTY) /natterjack' \
 		$(PROCESS) cli:: program:: --skip over_tls
 
-image-test: static image-tools ## the container image: built by buildah, run, asked by its own health check
+image-test: static image-tools ## build the container image with buildah, run it, and test its health check
 	$(SUDO) sh tests/deploy/image.sh
 
 # Most tests wait for a timer or a process most of the time, so several run on each core.
 THREADS = $(shell expr 3 \* $$(nproc))
-test: tools ## every test, with a real redis-server and a real browser
+test: tools ## run all tests, with a real redis-server and a real browser
 	$(CARGO) test --locked -- --test-threads $(THREADS)
 
-docs: ## write what is made from src/config.rs: man page, settings, completions, manual
+docs: ## generate files from src/config.rs: man page, settings, completions, manual
 	DOCS=write $(CARGO) test --locked --test e2e -- deploy::
 
 # Debian has it from 13 on.
 VALKEY ?= valkey-server
 WITH_REDIS := talk:: dialects:: refusals:: presence:: history:: limits:: cluster:: dead_instances:: secure:: \
 	outage:: failover:: sentinel:: ledger:: shutdown:: metrics:: check::
-valkey-test: tools ## what concerns Redis, with Valkey in its place: VALKEY=/path/of/valkey-server
+valkey-test: tools ## run the tests that use Redis with Valkey instead: VALKEY=/path/of/valkey-server
 	@command -v $(VALKEY) >/dev/null || { $(SUDO) apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
 		$(SUDO) apt-get install -y -qq --no-install-recommends valkey-server; } >/dev/null 2>&1 || true
 	@if command -v $(VALKEY) >/dev/null; then \
@@ -81,14 +81,14 @@ valkey-test: tools ## what concerns Redis, with Valkey in its place: VALKEY=/pat
 
 MINUTES ?= 10
 SEED ?= 1
-soak: tools ## the delivery ledger under seed after seed: MINUTES=10 SEED=1
+soak: tools ## run the delivery test (tests/ledger.rs) with one seed after another: MINUTES=10 SEED=1
 	MINUTES=$(MINUTES) SEED=$(SEED) $(CARGO) test --locked --test e2e -- --ignored --nocapture soak
 
 # cargo-fuzz needs a nightly Rust only for its sanitizers. They look for what only unsafe code can
 # do, and here is none; without them stable Rust is enough, with a C++ compiler for libFuzzer. The
 # corpora are only read: what is found on the way stays in target/, what does harm is named.
 SECONDS ?= 60
-fuzz: fuzz-tools ## garbage for everything that parses, in turn: SECONDS=60
+fuzz: fuzz-tools ## fuzz each parser in turn: SECONDS=60
 	@set -e; for target in $(notdir $(wildcard tests/fuzz/corpus/*)); do \
 		mkdir -p target/fuzz/found/$$target; \
 		$(CARGO) fuzz run --fuzz-dir tests/fuzz --target-dir target/fuzz --sanitizer none $$target \
@@ -97,23 +97,23 @@ fuzz: fuzz-tools ## garbage for everything that parses, in turn: SECONDS=60
 	done
 
 BENCH := $(CARGO) run --release --quiet --locked --manifest-path tests/bench/Cargo.toml --
-bench: build small bench-tools ## speed, memory and size beside the limit and the goals: some minutes on a quiet machine
+bench: build small bench-tools ## measure speed, memory and size; takes some minutes on an idle machine
 	$(BENCH) target/release/natterjack
 
-bench-quick: build bench-tools ## the same in about a minute, roughly
+bench-quick: build bench-tools ## measure the same less exactly, in about a minute
 	$(BENCH) --quick target/release/natterjack
 
-bench-growth: build bench-tools ## how the cost grows with peers, rooms and messages: tests/bench/growth.svg
+bench-growth: build bench-tools ## draw how the cost grows with peers, rooms and messages: tests/bench/growth.svg
 	$(BENCH) --growth tests/bench/growth.svg target/release/natterjack
 
-bench-others: build bench-others-tools ## other chat servers doing the same: axum + tokio, node ws, nchan, NATS
+bench-others: build bench-others-tools ## measure other chat servers: axum + tokio, node ws, nchan, NATS
 	$(BENCH) --others target/release/natterjack
 
-bench-pi: build ## what it holds in 64 MiB and a fifth of a core; as root or with sudo
+bench-pi: build ## measure it in 64 MiB and a fifth of a core; as root or with sudo
 	$(CARGO) build --release --quiet --locked --manifest-path tests/bench/Cargo.toml
 	$(SUDO) sh tests/bench/pi.sh
 
-check: ## formatting, lints, the smallest build and its tests, which way imports go, links, what comes along
+check: ## check formatting, lints, the smallest build, the imports, documentation, links and dependencies
 	$(CARGO) fmt --check
 	$(CARGO) fmt --check --manifest-path tests/fuzz/Cargo.toml
 	$(CARGO) fmt --check --manifest-path tests/bench/Cargo.toml
@@ -127,19 +127,19 @@ check: ## formatting, lints, the smallest build and its tests, which way imports
 	sh tests/links.sh
 	CARGO='$(CARGO)' sh tests/dependencies.sh
 
-audit: audit-tools ## licenses and known vulnerabilities of what it is made of; asks the RustSec database
+audit: audit-tools ## check dependencies for licenses and known vulnerabilities (RustSec)
 	$(CARGO) deny --locked --config tests/deny.toml check
 
 # Debian packages
-deb: build deb-tools ## the Debian package: target/debian/natterjack_*.deb
+deb: build deb-tools ## build the Debian package: target/debian/natterjack_*.deb
 	$(CARGO) deb --no-build --quiet --output target/debian/
 	sh tests/deploy/depends.sh target/release/natterjack
 
-deb-arm64: arm64 deb-tools ## the same for 64-bit ARM: target/debian/natterjack_*_arm64.deb
+deb-arm64: arm64 deb-tools ## build the Debian package for 64-bit ARM: target/debian/natterjack_*_arm64.deb
 	$(CARGO) deb --no-build --quiet --target aarch64-unknown-linux-gnu --output target/debian/
 	sh tests/deploy/depends.sh target/aarch64-unknown-linux-gnu/release/natterjack
 
-deb-test: deb deploy-check ## install, upgrade under load, remove and purge it in a Debian of its own, booted
+deb-test: deb deploy-check ## install, upgrade under load, remove and purge it in a booted Debian container
 	$(SUDO) bash tests/deploy/deb.sh
 
 deploy-check: deb ## lint what is installed: units and their sandbox, man page, completions, scripts, package
