@@ -97,7 +97,7 @@ fn messages_that_wait_for_redis_do_not_block_new_connections() {
          Content-Length: 2\r\n\r\nhi",
         issuer.token("door")
     );
-    let (status, id) = Raw::ask(addr, request.as_bytes());
+    let (status, id) = Raw::request(addr, request.as_bytes());
     assert_eq!(status, 200, "{id}");
     redis.freeze();
     // All places are taken, and somebody has to make room.

@@ -98,7 +98,7 @@ fn every_step_of_the_redis_check_is_reported() {
     assert_eq!(redis_lines.len(), 7, "{said}");
     assert!(!said.contains("hunter2"));
     // Nothing is left behind.
-    assert_eq!(redis.ask(&["DBSIZE"]), ":0\r\n");
+    assert_eq!(redis.command(&["DBSIZE"]), ":0\r\n");
 }
 
 #[test]
@@ -136,9 +136,9 @@ fn a_redis_that_would_lose_messages_is_reported() {
     let redis = Redis::start();
     let url = redis.url();
     let host = url.strip_prefix("redis+unix://").unwrap();
-    redis.ask(&["CONFIG", "SET", "appendonly", "no"]);
-    redis.ask(&["CONFIG", "SET", "maxmemory", "100mb"]);
-    redis.ask(&["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"]);
+    redis.command(&["CONFIG", "SET", "appendonly", "no"]);
+    redis.command(&["CONFIG", "SET", "maxmemory", "100mb"]);
+    redis.command(&["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"]);
     for line in [
         format!("warn  redis {host}: its restart loses what it has not saved; set appendonly yes"),
         format!("warn  redis {host}: maxmemory-policy allkeys-lru may throw names and messages"),
@@ -149,14 +149,14 @@ fn a_redis_that_would_lose_messages_is_reported() {
     let env = [("REDIS_USERNAME", "bob"), ("REDIS_PASSWORD", "x")];
     let line = format!("FAIL  redis {host}: not allowed to DEL, EXPIRE, GET, HDEL, ");
     finds(&["--redis", &url], &env, &line);
-    redis.ask(&["REPLICAOF", "127.0.0.1", "1"]);
+    redis.command(&["REPLICAOF", "127.0.0.1", "1"]);
     let line = format!("FAIL  redis {host}: it is a replica");
     finds(&["--redis", &url], &[], &line);
     let cluster = Redis::as_cluster();
     let host = &cluster.url()[13..];
     let line = format!("FAIL  redis {host}: the cluster has no slots yet");
     finds(&["--redis", &cluster.url()], &[], &line);
-    cluster.ask(&[
+    cluster.command(&[
         "ACL", "SETUSER", "bob", "on", ">x", "~*", "&*", "+@all", "-cluster",
     ]);
     let line = format!("FAIL  redis {host}: it is a cluster, and does not say where its slots are");
@@ -171,7 +171,7 @@ fn a_redis_that_may_evict_keys_is_reported_even_without_a_memory_limit() {
     let (passed, said) = check(&["--redis", &url], &[]);
     assert!(passed && !said.contains("maxmemory"), "{said}");
     // Azure's default; a limit that comes from outside Redis is not seen here.
-    redis.ask(&["CONFIG", "SET", "maxmemory-policy", "volatile-lru"]);
+    redis.command(&["CONFIG", "SET", "maxmemory-policy", "volatile-lru"]);
     let (passed, said) = check(&["--redis", &url], &[]);
     assert!(passed, "{said}");
     let start = format!(
@@ -192,7 +192,7 @@ fn each_node_of_a_cluster_is_checked() {
     assert!(passed, "{said}");
     let host = format!("redis 127.0.0.1:{}", nodes.port(3));
     assert!(!said.contains("maxmemory-policy"), "{said}");
-    nodes.ask(1, &["CONFIG", "SET", "maxmemory-policy", "volatile-lru"]);
+    nodes.command(1, &["CONFIG", "SET", "maxmemory-policy", "volatile-lru"]);
     let node = format!("node 127.0.0.1:{}", nodes.port(1));
     let line = format!("warn  {host}: {node}: maxmemory-policy volatile-lru may throw names");
     finds(&["--redis", &nodes.url(3)], &[], &line);

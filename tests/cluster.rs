@@ -63,7 +63,7 @@ fn the_prefix_names_everything() {
     foo.say("hello");
     assert_eq!(redis.list(&["SMEMBERS", "other-users"]), ["foo"]);
     assert_eq!(
-        redis.ask(&["PUBLISH", "other", "ops: over there"]),
+        redis.command(&["PUBLISH", "other", "ops: over there"]),
         ":1\r\n"
     );
     twin.hears("ops: over there");
@@ -93,7 +93,7 @@ fn messages_are_numbered_without_a_gap_and_logged() {
         bar.say(&format!("b{n}"));
         foo.hears(&format!("bar: b{n}"));
     }
-    let log = redis.ask(&["XRANGE", "{chat:lobby}:log", "-", "+"]);
+    let log = redis.command(&["XRANGE", "{chat:lobby}:log", "-", "+"]);
     let ids: Vec<&str> = log
         .split("\r\n")
         .filter(|line| line.contains('-') && !line.contains('{'))
@@ -113,14 +113,14 @@ fn messages_that_other_programs_publish_to_redis_arrive() {
     let (one, two) = (TestServer::on(&redis), TestServer::on(&redis));
     let mut foo = one.join("foo");
     let mut bar = two.join_room("bar", "attic");
-    redis.ask(&["PUBLISH", "chat", "ops: hello"]);
+    redis.command(&["PUBLISH", "chat", "ops: hello"]);
     foo.hears("ops: hello");
-    redis.ask(&["PUBLISH", "chat", "back at five"]);
+    redis.command(&["PUBLISH", "chat", "back at five"]);
     foo.hears("redis: back at five");
     // Even under the name of a connected user.
-    redis.ask(&["PUBLISH", "chat", "foo: I am not foo"]);
+    redis.command(&["PUBLISH", "chat", "foo: I am not foo"]);
     foo.hears("foo: I am not foo");
-    redis.ask(&["PUBLISH", "chat:attic", "ops: \u{1b}[2Jmind the step"]);
+    redis.command(&["PUBLISH", "chat:attic", "ops: \u{1b}[2Jmind the step"]);
     bar.hears("ops: \u{fffd}[2Jmind the step");
     // Nonsense on any of our channels harms nobody.
     let own = redis.list(&["PUBSUB", "CHANNELS", "chat:@*"]);
@@ -133,10 +133,10 @@ fn messages_that_other_programs_publish_to_redis_arrive() {
             "{\"natterjack\":\"said\"}",
             "\u{fffd}: x",
         ] {
-            redis.ask(&["PUBLISH", channel, nonsense]);
+            redis.command(&["PUBLISH", channel, nonsense]);
         }
     }
-    redis.ask(&["PUBLISH", "chat", "ops: the end"]);
+    redis.command(&["PUBLISH", "chat", "ops: the end"]);
     foo.hears_at_last("ops: the end");
 }
 
@@ -145,9 +145,9 @@ fn a_dead_instance_keeps_its_names_only_while_its_lease_runs() {
     let redis = Redis::start();
     let server = TestServer::on(&redis);
     // What an instance that was killed leaves behind.
-    redis.ask(&["HSET", "{chat-users}:owners", "ghost", "00000000deadbeef.1"]);
-    redis.ask(&["SADD", "chat-users", "ghost"]);
-    redis.ask(&["ZADD", "{chat-users}:leases", "1", "00000000deadbeef"]);
+    redis.command(&["HSET", "{chat-users}:owners", "ghost", "00000000deadbeef.1"]);
+    redis.command(&["SADD", "chat-users", "ghost"]);
+    redis.command(&["ZADD", "{chat-users}:leases", "1", "00000000deadbeef"]);
     let mut foo = server.join("foo");
     foo.say("/msg ghost are you there?");
     foo.hears("error: no such user: ghost");

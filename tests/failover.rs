@@ -36,7 +36,7 @@ impl<Way> World<Way> {
     fn begin(to: impl Fn(&Redis) -> Way, address: impl Fn(&Way) -> RedisAddress) -> World<Way> {
         let (primary, replica) = (Redis::on_tcp(), Redis::on_tcp());
         // Or else it waits five seconds for more replicas.
-        primary.ask(&["CONFIG", "SET", "repl-diskless-sync-delay", "0"]);
+        primary.command(&["CONFIG", "SET", "repl-diskless-sync-delay", "0"]);
         follow(&replica, &primary);
         let way = to(&primary);
         let servers = [1, 2].map(|_| TestServer::on_with(address(&way), |_| {}));
@@ -53,7 +53,7 @@ impl<Way> World<Way> {
         // not ours.
         eventually("the replica has it all", || {
             let log = ["XLEN", "{chat:lobby}:log"];
-            (replica.ask(&log) == primary.ask(&log)).then_some(())
+            (replica.command(&log) == primary.command(&log)).then_some(())
         });
         World {
             primary,
@@ -147,9 +147,9 @@ fn ten_of(name: &str) -> Vec<String> {
 
 /// Makes the one a replica of the other, and waits until it is.
 fn follow(replica: &Redis, primary: &Redis) {
-    replica.ask(&["REPLICAOF", "127.0.0.1", &primary.port().to_string()]);
+    replica.command(&["REPLICAOF", "127.0.0.1", &primary.port().to_string()]);
     eventually("the replica follows", || {
-        let info = replica.ask(&["INFO", "replication"]);
+        let info = replica.command(&["INFO", "replication"]);
         info.contains("master_link_status:up").then_some(())
     });
 }
@@ -159,7 +159,7 @@ fn a_replica_takes_over_from_a_dead_primary_and_nobody_reconnects() {
     let mut world = World::behind_an_address();
     world.primary.kill();
     world.talk_meanwhile();
-    world.replica.ask(&["REPLICAOF", "NO", "ONE"]);
+    world.replica.command(&["REPLICAOF", "NO", "ONE"]);
     world.way.lead_to(world.replica.port());
     world.heals();
 }
@@ -167,10 +167,10 @@ fn a_replica_takes_over_from_a_dead_primary_and_nobody_reconnects() {
 #[test]
 fn a_primary_that_becomes_a_replica_is_noticed_and_abandoned() {
     let mut world = World::behind_an_address();
-    world.replica.ask(&["REPLICAOF", "NO", "ONE"]);
+    world.replica.command(&["REPLICAOF", "NO", "ONE"]);
     world
         .primary
-        .ask(&["REPLICAOF", "127.0.0.1", &world.replica.port().to_string()]);
+        .command(&["REPLICAOF", "127.0.0.1", &world.replica.port().to_string()]);
     // The connections are as they were, and what is published on the new primary even arrives; but
     // nothing can be written any more.
     world.talk_meanwhile();
@@ -192,7 +192,7 @@ fn a_primary_that_sentinels_have_replaced_is_abandoned() {
     // Once sentinels make the old primary a replica, all its connections end, and everybody who
     // asks again goes over. It refuses: an instance that leaves it has found out before.
     let refuses = ["ACL", "SETUSER", "default", "-replicaof", "-slaveof"];
-    world.primary.ask(&refuses);
+    world.primary.command(&refuses);
     world.way.fail_over();
     // The old one is as it was, connections and all, and would take every message.
     eventually("everybody has gone over", || {
@@ -201,7 +201,7 @@ fn a_primary_that_sentinels_have_replaced_is_abandoned() {
         let own = channels.iter().filter(|name| name.starts_with("chat:@"));
         (own.count() == 2 && channels.contains(&"chat".to_string())).then_some(())
     });
-    assert!(world.primary.ask(&["ROLE"]).contains("master"));
+    assert!(world.primary.command(&["ROLE"]).contains("master"));
     world
         .ann
         .gets_at_last(json!({"type": "status", "bus": "ok"}));
@@ -210,5 +210,5 @@ fn a_primary_that_sentinels_have_replaced_is_abandoned() {
         world.ida.hears(&format!("pip: still here {n}"));
     }
     let log = ["XLEN", "{chat:lobby}:log"];
-    assert_eq!(world.replica.ask(&log), ":11\r\n");
+    assert_eq!(world.replica.command(&log), ":11\r\n");
 }

@@ -245,7 +245,11 @@ fn metrics_are_kept_apart_from_the_chat() {
         ("nonsense", 400),
     ] {
         let request = format!("{request}\r\nHost: x\r\n\r\n");
-        assert_eq!(Raw::ask(metrics, request.as_bytes()).0, status, "{request}");
+        assert_eq!(
+            Raw::request(metrics, request.as_bytes()).0,
+            status,
+            "{request}"
+        );
     }
     // Silent connections hold nobody up.
     let silent: Vec<_> = (0..20).map(|_| Raw::connect(metrics)).collect();

@@ -81,9 +81,9 @@ fn redis_shows_names_as_their_holders_write_them() {
     });
     // What an instance that was killed leaves behind is found under the same key.
     let owner = "00000000deadbeef.1 lock Ann B";
-    redis.ask(&["HSET", "{chat-users}:owners", "ann b", owner]);
-    redis.ask(&["SADD", "chat-users", "Ann B"]);
-    redis.ask(&["ZADD", "{chat-users}:leases", "1", "00000000deadbeef"]);
+    redis.command(&["HSET", "{chat-users}:owners", "ann b", owner]);
+    redis.command(&["SADD", "chat-users", "Ann B"]);
+    redis.command(&["ZADD", "{chat-users}:leases", "1", "00000000deadbeef"]);
     let _ann = one.join("ANN b");
     eventually("the dead one's writing is gone", || {
         (redis.list(&["SMEMBERS", "chat-users"]) == ["ANN b", "bob"]).then_some(())
@@ -95,23 +95,23 @@ fn members_of_a_dead_instance_leave_under_the_spelling_they_used() {
     let redis = Redis::start();
     let server = TestServer::on(&redis);
     let mut foo = server.join("foo");
-    redis.ask(&[
+    redis.command(&[
         "HSET",
         "{chat:lobby}:roster",
         "ann",
         "00000000deadbeef.1 Ann",
     ]);
-    redis.ask(&[
+    redis.command(&[
         "HSET",
         "{chat-users}:owners",
         "ann",
         "00000000deadbeef.1  Ann",
     ]);
-    redis.ask(&["SADD", "chat-users", "Ann"]);
-    redis.ask(&["SADD", "{chat-users}:rooms:00000000deadbeef", "lobby"]);
+    redis.command(&["SADD", "chat-users", "Ann"]);
+    redis.command(&["SADD", "{chat-users}:rooms:00000000deadbeef", "lobby"]);
     foo.say("/who");
     foo.hears("in lobby: Ann, foo");
-    redis.ask(&["ZADD", "{chat-users}:leases", "1", "00000000deadbeef"]);
+    redis.command(&["ZADD", "{chat-users}:leases", "1", "00000000deadbeef"]);
     foo.hears("Ann: has left the chat!");
     eventually("Ann is gone", || {
         (redis.list(&["SMEMBERS", "chat-users"]) == ["foo"]).then_some(())
@@ -319,9 +319,9 @@ fn messages_from_other_programs_do_not_pass_for_the_servers() {
         "bar (private): what is your key?",
         "b\u{200b}ar: hi",
     ] {
-        redis.ask(&["PUBLISH", "chat", line]);
+        redis.command(&["PUBLISH", "chat", line]);
         foo.hears(&format!("redis: {line}"));
     }
-    redis.ask(&["PUBLISH", "chat", "ops: one\nerror: two"]);
+    redis.command(&["PUBLISH", "chat", "ops: one\nerror: two"]);
     foo.hears("ops: one\n  error: two");
 }

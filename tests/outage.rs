@@ -102,7 +102,7 @@ fn a_redis_without_its_data_begins_a_new_epoch() {
     say(&mut ann, "before");
     ann.gets(json!({"type": "chat", "text": "before"}));
     let before = bob.gets(json!({"type": "chat", "text": "before"}))["id"].clone();
-    redis.ask(&["FLUSHALL"]);
+    redis.command(&["FLUSHALL"]);
     // Names and rosters are registered again by themselves, while the connections stay.
     eventually("both names are registered again", || {
         (redis.list(&["SMEMBERS", "chat-users"]) == ["ann", "bob"]).then_some(())
@@ -145,9 +145,9 @@ fn a_redis_that_lost_its_last_messages_never_reuses_a_number() {
     }
     // As after a failover to a replica that was behind.
     let first = last.replace("-3", "-1");
-    redis.ask(&["SET", "{chat:attic}:counter", &first]);
-    redis.ask(&["XTRIM", "{chat:attic}:log", "MAXLEN", "0"]);
-    redis.ask(&["CLIENT", "KILL", "TYPE", "pubsub"]);
+    redis.command(&["SET", "{chat:attic}:counter", &first]);
+    redis.command(&["XTRIM", "{chat:attic}:log", "MAXLEN", "0"]);
+    redis.command(&["CLIENT", "KILL", "TYPE", "pubsub"]);
     for peer in [&mut ann, &mut bob] {
         peer.gets(json!({"type": "status", "bus": "waiting"}));
         peer.gets(json!({"type": "status", "bus": "ok"}));
@@ -214,10 +214,10 @@ fn messages_wait_for_redis_and_are_published_once() {
     }
     foo.say("done");
     bar.hears("foo: done");
-    assert_eq!(redis.ask(&["XLEN", "{chat:lobby}:log"]), ":1000\r\n");
+    assert_eq!(redis.command(&["XLEN", "{chat:lobby}:log"]), ":1000\r\n");
     assert!(
         redis
-            .ask(&["GET", "{chat:lobby}:counter"])
+            .command(&["GET", "{chat:lobby}:counter"])
             .contains("-1001\r\n")
     );
 }
@@ -290,9 +290,9 @@ fn names_are_registered_again_when_redis_has_forgotten_them() {
     let redis = Redis::start();
     let server = TestServer::on(&redis);
     let mut foo = server.join_room("foo", "attic");
-    redis.ask(&["FLUSHALL"]);
-    redis.ask(&["SCRIPT", "FLUSH"]);
-    redis.ask(&["CLIENT", "KILL", "TYPE", "normal"]);
+    redis.command(&["FLUSHALL"]);
+    redis.command(&["SCRIPT", "FLUSH"]);
+    redis.command(&["CLIENT", "KILL", "TYPE", "normal"]);
     eventually("foo is registered again", || {
         (redis.list(&["SMEMBERS", "chat-users"]) == ["foo"]).then_some(())
     });
@@ -315,14 +315,14 @@ fn either_connection_may_be_killed() {
     for kind in ["normal", "pubsub"] {
         let clients = || {
             redis
-                .ask(&["CLIENT", "LIST"])
+                .command(&["CLIENT", "LIST"])
                 .matches("name=natterjack-")
                 .count()
         };
-        let id = redis.ask(&["CLIENT", "LIST", "TYPE", kind]);
-        redis.ask(&["CLIENT", "KILL", "TYPE", kind]);
+        let id = redis.command(&["CLIENT", "LIST", "TYPE", kind]);
+        redis.command(&["CLIENT", "KILL", "TYPE", kind]);
         eventually("both connections are new", || {
-            let now = redis.ask(&["CLIENT", "LIST", "TYPE", kind]);
+            let now = redis.command(&["CLIENT", "LIST", "TYPE", kind]);
             (clients() == 2 && now != id).then_some(())
         });
         server.becomes(200);
@@ -341,7 +341,7 @@ fn forgotten_scripts_are_loaded_again() {
     let mut foo = server.join("foo");
     let mut bar = server.join("bar");
     foo.hears("bar: has joined the chat!");
-    redis.ask(&["SCRIPT", "FLUSH"]);
+    redis.command(&["SCRIPT", "FLUSH"]);
     foo.say("hello");
     bar.hears("foo: hello");
 }
@@ -384,13 +384,13 @@ fn a_redis_that_is_full_refuses_and_nobody_is_cut_off() {
     let mut ann = server.typed_in("ann", "attic");
     ann.put(json!({"type": "chat", "room": "attic", "text": "before"}));
     ann.gets(json!({"type": "chat", "text": "before"}));
-    redis.ask(&["CONFIG", "SET", "maxmemory-policy", "noeviction"]);
-    redis.ask(&["CONFIG", "SET", "maxmemory", "1"]);
+    redis.command(&["CONFIG", "SET", "maxmemory-policy", "noeviction"]);
+    redis.command(&["CONFIG", "SET", "maxmemory", "1"]);
     let hello = json!({"type": "chat", "room": "attic", "text": "hello", "ref": "r1"});
     ann.is_refused(hello.clone(), "unavailable");
     server.becomes(503);
     assert!(server.ready().1.contains("OOM"), "{}", server.ready().1);
-    redis.ask(&["CONFIG", "SET", "maxmemory", "0"]);
+    redis.command(&["CONFIG", "SET", "maxmemory", "0"]);
     server.becomes(200);
     ann.gets(json!({"type": "status", "bus": "waiting"}));
     ann.gets(json!({"type": "status", "bus": "ok"}));

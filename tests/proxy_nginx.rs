@@ -122,7 +122,7 @@ impl Nginx {
     }
 
     /// The answer to a request, as it comes.
-    fn ask(&self, request: &str) -> String {
+    fn request(&self, request: &str) -> String {
         let mut tls = self.connect();
         tls.write_all(request.as_bytes()).unwrap();
         let mut answer = Vec::new();
@@ -242,7 +242,7 @@ fn the_page_is_served_over_tls_and_request_bodies_are_refused() {
     let server = TestServer::start();
     let nginx = Nginx::before(server.addr());
     let ask = |target: &str| {
-        nginx.ask(&format!(
+        nginx.request(&format!(
             "GET {target} HTTP/1.1\r\nHost: {NAME}\r\nConnection: close\r\n\r\n"
         ))
     };
@@ -266,7 +266,7 @@ fn the_page_is_served_over_tls_and_request_bodies_are_refused() {
 
 /// What somebody posts to the lobby through nginx, and the answer.
 fn post(nginx: &Nginx, token: &str, text: &str) -> String {
-    nginx.ask(&format!(
+    nginx.request(&format!(
         "POST /rooms/lobby HTTP/1.1\r\nHost: {NAME}\r\nConnection: close\r\n\
          Authorization: Bearer {token}\r\nContent-Length: {}\r\n\r\n{text}",
         text.len()
@@ -303,7 +303,7 @@ fn nginx_and_the_server_have_the_same_limit_for_request_heads() {
     let nginx = Nginx::before(server.addr());
     // A browser sends the cookies of every port of a host, in one line.
     let cookie = "c".repeat(9 * 1024);
-    let answer = nginx.ask(&format!(
+    let answer = nginx.request(&format!(
         "GET /readyz HTTP/1.1\r\nHost: {NAME}\r\nConnection: close\r\nCookie: c={cookie}\r\n\r\n"
     ));
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");

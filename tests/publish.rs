@@ -15,7 +15,7 @@ fn post(server: &TestServer, target: &str, token: &str, text: &[u8]) -> (u16, St
         &format!("Content-Length: {}\r\n", text.len()),
     );
     request.extend_from_slice(text);
-    Raw::ask(server.addr(), &request)
+    Raw::request(server.addr(), &request)
 }
 
 fn head(target: &str, token: &str, more: &str) -> Vec<u8> {
@@ -161,7 +161,7 @@ fn an_invalid_post_is_refused_with_a_reason() {
         ("Content-Length: 16387\r\nExpect: 100-continue\r\n", 413),
         ("Origin: http://evil.example\r\nContent-Length: 1\r\n", 403),
     ] {
-        let (said, line) = Raw::ask(server.addr(), &head("/rooms/lobby", &door, more));
+        let (said, line) = Raw::request(server.addr(), &head("/rooms/lobby", &door, more));
         assert_eq!(said, status, "{more}: {line}");
     }
     for method in ["GET", "PUT", "DELETE", "HEAD"] {

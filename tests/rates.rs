@@ -145,7 +145,7 @@ fn messages_and_posts_of_a_name_share_one_rate() {
          Content-Length: 1\r\n\r\nx"
     );
     let mut passed = 3;
-    while Raw::ask(server.addr(), request.as_bytes()).0 == 200 {
+    while Raw::request(server.addr(), request.as_bytes()).0 == 200 {
         passed += 1;
     }
     allowed.covers(passed);

@@ -13,7 +13,7 @@ fn it_is_not_ready_while_nobody_can_join() {
     let mut bar = server.join("bar");
     foo.hears("bar: has joined the chat!");
     let mut broken = |spoil: &[&str], mend: &[&str], reason: &str| {
-        assert!(!redis.ask(spoil).starts_with('-'), "{spoil:?}");
+        assert!(!redis.command(spoil).starts_with('-'), "{spoil:?}");
         server.becomes(503);
         let (_, why) = server.ready();
         assert!(
@@ -23,7 +23,7 @@ fn it_is_not_ready_while_nobody_can_join() {
         // Those who are in are not cut off.
         foo.say("still here");
         bar.hears("foo: still here");
-        assert!(!redis.ask(mend).starts_with('-'), "{mend:?}");
+        assert!(!redis.command(mend).starts_with('-'), "{mend:?}");
         server.becomes(200);
         server.join_room("pi", "attic").leave();
     };

@@ -148,7 +148,7 @@ fn a_primary_dies_and_its_replica_carries_on() {
     let (servers, mut foo, mut bar) = foo_and_bar(&nodes);
     talk(&mut foo, &mut bar, "before");
     for key in [counter("lobby"), "chat-users".into()] {
-        nodes.settle();
+        nodes.wait_until_ready();
         let dead = nodes.node_of_key(&key);
         nodes.kill(dead);
         foo.say("meanwhile");
@@ -181,7 +181,7 @@ fn a_primary_hangs_and_its_replica_carries_on() {
     // It still does what it was sent while it hung, until it hears that another has its slots; and
     // in a log of its own, since nothing had been said in the room before.
     nodes.thaw(hung);
-    nodes.settle();
+    nodes.wait_until_ready();
     for n in 0..5 {
         talk(&mut foo, &mut bar, &format!("{n}"));
     }
@@ -241,15 +241,15 @@ fn an_unreachable_node_is_named() {
 /// Says something more after the last message of a log, `words`; but nobody hears of it.
 fn swallow(nodes: &Nodes, counter: &str, log: &str, words: &str) {
     let node = nodes.node_of_key(counter);
-    let newest = nodes.ask(node, &["XREVRANGE", log, "+", "-", "COUNT", "1"]);
+    let newest = nodes.command(node, &["XREVRANGE", log, "+", "-", "COUNT", "1"]);
     let line = newest.lines().find(|line| line.starts_with('{')).unwrap();
     let message: serde_json::Value = serde_json::from_str(line).unwrap();
     let id = message["id"].as_str().unwrap();
     let (epoch, n) = id.split_once('-').unwrap();
     let next = format!("{epoch}-{}", n.parse::<u64>().unwrap() + 1);
     let message = line.replace(id, &next).replace(words, "swallowed");
-    nodes.ask(node, &["XADD", log, &next, "message", &message]);
-    nodes.ask(node, &["SET", counter, &next]);
+    nodes.command(node, &["XADD", log, &next, "message", &message]);
+    nodes.command(node, &["SET", counter, &next]);
 }
 
 /// What one node publishes comes to another over a connection of theirs. Should that break, nobody
@@ -262,7 +262,7 @@ fn messages_that_the_cluster_drops_are_read_from_the_log() {
     // A private message is kept for the instance whose user it is for.
     foo.say("/msg bar psst");
     bar.hears("foo (private): psst");
-    let owner = nodes.ask(
+    let owner = nodes.command(
         nodes.node_of_key("chat-users"),
         &["HGET", "{chat-users}:owners", "bar"],
     );

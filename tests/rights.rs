@@ -27,17 +27,17 @@ fn needed(url: &str, set: impl Fn(&[&str])) -> String {
 
 /// Gives these rights to a user, and lets him carry all there is to a chat: rooms, private messages,
 /// the past, take-overs, what others publish, lost connections, dead instances.
-fn whole_chat(url: &str, mut address: RedisAddress, needs: &str, order: impl Fn(&[&str])) {
+fn whole_chat(url: &str, mut address: RedisAddress, needs: &str, send: impl Fn(&[&str])) {
     let user = ["ACL", "SETUSER", "chat", "on", ">x"];
     let user: Vec<_> = user.into_iter().chain(needs.split(' ')).collect();
-    order(&user);
+    send(&user);
     let env = [("REDIS_USERNAME", "chat"), ("REDIS_PASSWORD", "x")];
     let (passed, said) = check(&["--redis", url], &env);
     assert!(passed, "{said}");
 
     address.username = Some("chat".into());
     address.password = Some("x".into());
-    order(&["ACL", "LOG", "RESET"]);
+    send(&["ACL", "LOG", "RESET"]);
     let [one, two] = [1, 2].map(|_| TestServer::on_with(address.clone(), |_| {}));
     let mut ann = one.json();
     ann.put(json!({"type": "join", "room": "attic", "user": "ann"}));
@@ -54,7 +54,7 @@ fn whole_chat(url: &str, mut address: RedisAddress, needs: &str, order: impl Fn(
     flo.hears("ann: yes?");
     flo.say("/who");
     flo.hears("in attic: ann, flo");
-    order(&["PUBLISH", "chat:attic", "ops: back at five"]);
+    send(&["PUBLISH", "chat:attic", "ops: back at five"]);
     flo.hears("ops: back at five");
 
     let mut bob = two.json();
@@ -67,7 +67,7 @@ fn whole_chat(url: &str, mut address: RedisAddress, needs: &str, order: impl Fn(
     bob.gets_at_last(json!({"type": "chat", "text": "yes?"}));
     ann.is_closed(4001);
 
-    order(&["CLIENT", "KILL", "USER", "chat"]);
+    send(&["CLIENT", "KILL", "USER", "chat"]);
     bob.gets_at_last(json!({"type": "status", "bus": "ok"}));
     two.becomes(200);
     one.becomes(200);
@@ -92,15 +92,15 @@ fn whole_chat(url: &str, mut address: RedisAddress, needs: &str, order: impl Fn(
 #[test]
 fn the_rights_it_asks_for_are_enough() {
     let redis = Redis::start();
-    let order = |command: &[&str]| {
-        let answer = redis.ask(command);
+    let send = |command: &[&str]| {
+        let answer = redis.command(command);
         assert!(!answer.starts_with('-'), "{command:?}: {answer}");
     };
-    let needs = needed(&redis.url(), order);
-    whole_chat(&redis.url(), redis.address(), &needs, order);
+    let needs = needed(&redis.url(), send);
+    whole_chat(&redis.url(), redis.address(), &needs, send);
     // Nothing was tried and refused without anybody's noticing, but for the question whether it is
     // a cluster.
-    let log = redis.ask(&["ACL", "LOG"]);
+    let log = redis.command(&["ACL", "LOG"]);
     let mut words = log.split("\r\n");
     while words.any(|word| word == "object") {
         assert!(
@@ -113,12 +113,12 @@ fn the_rights_it_asks_for_are_enough() {
 #[test]
 fn the_rights_it_asks_for_in_a_cluster_are_enough() {
     let nodes = Nodes::start();
-    let order = |command: &[&str]| match command[0] {
+    let send = |command: &[&str]| match command[0] {
         // One node tells all others.
-        "PUBLISH" => drop(nodes.ask(0, command)),
-        _ => nodes.order(command),
+        "PUBLISH" => drop(nodes.command(0, command)),
+        _ => nodes.command_all(command),
     };
-    let needs = needed(&nodes.url(0), order);
+    let needs = needed(&nodes.url(0), send);
     assert!(needs.contains("+asking") && needs.contains("+cluster|slots"));
-    whole_chat(&nodes.url(0), nodes.address(0), &needs, order);
+    whole_chat(&nodes.url(0), nodes.address(0), &needs, send);
 }

@@ -41,7 +41,7 @@ fn unreachable_sentinels_are_skipped() {
     }
     assert_eq!(one.ready(), (200, "ok\n".into()));
     // The next connect does need one.
-    redis.ask(&["CLIENT", "KILL", "TYPE", "normal"]);
+    redis.command(&["CLIENT", "KILL", "TYPE", "normal"]);
     let why = eventually("it asks in vain", || {
         let (_, why) = one.ready();
         why.contains("no sentinel knows the primary: ")

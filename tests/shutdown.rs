@@ -44,7 +44,7 @@ fn a_request_in_progress_is_answered_before_the_server_stops() {
     let mut foo = Raw::connect(server.addr());
     foo.send(upgrade("foo").as_bytes());
     assert_eq!(Raw::get(server.addr(), "/healthz").0, 200);
-    let (status, why) = Raw::ask(server.addr(), upgrade("bar").as_bytes());
+    let (status, why) = Raw::request(server.addr(), upgrade("bar").as_bytes());
     assert_eq!((status, why.contains("too many peers")), (503, true));
     server.begin_to_stop();
     let all = foo.rest();
@@ -68,8 +68,8 @@ fn names_are_given_back_and_others_hear_of_it() {
     two.stop();
     foo.hears("bar: has left the chat!");
     assert_eq!(redis.list(&["SMEMBERS", "chat-users"]), ["foo"]);
-    assert_eq!(redis.ask(&["HLEN", "{chat:attic}:roster"]), ":0\r\n");
-    assert_eq!(redis.ask(&["ZCARD", "{chat-users}:leases"]), ":1\r\n");
+    assert_eq!(redis.command(&["HLEN", "{chat:attic}:roster"]), ":0\r\n");
+    assert_eq!(redis.command(&["ZCARD", "{chat-users}:leases"]), ":1\r\n");
     foo.say("/who");
     foo.hears("in lobby: foo");
 }

@@ -157,7 +157,7 @@ fn a_flood_of_refused_connections_logs_one_line_a_second() {
     let began = Instant::now();
     for _ in 0..300 {
         assert_eq!(
-            Raw::ask(addr, b"SSH-2.0-\x1b[31mOpenSSH_9.2\r\n\r\n").0,
+            Raw::request(addr, b"SSH-2.0-\x1b[31mOpenSSH_9.2\r\n\r\n").0,
             400
         );
     }

@@ -284,7 +284,11 @@ fn tokens_and_secrets_are_nowhere_to_be_seen() {
         let post = format!(
             "POST /rooms/lobby?token={token} HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi"
         );
-        assert!(!Raw::ask(addr, post.as_bytes()).1.contains(token.as_str()));
+        assert!(
+            !Raw::request(addr, post.as_bytes())
+                .1
+                .contains(token.as_str())
+        );
     }
     let started = fs::read(format!("/proc/{}/cmdline", program.id())).unwrap();
     program.signal("TERM");
@@ -324,7 +328,7 @@ fn garbage_as_a_token_is_401_and_the_server_continues() {
         }
         let target = format!("/ws?user=ann&token={token}");
         let request = upgrade("ann").replace("/chat/ann", &target);
-        let status = Raw::ask(server.addr(), request.as_bytes()).0;
+        let status = Raw::request(server.addr(), request.as_bytes()).0;
         assert_eq!(status, 401, "{token}");
         Ok(())
     })

@@ -78,7 +78,10 @@ fn a_token_is_renewed_before_its_end_and_nobody_notices() {
     // Not new ones: the same connections, of which one is subscribed.
     assert_eq!(ids(&redis), before);
     assert_eq!(tokens.asked(), 2);
-    assert_eq!(redis.ask(&["CLIENT", "KILL", "USER", "first"]), ":0\r\n");
+    assert_eq!(
+        redis.command(&["CLIENT", "KILL", "USER", "first"]),
+        ":0\r\n"
+    );
     // A room that is new to the instance can be subscribed to, and no status came in between.
     foo.say("still here");
     ann.gets(json!({"type": "chat", "text": "still here"}));
@@ -187,7 +190,7 @@ fn a_password_without_an_expiry_is_fetched_for_each_connection() {
     for (times, password) in [(2, "tuesday"), (3, "wednesday")] {
         tokens.hand_out(&redis, "chatter", password);
         let before = ids(&redis);
-        redis.ask(&["CLIENT", "KILL", "USER", "chatter"]);
+        redis.command(&["CLIENT", "KILL", "USER", "chatter"]);
         eventually("it is connected again", || {
             let now = ids(&redis);
             (now.len() == 2 && now.iter().all(|id| !before.contains(id))).then_some(())
@@ -204,7 +207,7 @@ fn a_token_that_is_refused_is_not_used_again() {
     tokens.issue(&redis, "first", LONG);
     let server = TestServer::on_with(tokens.address(&redis), |_| {});
     // It would have lived for long, but its user is gone, and so are its connections.
-    redis.ask(&["ACL", "DELUSER", "first"]);
+    redis.command(&["ACL", "DELUSER", "first"]);
     server.becomes(503);
     eventually("it asks for another one", || {
         (tokens.asked() > 1).then_some(())
@@ -248,7 +251,7 @@ fn tokens_come_and_go_under_load_and_nothing_is_lost_or_doubled() {
                 let lives = Instant::now() < *ends;
                 if !lives {
                     cut += redis.chatters().iter().filter(|(_, it)| it == user).count();
-                    redis.ask(&["ACL", "DELUSER", user]);
+                    redis.command(&["ACL", "DELUSER", user]);
                 }
                 lives
             });

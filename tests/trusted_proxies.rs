@@ -92,6 +92,6 @@ fn the_log_names_the_client_and_not_the_proxy() {
     let mut program = Program::start(&["--trust-proxy", "127.0.0.1"]);
     let addr = program.addr();
     let request = "GET /chat/a:b HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 203.0.113.7\r\n\r\n";
-    assert_eq!(Raw::ask(addr, request.as_bytes()).0, 400);
+    assert_eq!(Raw::request(addr, request.as_bytes()).0, 400);
     program.logs("203.0.113.7 was turned away: 400");
 }

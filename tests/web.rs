@@ -11,7 +11,7 @@ const UPGRADE: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocke
                        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 
 fn status(server: &TestServer, request: &str) -> u16 {
-    let (status, body) = Raw::ask(server.addr(), request.as_bytes());
+    let (status, body) = Raw::request(server.addr(), request.as_bytes());
     assert!(
         status == 200 || body.lines().count() == 1,
         "{status} with {body:?}"
@@ -26,7 +26,7 @@ fn pages_and_probes_answer() {
     assert_eq!(Raw::get(server.addr(), "/healthz"), (200, "ok\n".into()));
     assert_eq!(server.ready(), (200, "ok\n".into()));
     assert_eq!(
-        Raw::ask(server.addr(), b"HEAD /healthz HTTP/1.1\r\nHost: x\r\n\r\n"),
+        Raw::request(server.addr(), b"HEAD /healthz HTTP/1.1\r\nHost: x\r\n\r\n"),
         (200, "".into())
     );
 }
@@ -254,7 +254,7 @@ fn a_refused_page_is_told_which_setting_would_allow_it() {
     ] {
         let head = "GET /chat/foo HTTP/1.1\r\nHost: x";
         let request = format!("{head}\r\n{UPGRADE}Origin: {origin}\r\n\r\n");
-        let answer = Raw::ask(server.addr(), request.as_bytes());
+        let answer = Raw::request(server.addr(), request.as_bytes());
         assert_eq!(answer, (403, says.to_string()));
     }
 }

@@ -213,9 +213,9 @@ impl Fault {
         match self {
             Fault::RedisKilled => world.home.redis().kill(),
             Fault::RedisFrozen => world.home.redis().freeze(),
-            Fault::SubscriptionsKilled => world.order(&["CLIENT", "KILL", "TYPE", "pubsub"]),
-            Fault::CommandsKilled => world.order(&["CLIENT", "KILL", "TYPE", "normal"]),
-            Fault::ScriptsForgotten => world.order(&["SCRIPT", "FLUSH"]),
+            Fault::SubscriptionsKilled => world.command_all(&["CLIENT", "KILL", "TYPE", "pubsub"]),
+            Fault::CommandsKilled => world.command_all(&["CLIENT", "KILL", "TYPE", "normal"]),
+            Fault::ScriptsForgotten => world.command_all(&["SCRIPT", "FLUSH"]),
             Fault::EverythingForgotten => world.forget_everything(),
             Fault::NetworkCut(i) => world.home.way(i).cut(),
             Fault::NetworkStalled(i) => world.home.way(i).stall(),
@@ -225,14 +225,14 @@ impl Fault {
             Fault::InstanceStopped(i) => world.instances[i].signal("TERM"),
             Fault::PrimaryKilled(part) => {
                 let nodes = world.home.nodes();
-                nodes.settle();
+                nodes.wait_until_ready();
                 let primary = nodes.node_of_key(&key_of(part));
                 nodes.kill(primary);
                 world.struck = Some(primary);
             }
             Fault::PrimaryReplaced(part) => {
                 let nodes = world.home.nodes();
-                nodes.settle();
+                nodes.wait_until_ready();
                 let primary = nodes.node_of_key(&key_of(part));
                 nodes.fail_over_to(nodes.replica_of(primary));
             }
@@ -246,7 +246,7 @@ impl Fault {
                 let primary = world.home.primary();
                 let (_, redis) = world.home.watch();
                 // Longer than it takes until everybody has gone over to the other.
-                redis[primary].ask(&["CLIENT", "PAUSE", "6000", "WRITE"]);
+                redis[primary].command(&["CLIENT", "PAUSE", "6000", "WRITE"]);
                 world.home.in_step();
                 let (sentinels, _) = world.home.watch();
                 sentinels.fail_over();
@@ -292,7 +292,7 @@ impl Fault {
                 let nodes = world.home.nodes();
                 nodes.has_failed_over(&key_of(part), dead);
                 nodes.restart(dead);
-                nodes.settle();
+                nodes.wait_until_ready();
             }
             Fault::PrimaryLost => {
                 let dead = world.struck.take().expect("one was killed");

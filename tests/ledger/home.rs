@@ -45,10 +45,10 @@ impl Home {
         let redis = [Redis::on_tcp(), Redis::on_tcp()];
         for one in &redis {
             // Or else it waits five seconds for more replicas.
-            one.ask(&["CONFIG", "SET", "repl-diskless-sync-delay", "0"]);
+            one.command(&["CONFIG", "SET", "repl-diskless-sync-delay", "0"]);
         }
         let port = redis[0].port().to_string();
-        redis[1].ask(&["REPLICAOF", "127.0.0.1", &port]);
+        redis[1].command(&["REPLICAOF", "127.0.0.1", &port]);
         let home = Home::Watched(Sentinels::over(&redis[0], 1), redis);
         home.in_step();
         home
@@ -84,14 +84,14 @@ impl Home {
         Program::start_on(addr.port(), &flags)
     }
 
-    /// Asks for something to be done, of every node.
-    pub fn order(&self, command: &[&str]) {
+    /// Sends a command to every node.
+    pub fn command_all(&self, command: &[&str]) {
         match self {
-            Home::One(redis, _) => drop(redis.ask(command)),
-            Home::Cluster(nodes, _) => nodes.order(command),
+            Home::One(redis, _) => drop(redis.command(command)),
+            Home::Cluster(nodes, _) => nodes.command_all(command),
             Home::Watched(_, redis) => {
                 for one in redis {
-                    one.ask(command);
+                    one.command(command);
                 }
             }
         }
@@ -158,10 +158,10 @@ impl Home {
         let primary = self.primary();
         // The sentinels do that too, but let twenty seconds pass.
         let port = redis[primary].port().to_string();
-        redis[1 - primary].ask(&["REPLICAOF", "127.0.0.1", &port]);
+        redis[1 - primary].command(&["REPLICAOF", "127.0.0.1", &port]);
         eventually("the replica has all that the primary has", || {
             let [mine, theirs] = [primary, 1 - primary].map(|i| {
-                let info = redis[i].ask(&["INFO", "replication"]);
+                let info = redis[i].command(&["INFO", "replication"]);
                 let line = |name: &str| {
                     info.lines()
                         .find(|line| line.starts_with(name))
@@ -172,7 +172,7 @@ impl Home {
             let roles = (mine.0?, theirs.0?) == ("role:master".into(), "role:slave".into());
             (roles && mine.1 == theirs.1).then_some(())
         });
-        sentinels.settle();
+        sentinels.wait_until_ready();
     }
 }
 

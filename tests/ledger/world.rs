@@ -164,9 +164,9 @@ impl World {
         (book, std::mem::take(&mut self.wrong))
     }
 
-    /// Asks Redis for something to be done.
-    pub fn order(&mut self, command: &[&str]) {
-        self.home.order(command);
+    /// Sends a command to Redis.
+    pub fn command_all(&mut self, command: &[&str]) {
+        self.home.command_all(command);
     }
 
     /// Redis forgets everything, while nothing is under way that it would be needed for: a message
@@ -181,7 +181,7 @@ impl World {
                 None => Ok(()),
             }
         });
-        self.order(&["FLUSHALL"]);
+        self.command_all(&["FLUSHALL"]);
         self.losses += 1;
         self.note("everything is forgotten");
         self.until("the names are registered again", |world| {

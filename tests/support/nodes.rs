@@ -120,11 +120,11 @@ impl Nodes {
         for replica in 3..6 {
             let primary = self.id(replica - 3);
             eventually("a replica has heard of its primary", || {
-                let answer = self.ask(replica, &["CLUSTER", "REPLICATE", &primary]);
+                let answer = self.command(replica, &["CLUSTER", "REPLICATE", &primary]);
                 (answer == "+OK\r\n").then_some(())
             });
         }
-        self.settle();
+        self.wait_until_ready();
     }
 
     fn introduce(&self, i: usize) {
@@ -141,9 +141,13 @@ impl Nodes {
         }
         self.introduce(i);
         eventually("everybody knows the new primary", || {
-            let known = |i: usize| self.ask(i, &["CLUSTER", "NODES"]).matches("master").count();
+            let known = |i: usize| {
+                self.command(i, &["CLUSTER", "NODES"])
+                    .matches("master")
+                    .count()
+            };
             let well = |i: usize| {
-                self.ask(i, &["CLUSTER", "INFO"])
+                self.command(i, &["CLUSTER", "INFO"])
                     .contains("cluster_state:ok")
             };
             (0..6).all(|i| known(i) == 4 && well(i)).then_some(())
@@ -152,13 +156,13 @@ impl Nodes {
 
     /// Waits until all nodes that run agree that everything is well, and each replica has all that
     /// its primary has.
-    pub fn settle(&self) {
+    pub fn wait_until_ready(&self) {
         eventually("the cluster is well", || {
             let running = || (0..6).filter(|i| !self.away.contains(i));
             let well = |i: usize| {
-                let info = self.ask(i, &["CLUSTER", "INFO"]);
-                let view = self.ask(i, &["CLUSTER", "NODES"]);
-                let replication = self.ask(i, &["INFO", "replication"]);
+                let info = self.command(i, &["CLUSTER", "INFO"]);
+                let view = self.command(i, &["CLUSTER", "NODES"]);
+                let replication = self.command(i, &["INFO", "replication"]);
                 info.contains("cluster_state:ok")
                     && info.contains("cluster_known_nodes:6")
                     && view.matches("slave").count() + self.away.len() >= 3
@@ -199,10 +203,10 @@ impl Nodes {
         self.ports[i]
     }
 
-    /// Asks this node a command and returns the answer as it is on the wire: perhaps `-MOVED`.
+    /// Sends a command to this node and returns the answer as it is on the wire: perhaps `-MOVED`.
     #[track_caller]
-    pub fn ask(&self, i: usize, command: &[&str]) -> String {
-        self.nodes[i].ask(command)
+    pub fn command(&self, i: usize, command: &[&str]) -> String {
+        self.nodes[i].command(command)
     }
 
     /// The members of a set, the fields of a list, sorted; from the primary that has the key.
@@ -211,17 +215,17 @@ impl Nodes {
         self.nodes[self.node_of_key(key)].list(command)
     }
 
-    /// Asks something that must succeed.
+    /// Sends a command that must succeed.
     #[track_caller]
     fn does(&self, i: usize, command: &[&str]) {
-        let answer = self.ask(i, command);
+        let answer = self.command(i, command);
         assert_eq!(answer, "+OK\r\n", "node {i}: {command:?}");
     }
 
     /// The slot of a key.
     pub fn slot(&self, key: &str) -> u16 {
         let running = (0..6).find(|i| !self.away.contains(i)).expect("one runs");
-        let answer = self.ask(running, &["CLUSTER", "KEYSLOT", key]);
+        let answer = self.command(running, &["CLUSTER", "KEYSLOT", key]);
         let slot = answer.trim_end().strip_prefix(':').expect("a number");
         slot.parse().unwrap()
     }
@@ -241,10 +245,10 @@ impl Nodes {
         primaries.next().expect("there are three")
     }
 
-    /// Asks every node for something to be done.
-    pub fn order(&self, command: &[&str]) {
+    /// Sends a command to every running node.
+    pub fn command_all(&self, command: &[&str]) {
         for i in (0..6).filter(|i| !self.away.contains(i)) {
-            self.ask(i, command);
+            self.command(i, command);
         }
     }
 
@@ -298,7 +302,7 @@ impl Nodes {
         let to = eventually("a replica takes over", || {
             self.node_of_slot(slot).filter(|to| *to != from)
         });
-        self.settle();
+        self.wait_until_ready();
         to
     }
 
@@ -309,7 +313,7 @@ impl Nodes {
         eventually("the replica takes over", || {
             self.myself(replica).primary.then_some(())
         });
-        self.settle();
+        self.wait_until_ready();
     }
 
     /// From now on everybody says of this node that clients reach it at an address where nothing
@@ -323,7 +327,7 @@ impl Nodes {
             set(node, "cluster-preferred-endpoint-type", "hostname");
         }
         eventually("everybody has heard of the address", || {
-            let heard = |i| self.ask(i, &["CLUSTER", "SLOTS"]).contains("192.0.2.1");
+            let heard = |i| self.command(i, &["CLUSTER", "SLOTS"]).contains("192.0.2.1");
             (0..6).all(heard).then_some(())
         });
     }
@@ -339,7 +343,7 @@ impl Nodes {
     /// By port, as a node that runs knows them.
     fn known_ids(&self) -> BTreeMap<u16, String> {
         let running = (0..6).find(|i| !self.away.contains(i)).expect("one runs");
-        let view = self.ask(running, &["CLUSTER", "NODES"]);
+        let view = self.command(running, &["CLUSTER", "NODES"]);
         let nodes = view.lines().filter_map(|line| {
             let (id, rest) = line.split_once(' ')?;
             let (_, port) = rest.split_once('@')?.0.rsplit_once(':')?;
@@ -351,7 +355,7 @@ impl Nodes {
     /// What this node says of itself: `<id> <address> <flags> <primary's id> <ping> <pong> <epoch>
     /// <link> <slots>…`
     fn myself(&self, i: usize) -> Myself {
-        let view = self.ask(i, &["CLUSTER", "NODES"]);
+        let view = self.command(i, &["CLUSTER", "NODES"]);
         let line = view.lines().find(|line| line.contains("myself"));
         let words: Vec<_> = line.expect("it knows itself").split(' ').collect();
         // Slots that are being moved are in brackets.

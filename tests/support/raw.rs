@@ -35,14 +35,14 @@ impl Raw {
 
     /// One request and its answer: status and body.
     pub fn get(addr: SocketAddr, target: &str) -> (u16, String) {
-        Raw::ask(
+        Raw::request(
             addr,
             format!("GET {target} HTTP/1.1\r\nHost: {addr}\r\n\r\n").as_bytes(),
         )
     }
 
-    /// Any bytes and the answer to them: status and body.
-    pub fn ask(addr: SocketAddr, bytes: &[u8]) -> (u16, String) {
+    /// Sends these bytes and returns the answer: status and body.
+    pub fn request(addr: SocketAddr, bytes: &[u8]) -> (u16, String) {
         let mut raw = Raw::connect(addr);
         raw.send(bytes);
         raw.answer()

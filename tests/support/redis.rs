@@ -109,7 +109,7 @@ impl Redis {
             .expect("redis-server must be installed: apt-get install redis-server");
         self.child = Some(child);
         eventually("redis-server starts", || {
-            (self.try_ask(&["PING"])?.starts_with("+PONG")).then_some(())
+            (self.try_command(&["PING"])?.starts_with("+PONG")).then_some(())
         });
     }
 
@@ -168,16 +168,16 @@ impl Redis {
         self.port.expect("it listens on TCP")
     }
 
-    /// Asks a command and returns the answer as it is on the wire.
+    /// Sends a command and returns the answer as it is on the wire.
     #[track_caller]
-    pub fn ask(&self, command: &[&str]) -> String {
-        self.try_ask(command).expect("redis-server answers")
+    pub fn command(&self, command: &[&str]) -> String {
+        self.try_command(command).expect("redis-server answers")
     }
 
     /// The members of a set, the fields of a list, sorted.
     #[track_caller]
     pub fn list(&self, command: &[&str]) -> Vec<String> {
-        let answer = self.ask(command);
+        let answer = self.command(command);
         let mut lines = answer.split("\r\n").skip(1);
         let mut items = Vec::new();
         while let (Some(_length), Some(item)) = (lines.next(), lines.next()) {
@@ -192,11 +192,11 @@ impl Redis {
     pub fn allow(&self, user: &str, rules: &str) {
         let words = ["ACL", "SETUSER", user].into_iter();
         let mut words: Vec<&str> = words.chain(rules.split(' ')).collect();
-        let mut answer = self.ask(&words);
+        let mut answer = self.command(&words);
         if answer.starts_with('-') {
             // Before 6.2, Redis knows no rights to channels.
             words.retain(|rule| !rule.starts_with('&'));
-            answer = self.ask(&words);
+            answer = self.command(&words);
         }
         assert!(!answer.starts_with('-'), "{answer}");
     }
@@ -204,7 +204,7 @@ impl Redis {
     /// The connections for chatting: of each its id, and who is signed in.
     #[track_caller]
     pub fn chatters(&self) -> Vec<(String, String)> {
-        let list = self.ask(&["CLIENT", "LIST"]);
+        let list = self.command(&["CLIENT", "LIST"]);
         let word = |line: &str, key: &str| {
             let mut words = line.split(' ').filter_map(|word| word.split_once('='));
             let found = words.find(|(name, _)| *name == key);
@@ -219,7 +219,7 @@ impl Redis {
             .collect()
     }
 
-    fn try_ask(&self, command: &[&str]) -> Option<String> {
+    fn try_command(&self, command: &[&str]) -> Option<String> {
         let mut stream = UnixStream::connect(self.socket()).ok()?;
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
         let mut ask = |command: &[&str]| -> Option<()> {

@@ -83,7 +83,7 @@ impl Sentinels {
                 .expect("redis-server must be installed: apt-get install redis-server");
             sentinels.children.push(Some(child));
         }
-        sentinels.settle();
+        sentinels.wait_until_ready();
         sentinels
     }
 
@@ -92,11 +92,11 @@ impl Sentinels {
     }
 
     /// Waits until those that run know of each other and of every replica, so that they can act.
-    pub fn settle(&self) {
+    pub fn wait_until_ready(&self) {
         let state = format!("slaves={},sentinels=3", self.replicas);
         eventually("the sentinels know each other", || {
             let know = |i: usize| {
-                let info = self.try_ask(i, &["INFO", "sentinel"]);
+                let info = self.try_command(i, &["INFO", "sentinel"]);
                 info.is_some_and(|info| info.contains("status=ok") && info.contains(&state))
             };
             self.running().all(know).then_some(())
@@ -139,7 +139,8 @@ impl Sentinels {
     pub fn fail_over(&self) {
         let before = self.primary();
         eventually("the sentinels are ready for it", || {
-            let answer = self.try_ask(self.running().next()?, &["SENTINEL", "FAILOVER", NAME])?;
+            let answer =
+                self.try_command(self.running().next()?, &["SENTINEL", "FAILOVER", NAME])?;
             answer.starts_with("+OK").then_some(())
         });
         eventually("a replica becomes the primary", || {
@@ -151,7 +152,7 @@ impl Sentinels {
     pub fn primary(&self) -> u16 {
         eventually("a sentinel knows the primary", || {
             let question = ["SENTINEL", "GET-MASTER-ADDR-BY-NAME", NAME];
-            let answer = self.try_ask(self.running().next()?, &question)?;
+            let answer = self.try_command(self.running().next()?, &question)?;
             answer.lines().last()?.parse().ok()
         })
     }
@@ -168,7 +169,7 @@ impl Sentinels {
     }
 
     /// Its answer as it is on the wire.
-    fn try_ask(&self, i: usize, command: &[&str]) -> Option<String> {
+    fn try_command(&self, i: usize, command: &[&str]) -> Option<String> {
         let mut stream = UnixStream::connect(self.path(i, "sock")).ok()?;
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
         let mut lines = String::new();

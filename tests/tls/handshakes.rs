@@ -35,7 +35,7 @@ fn garbage_after_the_handshake_ends_its_sender_alone() {
 #[test]
 fn tls_and_plain_clients_on_the_wrong_port_are_told_so() {
     let secured = Secured::start();
-    let (status, line) = Raw::ask(secured.server.addr(), upgrade("foo").as_bytes());
+    let (status, line) = Raw::request(secured.server.addr(), upgrade("foo").as_bytes());
     assert_eq!(
         (status, line.as_str()),
         (400, "this port speaks TLS: use https:// or wss://\n")
