@@ -1,6 +1,6 @@
-//! What is installed with the program comes from the table of its flags, `src/config.rs`:
-//! options in the man page, the file of settings, completions, and a page of the manual. `make docs`
-//! writes them, and these tests look whether they are up to date.
+//! The files that are generated from the flags in `src/config.rs`: the options in the man page, the file
+//! of settings, the completions, and a page of the manual. `make docs` writes them, and these tests
+//! check that they are up to date.
 
 mod completions;
 mod flags;

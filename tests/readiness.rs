@@ -1,4 +1,4 @@
-//! What `/readyz` says, beyond whether Redis answers.
+//! `/readyz`, for other reasons than whether Redis answers.
 
 use crate::support::{Redis, TestServer};
 

@@ -1,5 +1,5 @@
-//! What the JSON dialects refuse: an error object names it, the connection stays, and nobody else
-//! notices.
+//! Refused requests in the JSON dialects: the client gets an error object, its connection stays open,
+//! and nobody else notices.
 
 use serde_json::{Value, json};
 use tungstenite::Message;

@@ -1,5 +1,5 @@
-//! What else may happen to a program: signals, closed files, a full disk, few files, floods, a clock
-//! that jumps. Each is one line at most, and nothing falls over.
+//! Faults of the system: signals, closed files, a full disk, few files, floods, a clock that jumps. Each
+//! is logged as one line at most, and the server keeps running.
 
 use std::fs::{self, File};
 use std::net::SocketAddr;

@@ -1,4 +1,4 @@
-//! Who may connect, under which name, to which rooms, and for how long.
+//! Tokens: the name, the rooms and the time that they grant.
 
 use serde_json::json;
 use tungstenite::handshake::client::Request;

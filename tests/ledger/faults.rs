@@ -1,6 +1,5 @@
-//! What can go wrong, and when: a plan made from a seed, so that what was found can be looked for
-//! again. A fault begins, lasts a while and is mended; two may overlap, unless they strike the
-//! same place.
+//! The plan of faults. It is made from a seed, so that a run can be repeated. A fault begins, lasts a
+//! while and is mended. Two may overlap, unless they strike the same place.
 
 use std::time::Duration;
 

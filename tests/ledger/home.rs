@@ -1,5 +1,5 @@
-//! What the instances stand behind: one Redis, and between each of them and it a network of its own;
-//! or a cluster, over TLS; or a primary and its replica, between which sentinels choose.
+//! The Redis that the instances share: one server, which each instance reaches through its own proxy; a
+//! cluster, over TLS; or a primary and its replica, with sentinels.
 
 use std::net::SocketAddr;
 

@@ -112,7 +112,7 @@ fn a_good_ledger_balances() {
 }
 
 #[test]
-fn what_one_person_misses_is_found() {
+fn a_message_that_one_person_misses_is_found() {
     let miss = |book: &mut Book| drop(book.pages[BEA].visits[1].heard.remove(0));
     finds(good(), miss, &["bea: missed 1 of attic: 1-3 \"three\""]);
     let miss = |book: &mut Book| drop(book.pages[BEA].visits.pop());
@@ -126,7 +126,7 @@ fn what_one_person_misses_is_found() {
 }
 
 #[test]
-fn what_nobody_hears_is_found() {
+fn a_message_that_nobody_hears_is_found() {
     let miss = |book: &mut Book| {
         for page in &mut book.pages {
             for visit in &mut page.visits {

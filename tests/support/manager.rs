@@ -1,5 +1,5 @@
-//! What systemd is to a service: it holds the listening socket, hands over credentials, and is told
-//! how things are.
+//! A stand-in for systemd: it holds the listening socket, hands over credentials, and receives
+//! notifications.
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener};

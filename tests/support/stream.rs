@@ -1,4 +1,4 @@
-//! What a client speaks through: bytes as they are, or over TLS.
+//! The stream of a client: plain TCP, or TLS.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;

@@ -1,4 +1,4 @@
-//! What clients send, in each dialect.
+//! Frames from clients, in each dialect.
 
 use natterjack::chat::dialect::{Dialect, Join, PrivateMessage, Reply, Request, Roster};
 use natterjack::chat::event::{Event, EventKind, Refusal, Text};

@@ -1,4 +1,4 @@
-//! What comes over Redis' channels, from other instances and from anybody else.
+//! Messages on the channels of Redis, from other instances and from others.
 
 use natterjack::bus::redis::message::{self, InstanceMessage};
 use natterjack::chat::dialect::Dialect;

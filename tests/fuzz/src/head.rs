@@ -1,4 +1,4 @@
-//! What comes in on the port: a request's head, and where it leads.
+//! The head of an HTTP request, and its route.
 
 use natterjack::chat::dialect::Dialect;
 use natterjack::config::Network;

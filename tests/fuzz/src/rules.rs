@@ -1,4 +1,4 @@
-//! What everything that has been understood obeys, wherever it came from.
+//! Rules that every parsed value obeys, from any source.
 
 use natterjack::chat::dialect::{Dialect, PrivateMessage, Reply};
 use natterjack::chat::event::{Event, EventKind, TEXT_CHARS, Text};
