@@ -142,7 +142,7 @@ impl Bus {
     ) -> Result<Option<Id>, Refusal> {
         let joining = self.peers().begin_join(peer, room).await;
         for _ in 0..ENTER_ATTEMPTS {
-            if self.announce_join(peer, user, room).await
+            if self.announce_join(peer, None, user, room).await
                 && let Some(last) = timeout(ENTER_TIME, joining.wait()).await
             {
                 return Ok(*last);
@@ -206,16 +206,22 @@ impl Bus {
         }
     }
 
-    /// Tells a room that somebody has come; of a peer without a name, only the instances hear.
-    /// `false`: the bus can't be reached.
-    async fn announce_join(&self, peer: &Peer, user: Option<&User>, room: &Room) -> bool {
+    /// Tells a room that somebody has come, or has another name than the `old` one; of a peer without
+    /// a name, only the instances hear. `false`: the bus can't be reached.
+    pub async fn announce_join(
+        &self,
+        peer: &Peer,
+        old: Option<&User>,
+        user: Option<&User>,
+        room: &Room,
+    ) -> bool {
         match self {
             Bus::Local(bus) => {
-                bus.announce_join(peer, user, room).await;
+                bus.announce_join(peer, old, user, room).await;
                 true
             }
             #[cfg(feature = "full")]
-            Bus::Redis(bus) => bus.presence.announce_join(peer, user, room).await,
+            Bus::Redis(bus) => bus.presence.announce_join(peer, old, user, room).await,
         }
     }
 
@@ -225,15 +231,6 @@ impl Bus {
             Bus::Local(bus) => bus.announce_leave(peer, user, room).await,
             #[cfg(feature = "full")]
             Bus::Redis(bus) => bus.presence.announce_leave(peer, user, room),
-        }
-    }
-
-    /// Tells a room that a member has a new name, or its first one.
-    pub async fn rename(&self, peer: &Peer, old: Option<&User>, user: &User, room: &Room) {
-        match self {
-            Bus::Local(bus) => bus.rename(peer, old, user, room).await,
-            #[cfg(feature = "full")]
-            Bus::Redis(bus) => bus.presence.rename(peer, old, user, room).await,
         }
     }
 

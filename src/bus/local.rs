@@ -57,37 +57,20 @@ impl Local {
         }
     }
 
-    pub(super) async fn announce_join(&self, peer: &Peer, user: Option<&User>, room: &Room) {
+    /// Tells a room that a peer has joined it, or has another name than the `old` one.
+    pub(super) async fn announce_join(
+        &self,
+        peer: &Peer,
+        old: Option<&User>,
+        user: Option<&User>,
+        room: &Room,
+    ) {
         let mut state = self.state.lock().await;
-        let small = self.peers.people(room).await <= self.notices;
-        self.join(&mut state, peer, user, room, small).await;
-    }
-
-    pub(super) async fn announce_leave(&self, peer: &Peer, user: &User, room: &Room) {
-        let mut state = self.state.lock().await;
-        // The peer is no longer counted.
-        let small = self.peers.people(room).await < self.notices;
-        self.leave(&mut state, peer, user, room, small).await;
-    }
-
-    pub(super) async fn rename(&self, peer: &Peer, old: Option<&User>, user: &User, room: &Room) {
-        let mut state = self.state.lock().await;
-        // The peer is counted all the time.
+        // The peer is counted, also while its name changes.
         let small = self.peers.people(room).await <= self.notices;
         if let Some(old) = old {
             self.leave(&mut state, peer, old, room, small).await;
         }
-        self.join(&mut state, peer, Some(user), room, small).await;
-    }
-
-    async fn join(
-        &self,
-        state: &mut State,
-        peer: &Peer,
-        user: Option<&User>,
-        room: &Room,
-        small: bool,
-    ) {
         let announced = &mut state.announced;
         if let Some(old) = user.and_then(|user| announced.written_otherwise(room, user)) {
             self.notice(peer, Some(&old), room, EventKind::Left).await;
@@ -96,6 +79,13 @@ impl Local {
         let last = state.log.last(room);
         self.notice(peer, user, room, EventKind::Joined { announced, last })
             .await;
+    }
+
+    pub(super) async fn announce_leave(&self, peer: &Peer, user: &User, room: &Room) {
+        let mut state = self.state.lock().await;
+        // The peer is no longer counted.
+        let small = self.peers.people(room).await < self.notices;
+        self.leave(&mut state, peer, user, room, small).await;
     }
 
     async fn leave(&self, state: &mut State, peer: &Peer, user: &User, room: &Room, small: bool) {

@@ -329,7 +329,8 @@ impl<'a> Session<'a> {
         };
         for room in &self.rooms {
             let bus = self.bus();
-            bus.rename(self.peer, old.as_ref(), user, room).await;
+            bus.announce_join(self.peer, old.as_ref(), Some(user), room)
+                .await;
         }
         if let Some(old) = old.filter(|old| old != user) {
             self.bus().release(self.peer, &old);

@@ -84,8 +84,18 @@ impl Presence {
         self.client.send(self.client.scripts.release(user, origin));
     }
 
-    /// Puts a peer on a room's roster and tells the room. `false`: Redis can't be reached.
-    pub async fn announce_join(&self, peer: &Peer, user: Option<&User>, room: &Room) -> bool {
+    /// Puts a peer on a room's roster and tells the room, instead of the `old` name if it had one.
+    /// `false`: Redis can't be reached.
+    pub async fn announce_join(
+        &self,
+        peer: &Peer,
+        old: Option<&User>,
+        user: Option<&User>,
+        room: &Room,
+    ) -> bool {
+        if let Some(old) = old {
+            self.announce_leave(peer, old, room);
+        }
         let origin = self.peers.origin(peer);
         let command = match user {
             Some(user) => self.client.scripts.join(room, user, origin),
@@ -99,14 +109,6 @@ impl Presence {
         let origin = self.peers.origin(peer);
         let leave = self.client.scripts.leave(room, user, origin);
         self.client.send(leave);
-    }
-
-    /// Tells a room that a member has a new name.
-    pub async fn rename(&self, peer: &Peer, old: Option<&User>, user: &User, room: &Room) {
-        if let Some(old) = old {
-            self.announce_leave(peer, old, room);
-        }
-        self.announce_join(peer, Some(user), room).await;
     }
 
     /// Claims every name of this instance again and puts it on its rooms' rosters. Announces a join

@@ -220,16 +220,10 @@ impl Scripts {
         JOIN.call(&self.member_keys(room), self.member(room, user, origin))
     }
 
-    /// For a peer that is there already. `announced`: others may have been told that it had left.
-    pub fn restore_member(
-        &self,
-        room: &Room,
-        user: &User,
-        origin: Origin,
-        announced: bool,
-    ) -> Command {
+    /// For a peer that is there already. `told`: others may have been told that it had left.
+    pub fn restore_member(&self, room: &Room, user: &User, origin: Origin, told: bool) -> Command {
         let member = self.member(room, user, origin);
-        RESTORE_MEMBER.call(&self.member_keys(room), (member, announced))
+        RESTORE_MEMBER.call(&self.member_keys(room), (member, told))
     }
 
     fn member_keys(&self, room: &Room) -> [String; 2] {
