@@ -108,10 +108,10 @@ pub enum Reply<'a> {
         /// The session key, which can take the name over later.
         session: &'a str,
     },
-    /// The client is in this room now.
+    /// The client is in this room now, or has been there while messages of it were lost.
     Joined {
-        /// The client's name.
-        user: &'a User,
+        /// The client's name, if it has just joined.
+        user: Option<&'a User>,
         /// The room.
         room: &'a Room,
         /// The users in the room, and its last message before the join.
@@ -119,8 +119,6 @@ pub enum Reply<'a> {
         /// Whether the log still has all messages that were asked for.
         complete: bool,
     },
-    /// Messages of the room were lost; the users who are there now.
-    Incomplete(&'a Room, &'a Roster),
     /// What the URL asks for is refused, and why: the name is taken, or the bus can't be reached.
     StartFailed(&'a Refusal),
     /// The users in the room.

@@ -155,7 +155,12 @@ impl Subscriber {
     pub async fn notify_incomplete(&self) {
         for room in self.subscriptions.take_incomplete() {
             if let Some(roster) = self.client.roster(&room).await {
-                let lost = Reply::Incomplete(&room, &roster);
+                let lost = Reply::Joined {
+                    user: None,
+                    room: &room,
+                    roster: &roster,
+                    complete: false,
+                };
                 self.peers.send_to_room(&room, Dialect::Typed, &lost).await;
             }
         }

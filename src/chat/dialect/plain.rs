@@ -65,7 +65,9 @@ fn push_lines(text: &Text, out: &mut String) {
 pub(super) fn reply(reply: &Reply<'_>, out: &mut String) -> bool {
     // Writing to a String can't fail.
     let _ = match reply {
-        Reply::Joined { user, .. } => write!(out, "Welcome {user}!"),
+        Reply::Joined {
+            user: Some(user), ..
+        } => write!(out, "Welcome {user}!"),
         Reply::StartFailed(taken @ Refusal::NameTaken(_)) => write!(out, "{taken}"),
         Reply::StartFailed(_) => write!(out, "failed to connect. please try again"),
         Reply::Who(room, roster) if roster.users.len() < roster.count => {

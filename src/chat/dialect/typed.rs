@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::json::{self, Object};
-use super::{Join, PrivateMessage, Reply, Request, Roster};
+use super::{Join, Reply, Request};
 use crate::chat::event::{Event, EventKind, Refusal, Text};
 use crate::chat::id::Id;
 use crate::chat::name::{Email, LOBBY, Room, User};
@@ -169,8 +169,13 @@ pub(super) fn reply(reply: &Reply<'_>, out: &mut String) -> bool {
             roster,
             complete,
             ..
-        } => joined(room, roster, *complete),
-        Reply::Incomplete(room, roster) => joined(room, roster, false),
+        } => Said::Joined {
+            room: room.as_str(),
+            users: &roster.users,
+            count: roster.count,
+            last: roster.last.as_ref().map(Id::to_string),
+            complete: *complete,
+        },
         Reply::Who(room, roster) => Said::Who {
             room: room.as_str(),
             users: &roster.users,
@@ -183,7 +188,15 @@ pub(super) fn reply(reply: &Reply<'_>, out: &mut String) -> bool {
         Reply::Status(up) => Said::Status {
             bus: if *up { "ok" } else { "waiting" },
         },
-        Reply::Private { to, message } => private(to, message),
+        Reply::Private { to, message } => Said::Chat {
+            room: None,
+            to: Some(to),
+            id: Some(message.id.to_string()),
+            ts: message.at,
+            user_id: message.from.as_str(),
+            text: message.text.as_str(),
+            avatar: message.email.as_ref().map(Email::avatar),
+        },
         Reply::Accepted(reference, id) => Said::Ack {
             reference,
             id: id.to_string(),
@@ -201,27 +214,5 @@ fn error<'a>(refusal: &Refusal, reference: Option<&'a str>) -> Said<'a> {
         code: refusal.code(),
         message: refusal.to_string(),
         reference,
-    }
-}
-
-fn joined<'a>(room: &'a Room, roster: &'a Roster, complete: bool) -> Said<'a> {
-    Said::Joined {
-        room: room.as_str(),
-        users: &roster.users,
-        count: roster.count,
-        last: roster.last.as_ref().map(Id::to_string),
-        complete,
-    }
-}
-
-fn private<'a>(to: &'a str, message: &'a PrivateMessage) -> Said<'a> {
-    Said::Chat {
-        room: None,
-        to: Some(to),
-        id: Some(message.id.to_string()),
-        ts: message.at,
-        user_id: message.from.as_str(),
-        text: message.text.as_str(),
-        avatar: message.email.as_ref().map(Email::avatar),
     }
 }

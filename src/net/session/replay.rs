@@ -173,7 +173,7 @@ impl Session<'_> {
         // The last message at the time of the join. Newer ones are delivered live.
         roster.last = last;
         let entered = self.peer.frame(&Reply::Joined {
-            user,
+            user: Some(user),
             room,
             roster: &roster,
             complete,

@@ -91,7 +91,7 @@ fn enter(join: &Join, guest: &User) {
     let taken = Refusal::NameTaken(user.to_string());
     rules::reply(&Reply::StartFailed(&taken));
     rules::reply(&Reply::Joined {
-        user,
+        user: Some(user),
         room: &join.room,
         roster: &Roster::default(),
         complete: true,
