@@ -7,7 +7,6 @@
 mod command;
 mod output;
 
-use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -38,7 +37,7 @@ const PAUSE_FIRST: Duration = Duration::from_secs(1);
 /// The longest pause between two attempts.
 const PAUSE_MOST: Duration = Duration::from_secs(30);
 
-/// A user and a password. `Debug` shows no secret.
+/// A user and a password. No `Debug`: it is a secret.
 pub struct Secret {
     user: Option<String>,
     password: String,
@@ -52,29 +51,24 @@ struct Expiry {
     renew: Instant,
 }
 
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Secret({:?})", self.user)
-    }
-}
-
 impl Secret {
     fn new(user: Option<&String>, output: AuthOutput) -> Result<Secret, Error> {
-        let expiry = output.ends.map(|ends| {
-            let left = ends - unix_millis() as f64 / 1000.0;
-            if left > 0.0 {
-                let left = Duration::from_secs_f64(left.min(LONGEST.as_secs_f64()));
-                return Ok(Expiry::new(left, fastrand::f32()));
-            }
-            Err(Error::Transient(format!(
+        let left = output.ends.map(|ends| ends - unix_millis() as f64 / 1000.0);
+        if let Some(left) = left.filter(|left| *left <= 0.0) {
+            let why = format!(
                 "redis auth command: its token ended {:.0} s ago; is the clock right?",
                 -left
-            )))
+            );
+            return Err(Error::Transient(why));
+        }
+        let expiry = left.map(|left| {
+            let left = Duration::from_secs_f64(left.min(LONGEST.as_secs_f64()));
+            Expiry::new(left, fastrand::f32())
         });
         Ok(Secret {
             user: user.cloned().or(output.oid),
             password: output.password,
-            expiry: expiry.transpose()?,
+            expiry,
         })
     }
 
@@ -115,7 +109,7 @@ impl Expiry {
     }
 }
 
-/// Where the credentials come from. `Debug` shows no secret.
+/// Where the credentials come from. No `Debug`: they are secret.
 pub struct Credentials {
     username: Option<String>,
     command: Option<String>,
@@ -127,29 +121,20 @@ pub struct Credentials {
     failing: AtomicBool,
 }
 
-impl fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Credentials({:?})", self.username)
-    }
-}
-
 impl Credentials {
     /// As the settings say.
     pub fn new(address: &RedisAddress) -> Credentials {
-        let set = |password: &String| {
-            Arc::new(Secret {
-                user: address.username.clone(),
-                password: password.clone(),
-                expiry: None,
-            })
-        };
+        let password = address.password.clone();
+        let set = password.filter(|_| address.auth_command.is_none());
+        let set = set.map(|password| Secret {
+            user: address.username.clone(),
+            password,
+            expiry: None,
+        });
         Credentials {
             username: address.username.clone(),
             command: address.auth_command.clone(),
-            kept: Mutex::new(match address.auth_command {
-                None => address.password.as_ref().map(set),
-                Some(_) => None,
-            }),
+            kept: Mutex::new(set.map(Arc::new)),
             turn: Semaphore::new(1),
             failing: AtomicBool::new(false),
         }
@@ -181,13 +166,10 @@ impl Credentials {
                 // A renewal is on its way, and it has been said that it fails.
                 return Ok(Some((secret, false)));
             }
-            match self.fresh(command).await {
-                Ok(got) => Ok(Some(got)),
-                Err(error) => match living() {
-                    Some(secret) => Ok(Some((secret, false))),
-                    None => Err(error),
-                },
-            }
+            let fresh = self.fresh(command).await;
+            fresh
+                .or_else(|error| Ok((living().ok_or(error)?, false)))
+                .map(Some)
         })
     }
 
@@ -219,14 +201,15 @@ impl Credentials {
     /// Redis rejected these credentials: discards them, so the command runs again for the next
     /// connection. If they were not `new`, the error is transient: new ones may be accepted.
     pub fn refused(&self, new: bool, error: Error) -> Error {
-        if !self.changes() {
-            return error;
-        }
-        if matches!(error, Error::Fatal(_)) {
-            *self.kept() = None;
-        }
         match error {
-            Error::Fatal(why) if !new => Error::Transient(why),
+            Error::Fatal(why) if self.changes() => {
+                *self.kept() = None;
+                if new {
+                    Error::Fatal(why)
+                } else {
+                    Error::Transient(why)
+                }
+            }
             error => error,
         }
     }
@@ -322,16 +305,5 @@ mod tests {
         ] {
             assert_eq!(renewed_after(left, draw), after, "{left} s, {draw}");
         }
-    }
-
-    #[test]
-    fn secrets_are_not_shown() {
-        let output = AuthOutput {
-            password: "hunter2".into(),
-            oid: None,
-            ends: None,
-        };
-        let secret = Secret::new(Some(&"me".into()), output).unwrap();
-        assert_eq!(format!("{secret:?}"), "Secret(Some(\"me\"))");
     }
 }

@@ -7,7 +7,7 @@ use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
-use smol::io::{AsyncRead, AsyncReadExt};
+use smol::io::{AsyncRead, AsyncReadExt, copy, sink};
 use smol::{Async, Timer, future};
 
 use crate::redis::error::Error;
@@ -28,6 +28,7 @@ const LOOK: Duration = Duration::from_millis(5);
 /// One line, never with what it prints. Lasting where it is not to be run, or prints too much;
 /// what it fails for, or is late for, may pass.
 pub async fn run(command: &str) -> Result<Vec<u8>, Error> {
+    let odd = |error: io::Error| Error::Transient(format!("redis auth command: {error}"));
     let mut running = Running::start(command).map_err(|error| {
         let line = format!("redis auth command: can't run /bin/sh: {error}");
         match error.kind() {
@@ -35,7 +36,6 @@ pub async fn run(command: &str) -> Result<Vec<u8>, Error> {
             _ => Error::Transient(line),
         }
     })?;
-    let odd = |error: io::Error| Error::Transient(format!("redis auth command: {error}"));
     let (mut out, mut err) = running.outputs().map_err(odd)?;
     let (mut printed, mut complained) = (Vec::new(), Vec::new());
     let end = async {
@@ -48,43 +48,30 @@ pub async fn run(command: &str) -> Result<Vec<u8>, Error> {
     let mut listen = Box::pin(async {
         read(&mut err, &mut complained).await?;
         // What is more is of no interest, but it must not be what the command waits for.
-        let mut sink = [0; 1024];
-        while err.read(&mut sink).await? > 0 {}
+        copy(&mut err, sink()).await?;
         future::pending().await
     });
     let end = timeout(TIME, future::or(end, &mut listen)).await;
     // What it has said with its last breath.
     let _: Option<io::Result<Option<ExitStatus>>> = future::poll_once(&mut listen).await;
     drop(listen);
-    let status = match end {
-        Some(Ok(Some(status))) => status,
-        Some(Ok(None)) => {
-            let line = format!(
-                "redis auth command: it prints more than {} KiB",
-                MOST / 1024
-            );
+    let how = match end.transpose().map_err(odd)? {
+        Some(Some(status)) if status.success() => return Ok(printed),
+        Some(Some(status)) => match (status.code(), status.signal()) {
+            (Some(code), _) => format!("exited with {code}"),
+            (None, signal) => format!("killed by signal {}", signal.unwrap_or(0)),
+        },
+        Some(None) => {
+            let most = MOST / 1024;
+            let line = format!("redis auth command: it prints more than {most} KiB");
             return Err(Error::Fatal(line));
         }
-        Some(Err(error)) => return Err(odd(error)),
-        None => {
-            let line = format!("redis auth command: not done within {TIME:?}, killed");
-            return Err(Error::Transient(line + &told(&complained)));
-        }
+        None => format!("not done within {TIME:?}, killed"),
     };
-    if status.success() {
-        return Ok(printed);
-    }
-    let line = match (status.code(), status.signal()) {
-        (Some(code), _) => format!("redis auth command: exited with {code}"),
-        (None, signal) => format!(
-            "redis auth command: killed by signal {}",
-            signal.unwrap_or(0)
-        ),
-    };
-    let line = line + &told(&complained);
-    Err(match status.code() {
+    let line = format!("redis auth command: {how}{}", told(&complained));
+    Err(match how.as_str() {
         // So says the shell of what is not there, or not to be run.
-        Some(126 | 127) => Error::Fatal(line),
+        "exited with 126" | "exited with 127" => Error::Fatal(line),
         _ => Error::Transient(line),
     })
 }
@@ -107,36 +94,39 @@ async fn read(from: &mut (impl AsyncRead + Unpin), into: &mut Vec<u8>) -> io::Re
     Ok(())
 }
 
-/// A shell and its children, in a process group of their own. Killed when dropped.
-struct Running(Option<Child>);
+/// A shell and its children, in a process group of their own. Killed when dropped before the end.
+struct Running {
+    shell: Child,
+    ended: bool,
+}
 
 impl Running {
     fn start(command: &str) -> io::Result<Running> {
-        let child = Command::new("/bin/sh")
+        let shell = Command::new("/bin/sh")
             .args(["-c", command])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .process_group(0)
             .spawn()?;
-        Ok(Running(Some(child)))
+        Ok(Running {
+            shell,
+            ended: false,
+        })
     }
 
     fn outputs(&mut self) -> io::Result<(Async<ChildStdout>, Async<ChildStderr>)> {
-        let gone = || io::Error::from(ErrorKind::BrokenPipe);
-        let child = self.0.as_mut().ok_or_else(gone)?;
-        let out = child.stdout.take().ok_or_else(gone)?;
-        let err = child.stderr.take().ok_or_else(gone)?;
+        let (out, err) = (self.shell.stdout.take(), self.shell.stderr.take());
+        let (out, err) = out.zip(err).ok_or(ErrorKind::BrokenPipe)?;
         Ok((Async::new(out)?, Async::new(err)?))
     }
 
     /// Waits for its end. Cancel safe.
     async fn ended(&mut self) -> io::Result<ExitStatus> {
         loop {
-            let child = self.0.as_mut();
-            if let Some(status) = child.map(Child::try_wait).transpose()?.flatten() {
+            if let Some(status) = self.shell.try_wait()? {
                 // From now on its number may be somebody else's.
-                self.0 = None;
+                self.ended = true;
                 return Ok(status);
             }
             Timer::after(LOOK).await;
@@ -146,15 +136,12 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let Some(mut child) = self.0.take() else {
+        if self.ended {
             return;
-        };
-        // Nobody has waited for it yet, so the number is its own, even if it has ended.
-        let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-        if let Some(group) = group {
-            let _ = kill_process_group(group, Signal::KILL);
         }
+        // Nobody has waited for it yet, so the number is its own, even if it has ended.
+        let _ = kill_process_group(Pid::from_child(&self.shell), Signal::KILL);
         // Takes no time worth mentioning: it has been killed.
-        let _ = child.wait();
+        let _ = self.shell.wait();
     }
 }
