@@ -1,10 +1,9 @@
 //! A client for Redis that knows nothing of a chat: one server, a cluster, or a primary that
 //! sentinels name.
 //!
-//! From below: `error` and [`resp`]; `auth`, the credentials; `connector`, which opens a
-//! `connection` with TLS and signs it in; `sentinel` and `cluster`, which know where to
-//! connect to; `endpoint`, which puts these together; and `pipeline`, which sends requests in
-//! order and hands the replies back.
+//! From below: `error` and [`resp`]; `auth`, the credentials; `endpoint`, which asks sentinels, opens
+//! a `connection` with TLS and signs it in; `node_connections`, to all nodes of a `cluster`; and
+//! `pipeline`, which sends requests in order and hands the replies back.
 //!
 //! The crate `redis` makes commands and parses replies here. Its own asynchronous connections are
 //! not used (version 1.8), for these reasons:
@@ -26,7 +25,6 @@
 pub(crate) mod auth;
 pub(crate) mod cluster;
 pub(crate) mod connection;
-pub(crate) mod connector;
 pub(crate) mod endpoint;
 pub(crate) mod error;
 pub(crate) mod known_nodes;
@@ -34,5 +32,4 @@ pub(crate) mod node_connections;
 pub(crate) mod pipeline;
 pub(crate) mod reply;
 pub mod resp;
-pub(crate) mod sentinel;
 pub(crate) mod slot;

@@ -36,7 +36,6 @@ use crate::chat::peers::Peers;
 use crate::config::{Config, RedisAddress};
 use crate::count::Counter;
 use crate::count::text::{MetricsText, seconds};
-use crate::redis::known_nodes::KnownNodes;
 use client::Client;
 use health::Health;
 use heartbeat::Canary;
@@ -55,7 +54,6 @@ pub struct Redis {
     pub(super) subscriber: Subscriber,
     canary: Canary,
     pub(super) health: Health,
-    known_nodes: KnownNodes,
     connects: Counter,
 }
 
@@ -74,7 +72,6 @@ impl Redis {
             subscriber: Subscriber::new(client.clone(), peers.clone(), feed),
             canary: Canary::new(),
             health: Health::default(),
-            known_nodes: KnownNodes::default(),
             connects: Counter::default(),
             client,
             peers,

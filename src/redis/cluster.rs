@@ -100,19 +100,19 @@ fn range_of(range: &Value) -> Option<(usize, usize, Address)> {
     (first <= last).then_some((first, last, address))
 }
 
-/// A redirection of a command.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A redirection of a command to a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Redirect {
-    /// There, from now on.
-    Moved(Address),
-    /// There, with this one command, announced by `ASKING`.
-    Ask(Address),
-    /// Here again, in a little while: its keys are on their way.
+    /// From now on.
+    Moved,
+    /// With this one command, announced by `ASKING`.
+    Ask,
+    /// Again in a little while: its keys are on their way.
     TryAgain,
 }
 
 /// The redirection in a reply of the node at this address, if it is one.
-pub fn redirect(reply: &Value, from: Option<&Address>) -> Option<Redirect> {
+pub fn redirect(reply: &Value, from: &Address) -> Option<(Redirect, Address)> {
     let Value::ServerError(error) = reply else {
         return None;
     };
@@ -120,7 +120,7 @@ pub fn redirect(reply: &Value, from: Option<&Address>) -> Option<Redirect> {
         let (_slot, address) = error.details()?.split_once(' ')?;
         let (host, port) = address.rsplit_once(':')?;
         let host = match host {
-            "" | "?" => from.map_or("", |from| &from.host),
+            "" | "?" => &from.host,
             host => host,
         };
         Some(Address {
@@ -129,9 +129,9 @@ pub fn redirect(reply: &Value, from: Option<&Address>) -> Option<Redirect> {
         })
     };
     match error.code() {
-        "MOVED" => to().map(Redirect::Moved),
-        "ASK" => to().map(Redirect::Ask),
-        "TRYAGAIN" => Some(Redirect::TryAgain),
+        "MOVED" => Some((Redirect::Moved, to()?)),
+        "ASK" => Some((Redirect::Ask, to()?)),
+        "TRYAGAIN" => Some((Redirect::TryAgain, from.clone())),
         _ => None,
     }
 }
@@ -180,30 +180,34 @@ mod tests {
 
     #[test]
     fn a_redirect_names_a_node() {
+        let from = node("10.0.0.9", 6380);
         for (error, expected) in [
             (
                 "-MOVED 3999 10.0.0.1:6381\r\n",
-                Some(Redirect::Moved(node("10.0.0.1", 6381))),
+                Some((Redirect::Moved, node("10.0.0.1", 6381))),
             ),
+            // The same host, another port.
             (
                 "-MOVED 3999 :6381\r\n",
-                Some(Redirect::Moved(node("", 6381))),
+                Some((Redirect::Moved, node("10.0.0.9", 6381))),
             ),
-            ("-ASK 3999 ?:6381\r\n", Some(Redirect::Ask(node("", 6381)))),
+            (
+                "-ASK 3999 ?:6381\r\n",
+                Some((Redirect::Ask, node("10.0.0.9", 6381))),
+            ),
             (
                 "-ASK 3999 fd00::1:6381\r\n",
-                Some(Redirect::Ask(node("fd00::1", 6381))),
+                Some((Redirect::Ask, node("fd00::1", 6381))),
             ),
-            ("-TRYAGAIN Multiple keys\r\n", Some(Redirect::TryAgain)),
+            (
+                "-TRYAGAIN Multiple keys\r\n",
+                Some((Redirect::TryAgain, from.clone())),
+            ),
             ("-MOVED nonsense\r\n", None),
             ("-ERR no\r\n", None),
             ("+OK\r\n", None),
         ] {
-            assert_eq!(redirect(&parsed(error), None), expected, "{error:?}");
+            assert_eq!(redirect(&parsed(error), &from), expected, "{error:?}");
         }
-        // The same host, another port.
-        let moved = parsed("-MOVED 3999 :6381\r\n");
-        let there = Some(Redirect::Moved(node("10.0.0.1", 6381)));
-        assert_eq!(redirect(&moved, Some(&node("10.0.0.1", 6380))), there);
     }
 }

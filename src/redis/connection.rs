@@ -50,7 +50,12 @@ pub struct Connection {
     pub primary: Option<Primary>,
     /// Whether it can sign in again while it is subscribed.
     pub reauthenticable: bool,
+    /// The other side's certificate, where TLS is spoken.
+    pub certificate: Option<Certificate>,
 }
+
+/// The version of TLS, and a certificate in DER form.
+pub type Certificate = (&'static str, Vec<u8>);
 
 /// A stream of TCP, TLS or a unix socket.
 pub type Stream = Box<dyn Transport>;
@@ -78,6 +83,7 @@ impl Connection {
             commands: Writer(write),
             primary: None,
             reauthenticable: false,
+            certificate: None,
         }
     }
 
@@ -94,6 +100,15 @@ impl Connection {
             }
             Ok(replies)
         })
+    }
+
+    /// Sends one command and waits for its reply.
+    ///
+    /// # Errors
+    /// A broken connection.
+    pub async fn ask(&mut self, command: Vec<u8>) -> Result<Value, Error> {
+        let mut replies = self.request(&[command]).await?;
+        Ok(replies.pop().unwrap_or(Value::Nil))
     }
 
     /// Subscribes to channels. What is published on the first of them before the last one is
@@ -117,12 +132,6 @@ impl Connection {
 
     async fn send(&mut self, bytes: &[u8]) -> Result<(), Error> {
         self.commands.write_all(bytes).await.map_err(broken)
-    }
-
-    /// Sends a command that must succeed.
-    pub async fn check(&mut self, command: Vec<u8>, refused: &str) -> Result<(), Error> {
-        let replies = self.request(&[command]).await?;
-        accept(&replies, refused)
     }
 }
 

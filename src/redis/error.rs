@@ -6,6 +6,7 @@ use std::time::Duration;
 use redis::Value;
 
 use super::cluster::Address;
+use crate::time::timeout;
 
 /// Why there is no connection, or no longer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +52,15 @@ impl From<String> for Error {
 /// Redis has not answered for so long.
 pub fn no_answer(limit: Duration) -> Error {
     Error::Transient(format!("no answer within {limit:?}"))
+}
+
+/// Waits for an answer, but no longer than `limit`.
+pub async fn answer_within<T>(
+    limit: Duration,
+    answer: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    let answer = timeout(limit, answer).await;
+    answer.unwrap_or_else(|| Err(no_answer(limit)))
 }
 
 /// A boxed future, so that its code is in the binary once, and not in each of its callers.

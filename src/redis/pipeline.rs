@@ -10,7 +10,6 @@
 //! which restore the state at Redis, go out; all others wait until it [opens](Pipeline::open).
 
 mod carrier;
-mod node_queue;
 mod node_queues;
 mod request;
 
@@ -20,14 +19,13 @@ use std::time::{Duration, Instant};
 
 use event_listener::Event;
 use redis::Value;
-use smol::channel::{self, Sender};
+use smol::channel::Receiver;
 
-use super::cluster::Map;
 use super::error::{Error, accept, no_answer};
 use super::slot::Command;
 use crate::count::Histogram;
 use crate::time::timeout;
-use node_queues::NodeQueues;
+use node_queues::{Gate, NodeQueues};
 use request::Request;
 
 pub use carrier::{Task, race};
@@ -63,29 +61,14 @@ pub struct Pipeline<P> {
     pub delays: Histogram,
     /// A reply has come, or the gate has opened or closed.
     changed: Event,
-    /// A slot is to be tried again.
-    retry: Event,
 }
 
 struct State<P> {
     queues: NodeQueues<P>,
-    gate: Gate,
     /// Nothing more may wait for a connection to come.
     closing: bool,
     reserved: usize,
     reserved_bytes: usize,
-    sequence: u64,
-}
-
-/// Which requests go out.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Gate {
-    /// None: there is no connection.
-    Disconnected,
-    /// Early ones.
-    Closed,
-    /// All.
-    Open,
 }
 
 impl<P> fmt::Debug for Pipeline<P> {
@@ -100,16 +83,13 @@ impl<P: Part + Send> Pipeline<P> {
         Pipeline {
             state: Mutex::new(State {
                 queues: NodeQueues::default(),
-                gate: Gate::Disconnected,
                 closing: false,
                 reserved: 0,
                 reserved_bytes: 0,
-                sequence: 0,
             }),
             merge: Box::new(merge),
             delays: Histogram::new(&DELAYS),
             changed: Event::new(),
-            retry: Event::new(),
         }
     }
 
@@ -123,10 +103,10 @@ impl<P: Part + Send> Pipeline<P> {
         (state.reserved, state.reserved_bytes)
     }
 
-    /// Sends a command, now or when Redis is back.
-    pub fn send(&self, command: Command, on_reply: OnReply) {
-        let request = Request::new(Payload::Command(command), on_reply);
-        self.lock().send(request);
+    /// Sends a command whose reply nobody needs, now or when Redis is back.
+    pub fn send(&self, command: Command) {
+        let request = Request::new(Payload::Command(command), Box::new(|_| ()));
+        self.lock().queues.push(request, false);
     }
 
     /// Reserves room for a request of that many bytes, which must be [sent](Self::send_reserved) at
@@ -135,7 +115,7 @@ impl<P: Part + Send> Pipeline<P> {
         loop {
             let listener = {
                 let mut state = self.lock();
-                let open = state.gate == Gate::Open;
+                let open = state.queues.gate == Gate::Open;
                 let fits = state.reserved < MAX_RESERVED
                     && state.reserved_bytes + bytes <= MAX_RESERVED_BYTES;
                 if fits && (open || !state.closing) {
@@ -157,11 +137,10 @@ impl<P: Part + Send> Pipeline<P> {
     /// can be told from a new one.
     pub fn send_reserved(&self, bytes: usize, request: impl FnOnce(u64) -> (Payload<P>, OnReply)) {
         let mut state = self.lock();
-        state.sequence += 1;
-        let (payload, on_reply) = request(state.sequence);
+        let (payload, on_reply) = request(state.queues.pushed + 1);
         let mut request = Request::new(payload, on_reply);
         request.reserved = Some((bytes, Instant::now()));
-        state.send(request);
+        state.queues.push(request, false);
     }
 
     /// Sends a command and waits for its reply; `None` if Redis is away or has not answered within
@@ -170,14 +149,13 @@ impl<P: Part + Send> Pipeline<P> {
     pub async fn request(&self, command: Command) -> Option<Value> {
         let reply = async {
             loop {
-                let (sender, receiver) = channel::bounded(1);
-                let request = Payload::Command(command.clone());
-                if !self.push_if(Gate::Open, request, sender) {
-                    return None;
-                }
+                let receiver = self.push_if(Gate::Open, command.clone())?;
                 match receiver.recv().await {
                     Ok(value) => return Some(value),
-                    Err(_) => self.opened().await,
+                    Err(_) => {
+                        self.wait_until(|state| state.queues.gate == Gate::Open)
+                            .await
+                    }
                 }
             }
         };
@@ -200,27 +178,16 @@ impl<P: Part + Send> Pipeline<P> {
     /// # Errors
     /// Redis does not answer.
     pub async fn replies(&self, commands: &[Command]) -> Result<Vec<Value>, Error> {
-        let limit = match self.lock().gate {
+        let limit = match self.lock().queues.gate {
             Gate::Closed => EARLY_REPLY_TIME,
             _ => REPLY_TIME,
         };
-        let mut receivers = Vec::with_capacity(commands.len());
-        for command in commands {
-            let (sender, receiver) = channel::bounded(1);
-            if !self.push_if(Gate::Closed, Payload::Command(command.clone()), sender) {
-                return Err(no_answer(limit));
-            }
-            receivers.push(receiver);
-        }
-        let replies = async {
-            let mut replies = Vec::with_capacity(receivers.len());
-            for receiver in receivers {
-                replies.push(receiver.recv().await.ok()?);
-            }
-            Some(replies)
-        };
-        let replies = timeout(limit, replies).await;
-        replies.flatten().ok_or_else(|| no_answer(limit))
+        let receivers = commands
+            .iter()
+            .map(|command| self.push_if(Gate::Closed, command.clone()))
+            .collect::<Option<_>>()
+            .ok_or_else(|| no_answer(limit))?;
+        receive_all(receivers, limit).await
     }
 
     /// Sends every node the same command and waits for all replies.
@@ -228,61 +195,32 @@ impl<P: Part + Send> Pipeline<P> {
     /// # Errors
     /// A node does not answer within [`REPLY_TIME`].
     pub async fn request_all_nodes(&self, command: &[u8]) -> Result<Vec<Value>, Error> {
-        let (sender, receiver) = channel::unbounded();
-        let count = self.lock().queues.push_to_all(command, &sender);
-        drop(sender);
-        let replies = async {
-            let mut replies = Vec::new();
-            while let Ok(reply) = receiver.recv().await {
-                replies.push(reply);
-            }
-            replies
-        };
-        let replies = timeout(REPLY_TIME, replies).await;
-        let whole = replies.filter(|replies| replies.len() == count);
-        whole.ok_or_else(|| no_answer(REPLY_TIME))
+        let receivers = self.lock().queues.push_to_all(command);
+        receive_all(receivers, REPLY_TIME).await
     }
 
-    /// `false`: the gate is not as far open as `gate`.
-    fn push_if(&self, gate: Gate, payload: Payload<P>, sender: Sender<Value>) -> bool {
+    /// `None`: the gate is not as far open as `gate`.
+    fn push_if(&self, gate: Gate, command: Command) -> Option<Receiver<Value>> {
         let mut state = self.lock();
-        let passes = state.gate == Gate::Open || state.gate == gate;
-        if passes {
-            let request = Request::new(payload, OnReply::Send(sender));
-            state.queues.push(request);
+        if state.queues.gate < gate {
+            return None;
         }
-        passes
-    }
-
-    /// There are connections, one for each of the map's nodes. Early requests go out.
-    pub fn connect(&self, map: Option<&Map>) {
-        let mut state = self.lock();
-        state.queues.connect(map);
-        state.gate = Gate::Closed;
+        let (request, receiver) = Request::awaited(command);
+        state.queues.push(request, true);
+        Some(receiver)
     }
 
     /// Opens the gate: all that waits goes out.
     pub fn open(&self) {
-        let mut state = self.lock();
-        state.queues.release_backlog();
-        state.gate = Gate::Open;
-        drop(state);
+        self.lock().queues.open();
         self.changed.notify(usize::MAX);
     }
 
     /// The connections are gone: requests without a reply wait again, in front; those of callers
     /// who wait are dropped.
     pub fn disconnect(&self) {
-        let mut state = self.lock();
-        state.gate = Gate::Disconnected;
-        state.queues.disconnect();
-        drop(state);
+        self.lock().queues.disconnect();
         self.changed.notify(usize::MAX);
-    }
-
-    /// Waits until the gate is open. Give it a deadline.
-    async fn opened(&self) {
-        self.wait_until(|state| state.gate == Gate::Open).await;
     }
 
     /// Waits until every request has its reply. Give it a deadline.
@@ -308,22 +246,28 @@ impl<P: Part + Send> Pipeline<P> {
     pub fn reject_pending(&self) {
         let mut state = self.lock();
         state.closing = true;
-        if state.gate == Gate::Open {
+        if state.queues.gate == Gate::Open {
             return;
         }
         let rejected = state.queues.take_unsent();
         drop(state);
         for request in rejected {
-            request.on_reply.reject();
+            (request.on_reply)(None);
         }
     }
 }
 
-impl<P: Part> State<P> {
-    fn send(&mut self, request: Request<P>) {
-        match self.gate {
-            Gate::Open => self.queues.push(request),
-            Gate::Closed | Gate::Disconnected => self.queues.push_to_backlog(request),
+async fn receive_all(
+    receivers: Vec<Receiver<Value>>,
+    limit: Duration,
+) -> Result<Vec<Value>, Error> {
+    let replies = async {
+        let mut replies = Vec::with_capacity(receivers.len());
+        for receiver in receivers {
+            replies.push(receiver.recv().await.ok()?);
         }
-    }
+        Some(replies)
+    };
+    let replies = timeout(limit, replies).await;
+    replies.flatten().ok_or_else(|| no_answer(limit))
 }

@@ -1,28 +1,20 @@
 //! Which of a cluster's hash slots a key is in (Redis cluster specification), and commands that know
 //! it. A single Redis has no slots and does not mind.
 
-use std::fmt;
-
 use crc16::{State, XMODEM};
 use redis::Cmd;
 
 /// How many slots a cluster has.
 pub const SLOTS: u16 = 16_384;
 
-/// A command as it goes over the wire. All its keys are in one slot.
+/// A command as it goes over the wire. All its keys are in one slot. No `Debug`: its words may be
+/// somebody's.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Command {
     /// Where its keys are.
     pub slot: u16,
     /// The command itself.
     pub packed: Vec<u8>,
-}
-
-/// Its words may be somebody's.
-impl fmt::Debug for Command {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Command({} bytes)", self.packed.len())
-    }
 }
 
 impl Command {

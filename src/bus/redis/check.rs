@@ -19,7 +19,7 @@ use crate::chat::id::Instance;
 use crate::config::{Config, RedisAddress, RedisHost, Sentinels};
 use crate::redis::cluster::Address;
 use crate::redis::connection::{Connection, Primary};
-use crate::redis::error::{Error, no_answer};
+use crate::redis::error::{Error, answer_within, no_answer};
 use crate::redis::node_connections::NodeConnections;
 use crate::redis::slot::Command;
 use crate::report::Report;
@@ -98,7 +98,7 @@ impl Check<'_> {
             let name = format!("redis {address}");
             let _ = self.tls(Some(address), *named_by, &name).await;
         }
-        let user = endpoint.credentials().describe();
+        let user = endpoint.credentials.describe();
         self.ok(format_args!("connected, {user}"));
         let late = || Err("it does not answer in time".to_string().into());
         let looks = timeout(4 * STEP_TIME, self.look_inside(&mut subscriber)).await;
@@ -112,8 +112,8 @@ impl Check<'_> {
         named_by: usize,
         name: &str,
     ) -> Result<(), Error> {
-        let connector = self.client.endpoint.connector();
-        let Some((version, certificate)) = connector.certificate(node, named_by).await? else {
+        let endpoint = &self.client.endpoint;
+        let Some((version, certificate)) = endpoint.certificate(node, named_by).await? else {
             return Ok(());
         };
         match Certificate::read(&certificate) {
@@ -140,15 +140,15 @@ impl Check<'_> {
             let (host, port) = (host.clone(), *port);
             let sentinel = Address { host, port };
             let (name, of) = (format!("sentinel {sentinel}"), &sentinels.name);
-            match self.client.endpoint.primary_from(place).await {
-                None => {}
-                Some(Ok(primary)) => {
+            let endpoint = &self.client.endpoint;
+            match endpoint.primary_from(sentinels, place, &mut None).await {
+                Ok(primary) => {
                     let line = format_args!("{name}: the primary of {of} is {primary}");
                     self.report.ok(line);
                     found.push(primary);
                 }
                 // One that knows is enough to go on; whether there is one is told next.
-                Some(Err(error)) => self.report.warn(format_args!("{name}: {}", error.why())),
+                Err(error) => self.report.warn(format_args!("{name}: {}", error.why())),
             }
             let _ = self.tls(Some(&sentinel), place, &name).await;
         }
@@ -165,7 +165,7 @@ impl Check<'_> {
     async fn look_inside(&mut self, subscriber: &mut Connection) -> Result<(), Error> {
         let info = cmd("INFO").get_packed_command();
         let asked = [info.clone(), cmd("HELLO").arg(2).get_packed_command()];
-        let replies = in_time(subscriber.request(&asked)).await?;
+        let replies = answer_within(STEP_TIME, subscriber.request(&asked)).await?;
         let old = replies.get(1).is_some_and(is_old);
         let says = replies.first().and_then(Info::read);
         let says_that = |field, value| {
@@ -200,26 +200,28 @@ impl Check<'_> {
         }
         let client = self.client;
         let endpoint = &client.endpoint;
-        let mut nodes = NodeConnections::connect(endpoint, subscriber, &[], Vec::new()).await?;
-        let count = nodes.map().map(|map| map.nodes.len());
+        let mut nodes = NodeConnections::connect(endpoint, subscriber, &[], &[]).await?;
+        let count = nodes.map.as_ref().map(|map| map.nodes.len());
         if let Some(count) = count {
             self.ok(format_args!(
                 "a cluster, and each of its {count} primaries can be reached"
             ));
-            let replies = in_time(nodes.request_each(&info)).await?;
-            let named = replies.iter().filter_map(|(node, reply)| {
-                Some((format!("{}: node {node}", self.name), Info::read(reply)?))
-            });
-            storage::look(&named.collect::<Vec<_>>(), &self.name, self.report);
+            let mut named = Vec::new();
+            let addresses = nodes.map.iter().flat_map(|map| &map.nodes);
+            for (node, connection) in addresses.zip(&mut nodes.connections) {
+                let reply = answer_within(STEP_TIME, connection.ask(info.clone())).await?;
+                let name = format!("{}: node {node}", self.name);
+                named.extend(Info::read(&reply).map(|info| (name, info)));
+            }
+            storage::look(&named, &self.name, self.report);
         } else if cluster {
             self.fail(
                 "it is a cluster, and does not say where its slots are; its user needs +cluster|slots",
             );
             return Ok(());
         }
-        endpoint.connector().enable_reauth(subscriber).await?;
-        client.pipeline.connect(nodes.map());
-        let carrier = client.pipeline.run(nodes.into_connections());
+        endpoint.enable_reauth(subscriber).await?;
+        let carrier = client.pipeline.run(nodes);
         let looks = async {
             self.permissions(&client.scripts.needed(count.is_some(), old))
                 .await?;
@@ -290,14 +292,9 @@ impl Check<'_> {
     /// Asks where the command's keys are.
     async fn request(&self, command: Command) -> Result<Value, Error> {
         let commands = [command];
-        let mut replies = in_time(self.client.pipeline.replies(&commands)).await?;
+        let mut replies = answer_within(STEP_TIME, self.client.pipeline.replies(&commands)).await?;
         replies.pop().ok_or_else(|| no_answer(STEP_TIME))
     }
-}
-
-async fn in_time<T>(step: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-    let done = timeout(STEP_TIME, step).await;
-    done.unwrap_or_else(|| Err(no_answer(STEP_TIME)))
 }
 
 /// The first two numbers of a version.

@@ -17,7 +17,7 @@ use crate::chat::replay::Stretch;
 use crate::config::RedisAddress;
 use crate::redis::endpoint::Endpoint;
 use crate::redis::error::Error;
-use crate::redis::pipeline::{OnReply, Payload, Pipeline};
+use crate::redis::pipeline::{Payload, Pipeline};
 use crate::redis::slot::Command;
 
 /// The way to Redis, and what is said there.
@@ -48,7 +48,7 @@ impl Client {
 
     /// Sends a command whose reply nobody needs, now or when Redis is back.
     pub fn send(&self, command: Command) {
-        self.pipeline.send(command, OnReply::Ignore);
+        self.pipeline.send(command);
     }
 
     /// Sends one command and waits for its reply. Also goes out before the gate is open.
@@ -97,8 +97,8 @@ impl Client {
         }
         self.pipeline.send_reserved(bytes, |sequence| {
             let publication = self.scripts.publication(room, &message, sequence);
-            let on_reply = OnReply::call(move |reply| published(message.receipt, reply));
-            (Payload::Part(publication), on_reply)
+            let on_reply = move |reply| published(message.receipt, reply);
+            (Payload::Part(publication), Box::new(on_reply))
         });
     }
 
@@ -114,8 +114,8 @@ impl Client {
         }
         self.pipeline.send_reserved(bytes, |sequence| {
             let command = self.scripts.send_private(&user, &to, &message, sequence);
-            let on_reply = OnReply::call(move |reply| delivered(&to, message, reply));
-            (Payload::Command(command), on_reply)
+            let on_reply = move |reply| delivered(&to, message, reply);
+            (Payload::Command(command), Box::new(on_reply))
         });
     }
 }

@@ -16,7 +16,7 @@ pub async fn reauthenticate(
     subscriptions: &Subscriptions,
     reauthenticable: bool,
 ) -> Result<Infallible, Error> {
-    let credentials = client.endpoint.credentials();
+    let credentials = &client.endpoint.credentials;
     loop {
         let secret = credentials.renewed().await;
         if !reauthenticable {

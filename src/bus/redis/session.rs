@@ -13,6 +13,7 @@ use super::{Redis, health};
 use crate::chat::dialect::{Dialect, Reply};
 use crate::redis::connection::Connection;
 use crate::redis::error::Error;
+use crate::redis::known_nodes::KnownNodes;
 use crate::redis::node_connections::NodeConnections;
 use crate::redis::pipeline::{BATCH, Task, race};
 use crate::time::timeout;
@@ -27,22 +28,22 @@ const READY_TIME: Duration = Duration::from_secs(30);
 ///
 /// # Errors
 /// Why it ended.
-pub async fn run(bus: &Redis, again: bool, ready: impl FnOnce()) -> Result<Infallible, Error> {
+pub async fn run(
+    bus: &Redis,
+    known: &mut KnownNodes,
+    again: bool,
+    ready: impl FnOnce(),
+) -> Result<Infallible, Error> {
     let client = &bus.client;
-    let mut subscription = bus.connect().await?;
-    let unmapped = bus.known_nodes.unmapped();
-    let first = client.scripts.load();
-    let nodes =
-        NodeConnections::connect(&client.endpoint, &mut subscription, &unmapped, first).await?;
-    let connector = client.endpoint.connector();
-    connector.enable_reauth(&mut subscription).await?;
-    client.pipeline.connect(nodes.map());
-    let cluster = nodes.map().is_some();
-    bus.known_nodes
-        .set_mapped(nodes.map().map_or(&[], |map| &map.nodes));
-    let connections = nodes.into_connections();
-    let nodes = connections.len();
-    let mut carrier = client.pipeline.run(connections);
+    let mut subscription = bus.connect(known).await?;
+    let (endpoint, first) = (&client.endpoint, client.scripts.load());
+    let unmapped = &known.unmapped;
+    let nodes = NodeConnections::connect(endpoint, &mut subscription, unmapped, &first).await?;
+    endpoint.enable_reauth(&mut subscription).await?;
+    let map = nodes.map.as_ref();
+    known.set_mapped(map.map_or(&[], |map| &map.nodes));
+    let (count, cluster) = (nodes.connections.len(), map.is_some());
+    let mut carrier = client.pipeline.run(nodes);
     let prepared = timeout(READY_TIME, prepare(bus, &mut subscription));
     let slow = || Error::Transient(format!("not ready within {READY_TIME:?}"));
     let prepared = async { prepared.await.unwrap_or_else(|| Err(slow())) };
@@ -58,7 +59,7 @@ pub async fn run(bus: &Redis, again: bool, ready: impl FnOnce()) -> Result<Infal
     let (presence, canary) = (&bus.presence, &bus.canary);
     let (dead, expired) = channel::bounded(1);
     let (subscriber, replies) = (&bus.subscriber, subscription.replies);
-    let heartbeat = heartbeat(client, presence, canary, subscriptions, dead, nodes);
+    let heartbeat = heartbeat(client, presence, canary, subscriptions, dead, count);
     let reauth = reauthenticate(client, subscriptions, subscription.reauthenticable);
     let primary = subscription.primary.as_ref();
     let loops = vec![

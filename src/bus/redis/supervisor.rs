@@ -13,6 +13,7 @@ use super::session;
 use crate::chat::dialect::{Dialect, Reply};
 use crate::redis::connection::Connection;
 use crate::redis::error::Error;
+use crate::redis::known_nodes::KnownNodes;
 
 /// The first pause before connecting again; it doubles up to [`PAUSE_MOST`], and each pause is
 /// drawn between half and all of that, so that many instances do not come back at once.
@@ -30,9 +31,10 @@ impl Redis {
     pub async fn run(&self, first: Sender<Result<(), String>>) -> String {
         let (mut reached, mut told) = (false, false);
         let mut pause = PAUSE_FIRST;
+        let mut known = KnownNodes::default();
         loop {
             let mut ready = false;
-            let run = session::run(self, told, || {
+            let run = session::run(self, &mut known, told, || {
                 ready = true;
                 self.health.set(Subject::Connection, None);
                 self.connects.add(1);
@@ -45,7 +47,7 @@ impl Redis {
                 Err(_) => Error::Transient("internal error".into()),
             };
             if ready {
-                self.client.endpoint.credentials().ended();
+                self.client.endpoint.credentials.ended();
                 (reached, told, pause) = (true, false, PAUSE_FIRST);
                 self.presence.lease_grace.lost();
                 self.subscriber.subscriptions.down();
@@ -60,7 +62,7 @@ impl Redis {
             self.client.pipeline.disconnect();
             let error = match error {
                 // Nobody need know, unless the connections can't be made again at once.
-                Error::NewNode(node) if self.known_nodes.add_unmapped(&node) => {
+                Error::NewNode(node) if known.add_unmapped(&node) => {
                     log::info!("redis {}: slots are now at {node}", self.client.endpoint);
                     continue;
                 }
@@ -93,14 +95,13 @@ impl Redis {
     }
 
     /// A connection to where the operator says, or to another node of the cluster that was there.
-    pub(super) async fn connect(&self) -> Result<Connection, Error> {
+    pub(super) async fn connect(&self, known: &KnownNodes) -> Result<Connection, Error> {
         let why = match self.client.endpoint.connect().await {
             Err(Error::Transient(why)) => why,
             done => return done,
         };
-        let nodes = self.known_nodes.mapped();
-        for node in nodes {
-            if let Ok(connection) = self.client.endpoint.connect_to(&node).await {
+        for node in &known.mapped {
+            if let Ok(connection) = self.client.endpoint.connect_to(node).await {
                 return Ok(connection);
             }
         }

@@ -1,334 +1,334 @@
-//! The queues of requests, one for each node.
+//! The queues of requests: one for each slot, and for each node the slots that it can be sent
+//! something of.
 //!
-//! Requests of one slot keep their order. A single Redis is sent everything at once. In a cluster a
-//! node may redirect a request, because its slot has moved or is moving: the slot is paused then
-//! until every request in flight for it has its reply, and the redirected ones are sent again in
-//! order. A part must not overtake another one that is redirected, so only one command of parts per
-//! slot is in flight; the parts that wait for it go out together.
+//! Requests of one slot keep their order. A single Redis has one slot and is sent everything at
+//! once. In a cluster a node may redirect a request, because its slot has moved or is moving: the
+//! slot is paused then until every command in flight for it has its reply, and the redirected
+//! requests are sent again in order. A part must not overtake another one that is redirected, so
+//! only one command of parts per slot is in flight; the parts that wait for it go out together.
 
 use std::collections::{HashMap, VecDeque};
 use std::mem;
 
-use event_listener::EventListener;
-use redis::Value;
-use smol::channel::Sender;
+use event_listener::{Event, EventListener};
+use redis::{Value, cmd};
+use smol::channel::Receiver;
 
-use super::node_queue::{NodeQueue, group_len};
-use super::request::{OnReply, Part, Payload, Request};
+use super::request::{Part, Payload, Request};
 use crate::redis::cluster::{Address, Map, Redirect, redirect};
 use crate::redis::error::{Error, transient_error};
-use crate::redis::slot::Command;
+use crate::redis::slot::{Command, SLOTS};
 
-/// The queues of all nodes.
-#[derive(Debug)]
+/// The parts of one command at most.
+const GROUP: usize = 64;
+/// About how many bytes they have at most: Redis does nothing else meanwhile.
+const GROUP_BYTES: usize = 64 * 1024;
+/// With nothing in flight, a node keeps room for so many commands.
+const KEPT: usize = 256;
+
+/// The queues of all slots and nodes.
 pub struct NodeQueues<P> {
     /// One for each connection; none without a connection.
-    queues: Vec<NodeQueue<P>>,
-    /// The queue of each slot; empty where there is no cluster.
+    nodes: Vec<Node<P>>,
+    /// The node of each slot; empty where there is no cluster.
     route: Vec<u16>,
-    paused: HashMap<u16, PausedSlot<P>>,
+    /// The slots with requests. Those above the cluster's stand for a node each, whose requests have
+    /// no keys.
+    slots: HashMap<u16, Slot<P>>,
+    /// The slots that wait for [`retry`](Self::retry).
+    retries: Vec<u16>,
+    /// There is one more of them.
+    retry_wanted: Event,
+    /// Which requests go out.
+    pub gate: Gate,
     /// What waits for the gate to open.
     backlog: VecDeque<Request<P>>,
     /// How many requests there have ever been.
-    pushed: u64,
+    pub pushed: u64,
 }
 
-/// A slot of which nothing may be sent now.
-#[derive(Debug)]
-struct PausedSlot<P> {
-    state: SlotState,
-    /// What was redirected, in order.
-    redirected: VecDeque<Request<P>>,
-    /// What has come since.
-    queued: VecDeque<Request<P>>,
+/// Which requests go out.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd)]
+pub enum Gate {
+    /// None: there is no connection.
+    Disconnected,
+    /// Early ones.
+    Closed,
+    /// All.
+    Open,
 }
 
-/// When a paused slot goes on, and where.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum SlotState {
-    /// As soon as the command of parts in flight has its reply.
-    InFlight,
-    /// On this queue, from now on.
-    Moved(usize),
-    /// On this queue, with one command.
-    Ask(usize),
-    /// After a little while.
-    Retry,
+struct Node<P> {
+    /// `None` for a single Redis.
+    address: Option<Address>,
+    /// The slots of which something can be sent here. One that was paused meanwhile is passed over.
+    ready: VecDeque<u16>,
+    /// For each command without a reply yet its slot, and the requests it was made of; none for
+    /// `ASKING`.
+    in_flight: VecDeque<(u16, Vec<Request<P>>)>,
+    /// A slot is ready.
+    work: Event,
+}
+
+struct Slot<P> {
+    /// What waits to be sent.
+    waiting: VecDeque<Request<P>>,
+    /// How many commands have no reply yet.
+    in_flight: usize,
+    /// Nothing may be sent beside the last command, as long as it is in flight.
+    exclusive: bool,
+    /// How and at which node to go on when nothing is in flight, after a redirection.
+    redirected: Option<(Redirect, usize)>,
 }
 
 impl<P> Default for NodeQueues<P> {
     fn default() -> NodeQueues<P> {
         NodeQueues {
-            queues: Vec::new(),
+            nodes: Vec::new(),
             route: Vec::new(),
-            paused: HashMap::new(),
+            slots: HashMap::new(),
+            retries: Vec::new(),
+            retry_wanted: Event::new(),
+            gate: Gate::Disconnected,
             backlog: VecDeque::new(),
             pushed: 0,
         }
     }
 }
 
+impl<P> Default for Slot<P> {
+    fn default() -> Slot<P> {
+        Slot {
+            waiting: VecDeque::new(),
+            in_flight: 0,
+            exclusive: false,
+            redirected: None,
+        }
+    }
+}
+
+impl<P> Slot<P> {
+    /// Whether something can be sent to the slot's node now.
+    fn is_ready(&self) -> bool {
+        let free = !self.exclusive || self.in_flight == 0;
+        free && self.redirected.is_none() && !self.waiting.is_empty()
+    }
+}
+
 impl<P: Part> NodeQueues<P> {
-    /// Queues a request behind all others of its slot.
-    pub fn push(&mut self, request: Request<P>) {
-        let request = self.numbered(request);
-        self.put(request);
-    }
-
-    /// Queues a request until the gate opens.
-    pub fn push_to_backlog(&mut self, request: Request<P>) {
-        let request = self.numbered(request);
-        self.backlog.push_back(request);
-    }
-
-    fn numbered(&mut self, mut request: Request<P>) -> Request<P> {
+    /// Queues a request behind all others of its slot; one that is not `early` waits for the gate to
+    /// open.
+    pub fn push(&mut self, mut request: Request<P>, early: bool) {
         self.pushed += 1;
         request.place = self.pushed;
-        request
+        match early || self.gate == Gate::Open {
+            true => self.put(request),
+            false => self.backlog.push_back(request),
+        }
+    }
+
+    /// Queues the same command for every node; the replies come from the receivers.
+    pub fn push_to_all(&mut self, command: &[u8]) -> Vec<Receiver<Value>> {
+        let mut receivers = Vec::new();
+        for slot in (SLOTS..).take(self.nodes.len()) {
+            let packed = command.to_vec();
+            let (request, receiver) = Request::awaited(Command { slot, packed });
+            self.push(request, true);
+            receivers.push(receiver);
+        }
+        receivers
     }
 
     fn put(&mut self, request: Request<P>) {
-        let queue = self.queue_of(request.slot());
-        self.queues[queue].push(request);
+        let number = if self.is_cluster() { request.slot() } else { 0 };
+        let slot = self.slots.entry(number).or_default();
+        let was_ready = slot.is_ready();
+        slot.waiting.push_back(request);
+        if !was_ready && slot.is_ready() {
+            self.make_ready(number, self.node_of(number));
+        }
     }
 
-    fn queue_of(&self, slot: u16) -> usize {
-        self.route
-            .get(usize::from(slot))
-            .map_or(0, |&queue| queue.into())
+    fn make_ready(&mut self, slot: u16, node: usize) {
+        self.nodes[node].ready.push_back(slot);
+        self.nodes[node].work.notify(1);
+    }
+
+    fn node_of(&self, slot: u16) -> usize {
+        let routed = || self.route.get(usize::from(slot)).map_or(0, |&node| node);
+        slot.checked_sub(SLOTS).unwrap_or_else(routed).into()
     }
 
     fn is_cluster(&self) -> bool {
         !self.route.is_empty()
     }
 
-    /// Queues the same command for every node; returns how many there are.
-    pub fn push_to_all(&mut self, command: &[u8], reply: &Sender<Value>) -> usize {
-        for queue in &mut self.queues {
-            let command = Command {
-                slot: u16::MAX,
-                packed: command.to_vec(),
-            };
-            let on_reply = OnReply::Send(reply.clone());
-            queue.push(Request::new(Payload::Command(command), on_reply));
-        }
-        self.queues.len()
-    }
-
-    /// Ends when there is a request for this queue.
-    pub fn work(&self, queue: usize) -> EventListener {
-        self.queues[queue].work()
+    /// Ends when there is a request for this node.
+    pub fn work(&self, node: usize) -> EventListener {
+        self.nodes[node].work.listen()
     }
 
     /// Whether nothing waits, neither to be sent nor for its reply.
     pub fn is_empty(&self) -> bool {
-        let nothing =
-            |paused: &PausedSlot<P>| paused.redirected.is_empty() && paused.queued.is_empty();
-        self.backlog.is_empty()
-            && self.queues.iter().all(NodeQueue::is_empty)
-            && self.paused.values().all(nothing)
+        self.backlog.is_empty() && self.slots.is_empty()
     }
 
-    /// Writes the oldest request of this queue into `out`, a part together with those that go with
-    /// it. `false`: there is nothing to send now.
+    /// Writes a command for this node into `out`: the oldest request of a slot, a part together with
+    /// those that go with it. `false`: there is nothing to send now.
     pub fn write_next(
         &mut self,
-        queue: usize,
+        node: usize,
         out: &mut Vec<u8>,
         merge: &impl Fn(&P, &[&P]) -> Command,
     ) -> bool {
-        let cluster = self.is_cluster();
-        let queue = &mut self.queues[queue];
-        let front = loop {
-            let Some(front) = queue.waiting.front() else {
-                return false;
+        while let Some(number) = self.nodes[node].ready.pop_front() {
+            let (cluster, home) = (self.is_cluster(), self.node_of(number));
+            let Some(slot) = self.slots.get_mut(&number) else {
+                continue;
             };
-            match self.paused.get_mut(&front.slot()) {
-                Some(paused) if !front.asking => paused.queued.extend(queue.waiting.pop_front()),
-                _ => break front,
+            let asked = match slot.redirected {
+                Some((Redirect::Ask, there)) if there == node && slot.in_flight == 0 => true,
+                None if home == node && slot.is_ready() => false,
+                _ => continue,
+            };
+            let Node {
+                ready, in_flight, ..
+            } = &mut self.nodes[node];
+            if asked {
+                cmd("ASKING").write_packed_command(out);
+                in_flight.push_back((number, Vec::new()));
+                slot.redirected = None;
             }
-        };
-        if cluster && front.part().is_some() {
-            let paused = PausedSlot::new(SlotState::InFlight);
-            self.paused.entry(front.slot()).or_insert(paused);
+            let count = group_len(&slot.waiting);
+            let mut requests: Vec<Request<P>> = slot.waiting.drain(..count).collect();
+            let parts: Vec<&P> = requests.iter().filter_map(Request::part).collect();
+            slot.exclusive = asked || cluster && !parts.is_empty();
+            if let Some((first, more)) = parts.split_first() {
+                out.extend_from_slice(&merge(first, more).packed);
+            }
+            for request in &mut requests {
+                if let Payload::Command(command) = &request.payload {
+                    out.extend_from_slice(&command.packed);
+                }
+                request.sent = true;
+            }
+            in_flight.push_back((number, requests));
+            slot.in_flight += 1;
+            if slot.is_ready() {
+                ready.push_back(number);
+            }
+            return true;
         }
-        queue.write(out, merge);
-        true
+        false
     }
 
-    /// Takes the reply to the oldest request in flight on this queue. Returns the requests that it
-    /// is for; none if they are sent again. `open`: an error that a new connection may mend ends
-    /// this one.
+    /// Takes the reply to the oldest command in flight at this node. Returns the requests that it
+    /// is for; none if they are sent again.
     ///
     /// # Errors
-    /// The connections are of no use: nothing is taken.
-    pub fn on_reply(
-        &mut self,
-        queue: usize,
-        value: &Value,
-        open: bool,
-    ) -> Result<VecDeque<Request<P>>, Error> {
-        let cluster = self.is_cluster();
-        let from = self.queues[queue].node.as_ref();
-        let state = match redirect(value, from).filter(|_| cluster) {
-            None => match transient_error(value).filter(|_| open) {
+    /// The connections are of no use: nothing is taken. An error that a new connection may mend is
+    /// none while the gate is closed.
+    pub fn on_reply(&mut self, node: usize, value: &Value) -> Result<Vec<Request<P>>, Error> {
+        let from = self.nodes[node].address.as_ref();
+        let redirected = match from.and_then(|from| redirect(value, from)) {
+            Some((how, address)) => {
+                let node = |node: &Node<P>| node.address.as_ref() == Some(&address);
+                let place = self.nodes.iter().position(node);
+                Some((how, place.ok_or(Error::NewNode(address))?))
+            }
+            None => match transient_error(value).filter(|_| self.gate == Gate::Open) {
                 Some(error) => return Err(Error::Transient(error)),
                 None => None,
             },
-            Some(Redirect::TryAgain) => Some(SlotState::Retry),
-            Some(Redirect::Moved(node)) => Some(SlotState::Moved(self.queue_to(node)?)),
-            Some(Redirect::Ask(node)) => Some(SlotState::Ask(self.queue_to(node)?)),
         };
-        let requests = self.queues[queue].take_answered();
-        match requests.front() {
-            None => Err(Error::Transient("an answer to no question".into())),
-            Some(Request {
-                payload: Payload::Asking,
-                ..
-            }) => Ok(VecDeque::new()),
-            Some(first) if cluster => {
-                let (slot, is_awaited) = (first.slot(), first.asking || first.part().is_some());
-                Ok(self.update_slot(slot, state, is_awaited, requests))
+        let in_flight = &mut self.nodes[node].in_flight;
+        let Some((number, mut requests)) = in_flight.pop_front() else {
+            return Err(Error::Transient("an answer to no question".into()));
+        };
+        if in_flight.is_empty() {
+            in_flight.shrink_to(KEPT);
+        }
+        if let Some(slot) = self.slots.get_mut(&number)
+            && !requests.is_empty()
+        {
+            slot.in_flight -= 1;
+            slot.redirected = redirected.or(slot.redirected);
+            if slot.redirected.is_some() {
+                // Also what was executed ahead of a redirected request: it is executed again, in its
+                // place.
+                slot.waiting.extend(requests.drain(..));
             }
-            _ => Ok(requests),
-        }
-    }
-
-    /// Pauses a slot or lets it go on after a reply. Returns the requests that the reply is for.
-    fn update_slot(
-        &mut self,
-        slot: u16,
-        state: Option<SlotState>,
-        is_awaited: bool,
-        requests: VecDeque<Request<P>>,
-    ) -> VecDeque<Request<P>> {
-        let redirecting = self
-            .paused
-            .get(&slot)
-            .is_some_and(|paused| paused.state != SlotState::InFlight);
-        if let Some(state) = state {
-            let paused = self.paused.entry(slot).or_insert(PausedSlot::new(state));
-            paused.state = state;
-        }
-        if state.is_none() && !redirecting {
-            if is_awaited {
-                self.resume(slot);
+            if slot.in_flight == 0 {
+                self.resume(number);
             }
-            return requests;
         }
-        // Executed ahead of a request that was redirected: executed again, in its place.
-        if let Some(paused) = self.paused.get_mut(&slot) {
-            paused
-                .redirected
-                .extend(requests.into_iter().map(|mut request| {
-                    (request.grouped, request.asking) = (false, false);
-                    request
-                }));
-        }
-        if !self.is_in_flight(slot) {
-            self.resume(slot);
-        }
-        VecDeque::new()
-    }
-
-    fn is_in_flight(&self, slot: u16) -> bool {
-        let mut sent = self.queues.iter().flat_map(|queue| &queue.in_flight);
-        sent.any(|request| request.slot() == slot)
+        Ok(requests)
     }
 
     /// Goes on with a slot of which nothing is in flight.
-    fn resume(&mut self, slot: u16) {
-        let Some(paused) = self.paused.remove(&slot) else {
+    fn resume(&mut self, number: u16) {
+        let home = self.node_of(number);
+        let Some(slot) = self.slots.get_mut(&number) else {
             return;
         };
-        match paused.state {
-            SlotState::InFlight => self.release(paused, slot),
-            SlotState::Retry => drop(self.paused.insert(slot, paused)),
-            SlotState::Moved(queue) => {
-                let before = self.queue_of(slot);
-                self.route[usize::from(slot)] = queue as u16;
-                let mut paused = paused;
-                // What waits on the old queue must not be overtaken.
-                let waiting = mem::take(&mut self.queues[before].waiting);
-                let (of_slot, others) = waiting
-                    .into_iter()
-                    .partition(|request| request.slot() == slot);
-                let of_slot: VecDeque<Request<P>> = of_slot;
-                self.queues[before].waiting = others;
-                paused.queued.extend(of_slot);
-                self.release(paused, slot);
+        if slot.redirected.is_some() {
+            let waiting = slot.waiting.make_contiguous();
+            waiting.sort_by_key(|request| request.place);
+        }
+        match slot.redirected {
+            None if slot.waiting.is_empty() => drop(self.slots.remove(&number)),
+            None if slot.exclusive => self.make_ready(number, home),
+            // It has been ready all the time.
+            None => {}
+            Some((Redirect::Ask, node)) => self.make_ready(number, node),
+            Some((Redirect::Moved, node)) => {
+                slot.redirected = None;
+                self.route[usize::from(number)] = node as u16;
+                self.make_ready(number, node);
             }
-            SlotState::Ask(queue) => {
-                let PausedSlot {
-                    mut redirected,
-                    queued,
-                    ..
-                } = paused;
-                redirected.extend(queued);
-                let rest = redirected.split_off(group_len(&redirected));
-                for request in &mut redirected {
-                    request.asking = true;
-                }
-                self.queues[queue].push_front(redirected.into_iter());
-                let mut paused = PausedSlot::new(SlotState::InFlight);
-                paused.redirected = rest;
-                self.paused.insert(slot, paused);
+            Some((Redirect::TryAgain, _)) => {
+                self.retries.push(number);
+                self.retry_wanted.notify(1);
             }
         }
     }
 
-    /// What was paused goes out first.
-    fn release(&mut self, paused: PausedSlot<P>, slot: u16) {
-        let queue = self.queue_of(slot);
-        let requests = paused.redirected.into_iter().chain(paused.queued);
-        self.queues[queue].push_front(requests);
-    }
-
-    /// Whether something waits for [`retry`](Self::retry).
-    pub fn has_retries(&self) -> bool {
-        self.paused
-            .values()
-            .any(|paused| paused.state == SlotState::Retry)
+    /// Ends when something waits for [`retry`](Self::retry).
+    pub fn retry_wanted(&self) -> EventListener {
+        self.retry_wanted.listen()
     }
 
     /// Goes on with the slots that were moving a little while ago.
     pub fn retry(&mut self) {
-        let again = self
-            .paused
-            .iter()
-            .filter(|(_, paused)| paused.state == SlotState::Retry);
-        let slots: Vec<u16> = again.map(|(&slot, _)| slot).collect();
-        for slot in slots {
-            if !self.is_in_flight(slot)
-                && let Some(paused) = self.paused.remove(&slot)
-            {
-                self.release(paused, slot);
+        for number in mem::take(&mut self.retries) {
+            if let Some(slot) = self.slots.get_mut(&number) {
+                slot.redirected = None;
+                self.make_ready(number, self.node_of(number));
             }
         }
     }
 
-    fn queue_to(&self, node: Address) -> Result<usize, Error> {
-        let known = self
-            .queues
-            .iter()
-            .position(|queue| queue.node.as_ref() == Some(&node));
-        known.ok_or(Error::NewNode(node))
-    }
-
-    /// There are connections: each slot's requests go to the queue of its node.
+    /// There are connections: each slot's requests go to its node.
     pub fn connect(&mut self, map: Option<&Map>) {
         self.disconnect();
-        let Some(map) = map else {
-            self.queues = vec![NodeQueue::new(None)];
-            return;
+        let addresses = match map {
+            None => vec![None],
+            Some(map) => map.nodes.iter().cloned().map(Some).collect(),
         };
-        let queue = |node: &Address| NodeQueue::new(Some(node.clone()));
-        self.queues = map.nodes.iter().map(queue).collect();
-        self.route.clone_from(&map.route);
+        let node = |address| Node {
+            address,
+            ready: VecDeque::new(),
+            in_flight: VecDeque::new(),
+            work: Event::new(),
+        };
+        self.nodes = addresses.into_iter().map(node).collect();
+        self.route = map.map_or_else(Vec::new, |map| map.route.clone());
+        self.gate = Gate::Closed;
     }
 
     /// The gate opens: what has waited for it goes to its queues.
-    pub fn release_backlog(&mut self) {
+    pub fn open(&mut self) {
+        self.gate = Gate::Open;
         for request in mem::take(&mut self.backlog) {
             self.put(request);
         }
@@ -337,24 +337,19 @@ impl<P: Part> NodeQueues<P> {
     /// The connections are gone: everything waits again, in order. The requests of callers who wait
     /// are dropped.
     pub fn disconnect(&mut self) {
-        let queues = mem::take(&mut self.queues);
-        let paused = mem::take(&mut self.paused).into_values();
-        self.route.clear();
-        let paused = paused.flat_map(|paused| [paused.redirected, paused.queued]);
-        let queues = queues
-            .into_iter()
-            .flat_map(|queue| [queue.in_flight, queue.waiting]);
-        let backlog = mem::take(&mut self.backlog);
-        let mut all: Vec<Request<P>> = queues.chain(paused).chain([backlog]).flatten().collect();
-        all.retain(|request| {
-            !matches!(request.on_reply, OnReply::Send(_))
-                && !matches!(request.payload, Payload::Asking)
-        });
+        let in_flight = mem::take(&mut self.nodes).into_iter();
+        let in_flight = in_flight.flat_map(|node| node.in_flight);
+        let slots = mem::take(&mut self.slots).into_values();
+        let mut all: Vec<Request<P>> = (in_flight.flat_map(|(_, requests)| requests))
+            .chain(slots.flat_map(|slot| slot.waiting))
+            .chain(mem::take(&mut self.backlog))
+            .filter(|request| request.repeats)
+            .collect();
         all.sort_by_key(|request| request.place);
-        for request in &mut all {
-            (request.grouped, request.asking) = (false, false);
-        }
         self.backlog = all.into();
+        self.route.clear();
+        self.retries.clear();
+        self.gate = Gate::Disconnected;
     }
 
     /// Takes the reserved requests that wait for a connection and were never sent.
@@ -367,14 +362,20 @@ impl<P: Part> NodeQueues<P> {
     }
 }
 
-impl<P: Part> PausedSlot<P> {
-    fn new(state: SlotState) -> PausedSlot<P> {
-        PausedSlot {
-            state,
-            redirected: VecDeque::new(),
-            queued: VecDeque::new(),
-        }
-    }
+/// How many of the oldest requests go out in one command: parts that go together, but not too many.
+fn group_len<P: Part>(requests: &VecDeque<Request<P>>) -> usize {
+    let Some(first) = requests.front().and_then(Request::part) else {
+        return requests.len().min(1);
+    };
+    let mut bytes = 0;
+    let more = requests.iter().skip(1).take(GROUP - 1);
+    let more = more.take_while(|request| {
+        request.part().is_some_and(|part| {
+            bytes += part.size();
+            part.goes_with(first) && bytes < GROUP_BYTES
+        })
+    });
+    1 + more.count()
 }
 
 #[cfg(test)]

@@ -1,10 +1,9 @@
 //! One request to Redis, and who gets its reply.
 
-use std::fmt;
 use std::time::Instant;
 
 use redis::Value;
-use smol::channel::Sender;
+use smol::channel::{self, Receiver};
 
 use crate::redis::slot::Command;
 
@@ -21,20 +20,18 @@ pub trait Part {
 
 /// A request on its way.
 pub struct Request<P> {
-    /// The command, or a part of one.
+    /// What is sent.
     pub payload: Payload<P>,
     /// Who gets the reply.
     pub on_reply: OnReply,
+    /// Whether it is sent again after a disconnect; otherwise it is dropped with the connection.
+    pub repeats: bool,
     /// For a request that has reserved room: its bytes, and when it was accepted.
     pub reserved: Option<(usize, Instant)>,
     /// Its place in the order of all requests.
     pub place: u64,
     /// Whether it was ever written to a connection: then Redis may have executed it.
     pub sent: bool,
-    /// Whether it went out in one command with the request before it.
-    pub grouped: bool,
-    /// Whether it goes to the node that imports its slot, after `ASKING`.
-    pub asking: bool,
 }
 
 /// What is sent.
@@ -43,48 +40,42 @@ pub enum Payload<P> {
     Command(Command),
     /// A part of a command.
     Part(P),
-    /// `ASKING`: the next command is for a slot that the node is importing.
-    Asking,
 }
 
-/// Who gets a reply.
-pub enum OnReply {
-    /// Nobody. The request is sent again after a disconnect.
-    Ignore,
-    /// A caller who waits. The request is dropped with the connection, and its sender with it.
-    Send(Sender<Value>),
-    /// This function. The request is sent again after a disconnect; `None` means that it was
-    /// rejected and never sent.
-    Call(Box<dyn FnOnce(Option<Value>) + Send>),
-}
-
-impl<P> fmt::Debug for Request<P> {
-    /// Without the payload: it holds passwords and people's words.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Request({})", self.place)
-    }
-}
+/// Is called with the reply; with `None` if the request was rejected and never sent.
+pub type OnReply = Box<dyn FnOnce(Option<Value>) + Send>;
 
 impl<P: Part> Request<P> {
-    /// Not sent yet.
+    /// One that is sent again after a disconnect.
     pub fn new(payload: Payload<P>, on_reply: OnReply) -> Request<P> {
         Request {
             payload,
             on_reply,
+            repeats: true,
             reserved: None,
             place: 0,
             sent: false,
-            grouped: false,
-            asking: false,
         }
     }
 
-    /// The slot of its keys; no slot at all if it has none.
+    /// The request of a caller who waits, and what the caller waits for: the reply, or an error when
+    /// the connection breaks.
+    pub fn awaited(command: Command) -> (Request<P>, Receiver<Value>) {
+        let (sender, receiver) = channel::bounded(1);
+        let on_reply = move |reply: Option<Value>| {
+            // The caller may have given up.
+            let _ = reply.map(|reply| sender.try_send(reply));
+        };
+        let mut request = Request::new(Payload::Command(command), Box::new(on_reply));
+        request.repeats = false;
+        (request, receiver)
+    }
+
+    /// The slot of its keys.
     pub fn slot(&self) -> u16 {
         match &self.payload {
             Payload::Command(command) => command.slot,
             Payload::Part(part) => part.slot(),
-            Payload::Asking => u16::MAX,
         }
     }
 
@@ -92,31 +83,7 @@ impl<P: Part> Request<P> {
     pub fn part(&self) -> Option<&P> {
         match &self.payload {
             Payload::Part(part) => Some(part),
-            _ => None,
-        }
-    }
-}
-
-impl OnReply {
-    /// A function that is called with the reply.
-    pub fn call(function: impl FnOnce(Option<Value>) + Send + 'static) -> OnReply {
-        OnReply::Call(Box::new(function))
-    }
-
-    /// Hands the reply on.
-    pub fn run(self, value: Value) {
-        match self {
-            OnReply::Ignore => {}
-            // The caller may have given up.
-            OnReply::Send(sender) => drop(sender.try_send(value)),
-            OnReply::Call(function) => function(Some(value)),
-        }
-    }
-
-    /// The request will never be sent.
-    pub fn reject(self) {
-        if let OnReply::Call(function) = self {
-            function(None);
+            Payload::Command(_) => None,
         }
     }
 }

@@ -7,62 +7,25 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use async_net::TcpStream;
 use futures_rustls::TlsConnector;
 use futures_rustls::pki_types::pem::PemObject;
 use futures_rustls::pki_types::{CertificateDer, ServerName};
-use futures_rustls::rustls::{self, ClientConfig, RootCertStore};
+use futures_rustls::rustls::{self, ClientConfig, ClientConnection, RootCertStore};
 
-use super::{CONNECT_TIME, Connector};
 use crate::certificate::without_boms;
-use crate::config::RedisHost;
 use crate::redis::cluster::Address;
-use crate::redis::error::{Boxed, Error};
-use crate::time::timeout;
+use crate::redis::connection::Certificate;
+use crate::redis::error::Error;
 
-impl Connector {
-    /// Connects and, where TLS is spoken, tells its version and the server's certificate. As
-    /// [`connect_within`](Self::connect_within), to where the operator says or to a node.
-    ///
-    /// # Errors
-    /// As [`connect`](Self::connect).
-    pub fn certificate<'a>(
-        &'a self,
-        node: Option<&'a Address>,
-        named_by: usize,
-    ) -> Boxed<'a, Option<(String, Vec<u8>)>> {
-        Box::pin(async move {
-            let target = match (node, &self.host) {
-                (Some(node), _) => Some((node.host.as_str(), node.port)),
-                (None, RedisHost::Tcp { host, port, .. }) => Some((host.as_str(), *port)),
-                (None, _) => None,
-            };
-            let (Some(target), Some((connector, names))) = (target, &self.tls) else {
-                return Ok(None);
-            };
-            let name = certified(node, &names[named_by]);
-            let handshake = async {
-                let tcp = TcpStream::connect(target).await;
-                let tcp =
-                    tcp.map_err(|error| Error::Transient(format!("can't connect: {error}")))?;
-                let tls = connector.connect(name, tcp).await;
-                tls.map_err(tls_error)
-            };
-            let slow = || Error::Transient(format!("no connection within {CONNECT_TIME:?}"));
-            let tls = timeout(CONNECT_TIME, handshake).await;
-            let tls = tls
-                .unwrap_or_else(|| Err(slow()))
-                .map_err(|error| self.hint(error))?;
-            let (_, session) = tls.get_ref();
-            let version = match session.protocol_version() {
-                Some(rustls::ProtocolVersion::TLSv1_3) => "TLS 1.3",
-                _ => "TLS 1.2",
-            };
-            let chain = session.peer_certificates().unwrap_or_default();
-            let certificate = chain.first().map(|first| first.to_vec());
-            Ok(Some((version.into(), certificate.unwrap_or_default())))
-        })
-    }
+/// What TLS says of the other side.
+pub fn certificate(session: &ClientConnection) -> Certificate {
+    let version = match session.protocol_version() {
+        Some(rustls::ProtocolVersion::TLSv1_3) => "TLS 1.3",
+        _ => "TLS 1.2",
+    };
+    let chain = session.peer_certificates().unwrap_or_default();
+    let der = chain.first().map(|first| first.to_vec());
+    (version, der.unwrap_or_default())
 }
 
 /// The name that a node's certificate must have. Most clusters and sentinels announce
@@ -108,7 +71,7 @@ pub fn connector(ca: Option<&Path>) -> Result<TlsConnector, String> {
 }
 
 /// Tells apart what trying again can mend from what it can't.
-pub fn tls_error(error: io::Error) -> Error {
+pub fn error(error: io::Error) -> Error {
     use rustls::Error::{AlertReceived, InvalidCertificate, InvalidMessage, PeerIncompatible};
     let inner = error
         .get_ref()
