@@ -71,17 +71,16 @@ impl<'a> Session<'a> {
             user, room, past, ..
         } = request;
         self.credential = Credential::Token(grant);
-        let started = match (user, room) {
-            (Some(user), room) => match self.claim(user).await {
-                Ok(()) => match room {
-                    Some(room) => self.enter(room, past).await,
-                    None => Ok(()),
-                },
-                refused => refused,
-            },
-            (None, Some(room)) => self.join_anonymous(room, past).await,
-            (None, None) => Ok(()),
+        let started = async {
+            if let Some(user) = user {
+                self.claim(user).await?;
+            }
+            match room {
+                Some(room) => self.enter(room, past).await,
+                None => Ok(()),
+            }
         };
+        let started = started.await;
         self.peer.outbox.send_buffered();
         match started {
             Ok(()) => None,
@@ -149,7 +148,7 @@ impl<'a> Session<'a> {
             Request::Post { user, email, text } => {
                 // The same name in another spelling is a change of how it is shown.
                 if self.user.as_ref().map(User::as_str) != Some(user.as_str()) {
-                    self.change_name(user).await?;
+                    self.rename(user).await?;
                 }
                 self.email = email;
                 self.say(None, text, reference).await
@@ -238,7 +237,9 @@ impl<'a> Session<'a> {
             self.email = email;
             match user {
                 Some(user) => self.claim(user).await?,
-                None => drop(self.ensure_name().await?),
+                None => {
+                    self.ensure_name().await?;
+                }
             }
         } else if user.is_some() && user != self.user {
             return Err(Refusal::Forbidden("this connection has a name already"));
@@ -312,13 +313,9 @@ impl<'a> Session<'a> {
         self.user.clone().ok_or(Refusal::Unavailable)
     }
 
-    async fn change_name(&mut self, user: User) -> Result<(), Refusal> {
-        self.credential.may_use_name(&user)?;
-        self.rename(user).await
-    }
-
     /// Takes another name. In the rooms it looks as if one user left and another one joined.
     async fn rename(&mut self, user: User) -> Result<(), Refusal> {
+        self.credential.may_use_name(&user)?;
         let old = self.user.take();
         if let Err(refusal) = self.claim(user).await {
             self.user = old;

@@ -26,12 +26,16 @@ const ROUNDS: usize = 16;
 const HISTORY_BYTES: usize = 64 * 1024;
 
 impl Session<'_> {
-    /// Joins a room under the connection's name.
+    /// Joins a room under the connection's name; in the simple dialect without one if it has none.
     pub(super) async fn enter(&mut self, room: Room, past: Option<Past>) -> Result<(), Refusal> {
-        let user = self.ensure_name().await?;
-        let entered = self.bus().enter(self.peer, Some(&user), &room).await;
-        let last = entered.map_err(|_| Refusal::Unavailable)?;
-        self.add_room(&room);
+        let user = match self.peer.dialect() {
+            Dialect::Simple => self.user.clone(),
+            _ => Some(self.ensure_name().await?),
+        };
+        let last = self.bus().enter(self.peer, user.as_ref(), &room).await?;
+        // Most connections are in one room for all their life.
+        self.rooms.reserve_exact(1);
+        self.rooms.push(room.clone());
         log::debug!("{}: joined", self.peer.number);
         let told = self.replay(&room, last, past).await;
         if told.is_err() {
@@ -40,28 +44,6 @@ impl Session<'_> {
             self.peer.outbox.cancel_join();
         }
         self.peer.outbox.send_buffered();
-        told
-    }
-
-    fn add_room(&mut self, room: &Room) {
-        // Most connections are in one room for all their life.
-        self.rooms.reserve_exact(1);
-        self.rooms.push(room.clone());
-    }
-
-    /// Joins a room without a name.
-    pub(super) async fn join_anonymous(
-        &mut self,
-        room: Room,
-        past: Option<Past>,
-    ) -> Result<(), Refusal> {
-        let entered = self.bus().enter(self.peer, None, &room).await;
-        let last = entered.map_err(|_| Refusal::Unavailable)?;
-        self.add_room(&room);
-        let told = self.replay(&room, last, past).await;
-        if told.is_err() {
-            self.peer.outbox.cancel_join();
-        }
         told
     }
 
