@@ -96,24 +96,14 @@ pub async fn notify_loop(context: Arc<ServerContext>) {
             Ok(()) => format!("{count} peers, {}", context.bus.name()),
             Err(why) => format!("{count} peers, waiting for {why}"),
         };
-        let mut states = vec![NotifyState::Status(&status)];
-        let pause = match (ready, health) {
-            (true, _) => {
-                states.push(NotifyState::Watchdog);
-                beat
-            }
-            (false, Ok(())) => {
-                ready = true;
-                states.push(NotifyState::Ready);
-                beat
-            }
-            (false, Err(_)) => {
-                let more = MORE_TIME.as_micros() as u32;
-                states.push(NotifyState::ExtendTimeoutUsec(more));
-                ASK_FOR_MORE
-            }
+        let more_time = NotifyState::ExtendTimeoutUsec(MORE_TIME.as_micros() as u32);
+        let (state, pause) = match (ready, &health) {
+            (true, _) => (NotifyState::Watchdog, beat),
+            (false, Ok(())) => (NotifyState::Ready, beat),
+            (false, Err(_)) => (more_time, ASK_FOR_MORE),
         };
-        notify(&states);
+        notify(&[NotifyState::Status(&status), state]);
+        ready |= health.is_ok();
         let pause = async {
             Timer::after(pause).await;
         };

@@ -27,15 +27,12 @@ impl Authority {
                 is_name(host).then(|| (host.to_ascii_lowercase(), port))?
             }
         };
-        let digits = match port.strip_prefix(':') {
-            Some(digits) => digits,
-            None if port.is_empty() => "",
-            None => return None,
-        };
-        let port = match digits {
-            "" => None,
-            digits if digits.bytes().all(|b| b.is_ascii_digit()) => Some(digits.parse().ok()?),
-            _ => return None,
+        let port = match port.strip_prefix(':') {
+            None if !port.is_empty() => return None,
+            None | Some("") => None,
+            // `parse` would accept a plus sign.
+            Some(digits) if digits.starts_with('+') => return None,
+            Some(digits) => Some(digits.parse().ok()?),
         };
         Some(Authority { host, port })
     }
