@@ -37,24 +37,24 @@ pub struct Certificate {
 impl Certificate {
     /// Parses DER. `None` if it is no certificate.
     pub fn read(der: &[u8]) -> Option<Certificate> {
-        let [certificate] = items(der)?[..] else {
+        let [certificate] = der_items(der)?[..] else {
             return None;
         };
-        let body = items(items(certificate.value())?.first()?.value())?;
+        let body = der_items(der_items(certificate.value())?.first()?.value())?;
         // The version, if there is one, then serial number, algorithm, issuer and validity.
         let version = usize::from(body.first()?.tag() != Tag::Integer);
-        let [from, until] = items(body.get(version + 3)?.value())?[..] else {
+        let [from, until] = der_items(body.get(version + 3)?.value())?[..] else {
             return None;
         };
         let mut names = Vec::new();
         // Subject, key and optional fields follow. The extensions have the tag 3.
         for field in body.iter().filter(|field| context(field) == Some(3)) {
-            for extension in items(items(field.value())?.first()?.value())? {
+            for extension in der_items(der_items(field.value())?.first()?.value())? {
                 // The identifier, perhaps the flag `critical`, and the value.
-                let parts = items(extension.value())?;
+                let parts = der_items(extension.value())?;
                 if parts.first()?.value() == NAMES {
-                    let list = items(parts.last()?.value())?;
-                    names.extend(items(list.first()?.value())?.iter().filter_map(name));
+                    let list = der_items(parts.last()?.value())?;
+                    names.extend(der_items(list.first()?.value())?.iter().filter_map(name));
                 }
             }
         }
@@ -68,8 +68,8 @@ impl Certificate {
     }
 }
 
-/// The items in a stretch of DER.
-fn items(der: &[u8]) -> Option<Vec<AnyRef<'_>>> {
+/// The items in a stretch of DER; `None` if it is none.
+pub fn der_items(der: &[u8]) -> Option<Vec<AnyRef<'_>>> {
     let mut reader = SliceReader::new(der).ok()?;
     let mut items = Vec::new();
     while !reader.is_finished() {

@@ -12,6 +12,8 @@ use crate::limits;
 use crate::net::listener::{self, Listener};
 #[cfg(feature = "full")]
 use crate::net::tls::files;
+#[cfg(feature = "full")]
+use crate::net::token::Authenticator;
 use crate::report::Report;
 use crate::server::{file_limit, pending_memory, queue_limit};
 use crate::time;
@@ -56,7 +58,7 @@ pub async fn check(config: &Config, handed: Result<Vec<Listener>, String>) -> bo
         certificate(&mut report, files);
     }
     #[cfg(feature = "full")]
-    match crate::net::token::Authenticator::describe(config) {
+    match Authenticator::new(config).map(|tokens| tokens.describe()) {
         Ok(Some(algorithm)) => report.ok(format_args!("tokens: needed, {algorithm}")),
         Ok(None) => {}
         Err(why) => report.fail(format_args!("tokens: {why}")),

@@ -117,7 +117,7 @@ fn run<'a>(
         let talk = async {
             let mut session = Session::new(context, peer, upgrade.from);
             let grant = upgrade.grant.as_ref();
-            let expires = grant.and_then(|grant| grant.expires());
+            let expires = grant.and_then(|grant| grant.expires);
             // Boxed with its arguments.
             let started = Box::pin({
                 let session = &mut session;

@@ -43,7 +43,7 @@ pub(super) async fn receive(
     if context.draining() {
         return Err(Answer::retry_later(503, "the server shuts down"));
     }
-    let user = grant.user();
+    let user = &grant.user;
     if !context.rate_limits.allows(user, from, Instant::now()) {
         let why = Refusal::RateLimited(context.config.rate).to_string();
         return Err(Answer::text(429, &why).with("Retry-After", "1"));

@@ -295,7 +295,7 @@ impl<'a> Session<'a> {
                 return Ok(user.clone());
             }
             let (name, only) = match &self.credential {
-                Credential::Token(Some(grant)) => (grant.user().clone(), true),
+                Credential::Token(Some(grant)) => (grant.user.clone(), true),
                 Credential::Key(key) => (User::guest(key), false),
                 Credential::Token(None) => {
                     let key = new_session_key()?;

@@ -5,56 +5,38 @@
 //! Logs and answers say which check a token failed, and never quote it.
 
 mod claims;
-mod crypto;
 mod grant;
 mod issue;
 mod key_file;
 mod key_set;
 
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
+use std::path::PathBuf;
+use std::sync::{PoisonError, RwLock};
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use smol::{Timer, future};
 
 use super::http::query::parameter;
 use super::http::{Answer, Head};
-use crate::chat::close_reason::CloseReason;
 use crate::chat::name::{Room, User};
-use crate::chat::peer::Peer;
 use crate::config::Config;
-use crate::time;
+use crate::time::unix_millis;
 use claims::{ClaimRules, verify};
-pub use grant::Grant;
+pub use grant::{Grant, expire};
 pub use issue::{IssueError, issue};
 use key_set::KeySet;
 
 /// The prefix of a WebSocket subprotocol that carries a token, since a page can't set headers.
 const PROTOCOL: &str = "bearer.";
-/// The clock is read at least this often while waiting for a token to expire, since it may be set.
-const LOOK: Duration = Duration::from_secs(600);
-
-/// Ends a peer when its token expires, and never returns.
-pub async fn expire(peer: &Peer, expires: Option<u64>) -> CloseReason {
-    let Some(expires) = expires else {
-        return future::pending().await;
-    };
-    loop {
-        match Duration::from_millis(expires.saturating_sub(time::unix_millis())) {
-            Duration::ZERO => break,
-            left => Timer::after(left.min(LOOK)).await,
-        };
-    }
-    peer.outbox.close(CloseReason::Expired);
-    future::pending().await
-}
 
 /// Verifies tokens, or accepts every connection if no key is set.
 #[derive(Debug)]
-pub struct Authenticator {
-    file: Option<PathBuf>,
-    keys: RwLock<Option<Arc<KeySet>>>,
+pub struct Authenticator(Option<Tokens>);
+
+/// Where tokens are needed: which ones.
+#[derive(Debug)]
+struct Tokens {
+    file: PathBuf,
+    keys: RwLock<KeySet>,
     rules: ClaimRules,
 }
 
@@ -64,34 +46,29 @@ impl Authenticator {
     /// # Errors
     /// One line about what is wrong with the key.
     pub fn new(config: &Config) -> Result<Authenticator, String> {
-        let authenticator = Authenticator {
-            file: config.jwt_key.clone(),
-            keys: RwLock::default(),
+        let Some(file) = &config.jwt_key else {
+            return Ok(Authenticator(None));
+        };
+        let keys = key_file::read(file, key_file::parse)?;
+        log::debug!("tokens: {}, from {}", keys.description, file.display());
+        Ok(Authenticator(Some(Tokens {
+            file: file.clone(),
+            keys: RwLock::new(keys),
             rules: ClaimRules::new(config),
-        };
-        if let Some((file, keys)) = authenticator.read()? {
-            log::debug!("tokens: {keys}, from {}", file.display());
-        }
-        Ok(authenticator)
-    }
-
-    fn read(&self) -> Result<Option<(&Path, Arc<KeySet>)>, String> {
-        let Some(file) = self.file.as_deref() else {
-            return Ok(None);
-        };
-        let keys = Arc::new(key_file::read(file)?);
-        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Some(keys.clone());
-        Ok(Some((file, keys)))
+        })))
     }
 
     /// Reads the key again, logs the result, and returns whether there is a key. Connections stay, and
     /// the old key stays if the new one is unusable.
     pub fn reload(&self) -> bool {
-        match self.read() {
-            Ok(None) => return false,
-            Ok(Some((file, keys))) => {
-                let file = file.display();
-                log::info!("{file}: tokens need this key from now on: {keys}");
+        let Some(tokens) = &self.0 else {
+            return false;
+        };
+        match key_file::read(&tokens.file, key_file::parse) {
+            Ok(keys) => {
+                let (file, what) = (tokens.file.display(), &keys.description);
+                log::info!("{file}: tokens need this key from now on: {what}");
+                *tokens.keys.write().unwrap_or_else(PoisonError::into_inner) = keys;
             }
             Err(line) => log::warn!("the old key stays: {line}"),
         }
@@ -99,12 +76,11 @@ impl Authenticator {
     }
 
     /// Describes the needed tokens; `None` if none is needed.
-    ///
-    /// # Errors
-    /// One line about what is wrong with the key.
-    pub fn describe(config: &Config) -> Result<Option<String>, String> {
-        let keys = config.jwt_key.as_deref().map(key_file::read).transpose()?;
-        Ok(keys.map(|keys| format!("{keys}; {}", ClaimRules::new(config))))
+    pub fn describe(&self) -> Option<String> {
+        let tokens = self.0.as_ref()?;
+        let keys = tokens.keys.read().unwrap_or_else(PoisonError::into_inner);
+        let claims = claims::describe(&tokens.rules);
+        Some(format!("{}; {claims}", keys.description))
     }
 
     /// What the request's token grants; `None` if no token is needed. The token must be for this name
@@ -118,18 +94,17 @@ impl Authenticator {
         user: Option<&User>,
         room: Option<&Room>,
     ) -> Result<Option<Box<Grant>>, Answer> {
-        let Some(keys) = self.keys() else {
-            return Ok(None);
-        };
-        let grant = self.verify(&keys, head)?;
-        grant.check(user, room)?;
-        Ok(Some(Box::new(grant)))
+        let grant = self.verify(head).transpose()?;
+        grant
+            .as_ref()
+            .map_or(Ok(()), |grant| grant.check(user, room))?;
+        Ok(grant.map(Box::new))
     }
 
     /// The answer to a request without an upgrade: that a token is needed, or `answer` with the token's
     /// name. A page can't see why a WebSocket is refused, so it asks in this way.
     pub fn without_upgrade(&self, head: &Head, answer: Answer) -> Answer {
-        match self.keys().map(|keys| self.verify(&keys, head)) {
+        match self.verify(head) {
             None => answer,
             Some(Err(refused)) => refused,
             Some(Ok(grant)) => {
@@ -144,30 +119,23 @@ impl Authenticator {
     /// # Errors
     /// 401 without a valid token, or without a key.
     pub fn authenticate(&self, head: &Head) -> Result<Grant, Answer> {
-        match self.keys() {
-            Some(keys) => self.verify(&keys, head),
+        let line = "publishing needs a token: start the server with --jwt-key";
+        self.verify(head)
+            .unwrap_or_else(|| Err(unauthorized(line, false)))
+    }
+
+    /// Verifies a request's token; `None` if none is needed.
+    fn verify(&self, head: &Head) -> Option<Result<Grant, Answer>> {
+        let tokens = self.0.as_ref()?;
+        let keys = tokens.keys.read().unwrap_or_else(PoisonError::into_inner);
+        Some(token(head).and_then(|token| match token {
+            Some(token) => verify(&keys, &tokens.rules, &token, unix_millis())
+                .map_err(|why| unauthorized(&format!("bad token: {why}"), true)),
             None => {
-                let line = "publishing needs a token: start the server with --jwt-key";
+                let line = "a token is needed: Authorization: Bearer TOKEN, or the subprotocol bearer.TOKEN, or ?token=TOKEN";
                 Err(unauthorized(line, false))
             }
-        }
-    }
-
-    fn keys(&self) -> Option<Arc<KeySet>> {
-        self.keys
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
-
-    /// Verifies a request's token.
-    fn verify(&self, keys: &KeySet, head: &Head) -> Result<Grant, Answer> {
-        let Some(token) = token(head)? else {
-            let line = "a token is needed: Authorization: Bearer TOKEN, or the subprotocol bearer.TOKEN, or ?token=TOKEN";
-            return Err(unauthorized(line, false));
-        };
-        verify(keys, &self.rules, &token, time::unix_millis())
-            .map_err(|why| unauthorized(&format!("bad token: {why}"), true))
+        }))
     }
 }
 

@@ -50,7 +50,7 @@ impl Credential {
     /// name but another guest's.
     pub(super) fn may_use_name(&self, user: &User) -> Result<(), Refusal> {
         match self.grant() {
-            Some(grant) if grant.user() != user => {
+            Some(grant) if grant.user != *user => {
                 Err(Refusal::Forbidden("your token is for another name"))
             }
             Some(_) => Ok(()),

@@ -1,33 +1,34 @@
 //! What a token grants.
 
+use std::time::Duration;
+
+use smol::{Timer, future};
+
+use crate::chat::close_reason::CloseReason;
 use crate::chat::name::{Room, User};
+use crate::chat::peer::Peer;
 use crate::net::http::Answer;
+use crate::time::unix_millis;
+
+/// The clock is read at least this often while waiting for a token to expire, since it may be set.
+const LOOK: Duration = Duration::from_secs(600);
 
 /// What a token allows a connection.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Grant {
-    pub(super) user: User,
-    /// `None` is all rooms.
-    pub(super) rooms: Option<Vec<Room>>,
-    /// In milliseconds since 1970, including the leeway.
-    pub(super) expires: Option<u64>,
+    /// The only name that its connection may use.
+    pub user: User,
+    /// The rooms that its connection may join. `None` is all rooms.
+    pub rooms: Option<Vec<Room>>,
+    /// When it expires, in milliseconds since 1970, including the leeway. `None` is never.
+    pub expires: Option<u64>,
 }
 
 impl Grant {
-    /// The only name that its connection may use.
-    pub fn user(&self) -> &User {
-        &self.user
-    }
-
     /// Whether its connection may join a room.
     pub fn allows_room(&self, room: &Room) -> bool {
         let rooms = self.rooms.as_ref();
         rooms.is_none_or(|rooms| rooms.contains(room))
-    }
-
-    /// When it expires, in milliseconds since 1970; never if `None`.
-    pub fn expires(&self) -> Option<u64> {
-        self.expires
     }
 
     /// Checks that it allows this name and this room.
@@ -43,4 +44,19 @@ impl Grant {
         }
         Ok(())
     }
+}
+
+/// Ends a peer when its token expires, and never returns.
+pub async fn expire(peer: &Peer, expires: Option<u64>) -> CloseReason {
+    let Some(expires) = expires else {
+        return future::pending().await;
+    };
+    loop {
+        match Duration::from_millis(expires.saturating_sub(unix_millis())) {
+            Duration::ZERO => break,
+            left => Timer::after(left.min(LOOK)).await,
+        };
+    }
+    peer.outbox.close(CloseReason::Expired);
+    future::pending().await
 }

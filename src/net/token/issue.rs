@@ -2,12 +2,15 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use rustls_pki_types::PrivatePkcs8KeyDer;
-use serde_json::{Map, Value, json};
+use ring::hmac;
+use ring::rand::SystemRandom;
+use ring::signature::{
+    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, RSA_PKCS1_SHA256, RsaKeyPair,
+};
+use serde_json::{Map, Value};
 
-use super::claims::ClaimRules;
-use super::crypto::SigningKey;
-use super::key_file::{pem, read_file, secret};
+use super::key_file::{self, pem};
+use super::key_set::{EDDSA, ES256, HS256, RS256};
 use crate::chat::name::{Room, User};
 use crate::config::Config;
 
@@ -33,29 +36,21 @@ pub fn issue(config: &Config, user: &str, now: u64) -> Result<String, IssueError
     let Some(file) = &config.jwt_key else {
         return Err(IssueError::Usage("--issue needs --jwt-key".into()));
     };
-    let key = read_file(file, signing_key).map_err(IssueError::Key)?;
-    let header = format!(r#"{{"typ":"JWT","alg":"{}"}}"#, key.algorithm());
-    let part = |part: &str| URL_SAFE_NO_PAD.encode(part);
-    let message = format!("{}.{}", part(&header), part(&claims.to_string()));
-    let signature = key.sign(message.as_bytes()).ok_or_else(|| {
-        let line = format!("--jwt-key {}: can't sign with it", file.display());
-        IssueError::Key(line)
-    })?;
-    Ok(format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature)))
+    key_file::read(file, |key| sign(key, &claims)).map_err(IssueError::Key)
 }
 
-/// The claims of the token.
-fn claims(config: &Config, user: &str, now: u64) -> Result<Value, String> {
-    let rules = ClaimRules::new(config);
+/// The claims of the token, in JSON.
+fn claims(config: &Config, user: &str, now: u64) -> Result<String, String> {
     let user = User::new(user).map_err(|bad| format!("--issue: {bad}"))?;
     let mut claims = Map::new();
     let mut say = |claim: &str, value: Value| claims.insert(claim.into(), value);
-    say(rules.name(), user.as_str().into());
-    say("iat", now.into());
     say(
-        "exp",
-        (now + u64::from(config.days.unwrap_or(DAYS)) * 24 * 3600).into(),
+        config.jwt_name.as_deref().unwrap_or("sub"),
+        user.as_str().into(),
     );
+    say("iat", now.into());
+    let days = u64::from(config.days.unwrap_or(DAYS));
+    say("exp", (now + days * 24 * 3600).into());
     if let Some(rooms) = &config.rooms {
         let rooms = rooms.split(',').map(|room| Room::new(room.trim()));
         let rooms: Result<Vec<Room>, _> = rooms.collect();
@@ -65,24 +60,65 @@ fn claims(config: &Config, user: &str, now: u64) -> Result<Value, String> {
     if config.moderator {
         say("mod", true.into());
     }
-    for (claim, value) in [("aud", rules.audience), ("iss", rules.issuer)] {
+    for (claim, value) in [("aud", &config.jwt_audience), ("iss", &config.jwt_issuer)] {
         if let Some(value) = value {
-            say(claim, json!(value));
+            say(claim, value.as_str().into());
         }
     }
-    Ok(Value::Object(claims))
+    Ok(Value::Object(claims).to_string())
 }
 
-/// Parses a secret, or a private key in PEM.
-pub(super) fn signing_key(bytes: &[u8]) -> Result<SigningKey, String> {
-    if pem::is_pem(bytes) {
-        let key: PrivatePkcs8KeyDer<'_> = pem::private(bytes)?;
-        return SigningKey::private(key.secret_pkcs8_der());
+/// The token with these claims. `key` is a secret, or a private key in PEM.
+///
+/// # Errors
+/// What is wrong with the key.
+pub(super) fn sign(key: &[u8], claims: &str) -> Result<String, String> {
+    let part = |part: &str| URL_SAFE_NO_PAD.encode(part);
+    let message = |algorithm: &str| {
+        let header = format!(r#"{{"typ":"JWT","alg":"{algorithm}"}}"#);
+        format!("{}.{}", part(&header), part(claims))
+    };
+    let token = |message: String, signature: &[u8]| {
+        Ok(format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature)))
+    };
+    let fails = |_| "can't sign with it";
+    if !pem::is_pem(key) {
+        let secret = key_file::secret(key)?;
+        // A set of public keys is no secret.
+        if secret.starts_with(b"{") {
+            return Err("it is JSON; --issue needs the private key in PEM, or the secret".into());
+        }
+        let message = message(HS256);
+        let key = hmac::Key::new(hmac::HMAC_SHA256, secret);
+        let signature = hmac::sign(&key, message.as_bytes());
+        return token(message, signature.as_ref());
     }
-    let secret = secret(bytes)?;
-    // A set of public keys is no secret.
-    if secret.starts_with(b"{") {
-        return Err("it is JSON; --issue needs the private key in PEM, or the secret".into());
+    let (key, random) = (pem::private(key)?, SystemRandom::new());
+    let pkcs8 = key.secret_pkcs8_der();
+    if let Ok(pair) = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8, &random) {
+        let message = message(ES256);
+        let signature = pair.sign(&random, message.as_bytes()).map_err(fails)?;
+        return token(message, signature.as_ref());
     }
-    Ok(SigningKey::secret(secret))
+    // OpenSSL leaves the public half out, which then can't be compared.
+    if let Ok(pair) = Ed25519KeyPair::from_pkcs8_maybe_unchecked(pkcs8) {
+        let message = message(EDDSA);
+        let signature = pair.sign(message.as_bytes());
+        return token(message, signature.as_ref());
+    }
+    let pair = RsaKeyPair::from_pkcs8(pkcs8).map_err(|rejected| match &*rejected.to_string() {
+        "TooSmall" => "the RSA key has less than 2,048 bits",
+        "TooLarge" => "the RSA key has more than 4,096 bits, which is too much to sign with",
+        _ => "the private key is not P-256, Ed25519 or RSA, or it is damaged",
+    })?;
+    let message = message(RS256);
+    let mut signature = vec![0; pair.public().modulus_len()];
+    pair.sign(
+        &RSA_PKCS1_SHA256,
+        &random,
+        message.as_bytes(),
+        &mut signature,
+    )
+    .map_err(fails)?;
+    token(message, &signature)
 }

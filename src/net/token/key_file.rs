@@ -7,29 +7,24 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use super::key_set::KeySet;
+use super::key_set::{Key, KeySet};
 
 /// The most KiB of a file of keys, so that a wrong file is not read to its end.
 const FILE_KIB: u64 = 256;
 /// The least bytes of a secret (RFC 7518, section 3.2).
-pub(super) const SECRET_BYTES: usize = 32;
-
-/// Reads the keys that verify.
-///
-/// # Errors
-/// One line about what is wrong with the file, without its content.
-pub(super) fn read(path: &Path) -> Result<KeySet, String> {
-    read_file(path, parse)
-}
+const SECRET_BYTES: usize = 32;
 
 /// Parses the keys that verify.
+///
+/// # Errors
+/// What is wrong with them, without their content.
 pub(super) fn parse(bytes: &[u8]) -> Result<KeySet, String> {
     if pem::is_pem(bytes) {
-        return Ok(KeySet::public(pem::public(bytes)?));
+        return Ok(KeySet::one(pem::public(bytes)?, "a public key"));
     }
     match jwks::parse(bytes)? {
         Some(set) => Ok(set),
-        None => Ok(KeySet::secret(secret(bytes)?)),
+        None => Ok(KeySet::one(Key::secret(secret(bytes)?), "a secret")),
     }
 }
 
@@ -37,7 +32,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<KeySet, String> {
 ///
 /// # Errors
 /// One line that names the file.
-pub(super) fn read_file<T>(
+pub(super) fn read<T>(
     path: &Path,
     parse: impl FnOnce(&[u8]) -> Result<T, String>,
 ) -> Result<T, String> {
@@ -71,14 +66,13 @@ pub(super) fn secret(bytes: &[u8]) -> Result<&[u8], String> {
                 .into(),
         );
     }
-    let public = [&b"ssh-"[..], b"ecdsa-sha2-"];
-    if public.iter().any(|begin| secret.starts_with(begin)) {
+    if secret.starts_with(b"ssh-") || secret.starts_with(b"ecdsa-sha2-") {
         return Err("this kind of key is not known; write it as PEM of a public key".into());
     }
-    if secret.len() < SECRET_BYTES {
+    let length = secret.len();
+    if length < SECRET_BYTES {
         return Err(format!(
-            "the secret has {} bytes, and needs {SECRET_BYTES}: openssl rand -hex 32",
-            secret.len()
+            "the secret has {length} bytes, and needs {SECRET_BYTES}: openssl rand -hex 32"
         ));
     }
     Ok(secret)

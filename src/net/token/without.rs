@@ -1,38 +1,11 @@
 //! Tokens in the smallest build: none exists, and none is needed.
 
-use smol::future;
+mod grant;
 
 use super::http::{Answer, Head};
-use crate::chat::close_reason::CloseReason;
 use crate::chat::name::{Room, User};
-use crate::chat::peer::Peer;
 use crate::config::Config;
-
-/// What a token grants. There is none.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Grant {}
-
-impl Grant {
-    /// Never called.
-    pub fn user(&self) -> &User {
-        match *self {}
-    }
-
-    /// Never called.
-    pub fn allows_room(&self, _: &Room) -> bool {
-        match *self {}
-    }
-
-    /// Never called.
-    pub fn expires(&self) -> Option<u64> {
-        match *self {}
-    }
-}
-
-/// Never returns.
-pub fn expire(_: &Peer, _: Option<u64>) -> future::Pending<CloseReason> {
-    future::pending()
-}
+pub use grant::{Grant, expire};
 
 /// Accepts every connection.
 #[derive(Debug)]
