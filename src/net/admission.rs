@@ -22,7 +22,7 @@ use super::peer::{self, Upgrade};
 use super::publish;
 use super::route::{ChatRequest, Route, bad_name, route};
 use super::socket::{Socket, linger};
-use super::tls::error::HandshakeError;
+use super::tls::error::PLAIN;
 use super::token::Grant;
 use pending::eviction_answer;
 pub use pending::{MAX_BYTES, Pending, PendingConnections, PendingPermit, Stage};
@@ -103,9 +103,9 @@ impl Admission {
         let (answer, head_only) = match read {
             Err(NoHead::Gone) => return socket.shutdown(),
             Err(NoHead::Refuse(answer)) => (Err(answer), false),
-            Err(NoHead::NoTls(error)) => {
-                self.log_tls_failure(from, error);
-                if error == HandshakeError::Plain {
+            Err(NoHead::NoTls(why)) => {
+                self.log_tls_failure(from, why);
+                if why == PLAIN {
                     let line = "this port speaks TLS: use https:// or wss://";
                     let answer = Answer::text(400, line);
                     pending.set_stage(Stage::Answered);
@@ -245,8 +245,8 @@ impl Admission {
         }
     }
 
-    fn log_tls_failure(&self, from: IpAddr, error: HandshakeError) {
-        if let (Some(tls), Some(why)) = (&self.context.tls, error.why()) {
+    fn log_tls_failure(&self, from: IpAddr, why: &str) {
+        if let Some(tls) = &self.context.tls {
             tls.failures.count(why);
             self.rejections.record(from, format_args!("no TLS, {why}"));
         }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::socket::Socket;
-use super::tls::error::HandshakeError;
+use super::tls::error::{SILENT, SLOW};
 use crate::time::timeout;
 pub use answer::{Answer, STATUSES};
 pub use head::Head;
@@ -33,8 +33,8 @@ pub enum NoHead {
     Gone,
     /// Answer the client with this.
     Refuse(Answer),
-    /// The TLS handshake failed.
-    NoTls(HandshakeError),
+    /// The TLS handshake failed, for this reason.
+    NoTls(&'static str),
 }
 
 /// Finishes the TLS handshake, if there is one, and reads a head. Returns it with the bytes after
@@ -50,7 +50,10 @@ pub fn read_head<'a>(
         // Browsers open connections in advance, so a silent one has no buffer.
         let mut head = Vec::new();
         let read = async {
-            socket.handshake().await.map_err(NoHead::NoTls)?;
+            socket.handshake().await.map_err(|why| match why {
+                SILENT => NoHead::Gone,
+                why => NoHead::NoTls(why),
+            })?;
             loop {
                 let first = head.is_empty();
                 let mut take = |bytes: &[u8]| head.extend_from_slice(bytes);
@@ -77,7 +80,7 @@ pub fn read_head<'a>(
         match timeout(HEAD_TIME, read).await {
             Some(result) => result,
             None if head.is_empty() && !socket.is_handshaking() => Err(NoHead::Gone),
-            None if socket.is_handshaking() => Err(NoHead::NoTls(HandshakeError::SLOW)),
+            None if socket.is_handshaking() => Err(NoHead::NoTls(SLOW)),
             None => Err(NoHead::Refuse(Answer::text(
                 408,
                 "no complete head within 10 seconds",

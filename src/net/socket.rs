@@ -9,6 +9,7 @@ pub mod stream;
 
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, ready};
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use rustix::net::{RecvFlags, recv};
 use smol::{Async, future};
 
 use super::tls::TlsConnection;
-use super::tls::error::{HandshakeError, HandshakeStep, ReadOutcome};
+use super::tls::error::ReadOutcome;
 use crate::chat::close_reason::CloseReason;
 use crate::chat::outbox::TryWrite;
 use crate::chat::peer::Peer;
@@ -36,14 +37,14 @@ const LINGER: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct Socket {
     stream: Async<TcpStream>,
-    /// Present where TLS is spoken.
-    tls: Option<TlsConnection>,
+    /// Present where TLS is spoken. Boxed, since few connections have one.
+    tls: Option<Box<Mutex<TlsConnection>>>,
 }
 
 impl TryWrite for Socket {
     fn try_write(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
         let mut stream = self.stream.get_ref();
-        if let Some(tls) = &self.tls {
+        if let Some(mut tls) = self.tls() {
             return tls.write(stream, bufs);
         }
         loop {
@@ -60,42 +61,39 @@ impl TryWrite for Socket {
     }
 
     fn unwritten(&self) -> usize {
-        self.tls.as_ref().map_or(0, TlsConnection::unwritten)
+        self.tls().map_or(0, |tls| tls.unwritten())
     }
 }
 
 impl Socket {
     /// An accepted connection, which speaks TLS if `tls` is given.
     pub fn new(stream: Async<TcpStream>, tls: Option<TlsConnection>) -> Socket {
+        let tls = tls.map(|tls| Box::new(Mutex::new(tls)));
         Socket { stream, tls }
+    }
+
+    /// Its TLS state, where TLS is spoken. A poisoned lock is used all the same: at worst the rest
+    /// can't be decrypted, which ends this connection.
+    fn tls(&self) -> Option<MutexGuard<'_, TlsConnection>> {
+        let tls = self.tls.as_ref()?;
+        Some(tls.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Finishes the TLS handshake, if there is one. Cancel safe.
     ///
     /// # Errors
     /// Why the handshake failed. Only a client that speaks plain HTTP can still be answered.
-    pub async fn handshake(&self) -> Result<(), HandshakeError> {
-        let Some(tls) = &self.tls else {
-            return Ok(());
-        };
-        future::poll_fn(|cx| {
-            loop {
-                let ready = match tls.handshake(self.stream.get_ref())? {
-                    HandshakeStep::Done => return Poll::Ready(Ok(())),
-                    HandshakeStep::Read => ready!(self.stream.poll_readable(cx)),
-                    HandshakeStep::Write => ready!(self.stream.poll_writable(cx)),
-                };
-                if ready.is_err() {
-                    return Poll::Ready(Err(HandshakeError::Silent));
-                }
-            }
+    pub async fn handshake(&self) -> Result<(), &'static str> {
+        future::poll_fn(|cx| match self.tls() {
+            Some(mut tls) => tls.poll_handshake(cx, &self.stream),
+            None => Poll::Ready(Ok(())),
         })
         .await
     }
 
     /// Whether the client has begun a TLS handshake that is not finished.
     pub fn is_handshaking(&self) -> bool {
-        self.tls.as_ref().is_some_and(TlsConnection::is_handshaking)
+        self.tls().is_some_and(|tls| tls.is_handshaking())
     }
 
     /// Whether there is input that has not been read.
@@ -106,7 +104,7 @@ impl Socket {
 
     /// Whether nothing has come so far. Asked only before the request's head is read.
     pub fn is_silent(&self) -> bool {
-        !self.has_input() && self.tls.as_ref().is_none_or(TlsConnection::is_new)
+        !self.has_input() && self.tls().is_none_or(|tls| tls.is_new())
     }
 
     /// Reads what is there and passes it to `take`, perhaps in several pieces. The handshake must
@@ -116,7 +114,7 @@ impl Socket {
     /// [`io::ErrorKind::WouldBlock`] when nothing is there; any other error ends the connection.
     fn try_read(&self, take: &mut dyn FnMut(&[u8])) -> io::Result<ReadOutcome> {
         let mut stream = self.stream.get_ref();
-        if let Some(tls) = &self.tls {
+        if let Some(mut tls) = self.tls() {
             return tls.read(stream, take);
         }
         let mut scratch = [0; READ_SIZE];
@@ -177,7 +175,7 @@ impl Socket {
 
     /// Sends TLS's `close_notify`, where TLS is spoken.
     fn close_notify(&self) {
-        if let Some(tls) = &self.tls {
+        if let Some(mut tls) = self.tls() {
             tls.close_notify(self.stream.get_ref());
         }
     }

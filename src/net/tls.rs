@@ -4,10 +4,9 @@
 //! It knows no chat and no HTTP. [`connection`] is one connection's state, [`files`] reads the
 //! operator's files.
 
-pub mod connection;
+mod connection;
 pub mod error;
 pub mod files;
-mod records;
 
 use std::convert::Infallible;
 use std::fmt;
@@ -17,8 +16,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rustls::crypto::ring::{Ticketer, default_provider};
-use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
-use rustls::sign::CertifiedKey;
+use rustls::server::NoServerSessionStorage;
+use rustls::sign::SingleCertAndKey;
 use rustls::{ServerConfig, version};
 use smol::Timer;
 
@@ -42,47 +41,24 @@ const REMIND: u64 = 24 * 3600;
 /// What the connections of a TLS port share.
 pub struct Tls {
     files: TlsFiles,
-    config: Arc<ServerConfig>,
-    current: Arc<Current>,
+    current: Mutex<Current>,
     /// Failed handshakes, by reason.
     pub failures: Counters,
 }
 
-/// The certificate that new handshakes get.
-struct Current(Mutex<Shown>);
-
-struct Shown {
-    key: Arc<CertifiedKey>,
+/// What new connections get.
+struct Current {
+    config: Arc<ServerConfig>,
     certificate: Certificate,
     /// The state of the files when they were last read, whether that succeeded or not.
     read: Stamp,
-    /// When the log last warned of its end, in seconds since 1970.
+    /// When the log last warned of the certificate's end, in seconds since 1970.
     reminded: u64,
 }
 
 impl fmt::Debug for Tls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Tls({})", self.files.cert.display())
-    }
-}
-
-impl fmt::Debug for Current {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Current")
-    }
-}
-
-impl ResolvesServerCert for Current {
-    /// There is one certificate for every server name, and for clients that send none.
-    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(self.lock().key.clone())
-    }
-}
-
-impl Current {
-    /// A poisoned lock is used all the same: every change is one assignment.
-    fn lock(&self) -> MutexGuard<'_, Shown> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -97,19 +73,13 @@ impl Tls {
         };
         let read = Stamp::of(files);
         let (key, certificate) = files::load(files, unix_millis() / 1000)?;
-        let shown = Shown {
-            key: Arc::new(key),
-            certificate,
-            read,
-            reminded: 0,
-        };
-        let current = Arc::new(Current(Mutex::new(shown)));
         let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
             .with_protocol_versions(&[&version::TLS13, &version::TLS12]);
+        // There is one certificate for every server name, and for clients that send none.
         let mut config = config
             .map_err(|error| format!("TLS: {error}"))?
             .with_no_client_auth()
-            .with_cert_resolver(current.clone());
+            .with_cert_resolver(Arc::new(SingleCertAndKey::from(key)));
         // In our order of preference: a client that offers both gets 1.1.
         config.alpn_protocols = vec![b"http/1.1".to_vec(), b"http/1.0".to_vec()];
         // A client resumes with a ticket that we have sealed, so the server stores no sessions. One
@@ -119,12 +89,21 @@ impl Tls {
         config.send_tls13_tickets = 1;
         let tls = Tls {
             files: files.clone(),
-            config: Arc::new(config),
-            current,
+            current: Mutex::new(Current {
+                config: Arc::new(config),
+                certificate,
+                read,
+                reminded: 0,
+            }),
             failures: Counters::new(&HANDSHAKE_ERRORS),
         };
         tls.remind();
         Ok(Some(tls))
+    }
+
+    /// A poisoned lock is used all the same: every change is one assignment.
+    fn current(&self) -> MutexGuard<'_, Current> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The TLS state of a new connection.
@@ -132,24 +111,27 @@ impl Tls {
     /// # Errors
     /// The system has no randomness to give.
     pub fn connection(&self) -> io::Result<TlsConnection> {
-        TlsConnection::new(&self.config)
+        let config = self.current().config.clone();
+        TlsConnection::new(config)
     }
 
     /// Reads the files again. If they are unusable, the old certificate stays.
     pub fn reload(&self) {
         let read = Stamp::of(&self.files);
-        // The files are read before the lock is taken, since handshakes wait for it.
+        // The files are read before the lock is taken, since new connections wait for it.
         let loaded = files::load(&self.files, unix_millis() / 1000);
-        let mut shown = self.current.lock();
-        shown.read = read;
+        let mut current = self.current();
+        current.read = read;
         match loaded {
             Ok((key, certificate)) => {
                 let days = certificate.days_left(unix_millis() / 1000);
                 let path = self.files.cert.display();
                 log::info!("{path}: a new certificate, valid for {days} more days");
-                shown.key = Arc::new(key);
-                shown.certificate = certificate;
-                shown.reminded = 0;
+                // Tickets stay valid, since the key that seals them stays.
+                let config = Arc::make_mut(&mut current.config);
+                config.cert_resolver = Arc::new(SingleCertAndKey::from(key));
+                current.certificate = certificate;
+                current.reminded = 0;
             }
             Err(line) => log::warn!("the old certificate stays: {line}"),
         }
@@ -166,42 +148,20 @@ impl Tls {
         let name = "natterjack_tls_certificate_expires_timestamp_seconds";
         let help = "When the certificate ends, in seconds since 1970.";
         text.family(name, "gauge", help);
-        text.sample(name, &[], &self.current.lock().certificate.until);
-    }
-
-    /// Reads the files again after each change, and warns of a certificate that ends soon, for as
-    /// long as it is polled.
-    pub async fn watch(&self) -> Infallible {
-        let mut seen = self.current.lock().read;
-        let mut pause = LOOK;
-        loop {
-            Timer::after(pause).await;
-            let there = Stamp::of(&self.files);
-            if there != seen {
-                seen = there;
-                pause = SETTLE;
-                continue;
-            }
-            pause = LOOK;
-            let read = self.current.lock().read;
-            if there != read {
-                self.reload();
-            }
-            self.remind();
-        }
+        text.sample(name, &[], &self.current().certificate.until);
     }
 
     /// Warns once a day that the certificate ends soon.
     fn remind(&self) {
         let now = unix_millis() / 1000;
-        let mut shown = self.current.lock();
-        let days = shown.certificate.days_left(now);
-        if days >= SOON || now < shown.reminded + REMIND {
+        let mut current = self.current();
+        let days = current.certificate.days_left(now);
+        if days >= SOON || now < current.reminded + REMIND {
             return;
         }
-        shown.reminded = now;
+        current.reminded = now;
         let path = self.files.cert.display();
-        if now >= shown.certificate.until {
+        if now >= current.certificate.until {
             log::warn!("{path}: the certificate has ended; put a new one there");
         } else {
             log::warn!("{path}: the certificate ends in {days} days; put a new one there");
@@ -209,10 +169,23 @@ impl Tls {
     }
 }
 
-/// Watches the certificate for as long as it is polled, if there is one.
+/// Reads the files again after each change, and warns of a certificate that ends soon, for as long
+/// as it is polled.
 pub async fn watch(tls: Option<&Tls>) -> Infallible {
-    match tls {
-        Some(tls) => tls.watch().await,
-        None => future::pending().await,
+    let Some(tls) = tls else {
+        return future::pending().await;
+    };
+    loop {
+        Timer::after(LOOK).await;
+        let mut seen = Stamp::of(&tls.files);
+        while seen != tls.current().read {
+            Timer::after(SETTLE).await;
+            let now = Stamp::of(&tls.files);
+            if now == seen {
+                tls.reload();
+            }
+            seen = now;
+        }
+        tls.remind();
     }
 }

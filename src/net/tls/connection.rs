@@ -1,33 +1,50 @@
 //! TLS on one connection: ciphertext on the socket's side, plain bytes on the other. Nothing here
-//! waits. The records are in `records`.
+//! waits.
+//!
+//! It uses rustls without rustls' own buffers, which would stay as long as the connection. A buffer
+//! here exists only while it holds something: an incomplete record that has come, or records that
+//! the socket has not taken yet. So an idle connection holds little more than its keys.
 
 use std::borrow::Cow;
-use std::cell::Cell;
 use std::fmt;
-use std::io::{self, IoSlice, Read, Write};
+use std::io::{self, ErrorKind, IoSlice, Read, Write};
+use std::mem;
 use std::net::TcpStream;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
-use rustls::ServerConfig;
+use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
+use rustls::unbuffered::{
+    ConnectionState, EncodeError, EncodeTlsData, EncryptError, UnbufferedStatus, WriteTraffic,
+};
+use rustls::{Error, ServerConfig};
+use smol::Async;
 
-use super::records::Records;
-use crate::net::tls::error::{HUNG_UP, HandshakeError, HandshakeStep, ReadOutcome};
+use super::error::{BROKEN, HUNG_UP, PLAIN, ReadOutcome, SILENT, reason};
 
 /// The size of one read. The buffer lives on the stack.
 const READ_SIZE: usize = 4096;
 /// The most plain bytes of one record (RFC 8446, section 5.1).
 const RECORD: usize = 16 * 1024;
+/// A record, with a key update before it, is longer than its content by fewer bytes than this.
+const OVERHEAD: usize = 128;
+/// The most bytes of an incomplete record or handshake message.
+const INCOMPLETE: usize = 24 * 1024;
 /// The first byte of every handshake (RFC 8446, section 5.1).
 const HANDSHAKE: u8 = 22;
 /// How often one call reads on when the records hold no data for the peer.
 const READS: usize = 8;
 
-/// TLS on one connection. Boxed, since few connections have one.
-pub struct TlsConnection(Box<Mutex<State>>);
-
-struct State {
-    records: Records,
+/// TLS on one connection.
+pub struct TlsConnection {
+    rustls: UnbufferedServerConnection,
     stage: Stage,
+    /// The bytes of an incomplete record.
+    incoming: Vec<u8>,
+    /// Records that the socket has not taken completely.
+    outgoing: Vec<u8>,
+    /// The other side has sent `close_notify`, or its connection has ended.
+    closed: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,9 +60,7 @@ enum Stage {
 
 impl fmt::Debug for TlsConnection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("TlsConnection")
-            .field(&self.lock().stage)
-            .finish()
+        write!(f, "TlsConnection({:?})", self.stage)
     }
 }
 
@@ -54,174 +69,117 @@ impl TlsConnection {
     ///
     /// # Errors
     /// The system has no randomness to give.
-    pub fn new(config: &Arc<ServerConfig>) -> io::Result<TlsConnection> {
-        let state = State {
-            records: Records::new(config)?,
+    pub fn new(config: Arc<ServerConfig>) -> io::Result<TlsConnection> {
+        Ok(TlsConnection {
+            rustls: UnbufferedServerConnection::new(config).map_err(io::Error::other)?,
             stage: Stage::New,
-        };
-        Ok(TlsConnection(Box::new(Mutex::new(state))))
+            incoming: Vec::new(),
+            outgoing: Vec::new(),
+            closed: false,
+        })
     }
 
-    /// A poisoned lock is used all the same: at worst the rest can't be decrypted, which ends this
-    /// connection.
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Continues the handshake as far as possible.
+    /// Continues the handshake.
     ///
     /// # Errors
-    /// Why it failed. The other side has been sent an alert, if its socket took it.
-    pub fn handshake(&self, stream: &TcpStream) -> Result<HandshakeStep, HandshakeError> {
-        self.lock().handshake(stream)
+    /// Why it failed: [`SILENT`], or one of [`HANDSHAKE_ERRORS`](super::error::HANDSHAKE_ERRORS).
+    /// The other side has been sent an alert, if its socket took it.
+    pub fn poll_handshake(
+        &mut self,
+        cx: &mut Context<'_>,
+        stream: &Async<TcpStream>,
+    ) -> Poll<Result<(), &'static str>> {
+        loop {
+            while !self.flush(stream.get_ref()).map_err(|_| HUNG_UP)? {
+                ready!(stream.poll_writable(cx)).map_err(|_| HUNG_UP)?;
+            }
+            if !self.rustls.is_handshaking() {
+                self.stage = Stage::Open;
+                return Poll::Ready(Ok(()));
+            }
+            match self.receive(stream.get_ref()) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    ready!(stream.poll_readable(cx)).map_err(|_| HUNG_UP)?;
+                    continue;
+                }
+                Ok(1..) => {}
+                _ if self.stage == Stage::New => return Poll::Ready(Err(SILENT)),
+                _ => return Poll::Ready(Err(HUNG_UP)),
+            }
+            if self.stage == Stage::New && self.incoming[0] != HANDSHAKE {
+                self.stage = Stage::Plain;
+                return Poll::Ready(Err(PLAIN));
+            }
+            self.stage = Stage::Handshaking;
+            self.decrypt(stream.get_ref(), None)?;
+        }
     }
 
     /// Whether nothing has come yet.
     pub fn is_new(&self) -> bool {
-        self.lock().stage == Stage::New
+        self.stage == Stage::New
     }
 
     /// Whether the handshake has begun and is not finished.
     pub fn is_handshaking(&self) -> bool {
-        self.lock().stage == Stage::Handshaking
+        self.stage == Stage::Handshaking
     }
 
     /// Reads and decrypts what is there and passes it to `take`, in as many pieces as it comes in.
     /// After the end of TLS, or without TLS, nothing is passed on.
     ///
     /// # Errors
-    /// [`io::ErrorKind::WouldBlock`] when nothing is there now; any other error ends the
-    /// connection.
-    pub fn read(&self, stream: &TcpStream, take: &mut dyn FnMut(&[u8])) -> io::Result<ReadOutcome> {
-        self.lock().read(stream, take)
-    }
-
-    /// Encrypts and writes as much as the socket takes. The rest of a record that was written in
-    /// part is [unwritten](Self::unwritten), and goes out first next time. `Ok(0)` then says that some of it
-    /// was written, but not all.
-    ///
-    /// # Errors
-    /// [`io::ErrorKind::WouldBlock`] when the socket takes nothing now; any other error ends the
-    /// connection.
-    pub fn write(&self, stream: &TcpStream, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.lock().write(stream, bufs)
-    }
-
-    /// Bytes of records that the socket has not taken.
-    pub fn unwritten(&self) -> usize {
-        self.lock().records.outgoing().len()
-    }
-
-    /// Sends `close_notify`, if the socket takes it at once.
-    pub fn close_notify(&self, stream: &TcpStream) {
-        self.lock().close_notify(stream);
-    }
-}
-
-impl State {
-    fn handshake(&mut self, stream: &TcpStream) -> Result<HandshakeStep, HandshakeError> {
-        let gone = HandshakeError::Because(HUNG_UP);
-        loop {
-            if !self.flush(stream).map_err(|_| gone)? {
-                return Ok(HandshakeStep::Write);
-            }
-            if !self.records.is_handshaking() {
-                self.stage = Stage::Open;
-                return Ok(HandshakeStep::Done);
-            }
-            let mut scratch = [0; READ_SIZE];
-            let came = match retry(|| (&*stream).read(&mut scratch)) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    return Ok(HandshakeStep::Read);
-                }
-                Ok(came @ 1..) => &mut scratch[..came],
-                _ if self.stage == Stage::New => return Err(HandshakeError::Silent),
-                _ => return Err(gone),
-            };
-            if self.stage == Stage::New {
-                if came[0] != HANDSHAKE {
-                    self.stage = Stage::Plain;
-                    return Err(HandshakeError::Plain);
-                }
-                self.stage = Stage::Handshaking;
-            }
-            if let Err(error) = self.records.decrypt(came, None) {
-                self.stage = Stage::Over;
-                // The alert is sent only if the socket takes it at once.
-                let _ = self.flush(stream);
-                return Err(HandshakeError::Because(error));
-            }
-        }
-    }
-
-    fn read(&mut self, stream: &TcpStream, take: &mut dyn FnMut(&[u8])) -> io::Result<ReadOutcome> {
-        let bytes = Cell::new(0);
-        let mut take = |part: &[u8]| {
-            bytes.set(bytes.get() + part.len());
-            take(part);
-        };
+    /// [`ErrorKind::WouldBlock`] when nothing is there now; any other error ends the connection.
+    pub fn read(
+        &mut self,
+        mut stream: &TcpStream,
+        take: &mut dyn FnMut(&[u8]),
+    ) -> io::Result<ReadOutcome> {
         if matches!(self.stage, Stage::Plain | Stage::Over) {
             // The content does not matter, only when it ends.
-            let mut scratch = [0; READ_SIZE];
-            let bytes = retry(|| (&*stream).read(&mut scratch))?;
+            let bytes = stream.read(&mut [0; READ_SIZE])?;
             let drained = bytes < READ_SIZE && bytes > 0;
             return Ok(ReadOutcome { bytes, drained });
         }
+        let broken = |why| io::Error::new(ErrorKind::InvalidData, why);
+        // Some may have come with the end of the handshake.
+        let mut bytes = self.decrypt(stream, Some(take)).map_err(broken)?;
         let mut drained = false;
-        if self.records.unread() {
-            self.take(&mut [], stream, &mut take)?;
-        }
         for _ in 0..READS {
-            if bytes.get() > 0 || drained || self.records.closed {
+            if bytes > 0 || drained || self.closed {
                 break;
             }
-            let mut scratch = [0; READ_SIZE];
-            match retry(|| (&*stream).read(&mut scratch))? {
-                0 => self.records.closed = true,
-                came => {
-                    drained = came < READ_SIZE;
-                    self.take(&mut scratch[..came], stream, &mut take)?;
-                }
-            }
+            let came = self.receive(stream)?;
+            self.closed = came == 0;
+            drained = came < READ_SIZE;
+            bytes = self.decrypt(stream, Some(take)).map_err(broken)?;
         }
-        match bytes.get() {
-            0 if !self.records.closed => Err(io::ErrorKind::WouldBlock.into()),
-            // After the last bytes, the next read follows at once, so that the end is noticed.
-            bytes => Ok(ReadOutcome {
-                bytes,
-                drained: drained && !self.records.closed,
-            }),
+        if bytes == 0 && !self.closed {
+            return Err(ErrorKind::WouldBlock.into());
         }
+        // After the last bytes, the next read follows at once, so that the end is noticed.
+        drained &= !self.closed;
+        Ok(ReadOutcome { bytes, drained })
     }
 
-    /// Decrypts the bytes that have come, and passes them on.
-    fn take(
-        &mut self,
-        came: &mut [u8],
-        stream: &TcpStream,
-        take: &mut dyn FnMut(&[u8]),
-    ) -> io::Result<()> {
-        if let Err(error) = self.records.decrypt(came, Some(take)) {
-            self.stage = Stage::Over;
-            let _ = self.flush(stream);
-            return Err(io::Error::new(io::ErrorKind::InvalidData, error));
-        }
-        Ok(())
-    }
-
-    fn write(&mut self, stream: &TcpStream, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+    /// Encrypts and writes as much as the socket takes. The rest of a record that was written in
+    /// part is [unwritten](Self::unwritten), and goes out first next time. `Ok(0)` then says that
+    /// some of it was written, but not all.
+    ///
+    /// # Errors
+    /// [`ErrorKind::WouldBlock`] when the socket takes nothing now; any other error ends the
+    /// connection.
+    pub fn write(&mut self, mut stream: &TcpStream, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
         match self.stage {
             Stage::Open => {}
-            Stage::Plain => return (&*stream).write_vectored(bufs),
-            Stage::New | Stage::Handshaking | Stage::Over => {
-                return Err(io::ErrorKind::NotConnected.into());
-            }
+            Stage::Plain => return stream.write_vectored(bufs),
+            _ => return Err(ErrorKind::NotConnected.into()),
         }
-        let before = self.records.outgoing().len();
+        let before = self.unwritten();
         if !self.flush(stream)? {
-            return match self.records.outgoing().len() < before {
+            return match self.unwritten() < before {
                 true => Ok(0),
-                false => Err(io::ErrorKind::WouldBlock.into()),
+                false => Err(ErrorKind::WouldBlock.into()),
             };
         }
         let mut taken = 0;
@@ -230,9 +188,9 @@ impl State {
             if piece.is_empty() {
                 return Ok(taken);
             }
-            if !self.records.encrypt(&piece) {
+            if !self.encrypt(piece.len(), |traffic, out| traffic.encrypt(&piece, out)) {
                 self.stage = Stage::Over;
-                return Err(io::ErrorKind::NotConnected.into());
+                return Err(ErrorKind::NotConnected.into());
             }
             taken += piece.len();
             if !self.flush(stream)? {
@@ -241,27 +199,135 @@ impl State {
         }
     }
 
+    /// Bytes of records that the socket has not taken.
+    pub fn unwritten(&self) -> usize {
+        self.outgoing.len()
+    }
+
+    /// Sends `close_notify`, if the socket takes it at once.
+    pub fn close_notify(&mut self, stream: &TcpStream) {
+        if self.stage == Stage::Open {
+            self.stage = Stage::Over;
+            self.encrypt(2, |traffic, out| traffic.queue_close_notify(out));
+            // A client that has not taken the earlier records does not wait for this.
+            let _ = self.flush(stream);
+        }
+    }
+
+    /// Reads once from the socket. Returns how many bytes came; 0 is the end.
+    fn receive(&mut self, mut stream: &TcpStream) -> io::Result<usize> {
+        let mut scratch = [0; READ_SIZE];
+        let came = stream.read(&mut scratch)?;
+        self.incoming.extend_from_slice(&scratch[..came]);
+        Ok(came)
+    }
+
     /// Writes records as far as the socket takes them. Returns whether it took all of them.
-    fn flush(&mut self, stream: &TcpStream) -> io::Result<bool> {
-        while self.records.owes() {
-            match retry(|| (&*stream).write(self.records.outgoing())) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(written) => self.records.sent(written),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+    fn flush(&mut self, mut stream: &TcpStream) -> io::Result<bool> {
+        while !self.outgoing.is_empty() {
+            match stream.write(&self.outgoing) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(written) if written == self.outgoing.len() => self.outgoing = Vec::new(),
+                Ok(written) => drop(self.outgoing.drain(..written)),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
                 Err(error) => return Err(error),
             }
         }
         Ok(true)
     }
 
-    fn close_notify(&mut self, stream: &TcpStream) {
-        if self.stage != Stage::Open {
-            return;
+    /// Decrypts complete records and keeps the rest. Returns how many plain bytes it has passed to
+    /// `take`. Without `take`, only the handshake continues.
+    ///
+    /// # Errors
+    /// Why the connection can't continue. An alert has been sent, if the socket took it at once.
+    fn decrypt(&mut self, stream: &TcpStream, take: Take<'_>) -> Result<usize, &'static str> {
+        let mut incoming = mem::take(&mut self.incoming);
+        let (used, passed) = self.process(&mut incoming, take);
+        if used < incoming.len() {
+            incoming.drain(..used);
+            self.incoming = incoming;
         }
-        self.stage = Stage::Over;
-        self.records.close();
-        // A client that has not taken the earlier records does not wait for this.
-        let _ = self.flush(stream);
+        let passed = match passed {
+            Ok(_) if self.incoming.len() > INCOMPLETE => Err(BROKEN),
+            passed => passed.map_err(|error| reason(&error)),
+        };
+        if passed.is_err() {
+            self.stage = Stage::Over;
+            let _ = self.flush(stream);
+        }
+        passed
+    }
+
+    /// Passes rustls these bytes. Returns how many of them it consumed, and how many plain bytes
+    /// `take` was given.
+    fn process(&mut self, bytes: &mut [u8], mut take: Take<'_>) -> (usize, Result<usize, Error>) {
+        let (mut used, mut passed) = (0, Ok(0));
+        loop {
+            let UnbufferedStatus { discard, state } =
+                self.rustls.process_tls_records(&mut bytes[used..]);
+            let mut done = false;
+            match (state, &mut take, &mut passed) {
+                (Ok(ConnectionState::EncodeTlsData(data)), ..) => encode(&mut self.outgoing, data),
+                // The next flush sends it before anything else.
+                (Ok(ConnectionState::TransmitTlsData(data)), ..) => data.done(),
+                (Ok(ConnectionState::ReadTraffic(mut traffic)), Some(take), Ok(passed)) => {
+                    while let Some(Ok(record)) = traffic.next_record() {
+                        *passed += record.payload.len();
+                        take(record.payload);
+                    }
+                }
+                (Ok(ConnectionState::PeerClosed), _, Ok(_)) => self.closed = true,
+                // Called once more, since rustls may have an alert to send.
+                (Err(error), _, passed @ Ok(_)) => *passed = Err(error),
+                // These bytes hold nothing more. Early data is not offered.
+                _ => done = true,
+            }
+            used += discard;
+            if done {
+                return (used, passed);
+            }
+        }
+    }
+
+    /// Appends a record to the bytes to send. Returns whether that was possible.
+    fn encrypt(
+        &mut self,
+        length: usize,
+        mut write: impl FnMut(&mut Traffic<'_>, &mut [u8]) -> Result<usize, EncryptError>,
+    ) -> bool {
+        loop {
+            // rustls wants to see the whole incomplete record each time.
+            match self.rustls.process_tls_records(&mut self.incoming).state {
+                Ok(ConnectionState::WriteTraffic(mut traffic)) => {
+                    let before = self.outgoing.len();
+                    self.outgoing.resize(before + length + OVERHEAD, 0);
+                    let written = write(&mut traffic, &mut self.outgoing[before..]);
+                    self.outgoing
+                        .truncate(before + written.as_ref().unwrap_or(&0));
+                    return written.is_ok();
+                }
+                Ok(ConnectionState::EncodeTlsData(data)) => encode(&mut self.outgoing, data),
+                Ok(ConnectionState::TransmitTlsData(data)) => data.done(),
+                _ => return false,
+            }
+        }
+    }
+}
+
+/// Takes the decrypted bytes.
+type Take<'a> = Option<&'a mut dyn FnMut(&[u8])>;
+
+type Traffic<'c> = WriteTraffic<'c, ServerConnectionData>;
+
+/// Appends a record of the handshake, or an alert.
+fn encode(out: &mut Vec<u8>, mut data: EncodeTlsData<'_, ServerConnectionData>) {
+    let before = out.len();
+    // The first call says how long it is.
+    if let Err(EncodeError::InsufficientSize(size)) = data.encode(&mut []) {
+        out.resize(before + size.required_size, 0);
+        let written = data.encode(&mut out[before..]).unwrap_or(0);
+        out.truncate(before + written);
     }
 }
 
@@ -270,13 +336,9 @@ impl State {
 fn piece<'a>(bufs: &'a [IoSlice<'_>], mut skip: usize) -> Cow<'a, [u8]> {
     let mut piece = Cow::Borrowed(&[][..]);
     for buf in bufs {
-        if skip >= buf.len() {
-            skip -= buf.len();
-            continue;
-        }
-        let part = &buf[skip..];
+        let part = &buf[skip.min(buf.len())..];
+        skip = skip.saturating_sub(buf.len());
         let part = &part[..part.len().min(RECORD - piece.len())];
-        skip = 0;
         if piece.is_empty() {
             piece = Cow::Borrowed(part);
         } else if !part.is_empty() {
@@ -284,15 +346,6 @@ fn piece<'a>(bufs: &'a [IoSlice<'_>], mut skip: usize) -> Cow<'a, [u8]> {
         }
     }
     piece
-}
-
-fn retry<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
-    loop {
-        match call() {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            result => return result,
-        }
-    }
 }
 
 #[cfg(test)]

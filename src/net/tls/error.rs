@@ -1,5 +1,8 @@
-//! What a handshake waits for, why it fails, and what a read returns. A
-//! [socket](super::super::socket) uses these also in builds without TLS.
+//! Why a handshake fails, and what a read returns. A [socket](super::super::socket) uses these also
+//! in builds without TLS.
+
+#[cfg(feature = "full")]
+use rustls::{AlertDescription, Error, PeerIncompatible};
 
 /// The client speaks neither TLS 1.2 nor 1.3.
 pub const VERSION: &str = "no TLS version in common";
@@ -24,46 +27,13 @@ pub const PLAIN: &str = "plain HTTP";
 /// The client broke the protocol.
 pub const BROKEN: &str = "broken TLS";
 
+/// The client never sent anything. It is neither logged nor counted.
+pub const SILENT: &str = "silent";
+
 /// All reasons for failed handshakes, as the metrics name them.
 pub const HANDSHAKE_ERRORS: [&str; 11] = [
     VERSION, CIPHER, EXCHANGE, SIGNATURE, PROTOCOL, DISTRUST, ENDED, HUNG_UP, SLOW, PLAIN, BROKEN,
 ];
-
-/// Why a handshake failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HandshakeError {
-    /// The client never sent anything.
-    Silent,
-    /// The client does not speak TLS, so it can be answered unencrypted.
-    Plain,
-    /// One of [`HANDSHAKE_ERRORS`].
-    Because(&'static str),
-}
-
-impl HandshakeError {
-    /// The handshake took too long.
-    pub const SLOW: HandshakeError = HandshakeError::Because(SLOW);
-
-    /// The reason to log and count; none for a silent client.
-    pub fn why(self) -> Option<&'static str> {
-        match self {
-            HandshakeError::Silent => None,
-            HandshakeError::Plain => Some(PLAIN),
-            HandshakeError::Because(why) => Some(why),
-        }
-    }
-}
-
-/// The next step of a handshake.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HandshakeStep {
-    /// The handshake is finished.
-    Done,
-    /// Wait until the socket is readable.
-    Read,
-    /// Wait until the socket is writable.
-    Write,
-}
 
 /// The result of a read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,4 +42,39 @@ pub struct ReadOutcome {
     pub bytes: usize,
     /// The socket is empty: wait before the next read.
     pub drained: bool,
+}
+
+/// The reason of a failed handshake, as the metrics name it.
+#[cfg(feature = "full")]
+pub(super) fn reason(error: &Error) -> &'static str {
+    use PeerIncompatible as Odd;
+    match error {
+        Error::PeerIncompatible(odd) => match odd {
+            // Since TLS 1.2 every client sends its signature schemes, and rustls checks that first.
+            Odd::SignatureAlgorithmsExtensionRequired
+            | Odd::Tls12NotOffered
+            | Odd::Tls12NotOfferedOrEnabled
+            | Odd::SupportedVersionsExtensionRequired
+            | Odd::ServerTlsVersionIsDisabledByOurConfig
+            | Odd::ServerDoesNotSupportTls12Or13 => VERSION,
+            Odd::NoCipherSuitesInCommon => CIPHER,
+            Odd::NoKxGroupsInCommon
+            | Odd::NoEcPointFormatsInCommon
+            | Odd::NamedGroupsExtensionRequired
+            | Odd::KeyShareExtensionRequired => EXCHANGE,
+            Odd::NoSignatureSchemesInCommon => SIGNATURE,
+            _ => BROKEN,
+        },
+        Error::NoApplicationProtocol => PROTOCOL,
+        Error::AlertReceived(
+            AlertDescription::UnknownCA
+            | AlertDescription::BadCertificate
+            | AlertDescription::UnsupportedCertificate
+            | AlertDescription::CertificateRevoked
+            | AlertDescription::CertificateExpired
+            | AlertDescription::CertificateUnknown,
+        ) => DISTRUST,
+        Error::AlertReceived(_) => ENDED,
+        _ => BROKEN,
+    }
 }

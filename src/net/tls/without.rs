@@ -5,13 +5,14 @@ pub mod error;
 use std::convert::Infallible;
 use std::io::{self, IoSlice};
 use std::net::TcpStream;
+use std::task::{Context, Poll};
 
-use smol::future;
+use smol::{Async, future};
 
 use crate::config::TlsFiles;
 use crate::count::Counters;
 use crate::count::text::MetricsText;
-use error::{HandshakeError, HandshakeStep, ReadOutcome};
+use error::ReadOutcome;
 
 /// The TLS state of a connection. There is none.
 #[derive(Debug)]
@@ -30,7 +31,11 @@ impl TlsConnection {
     ///
     /// # Errors
     /// Never.
-    pub fn handshake(&self, _: &TcpStream) -> Result<HandshakeStep, HandshakeError> {
+    pub fn poll_handshake(
+        &mut self,
+        _: &mut Context<'_>,
+        _: &Async<TcpStream>,
+    ) -> Poll<Result<(), &'static str>> {
         match *self {}
     }
 
@@ -38,7 +43,7 @@ impl TlsConnection {
     ///
     /// # Errors
     /// Never.
-    pub fn read(&self, _: &TcpStream, _: &mut dyn FnMut(&[u8])) -> io::Result<ReadOutcome> {
+    pub fn read(&mut self, _: &TcpStream, _: &mut dyn FnMut(&[u8])) -> io::Result<ReadOutcome> {
         match *self {}
     }
 
@@ -46,7 +51,7 @@ impl TlsConnection {
     ///
     /// # Errors
     /// Never.
-    pub fn write(&self, _: &TcpStream, _: &[IoSlice<'_>]) -> io::Result<usize> {
+    pub fn write(&mut self, _: &TcpStream, _: &[IoSlice<'_>]) -> io::Result<usize> {
         match *self {}
     }
 
@@ -66,7 +71,7 @@ impl TlsConnection {
     }
 
     /// Never.
-    pub fn close_notify(&self, _: &TcpStream) {
+    pub fn close_notify(&mut self, _: &TcpStream) {
         match *self {}
     }
 }
