@@ -23,14 +23,16 @@ const TRIES: usize = 8;
 /// An RSA key has at least this many bits (RFC 7518, section 3.3), and at most what ring verifies.
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
 
+/// Whether a message, the first argument, has the signature that is the second one.
+type Verifies = dyn Fn(&[u8], &[u8]) -> bool + Send + Sync;
+
 /// A key that verifies.
 pub(super) struct Key {
     /// The only algorithm that the key is used with.
     pub(super) algorithm: &'static str,
     /// How a token names it. Only keys of a set have names.
     pub(super) kid: Option<String>,
-    /// Whether a message has this signature by the key.
-    pub(super) verifies: Box<dyn Fn(&[u8], &[u8]) -> bool + Send + Sync>,
+    pub(super) verifies: Box<Verifies>,
 }
 
 impl Key {
