@@ -26,19 +26,18 @@ const ANSWER_BYTES: u64 = 16 * 1024;
 /// # Errors
 /// One line: why it is not ready, or can't be asked.
 pub fn probe(config: &Config) -> Result<(), String> {
-    let first = config
-        .listen
-        .first()
-        .ok_or("there is no address to listen on")?;
-    let addrs = addresses(*first)?;
+    let first = config.listen.first();
+    let addrs = addresses(*first.ok_or("there is no address to listen on")?)?;
     let asked = names(&addrs);
     let (sender, receiver) = mpsc::channel();
     let config = config.clone();
     // Ends with its answer, or with the process, which does not wait longer for it than
     // [`ANSWER_TIME`].
     thread::spawn(move || sender.send(request(&config, &addrs)));
-    let slow = |_| Err(format!("{asked}: no answer within {ANSWER_TIME:?}"));
-    receiver.recv_timeout(ANSWER_TIME).unwrap_or_else(slow)
+    let slow = |_| Err(format!("no answer within {ANSWER_TIME:?}"));
+    let answer = receiver.recv_timeout(ANSWER_TIME).unwrap_or_else(slow);
+    let ready = answer.and_then(|answer| verdict(&answer));
+    ready.map_err(|why| format!("{asked}: {why}"))
 }
 
 /// The addresses of this machine at which such a server is reached, the likeliest first.
@@ -62,39 +61,26 @@ fn names(addrs: &[SocketAddr]) -> String {
     names.join(" or ")
 }
 
-fn request(config: &Config, addrs: &[SocketAddr]) -> Result<(), String> {
-    let connected = TcpStream::connect(addrs);
-    let stream = connected.map_err(|error| format!("{}: can't connect: {error}", names(addrs)))?;
-    let exchanged = stream.peer_addr().and_then(|addr| {
-        let host = config.hosts.first();
-        let host = host.map_or_else(|| addr.to_string(), ToString::to_string);
-        let request = format!("GET /readyz HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
-        exchange(config, stream, addr.ip(), request.as_bytes())
-    });
-    let answer = exchanged.map_err(|error| format!("{}: {error}", names(addrs)))?;
-    match verdict(&answer) {
-        Ok(()) => Ok(()),
-        Err(why) => Err(format!("{}: {why}", names(addrs))),
-    }
+fn request(config: &Config, addrs: &[SocketAddr]) -> Result<Vec<u8>, String> {
+    let stream = TcpStream::connect(addrs).map_err(|error| format!("can't connect: {error}"))?;
+    exchange(config, stream).map_err(|error| error.to_string())
 }
 
 /// Sends the request, over TLS if the server speaks that, and reads the answer.
-#[cfg_attr(not(feature = "full"), expect(unused_variables))]
-fn exchange(
-    config: &Config,
-    stream: TcpStream,
-    host: IpAddr,
-    request: &[u8],
-) -> io::Result<Vec<u8>> {
+fn exchange(config: &Config, stream: TcpStream) -> io::Result<Vec<u8>> {
+    let addr = stream.peer_addr()?;
+    let host = config.hosts.first();
+    let host = host.map_or_else(|| addr.to_string(), ToString::to_string);
+    let request = format!("GET /readyz HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
     #[cfg(feature = "full")]
     if config.tls_cert.is_some() {
-        return answer(tls::client(stream, host)?, request);
+        return answer(tls::client(stream, addr.ip())?, &request);
     }
-    answer(stream, request)
+    answer(stream, &request)
 }
 
-fn answer(mut stream: impl Read + Write, request: &[u8]) -> io::Result<Vec<u8>> {
-    stream.write_all(request)?;
+fn answer(mut stream: impl Read + Write, request: &str) -> io::Result<Vec<u8>> {
+    stream.write_all(request.as_bytes())?;
     let mut answer = Vec::new();
     match stream.take(ANSWER_BYTES).read_to_end(&mut answer) {
         // An answer counts even if the connection broke after it.
@@ -106,15 +92,14 @@ fn answer(mut stream: impl Read + Write, request: &[u8]) -> io::Result<Vec<u8>> 
 /// Reads the answer's status and line.
 fn verdict(answer: &[u8]) -> Result<(), String> {
     let answer = String::from_utf8_lossy(answer);
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
-    let status = head.strip_prefix("HTTP/1.").and_then(|rest| rest.get(2..5));
-    let status: u16 = status
-        .and_then(|digits| digits.parse().ok())
-        .ok_or("the answer is not HTTP")?;
+    let status = answer.strip_prefix("HTTP/1.");
+    let status = status.and_then(|rest| rest.get(2..5)?.parse().ok());
+    let status: u16 = status.ok_or("the answer is not HTTP")?;
     if status == 200 {
         return Ok(());
     }
     // One line, also from another server.
+    let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
     let why: String = body
         .lines()
         .next()
