@@ -98,12 +98,10 @@ fn seconds(time: AnyRef<'_>) -> Option<u64> {
 /// A host name or an IP address; `None` for other kinds of names.
 fn name(name: &AnyRef<'_>) -> Option<String> {
     let value = name.value();
-    match context(name)? {
-        HOST => str::from_utf8(value).ok().map(Into::into),
-        ADDRESS => match value.len() {
-            4 => Some(Ipv4Addr::from(<[u8; 4]>::try_from(value).ok()?).to_string()),
-            _ => Some(Ipv6Addr::from(<[u8; 16]>::try_from(value).ok()?).to_string()),
-        },
+    match (context(name)?, value.len()) {
+        (HOST, _) => str::from_utf8(value).ok().map(Into::into),
+        (ADDRESS, 4) => Some(Ipv4Addr::from(<[u8; 4]>::try_from(value).ok()?).to_string()),
+        (ADDRESS, _) => Some(Ipv6Addr::from(<[u8; 16]>::try_from(value).ok()?).to_string()),
         _ => None,
     }
 }

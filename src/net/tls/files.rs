@@ -38,42 +38,32 @@ impl Stamp {
 /// # Errors
 /// One line: which file, what is wrong with it, and what to do.
 pub fn load(files: &TlsFiles, now: u64) -> Result<(CertifiedKey, Certificate), String> {
-    let chain = chain(&files.cert).map_err(|why| line("cert", &files.cert, &why))?;
-    let key = key(&files.key).map_err(|why| line("key", &files.key, &why))?;
-    let bad_cert = |why: &str| line("cert", &files.cert, why);
+    let (cert_file, key_file) = (files.cert.display(), files.key.display());
+    let bad_cert = |why: &str| format!("--tls-cert {cert_file}: {why}");
+    let bad_key = |why: &str| format!("--tls-key {key_file}: {why}");
+    let unreadable = || bad_cert("its first certificate can't be read");
+    let chain = chain(&files.cert).map_err(|why| bad_cert(&why))?;
+    let key = key(&files.key).map_err(|why| bad_key(&why))?;
     let own = chain.first().and_then(|own| Certificate::read(own));
-    let own = own.ok_or_else(|| bad_cert("its first certificate can't be read"))?;
+    let own = own.ok_or_else(unreadable)?;
     let pair = CertifiedKey::from_der(chain, key, &default_provider());
     let pair = pair.map_err(|error| match error {
-        Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => line(
-            "key",
-            &files.key,
-            &format!(
-                "it does not belong to the first certificate in {}; the server's own comes first there",
-                files.cert.display()
-            ),
-        ),
-        Error::InvalidCertificate(_) => bad_cert("its first certificate can't be read"),
-        _ => line("key", &files.key, "not a kind of key that is known; RSA, ECDSA P-256 or P-384, and Ed25519 are"),
+        Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => bad_key(&format!(
+            "it does not belong to the first certificate in {cert_file}; the server's own comes first there"
+        )),
+        Error::InvalidCertificate(_) => unreadable(),
+        _ => bad_key("not a kind of key that is known; RSA, ECDSA P-256 or P-384, and Ed25519 are"),
     })?;
     if now >= own.until {
         let days = (now - own.until) / (24 * 3600);
-        return Err(bad_cert(&format!(
-            "the certificate ended {days} days ago; renew it, or set the clock"
-        )));
+        let why = format!("the certificate ended {days} days ago; renew it, or set the clock");
+        return Err(bad_cert(&why));
     }
     if now < own.from {
         // A small board has no correct time before it has asked the network.
-        log::warn!(
-            "{}: the certificate is not valid yet; is the clock right?",
-            files.cert.display()
-        );
+        log::warn!("{cert_file}: the certificate is not valid yet; is the clock right?");
     }
     Ok((pair, own))
-}
-
-fn line(flag: &str, path: &Path, why: &str) -> String {
-    format!("--tls-{flag} {}: {why}", path.display())
 }
 
 fn chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
@@ -84,28 +74,24 @@ fn chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
             true => "a key, and no certificate; are --tls-cert and --tls-key mixed up?".into(),
             false => "no certificate in it; PEM is needed, -----BEGIN CERTIFICATE-----".into(),
         }),
-        Ok(chain) => Ok(chain),
-        Err(error) => Err(broken(&error)),
+        chain => chain.map_err(broken),
     }
 }
 
 fn key(path: &Path) -> Result<PrivateKeyDer<'static>, String> {
     let text = text(path)?;
     if has(&text, "ENCRYPTED") {
-        return Err(
-            "the key is encrypted, and nobody is there to type its password; \
-                    openssl pkey -in FILE -out NEWFILE takes it off"
-                .into(),
-        );
+        return Err("the key is encrypted, and nobody is there to type its password; openssl pkey -in FILE -out NEWFILE takes it off".into());
     }
-    match PrivateKeyDer::from_pem_slice(&text) {
-        Ok(key) => Ok(key),
-        Err(pem::Error::NoItemsFound) => Err(match has(&text, "CERTIFICATE") {
-            true => "a certificate, and no key; are --tls-cert and --tls-key mixed up?".into(),
-            false => "no key in it; PEM is needed, -----BEGIN PRIVATE KEY-----".into(),
-        }),
-        Err(error) => Err(broken(&error)),
-    }
+    PrivateKeyDer::from_pem_slice(&text).map_err(|error| match error {
+        pem::Error::NoItemsFound if has(&text, "CERTIFICATE") => {
+            "a certificate, and no key; are --tls-cert and --tls-key mixed up?".into()
+        }
+        pem::Error::NoItemsFound => {
+            "no key in it; PEM is needed, -----BEGIN PRIVATE KEY-----".into()
+        }
+        error => broken(error),
+    })
 }
 
 fn text(path: &Path) -> Result<Vec<u8>, String> {
@@ -124,7 +110,7 @@ fn has(text: &[u8], word: &str) -> bool {
 }
 
 /// Describes the error without the content, which may be a key.
-fn broken(error: &pem::Error) -> String {
+fn broken(error: pem::Error) -> String {
     match error {
         pem::Error::MissingSectionEnd { .. } => {
             "it ends in the middle, without an -----END line; write it again".into()
