@@ -33,8 +33,8 @@ function save() {
   });
 }
 
-/** 'door': we ask for a name; 'joining': we ask the server; 'in': we were let in. */
-let phase = 'door';
+/** 'login': the form is shown; 'joining': no answer has come yet; 'in': we are in a room. */
+let phase = 'login';
 let leaving = false;
 
 const composer = new Composer((text, to) => {
@@ -59,12 +59,12 @@ const chat = new Chat(me, {
   },
   lost() {
     // Nobody is waiting to be let in: the next try comes with another name.
-    if (phase === 'door') chat.connection.stop();
+    if (phase === 'login') chat.connection.stop();
   },
   status: showStatus,
   entered() {
     page['other-error'].textContent = '';
-    // Another room than the first one that was asked for, which the token is not for.
+    // Another room than the first one that was requested, which the token is not for.
     if (phase !== 'joining') return;
     phase = 'in';
     showChat();
@@ -73,7 +73,7 @@ const chat = new Chat(me, {
   unread: list,
   said: flash,
   refused: refuse,
-  barred: bar,
+  barred: requireToken,
   closed,
 });
 
@@ -156,7 +156,7 @@ function showStatus() {
     say('You are in this chat in another window now.', 'Use it here', () => connection.start());
   } else if (chat.barred && !connection.isOpen) {
     say(phase === 'in' ? chat.barred : '');
-  } else if (phase !== 'door' && !welcomed) {
+  } else if (phase !== 'login' && !welcomed) {
     const outage = navigator.onLine ? 'No connection, trying again.' : 'You are offline.';
     const kept = phase === 'in' ? ' What you write is kept.' : '';
     say(outage + kept, 'Try now', () => connection.retryNow());
@@ -165,16 +165,16 @@ function showStatus() {
   }
 }
 
-// The door
+// The login form
 
 function refuse(field, text) {
-  if (phase !== 'door') {
+  if (phase !== 'login') {
     // The server has refused it, and with it the key.
     if (field === 'name') me.key = '';
     page.name.value = me.name;
   }
-  phase = 'door';
-  show(page.door);
+  phase = 'login';
+  show(page.login);
   page[`${field}-error`].textContent = text;
   page[field].setAttribute('aria-invalid', 'true');
   page[field].focus();
@@ -182,11 +182,11 @@ function refuse(field, text) {
 }
 
 /** The server wants a token, or another one. */
-function bar(text) {
+function requireToken(text) {
   // What was said stays to be read, and what was written can still be copied.
   if (phase === 'in') return showStatus();
-  phase = 'door';
-  show(page.door);
+  phase = 'login';
+  show(page.login);
   page['token-error'].textContent = text;
   say('');
 }
@@ -200,7 +200,7 @@ function closed(room, reason) {
   refuse('room', `${room.name}: ${reason}.`);
 }
 
-function knock(event) {
+function submitLogin(event) {
   event.preventDefault();
   page['token-error'].textContent = '';
   const name = page.name.value.trim();
@@ -215,7 +215,7 @@ function knock(event) {
   if (name !== me.name) me.key = '';
   Object.assign(me, { name, email: page.email.value.trim() });
   if (whyNot(name)) return refuse('name', `This can’t be a name: ${whyNot(name)}.`);
-  // A room that was asked for and refused before is not what is meant now.
+  // A room that was refused before is no longer wanted.
   if (!chat.entered) chat.rooms.clear();
   open(room);
   enter();
@@ -233,7 +233,7 @@ function enter() {
   }
 }
 
-page.join.addEventListener('submit', knock);
+page.join.addEventListener('submit', submitLogin);
 
 page.enter.addEventListener('submit', (event) => {
   event.preventDefault();
@@ -289,13 +289,13 @@ if (tab.phase === 'in' && me.name) {
   // A reload: back to where we were, with what was written and not sent yet.
   chat.entered = true;
   for (const { name, draft } of tab.rooms) chat.room(name).draft = draft;
-  const asked = roomInAddress();
-  open(asked && !whyNot(asked) ? asked : tab.current);
+  const requested = roomInAddress();
+  open(requested && !whyNot(requested) ? requested : tab.current);
   chat.outbox.restore(tab.outbox, chat.rooms, me.name);
   enter();
   phase = 'in';
   showChat();
 } else {
-  show(page.door);
+  show(page.login);
   (me.name ? page.join.querySelector('[type=submit]') : page.name).focus();
 }

@@ -9,7 +9,7 @@ import { bearer, protocols, whyNotIn } from './token.js';
 /** After this long we ask again for what the server could not do. */
 const AGAIN = 2_000;
 
-// What is asked has a ref, so that we know what a refusal is about. Those of messages have no colon.
+// Each request has a ref, which a refusal of it repeats. Those of messages have no colon.
 const JOIN = 'join:';
 const PAST = 'past:';
 
@@ -173,7 +173,7 @@ export class Chat {
       if (!how) return;
       const changed = room.log.isEmpty || (face && this.faces.get(from) !== face);
       if (face) this.faces.set(from, face);
-      // What has no id was published by a script, whatever name it gives.
+      // A message without an id was published by a script, under any name.
       const mine = from === this.#me.name && id !== undefined;
       // The same words from before we came are others: the acknowledgement will tell.
       const own = mine && how !== 'known' && this.outbox.heard(frame, room);
@@ -206,9 +206,9 @@ export class Chat {
     return { id, ts: ts ?? Date.now(), from, to, text, avatar, mine, state: 'sent' };
   }
 
-  /** Something that we asked for is not done. */
+  /** A request of ours is refused. */
   #refused({ code, message: reason, ref = '' }) {
-    if (ref.startsWith(PAST)) return this.rooms.get(ref.slice(PAST.length))?.givesUp();
+    if (ref.startsWith(PAST)) return this.rooms.get(ref.slice(PAST.length))?.endRequest();
     const rule = reason.replace(/^bad (user|room) name: it /, '');
     if (code === 'name_taken') {
       this.#on.refused('name', `Somebody is called ${this.#me.name} already. Please choose another name.`);

@@ -3,7 +3,7 @@
 const SHORTEST = 500;
 const LONGEST = 30_000;
 /** A connection that is not open after this long is given up, and so is one that does not answer. */
-const PATIENCE = 8_000;
+const ANSWER_TIMEOUT = 8_000;
 /** The close code that says: another window has taken this name over. */
 export const REPLACED = 4001;
 
@@ -53,7 +53,7 @@ export class Connection {
     socket?.close(1000);
   }
 
-  /** The other side has let us in: the next outage begins with a short wait again. */
+  /** The server has accepted us: the next outage begins with a short wait again. */
   settled() {
     this.#wait = SHORTEST;
   }
@@ -67,11 +67,11 @@ export class Connection {
   check() {
     if (!this.isOpen) return;
     const socket = this.#socket;
-    const asked = Date.now();
+    const sentAt = Date.now();
     this.send({ type: 'who', room: this.probe });
     setTimeout(() => {
-      if (socket === this.#socket && this.#heard < asked) this.#giveUp();
-    }, PATIENCE);
+      if (socket === this.#socket && this.#heard < sentAt) this.#giveUp();
+    }, ANSWER_TIMEOUT);
   }
 
   /** The room that check() asks about. */
@@ -83,7 +83,7 @@ export class Connection {
     this.#socket = socket;
     // A socket that was given up may still have something to say. Nobody listens.
     const current = (act) => (event) => socket === this.#socket && act(event);
-    this.#timer = setTimeout(current(() => this.#giveUp()), PATIENCE);
+    this.#timer = setTimeout(current(() => this.#giveUp()), ANSWER_TIMEOUT);
     socket.onopen = current(() => {
       clearTimeout(this.#timer);
       this.#on.open();

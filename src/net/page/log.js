@@ -13,7 +13,7 @@ const MOST = 1000;
 const GROUP = 5 * 60_000;
 /** So close to the end counts as at the end. */
 const NEAR = 40;
-/** So close to the beginning, more is asked for. */
+/** So close to the beginning, more is requested. */
 const AHEAD = 300;
 /** Screen readers look at what has changed a little later. */
 const HUSH = 1000;
@@ -91,7 +91,7 @@ export class Log {
     this.asks(false);
   }
 
-  /** Older messages have been asked for, or are there. */
+  /** Older messages are requested, or are there. */
   asks(isAsking) {
     const text = !this.isFull ? (isAsking ? 'Loading …' : 'Show older messages')
       : !this.#isWhole ? 'The page can’t show more at once.'
@@ -126,7 +126,7 @@ export class Log {
     this.#divide(this.#away);
   }
 
-  /** Whoever writes, or is away again, knows by now. */
+  /** We have seen the mark when we write, or are away again. */
   #cameBack() {
     const next = this.#away?.nextElementSibling;
     this.#away?.remove();
@@ -148,9 +148,9 @@ export class Log {
   }
 
   /** The server has refused it. It stays where it is, so that nothing is lost. */
-  fail(message, trouble) {
+  fail(message, error) {
     message.state = 'failed';
-    message.trouble = trouble;
+    message.error = error;
     this.#keepPlace(false, () => restate(message, this.#hooks));
   }
 

@@ -1,6 +1,6 @@
 // One message: its place among the others of its room, and how it looks.
 //
-// A message is { ref, id, ts, from, to, text, avatar, mine, state, trouble }. One of our own is
+// A message is { ref, id, ts, from, to, text, avatar, mine, state, error }. One of our own is
 // 'pending' until it is acknowledged, and 'failed' if it was refused; everything else is 'sent'.
 
 import { avatar, button, make, paint, time } from './page.js';
@@ -60,7 +60,7 @@ export function write(message) {
 
 /** Shows what has become of it. */
 export function restate(message, { again, discard }) {
-  const { element, meta, state, trouble } = message;
+  const { element, meta, state, error } = message;
   element.classList.toggle('pending', state === 'pending');
   element.classList.toggle('failed', state === 'failed');
   meta.firstChild.textContent = state === 'failed' ? 'not sent' : '';
@@ -68,8 +68,8 @@ export function restate(message, { again, discard }) {
   if (state === 'pending') {
     setTimeout(() => message.state === 'pending' && (meta.firstChild.textContent = 'waiting'), 800);
   }
-  element.querySelector('.trouble')?.remove();
+  element.querySelector('.error-text')?.remove();
   if (state !== 'failed') return;
-  element.querySelector('.body').append(make('p', 'trouble', make('span', '', trouble),
+  element.querySelector('.body').append(make('p', 'error-text', make('span', '', error),
     button('', () => again(message), 'Try again'), button('', () => discard(message), 'Discard')));
 }

@@ -6,7 +6,7 @@ import { Book } from './room.js';
 /** A message that is not acknowledged after this long: is the other side still there? */
 const OVERDUE = 10_000;
 
-const TROUBLES = {
+const ERRORS = {
   no_such_user: ({ to }) => `${to} isn’t here any more.`,
   rate_limited: () => 'That was too fast for the server.',
   unavailable: () => 'The server can’t take messages right now.',
@@ -114,7 +114,7 @@ export class Outbox {
     if (!message) return false;
     if (code === 'not_in_room') message.room.joined = false;
     message.sent = false;
-    message.room.log.fail(message, TROUBLES[code]?.(message) ?? reason);
+    message.room.log.fail(message, ERRORS[code]?.(message) ?? reason);
     return true;
   }
 
@@ -132,19 +132,19 @@ export class Outbox {
     }
   }
 
-  /** As plain values, to be restored after a reload. */
+  /** As plain values, to be restored after a reload, even by a later version of the page. */
   get kept() {
-    return [...this.#messages.values()].map(({ ref, ts, to, text, room, state, trouble }) =>
-      ({ ref, ts, to, text, room: room.name, ...(state === 'failed' && { trouble }) }));
+    return [...this.#messages.values()].map(({ ref, ts, to, text, room, state, error }) =>
+      ({ ref, ts, to, text, room: room.name, ...(state === 'failed' && { trouble: error }) }));
   }
 
   restore(kept, rooms, from) {
-    for (const { room, trouble, ...message } of kept) {
+    for (const { room, trouble: error, ...message } of kept) {
       if (!rooms.has(room)) continue;
       const restored = { ...message, from, room: rooms.get(room) };
       this.#add(restored);
       // It is sent again when somebody asks for that, as before.
-      if (trouble) restored.room.log.fail(restored, trouble);
+      if (error) restored.room.log.fail(restored, error);
     }
   }
 }

@@ -48,7 +48,7 @@ function initials(name) {
   return (words.length ? words : [name]).slice(0, 2).map((word) => segments(word)[0]).join('').toUpperCase();
 }
 
-/** Which Gravatars exist: each is asked for once. */
+/** Which Gravatars exist: each is requested once. */
 const pictures = new Map();
 let mayAsk = false;
 
@@ -108,7 +108,7 @@ export function list(people) {
 
 /** Shows one of the two views. The other one leaves the document, so that nothing finds it there. */
 export function show(view) {
-  for (const other of [page.door, page.chat]) if (other !== view) other.remove();
+  for (const other of [page.login, page.chat]) if (other !== view) other.remove();
   view.hidden = false;
   if (!view.isConnected) document.body.prepend(view);
 }
@@ -157,7 +157,7 @@ export function showPeople(room, me, faces, write) {
   showEmpty(room, others);
 }
 
-/** Replaces a list's items; whoever was on one of them with the keyboard still is. */
+/** Replaces a list's items. The keyboard's focus stays on its item. */
 function refill(element, items) {
   const key = element.contains(document.activeElement) && document.activeElement.dataset.key;
   element.replaceChildren(...items);
@@ -262,7 +262,7 @@ export const read = (storage) => {
 export const write = (storage, value) => {
   try {
     globalThis[storage].setItem('natterjack', JSON.stringify(value));
-  } catch { /* A browser that keeps nothing: then we begin anew each time. */ }
+  } catch { /* A browser without storage: nothing is remembered. */ }
 };
 
 export function roomInAddress() {

@@ -1,17 +1,17 @@
 // A room: who is there, and how much of what was said in it is on the page.
 //
-// What was said before is asked for three ways: the last few messages when we come for the first
-// time, all that came after the last one we know when we come back, and older ones by and by.
+// The history is requested in three ways: the last few messages when we come for the first time,
+// all that came after the last one we know when we come back, and older ones by and by.
 
 import { Log } from './log.js';
 import { START, isAfter, isFirst } from './message.js';
 
-/** How many messages a newcomer is shown, and how many more each time older ones are asked for. */
+/** How many messages a newcomer is shown, and how many more each time older ones are requested. */
 const SOME = 50;
 /** Ids remembered, so that nothing is shown twice. */
 const MOST_IDS = 4000;
 /** A replay that does not come to its end is over after this long: the log may have lost its end. */
-const PATIENCE = 3_000;
+const REPLAY_TIMEOUT = 3_000;
 
 /** Which messages have been shown, and which of ours have an id but were not heard yet. */
 export class Book {
@@ -39,8 +39,8 @@ export class Room {
   /** What is being said again: { isNews, until }. */
   #replay = null;
   #timer = 0;
-  /** The id that we have asked for older messages than. */
-  #asked = null;
+  /** The id before which older messages are requested. */
+  #olderThan = null;
   #on;
 
   /** `on` are the log's hooks, moved(room), older(room), and settled(room): all was said again. */
@@ -84,7 +84,7 @@ export class Room {
 
   #wait() {
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#settle(), PATIENCE);
+    this.#timer = setTimeout(() => this.#settle(), REPLAY_TIMEOUT);
   }
 
   #settle() {
@@ -116,27 +116,27 @@ export class Room {
     return !isNew ? null : replay.isNews ? 'missed' : 'known';
   }
 
-  /** What to ask for, if there may be older messages. */
+  /** What to request, if there may be older messages. */
   older() {
-    if (!this.joined || this.#replay || this.#asked || this.log.isFull) return null;
-    this.#asked = this.log.oldest ?? 'none';
+    if (!this.joined || this.#replay || this.#olderThan || this.log.isFull) return null;
+    this.#olderThan = this.log.oldest ?? 'none';
     this.log.asks(true);
     return { room: this.name, before: this.log.oldest, limit: SOME };
   }
 
   /** The answer, as messages to be shown. */
   found(messages) {
-    const isWanted = this.#asked === (this.log.oldest ?? 'none');
+    const isWanted = this.#olderThan === (this.log.oldest ?? 'none');
     if (!isWanted) return;
     if (messages.length) this.log.addOlder(messages.filter(({ id }) => this.book.isNew(id)));
     else this.log.whole();
-    this.givesUp();
+    this.endRequest();
     this.#askForBeginning();
   }
 
   /** No answer will come, or it has come. */
-  givesUp() {
-    this.#asked = null;
+  endRequest() {
+    this.#olderThan = null;
     this.log.asks(false);
   }
 
@@ -144,7 +144,7 @@ export class Room {
     clearTimeout(this.#timer);
     this.joined = false;
     this.#replay = null;
-    this.#asked = null;
+    this.#olderThan = null;
     this.log.lost();
   }
 }
