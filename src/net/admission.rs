@@ -37,7 +37,7 @@ pub type Runtime = Arc<Executor<'static>>;
 pub struct Admission {
     runtime: Runtime,
     context: Arc<ServerContext>,
-    pending: Arc<PendingConnections>,
+    pub(crate) pending: Arc<PendingConnections>,
     permits: Arc<ConnectionPermits>,
     rejections: Arc<RejectionLog>,
     /// Its channel closes when the last peer has ended.
@@ -70,11 +70,6 @@ impl Admission {
             peers,
             _alive: alive,
         }
-    }
-
-    /// Waits for a permit for one more pending connection. Cancel safe.
-    pub async fn permit(&self) -> PendingPermit {
-        self.pending.permit().await
     }
 
     /// Answers an accepted connection, or makes a peer of it, in a task of its own.

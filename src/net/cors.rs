@@ -8,7 +8,7 @@ use crate::config::{Authority, Origin, host, origins};
 /// 10.2).
 pub(super) fn check_origin(head: &Head, allowed: &[Origin]) -> Result<(), Answer> {
     match head.header("origin") {
-        Some(origin) if !origins::allow(allowed, origin, head.host()) => {
+        Some(origin) if !origins::allow(allowed, origin, head.host.as_ref()) => {
             Err(Answer::text(403, &origins::refusal(origin)))
         }
         _ => Ok(()),
@@ -21,7 +21,7 @@ pub(super) fn check_origin(head: &Head, allowed: &[Origin]) -> Result<(), Answer
 /// # Errors
 /// 421.
 pub fn check_host(head: &Head, names: &[Authority]) -> Result<(), Answer> {
-    match host::accepts(names, head.host()) {
+    match host::accepts(names, head.host.as_ref()) {
         true => Ok(()),
         false => Err(Answer::text(
             421,

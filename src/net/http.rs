@@ -61,8 +61,7 @@ pub fn read_head<'a>(
                 if !matches!(read.await, Ok(1..)) {
                     return Err(NoHead::Gone);
                 }
-                let parsed = Head::parse(&head).map_err(NoHead::Refuse)?;
-                match parsed {
+                match Head::parse(&head).map_err(NoHead::Refuse)? {
                     Some((parsed, length)) if length <= HEAD_BYTES => {
                         return Ok((parsed, Bytes::copy_from_slice(&head[length..])));
                     }
@@ -99,13 +98,11 @@ pub fn answer<'a>(socket: &'a Socket, answer: &Answer, head_only: bool) -> Boxed
 
 /// The 101 response that accepts a WebSocket (RFC 6455, section 4.2.2) with the chosen subprotocol.
 pub fn switching(accept: &str, protocol: Option<&str>) -> Bytes {
-    let (name, protocol, end) = match protocol {
-        Some(protocol) => ("Sec-WebSocket-Protocol: ", protocol, "\r\n"),
-        None => ("", "", ""),
-    };
+    let protocol = protocol.map(|name| format!("Sec-WebSocket-Protocol: {name}\r\n"));
+    let protocol = protocol.unwrap_or_default();
     format!(
         "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-         Sec-WebSocket-Accept: {accept}\r\n{name}{protocol}{end}\r\n"
+         Sec-WebSocket-Accept: {accept}\r\n{protocol}\r\n"
     )
     .into()
 }

@@ -50,14 +50,6 @@ pub struct Upgrade {
     pub ahead: Bytes,
 }
 
-impl Upgrade {
-    /// Keeps only what the session needs.
-    #[expect(clippy::boxed_local, reason = "so that the box is released at once")]
-    fn unpack(self: Box<Upgrade>) -> (ChatRequest, Option<Box<Grant>>) {
-        (self.request, self.grant)
-    }
-}
-
 /// Runs an upgraded connection to its end. `upgrade` is boxed: a task stores its arguments once for
 /// each function that passes them on, for as long as it lives. An `async fn` even stores its
 /// arguments twice, so the three functions that an idle peer waits in are written as plain
@@ -103,7 +95,7 @@ fn run<'a>(
         let mut frames = Box::pin(reader(stream, context.config.max_message)).await;
         let acting = AtomicBool::new(true);
         let flush = async {
-            socket::flush(peer).await;
+            socket::flush(peer, false).await;
             // The socket broke: no task may wait for it to become writable.
             peer.outbox.close(CloseReason::Lost);
             // A request is not dropped half-way: its name could stay claimed.
@@ -121,10 +113,7 @@ fn run<'a>(
             // Boxed with its arguments.
             let started = Box::pin({
                 let session = &mut session;
-                let starting = async move {
-                    let (request, grant) = upgrade.unpack();
-                    session.start(request, grant).await
-                };
+                let starting = async move { session.start(upgrade.request, upgrade.grant).await };
                 future::or(
                     async move { Some(token::expire(peer, expires).await) },
                     starting,
@@ -180,15 +169,14 @@ fn read_loop<'a>(
                 // The answer, a pong or a close frame, is in the outbox already.
                 Some(Ok(_)) => continue,
                 Some(Err(error)) => {
-                    return frames.get_ref().refused().unwrap_or(close_reason(&error));
+                    return frames.get_ref().refused.unwrap_or(close_reason(&error));
                 }
                 None => return CloseReason::Left,
             };
             // tungstenite keeps the buffer of its largest frame. The message is complete here and
             // nothing of the next one has been read, so a new reader with a small buffer can take
             // over.
-            if frames.get_mut().take_large() {
-                let stream = frames.get_mut().hand_over();
+            if let Some(stream) = frames.get_mut().hand_over_after_large() {
                 *frames = Box::pin(reader(stream, context.config.max_message)).await;
             }
             acting.store(true, Ordering::Relaxed);

@@ -58,11 +58,6 @@ impl RateLimits {
         }
     }
 
-    /// Messages per second.
-    pub(super) fn per_second(&self) -> u32 {
-        self.rate
-    }
-
     /// Whether one more message that this name publishes by HTTP from this address is within the
     /// limit.
     #[cfg(any(feature = "full", test))]
@@ -138,7 +133,7 @@ pub(super) struct ConnectionRate {
     /// since it may bring a name: after a restart many may come at once from one address.
     spoken: bool,
     /// The current message has brought a new name, and is not counted for it yet.
-    renamed: bool,
+    pub(super) renamed: bool,
 }
 
 impl ConnectionRate {
@@ -153,31 +148,12 @@ impl ConnectionRate {
         }
     }
 
-    /// Counts a message from a connection with this name.
-    pub(super) fn check(&mut self, limits: &RateLimits, user: Option<&User>) -> Verdict {
-        match limits.rate {
-            0 => Verdict::Pass,
-            _ => self.check_at(limits, user, Instant::now()),
-        }
-    }
-
     /// The connection has a new name. The rest of the old name's burst moves to it, so a rename is
     /// no new burst.
-    pub(super) fn rename(&mut self, limits: &RateLimits, user: &User) {
-        if limits.rate > 0 && self.spoken {
-            self.rename_at(limits, user, Instant::now());
+    pub(super) fn rename(&mut self, limits: &RateLimits, user: &User, now: Instant) {
+        if !self.spoken {
+            return;
         }
-    }
-
-    /// Counts the current message again if it brought its own name.
-    pub(super) fn check_renamed(&mut self, limits: &RateLimits, user: Option<&User>) -> Verdict {
-        match self.renamed {
-            true => self.check(limits, user),
-            false => Verdict::Pass,
-        }
-    }
-
-    fn rename_at(&mut self, limits: &RateLimits, user: &User, now: Instant) {
         let old = self.own.take().map(|old| lock(&old).clone());
         self.shared = None;
         self.open(limits, Some(user), now);
@@ -187,7 +163,16 @@ impl ConnectionRate {
         self.renamed = true;
     }
 
-    fn check_at(&mut self, limits: &RateLimits, user: Option<&User>, now: Instant) -> Verdict {
+    /// Counts a message from a connection with this name.
+    pub(super) fn check(
+        &mut self,
+        limits: &RateLimits,
+        user: Option<&User>,
+        now: Instant,
+    ) -> Verdict {
+        if limits.rate == 0 {
+            return Verdict::Pass;
+        }
         if self.own.is_none() {
             self.open(limits, user, now);
         }
@@ -293,7 +278,7 @@ mod tests {
     fn what_a_connection_holds_is_not_forgotten() {
         let (limits, start) = (limits(1), Instant::now());
         let mut connection = ConnectionRate::new(address(0));
-        let mut check = |now| connection.check_at(&limits, Some(&user(0)), now);
+        let mut check = |now| connection.check(&limits, Some(&user(0)), now);
         assert_eq!(check(start), Verdict::Pass);
         // Its bucket is full again, but it is still its own.
         assert_eq!(passed(&limits, 1, 0, start + BURST), 3, "by its address");
@@ -312,9 +297,9 @@ mod tests {
         for n in 0..10_usize {
             // The message that renames is counted for both names, and once for what is left.
             let name = n.checked_sub(1).map(user);
-            if connection.check_at(&limits, name.as_ref(), start) == Verdict::Pass {
-                connection.rename_at(&limits, &user(n), start);
-                let counted = connection.check_at(&limits, Some(&user(n)), start);
+            if connection.check(&limits, name.as_ref(), start) == Verdict::Pass {
+                connection.rename(&limits, &user(n), start);
+                let counted = connection.check(&limits, Some(&user(n)), start);
                 passed += usize::from(counted == Verdict::Pass);
             }
         }
@@ -328,18 +313,18 @@ mod tests {
         let mut last = Verdict::Pass;
         // Fifteen messages a second where one is allowed.
         for n in 0..15 * 12 {
-            last = loud.check_at(&limits, None, start + Duration::from_secs(1) * n / 15);
+            last = loud.check(&limits, None, start + Duration::from_secs(1) * n / 15);
         }
         assert_eq!(last, Verdict::Flood);
         let now = start + Duration::from_secs(12);
-        assert_eq!(other.check_at(&limits, None, now), Verdict::Pass);
+        assert_eq!(other.check(&limits, None, now), Verdict::Pass);
         for _ in 0..10 {
-            assert_ne!(other.check_at(&limits, None, now), Verdict::Flood);
+            assert_ne!(other.check(&limits, None, now), Verdict::Flood);
         }
         // Under a name it has a rate of its own.
-        other.rename_at(&limits, &user(0), now);
+        other.rename(&limits, &user(0), now);
         let mut named = ConnectionRate::new(address(0));
-        assert_eq!(named.check_at(&limits, Some(&user(1)), now), Verdict::Pass);
+        assert_eq!(named.check(&limits, Some(&user(1)), now), Verdict::Pass);
     }
 
     #[test]
@@ -348,14 +333,14 @@ mod tests {
         let flood = |connection: &mut ConnectionRate, from: u32, to: u32| {
             (from * 15..to * 15)
                 .map(|n| start + Duration::from_secs(1) * n / 15)
-                .find(|now| connection.check_at(&limits, Some(&user(0)), *now) == Verdict::Flood)
+                .find(|now| connection.check(&limits, Some(&user(0)), *now) == Verdict::Flood)
         };
         // Six seconds on one connection and six on the next are more than ten.
         assert_eq!(flood(&mut ConnectionRate::new(address(0)), 0, 6), None);
         let end = flood(&mut ConnectionRate::new(address(0)), 6, 12);
         assert!(end.is_some());
         let mut third = ConnectionRate::new(address(0));
-        let verdict = third.check_at(&limits, Some(&user(0)), end.unwrap());
+        let verdict = third.check(&limits, Some(&user(0)), end.unwrap());
         assert_eq!(verdict, Verdict::Flood);
     }
 }

@@ -81,11 +81,9 @@ pub fn route(head: &Head, origins: &[Origin]) -> Result<Route, Answer> {
         path => page::find(path).map(Route::Page),
     };
     if let Some(page) = page {
-        let allowed = matches!(head.method.as_str(), "GET" | "HEAD");
-        return if allowed {
-            Ok(page)
-        } else {
-            Err(Answer::wrong_method("GET, HEAD"))
+        return match head.method.as_str() {
+            "GET" | "HEAD" => Ok(page),
+            _ => Err(Answer::wrong_method("GET, HEAD")),
         };
     }
     #[cfg(feature = "full")]

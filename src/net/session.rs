@@ -2,11 +2,11 @@
 //! the same for all dialects; they differ in what is sent to which peer.
 
 mod credential;
-mod rate;
 mod replay;
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::context::ServerContext;
 use super::rate_limits::ConnectionRate;
@@ -19,6 +19,7 @@ use crate::chat::dialect::{Dialect, Join, Reply, Request};
 use crate::chat::event::{Refusal, Text};
 use crate::chat::name::{Email, Room, User, hex};
 use crate::chat::peer::Receipt;
+use crate::chat::rate::Verdict;
 use credential::Credential;
 
 /// The most rooms that a connection may be in; a request for one more is refused as forbidden.
@@ -99,6 +100,22 @@ impl<'a> Session<'a> {
     /// Why its peer was ended, if it was.
     pub(super) fn ended(&self) -> Option<CloseReason> {
         self.peer.outbox.close_reason()
+    }
+
+    /// Counts a frame for the connection's name, before it is parsed.
+    pub(super) fn check_rate(&mut self) -> Verdict {
+        let limits = &self.context.rate_limits;
+        self.rate.check(limits, self.user.as_ref(), Instant::now())
+    }
+
+    /// Counts a message again if it brought its own name. Without this, each connection could send
+    /// one message under a name whose rate is used up.
+    fn count_for_new_name(&mut self) -> Result<(), Refusal> {
+        // The next frame decides whether this is a flood.
+        match self.rate.renamed && self.check_rate() != Verdict::Pass {
+            true => Err(Refusal::RateLimited(self.context.config.rate)),
+            false => Ok(()),
+        }
     }
 
     /// Handles a frame. Returns whether that was much more work than a message, such as a look into
@@ -282,7 +299,8 @@ impl<'a> Session<'a> {
             session: self.credential.key(),
         });
         self.peer.outbox.push_before_buffered(named.as_slice());
-        self.rate.rename(&self.context.rate_limits, &user);
+        let limits = &self.context.rate_limits;
+        self.rate.rename(limits, &user, Instant::now());
         self.user = Some(user);
         Ok(())
     }

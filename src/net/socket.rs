@@ -33,7 +33,7 @@ const DRAIN_TIME: Duration = Duration::from_secs(5);
 /// How long we wait after that for the other side to close.
 const LINGER: Duration = Duration::from_secs(2);
 
-/// One accepted connection.
+/// One accepted connection. It is not blocking, so a signal interrupts no call.
 #[derive(Debug)]
 pub struct Socket {
     stream: Async<TcpStream>,
@@ -47,16 +47,10 @@ impl TryWrite for Socket {
         if let Some(mut tls) = self.tls() {
             return tls.write(stream, bufs);
         }
-        loop {
-            let result = match bufs {
-                // A plain send is a little cheaper than a vectored one.
-                [buf] => stream.write(buf),
-                bufs => stream.write_vectored(bufs),
-            };
-            match result {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                result => return result,
-            }
+        match bufs {
+            // A plain send is a little cheaper than a vectored one.
+            [buf] => stream.write(buf),
+            bufs => stream.write_vectored(bufs),
         }
     }
 
@@ -118,17 +112,10 @@ impl Socket {
             return tls.read(stream, take);
         }
         let mut scratch = [0; READ_SIZE];
-        loop {
-            match stream.read(&mut scratch) {
-                Ok(bytes) => {
-                    take(&scratch[..bytes]);
-                    let drained = bytes < READ_SIZE && bytes > 0;
-                    return Ok(ReadOutcome { bytes, drained });
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
+        let bytes = stream.read(&mut scratch)?;
+        take(&scratch[..bytes]);
+        let drained = bytes < READ_SIZE && bytes > 0;
+        Ok(ReadOutcome { bytes, drained })
     }
 
     /// Waits for input and reads like `try_read`. Returns how many bytes there
@@ -187,51 +174,39 @@ impl Socket {
     }
 }
 
-/// Writes what the outbox holds whenever the socket is writable. Returns when the peer has ended
-/// (the rest is left to [`drain_and_close`]) or the socket broke. Cancel safe.
-pub async fn flush(peer: &SocketPeer) {
-    let socket = &peer.outbox.socket;
-    future::poll_fn(|cx| {
-        while peer.outbox.close_reason().is_none() {
+/// Writes what the outbox holds whenever the socket is writable. Returns when the socket broke or
+/// the peer has ended; if it has `ended` already, when all is written. Cancel safe.
+pub fn flush(peer: &SocketPeer, ended: bool) -> impl Future<Output = ()> {
+    future::poll_fn(move |cx| {
+        while ended || peer.outbox.close_reason().is_none() {
             match ready!(peer.outbox.poll_flush(cx)) {
-                Ok(true) if ready!(socket.stream.poll_writable(cx)).is_ok() => {}
+                Ok(true) if ready!(peer.outbox.socket.stream.poll_writable(cx)).is_ok() => {}
                 _ => break,
             }
         }
         Poll::Ready(())
     })
-    .await
 }
 
 /// Sends what is left for an ended peer, then closes the connection as [`linger`] does, unless the
 /// other side has. Takes a few seconds at most.
 pub async fn drain_and_close(peer: &SocketPeer) {
     let socket = &peer.outbox.socket;
-    let rest = future::poll_fn(|cx| {
-        loop {
-            match ready!(peer.outbox.poll_flush(cx)) {
-                Ok(true) if ready!(socket.stream.poll_writable(cx)).is_ok() => {}
-                _ => return Poll::Ready(()),
-            }
-        }
-    });
     // A client that does not read may be blocked in a write to us: its input is read, so that it
     // comes to reading.
     let taking = async {
         discard(socket).await;
         future::pending().await
     };
-    let sent = timeout(DRAIN_TIME, future::or(rest, taking))
-        .await
-        .is_some();
+    let sent = timeout(DRAIN_TIME, future::or(flush(peer, true), taking)).await;
     // A broken connection needs no wait. One that was closed properly does: with unread bytes
     // behind the client's close frame, closing would reset the connection, and the answer could be
     // lost.
     let lost = peer.outbox.close_reason() == Some(CloseReason::Lost);
     match (sent, lost) {
-        (true, false) => linger(socket).await,
-        (true, true) => socket.close_notify(),
-        (false, _) => {}
+        (Some(()), false) => linger(socket).await,
+        (Some(()), true) => socket.close_notify(),
+        (None, _) => {}
     }
 }
 

@@ -30,7 +30,7 @@ pub async fn accept_loop(
     loop {
         for _ in 0..IN_A_ROW {
             // The permit comes first, so that no accepted connection has to wait afterwards.
-            let permit = admission.permit().await;
+            let permit = admission.pending.permit().await;
             match listener::accept(&listener, tls).await {
                 Ok((socket, from)) => {
                     pause = PAUSE;

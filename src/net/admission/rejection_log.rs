@@ -15,15 +15,9 @@ const PAUSE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct RejectionLog {
     runtime: Arc<Executor<'static>>,
-    /// Present for [`PAUSE`] after a line.
-    suppressed: Mutex<Option<Suppressed>>,
-}
-
-/// The connections that were refused since the last line.
-#[derive(Debug, Default)]
-struct Suppressed {
-    count: u64,
-    last: String,
+    /// How many connections were refused since the last line, and the line of the last one. Present
+    /// for [`PAUSE`] after a line.
+    suppressed: Mutex<Option<(u64, String)>>,
 }
 
 impl RejectionLog {
@@ -42,12 +36,11 @@ impl RejectionLog {
         }
         let line = format!("{from} was turned away: {why}");
         let mut suppressed = self.lock();
-        if let Some(suppressed) = &mut *suppressed {
-            suppressed.count += 1;
-            suppressed.last = line;
+        if let Some((count, last)) = &mut *suppressed {
+            (*count, *last) = (*count + 1, line);
             return;
         }
-        *suppressed = Some(Suppressed::default());
+        *suppressed = Some((0, String::new()));
         log::info!("{line}");
         let this = self.clone();
         // Ends after a pause in which no connection was refused.
@@ -60,17 +53,17 @@ impl RejectionLog {
         loop {
             Timer::after(PAUSE).await;
             let mut suppressed = self.lock();
-            let Suppressed { count, last } = suppressed.take().unwrap_or_default();
+            let (count, last) = suppressed.take().unwrap_or_default();
             match count {
                 0 => return,
                 1 => log::info!("{last}"),
                 more => log::info!("{last}, and {} more within a second", more - 1),
             }
-            *suppressed = Some(Suppressed::default());
+            *suppressed = Some((0, String::new()));
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Suppressed>> {
+    fn lock(&self) -> MutexGuard<'_, Option<(u64, String)>> {
         self.suppressed
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

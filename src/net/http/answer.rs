@@ -77,14 +77,6 @@ impl Answer {
 
     /// The answer in bytes; only its head if the request was a `HEAD`.
     pub fn bytes(&self, head_only: bool) -> Vec<u8> {
-        let mut bytes = self.head().into_bytes();
-        if !head_only {
-            bytes.extend_from_slice(&self.body);
-        }
-        bytes
-    }
-
-    fn head(&self) -> String {
         // `Upgrade` is a header of this connection only (RFC 9110, section 7.8).
         let connection = match self.status {
             426 => "close, Upgrade",
@@ -104,7 +96,12 @@ impl Answer {
         for (name, value) in &self.headers {
             let _ = write!(head, "{name}: {value}\r\n");
         }
-        head + "\r\n"
+        head.push_str("\r\n");
+        let mut bytes = head.into_bytes();
+        if !head_only {
+            bytes.extend_from_slice(&self.body);
+        }
+        bytes
     }
 }
 

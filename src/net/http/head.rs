@@ -9,11 +9,11 @@ const HEADERS: usize = 100;
 /// The first byte of TLS (RFC 8446, section 5.1). No HTTP method begins with it.
 const HANDSHAKE: u8 = 22;
 /// Headers that may appear only once, since a second one would be ambiguous.
-const ONCE: [(&str, &str); 4] = [
-    ("host", "Host"),
-    ("origin", "Origin"),
-    ("sec-websocket-key", "Sec-WebSocket-Key"),
-    ("sec-websocket-version", "Sec-WebSocket-Version"),
+const ONCE: [&str; 4] = [
+    "Host",
+    "Origin",
+    "Sec-WebSocket-Key",
+    "Sec-WebSocket-Version",
 ];
 
 /// The parts of a request's head that the server uses.
@@ -25,26 +25,24 @@ pub struct Head {
     pub target: String,
     /// HTTP/1.1, not 1.0.
     pub http11: bool,
-    host: Option<Authority>,
+    /// The requested host: that of an absolute target, else that of the `Host` header. Only
+    /// HTTP/1.0 may have none.
+    pub host: Option<Authority>,
     headers: Vec<(String, String)>,
 }
 
 impl Head {
-    /// The requested host: that of an absolute target, else that of the `Host` header. Only
-    /// HTTP/1.0 may have none.
-    pub fn host(&self) -> Option<&Authority> {
-        self.host.as_ref()
-    }
-
-    /// The first header of that name, in lower case. Bytes that are not UTF-8 come as U+FFFD.
+    /// The first header of that name, in any case. Bytes that are not UTF-8 come as U+FFFD.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers(name).next()
     }
 
-    /// All headers of that name, in lower case, in their order.
+    /// All headers of that name, in any case, in their order.
     pub fn headers<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> {
-        let headers = self.headers.iter().filter(move |(key, _)| key == name);
-        headers.map(|(_, value)| value.as_str())
+        let headers = self.headers.iter();
+        headers
+            .filter(move |(key, _)| key.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
     }
 
     /// Whether a comma-separated header lists this word, in any case.
@@ -87,7 +85,7 @@ impl Head {
         };
         let headers = request.headers.iter().map(|header| {
             let value = String::from_utf8_lossy(header.value).trim().to_string();
-            (header.name.to_ascii_lowercase(), value)
+            (header.name.to_string(), value)
         });
         let mut head = Head {
             headers: headers.collect(),
@@ -102,9 +100,9 @@ impl Head {
 
     /// The requested host and the target (RFC 9112, section 3.2).
     fn check(&mut self, target: &str) -> Result<(), Answer> {
-        for (name, shown) in ONCE {
+        for name in ONCE {
             if self.headers(name).nth(1).is_some() {
-                return Err(bad(&format!("more than one {shown}")));
+                return Err(bad(&format!("more than one {name}")));
             }
         }
         self.host = match self.header("host") {
@@ -176,7 +174,7 @@ mod tests {
         assert_eq!(&request[length..], b"rest");
         assert!(head.http11);
         assert!(head.lists("connection", "upgrade"));
-        assert_eq!(head.host(), Authority::parse("a").as_ref());
+        assert_eq!(head.host.as_ref(), Authority::parse("a").as_ref());
     }
 
     #[test]
@@ -240,7 +238,7 @@ mod tests {
         ] {
             let head = parsed(&format!("GET {target} HTTP/1.1"), "Host: b\r\n").unwrap();
             assert_eq!(head.target, short, "{target}");
-            assert_eq!(head.host(), Authority::parse("a.example").as_ref());
+            assert_eq!(head.host.as_ref(), Authority::parse("a.example").as_ref());
         }
         for (method, target) in [
             ("GET", "ftp://a/"),
@@ -264,7 +262,7 @@ mod tests {
             400
         );
         let short = parsed("GET /x?http://a/ HTTP/1.1", "Host: b\r\n").unwrap();
-        assert_eq!(short.host(), Authority::parse("b").as_ref());
+        assert_eq!(short.host.as_ref(), Authority::parse("b").as_ref());
     }
 
     #[test]

@@ -51,8 +51,8 @@ pub struct Inbound {
     counted: u16,
     turn_frames: u8,
     turn_reads: u8,
-    /// A large frame has been read since the last call of [`take_large`](Self::take_large).
-    large: bool,
+    /// A large frame has been read since the stream was handed over last.
+    pub large: bool,
     /// The client has closed with [`BAD_GATEWAY`].
     bad_gateway: bool,
 }
@@ -68,11 +68,6 @@ impl Inbound {
         let may = self.turn_reads < TURN_READS;
         self.turn_reads += u8::from(may);
         may
-    }
-
-    /// Whether a large frame has been read since the last call.
-    pub fn take_large(&mut self) -> bool {
-        std::mem::take(&mut self.large)
     }
 
     /// Copies as many of these bytes as allowed into `buf`, but none beyond the end of a frame. At

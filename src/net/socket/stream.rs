@@ -32,8 +32,8 @@ pub struct PeerStream<'a> {
     inbound: Inbound,
     /// The last read emptied the socket, so wait before the next one.
     drained: bool,
-    /// Why reading has stopped.
-    refused: Option<CloseReason>,
+    /// Why reading has stopped, if the client's frames are the reason.
+    pub refused: Option<CloseReason>,
 }
 
 impl<'a> PeerStream<'a> {
@@ -49,23 +49,14 @@ impl<'a> PeerStream<'a> {
         }
     }
 
-    /// Whether a large frame has been read since the last call. At the end of a message nothing of
-    /// the next one has been read, so another reader can take over.
-    pub fn take_large(&mut self) -> bool {
-        self.inbound.take_large()
-    }
-
-    /// Why reading has stopped, if the client's frames are the reason.
-    pub fn refused(&self) -> Option<CloseReason> {
-        self.refused
-    }
-
-    /// Moves the stream to another reader. This one must not be used any more.
-    pub fn hand_over(&mut self) -> PeerStream<'a> {
-        PeerStream {
+    /// Moves the stream to another reader if a large frame has been read since the last call. At
+    /// the end of a message nothing of the next one has been read, so another reader can take over.
+    /// This one must not be used any more.
+    pub fn hand_over_after_large(&mut self) -> Option<PeerStream<'a>> {
+        mem::take(&mut self.inbound.large).then(|| PeerStream {
             ahead: mem::take(&mut self.ahead),
             ..*self
-        }
+        })
     }
 
     /// Reads from the socket. As much as may be read at once goes directly into `buf`, so that a
