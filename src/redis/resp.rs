@@ -1,43 +1,38 @@
-//! Values out of a stream of bytes. The `redis` crate reads the protocol (RESP2 and RESP3, the Redis
-//! serialization protocol); this hands it what has arrived, and bounds that.
+//! Values out of a stream of bytes: finds where a reply ends (RESP2 and RESP3, the Redis
+//! serialization protocol) and lets the `redis` crate read it.
 
-use std::collections::VecDeque;
-use std::fmt;
-use std::io::{self, Read};
+use std::io;
 
-use redis::{Parser, Value};
+use redis::Value;
 use smol::io::{AsyncRead, AsyncReadExt};
 
 /// How much is read at once, at most.
 const READ_SIZE: usize = 16 * 1024;
+/// A buffer larger than this, after a page of a log, is given back.
+const KEPT: usize = 8 * READ_SIZE;
 /// No reply we ask for comes near this. A longer one means that the other side is no Redis.
 const LONGEST: usize = 64 * 1024 * 1024;
+/// Nor does a line, the longest of which is an error.
+const LONGEST_LINE: usize = 16 * 1024;
+/// Replies are arrays of arrays at most.
+const DEEPEST: u32 = 8;
+
+/// What is a line and no more: texts, errors and numbers; in RESP3 also nothing, fractions, truth
+/// and large numbers.
+const LINES: &[u8] = b"+-:_,#(";
+/// What has its length ahead, in bytes: texts; in RESP3 also those with a format, and errors.
+const BYTES: &[u8] = b"$=!";
+/// What has its length ahead, in values: arrays; in RESP3 also sets and what is published, and, with
+/// two values for one, maps and what is said about the value behind them.
+const VALUES: &[u8] = b"*~>%|";
 
 /// The replies on one connection.
+#[derive(Debug)]
 pub struct Replies<R> {
     io: R,
-    parser: Parser,
-    arrived: Arrived,
-    /// How many bytes have arrived since the last reply.
-    length: usize,
-}
-
-/// What has arrived and is not parsed yet. Empty does not mean that it ends there.
-struct Arrived(VecDeque<u8>);
-
-impl Read for Arrived {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        match self.0.read(buf)? {
-            0 => Err(io::ErrorKind::WouldBlock.into()),
-            n => Ok(n),
-        }
-    }
-}
-
-impl<R> fmt::Debug for Replies<R> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Replies")
-    }
+    buf: Vec<u8>,
+    /// What has been read out of `buf` already.
+    done: usize,
 }
 
 impl<R: AsyncRead + Unpin> Replies<R> {
@@ -45,9 +40,8 @@ impl<R: AsyncRead + Unpin> Replies<R> {
     pub fn new(io: R) -> Replies<R> {
         Replies {
             io,
-            parser: Parser::new(),
-            arrived: Arrived(VecDeque::new()),
-            length: 0,
+            buf: Vec::new(),
+            done: 0,
         }
     }
 
@@ -59,31 +53,88 @@ impl<R: AsyncRead + Unpin> Replies<R> {
     /// the other side closes, and what the connection itself says.
     pub async fn next(&mut self) -> io::Result<Value> {
         loop {
-            match self.parser.parse_value(&mut self.arrived) {
-                Ok(mut value) => {
-                    self.length = 0;
-                    while let Value::Attribute { data, .. } = value {
-                        value = *data;
-                    }
-                    return Ok(value);
+            if let Some(length) = length(&self.buf[self.done..], 0)? {
+                let reply = &self.buf[self.done..self.done + length];
+                self.done += length;
+                let mut value = redis::parse_redis_value(reply).map_err(|_| not_resp())?;
+                while let Value::Attribute { data, .. } = value {
+                    value = *data;
                 }
-                // Its end has not arrived yet.
-                Err(error) if error.is_timeout() && self.length <= LONGEST => {}
-                Err(_) => {
-                    let why = "the other side does not speak Redis' protocol";
-                    return Err(io::Error::new(io::ErrorKind::InvalidData, why));
-                }
+                return Ok(value);
+            }
+            self.buf.drain(..self.done);
+            self.done = 0;
+            if self.buf.is_empty() && self.buf.capacity() > KEPT {
+                self.buf = Vec::new();
+            }
+            if self.buf.len() > LONGEST {
+                return Err(not_resp());
             }
             let mut chunk = [0; READ_SIZE];
             match self.io.read(&mut chunk).await? {
                 0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-                n => {
-                    self.arrived.0.extend(&chunk[..n]);
-                    self.length += n;
-                }
+                n => self.buf.extend_from_slice(&chunk[..n]),
             }
         }
     }
+}
+
+fn not_resp() -> io::Error {
+    io::Error::new(
+        io::ErrorKind::InvalidData,
+        "the other side does not speak Redis' protocol",
+    )
+}
+
+/// How long the value at the beginning of `bytes` is; `None` when its end is not there yet.
+fn length(bytes: &[u8], depth: u32) -> io::Result<Option<usize>> {
+    let Some(&kind) = bytes.first() else {
+        return Ok(None);
+    };
+    let known = [LINES, BYTES, VALUES]
+        .iter()
+        .any(|some| some.contains(&kind));
+    if !known || depth > DEEPEST {
+        return Err(not_resp());
+    }
+    // However much of it has come, a line of that length is too long.
+    let begin = &bytes[..bytes.len().min(LONGEST_LINE)];
+    let Some(line) = begin.windows(2).position(|two| two == b"\r\n") else {
+        let hopeless = begin.len() == LONGEST_LINE;
+        return if hopeless { Err(not_resp()) } else { Ok(None) };
+    };
+    let head = line + 2;
+    if LINES.contains(&kind) {
+        return Ok(Some(head));
+    }
+    let digits = std::str::from_utf8(&bytes[1..line]).map_err(|_| not_resp())?;
+    let count: i64 = digits.parse().map_err(|_| not_resp())?;
+    if count > LONGEST as i64 {
+        return Err(not_resp());
+    }
+    // A negative count is RESP2's nothing; RESP3 has another one.
+    let nothing = bytes[1] == b'-';
+    if nothing && !b"$*".contains(&kind) {
+        return Err(not_resp());
+    }
+    let count = count.max(0) as usize;
+    if BYTES.contains(&kind) {
+        let end = if nothing { head } else { head + count + 2 };
+        return Ok((bytes.len() >= end).then_some(end));
+    }
+    let values = match kind {
+        b'%' => 2 * count,
+        b'|' => 2 * count + 1,
+        _ => count,
+    };
+    let mut end = head;
+    for _ in 0..values {
+        match length(&bytes[end..], depth + 1)? {
+            Some(length) => end += length,
+            None => return Ok(None),
+        }
+    }
+    Ok(Some(end))
 }
 
 #[cfg(test)]
@@ -91,10 +142,6 @@ mod tests {
     use redis::PushKind;
 
     use super::*;
-
-    fn first(bytes: &[u8]) -> io::Result<Value> {
-        smol::block_on(Replies::new(bytes).next())
-    }
 
     #[test]
     fn every_reply_ends_where_it_ends() {
@@ -121,33 +168,34 @@ mod tests {
             b"|1\r\n+ttl\r\n:3600\r\n*1\r\n:1\r\n",
         ] {
             for cut in 0..whole.len() {
-                let error = first(&whole[..cut]).unwrap_err();
-                let kind = io::ErrorKind::UnexpectedEof;
-                assert_eq!(error.kind(), kind, "{whole:?} at {cut}");
+                assert_eq!(
+                    length(&whole[..cut], 0).unwrap(),
+                    None,
+                    "{whole:?} at {cut}"
+                );
             }
-            smol::block_on(async {
-                let more = [whole, b"+next\r\n"].concat();
-                let mut replies = Replies::new(&more[..]);
-                assert!(replies.next().await.is_ok(), "{whole:?}");
-                let next = Value::SimpleString("next".into());
-                assert_eq!(replies.next().await.unwrap(), next, "{whole:?}");
-            });
+            let more = [whole, b"+next"].concat();
+            assert_eq!(length(&more, 0).unwrap(), Some(whole.len()), "{whole:?}");
         }
     }
 
     #[test]
     fn what_is_not_resp_is_an_error() {
         let nested = "*1\r\n".repeat(100_000);
+        let long = format!("+{}\r\n", "x".repeat(LONGEST_LINE));
         for bad in [
             &b"HTTP/1.1"[..],
             b"\x15\x03\x01",
             b"$x\r\n",
-            b"%-1\r\n:1\r\n",
+            b"*99999999999\r\n",
+            b"%-1\r\n",
+            b">-1\r\n",
+            b"=-1\r\n",
             b"$?\r\n",
             nested.as_bytes(),
+            long.as_bytes(),
         ] {
-            let error = first(bad).unwrap_err();
-            assert_eq!(error.kind(), io::ErrorKind::InvalidData, "{bad:?}");
+            assert!(length(bad, 0).is_err(), "{bad:?}");
         }
     }
 
