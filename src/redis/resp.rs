@@ -2,9 +2,12 @@
 //! serialization protocol) and lets the `redis` crate read it.
 
 use std::io;
+use std::pin::Pin;
+use std::task::{Poll, ready};
 
 use redis::Value;
-use smol::io::{AsyncRead, AsyncReadExt};
+use smol::future;
+use smol::io::AsyncRead;
 
 /// How much is read at once, at most.
 const READ_SIZE: usize = 16 * 1024;
@@ -70,10 +73,15 @@ impl<R: AsyncRead + Unpin> Replies<R> {
             if self.buf.len() > LONGEST {
                 return Err(not_resp());
             }
-            let mut chunk = [0; READ_SIZE];
-            match self.io.read(&mut chunk).await? {
-                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-                n => self.buf.extend_from_slice(&chunk[..n]),
+            let read = future::poll_fn(|cx| {
+                // Not a part of the future, which would be that much larger.
+                let mut chunk = [0; READ_SIZE];
+                let n = ready!(Pin::new(&mut self.io).poll_read(cx, &mut chunk))?;
+                self.buf.extend_from_slice(&chunk[..n]);
+                Poll::Ready(io::Result::Ok(n))
+            });
+            if read.await? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
             }
         }
     }
