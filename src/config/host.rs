@@ -37,6 +37,18 @@ impl Authority {
         Some(Authority { host, port })
     }
 
+    /// The name or the address, which has no brackets.
+    #[cfg(feature = "full")]
+    pub(super) fn name(&self) -> &str {
+        self.host.trim_matches(['[', ']'])
+    }
+
+    /// The port, if it is given.
+    #[cfg(feature = "full")]
+    pub(super) fn port(&self) -> Option<u16> {
+        self.port
+    }
+
     /// The same without a port that is the default of the scheme.
     pub(super) fn without_default_port(mut self, scheme: &str) -> Authority {
         if self.port.is_some() && self.port == default_port(scheme) {

@@ -1,10 +1,9 @@
 //! The address of Redis: a URL, or `REDIS_HOST`.
 
 use percent_encoding::percent_decode_str;
-use url::Url;
 
 use super::values::NAME;
-use super::{RedisAddress, RedisHost, Sentinels};
+use super::{Authority, RedisAddress, RedisHost, Sentinels};
 
 /// Reads a URL.
 ///
@@ -19,57 +18,57 @@ pub fn redis_url(value: &str) -> Result<RedisAddress, String> {
 }
 
 fn parse(value: &str) -> Result<RedisAddress, String> {
-    let (value, others) = first_host(value);
-    let url = Url::parse(&value)
-        .map_err(|error| format!("{error} (a password with / or # goes into REDIS_PASSWORD)"))?;
+    let (scheme, rest) = value.split_once("://").ok_or("no scheme")?;
+    if rest.contains('#') {
+        return Err("nothing may follow # (a password with # goes into REDIS_PASSWORD)".into());
+    }
+    let rest = rest.split('?').next().unwrap_or_default();
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let (user, hosts) = authority.rsplit_once('@').unwrap_or(("", authority));
+    let (username, password) = user.split_once(':').unwrap_or((user, ""));
     // Empty is the same as none.
     let decoded = |part: &str| match percent_decode_str(part).decode_utf8() {
         Ok(part) => Ok(Some(part.into_owned()).filter(|part| !part.is_empty())),
         Err(_) => Err("not UTF-8"),
     };
-    let username = decoded(url.username())?;
-    let password = decoded(url.password().unwrap_or_default())?;
-    if url.fragment().is_some() {
-        return Err("nothing may follow #".into());
-    }
-    let path = url.path().trim_matches('/');
-    let host = match url.scheme() {
-        scheme @ ("redis" | "rediss") => {
-            if !matches!(path, "" | "0") {
+    let (username, password) = (decoded(username)?, decoded(password)?);
+    let name = path.trim_matches('/');
+    let hosts = |default: u16| {
+        let hosts = hosts.split(',').map(|host| {
+            let host = Authority::parse(host)
+                .ok_or("not HOST:PORT (a password with / goes into REDIS_PASSWORD)")?;
+            Ok((host.name().to_string(), host.port().unwrap_or(default)))
+        });
+        hosts.collect::<Result<Vec<_>, &str>>()
+    };
+    let host = match scheme {
+        "redis" | "rediss" => {
+            if !matches!(name, "" | "0") {
                 return Err("databases have no say in PUBSUB, share a Redis by --prefix".into());
             }
-            RedisHost::Tcp {
-                host: host_of(&url).ok_or("no host")?,
-                port: url.port().unwrap_or(6379),
-                tls: scheme == "rediss",
-            }
+            let Ok([(host, port)]) = <[_; 1]>::try_from(hosts(REDIS_PORT)?) else {
+                return Err("more than one host".into());
+            };
+            let tls = scheme == "rediss";
+            RedisHost::Tcp { host, port, tls }
         }
-        "redis+unix" | "unix" => match percent_decode_str(url.path()).decode_utf8() {
-            Ok(path) if path.len() > 1 && url.host_str().is_none_or(str::is_empty) => {
-                RedisHost::Unix(path.into_owned().into())
-            }
+        "redis+unix" | "unix" => match decoded(path)? {
+            Some(path) if path.len() > 1 && authority.is_empty() => RedisHost::Unix(path.into()),
             _ => return Err("no absolute path".into()),
         },
-        scheme @ ("redis+sentinel" | "rediss+sentinel") => {
-            let others = others.iter().map(|other| format!("{scheme}://{other}"));
-            let mut hosts = Vec::new();
-            for url in [value.clone()].into_iter().chain(others) {
-                let url = Url::parse(&url).ok();
-                let host = url.and_then(|url| Some((host_of(&url)?, url.port())));
-                let (host, port) = host.ok_or("a sentinel without a host")?;
-                hosts.push((host, port.unwrap_or(SENTINEL_PORT)));
-            }
+        "redis+sentinel" | "rediss+sentinel" => {
+            let hosts = hosts(SENTINEL_PORT)?;
             if hosts.len() > MOST_SENTINELS {
                 return Err("more than 16 sentinels".into());
             }
             // Sentinels allow only these characters.
             let allowed = |c: char| c.is_ascii_alphanumeric() || ".-_".contains(c);
-            if path.is_empty() || !path.chars().all(allowed) {
+            if name.is_empty() || !name.chars().all(allowed) {
                 return Err("the name of the primary must follow the sentinels".into());
             }
             RedisHost::Sentinel(Sentinels {
                 hosts,
-                name: path.into(),
+                name: name.into(),
                 tls: scheme == "rediss+sentinel",
             })
         }
@@ -84,33 +83,12 @@ fn parse(value: &str) -> Result<RedisAddress, String> {
     })
 }
 
+/// The default port of Redis.
+const REDIS_PORT: u16 = 6379;
 /// The default port of sentinels.
 const SENTINEL_PORT: u16 = 26379;
 /// The most sentinels. Usually there are three or five, and each one that is down costs time.
 const MOST_SENTINELS: usize = 16;
-
-/// Splits a sentinel URL with several hosts into a URL with the first host, and the other hosts.
-fn first_host(value: &str) -> (String, Vec<&str>) {
-    let Some((scheme, rest)) = value.split_once("+sentinel://") else {
-        return (value.into(), Vec::new());
-    };
-    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    let (authority, path) = rest.split_at(end);
-    let hosts_start = authority.rfind('@').map_or(0, |at| at + 1);
-    let (user, hosts) = authority.split_at(hosts_start);
-    let mut hosts = hosts.split(',');
-    let first = hosts.next().unwrap_or_default();
-    let url = format!("{scheme}+sentinel://{user}{first}{path}");
-    (url, hosts.collect())
-}
-
-fn host_of(url: &Url) -> Option<String> {
-    let host = match url.host()? {
-        url::Host::Ipv6(address) => address.to_string(),
-        host => host.to_string(),
-    };
-    Some(host).filter(|host| !host.is_empty())
-}
 
 /// The ports on which Azure's two services speak TLS.
 const AZURE_TLS_PORTS: [u16; 2] = [6380, 10000];
@@ -126,7 +104,7 @@ pub fn redis_host(env: &dyn Fn(&str) -> Option<String>) -> Result<Option<RedisAd
     // An IPv6 address contains colons, so it is in brackets.
     let (host, port) = match value.rsplit_once(':') {
         Some((host, port)) if !port.ends_with(']') => (host, port.parse().unwrap_or(0)),
-        _ => (value.as_str(), 6379),
+        _ => (value.as_str(), REDIS_PORT),
     };
     let host = host.trim_start_matches('[').trim_end_matches(']');
     if port == 0 || host.is_empty() || host.contains(['/', '@', ' ']) {
