@@ -1,7 +1,7 @@
 //! TLS for the server's port: what its connections share. The certificate can change while the
 //! server runs: new handshakes get the new one, and existing connections stay.
 //!
-//! It knows no chat and no HTTP. [`connection`] is one connection's state, [`files`] reads the
+//! It knows no chat and no HTTP. `connection` is one connection's state, [`files`] reads the
 //! operator's files.
 
 mod connection;
