@@ -243,12 +243,13 @@ impl Fault {
             }
             Fault::PrimaryLeft => {
                 let primary = world.home.primary();
-                let (_, redis) = world.home.watch();
                 // Longer than it takes until everybody has gone over to the other.
-                redis[primary].command(&["CLIENT", "PAUSE", "6000", "WRITE"]);
+                let pause = ["CLIENT", "PAUSE", "6000", "WRITE"];
+                world.home.watch().1[primary].command(&pause);
                 world.home.in_step();
-                let (sentinels, _) = world.home.watch();
-                sentinels.fail_over();
+                let (sentinels, redis) = world.home.watch();
+                // What is written after the pause is lost.
+                sentinels.fail_over(|| drop(redis[primary].command(&pause)));
             }
             Fault::SlotMoved(part) => {
                 let nodes = world.home.nodes();

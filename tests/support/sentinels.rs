@@ -135,10 +135,12 @@ impl Sentinels {
         self.ports[i]
     }
 
-    /// Puts a replica in the primary's place, though nothing is wrong; waits until it is.
-    pub fn fail_over(&self) {
+    /// Puts a replica in the primary's place, though nothing is wrong; waits until it is. Calls
+    /// `prepare` before each attempt: the sentinels refuse for some seconds after the last time.
+    pub fn fail_over(&self, prepare: impl Fn()) {
         let before = self.primary();
         eventually("the sentinels are ready for it", || {
+            prepare();
             let answer =
                 self.try_command(self.running().next()?, &["SENTINEL", "FAILOVER", NAME])?;
             answer.starts_with("+OK").then_some(())
