@@ -145,18 +145,28 @@ impl Sentinels {
                 self.try_command(self.running().next()?, &["SENTINEL", "FAILOVER", NAME])?;
             answer.starts_with("+OK").then_some(())
         });
-        eventually("a replica becomes the primary", || {
-            (self.primary() != before).then_some(())
-        });
+        // One that has not heard of it yet might undo it.
+        eventually(
+            "a replica becomes the primary, as all sentinels know",
+            || {
+                let mut known = self.running().map(|i| self.primary_of(i));
+                let after = known.next()?.filter(|after| *after != before)?;
+                known.all(|port| port == Some(after)).then_some(())
+            },
+        );
     }
 
     /// The port of the primary, as the first sentinel that runs knows it.
     pub fn primary(&self) -> u16 {
         eventually("a sentinel knows the primary", || {
-            let question = ["SENTINEL", "GET-MASTER-ADDR-BY-NAME", NAME];
-            let answer = self.try_command(self.running().next()?, &question)?;
-            answer.lines().last()?.parse().ok()
+            self.primary_of(self.running().next()?)
         })
+    }
+
+    fn primary_of(&self, i: usize) -> Option<u16> {
+        let question = ["SENTINEL", "GET-MASTER-ADDR-BY-NAME", NAME];
+        let answer = self.try_command(i, &question)?;
+        answer.lines().last()?.parse().ok()
     }
 
     /// Ends one of them.
