@@ -1,7 +1,8 @@
--- Give a name to a connection, unless another connection of a living instance has it. The holder of
--- the key to its lock takes it over, and the older connection's instance is told. A lease counts for
--- some time longer than it says where the caller can't know whether its owner has had a chance to renew it.
--- Names are known by their keys; beside its owner and lock stands how the name is shown, if otherwise.
+-- Give a name to a connection, unless another connection of a living instance has it. With the right
+-- hash of a session key the name is taken over, and the instance of the older connection is told. Where
+-- the caller can't know whether the owner had a chance to renew its lease, a lease counts for some time
+-- longer than it says. Names are stored by their comparison keys; owner, hash and, if it differs, the
+-- displayed name are the value.
 -- Returns 0: taken, 1: granted, 2: taken over.
 local granted = 1
 local owner = redis.call('HGET', KEYS[2], ARGV[1])

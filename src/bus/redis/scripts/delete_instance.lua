@@ -1,5 +1,5 @@
--- Forget a dead instance whose names and rosters are given up; the lease goes last, so whoever finds it
--- before does all of that again.
+-- Delete what is left of a dead instance, once its names and rosters are removed. The lease goes last:
+-- another instance that finds it before that does all of this again.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local lease = redis.call('ZSCORE', KEYS[1], ARGV[1])

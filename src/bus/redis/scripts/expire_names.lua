@@ -1,5 +1,6 @@
--- Give up some of a dead instance's names, as long as its lease has run out. The instance is told, as
--- above. Returns where to go on; '0' at the end.
+-- Remove some of a dead instance's names, if its lease has run out. The instance is told: if it is
+-- alive, it registers its names again.
+-- Returns where to go on; '0' at the end.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local lease = redis.call('ZSCORE', KEYS[3], ARGV[1])

@@ -1,5 +1,6 @@
--- Take a dead instance's names off a room's roster and tell the room, each once. The instance is told,
--- too: should it be alive, it comes back. Returns how many there were.
+-- Remove a dead instance's names from a room's roster and tell the room of each, once. The instance is
+-- told, too: if it is alive, it registers its names again.
+-- Returns how many there were.
 local entries = redis.call('HGETALL', KEYS[1])
 local count, reaped = #entries / 2, 0
 for i = 1, #entries, 2 do

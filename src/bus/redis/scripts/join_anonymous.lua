@@ -1,5 +1,5 @@
--- Tell the instances that a peer without a name hears a room from here on: it lets the peer in. With
--- it goes the room's last message.
+-- Tell the instances that a peer without a name hears a room from here on, which lets the peer in. The id
+-- of the room's last message goes along.
 local last = redis.call('GET', KEYS[1])
 local envelope = '{"natterjack":"joined quietly"'
 if last then envelope = envelope .. ',"last":"' .. last .. '"' end

@@ -1,5 +1,5 @@
--- Take a connection's name off a room's roster; tell the room if it was told of the name, or is so
--- small that its list names everybody.
+-- Take a connection's name off a room's roster. The room is told if it was told of the join, or if it is
+-- so small that its list names everybody.
 local entry = redis.call('HGET', KEYS[1], ARGV[1]) or ''
 local owner, quiet = string.match(entry, '^([^ ~]+)(~?)')
 if owner ~= ARGV[2] then return 0 end

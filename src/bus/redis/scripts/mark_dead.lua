@@ -1,4 +1,4 @@
--- Note that an instance is taken for dead, if its lease has run out, so that it knows when it wakes.
+-- Mark an instance as dead, if its lease has run out, so that it knows when it wakes up.
 -- Returns the rooms in which it had peers.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)

@@ -1,5 +1,6 @@
--- Redis has lost the end of a room's log: begin a new epoch, unless somebody has done so before, so
--- that no number is given out twice. Returns where the log stands now.
+-- Begin a new epoch, because Redis has lost the end of a room's log: no number may be given out twice.
+-- Do nothing if another instance has begun one already.
+-- Returns the last id of the room.
 local last = redis.call('GET', KEYS[1])
 if last and string.match(last, '^%d+') ~= ARGV[1] then return last end
 local time = redis.call('TIME')

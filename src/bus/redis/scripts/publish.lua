@@ -1,11 +1,11 @@
--- Number messages of one room, write them to the log, publish them: all in one go, since much of the
--- work is the same for one and for many. A client may have named its message, and the instance
--- numbers its messages: one that has been published before is not published again.
--- KEYS: counter, log, the instance's last number, the names. ARGV: channel, how many the log keeps, how
--- long log, number and names live; then for each message its number, the place of its name in
--- KEYS or 0, and its words.
--- Returns their ids; an empty one for a repeated message without a name that was not the instance's
--- last in this room.
+-- Number messages of one room, write them to the log and publish them, all in one step. Two things keep
+-- a message from being published twice: the reference that its client may have given it, and the number
+-- that its instance has given it.
+-- KEYS: counter, log, the instance's last number, the references. ARGV: channel, how many messages the
+-- log keeps, how long log, number and references live; then for each message its number, the place of
+-- its reference in KEYS or 0, and its body.
+-- Returns the ids; an empty one for a repeated message without a reference that was not the instance's
+-- last one in this room.
 local time = redis.call('TIME')
 local now = time[1] .. string.format('%03d', math.floor(time[2] / 1000))
 local epoch, n = string.match(redis.call('GET', KEYS[1]) or '', '^(%d+)%-(%d+)$')
@@ -17,10 +17,10 @@ local function begin()
   epoch, n = now, 0
 end
 
-local function write(words)
+local function write(body)
   n = string.format('%.0f', n + 1)
   local id = epoch .. '-' .. n
-  local message = '{"natterjack":"said","id":"' .. id .. '","at":' .. now .. words
+  local message = '{"natterjack":"said","id":"' .. id .. '","at":' .. now .. body
   if ARGV[2] ~= '0' then
     local written = redis.pcall('XADD', KEYS[2], 'MAXLEN', '=', ARGV[2], id, 'message', message)
     if type(written) == 'table' then return nil, written end
@@ -29,36 +29,36 @@ local function write(words)
   return id
 end
 
--- Its name has been forgotten in a long outage, but the log still knows its words.
-local function find(words)
+-- The reference has expired in a long outage, but the log still has the message.
+local function find(body)
   for _, entry in ipairs(redis.call('XREVRANGE', KEYS[2], '+', '-')) do
-    if string.sub(entry[2][2], -#words) == words then return entry[1] end
+    if string.sub(entry[2][2], -#body) == body then return entry[1] end
   end
   return ''
 end
 
 local ids, fresh = {}, false
 for i = 6, #ARGV, 3 do
-  local number, name, words = tonumber(ARGV[i]), KEYS[tonumber(ARGV[i + 1])], ARGV[i + 2]
-  local id = name and redis.call('GET', name)
+  local number, ref, body = tonumber(ARGV[i]), KEYS[tonumber(ARGV[i + 1])], ARGV[i + 2]
+  local id = ref and redis.call('GET', ref)
   if not id then
     if number > seen then
       if not epoch then begin() end
       local failed
-      id, failed = write(words)
+      id, failed = write(body)
       if failed then
-        -- The log is not what the counter says. A new one is.
+        -- The log does not fit the counter: begin a new one.
         if not fresh and string.find(failed.err, 'OOM', 1, true) then return failed end
         begin()
-        id = write(words)
+        id = write(body)
       end
       seen, last, fresh = number, id, true
     elseif number == seen then
       id = last
     else
-      id = name and find(words) or ''
+      id = ref and find(body) or ''
     end
-    if name and id ~= '' then redis.call('SET', name, id, 'EX', ARGV[5]) end
+    if ref and id ~= '' then redis.call('SET', ref, id, 'EX', ARGV[5]) end
   end
   ids[#ids + 1] = id
 end

@@ -1,4 +1,4 @@
--- Take a name back from the connection that has it.
+-- Release a name, if this connection has it.
 local owner = redis.call('HGET', KEYS[2], ARGV[1])
 local origin, shown = string.match(owner or '', '^([^ ]+) ?[^ ]* ?(.*)$')
 if origin ~= ARGV[2] then return 0 end

@@ -1,6 +1,7 @@
--- Renew an instance's lease, and let it hear that it did.
--- Returns how it stood: 0: it had none, 1: it had one, 2: it was taken for dead and has not registered its
--- names again since; then the instances whose leases have run out longer ago than they say.
+-- Renew an instance's lease, and send it the canary that shows it.
+-- Returns the state of the lease before: 0: there was none, 1: there was one, 2: the instance was taken
+-- for dead and has not registered its names again since. Then the instances whose leases ran out longer
+-- ago than the given time.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local had = redis.call('ZSCORE', KEYS[1], ARGV[1]) and 1 or 0

@@ -1,5 +1,5 @@
--- Put a name back on a room's roster: without a word, since nobody has come. But if others have been
--- told that it had left, tell them that it is here, as for a join.
+-- Put a name back on a room's roster. The room is not told, since nobody has come, unless others have been
+-- told that the name had left.
 local owner = redis.call('HGET', KEYS[1], ARGV[1])
 local small = redis.call('HLEN', KEYS[1]) + (owner and 0 or 1) <= tonumber(ARGV[5])
 local quiet = small and '' or '~'

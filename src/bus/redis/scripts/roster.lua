@@ -1,5 +1,5 @@
--- How many are in a room, its last message, and who is there, if they are not too many: the keys of
--- their names, each with its connection and how the name is shown, if otherwise.
+-- How many are in a room, and its last message. If they are not too many, also who they are: for each
+-- comparison key the connection and, if it differs, the displayed name.
 local count = redis.call('HLEN', KEYS[1])
 local last = redis.call('GET', KEYS[2]) or ''
 if count > tonumber(ARGV[1]) then return {count, last} end

@@ -1,8 +1,9 @@
--- Send a private message, numbered and dated, to the instance of its recipient, and keep it for an
--- instance that is not listening just now. A repeated one is not sent again.
+-- Number and date a private message, and send it to the instance of its recipient. Keep it for a while,
+-- in case that instance is not listening at the moment. A message with a known reference is not sent
+-- again.
 -- Returns its id and time; nothing if nobody has that name.
-local known, sent = string.match(redis.call('GET', KEYS[4]) or '', '^([^ ]+) (%d+)$')
-if known then return {known, tonumber(sent)} end
+local known, at = string.match(redis.call('GET', KEYS[4]) or '', '^([^ ]+) (%d+)$')
+if known then return {known, tonumber(at)} end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local owner = redis.call('HGET', KEYS[1], ARGV[1])
@@ -13,11 +14,11 @@ if not lease or tonumber(lease) <= now then return false end
 local epoch, n = string.match(redis.call('GET', KEYS[3]) or '', '^(%d+)%-(%d+)$')
 if not epoch then epoch, n = string.format('%.0f', now), 0 end
 local id = epoch .. '-' .. string.format('%.0f', n + 1)
-local at = string.format('%.0f', now)
-local letter = '{"natterjack":"private","id":"' .. id .. '","at":' .. at .. ARGV[3]
+local date = string.format('%.0f', now)
+local envelope = '{"natterjack":"private","id":"' .. id .. '","at":' .. date .. ARGV[3]
 redis.call('SET', KEYS[3], id)
-redis.call('SET', KEYS[4], id .. ' ' .. at, 'EX', ARGV[5])
-redis.call('XADD', ARGV[4] .. instance, 'MAXLEN', '~', ARGV[6], id, 'message', letter)
+redis.call('SET', KEYS[4], id .. ' ' .. date, 'EX', ARGV[5])
+redis.call('XADD', ARGV[4] .. instance, 'MAXLEN', '~', ARGV[6], id, 'message', envelope)
 redis.call('EXPIRE', ARGV[4] .. instance, ARGV[7])
-redis.call('PUBLISH', ARGV[2] .. instance, letter)
+redis.call('PUBLISH', ARGV[2] .. instance, envelope)
 return {id, now}

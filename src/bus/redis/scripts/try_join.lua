@@ -1,5 +1,5 @@
--- Try what a join does on keys that every join uses: whether they are what they should be, and may
--- be written. Nothing stays of it: no name is like this one. ARGV: what each key holds.
+-- Try what a join does, on the keys that every join uses: whether each has the right type and may be
+-- written. Nothing is left behind. ARGV: the type of each key.
 -- Returns what is wrong; nothing if all is well.
 local function fails(...)
   local answer = redis.pcall(...)
