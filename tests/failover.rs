@@ -193,7 +193,7 @@ fn a_primary_that_sentinels_have_replaced_is_abandoned() {
     // asks again goes over. It refuses: an instance that leaves it has found out before.
     let refuses = ["ACL", "SETUSER", "default", "-replicaof", "-slaveof"];
     world.primary.command(&refuses);
-    world.way.fail_over(|| {});
+    world.way.fail_over();
     // The old one is as it was, connections and all, and would take every message.
     eventually("everybody has gone over", || {
         // Besides these there is the channel of the sentinels.

@@ -243,13 +243,14 @@ impl Fault {
             }
             Fault::PrimaryLeft => {
                 let primary = world.home.primary();
-                // Longer than it takes until everybody has gone over to the other.
-                let pause = ["CLIENT", "PAUSE", "6000", "WRITE"];
-                world.home.watch().1[primary].command(&pause);
                 world.home.in_step();
-                let (sentinels, redis) = world.home.watch();
-                // What is written after the pause is lost.
-                sentinels.fail_over(|| drop(redis[primary].command(&pause)));
+                // Longer than it takes until everybody has gone over to the other. What is written
+                // after that is lost.
+                let (_, redis) = world.home.watch();
+                redis[primary].command(&["CLIENT", "PAUSE", "6000", "WRITE"]);
+                world.home.in_step();
+                let (sentinels, _) = world.home.watch();
+                sentinels.fail_over();
             }
             Fault::SlotMoved(part) => {
                 let nodes = world.home.nodes();

@@ -155,24 +155,26 @@ impl Home {
         let Home::Watched(sentinels, redis) = self else {
             panic!("nobody watches");
         };
-        let primary = self.primary();
-        // The sentinels do that too, but let twenty seconds pass.
-        let port = redis[primary].port().to_string();
-        redis[1 - primary].command(&["REPLICAOF", "127.0.0.1", &port]);
         eventually("the replica has all that the primary has", || {
-            let [mine, theirs] = [primary, 1 - primary].map(|i| {
-                let info = redis[i].command(&["INFO", "replication"]);
-                let line = |name: &str| {
-                    info.lines()
-                        .find(|line| line.starts_with(name))
-                        .map(String::from)
-                };
-                (line("role:"), line("master_repl_offset:"))
-            });
-            let roles = (mine.0?, theirs.0?) == ("role:master".into(), "role:slave".into());
+            let primary = self.primary();
+            // The sentinels do that too, but let twenty seconds pass. When they do, they end all
+            // connections.
+            let port = redis[primary].port().to_string();
+            redis[1 - primary].try_command(&["REPLICAOF", "127.0.0.1", &port])?;
+            let state = |i: usize| {
+                let info = redis[i].try_command(&["INFO", "replication"])?;
+                let line = |name| info.lines().find(|line| line.starts_with(name));
+                Some((
+                    line("role:")?.to_string(),
+                    line("master_repl_offset:")?.to_string(),
+                ))
+            };
+            let (mine, theirs) = (state(primary)?, state(1 - primary)?);
+            let roles = mine.0 == "role:master" && theirs.0 == "role:slave";
             (roles && mine.1 == theirs.1).then_some(())
         });
         sentinels.wait_until_ready();
+        sentinels.wait_until_followed(redis[self.primary()].port());
     }
 }
 

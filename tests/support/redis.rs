@@ -219,7 +219,8 @@ impl Redis {
             .collect()
     }
 
-    fn try_command(&self, command: &[&str]) -> Option<String> {
+    /// The same; `None` if its connection ends before the answer.
+    pub fn try_command(&self, command: &[&str]) -> Option<String> {
         let mut stream = UnixStream::connect(self.socket()).ok()?;
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
         let mut ask = |command: &[&str]| -> Option<()> {

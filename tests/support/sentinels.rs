@@ -135,12 +135,31 @@ impl Sentinels {
         self.ports[i]
     }
 
-    /// Puts a replica in the primary's place, though nothing is wrong; waits until it is. Calls
-    /// `prepare` before each attempt: the sentinels refuse for some seconds after the last time.
-    pub fn fail_over(&self, prepare: impl Fn()) {
+    /// Waits until the first that runs knows a good replica of this primary. It looks at most
+    /// every ten seconds.
+    pub fn wait_until_followed(&self, primary: u16) {
+        let port = primary.to_string();
+        let follows = [
+            ("flags", "slave"),
+            ("master-port", &port),
+            ("master-link-status", "ok"),
+        ];
+        let follows =
+            follows.map(|(name, value)| format!("{name}\r\n${}\r\n{value}\r\n", value.len()));
+        eventually("the sentinels know a replica", || {
+            let question = ["SENTINEL", "SLAVES", NAME];
+            let answer = self.try_command(self.running().next()?, &question)?;
+            follows
+                .iter()
+                .all(|line| answer.contains(line))
+                .then_some(())
+        });
+    }
+
+    /// Puts a replica in the primary's place, though nothing is wrong; waits until it is.
+    pub fn fail_over(&self) {
         let before = self.primary();
         eventually("the sentinels are ready for it", || {
-            prepare();
             let answer =
                 self.try_command(self.running().next()?, &["SENTINEL", "FAILOVER", NAME])?;
             answer.starts_with("+OK").then_some(())
