@@ -44,15 +44,21 @@ pub fn read(args: &[String], env: impl Fn(&str) -> Option<String>) -> Result<Con
         args: args.collect(),
         variables: Vec::new(),
     };
-    // Wrong variables don't stand in the way of the help and the version.
-    if given.parse()?.version {
+    given.variables = given.variables(&env);
+    let mut config = given.parse().or_else(|early| {
+        // Wrong variables don't stand in the way of the help, the version and errors in flags.
+        given.variables.clear();
+        match given.parse()? {
+            config if config.version => Ok(config),
+            _ => Err(early),
+        }
+    })?;
+    if config.version {
         return Err(EarlyExit {
             output: format!("natterjack {}", env!("CARGO_PKG_VERSION")),
             status: Ok(()),
         });
     }
-    given.variables = given.variables(&env);
-    let mut config = given.parse()?;
     given.complete(&mut config, &env)?;
     Ok(config)
 }
