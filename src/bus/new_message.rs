@@ -11,21 +11,22 @@ use crate::chat::peer::Receipt;
 pub struct NewMessage {
     /// The author.
     pub user: User,
-    /// On which connection.
+    /// Its connection.
     pub origin: Origin,
-    /// Under which lock its client has the name. Not looked at where the message has no `ref`.
+    /// The hash of the session key under which its client has the name. Not used if the message has no
+    /// `ref`.
     pub key_hash: Option<SessionKeyHash>,
-    /// For those who show a picture.
+    /// The author's e-mail address, if it is known. Its hash chooses the avatar.
     pub email: Option<Email>,
-    /// The words.
+    /// The text.
     pub text: Text,
     /// Tells the sender what became of it.
     pub receipt: Receipt,
 }
 
 impl NewMessage {
-    /// Whose the message's `ref` is: who has the session key, or a token for the name, or else the
-    /// connection. No name begins with `#` or `@`.
+    /// The client that the `ref` of the message belongs to. This is the session key, or with a token the
+    /// name, or else the connection. No name begins with `#` or `@`.
     pub fn client(&self) -> String {
         match self.key_hash {
             Some(key_hash) if key_hash == SessionKeyHash::for_token() => {
@@ -36,7 +37,7 @@ impl NewMessage {
         }
     }
 
-    /// The message as its recipient gets it, and what tells the sender.
+    /// The message for its recipient, and the receipt for its sender.
     pub(super) fn into_private(self, id: Id, at: u64) -> (PrivateMessage, Receipt) {
         let private = PrivateMessage {
             from: self.user,
