@@ -74,9 +74,8 @@ export class Log {
     if (isPending) this.#cameBack();
     const follows = this.#keepPlace(isPending, () => this.#add(message));
     this.#trim();
-    if (follows) return;
     this.unseen++;
-    this.#hooks.moved();
+    if (!follows) this.#hooks.moved();
   }
 
   /** Adds what was said before; what the reader looks at stays where it is. */
@@ -213,10 +212,11 @@ export class Log {
   /** To the end, once for all that comes until the next frame is drawn. */
   #follow() {
     this.#atEnd = true;
-    this.unseen = 0;
     this.#following ||= requestAnimationFrame(() => {
       this.#following = 0;
+      // The reader may have moved up since the last frame, and has not seen what came then.
       if (this.#atEnd) this.toEnd();
+      else this.#hooks.moved();
     });
   }
 
