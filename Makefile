@@ -118,6 +118,7 @@ check: ## check formatting, lints, the smallest build, the imports, documentatio
 	$(CARGO) fmt --check --manifest-path tests/fuzz/Cargo.toml
 	$(CARGO) fmt --check --manifest-path tests/bench/Cargo.toml
 	$(CARGO) fmt --check --manifest-path tests/bench/peers/axum/Cargo.toml
+	$(CARGO) fmt --check --manifest-path tests/model/Cargo.toml
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) clippy --locked --no-default-features --all-targets -- -D warnings
 	$(MAKE) small
@@ -126,6 +127,10 @@ check: ## check formatting, lints, the smallest build, the imports, documentatio
 	RUSTDOCFLAGS=-Dwarnings $(CARGO) doc --quiet --locked --no-deps
 	sh tests/links.sh
 	CARGO='$(CARGO)' sh tests/dependencies.sh
+
+check-model: ## explore the models of what instances and Redis tell one another, with every fault
+	$(CARGO) clippy --quiet --locked --manifest-path tests/model/Cargo.toml -- -D warnings
+	$(CARGO) run --release --quiet --locked --manifest-path tests/model/Cargo.toml
 
 audit: audit-tools ## check dependencies for licenses and known vulnerabilities (RustSec)
 	$(CARGO) deny --locked --config tests/deny.toml check
