@@ -1,11 +1,19 @@
-//! A network that fails on demand: forwards TCP to a port, and can stop doing so.
+//! A network that fails on demand: forwards TCP to a port, late or slowly if it is told to, and can
+//! stop doing so.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use natterjack::config::{RedisAddress, RedisHost};
+
+/// How many reads may be on their way in one direction of a connection. Each is at most one chunk.
+const UNDER_WAY: usize = 1024;
+/// How much is read at once.
+const CHUNK: usize = 16 * 1024;
 
 /// Forwards until it is dropped.
 pub struct Proxy {
@@ -20,10 +28,24 @@ struct State {
     stalled: bool,
     /// What happens in the middle of an answer.
     later: Option<Later>,
-    /// Both ends of each connection, by its number.
-    open: Vec<(u64, TcpStream)>,
+    /// How long bytes are under way, in each direction.
+    delay: Duration,
+    /// Bytes a second in each direction, over all connections.
+    rate: Option<u32>,
+    /// Until when the line is busy with bytes of before: to the port, and back.
+    busy: [Instant; 2],
+    open: Vec<Open>,
     count: u64,
     dropped: bool,
+}
+
+/// A connection.
+struct Open {
+    number: u64,
+    client: TcpStream,
+    server: TcpStream,
+    /// Whether its bytes are kept back.
+    held: bool,
 }
 
 /// After so many more bytes of answers: broken, or stalled.
@@ -43,6 +65,9 @@ impl Proxy {
             cut: false,
             stalled: false,
             later: None,
+            delay: Duration::ZERO,
+            rate: None,
+            busy: [Instant::now(); 2],
             open: Vec::new(),
             count: 0,
             dropped: false,
@@ -117,11 +142,43 @@ impl Proxy {
         self.change(|state| state.later = Some(Later { bytes, cut: false }));
     }
 
-    /// All is well again.
+    /// All is well again. What is held stays so, and the distance the same.
     pub fn heal(&self) {
         self.change(|state| {
             (state.cut, state.stalled, state.later) = (false, false, None);
         });
+    }
+
+    /// From now on a question and its answer take so long together. Any number may be under way.
+    pub fn delay(&self, round_trip: Duration) {
+        self.change(|state| state.delay = round_trip / 2);
+    }
+
+    /// From now on so many bytes a second come through in each direction, over all connections
+    /// together.
+    pub fn rate(&self, bytes: u32) {
+        self.change(|state| state.rate = Some(bytes));
+    }
+
+    /// A partition: what is said on the connections of now is kept back in both directions, also
+    /// when a client has given its connection up, which the other side does not see. New
+    /// connections work.
+    pub fn hold(&self) {
+        self.change(|state| state.open.iter_mut().for_each(|open| open.held = true));
+    }
+
+    /// The clients see an end of the connections that are held; the other side does not.
+    pub fn give_up_held(&self) {
+        self.change(|state| {
+            for open in state.open.iter().filter(|open| open.held) {
+                let _ = open.client.shutdown(Shutdown::Both);
+            }
+        });
+    }
+
+    /// The partition ends: what was held arrives.
+    pub fn let_go(&self) {
+        self.change(|state| state.open.iter_mut().for_each(|open| open.held = false));
     }
 
     fn change(&self, change: impl FnOnce(&mut State)) {
@@ -144,9 +201,24 @@ impl Drop for Proxy {
 impl State {
     fn break_all(&mut self) {
         self.cut = true;
-        for (_, stream) in self.open.drain(..) {
-            let _ = stream.shutdown(Shutdown::Both);
+        for open in self.open.drain(..) {
+            let _ = open.client.shutdown(Shutdown::Both);
+            let _ = open.server.shutdown(Shutdown::Both);
         }
+    }
+
+    /// Whether nothing of this connection comes through now.
+    fn keeps_back(&self, number: u64) -> bool {
+        let open = self.open.iter().find(|open| open.number == number);
+        open.is_some_and(|open| self.stalled || open.held)
+    }
+
+    /// When so many bytes that set out now have come through a line of limited rate.
+    fn passes(&mut self, bytes: usize, answers: bool) -> Option<Instant> {
+        let rate = f64::from(self.rate?);
+        let busy = &mut self.busy[usize::from(answers)];
+        *busy = Instant::now().max(*busy) + Duration::from_secs_f64(bytes as f64 / rate);
+        Some(*busy)
     }
 
     /// How many of so many bytes of an answer come through before something happens.
@@ -178,50 +250,140 @@ fn connect(client: TcpStream, server: TcpStream, shared: &Arc<(Mutex<State>, Con
     }
     state.count += 1;
     let number = state.count;
-    for stream in [&client, &server] {
-        state.open.push((number, stream.try_clone().unwrap()));
-    }
-    let back = (server.try_clone().unwrap(), client.try_clone().unwrap());
-    for (from, to, answers) in [(client, server, false), (back.0, back.1, true)] {
+    let copy = || (client.try_clone().unwrap(), server.try_clone().unwrap());
+    let (one, other) = copy();
+    state.open.push(Open {
+        number,
+        client: one,
+        server: other,
+        held: false,
+    });
+    let (to, from) = copy();
+    for (from, to, answers) in [(client, server, false), (from, to, true)] {
+        let _ = to.set_nodelay(true);
         let shared = shared.clone();
+        let (sender, under_way) = sync_channel(UNDER_WAY);
+        let state = shared.clone();
         // Ends with its connection.
         thread::spawn(move || {
-            forward(from, &to, answers, &shared);
+            let (mut from, mut chunk) = (from, [0; CHUNK]);
+            while let Ok(n @ 1..) = from.read(&mut chunk) {
+                let due = Instant::now() + state.0.lock().unwrap().delay;
+                if sender.send((due, chunk[..n].to_vec())).is_err() {
+                    return;
+                }
+            }
+        });
+        // Ends with the one that reads for it, or with the connection.
+        thread::spawn(move || {
+            deliver(&under_way, &to, number, answers, &shared);
             let _ = to.shutdown(Shutdown::Write);
             if answers {
                 let mut state = shared.0.lock().unwrap();
-                state.open.retain(|(open, _)| *open != number);
+                state.open.retain(|open| open.number != number);
             }
         });
     }
 }
 
-/// Forwards one way, until the connection ends.
-fn forward(
-    mut from: TcpStream,
+/// Delivers one direction's bytes when they are due, until the connection ends.
+fn deliver(
+    under_way: &Receiver<(Instant, Vec<u8>)>,
     mut to: &TcpStream,
+    number: u64,
     answers: bool,
     shared: &(Mutex<State>, Condvar),
 ) {
-    let healed = || {
+    let open = || {
         let state = shared.0.lock().unwrap();
-        shared.1.wait_while(state, |state| state.stalled).unwrap()
+        let back = |state: &mut State| state.keeps_back(number);
+        shared.1.wait_while(state, back).unwrap()
     };
-    let mut chunk = [0; 16 * 1024];
-    while let Ok(n @ 1..) = from.read(&mut chunk) {
-        let mut state = healed();
-        let now = if answers { state.allows(n) } else { n };
+    let sleep_until = |due: Instant| thread::sleep(due.saturating_duration_since(Instant::now()));
+    for (due, bytes) in under_way {
+        sleep_until(due);
+        let passed = open().passes(bytes.len(), answers);
+        passed.into_iter().for_each(sleep_until);
+        let mut state = open();
+        let now = match answers {
+            true => state.allows(bytes.len()),
+            false => bytes.len(),
+        };
         drop(state);
-        if to.write_all(&chunk[..now]).is_err() {
+        if to.write_all(&bytes[..now]).is_err() {
             return;
         }
-        if now < n {
+        if now < bytes.len() {
             shared.0.lock().unwrap().happen();
-            drop(healed());
+            drop(open());
             // After a cut there is nobody to write to.
-            if to.write_all(&chunk[now..n]).is_err() {
+            if to.write_all(&bytes[now..]).is_err() {
                 return;
             }
         }
     }
+    // The end is kept back like the rest.
+    drop(open());
+}
+
+/// Asks Redis on this connection.
+fn ask(stream: &mut TcpStream, line: &str) -> String {
+    use std::io::{BufRead, BufReader};
+    stream.write_all(line.as_bytes()).unwrap();
+    let mut answer = String::new();
+    let mut reader = BufReader::new(stream);
+    reader.read_line(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn held_bytes_arrive_after_those_of_a_new_connection() {
+    let redis = super::Redis::on_tcp();
+    let proxy = Proxy::to(redis.port());
+    let connect = || TcpStream::connect(proxy.addr()).unwrap();
+    let (mut old, mut older) = (connect(), connect());
+    for stream in [&mut old, &mut older] {
+        assert_eq!(ask(stream, "PING\r\n"), "+PONG\r\n");
+    }
+    proxy.hold();
+    old.write_all(b"RPUSH heard old\r\n").unwrap();
+    older.write_all(b"RPUSH heard older\r\n").unwrap();
+    drop(older);
+    proxy.give_up_held();
+    assert_eq!(old.read(&mut [0; 8]).unwrap(), 0);
+    assert_eq!(ask(&mut connect(), "RPUSH heard new\r\n"), ":1\r\n");
+    proxy.let_go();
+    let heard = || redis.command(&["LRANGE", "heard", "0", "-1"]);
+    super::eventually("all arrives", || heard().starts_with("*3").then_some(()));
+    assert!(heard().starts_with("*3\r\n$3\r\nnew\r\n"));
+}
+
+#[test]
+fn at_a_distance_questions_and_answers_are_in_order_and_many_under_way() {
+    let redis = super::Redis::on_tcp();
+    let proxy = Proxy::to(redis.port());
+    proxy.delay(Duration::from_millis(200));
+    let mut stream = TcpStream::connect(proxy.addr()).unwrap();
+    let begun = Instant::now();
+    let questions: String = (0..1000).map(|n| format!("ECHO {n:04}\r\n")).collect();
+    for question in questions.as_bytes().chunks(110) {
+        stream.write_all(question).unwrap();
+    }
+    let mut answers = vec![0; 10 * 1000];
+    stream.read_exact(&mut answers).unwrap();
+    let expected: String = (0..1000).map(|n| format!("$4\r\n{n:04}\r\n")).collect();
+    assert_eq!(String::from_utf8(answers).unwrap(), expected);
+    assert!(begun.elapsed() >= Duration::from_millis(200));
+}
+
+#[test]
+fn a_slow_line_takes_its_time() {
+    let redis = super::Redis::on_tcp();
+    let proxy = Proxy::to(redis.port());
+    proxy.rate(50_000);
+    let mut stream = TcpStream::connect(proxy.addr()).unwrap();
+    let begun = Instant::now();
+    let text = "x".repeat(10_000);
+    assert_eq!(ask(&mut stream, &format!("SET key {text}\r\n")), "+OK\r\n");
+    assert!(begun.elapsed() >= Duration::from_millis(200));
 }

@@ -11,6 +11,8 @@ use tempfile::TempDir;
 
 use super::{Certs, DEADLINE, eventually, free_port};
 
+mod time;
+
 /// Runs until it is dropped. Listens on a unix socket, and if asked to on a TLS port as well.
 pub struct Redis {
     folder: TempDir,
@@ -89,19 +91,21 @@ impl Redis {
             port,
             password,
         };
-        redis.run();
+        redis.run("yes");
         redis
     }
 
-    fn run(&mut self) {
+    /// With a log of all that is written, or without.
+    fn run(&mut self, log: &str) {
         let folder = self.folder.path();
         let child = Command::new(program())
             .args(["--unixsocket", &self.socket().display().to_string()])
             .args(["--dir", &folder.display().to_string()])
-            .args(["--save", "", "--appendonly", "yes", "--bind", "127.0.0.1"])
+            .args(["--save", "", "--appendonly", log, "--bind", "127.0.0.1"])
             // Written before it is answered, so a kill loses nothing; `everysec` may put the
             // writing off while the disk is busy.
             .args(["--appendfsync", "no"])
+            .args(time::options())
             .args(&self.options)
             .stdin(Stdio::null())
             .stdout(fs::File::create(folder.join("log")).unwrap())
@@ -122,7 +126,7 @@ impl Redis {
 
     /// Starts it again, with the data it had.
     pub fn restart(&mut self) {
-        self.run();
+        self.run("yes");
     }
 
     /// Makes it hang: connections stay open, nothing is answered.
