@@ -241,7 +241,7 @@ impl Bus {
         match self {
             Bus::Local(bus) => bus.publish(room, message).await,
             #[cfg(feature = "full")]
-            Bus::Redis(bus) => bus.client.publish(room, message).await,
+            Bus::Redis(bus) => bus.publish(room, message).await,
         }
     }
 

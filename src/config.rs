@@ -92,10 +92,18 @@ pub struct Config {
     pub prefix: String,
     /// messages kept per room (default 1000)
     // Messages that the log of a room keeps. In Redis, a log is deleted a week after its last
-    // message. In memory, all logs together keep about 16 MiB; those that were silent longest are
-    // deleted first.
+    // message, or earlier where all logs together would take more than `--max-history`.
     #[argh(option, arg_name = "n", default = "1000", from_str_fn(number::<_, 0, MILLION>))]
     pub history: usize,
+    /// mebibytes that the logs of all rooms may take together (default: 128 in Redis, 16 in memory)
+    // MiB that the logs of all rooms may take together. By default 128 in Redis and 16 in memory.
+    // Above it, the logs that were silent longest are deleted.
+    //
+    // In Redis it is looked at every few seconds. A client that comes back with `since` is told that
+    // messages are missing.
+    // Example: 1024
+    #[argh(option, arg_name = "mib", from_str_fn(mib))]
+    pub max_history: Option<usize>,
     /// a site whose pages may connect, besides the server's own; repeatable, * for any
     // Another site whose pages may connect. Pages of the server itself always may; `*` allows all
     // sites.

@@ -212,3 +212,33 @@ fn a_primary_that_sentinels_have_replaced_is_abandoned() {
     let log = ["XLEN", "{chat:lobby}:log"];
     assert_eq!(world.replica.command(&log), ":11\r\n");
 }
+
+#[test]
+fn a_private_message_after_lost_ones_is_heard() {
+    let redis = Redis::on_tcp();
+    let way = Proxy::to(redis.port());
+    let here = TestServer::on(&redis);
+    let there = TestServer::on_with(way.address(), |_| {});
+    let mut bob = there.typed("bob");
+    let mut ann = here.typed("ann");
+    let mut tell = |text: &str| {
+        ann.put(json!({"type": "chat", "to": "bob", "text": text, "ref": text}));
+        ann.gets_at_last(json!({"type": "ack", "ref": text}));
+    };
+    tell("one");
+    bob.gets(json!({"type": "chat", "to": "bob", "text": "one"}));
+    let counter = redis.command(&["GET", "{chat-users}:letters"]);
+    let counter = counter.lines().nth(1).unwrap().to_string();
+    tell("two");
+    bob.gets(json!({"type": "chat", "to": "bob", "text": "two"}));
+    // While bob's instance is cut off, Redis loses the second message, and a third one comes.
+    way.cut();
+    there.becomes(503);
+    for stream in redis.list(&["KEYS", "{chat-users}:mail:*"]) {
+        redis.command(&["DEL", &stream]);
+    }
+    redis.command(&["SET", "{chat-users}:letters", &counter]);
+    tell("three");
+    way.heal();
+    bob.gets_at_last(json!({"type": "chat", "to": "bob", "text": "three"}));
+}

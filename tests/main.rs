@@ -48,6 +48,9 @@ mod limits;
 /// Rate limits.
 mod rates;
 
+/// How much the logs of all rooms may take.
+mod log_limits;
+
 /// A connection that sends without a pause does not delay the others.
 mod fairness;
 

@@ -7,6 +7,7 @@ complete -c natterjack -l redis-ca -r -F -d 'PEM file of the private CA that sig
 complete -c natterjack -l redis-auth-command -x -d 'A shell command that prints the password or token for Redis'
 complete -c natterjack -l prefix -x -d 'Prefix of every key and channel in Redis'
 complete -c natterjack -l history -x -d 'Messages that the log of a room keeps'
+complete -c natterjack -l max-history -x -d 'MiB that the logs of all rooms may take together'
 complete -c natterjack -l origin -x -d 'Another site whose pages may connect'
 complete -c natterjack -l host -x -d 'Host name of this server'
 complete -c natterjack -l max-message -x -d 'Bytes of the longest frame'

@@ -50,7 +50,7 @@ impl Local {
             feed,
             notices: config.notices,
             state: Mutex::new(State {
-                log: Log::new(config.history),
+                log: Log::new(config.history, config.max_history),
                 references: References::new(),
                 announced: Announced::default(),
             }),

@@ -16,6 +16,7 @@ mod health;
 mod heartbeat;
 mod inbox;
 mod lease_expiry;
+mod log_limit;
 pub mod message;
 mod presence;
 mod reauth;
@@ -31,7 +32,9 @@ use std::sync::Arc;
 
 use smol::channel::Sender;
 
+use super::NewMessage;
 use crate::chat::event::Event;
+use crate::chat::name::Room;
 use crate::chat::peers::Peers;
 use crate::config::{Config, RedisAddress};
 use crate::count::Counter;
@@ -39,6 +42,7 @@ use crate::count::text::{MetricsText, seconds};
 use client::Client;
 use health::Health;
 use heartbeat::Canary;
+use log_limit::LogLimit;
 use presence::Presence;
 use scripts::Scripts;
 use subscriber::Subscriber;
@@ -53,6 +57,7 @@ pub struct Redis {
     pub(super) presence: Presence,
     pub(super) subscriber: Subscriber,
     canary: Canary,
+    log_limit: LogLimit,
     pub(super) health: Health,
     connects: Counter,
 }
@@ -71,11 +76,18 @@ impl Redis {
             presence: Presence::new(client.clone(), peers.clone()),
             subscriber: Subscriber::new(client.clone(), peers.clone(), feed),
             canary: Canary::new(),
+            log_limit: LogLimit::default(),
             health: Health::default(),
             connects: Counter::default(),
             client,
             peers,
         })
+    }
+
+    /// Publishes a message for a room.
+    pub(super) async fn publish(&self, room: &Room, message: NewMessage) {
+        self.log_limit.note(room);
+        self.client.publish(room, message).await;
     }
 
     /// Writes the metrics.

@@ -137,6 +137,8 @@ pub enum Refusal {
     LongEmail,
     /// More messages per second than the limit, which it contains.
     RateLimited(u32),
+    /// Too many new rooms.
+    NewRooms,
     /// No user with this name is connected.
     NoSuchUser(String),
     /// A command without its arguments; contains its usage.
@@ -181,7 +183,7 @@ impl Refusal {
         match self {
             Refusal::Empty => "empty",
             Refusal::TooLong | Refusal::LongEmail => "too_long",
-            Refusal::RateLimited(_) => "rate_limited",
+            Refusal::RateLimited(_) | Refusal::NewRooms => "rate_limited",
             Refusal::NoSuchUser(_) => "no_such_user",
             Refusal::Usage(_) | Refusal::BadJson(_) => "bad_json",
             Refusal::Unavailable => "unavailable",
@@ -210,6 +212,9 @@ impl fmt::Display for Refusal {
             Refusal::LongEmail => "the e-mail address is longer than 254 bytes".into(),
             Refusal::RateLimited(rate) => {
                 format!("too many messages, at most {rate} a second: this one was not sent")
+            }
+            Refusal::NewRooms => {
+                "too many new rooms: this message was not sent, please try again later".into()
             }
             Refusal::NoSuchUser(user) => format!("no such user: {user}"),
             Refusal::Usage(usage) => format!("usage: {usage}"),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::http::STATUSES;
+use super::new_rooms::NewRooms;
 use super::rate_limits::RateLimits;
 use super::tls::Tls;
 use super::token::Authenticator;
@@ -27,6 +28,8 @@ pub struct ServerContext {
     pub authenticator: Authenticator,
     /// The message rates of names and addresses.
     pub(super) rate_limits: RateLimits,
+    /// Who has begun new rooms.
+    pub(super) new_rooms: NewRooms,
     /// Present where connections speak TLS.
     pub tls: Option<Tls>,
     /// Connections accepted.
@@ -47,6 +50,7 @@ impl ServerContext {
         ServerContext {
             authenticator,
             rate_limits: RateLimits::new(config.rate, config.max_peers),
+            new_rooms: NewRooms::default(),
             config,
             peers,
             bus,

@@ -3,6 +3,7 @@
 
 mod credential;
 mod replay;
+mod rooms;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use crate::chat::name::{Email, Room, User, hex};
 use crate::chat::peer::Receipt;
 use crate::chat::rate::Verdict;
 use credential::Credential;
+use rooms::JoinedRoom;
 
 /// The most rooms that a connection may be in; a request for one more is refused as forbidden.
 const MOST_ROOMS: usize = 100;
@@ -36,7 +38,7 @@ pub(super) struct Session<'a> {
     rate: ConnectionRate,
     credential: Credential,
     /// One room in the plain and simple dialects, any number in the typed one.
-    rooms: Vec<Room>,
+    rooms: Vec<JoinedRoom>,
 }
 
 impl<'a> Session<'a> {
@@ -194,8 +196,10 @@ impl<'a> Session<'a> {
         let room = self.target_room(room)?;
         self.count_for_new_name()?;
         match &self.user {
-            Some(user) if self.rooms.contains(&room) => {
-                let message = self.new_message(user.clone(), text, reference);
+            Some(user) if self.is_in(&room) => {
+                let user = user.clone();
+                self.count_new_room(&user, &room)?;
+                let message = self.new_message(user, text, reference);
                 self.bus().publish(&room, message).await;
                 Ok(())
             }
@@ -205,7 +209,7 @@ impl<'a> Session<'a> {
 
     /// The given room, or the first room of the connection.
     fn target_room(&self, room: Option<Room>) -> Result<Room, Refusal> {
-        let room = room.or_else(|| self.rooms.first().cloned());
+        let room = room.or_else(|| self.rooms.first().map(|joined| joined.room.clone()));
         room.ok_or_else(|| Refusal::BadRoom("room is missing".into()))
     }
 
@@ -264,7 +268,7 @@ impl<'a> Session<'a> {
             // The URL can give a name, but no email address.
             self.email = email;
         }
-        if self.rooms.contains(&room) {
+        if self.is_in(&room) {
             return self.reenter(&room, past).await;
         }
         if self.rooms.len() >= MOST_ROOMS {
@@ -276,10 +280,10 @@ impl<'a> Session<'a> {
     }
 
     async fn leave(&mut self, room: Room) -> Result<(), Refusal> {
-        if !self.rooms.contains(&room) {
+        if !self.is_in(&room) {
             return Err(Refusal::NotInRoom(room));
         }
-        self.rooms.retain(|other| *other != room);
+        self.rooms.retain(|joined| joined.room != room);
         let user = self.user.as_ref();
         self.bus().leave(self.peer, user, &room).await;
         Ok(())
@@ -342,7 +346,7 @@ impl<'a> Session<'a> {
         let Some(user) = &self.user else {
             return Ok(());
         };
-        for room in &self.rooms {
+        for JoinedRoom { room, .. } in &self.rooms {
             let bus = self.bus();
             bus.announce_join(self.peer, old.as_ref(), Some(user), room)
                 .await;
@@ -358,7 +362,7 @@ impl<'a> Session<'a> {
     async fn switch_to_typed(&mut self, dialect: Dialect) {
         let user = self.user.as_ref();
         // It leaves first, so that it hears nothing of the room in its new dialect.
-        for room in std::mem::take(&mut self.rooms) {
+        for JoinedRoom { room, .. } in std::mem::take(&mut self.rooms) {
             self.bus().leave(self.peer, user, &room).await;
         }
         self.peer.set_dialect(dialect);

@@ -1,7 +1,7 @@
 //! What was said, kept in memory: a ring of messages per room.
 //!
 //! Bounded twice: each room keeps as many messages as the settings say, and all of them together
-//! take no more than [`LOG_BYTES`] of memory; beyond that, the rooms that have been silent longest
+//! take no more than `--max-history` of memory; beyond that, the rooms that have been silent longest
 //! are forgotten first, so that nobody can fill the memory by making up rooms. A room that was
 //! forgotten begins a new epoch.
 
@@ -15,11 +15,8 @@ use crate::chat::name::{Email, Room, User};
 use crate::chat::replay::Stretch;
 use crate::time::unix_millis;
 
-/// How many bytes all logs together may take.
+/// How many bytes all logs together may take, where the settings don't say.
 const LOG_BYTES: usize = 16 * 1024 * 1024;
-/// How many of these bytes are counted. The rest is lost between pieces of memory of different sizes.
-/// Where short messages give way to long ones, up to half as much again is lost for a while.
-const COUNTED_BYTES: usize = LOG_BYTES / 16 * 15;
 /// A room's places for messages grow by a half, but by no more than so many.
 const MOST_PLACES: usize = 1000;
 /// What a room takes in the two trees, beside its name and its messages. A node of a tree has room
@@ -31,6 +28,10 @@ const ROOM_BYTES: usize = (size_of::<(Room, Ring)>() + size_of::<(u64, Room)>())
 pub struct Log {
     /// Messages a room keeps.
     history: usize,
+    /// How many bytes of their memory are counted. The rest is lost between pieces of memory of
+    /// different sizes. Where short messages give way to long ones, up to half as much again is lost
+    /// for a while.
+    max_bytes: usize,
     /// Trees: they grow and shrink by small pieces, unlike tables.
     rooms: BTreeMap<Room, Ring>,
     /// The rooms by when they were last spoken in.
@@ -61,10 +62,11 @@ struct Message {
 }
 
 impl Log {
-    /// Empty logs that keep `history` messages each.
-    pub fn new(history: usize) -> Log {
+    /// Empty logs that keep `history` messages each, and together take this many bytes.
+    pub fn new(history: usize, max_bytes: Option<usize>) -> Log {
         Log {
             history,
+            max_bytes: max_bytes.unwrap_or(LOG_BYTES) / 16 * 15,
             rooms: BTreeMap::new(),
             silent: BTreeMap::new(),
             turn: 0,
@@ -134,7 +136,7 @@ impl Log {
             self.bytes -= ring.pop();
         }
         self.bytes += ring.table();
-        while self.bytes > COUNTED_BYTES && self.forget_one() {}
+        while self.bytes > self.max_bytes && self.forget_one() {}
     }
 
     /// Forgets the room that has been silent longest or, when it is the last one, its oldest

@@ -22,6 +22,8 @@ use crate::redis::slot::{Command, slot};
 
 /// A room's log goes a week after its last message, in seconds.
 const LOG_LIFE: u64 = 7 * 24 * 3600;
+/// How many bytes all logs together may take, where the settings don't say.
+const MAX_HISTORY: usize = 128 * 1024 * 1024;
 /// For how long a repeated message is still known, in seconds: longer than any outage in which
 /// messages wait.
 const SEEN_LIFE: u64 = 24 * 3600;
@@ -46,10 +48,11 @@ static NEW_EPOCH: Lua = Lua::new(|| Script::new(include_str!("scripts/new_epoch.
 static MARK_DEAD: Lua = Lua::new(|| Script::new(include_str!("scripts/mark_dead.lua")));
 static EXPIRE_ROOM: Lua = Lua::new(|| Script::new(include_str!("scripts/expire_room.lua")));
 static EXPIRE_NAMES: Lua = Lua::new(|| Script::new(include_str!("scripts/expire_names.lua")));
+static LIMIT_LOGS: Lua = Lua::new(|| Script::new(include_str!("scripts/limit_logs.lua")));
 static DELETE_INSTANCE: Lua = Lua::new(|| Script::new(include_str!("scripts/delete_instance.lua")));
 
 /// All of them.
-static ALL: [&Lua; 16] = [
+static ALL: [&Lua; 17] = [
     &PUBLISH,
     &CLAIM,
     &TRY_JOIN,
@@ -66,6 +69,7 @@ static ALL: [&Lua; 16] = [
     &EXPIRE_ROOM,
     &EXPIRE_NAMES,
     &DELETE_INSTANCE,
+    &LIMIT_LOGS,
 ];
 
 /// A script and its SHA-1, by which it is called.
@@ -94,6 +98,8 @@ pub struct Scripts {
     prefix: String,
     instance: Instance,
     history: usize,
+    /// How many bytes all logs together may take.
+    max_history: usize,
     notices: usize,
 }
 
@@ -130,6 +136,7 @@ impl Scripts {
             prefix: config.prefix.clone(),
             instance,
             history: config.history,
+            max_history: config.max_history.unwrap_or(MAX_HISTORY),
             notices: config.notices,
         }
     }
@@ -308,6 +315,24 @@ impl Scripts {
     pub fn up_to(&self, room: &Room, id: Option<Id>, most: usize) -> Command {
         let from = id.map_or("+".to_string(), |id| id.to_string());
         self.log("XREVRANGE", room, &from, "-", most)
+    }
+
+    /// How many bytes a room's log takes.
+    pub fn log_size(&self, room: &Room) -> Command {
+        let key = self.room_key(room, "log");
+        Command::on(&key, cmd("MEMORY").arg("USAGE").arg(&key))
+    }
+
+    /// Reports the sizes of logs; the reply names the rooms whose logs are to be deleted.
+    pub fn limit_logs<'a>(&self, sizes: impl Iterator<Item = (&'a Room, i64)>) -> Command {
+        let keys = ["spoken", "log-sizes", "log-bytes"].map(|what| self.users_key(what));
+        let sizes: Vec<_> = sizes.map(|(room, size)| (room.as_str(), size)).collect();
+        LIMIT_LOGS.call(&keys, (self.max_history, LOG_LIFE, sizes))
+    }
+
+    pub fn delete_log(&self, room: &Room) -> Command {
+        let key = self.room_key(room, "log");
+        Command::on(&key, cmd("DEL").arg(&key))
     }
 
     fn log(&self, command: &str, room: &Room, from: &str, to: &str, most: usize) -> Command {

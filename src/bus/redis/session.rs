@@ -7,6 +7,7 @@ use smol::channel;
 use smol::future;
 
 use super::heartbeat::{expire_leases, heartbeat};
+use super::log_limit::limit_logs;
 use super::reauth::reauthenticate;
 use super::reply::{self, Lease};
 use super::{Redis, health};
@@ -69,6 +70,7 @@ pub async fn run(
         task(heartbeat),
         Box::pin(expire_leases(presence, expired)),
         Box::pin(health::watch(client, &bus.health)),
+        Box::pin(limit_logs(client, &bus.log_limit)),
         Box::pin(send_rosters(bus, again)),
         task(reauth),
         Box::pin(client.endpoint.primary_changed(primary)),

@@ -4,6 +4,7 @@ use smol::future;
 use std::task::Poll;
 
 use super::Session;
+use super::rooms::JoinedRoom;
 use crate::chat::close_reason::CloseReason;
 use crate::chat::dialect::{Dialect, Reply, Roster};
 use crate::chat::event::{self, Event, Refusal};
@@ -35,7 +36,10 @@ impl Session<'_> {
         let last = self.bus().enter(self.peer, user.as_ref(), &room).await?;
         // Most connections are in one room for all their life.
         self.rooms.reserve_exact(1);
-        self.rooms.push(room.clone());
+        self.rooms.push(JoinedRoom {
+            room: room.clone(),
+            silent: last.is_none(),
+        });
         log::debug!("{}: joined", self.peer.number);
         let told = self.replay(&room, last, past).await;
         if told.is_err() {
@@ -186,7 +190,7 @@ impl Session<'_> {
         limit: usize,
     ) -> Result<(), Refusal> {
         self.credential.may_enter(&room)?;
-        if !self.rooms.contains(&room) {
+        if !self.is_in(&room) {
             return Err(Refusal::NotInRoom(room));
         }
         let read = match limit {

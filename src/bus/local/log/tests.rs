@@ -25,7 +25,7 @@ fn numbers(events: &[Event]) -> Vec<u64> {
 
 #[test]
 fn a_room_keeps_its_last_messages() {
-    let mut log = Log::new(3);
+    let mut log = Log::new(3, None);
     let attic = Room::new("attic").unwrap();
     let ids: Vec<Id> = (0..5).map(|_| say(&mut log, "attic", "hello")).collect();
     say(&mut log, "cellar", "hello");
@@ -50,7 +50,7 @@ fn a_room_keeps_its_last_messages() {
 
 #[test]
 fn without_a_history_only_the_count_is_kept() {
-    let mut log = Log::new(0);
+    let mut log = Log::new(0, None);
     let first = say(&mut log, "attic", "hello");
     assert_eq!(say(&mut log, "attic", "hello"), first.next());
     assert!(
@@ -61,7 +61,7 @@ fn without_a_history_only_the_count_is_kept() {
 
 #[test]
 fn rooms_that_are_silent_longest_are_forgotten_first() {
-    let mut log = Log::new(1_000_000);
+    let mut log = Log::new(1_000_000, None);
     let text = "x".repeat(4000);
     let first = say(&mut log, "first", &text);
     for n in 0..LOG_BYTES / 4000 {
@@ -81,6 +81,16 @@ fn rooms_that_are_silent_longest_are_forgotten_first() {
     }
     assert!(log.bytes <= LOG_BYTES);
     assert_eq!(log.rooms.len(), 1);
+}
+
+#[test]
+fn the_settings_may_bound_all_logs_differently() {
+    const MIB: usize = 1024 * 1024;
+    let mut log = Log::new(1_000_000, Some(MIB));
+    for n in 0..1000 {
+        say(&mut log, &n.to_string(), &"x".repeat(4000));
+    }
+    assert!((MIB / 2..=MIB).contains(&log.bytes));
 }
 
 /// What a log is filled with, far beyond what it may take, and how much more than that its
@@ -131,7 +141,7 @@ fn full_logs_take_as_much_memory_as_they_say() {
     const SHAPE: &str = "NATTERJACK_TEST_SHAPE";
     if let Ok(shape) = std::env::var(SHAPE) {
         let before = resident();
-        let mut log = Log::new(1_000_000);
+        let mut log = Log::new(1_000_000, None);
         SHAPES[shape.parse::<usize>().unwrap()].2(&mut log);
         println!("\ngrew by {} bytes", resident() - before);
         return;

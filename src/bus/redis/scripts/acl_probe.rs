@@ -12,7 +12,7 @@ use crate::redis::slot::Command;
 const PROBE_LIFE: u64 = 60;
 
 /// Commands on keys, and harmless words for them.
-const ON_KEYS: [(&str, &str, &str); 23] = [
+const ON_KEYS: [(&str, &str, &str); 25] = [
     ("EVALSHA", "0000000000000000000000000000000000000000", "0"),
     ("SET", "string", "1 EX 60"),
     ("GET", "string", ""),
@@ -28,6 +28,8 @@ const ON_KEYS: [(&str, &str, &str); 23] = [
     ("ZADD", "sorted", "1 a"),
     ("ZSCORE", "sorted", "a"),
     ("ZRANGEBYSCORE", "sorted", "0 1"),
+    ("ZRANGE", "sorted", "0 0"),
+    ("ZCARD", "sorted", ""),
     ("ZREM", "sorted", "c"),
     ("ZREMRANGEBYSCORE", "sorted", "2 3"),
     ("XADD", "stream", "MAXLEN ~ 1 * a b"),
@@ -68,8 +70,14 @@ impl Scripts {
     /// right. `old`: a Redis before 6.2, which knows no rights to channels, but one to say `HELLO`.
     pub fn needed(&self, cluster: bool, old: bool) -> String {
         let prefix = &self.prefix;
-        let mut commands =
-            BTreeSet::from(["SUBSCRIBE", "UNSUBSCRIBE", "PING", "INFO", "CLIENT|SETNAME"]);
+        let mut commands = BTreeSet::from([
+            "SUBSCRIBE",
+            "UNSUBSCRIBE",
+            "PING",
+            "INFO",
+            "CLIENT|SETNAME",
+            "MEMORY|USAGE",
+        ]);
         commands.extend(self.acl_probe().iter().map(|(name, _)| *name));
         if cluster {
             commands.extend(["ASKING", "CLUSTER|SLOTS"]);

@@ -12,7 +12,8 @@ local instance = string.match(owner, '^[^.]+')
 local lease = redis.call('ZSCORE', KEYS[2], instance)
 if not lease or tonumber(lease) <= now then return false end
 local epoch, n = string.match(redis.call('GET', KEYS[3]) or '', '^(%d+)%-(%d+)$')
-if not epoch then epoch, n = string.format('%.0f', now), 0 end
+-- An id is higher than any that a Redis could have lost.
+if not epoch or tonumber(epoch) < now then epoch, n = string.format('%.0f', now), 0 end
 local id = epoch .. '-' .. string.format('%.0f', n + 1)
 local date = string.format('%.0f', now)
 local envelope = '{"natterjack":"private","id":"' .. id .. '","at":' .. date .. ARGV[3]

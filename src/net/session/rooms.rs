@@ -1,0 +1,37 @@
+//! The rooms of a connection.
+
+use std::time::Instant;
+
+use super::Session;
+use crate::chat::event::Refusal;
+use crate::chat::name::{Room, User};
+
+/// A room that a connection is in.
+#[derive(Debug)]
+pub struct JoinedRoom {
+    /// The room.
+    pub room: Room,
+    /// Nobody had spoken in it when the connection joined, and the connection has not since.
+    pub silent: bool,
+}
+
+impl Session<'_> {
+    /// Whether the connection is in this room.
+    pub(super) fn is_in(&self, room: &Room) -> bool {
+        self.rooms.iter().any(|joined| joined.room == *room)
+    }
+
+    /// Counts a room for this name, if the message is the first one there.
+    pub(super) fn count_new_room(&mut self, user: &User, room: &Room) -> Result<(), Refusal> {
+        let mut rooms = self.rooms.iter_mut();
+        let Some(joined) = rooms.find(|joined| joined.silent && joined.room == *room) else {
+            return Ok(());
+        };
+        let limited = self.context.config.rate > 0;
+        if limited && !self.context.new_rooms.allows(user, Instant::now()) {
+            return Err(Refusal::NewRooms);
+        }
+        joined.silent = false;
+        Ok(())
+    }
+}
