@@ -141,7 +141,7 @@ fn messages_that_other_programs_publish_to_redis_arrive() {
 }
 
 #[test]
-fn a_dead_instance_keeps_its_names_only_while_its_lease_runs() {
+fn a_dead_instance_keeps_its_names_only_while_it_has_a_lease() {
     let redis = Redis::start();
     let server = TestServer::on(&redis);
     // What an instance that was killed leaves behind.
@@ -149,6 +149,9 @@ fn a_dead_instance_keeps_its_names_only_while_its_lease_runs() {
     redis.command(&["SADD", "chat-users", "ghost"]);
     redis.command(&["ZADD", "{chat-users}:leases", "1", "00000000deadbeef"]);
     let mut foo = server.join("foo");
+    let mut ghost = server.knock("ghost", "lobby");
+    ghost.hears("username ghost is already taken. please retry with a different name");
+    redis.command(&["ZREM", "{chat-users}:leases", "00000000deadbeef"]);
     foo.say("/msg ghost are you there?");
     foo.hears("error: no such user: ghost");
     server.join("ghost");

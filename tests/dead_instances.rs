@@ -171,3 +171,45 @@ fn of_two_peers_that_claim_a_name_one_gets_it() {
         assert_eq!((won, lost), (1, 1), "{answers:?}");
     }
 }
+
+#[test]
+fn clocks_that_jump_neither_kill_the_living_nor_keep_the_dead() {
+    let redis = Redis::start();
+    let _server = TestServer::on(&redis);
+    let lease = |value: u64, instance: &str| {
+        let value = value.to_string();
+        redis.command(&["ZADD", "{chat-users}:leases", &value, instance]);
+    };
+    let claim = |instance: &str, name: &str| {
+        let owner = format!("{instance}.1");
+        redis.command(&["HSET", "{chat-users}:owners", name, &owner]);
+        redis.command(&["SADD", "chat-users", name]);
+    };
+    let (living, dead) = ("000000000000cafe", "00000000deadbeef");
+    // The dead instance renewed its lease when the clock was far ahead. The other one still renews
+    // its own, with the time of a clock that goes backwards.
+    lease(1 << 50, dead);
+    claim(living, "ann");
+    claim(dead, "ghost");
+    let mut value = 1000;
+    eventually("only the living are online", || {
+        value -= 1;
+        lease(value, living);
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        (redis.list(&["SMEMBERS", "chat-users"]) == ["ann"]).then_some(())
+    });
+}
+
+#[test]
+fn a_private_message_reaches_an_instance_whose_lease_is_old() {
+    let redis = Redis::start();
+    let (one, two) = (TestServer::on(&redis), TestServer::on(&redis));
+    let mut ann = one.typed("ann");
+    let mut bob = two.typed("bob");
+    // As after an outage in which nobody could renew a lease.
+    for instance in redis.list(&["ZRANGE", "{chat-users}:leases", "0", "-1"]) {
+        redis.command(&["ZADD", "{chat-users}:leases", "1", &instance]);
+    }
+    ann.put(json!({"type": "chat", "to": "bob", "text": "still there?"}));
+    bob.gets(json!({"type": "chat", "to": "bob", "text": "still there?"}));
+}

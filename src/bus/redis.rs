@@ -15,7 +15,7 @@ mod client;
 mod health;
 mod heartbeat;
 mod inbox;
-mod lease_expiry;
+mod lease_watch;
 mod log_limit;
 pub mod message;
 mod presence;

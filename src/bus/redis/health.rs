@@ -7,7 +7,7 @@ use redis::Value;
 use smol::Timer;
 
 use super::client::Client;
-use super::heartbeat::PULSE;
+use super::lease_watch::PULSE;
 use crate::redis::error::Error;
 
 /// What may be wrong; the first that is, is told.

@@ -14,6 +14,7 @@ use smol::channel::{Receiver, Sender};
 use smol::future;
 
 use super::client::Client;
+use super::lease_watch::PULSE;
 use super::presence::Presence;
 use super::reply::{self, Lease};
 use super::subscriptions::Subscriptions;
@@ -21,8 +22,6 @@ use crate::count::Histogram;
 use crate::redis::error::{Error, no_answer};
 use crate::redis::pipeline::{DELAYS, REPLY_TIME};
 
-/// How often the lease is renewed and the canary sent.
-pub const PULSE: Duration = Duration::from_secs(3);
 /// A canary that has not come back for so long is dead, and with it the subscription.
 const CANARY_TIME: Duration = Duration::from_secs(9);
 
@@ -72,8 +71,8 @@ impl Canary {
     }
 }
 
-/// Renews the lease and watches the canary. Hands on whose leases have run out, and registers our
-/// names again when it was ours. `nodes`: how many there are to be alive.
+/// Renews the lease and watches the canary. Hands on the leases of dead instances, and registers
+/// our names again when we were taken for dead. `nodes`: how many there are to be alive.
 ///
 /// # Errors
 /// Redis does not answer, or nothing comes back on the subscription.
@@ -82,7 +81,7 @@ pub async fn heartbeat(
     presence: &Presence,
     canary: &Canary,
     subscriptions: &Subscriptions,
-    dead: Sender<Vec<String>>,
+    dead: Sender<Vec<(String, String)>>,
     nodes: usize,
 ) -> Result<Infallible, Error> {
     let ping = redis::cmd("PING").get_packed_command();
@@ -90,25 +89,28 @@ pub async fn heartbeat(
         Timer::after(PULSE).await;
         let asked = Instant::now();
         canary.lock().sent = Some(asked);
-        let reply = client.pipeline.request(presence.renew_lease()).await;
+        let reply = client.pipeline.request(client.scripts.renew_lease()).await;
         let reply = reply.ok_or_else(|| no_answer(REPLY_TIME))?;
+        let answered = Instant::now();
         // A single Redis has answered already if it is alive.
         if nodes > 1 {
             client.pipeline.request_all_nodes(&ping).await?;
         }
-        let Some((lease, expired)) = reply::pulse(&reply) else {
+        let Some((lease, leases)) = reply::pulse(&reply) else {
             return Err(match reply {
                 Value::ServerError(error) => format!("refused: {error}").into(),
                 _ => "an answer that makes no sense".to_string().into(),
             });
         };
-        presence.lease_grace.on_reply(asked.elapsed());
+        let expired = presence.leases.see(asked, answered, leases);
         if canary.lock().heard.elapsed() > CANARY_TIME {
             let why = format!("nothing comes back on the subscription since {CANARY_TIME:?}");
             return Err(why.into());
         }
-        // Full while the last ones are still being cleaned up: they will be found again.
-        let _ = dead.try_send(expired);
+        if !expired.is_empty() {
+            // Full while the last ones are still being cleaned up: they will be found again.
+            let _ = dead.try_send(expired);
+        }
         if lease == Lease::Reaped {
             presence.set_missed();
         }
@@ -120,10 +122,10 @@ pub async fn heartbeat(
 }
 
 /// Cleans up after dead instances. Never ends by itself.
-pub async fn expire_leases(presence: &Presence, dead: Receiver<Vec<String>>) -> Error {
+pub async fn expire_leases(presence: &Presence, dead: Receiver<Vec<(String, String)>>) -> Error {
     while let Ok(instances) = dead.recv().await {
-        for instance in instances {
-            if presence.expire(&instance).await.is_err() {
+        for (instance, lease) in instances {
+            if presence.expire(&instance, &lease).await.is_err() {
                 // The lease is still there, so somebody will go on.
                 break;
             }

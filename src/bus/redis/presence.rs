@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::client::Client;
-use super::lease_expiry::LeaseGrace;
+use super::lease_watch::LeaseWatch;
 use super::reply;
 use crate::chat::close_reason::CloseReason;
 use crate::chat::event::Refusal;
@@ -14,15 +14,14 @@ use crate::chat::peer::Peer;
 use crate::chat::peers::{NamedPeer, Peers};
 use crate::redis::error::Error;
 use crate::redis::pipeline::BATCH;
-use crate::redis::slot::Command;
 
 /// The names and places of this instance.
 #[derive(Debug)]
 pub struct Presence {
     client: Arc<Client>,
     peers: Arc<Peers>,
-    /// How sure we are that an expired lease is that of a dead instance.
-    pub lease_grace: LeaseGrace,
+    /// Which other instances are alive.
+    pub leases: LeaseWatch,
     /// Others may have been told that our peers have left.
     missed: AtomicBool,
 }
@@ -33,14 +32,9 @@ impl Presence {
         Presence {
             client,
             peers,
-            lease_grace: LeaseGrace::default(),
+            leases: LeaseWatch::default(),
             missed: AtomicBool::new(false),
         }
-    }
-
-    /// The command that renews this instance's lease.
-    pub fn renew_lease(&self) -> Command {
-        self.client.scripts.renew_lease(self.lease_grace.margin())
     }
 
     /// Whether others may have been told that our peers have left.
@@ -61,9 +55,7 @@ impl Presence {
         key_hash: Option<SessionKeyHash>,
     ) -> Result<(), Refusal> {
         let origin = self.peers.origin(peer);
-        let margin = self.lease_grace.margin();
-        let scripts = &self.client.scripts;
-        let claim = scripts.claim(user, origin, key_hash, true, margin);
+        let claim = self.client.scripts.claim(user, origin, key_hash, true);
         let reply = self.client.pipeline.request(claim).await;
         let taken = || Refusal::NameTaken(user.to_string());
         let refusal = match reply.as_ref().and_then(reply::number) {
@@ -132,10 +124,8 @@ impl Presence {
             let track = scripts.track_rooms(rooms, true);
             client.request_early(track).await?;
         }
-        let margin = self.lease_grace.margin();
         for present in self.peers.named_peers().await.chunks(BATCH) {
-            let claim =
-                |one: &NamedPeer| scripts.claim(&one.user, one.origin, one.key_hash, false, margin);
+            let claim = |one: &NamedPeer| scripts.claim(&one.user, one.origin, one.key_hash, false);
             let claims: Vec<_> = present.iter().map(claim).collect();
             let replies = client.pipeline.request_early(&claims).await?;
             let mut joins = Vec::new();
@@ -158,13 +148,16 @@ impl Presence {
         Ok(())
     }
 
-    /// Removes the names and places of a dead instance, and tells the rooms who has left.
+    /// Removes the names and places of a dead instance, whose lease has this value, and tells the
+    /// rooms who has left. Several instances may do so at the same time: each step may be repeated,
+    /// the script that takes a name off a roster is the one that tells the room, and the lease goes
+    /// last. An instance that was only frozen is told, and comes back.
     ///
     /// # Errors
     /// Redis does not answer; the next instance that finds the lease goes on from there.
-    pub async fn expire(&self, dead: &str) -> Result<(), Error> {
+    pub async fn expire(&self, dead: &str, lease: &str) -> Result<(), Error> {
         let (client, scripts) = (&self.client, &self.client.scripts);
-        let rooms = client.request_early(scripts.mark_dead(dead)).await?;
+        let rooms = client.request_early(scripts.mark_dead(dead, lease)).await?;
         let Some(rooms) = reply::texts(&rooms) else {
             // It has come back, or somebody else has cleaned up.
             return Ok(());
@@ -177,11 +170,13 @@ impl Presence {
         let mut next = Some("0".to_string());
         while let Some(from) = next {
             let page = client
-                .request_early(scripts.expire_names(dead, &from))
+                .request_early(scripts.expire_names(dead, lease, &from))
                 .await?;
             next = reply::text(&page).filter(|next| next != "0");
         }
-        client.request_early(scripts.delete_instance(dead)).await?;
+        client
+            .request_early(scripts.delete_instance(dead, lease))
+            .await?;
         if left > 0 {
             log::info!("instance {dead} is dead: {left} of its people have left their rooms");
         }

@@ -37,15 +37,15 @@ pub fn roster(value: Value) -> Option<Roster> {
     Some(Roster { count, users, last })
 }
 
-/// The answer to the script `renew_lease`: how the lease stood, and whose have run out.
-pub fn pulse(value: &Value) -> Option<(Lease, Vec<String>)> {
-    let (had, expired) = from_redis_value_ref::<(i64, Vec<String>)>(value).ok()?;
+/// The answer to the script `renew_lease`: how the lease stood, and all leases with their values.
+pub fn pulse(value: &Value) -> Option<(Lease, Vec<(String, String)>)> {
+    let (had, leases) = from_redis_value_ref::<(i64, Vec<(String, String)>)>(value).ok()?;
     let lease = match had {
         0 => Lease::None,
         1 => Lease::Held,
         _ => Lease::Reaped,
     };
-    Some((lease, expired))
+    Some((lease, leases))
 }
 
 /// How an instance's lease stood when it was renewed.
@@ -108,10 +108,12 @@ mod tests {
 
     #[test]
     fn a_pulse_tells_how_things_stand() {
-        let dead = Value::Array(vec![Value::BulkString("beef".into())]);
-        let reply = |had| Value::Array(vec![Value::Int(had), dead.clone()]);
+        let leases = ["beef", "17"].map(|word| Value::BulkString(word.into()));
+        let leases = Value::Array(leases.to_vec());
+        let reply = |had| Value::Array(vec![Value::Int(had), leases.clone()]);
         for (had, lease) in [(0, Lease::None), (1, Lease::Held), (2, Lease::Reaped)] {
-            assert_eq!(pulse(&reply(had)), Some((lease, vec!["beef".into()])));
+            let leases = vec![("beef".into(), "17".into())];
+            assert_eq!(pulse(&reply(had)), Some((lease, leases)));
         }
         assert_eq!(pulse(&Value::Nil), None);
     }

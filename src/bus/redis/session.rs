@@ -1,7 +1,7 @@
 //! One set of connections, from its making to its end: those for commands, and one that is subscribed.
 
 use std::convert::Infallible;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use smol::channel;
 use smol::future;
@@ -89,9 +89,13 @@ fn task<'a>(run: impl Future<Output = Result<Infallible, Error>> + Send + 'a) ->
 /// Restores the state at Redis and hands on what was said meanwhile, before the gate opens.
 async fn prepare(bus: &Redis, subscription: &mut Connection) -> Result<(), Error> {
     let client = &bus.client;
-    let pulse = client.request_early(bus.presence.renew_lease()).await?;
-    if let Some((Lease::Reaped, _)) = reply::pulse(&pulse) {
-        bus.presence.set_missed();
+    let asked = Instant::now();
+    let pulse = client.request_early(client.scripts.renew_lease()).await?;
+    if let Some((lease, leases)) = reply::pulse(&pulse) {
+        bus.presence.leases.see(asked, Instant::now(), leases);
+        if lease == Lease::Reaped {
+            bus.presence.set_missed();
+        }
     }
 
     let rooms = bus.subscriber.subscriptions.wanted();
@@ -109,7 +113,6 @@ async fn prepare(bus: &Redis, subscription: &mut Connection) -> Result<(), Error
     bus.subscriber.resync().await?;
     bus.subscriber.subscriptions.up(&rooms);
     client.pipeline.open();
-    bus.presence.lease_grace.on_reply(Duration::ZERO);
     Ok(())
 }
 

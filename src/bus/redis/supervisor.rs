@@ -49,7 +49,7 @@ impl Redis {
             if ready {
                 self.client.endpoint.credentials.ended();
                 (reached, told, pause) = (true, false, PAUSE_FIRST);
-                self.presence.lease_grace.lost();
+                self.presence.leases.lost();
                 self.subscriber.subscriptions.down();
             }
             if let Error::Fatal(error) = &error

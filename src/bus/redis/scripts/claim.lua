@@ -1,8 +1,7 @@
 -- Give a name to a connection, unless another connection of a living instance has it. With the right
--- hash of a session key the name is taken over, and the instance of the older connection is told. Where
--- the caller can't know whether the owner had a chance to renew its lease, a lease counts for some time
--- longer than it says. Names are stored by their comparison keys; owner, hash and, if it differs, the
--- displayed name are the value.
+-- hash of a session key the name is taken over, and the instance of the older connection is told. An
+-- instance is alive as long as it has a lease. Names are stored by their comparison keys; owner, hash
+-- and, if it differs, the displayed name are the value.
 -- Returns 0: taken, 1: granted, 2: taken over.
 local granted = 1
 local owner = redis.call('HGET', KEYS[2], ARGV[1])
@@ -10,19 +9,17 @@ if owner then
   local origin, lock, shown = string.match(owner, '^([^ ]+) ?([^ ]*) ?(.*)$')
   if origin ~= ARGV[2] then
     local instance = string.match(origin, '^[^.]+')
-    local lease = redis.call('ZSCORE', KEYS[3], instance)
-    local time = redis.call('TIME')
-    if lease and tonumber(lease) + ARGV[7] > time[1] * 1000 + time[2] / 1000 then
+    if redis.call('ZSCORE', KEYS[3], instance) then
       if ARGV[6] ~= '1' or lock == '' or lock ~= ARGV[3] then return 0 end
       redis.call('PUBLISH', ARGV[4] .. instance, '{"natterjack":"replaced","from":"' .. origin .. '"' .. ARGV[5])
       granted = 2
     end
   end
   if shown == '' then shown = ARGV[1] end
-  if shown ~= ARGV[8] then redis.call('SREM', KEYS[1], shown) end
+  if shown ~= ARGV[7] then redis.call('SREM', KEYS[1], shown) end
 end
 local value = ARGV[2] .. ' ' .. ARGV[3]
-if ARGV[8] ~= ARGV[1] then value = value .. ' ' .. ARGV[8] end
+if ARGV[7] ~= ARGV[1] then value = value .. ' ' .. ARGV[7] end
 redis.call('HSET', KEYS[2], ARGV[1], value)
-redis.call('SADD', KEYS[1], ARGV[8])
+redis.call('SADD', KEYS[1], ARGV[7])
 return granted

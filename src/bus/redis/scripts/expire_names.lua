@@ -1,10 +1,7 @@
--- Remove some of a dead instance's names, if its lease has run out. The instance is told: if it is
--- alive, it registers its names again.
+-- Remove some of a dead instance's names, if its lease still has the given value. The instance is told:
+-- if it is alive, it registers its names again.
 -- Returns where to go on; '0' at the end.
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local lease = redis.call('ZSCORE', KEYS[3], ARGV[1])
-if not lease or tonumber(lease) > now then return '0' end
+if (redis.call('ZSCORE', KEYS[3], ARGV[1]) or '') ~= ARGV[5] then return '0' end
 local page = redis.call('HSCAN', KEYS[2], ARGV[2], 'COUNT', 1000)
 local reaped = 0
 for i = 1, #page[2], 2 do

@@ -9,8 +9,7 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local owner = redis.call('HGET', KEYS[1], ARGV[1])
 if not owner then return false end
 local instance = string.match(owner, '^[^.]+')
-local lease = redis.call('ZSCORE', KEYS[2], instance)
-if not lease or tonumber(lease) <= now then return false end
+if not redis.call('ZSCORE', KEYS[2], instance) then return false end
 local epoch, n = string.match(redis.call('GET', KEYS[3]) or '', '^(%d+)%-(%d+)$')
 -- An id is higher than any that a Redis could have lost.
 if not epoch or tonumber(epoch) < now then epoch, n = string.format('%.0f', now), 0 end

@@ -11,9 +11,6 @@ use crate::chat::id::{Id, Origin};
 use crate::chat::name::{Room, SessionKeyHash, User};
 use crate::redis::slot::Command;
 
-/// An instance that has not renewed its lease for so long is dead, in milliseconds. With the time
-/// until another one looks, its names are free within the fifteen seconds that are promised.
-const LEASE: u64 = 9_000;
 /// For how long an instance that was taken for dead is told so when it wakes, in milliseconds.
 const REAPED_LIFE: u64 = 24 * 3600 * 1000;
 /// Private messages kept for an instance that is not listening …
@@ -41,20 +38,18 @@ impl Scripts {
         SEND_PRIVATE.call(&keys, args)
     }
 
-    /// `over`: a peer that holds the name with the same session key loses it. Leases count for `margin`
-    /// milliseconds longer.
+    /// `over`: a peer that holds the name with the same session key loses it.
     pub fn claim(
         &self,
         user: &User,
         origin: Origin,
         key_hash: Option<SessionKeyHash>,
         over: bool,
-        margin: u64,
     ) -> Command {
         let key_hash = key_hash.map_or(String::new(), |key_hash| key_hash.to_string());
         let owner = (user.key(), origin.to_string(), key_hash);
         let replaced = (self.instance_channels(), message::replaced(user));
-        let args = (owner, replaced, over, margin, user.as_str());
+        let args = (owner, replaced, over, user.as_str());
         CLAIM.call(&self.name_keys(), args)
     }
 
@@ -63,11 +58,10 @@ impl Scripts {
         RELEASE.call(&keys, (user.key(), origin.to_string()))
     }
 
-    /// Leases of others count as run out when they did so `margin` milliseconds ago.
-    pub fn renew_lease(&self, margin: u64) -> Command {
+    pub fn renew_lease(&self) -> Command {
         let keys = ["leases", "reaped"].map(|what| self.users_key(what));
         let canary = (self.own_channel(), message::canary());
-        RENEW_LEASE.call(&keys, (self.instance.to_string(), LEASE, canary, margin))
+        RENEW_LEASE.call(&keys, (self.instance.to_string(), canary))
     }
 
     /// Gives the lease up: this instance has no names any more.
@@ -93,9 +87,11 @@ impl Scripts {
         [self.visible_key(), owners, leases]
     }
 
-    pub fn mark_dead(&self, dead: &str) -> Command {
+    /// Marks an instance whose lease has this value; an empty one: that has no lease.
+    pub fn mark_dead(&self, dead: &str, lease: &str) -> Command {
         let [leases, reaped] = ["leases", "reaped"].map(|what| self.users_key(what));
-        MARK_DEAD.call(&[leases, reaped, self.rooms_key(dead)], (dead, REAPED_LIFE))
+        let keys = [leases, reaped, self.rooms_key(dead)];
+        MARK_DEAD.call(&keys, (dead, lease, REAPED_LIFE))
     }
 
     /// This instance has registered its names again.
@@ -114,8 +110,9 @@ impl Scripts {
         EXPIRE_ROOM.call(&[self.room_key(room, "roster")], args)
     }
 
-    pub fn expire_names(&self, dead: &str, from: &str) -> Command {
-        EXPIRE_NAMES.call(&self.name_keys(), (dead, from, self.reaped(dead)))
+    pub fn expire_names(&self, dead: &str, lease: &str, from: &str) -> Command {
+        let args = (dead, from, self.reaped(dead), lease);
+        EXPIRE_NAMES.call(&self.name_keys(), args)
     }
 
     /// Where and how a dead instance is told so.
@@ -126,8 +123,9 @@ impl Scripts {
         )
     }
 
-    pub fn delete_instance(&self, dead: &str) -> Command {
-        DELETE_INSTANCE.call(&[self.users_key("leases"), self.rooms_key(dead)], dead)
+    pub fn delete_instance(&self, dead: &str, lease: &str) -> Command {
+        let keys = [self.users_key("leases"), self.rooms_key(dead)];
+        DELETE_INSTANCE.call(&keys, (dead, lease))
     }
 
     /// The private messages for this instance after this one.
