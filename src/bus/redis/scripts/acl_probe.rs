@@ -12,7 +12,7 @@ use crate::redis::slot::Command;
 const PROBE_LIFE: u64 = 60;
 
 /// Commands on keys, and harmless words for them.
-const ON_KEYS: [(&str, &str, &str); 24] = [
+const ON_KEYS: [(&str, &str, &str); 25] = [
     ("EVALSHA", "0000000000000000000000000000000000000000", "0"),
     ("SET", "string", "1 EX 60"),
     ("GET", "string", ""),
@@ -28,6 +28,7 @@ const ON_KEYS: [(&str, &str, &str); 24] = [
     ("ZADD", "sorted", "1 a"),
     ("ZSCORE", "sorted", "a"),
     ("ZRANGE", "sorted", "0 0"),
+    ("ZRANGEBYSCORE", "sorted", "0 1"),
     ("ZCARD", "sorted", ""),
     ("ZREM", "sorted", "c"),
     ("ZREMRANGEBYSCORE", "sorted", "2 3"),
