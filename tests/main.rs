@@ -66,6 +66,9 @@ mod abuse;
 /// Many instances are one chat; its keys in Redis.
 mod cluster;
 
+/// Another chat server on the same Redis.
+mod other_servers;
+
 /// Instances that die, freeze and come back.
 mod dead_instances;
 

@@ -18,6 +18,7 @@ mod inbox;
 mod lease_watch;
 mod log_limit;
 pub mod message;
+mod own_lines;
 mod presence;
 mod reauth;
 pub mod reply;

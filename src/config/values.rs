@@ -74,10 +74,13 @@ pub fn command(value: &str) -> Result<String, String> {
 }
 
 pub fn prefix(value: &str) -> Result<String, String> {
-    let odd = |c: char| c.is_control() || c.is_whitespace() || "{}".contains(c);
+    let odd = |c: char| c.is_control() || c.is_whitespace() || "{}:".contains(c);
     match value.len() {
         1..=64 if !value.contains(odd) => Ok(value.into()),
-        _ => Err(bad(value, "1 to 64 bytes without white space and braces")),
+        _ => Err(bad(
+            value,
+            "1 to 64 bytes without white space, colons and braces",
+        )),
     }
 }
 

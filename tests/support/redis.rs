@@ -246,7 +246,7 @@ impl Redis {
         Some(signed_in.unwrap_or(answer).to_string())
     }
 
-    fn socket(&self) -> PathBuf {
+    pub(super) fn socket(&self) -> PathBuf {
         self.folder.path().join("redis.sock")
     }
 }

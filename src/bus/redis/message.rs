@@ -1,6 +1,6 @@
-//! The messages between instances on the channels, and the one place that spells them out for Rust.
-//! They are JSON, so that `redis-cli` shows what is going on, marked by a first key that nothing
-//! else has. A message without it was published by another program and is delivered as plain text.
+//! The messages between instances on their channels, and the one place that spells them out for Rust.
+//! They are JSON, so that `redis-cli` shows what is going on, marked by a first key that nothing else
+//! has. What other programs publish on the plain channels is text.
 
 use std::borrow::Cow;
 
@@ -15,6 +15,9 @@ use crate::time::unix_millis;
 
 /// How every envelope begins.
 const MARK: &str = "{\"natterjack\":";
+
+/// How an envelope ends if a line for other programs follows it.
+const PLAIN: &[u8] = b",\"plain\":true}";
 
 /// Who a foreign message without a name is from.
 const NOBODY: &str = "redis";
@@ -104,11 +107,14 @@ fn tail<'a>(texts: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
     json + "}"
 }
 
-/// Reads what came on a room's channel. `None`: nothing that anybody could be told.
+/// Whether the line for other programs follows this envelope, on the room's plain channel.
+pub fn has_line(payload: &[u8]) -> bool {
+    payload.ends_with(PLAIN)
+}
+
+/// Reads an envelope of a room, from its channel or its log. `None`: it makes no sense.
 pub fn event(room: Room, payload: &[u8]) -> Option<Event> {
-    let Some(envelope) = parse(payload) else {
-        return foreign(room, payload);
-    };
+    let envelope = parse(payload)?;
     let id = |id: Option<String>| id?.parse().ok();
     let kind = match &*envelope.kind {
         "said" => EventKind::Said {
@@ -170,9 +176,10 @@ fn parse(payload: &[u8]) -> Option<Envelope<'_>> {
     serde_json::from_slice(payload).ok()
 }
 
-/// What somebody else published: `user: text`, or text from nobody in particular. What can't be a name,
-/// the server's own words above all, is part of the text.
-fn foreign(room: Room, payload: &[u8]) -> Option<Event> {
+/// Reads what another program published on a room's plain channel: `user: text`, or text from nobody in
+/// particular. What can't be a name, the server's own words above all, is part of the text. `None`:
+/// nothing that anybody could be told.
+pub fn foreign(room: Room, payload: &[u8]) -> Option<Event> {
     let payload = String::from_utf8_lossy(payload);
     let named = payload.split_once(':').and_then(|(name, text)| {
         // Neither `see http://…` nor JSON names a user.
@@ -208,7 +215,7 @@ mod tests {
     }
 
     fn heard(payload: &str) -> Option<(String, String)> {
-        let event = event(Room::lobby(), payload.as_bytes())?;
+        let event = foreign(Room::lobby(), payload.as_bytes())?;
         let EventKind::Said { text, id: None, .. } = &event.kind else {
             panic!("{event:?}")
         };
@@ -265,7 +272,11 @@ mod tests {
             ("foo (private): hi", "redis", "foo (private): hi"),
             ("o\u{200b}ps: hi", "redis", "o\u{200b}ps: hi"),
             ("\u{3164}: hi", "redis", "\u{3164}: hi"),
-            ("{\"natterjack\":1}", "redis", "{\"natterjack\":1}"),
+            (
+                "{\"natterjack\":\"left\"}",
+                "redis",
+                "{\"natterjack\":\"left\"}",
+            ),
         ] {
             assert_eq!(
                 heard(payload),
@@ -275,8 +286,10 @@ mod tests {
         }
         assert_eq!(heard(" "), None);
         assert_eq!(heard("ops: "), Some(("redis".into(), "ops: ".into())));
-        assert!(event(Room::lobby(), b"\xff\xfe").is_some());
-        assert!(event(Room::lobby(), b"{\"natterjack\":\"said\"}").is_none());
+        assert!(foreign(Room::lobby(), b"\xff\xfe").is_some());
+        for senseless in ["hello", "{\"natterjack\":\"said\"}"] {
+            assert!(event(Room::lobby(), senseless.as_bytes()).is_none());
+        }
         assert!(instance_message(b"hello").is_none());
     }
 }

@@ -4,6 +4,7 @@
 //! is always Redis' own. Each command may be repeated when nobody knows whether it got through.
 
 mod acl_probe;
+mod channels;
 mod users;
 
 use std::iter;
@@ -14,11 +15,13 @@ use redis::{ToRedisArgs, cmd};
 use super::message;
 use crate::bus::NewMessage;
 use crate::chat::id::{Id, Instance, Origin};
-use crate::chat::name::{LOBBY, Room, User};
+use crate::chat::name::{Room, User};
 use crate::chat::replay::Stretch;
 use crate::config::Config;
 use crate::redis::pipeline::Part;
 use crate::redis::slot::{Command, slot};
+
+pub use channels::Channel;
 
 /// A room's log goes a week after its last message, in seconds.
 const LOG_LIFE: u64 = 7 * 24 * 3600;
@@ -33,20 +36,21 @@ const REFERENCE_LIFE: u64 = 15 * 60;
 /// A script, prepared when it is first called.
 type Lua = LazyLock<Script>;
 
-static PUBLISH: Lua = Lua::new(|| Script::new(include_str!("scripts/publish.lua")));
+static PUBLISH: Lua = Lua::new(|| Script::telling(include_str!("scripts/publish.lua")));
 static CLAIM: Lua = Lua::new(|| Script::new(include_str!("scripts/claim.lua")));
 static TRY_JOIN: Lua = Lua::new(|| Script::new(include_str!("scripts/try_join.lua")));
 static RELEASE: Lua = Lua::new(|| Script::new(include_str!("scripts/release.lua")));
-static JOIN: Lua = Lua::new(|| Script::new(include_str!("scripts/join.lua")));
+static JOIN: Lua = Lua::new(|| Script::telling(include_str!("scripts/join.lua")));
 static JOIN_ANONYMOUS: Lua = Lua::new(|| Script::new(include_str!("scripts/join_anonymous.lua")));
-static RESTORE_MEMBER: Lua = Lua::new(|| Script::new(include_str!("scripts/restore_member.lua")));
-static LEAVE: Lua = Lua::new(|| Script::new(include_str!("scripts/leave.lua")));
+static RESTORE_MEMBER: Lua =
+    Lua::new(|| Script::telling(include_str!("scripts/restore_member.lua")));
+static LEAVE: Lua = Lua::new(|| Script::telling(include_str!("scripts/leave.lua")));
 static ROSTER: Lua = Lua::new(|| Script::new(include_str!("scripts/roster.lua")));
 static SEND_PRIVATE: Lua = Lua::new(|| Script::new(include_str!("scripts/send_private.lua")));
 static RENEW_LEASE: Lua = Lua::new(|| Script::new(include_str!("scripts/renew_lease.lua")));
 static NEW_EPOCH: Lua = Lua::new(|| Script::new(include_str!("scripts/new_epoch.lua")));
 static MARK_DEAD: Lua = Lua::new(|| Script::new(include_str!("scripts/mark_dead.lua")));
-static EXPIRE_ROOM: Lua = Lua::new(|| Script::new(include_str!("scripts/expire_room.lua")));
+static EXPIRE_ROOM: Lua = Lua::new(|| Script::telling(include_str!("scripts/expire_room.lua")));
 static EXPIRE_NAMES: Lua = Lua::new(|| Script::new(include_str!("scripts/expire_names.lua")));
 static LIMIT_LOGS: Lua = Lua::new(|| Script::new(include_str!("scripts/limit_logs.lua")));
 static DELETE_INSTANCE: Lua = Lua::new(|| Script::new(include_str!("scripts/delete_instance.lua")));
@@ -74,14 +78,20 @@ static ALL: [&Lua; 17] = [
 
 /// A script and its SHA-1, by which it is called.
 struct Script {
-    code: &'static str,
+    code: String,
     hash: String,
 }
 
 impl Script {
-    fn new(code: &'static str) -> Script {
+    fn new(code: &str) -> Script {
         let hash = redis::Script::new(code).get_hash().to_string();
+        let code = code.to_string();
         Script { code, hash }
+    }
+
+    /// One that tells a room something.
+    fn telling(code: &str) -> Script {
+        Script::new(&(include_str!("scripts/tell.lua").to_string() + code))
     }
 
     /// A call with these keys, which share a slot.
@@ -146,38 +156,10 @@ impl Scripts {
         let load = |script: &Lua| {
             cmd("SCRIPT")
                 .arg("LOAD")
-                .arg(script.code)
+                .arg(&script.code)
                 .get_packed_command()
         };
         ALL.map(load).to_vec()
-    }
-
-    /// The channel of a room.
-    pub fn channel(&self, room: &Room) -> String {
-        match room.as_str() {
-            LOBBY => self.prefix.clone(),
-            room => format!("{}:{room}", self.prefix),
-        }
-    }
-
-    /// This instance's own channel. No room's: `@` is not allowed in names.
-    pub fn own_channel(&self) -> String {
-        format!("{}{}", self.instance_channels(), self.instance)
-    }
-
-    fn instance_channels(&self) -> String {
-        format!("{}:@", self.prefix)
-    }
-
-    /// The room whose channel this is.
-    pub fn room(&self, channel: &[u8]) -> Option<Room> {
-        let rest = std::str::from_utf8(channel)
-            .ok()?
-            .strip_prefix(&self.prefix)?;
-        if rest.is_empty() {
-            return Some(Room::lobby());
-        }
-        Room::new(rest.strip_prefix(':')?).ok()
     }
 
     fn room_key(&self, room: &Room, what: &str) -> String {
@@ -220,7 +202,7 @@ impl Scripts {
             words.push((message.sequence, place, &message.envelope));
         }
         let lives = [LOG_LIFE, SEEN_LIFE, REFERENCE_LIFE];
-        PUBLISH.call(&keys, (self.channel(room), self.history, &lives, words))
+        PUBLISH.call(&keys, (self.told(room), self.history, &lives, words))
     }
 
     pub fn join(&self, room: &Room, user: &User, origin: Origin) -> Command {
@@ -247,7 +229,7 @@ impl Scripts {
         (
             user.key().to_string(),
             entry,
-            self.channel(room),
+            self.told(room),
             joined,
             self.notices,
         )
@@ -258,7 +240,7 @@ impl Scripts {
         let joined = message::joined(None, origin);
         JOIN_ANONYMOUS.call(
             &[self.room_key(room, "counter")],
-            (self.channel(room), joined),
+            (self.envelope_channel(room), joined),
         )
     }
 
@@ -267,7 +249,7 @@ impl Scripts {
         let args = (
             user.key(),
             origin.to_string(),
-            self.channel(room),
+            self.told(room),
             left,
             self.notices,
         );
@@ -339,30 +321,5 @@ impl Scripts {
         let key = self.room_key(room, "log");
         let range = (&key, from, to, "COUNT", most);
         Command::on(&key, cmd(command).arg(range))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn channels_and_rooms_belong_together() {
-        let scripts = Scripts::new(&Config::default(), Instance(0xf00));
-        for (name, channel) in [("lobby", "chat"), ("a b", "chat:a b")] {
-            let room = Room::new(name).unwrap();
-            assert_eq!(scripts.channel(&room), channel);
-            assert_eq!(scripts.room(channel.as_bytes()), Some(room));
-        }
-        assert_eq!(scripts.own_channel(), "chat:@0000000000000f00");
-        for not_a_room in [
-            "chatter",
-            "chat:",
-            "chat:@0000000000000f00",
-            "other",
-            "chat-users",
-        ] {
-            assert_eq!(scripts.room(not_a_room.as_bytes()), None, "{not_a_room}");
-        }
     }
 }

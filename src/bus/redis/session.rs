@@ -100,7 +100,7 @@ async fn prepare(bus: &Redis, subscription: &mut Connection) -> Result<(), Error
 
     let rooms = bus.subscriber.subscriptions.wanted();
     let mut channels = vec![client.scripts.own_channel()];
-    channels.extend(rooms.iter().map(|room| client.scripts.channel(room)));
+    channels.extend(rooms.iter().flat_map(|room| client.scripts.channels(room)));
     for channels in channels.chunks(BATCH) {
         subscription.subscribe(channels).await?;
     }

@@ -12,8 +12,10 @@ use super::client::Client;
 use super::heartbeat::Canary;
 use super::inbox::Inbox;
 use super::message::{self, InstanceMessage};
+use super::own_lines::OwnLines;
 use super::presence::Presence;
 use super::reply::{self, Push};
+use super::scripts::Channel;
 use super::subscriptions::Subscriptions;
 use crate::chat::close_reason::CloseReason;
 use crate::chat::event::{Event, EventKind};
@@ -67,6 +69,7 @@ impl Subscriber {
         cluster: bool,
     ) -> Result<Infallible, Error> {
         let own = self.client.scripts.own_channel().into_bytes();
+        let mut own_lines = OwnLines::default();
         let mut looked = Instant::now();
         loop {
             if cluster && looked.elapsed() > LOOK {
@@ -84,13 +87,28 @@ impl Subscriber {
                         .await;
                 }
                 Some(Push::Message { channel, payload }) => {
-                    let room = self.client.scripts.room(channel);
-                    if let Some(event) = room.and_then(|room| message::event(room, payload)) {
+                    let event = self.read(channel, payload, &mut own_lines);
+                    if let Some(event) = event {
                         self.handle_event(event).await?;
                     }
                 }
                 Some(Push::Subscribed) => self.subscriptions.confirmed(),
                 None => {}
+            }
+        }
+    }
+
+    /// Reads what came on a room's channel. `None`: nobody is to be told.
+    fn read(&self, channel: &[u8], payload: &[u8], own_lines: &mut OwnLines) -> Option<Event> {
+        match self.client.scripts.channel(channel)? {
+            Channel::Plain(room) if own_lines.take(&room, payload) => None,
+            Channel::Plain(room) => message::foreign(room, payload),
+            Channel::Envelopes(room) => {
+                let event = message::event(room, payload)?;
+                if message::has_line(payload) {
+                    own_lines.expect(&event);
+                }
+                Some(event)
             }
         }
     }

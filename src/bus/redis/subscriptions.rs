@@ -37,7 +37,7 @@ struct State {
     incomplete: HashSet<Room>,
     commands: Vec<u8>,
     up: bool,
-    /// How many subscriptions were asked for on this connection after it was made.
+    /// How many channels were asked for on this connection after it was made.
     asked: u64,
     /// How many of them are confirmed. Redis confirms them in their order.
     confirmed: u64,
@@ -47,8 +47,8 @@ struct State {
 struct Wanted {
     /// Peers here that are in the room or about to be.
     peers: usize,
-    /// Which of the subscriptions of this connection is this room's; 0: it was made with the
-    /// connection.
+    /// The last of this room's channels, counted among those that were asked for on this connection; 0:
+    /// it was made with the connection.
     asked: Option<u64>,
     /// The last message heard; none before the first sign of where the room stands.
     heard: Option<Cursor>,
@@ -94,7 +94,7 @@ impl Subscriptions {
             wanted.peers += 1;
             if wanted.peers == 1 {
                 self.track_room(room, true);
-                state.subscribe(room, &self.client.scripts.channel(room));
+                state.subscribe(room, &self.client.scripts.channels(room));
                 self.work.notify(1);
             }
         }
@@ -121,7 +121,7 @@ impl Subscriptions {
         if wanted.peers == 0 {
             state.rooms.remove(room);
             self.track_room(room, false);
-            state.command("UNSUBSCRIBE", &self.client.scripts.channel(room));
+            state.command("UNSUBSCRIBE", &self.client.scripts.channels(room));
             self.work.notify(1);
         }
     }
@@ -194,13 +194,13 @@ impl Subscriptions {
     /// The connection is there and subscribed to `rooms`. Rooms that became wanted meanwhile are
     /// asked for now, others given up.
     pub fn up(&self, rooms: &[Room]) {
-        let channel = |room: &Room| self.client.scripts.channel(room);
+        let channels = |room: &Room| self.client.scripts.channels(room);
         let mut state = self.lock();
         state.up = true;
         for room in rooms {
             match state.rooms.get_mut(room) {
                 Some(wanted) => wanted.asked = Some(0),
-                None => state.command("UNSUBSCRIBE", &channel(room)),
+                None => state.command("UNSUBSCRIBE", &channels(room)),
             }
         }
         let missing = state
@@ -209,7 +209,7 @@ impl Subscriptions {
             .filter(|(_, wanted)| wanted.asked.is_none());
         let missing: Vec<Room> = missing.map(|(room, _)| room.clone()).collect();
         for room in missing {
-            state.subscribe(&room, &channel(&room));
+            state.subscribe(&room, &channels(&room));
         }
         drop(state);
         self.work.notify(1);
@@ -268,21 +268,21 @@ impl State {
         Some(wanted.asked.is_some_and(|asked| asked <= self.confirmed))
     }
 
-    fn subscribe(&mut self, room: &Room, channel: &str) {
+    fn subscribe(&mut self, room: &Room, channels: &[String; 2]) {
         if self.up
             && let Some(wanted) = self.rooms.get_mut(room)
         {
-            self.asked += 1;
+            self.asked += channels.len() as u64;
             wanted.asked = Some(self.asked);
-            self.command("SUBSCRIBE", channel);
+            self.command("SUBSCRIBE", channels);
         }
     }
 
     /// Without a connection there is nobody to send it to, and nothing to undo.
-    fn command(&mut self, name: &str, channel: &str) {
+    fn command(&mut self, name: &str, channels: &[String; 2]) {
         if self.up {
             redis::cmd(name)
-                .arg(channel)
+                .arg(channels)
                 .write_packed_command(&mut self.commands);
         }
     }

@@ -90,6 +90,10 @@ fn a_bad_value_is_named_in_one_line() {
         ),
         (&["--prefix", "a b"], "--prefix \"a b\" is not allowed"),
         (
+            &["--prefix", "chat:x"],
+            "--prefix \"chat:x\" is not allowed",
+        ),
+        (
             &["--origin", "me"],
             "--origin \"me\" is not allowed: *, null, file:// or scheme://host",
         ),

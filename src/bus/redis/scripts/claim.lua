@@ -2,6 +2,8 @@
 -- hash of a session key the name is taken over, and the instance of the older connection is told. An
 -- instance is alive as long as it has a lease. Names are stored by their comparison keys; owner, hash
 -- and, if it differs, the displayed name are the value.
+-- A name that no instance has, but that is visible, belongs to another program. Only a peer that
+-- registers its name again has put it there itself.
 -- Returns 0: taken, 1: granted, 2: taken over.
 local granted = 1
 local owner = redis.call('HGET', KEYS[2], ARGV[1])
@@ -17,6 +19,10 @@ if owner then
   end
   if shown == '' then shown = ARGV[1] end
   if shown ~= ARGV[7] then redis.call('SREM', KEYS[1], shown) end
+elseif ARGV[6] == '1' then
+  for _, spelling in ipairs({ARGV[7], ARGV[1]}) do
+    if redis.call('SISMEMBER', KEYS[1], spelling) == 1 then return 0 end
+  end
 end
 local value = ARGV[2] .. ' ' .. ARGV[3]
 if ARGV[7] ~= ARGV[1] then value = value .. ' ' .. ARGV[7] end

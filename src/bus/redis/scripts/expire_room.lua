@@ -1,6 +1,7 @@
 -- Remove a dead instance's names from a room's roster and tell the room of each, once. The instance is
 -- told, too: if it is alive, it registers its names again.
 -- Returns how many there were.
+local tell = teller(ARGV[2], ARGV[3], ARGV[4])
 local entries = redis.call('HGETALL', KEYS[1])
 local count, reaped = #entries / 2, 0
 for i = 1, #entries, 2 do
@@ -8,12 +9,12 @@ for i = 1, #entries, 2 do
   local origin, quiet, shown = string.match(entries[i + 1], '^([^ ~]+)(~?) ?(.*)$')
   if string.match(origin, '^[^.]+') == ARGV[1] then
     redis.call('HDEL', KEYS[1], name)
-    if count <= tonumber(ARGV[3]) or quiet == '' then
+    if count <= tonumber(ARGV[5]) or quiet == '' then
       local left = '{"natterjack":"left","from":"' .. origin .. '","user":' .. cjson.encode(shown ~= '' and shown or name) .. '}'
-      redis.call('PUBLISH', ARGV[2], left)
+      tell(left)
     end
     count, reaped = count - 1, reaped + 1
   end
 end
-if reaped > 0 then redis.call('PUBLISH', ARGV[4], ARGV[5]) end
+if reaped > 0 then redis.call('PUBLISH', ARGV[6], ARGV[7]) end
 return reaped

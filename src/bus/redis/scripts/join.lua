@@ -3,20 +3,21 @@
 -- message goes along. In the roster a ~ after the connection marks a name of which the room was not
 -- told. If the name was there in another spelling, the room is told that the other spelling has left.
 -- Returns how many are in the room.
+local tell = teller(ARGV[3], ARGV[4], ARGV[5])
 local entry = redis.call('HGET', KEYS[1], ARGV[1]) or ''
 local owner, quiet, shown = string.match(entry, '^([^ ~]+)(~?) ?(.*)$')
 local origin, written = string.match(ARGV[2], '^([^ ]+)(.*)$')
 local known = owner and quiet == ''
 if known and shown ~= string.sub(written, 2) then
   local left = cjson.encode(shown ~= '' and shown or ARGV[1])
-  redis.call('PUBLISH', ARGV[3], '{"natterjack":"left","from":"' .. owner .. '","user":' .. left .. '}')
+  tell('{"natterjack":"left","from":"' .. owner .. '","user":' .. left .. '}')
   known = false
 end
 local count = redis.call('HLEN', KEYS[1]) + (owner and 0 or 1)
-local announced = not known and count <= tonumber(ARGV[5])
+local announced = not known and count <= tonumber(ARGV[7])
 redis.call('HSET', KEYS[1], ARGV[1], origin .. ((known or announced) and '' or '~') .. written)
 local envelope = announced and '{"natterjack":"joined"' or '{"natterjack":"joined quietly"'
 local last = redis.call('GET', KEYS[2])
 if last then envelope = envelope .. ',"last":"' .. last .. '"' end
-redis.call('PUBLISH', ARGV[3], envelope .. ARGV[4])
+tell(envelope .. ARGV[6])
 return count

@@ -1,11 +1,13 @@
 -- Number messages of one room, write them to the log and publish them, all in one step. Two things keep
 -- a message from being published twice: the reference that its client may have given it, and the number
 -- that its instance has given it.
--- KEYS: counter, log, the instance's last number, the references. ARGV: channel, how many messages the
--- log keeps, how long log, number and references live; then for each message its number, the place of
--- its reference in KEYS or 0, and its body.
+-- KEYS: counter, log, the instance's last number, the references. ARGV: the room's
+-- channels and whether other programs listen elsewhere, how many messages the log keeps, how long log,
+-- number and references live; then for each message its number, the place of its reference in KEYS or 0,
+-- and its body.
 -- Returns the ids; an empty one for a repeated message without a reference that was not the instance's
 -- last one in this room.
+local tell = teller(ARGV[1], ARGV[2], ARGV[3])
 local time = redis.call('TIME')
 local now = time[1] .. string.format('%03d', math.floor(time[2] / 1000))
 local epoch, n = string.match(redis.call('GET', KEYS[1]) or '', '^(%d+)%-(%d+)$')
@@ -21,11 +23,11 @@ local function write(body)
   n = string.format('%.0f', n + 1)
   local id = epoch .. '-' .. n
   local message = '{"natterjack":"said","id":"' .. id .. '","at":' .. now .. body
-  if ARGV[2] ~= '0' then
-    local written = redis.pcall('XADD', KEYS[2], 'MAXLEN', '=', ARGV[2], id, 'message', message)
+  if ARGV[4] ~= '0' then
+    local written = redis.pcall('XADD', KEYS[2], 'MAXLEN', '=', ARGV[4], id, 'message', message)
     if type(written) == 'table' then return nil, written end
   end
-  redis.call('PUBLISH', ARGV[1], message)
+  tell(message)
   return id
 end
 
@@ -38,7 +40,7 @@ local function find(body)
 end
 
 local ids, fresh = {}, false
-for i = 6, #ARGV, 3 do
+for i = 8, #ARGV, 3 do
   local number, ref, body = tonumber(ARGV[i]), KEYS[tonumber(ARGV[i + 1])], ARGV[i + 2]
   local id = ref and redis.call('GET', ref)
   if not id then
@@ -58,13 +60,13 @@ for i = 6, #ARGV, 3 do
     else
       id = ref and find(body) or ''
     end
-    if ref and id ~= '' then redis.call('SET', ref, id, 'EX', ARGV[5]) end
+    if ref and id ~= '' then redis.call('SET', ref, id, 'EX', ARGV[7]) end
   end
   ids[#ids + 1] = id
 end
 if fresh then
-  redis.call('EXPIRE', KEYS[2], ARGV[3])
-  redis.call('SET', KEYS[1], epoch .. '-' .. n, 'EX', ARGV[3])
-  redis.call('SET', KEYS[3], string.format('%.0f', seen) .. ' ' .. last, 'EX', ARGV[4])
+  redis.call('EXPIRE', KEYS[2], ARGV[5])
+  redis.call('SET', KEYS[1], epoch .. '-' .. n, 'EX', ARGV[5])
+  redis.call('SET', KEYS[3], string.format('%.0f', seen) .. ' ' .. last, 'EX', ARGV[6])
 end
 return ids

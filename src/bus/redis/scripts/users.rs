@@ -106,7 +106,7 @@ impl Scripts {
     }
 
     pub fn expire_room(&self, dead: &str, room: &Room) -> Command {
-        let args = (dead, self.channel(room), self.notices, self.reaped(dead));
+        let args = (dead, self.told(room), self.notices, self.reaped(dead));
         EXPIRE_ROOM.call(&[self.room_key(room, "roster")], args)
     }
 
