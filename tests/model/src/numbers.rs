@@ -117,68 +117,29 @@ pub struct Room1 {
 
 /// The explorations, with their names.
 pub fn worlds() -> Vec<(&'static str, Room1)> {
-    let none = Faults::default();
-    let world = |messages, window, faults| Room1 {
+    let world = |messages, window, [rollbacks, reloads, disconnects, errors]: [u8; 4]| Room1 {
         messages,
         window,
-        faults,
+        faults: Faults {
+            rollbacks,
+            reloads,
+            disconnects,
+            errors,
+        },
     };
     vec![
-        ("no fault", world([2, 1], 2, none)),
-        (
-            "an error in passing",
-            world([3, 1], 3, Faults { errors: 2, ..none }),
-        ),
-        (
-            "a broken connection",
-            world(
-                [2, 1],
-                2,
-                Faults {
-                    disconnects: 1,
-                    errors: 1,
-                    ..none
-                },
-            ),
-        ),
-        (
-            "a rollback",
-            world(
-                [2, 1],
-                2,
-                Faults {
-                    rollbacks: 1,
-                    ..none
-                },
-            ),
-        ),
+        ("no fault", world([2, 1], 2, [0, 0, 0, 0])),
+        ("an error in passing", world([3, 1], 3, [0, 0, 0, 2])),
+        ("a broken connection", world([2, 1], 2, [0, 0, 1, 1])),
+        ("a rollback", world([2, 1], 2, [1, 0, 0, 0])),
         (
             "a rollback and a broken connection",
-            world(
-                [2, 1],
-                2,
-                Faults {
-                    rollbacks: 1,
-                    disconnects: 1,
-                    ..none
-                },
-            ),
+            world([2, 1], 2, [1, 0, 1, 0]),
         ),
-        (
-            "a rollback and an error",
-            world(
-                [2, 1],
-                2,
-                Faults {
-                    rollbacks: 1,
-                    errors: 1,
-                    ..none
-                },
-            ),
-        ),
+        ("a rollback and an error", world([2, 1], 2, [1, 0, 0, 1])),
         (
             "data that go back on the same node",
-            world([2, 1], 2, Faults { reloads: 1, ..none }),
+            world([2, 1], 2, [0, 1, 0, 0]),
         ),
     ]
 }
@@ -348,23 +309,35 @@ impl Model for Room1 {
             ),
             Property::always(
                 "a complete replay is complete",
-                |_: &Room1, world: &World| world.replays_are_complete(),
+                |model: &Room1, world: &World| {
+                    if model.faults.reloads > 0 {
+                        // An id may be given twice here, and until an instance hears it nobody knows.
+                        !model.is_quiet(world) || world.no_replay_is_taken_for_complete()
+                    } else {
+                        world.replays_are_complete()
+                    }
+                },
             ),
             Property::always(
                 "in the end all is answered and shown",
-                |model: &Room1, world: &World| {
-                    let mut steps = Vec::new();
-                    model.actions(world, &mut steps);
-                    steps.retain(|step| {
-                        !matches!(
-                            step,
-                            Step::Save | Step::Rollback | Step::Reload | Step::Disconnect { .. }
-                        )
-                    });
-                    !steps.is_empty() || world.all_is_shown()
-                },
+                |model: &Room1, world: &World| !model.is_quiet(world) || world.all_is_shown(),
             ),
         ]
+    }
+}
+
+impl Room1 {
+    /// Whether nothing is left to happen but a fault.
+    fn is_quiet(&self, world: &World) -> bool {
+        let mut steps = Vec::new();
+        self.actions(world, &mut steps);
+        let is_fault = |step: &Step| {
+            matches!(
+                step,
+                Step::Save | Step::Rollback | Step::Reload | Step::Disconnect { .. }
+            )
+        };
+        steps.iter().all(is_fault)
     }
 }
 

@@ -1,6 +1,7 @@
 //! What must hold, whatever happens.
 
 use super::instance::Shown;
+use super::redis::Redis;
 use super::{INSTANCES, Id, Message, World};
 
 impl World {
@@ -70,20 +71,31 @@ impl World {
     /// Somebody who saw a message, and everything before it, comes back with its id: the replay is
     /// complete if Redis still has that message, and else says that it is not.
     pub fn replays_are_complete(&self) -> bool {
-        // Each script begins with this. Nobody who heard what was lost need be alive.
+        let redis = self.checked();
+        self.given.iter().all(|given| match redis.replayed(given) {
+            None => !redis.says_complete(given.0),
+            Some(whole) => whole && redis.says_complete(given.0),
+        })
+    }
+
+    /// The same where one id may stand for two messages: for one that is lost and was shown, a
+    /// replay is never complete; for the other it need not be.
+    pub fn no_replay_is_taken_for_complete(&self) -> bool {
+        let redis = self.checked();
+        let mut shown = self.instances.iter().flat_map(|instance| &instance.shown);
+        shown.all(|shown| match *shown {
+            Shown::Chat(id, message) => {
+                !redis.says_complete(id) || redis.replayed(&(id, message)) == Some(true)
+            }
+            Shown::Gap => true,
+        })
+    }
+
+    /// Each script begins with this. Nobody who heard what was lost need be alive.
+    fn checked(&self) -> Redis {
         let mut redis = self.redis.clone();
         redis.check_epoch(None, None);
-        self.given.iter().all(|given| {
-            let log = &redis.room.log;
-            let (complete, after) = redis.room.replay(Some(given.0));
-            let Some(place) = log.iter().position(|entry| entry == given) else {
-                return !complete;
-            };
-            let follows = log
-                .iter()
-                .filter(|(id, _)| after.is_none_or(|after| *id > after));
-            complete && follows.eq(&log[place + 1..])
-        })
+        redis
     }
 
     pub fn all_is_shown(&self) -> bool {
@@ -96,5 +108,23 @@ impl World {
                     .iter()
                     .all(|(id, message)| instance.shown.contains(&Shown::Chat(*id, *message)))
         })
+    }
+}
+
+impl Redis {
+    fn says_complete(&self, since: Id) -> bool {
+        self.room.replay(Some(since)).0
+    }
+
+    /// Whether exactly what follows a message in the log is replayed after its id; `None` if the
+    /// log does not have it.
+    fn replayed(&self, given: &(Id, Message)) -> Option<bool> {
+        let log = &self.room.log;
+        let place = log.iter().position(|entry| entry == given)?;
+        let (_, after) = self.room.replay(Some(given.0));
+        let follows = log
+            .iter()
+            .filter(|(id, _)| after.is_none_or(|after| *id > after));
+        Some(follows.eq(&log[place + 1..]))
     }
 }

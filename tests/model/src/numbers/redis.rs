@@ -34,11 +34,13 @@ impl Redis {
             let last = room.log.last().map(|(id, _)| *id);
             return self.begin(last, heard);
         };
-        if node != self.node || heard.is_some_and(|heard| heard > last) {
+        let again = heard.zip(again);
+        let is_again = again.is_some_and(|(heard, _)| heard.epoch == last.epoch);
+        if node != self.node || heard.is_some_and(|heard| heard > last) || is_again {
             self.begin(Some(last), heard);
         }
         // Somebody has heard other messages under these numbers.
-        if let (Some(heard), Some(again)) = (heard, again) {
+        if let Some((heard, again)) = again {
             for end in &mut self.room.chain {
                 if end.epoch == heard.epoch {
                     end.n = end.n.min(again - 1);
