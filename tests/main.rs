@@ -108,6 +108,9 @@ mod other_sites;
 /// Redis goes away and comes back.
 mod outage;
 
+/// Redis fails in passing while messages are in flight.
+mod overtaking;
+
 /// `/readyz`: whether the server is ready, and why not.
 mod readiness;
 

@@ -13,6 +13,7 @@ mod carrier;
 mod node_queues;
 mod request;
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -50,20 +51,22 @@ pub const DELAYS: [u64; 15] = [
     2_500_000, 5_000_000, 10_000_000,
 ];
 
-/// Makes one command of a part and more parts that go with it.
-type Merge<P> = Box<dyn Fn(&P, &[&P]) -> Command + Send + Sync>;
+/// See [`Pipeline::new`].
+type Merge<P> = Box<dyn Fn(u64, &P, &[&P]) -> Command + Send + Sync>;
 
 /// The way to Redis, shared by all callers.
-pub struct Pipeline<P> {
+pub struct Pipeline<P: Part> {
     state: Mutex<State<P>>,
     merge: Merge<P>,
+    /// See [`new`](Self::new).
+    most_age: Duration,
     /// How long reserved requests take from their acceptance to their reply, in microseconds.
     pub delays: Histogram,
     /// A reply has come, or the gate has opened or closed.
     changed: Event,
 }
 
-struct State<P> {
+struct State<P: Part> {
     queues: NodeQueues<P>,
     /// Nothing more may wait for a connection to come.
     closing: bool,
@@ -71,15 +74,20 @@ struct State<P> {
     reserved_bytes: usize,
 }
 
-impl<P> fmt::Debug for Pipeline<P> {
+impl<P: Part> fmt::Debug for Pipeline<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Pipeline")
     }
 }
 
 impl<P: Part + Send> Pipeline<P> {
-    /// Not connected yet. `merge` makes one command of parts that go together.
-    pub fn new(merge: impl Fn(&P, &[&P]) -> Command + Send + Sync + 'static) -> Pipeline<P> {
+    /// Not connected yet. `merge` makes one command of parts that go together, and is given the
+    /// number of the part before them that has no reply yet, or 0. A reserved request that is older
+    /// than `most_age` is not sent to a new connection.
+    pub fn new(
+        most_age: Duration,
+        merge: impl Fn(u64, &P, &[&P]) -> Command + Send + Sync + 'static,
+    ) -> Pipeline<P> {
         Pipeline {
             state: Mutex::new(State {
                 queues: NodeQueues::default(),
@@ -88,6 +96,7 @@ impl<P: Part + Send> Pipeline<P> {
                 reserved_bytes: 0,
             }),
             merge: Box::new(merge),
+            most_age,
             delays: Histogram::new(&DELAYS),
             changed: Event::new(),
         }
@@ -212,15 +221,37 @@ impl<P: Part + Send> Pipeline<P> {
 
     /// Opens the gate: all that waits goes out.
     pub fn open(&self) {
+        self.reject_old(Instant::now());
         self.lock().queues.open();
         self.changed.notify(usize::MAX);
     }
 
-    /// The connections are gone: requests without a reply wait again, in front; those of callers
-    /// who wait are dropped.
+    /// The connections are gone, or can't be made: requests without a reply wait again, in front;
+    /// those of callers who wait are dropped.
     pub fn disconnect(&self) {
         self.lock().queues.disconnect();
+        self.reject_old(Instant::now());
         self.changed.notify(usize::MAX);
+    }
+
+    /// Rejects the reserved requests that wait for a connection and are too old `now`. Redis may have
+    /// executed them so long ago that it would execute them a second time.
+    fn reject_old(&self, now: Instant) {
+        if let Some(oldest) = now.checked_sub(self.most_age) {
+            self.reject(|queues| queues.take_older(oldest));
+        }
+    }
+
+    fn reject(&self, take: impl FnOnce(&mut NodeQueues<P>) -> VecDeque<Request<P>>) {
+        let mut state = self.lock();
+        let rejected = take(&mut state.queues);
+        for request in &rejected {
+            state.free(request);
+        }
+        drop(state);
+        for request in rejected {
+            (request.on_reply)(None);
+        }
     }
 
     /// Waits until every request has its reply. Give it a deadline.
@@ -244,16 +275,21 @@ impl<P: Part + Send> Pipeline<P> {
     /// Rejects the reserved requests that wait for a connection and were never sent, and from now
     /// on those that would have to wait.
     pub fn reject_pending(&self) {
-        let mut state = self.lock();
-        state.closing = true;
-        if state.queues.gate == Gate::Open {
-            return;
-        }
-        let rejected = state.queues.take_unsent();
-        drop(state);
-        for request in rejected {
-            (request.on_reply)(None);
-        }
+        self.lock().closing = true;
+        self.reject(|queues| match queues.gate {
+            Gate::Open => VecDeque::new(),
+            _ => queues.take_unsent(),
+        });
+    }
+}
+
+impl<P: Part> State<P> {
+    /// Gives back what a request had reserved. Returns when it was accepted.
+    fn free(&mut self, request: &Request<P>) -> Option<Instant> {
+        let (bytes, accepted) = request.reserved?;
+        self.reserved -= 1;
+        self.reserved_bytes -= bytes;
+        Some(accepted)
     }
 }
 

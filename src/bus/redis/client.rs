@@ -6,7 +6,7 @@ use std::sync::Arc;
 use redis::Value;
 
 use super::reply;
-use super::scripts::{Publication, Scripts};
+use super::scripts::{MESSAGE_LIFE, Publication, Scripts};
 use crate::bus::NewMessage;
 use crate::chat::dialect::Roster;
 use crate::chat::event::{Event, Refusal};
@@ -42,7 +42,9 @@ impl Client {
         Ok(Client {
             endpoint: Endpoint::new(address, name)?,
             scripts,
-            pipeline: Pipeline::new(move |first, more| merge.publish(first, more)),
+            pipeline: Pipeline::new(MESSAGE_LIFE, move |before, first, more| {
+                merge.publish(before, first, more)
+            }),
         })
     }
 

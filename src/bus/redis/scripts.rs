@@ -9,6 +9,7 @@ mod users;
 
 use std::iter;
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use redis::{ToRedisArgs, cmd};
 
@@ -27,11 +28,11 @@ pub use channels::Channel;
 const LOG_LIFE: u64 = 7 * 24 * 3600;
 /// How many bytes all logs together may take, where the settings don't say.
 const MAX_HISTORY: usize = 128 * 1024 * 1024;
-/// For how long a repeated message is still known, in seconds: longer than any outage in which
-/// messages wait.
-const SEEN_LIFE: u64 = 24 * 3600;
-/// For how long a message is known by the name its client gave it, in seconds.
+/// For how long a message is known by its instance's number, and by the name its client gave it, in
+/// seconds.
 const REFERENCE_LIFE: u64 = 15 * 60;
+/// A message that is older than this is not sent again: Redis may no longer know it.
+pub const MESSAGE_LIFE: Duration = Duration::from_secs(REFERENCE_LIFE - 60);
 
 /// A script, prepared when it is first called.
 type Lua = LazyLock<Script>;
@@ -126,6 +127,8 @@ pub struct Publication {
 }
 
 impl Part for Publication {
+    type Group = Room;
+
     fn slot(&self) -> u16 {
         self.slot
     }
@@ -134,8 +137,8 @@ impl Part for Publication {
         self.envelope.len()
     }
 
-    fn goes_with(&self, other: &Publication) -> bool {
-        self.room == other.room
+    fn group(&self) -> &Room {
+        &self.room
     }
 }
 
@@ -187,8 +190,9 @@ impl Scripts {
         }
     }
 
-    /// Publishes messages, all of the same room as the first.
-    pub fn publish(&self, first: &Publication, more: &[&Publication]) -> Command {
+    /// Publishes messages, all of the same room as the first. `before`: the number of this instance's
+    /// message before them, if it may still be on its way, else 0.
+    pub fn publish(&self, before: u64, first: &Publication, more: &[&Publication]) -> Command {
         let room = &first.room;
         let mut keys = vec![
             self.room_key(room, "counter"),
@@ -201,8 +205,9 @@ impl Scripts {
             let place = message.name.as_ref().map_or(0, |_| keys.len());
             words.push((message.sequence, place, &message.envelope));
         }
-        let lives = [LOG_LIFE, SEEN_LIFE, REFERENCE_LIFE];
-        PUBLISH.call(&keys, (self.told(room), self.history, &lives, words))
+        let lives = [LOG_LIFE, REFERENCE_LIFE];
+        let args = (self.told(room), self.history, &lives, before, words);
+        PUBLISH.call(&keys, args)
     }
 
     pub fn join(&self, room: &Room, user: &User, origin: Origin) -> Command {

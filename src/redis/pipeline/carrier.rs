@@ -83,9 +83,7 @@ impl<P: Part + Send> Pipeline<P> {
         let mut state = self.lock();
         let open = state.queues.gate == Gate::Open;
         let requests = state.queues.on_reply(node, &value)?;
-        for (bytes, accepted) in requests.iter().filter_map(|request| request.reserved) {
-            state.reserved -= 1;
-            state.reserved_bytes -= bytes;
+        for accepted in requests.iter().filter_map(|request| state.free(request)) {
             self.delays.record(accepted.elapsed().as_micros() as u64);
         }
         drop(state);

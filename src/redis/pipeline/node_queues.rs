@@ -4,11 +4,15 @@
 //! Requests of one slot keep their order. A single Redis has one slot and is sent everything at
 //! once. In a cluster a node may redirect a request, because its slot has moved or is moving: the
 //! slot is paused then until every command in flight for it has its reply, and the redirected
-//! requests are sent again in order. A part must not overtake another one that is redirected, so
-//! only one command of parts per slot is in flight; the parts that wait for it go out together.
+//! requests are sent again in order. The same happens to parts that Redis has not executed because
+//! one ahead of them failed (see `chains`).
+
+mod chains;
+mod slot_queue;
 
 use std::collections::{HashMap, VecDeque};
 use std::mem;
+use std::time::Instant;
 
 use event_listener::{Event, EventListener};
 use redis::{Value, cmd};
@@ -18,23 +22,23 @@ use super::request::{Part, Payload, Request};
 use crate::redis::cluster::{Address, Map, Redirect, redirect};
 use crate::redis::error::{Error, transient_error};
 use crate::redis::slot::{Command, SLOTS};
+use chains::Chains;
+use slot_queue::{Pause, SlotQueue};
 
-/// The parts of one command at most.
-const GROUP: usize = 64;
-/// About how many bytes they have at most: Redis does nothing else meanwhile.
-const GROUP_BYTES: usize = 64 * 1024;
 /// With nothing in flight, a node keeps room for so many commands.
 const KEPT: usize = 256;
 
 /// The queues of all slots and nodes.
-pub struct NodeQueues<P> {
+pub struct NodeQueues<P: Part> {
     /// One for each connection; none without a connection.
     nodes: Vec<Node<P>>,
     /// The node of each slot; empty where there is no cluster.
     route: Vec<u16>,
     /// The slots with requests. Those above the cluster's stand for a node each, whose requests have
     /// no keys.
-    slots: HashMap<u16, Slot<P>>,
+    slots: HashMap<u16, SlotQueue<P>>,
+    /// The parts in flight.
+    chains: Chains<P::Group>,
     /// The slots that wait for [`retry`](Self::retry).
     retries: Vec<u16>,
     /// There is one more of them.
@@ -70,48 +74,19 @@ struct Node<P> {
     work: Event,
 }
 
-struct Slot<P> {
-    /// What waits to be sent.
-    waiting: VecDeque<Request<P>>,
-    /// How many commands have no reply yet.
-    in_flight: usize,
-    /// Nothing may be sent beside the last command, as long as it is in flight.
-    exclusive: bool,
-    /// How and at which node to go on when nothing is in flight, after a redirection.
-    redirected: Option<(Redirect, usize)>,
-}
-
-impl<P> Default for NodeQueues<P> {
+impl<P: Part> Default for NodeQueues<P> {
     fn default() -> NodeQueues<P> {
         NodeQueues {
             nodes: Vec::new(),
             route: Vec::new(),
             slots: HashMap::new(),
+            chains: Chains::default(),
             retries: Vec::new(),
             retry_wanted: Event::new(),
             gate: Gate::Disconnected,
             backlog: VecDeque::new(),
             pushed: 0,
         }
-    }
-}
-
-impl<P> Default for Slot<P> {
-    fn default() -> Slot<P> {
-        Slot {
-            waiting: VecDeque::new(),
-            in_flight: 0,
-            exclusive: false,
-            redirected: None,
-        }
-    }
-}
-
-impl<P> Slot<P> {
-    /// Whether something can be sent to the slot's node now.
-    fn is_ready(&self) -> bool {
-        let free = !self.exclusive || self.in_flight == 0;
-        free && self.redirected.is_none() && !self.waiting.is_empty()
     }
 }
 
@@ -179,15 +154,15 @@ impl<P: Part> NodeQueues<P> {
         &mut self,
         node: usize,
         out: &mut Vec<u8>,
-        merge: &impl Fn(&P, &[&P]) -> Command,
+        merge: &impl Fn(u64, &P, &[&P]) -> Command,
     ) -> bool {
         while let Some(number) = self.nodes[node].ready.pop_front() {
-            let (cluster, home) = (self.is_cluster(), self.node_of(number));
+            let home = self.node_of(number);
             let Some(slot) = self.slots.get_mut(&number) else {
                 continue;
             };
-            let asked = match slot.redirected {
-                Some((Redirect::Ask, there)) if there == node && slot.in_flight == 0 => true,
+            let asked = match slot.paused {
+                Some(Pause::Redirected(Redirect::Ask, there)) if there == node => true,
                 None if home == node && slot.is_ready() => false,
                 _ => continue,
             };
@@ -197,14 +172,14 @@ impl<P: Part> NodeQueues<P> {
             if asked {
                 cmd("ASKING").write_packed_command(out);
                 in_flight.push_back((number, Vec::new()));
-                slot.redirected = None;
+                slot.paused = Some(Pause::Home);
             }
-            let count = group_len(&slot.waiting);
-            let mut requests: Vec<Request<P>> = slot.waiting.drain(..count).collect();
+            let mut requests = slot.next_group();
             let parts: Vec<&P> = requests.iter().filter_map(Request::part).collect();
-            slot.exclusive = asked || cluster && !parts.is_empty();
             if let Some((first, more)) = parts.split_first() {
-                out.extend_from_slice(&merge(first, more).packed);
+                let last = requests.last().map_or(0, |request| request.place);
+                let before = self.chains.sent(first.group(), last);
+                out.extend_from_slice(&merge(before, first, more).packed);
             }
             for request in &mut requests {
                 if let Payload::Command(command) = &request.payload {
@@ -234,7 +209,8 @@ impl<P: Part> NodeQueues<P> {
             Some((how, address)) => {
                 let node = |node: &Node<P>| node.address.as_ref() == Some(&address);
                 let place = self.nodes.iter().position(node);
-                Some((how, place.ok_or(Error::NewNode(address))?))
+                let place = place.ok_or(Error::NewNode(address))?;
+                Some(Pause::Redirected(how, place))
             }
             None => match transient_error(value).filter(|_| self.gate == Gate::Open) {
                 Some(error) => return Err(Error::Transient(error)),
@@ -252,8 +228,13 @@ impl<P: Part> NodeQueues<P> {
             && !requests.is_empty()
         {
             slot.in_flight -= 1;
-            slot.redirected = redirected.or(slot.redirected);
-            if slot.redirected.is_some() {
+            slot.paused = redirected.or(slot.paused);
+            let group = requests[0].part().map(Part::group);
+            let again = group.is_some_and(|group| self.chains.answered(group, value));
+            if again {
+                slot.paused.get_or_insert(Pause::Home);
+            }
+            if again || matches!(slot.paused, Some(Pause::Redirected(..))) {
                 // Also what was executed ahead of a redirected request: it is executed again, in its
                 // place.
                 slot.waiting.extend(requests.drain(..));
@@ -271,22 +252,28 @@ impl<P: Part> NodeQueues<P> {
         let Some(slot) = self.slots.get_mut(&number) else {
             return;
         };
-        if slot.redirected.is_some() {
-            let waiting = slot.waiting.make_contiguous();
-            waiting.sort_by_key(|request| request.place);
+        if slot.waiting.is_empty() {
+            self.slots.remove(&number);
+            return;
         }
-        match slot.redirected {
-            None if slot.waiting.is_empty() => drop(self.slots.remove(&number)),
-            None if slot.exclusive => self.make_ready(number, home),
+        let Some(paused) = slot.paused.take() else {
             // It has been ready all the time.
-            None => {}
-            Some((Redirect::Ask, node)) => self.make_ready(number, node),
-            Some((Redirect::Moved, node)) => {
-                slot.redirected = None;
+            return;
+        };
+        let waiting = slot.waiting.make_contiguous();
+        waiting.sort_by_key(|request| request.place);
+        match paused {
+            Pause::Home => self.make_ready(number, home),
+            Pause::Redirected(Redirect::Moved, node) => {
                 self.route[usize::from(number)] = node as u16;
                 self.make_ready(number, node);
             }
-            Some((Redirect::TryAgain, _)) => {
+            Pause::Redirected(Redirect::Ask, node) => {
+                slot.paused = Some(paused);
+                self.make_ready(number, node);
+            }
+            Pause::Redirected(Redirect::TryAgain, _) => {
+                slot.paused = Some(paused);
                 self.retries.push(number);
                 self.retry_wanted.notify(1);
             }
@@ -302,7 +289,7 @@ impl<P: Part> NodeQueues<P> {
     pub fn retry(&mut self) {
         for number in mem::take(&mut self.retries) {
             if let Some(slot) = self.slots.get_mut(&number) {
-                slot.redirected = None;
+                slot.paused = None;
                 self.make_ready(number, self.node_of(number));
             }
         }
@@ -347,6 +334,7 @@ impl<P: Part> NodeQueues<P> {
             .collect();
         all.sort_by_key(|request| request.place);
         self.backlog = all.into();
+        self.chains = Chains::default();
         self.route.clear();
         self.retries.clear();
         self.gate = Gate::Disconnected;
@@ -354,28 +342,27 @@ impl<P: Part> NodeQueues<P> {
 
     /// Takes the reserved requests that wait for a connection and were never sent.
     pub fn take_unsent(&mut self) -> VecDeque<Request<P>> {
-        let (kept, unsent) = mem::take(&mut self.backlog)
-            .into_iter()
-            .partition(|request| request.sent || request.reserved.is_none());
-        self.backlog = kept;
-        unsent
+        self.take_waiting(|request, _| !request.sent)
     }
-}
 
-/// How many of the oldest requests go out in one command: parts that go together, but not too many.
-fn group_len<P: Part>(requests: &VecDeque<Request<P>>) -> usize {
-    let Some(first) = requests.front().and_then(Request::part) else {
-        return requests.len().min(1);
-    };
-    let mut bytes = 0;
-    let more = requests.iter().skip(1).take(GROUP - 1);
-    let more = more.take_while(|request| {
-        request.part().is_some_and(|part| {
-            bytes += part.size();
-            part.goes_with(first) && bytes < GROUP_BYTES
-        })
-    });
-    1 + more.count()
+    /// Takes the reserved requests that wait for a connection and were accepted before this time.
+    pub fn take_older(&mut self, than: Instant) -> VecDeque<Request<P>> {
+        self.take_waiting(|_, accepted| accepted < than)
+    }
+
+    fn take_waiting(
+        &mut self,
+        wanted: impl Fn(&Request<P>, Instant) -> bool,
+    ) -> VecDeque<Request<P>> {
+        let reserved = |request: &Request<P>| request.reserved.map(|(_, accepted)| accepted);
+        let (taken, kept) = mem::take(&mut self.backlog)
+            .into_iter()
+            .partition(|request| {
+                reserved(request).is_some_and(|accepted| wanted(request, accepted))
+            });
+        self.backlog = kept;
+        taken
+    }
 }
 
 #[cfg(test)]

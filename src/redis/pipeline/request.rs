@@ -1,5 +1,6 @@
 //! One request to Redis, and who gets its reply.
 
+use std::hash::Hash;
 use std::time::Instant;
 
 use redis::Value;
@@ -7,15 +8,18 @@ use smol::channel::{self, Receiver};
 
 use crate::redis::slot::Command;
 
-/// Parts of one group go out together, as one command that is made of them. Its reply is a list
-/// with a value for each part.
+/// Parts of one group, which share a slot, go out together, as one command that is made of them. Its
+/// reply is a list with a value for each part, or an integer: then nothing was executed, because Redis
+/// has not seen the part of this group that goes before, and the parts are sent again.
 pub trait Part {
+    /// What makes a group.
+    type Group: Clone + Eq + Hash + Send;
     /// The slot of its keys.
     fn slot(&self) -> u16;
     /// About how many bytes it takes in the command.
     fn size(&self) -> usize;
-    /// Whether both can go out in one command.
-    fn goes_with(&self, other: &Self) -> bool;
+    /// The group to which it belongs.
+    fn group(&self) -> &Self::Group;
 }
 
 /// A request on its way.

@@ -5,21 +5,23 @@ const MOVED: &str = "-MOVED 1 b:1\r\n";
 const ASK: &str = "-ASK 1 b:1\r\n";
 const TRY_AGAIN: &str = "-TRYAGAIN later\r\n";
 
-/// No parts.
+/// A message in a room.
 #[derive(Debug)]
-enum Never {}
+struct Message(&'static str, &'static str);
 
-impl Part for Never {
+impl Part for Message {
+    type Group = &'static str;
+
     fn slot(&self) -> u16 {
-        match *self {}
+        1
     }
 
     fn size(&self) -> usize {
-        match *self {}
+        1
     }
 
-    fn goes_with(&self, _: &Never) -> bool {
-        match *self {}
+    fn group(&self) -> &&'static str {
+        &self.0
     }
 }
 
@@ -29,7 +31,7 @@ fn address(host: &str) -> Address {
 }
 
 /// Two nodes; the first has all slots.
-fn cluster() -> NodeQueues<Never> {
+fn cluster() -> NodeQueues<Message> {
     let mut queues = NodeQueues::default();
     let nodes = vec![address("a"), address("b")];
     let route = vec![0; SLOTS.into()];
@@ -38,16 +40,29 @@ fn cluster() -> NodeQueues<Never> {
     queues
 }
 
-fn push(queues: &mut NodeQueues<Never>, slot: u16, words: &str) {
+fn push(queues: &mut NodeQueues<Message>, slot: u16, words: &str) {
     let packed = format!("{words} ").into();
     let command = Payload::Command(Command { slot, packed });
     queues.push(Request::new(command, Box::new(|_| ())), false);
 }
 
+/// Queues a reserved message.
+fn say(queues: &mut NodeQueues<Message>, room: &'static str, text: &'static str) {
+    let message = Payload::Part(Message(room, text));
+    let mut request = Request::new(message, Box::new(|_| ()));
+    request.reserved = Some((1, Instant::now()));
+    queues.push(request, false);
+}
+
 /// What is said on a queue now.
-fn sent(queues: &mut NodeQueues<Never>, queue: usize) -> String {
+fn sent(queues: &mut NodeQueues<Message>, queue: usize) -> String {
     let mut out = Vec::new();
-    let merge = |_: &Never, _: &[&Never]| unreachable!("there are no parts here");
+    let merge = |before, first: &Message, more: &[&Message]| {
+        let texts = more.iter().map(|message| format!("+{}", message.1));
+        let texts = texts.collect::<String>();
+        let packed = format!("{}:{before}:{}{texts} ", first.0, first.1).into();
+        Command { slot: 1, packed }
+    };
     while queues.write_next(queue, &mut out, &merge) {}
     let asking = redis::cmd("ASKING").get_packed_command();
     let out = String::from_utf8(out).unwrap();
@@ -57,14 +72,14 @@ fn sent(queues: &mut NodeQueues<Never>, queue: usize) -> String {
 }
 
 /// The connections are gone, and there is one to a single Redis.
-fn reconnect(queues: &mut NodeQueues<Never>) {
+fn reconnect(queues: &mut NodeQueues<Message>) {
     queues.disconnect();
     queues.connect(None);
     queues.open();
 }
 
 /// How many commands that answers.
-fn reply(queues: &mut NodeQueues<Never>, queue: usize, reply: &str) -> usize {
+fn reply(queues: &mut NodeQueues<Message>, queue: usize, reply: &str) -> usize {
     let value = redis::parse_redis_value(reply.as_bytes()).unwrap();
     queues.on_reply(queue, &value).unwrap().len()
 }
@@ -167,4 +182,84 @@ fn whatever_happens_everything_waits_in_order_when_the_connections_go() {
     queues.push_to_all(b"ping");
     reconnect(&mut queues);
     assert_eq!(sent(&mut queues, 0), "one two three four five");
+}
+
+#[test]
+fn parts_name_the_one_before_them_that_is_still_on_its_way() {
+    let mut queues = NodeQueues::default();
+    reconnect(&mut queues);
+    say(&mut queues, "attic", "one");
+    say(&mut queues, "cellar", "two");
+    assert_eq!(sent(&mut queues, 0), "attic:0:one cellar:0:two");
+    say(&mut queues, "attic", "three");
+    say(&mut queues, "attic", "four");
+    assert_eq!(sent(&mut queues, 0), "attic:1:three+four");
+    say(&mut queues, "attic", "five");
+    assert_eq!(sent(&mut queues, 0), "attic:4:five");
+    for count in [1, 1, 2, 1] {
+        let ids = format!("*{count}\r\n{}", "$1\r\na\r\n".repeat(count));
+        assert_eq!(reply(&mut queues, 0, &ids), count);
+    }
+    assert!(queues.is_empty());
+    say(&mut queues, "attic", "six");
+    assert_eq!(sent(&mut queues, 0), "attic:0:six");
+}
+
+#[test]
+fn parts_behind_one_that_fails_are_sent_again_in_order() {
+    let mut queues = NodeQueues::default();
+    reconnect(&mut queues);
+    for (room, text) in [("attic", "one"), ("cellar", "two"), ("attic", "three")] {
+        say(&mut queues, room, text);
+    }
+    push(&mut queues, 0, "else");
+    say(&mut queues, "attic", "four");
+    let first = "attic:0:one cellar:0:two attic:1:three else attic:3:four";
+    assert_eq!(sent(&mut queues, 0), first);
+    assert_eq!(reply(&mut queues, 0, "-OOM no\r\n"), 1);
+    assert_eq!(reply(&mut queues, 0, "*1\r\n$1\r\na\r\n"), 1);
+    assert_eq!(reply(&mut queues, 0, ":0\r\n"), 0);
+    say(&mut queues, "attic", "five");
+    assert_eq!(sent(&mut queues, 0), "", "some are still on their way");
+    assert_eq!(reply(&mut queues, 0, "+OK\r\n"), 1, "to something else");
+    assert_eq!(reply(&mut queues, 0, ":0\r\n"), 0);
+    assert_eq!(sent(&mut queues, 0), "attic:0:three+four+five");
+    assert_eq!(reply(&mut queues, 0, "-OOM no\r\n"), 3);
+    assert!(queues.is_empty());
+}
+
+#[test]
+fn parts_of_a_slot_that_moves_are_sent_again_in_order() {
+    let mut queues = cluster();
+    say(&mut queues, "attic", "one");
+    assert_eq!(sent(&mut queues, 0), "attic:0:one");
+    say(&mut queues, "attic", "two");
+    assert_eq!(sent(&mut queues, 0), "attic:1:two");
+    assert_eq!(reply(&mut queues, 0, ASK), 0);
+    // The slot has come back meanwhile, but the first one has not been here.
+    assert_eq!(reply(&mut queues, 0, ":0\r\n"), 0);
+    assert_eq!(sent(&mut queues, 0), "");
+    assert_eq!(sent(&mut queues, 1), "ASKING attic:0:one+two");
+    say(&mut queues, "attic", "three");
+    assert_eq!(sent(&mut queues, 0) + &sent(&mut queues, 1), "");
+    reply(&mut queues, 1, "+OK\r\n");
+    assert_eq!(reply(&mut queues, 1, "*2\r\n$1\r\na\r\n$1\r\nb\r\n"), 2);
+    assert_eq!(sent(&mut queues, 0), "attic:0:three");
+}
+
+#[test]
+fn what_has_waited_too_long_is_given_up() {
+    let mut queues = NodeQueues::default();
+    reconnect(&mut queues);
+    say(&mut queues, "attic", "sent");
+    assert_eq!(sent(&mut queues, 0), "attic:0:sent");
+    push(&mut queues, 0, "duty");
+    queues.disconnect();
+    say(&mut queues, "attic", "unsent");
+    let between = Instant::now();
+    say(&mut queues, "attic", "later");
+    assert_eq!(queues.take_older(between).len(), 2);
+    assert_eq!(queues.take_older(between).len(), 0);
+    reconnect(&mut queues);
+    assert_eq!(sent(&mut queues, 0), "duty attic:0:later");
 }
