@@ -3,7 +3,7 @@
 
 use serde_json::json;
 
-use crate::support::{OtherServer, Redis, TestServer, eventually};
+use crate::support::{Nodes, OtherServer, Redis, TestServer, eventually};
 
 #[test]
 fn people_of_both_servers_talk_and_see_each_other_come_and_go() {
@@ -119,6 +119,7 @@ fn who_is_here_keeps_a_name_of_which_redis_has_lost_the_owner() {
         let owner = redis.command(&["HEXISTS", "{chat-users}:owners", "foo"]);
         (owner == ":1\r\n").then_some(())
     });
+    server.becomes(200);
     foo.say("/who");
     foo.hears("in lobby: foo");
 }
@@ -144,5 +145,56 @@ fn nobody_can_forge_what_instances_tell_one_another_on_a_rooms_channel() {
     for n in 0..12 {
         bar.say(&format!("{n}"));
         foo.hears(&format!("bar: {n}"));
+    }
+}
+
+#[test]
+fn a_program_that_is_subscribed_by_a_pattern_reads_lines() {
+    let redis = Redis::start();
+    let server = TestServer::on_with(redis.address(), |config| config.rate = 0);
+    let mut other = OtherServer::by_pattern(&redis, "chat:*");
+    let mut bar = server.join_room("bar", "attic");
+    eventually("the program is found", || {
+        bar.say("hello?");
+        let mut next = other.next();
+        while !next.contains("hello?") {
+            next = other.next();
+        }
+        // Until then it hears only what instances tell one another.
+        next.ends_with(",\"plain\":true}").then_some(())
+    });
+    other.hears("bar: hello?");
+}
+
+#[test]
+fn the_other_server_may_be_on_any_node_of_a_cluster() {
+    let nodes = Nodes::start();
+    let mut others = [0, 1, 2].map(|i| OtherServer::on(nodes.node(i)));
+    let servers = [0, 4].map(|i| TestServer::on_with(nodes.address(i), |config| config.rate = 0));
+    let mut foo = servers[0].join("foo");
+    let mut bar = servers[1].join("bar");
+    foo.hears("bar: has joined the chat!");
+    eventually("all are found", || {
+        foo.say("hello?");
+        bar.hears("foo: hello?");
+        others.iter_mut().all(OtherServer::has_heard).then_some(())
+    });
+    foo.say("hello");
+    bar.hears("foo: hello");
+    for other in &mut others {
+        other.hears_at_last("foo: hello");
+    }
+    for n in 0..3 {
+        others[n].say("pi", "hi");
+        foo.hears("pi: hi");
+        bar.hears("pi: hi");
+        for other in &mut others {
+            other.hears("pi: hi");
+        }
+        bar.say("bye");
+        foo.hears("bar: bye");
+        for other in &mut others {
+            other.hears("bar: bye");
+        }
     }
 }

@@ -16,6 +16,7 @@ mod health;
 mod heartbeat;
 mod inbox;
 mod lease_watch;
+mod listeners;
 mod log_limit;
 pub mod message;
 mod own_lines;

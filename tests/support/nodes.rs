@@ -198,6 +198,11 @@ impl Nodes {
         }
     }
 
+    /// This node.
+    pub fn node(&self, i: usize) -> &Redis {
+        &self.nodes[i]
+    }
+
     /// The port of this node.
     pub fn port(&self, i: usize) -> u16 {
         self.ports[i]

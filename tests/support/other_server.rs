@@ -19,6 +19,12 @@ impl OtherServer<'_> {
         OtherServer::subscribed(redis, "subscribe", "chat")
     }
 
+    /// Subscribed by a pattern.
+    #[track_caller]
+    pub fn by_pattern<'a>(redis: &'a Redis, pattern: &str) -> OtherServer<'a> {
+        OtherServer::subscribed(redis, "psubscribe", pattern)
+    }
+
     #[track_caller]
     fn subscribed<'a>(redis: &'a Redis, command: &str, channel: &str) -> OtherServer<'a> {
         let mut stream = UnixStream::connect(redis.socket()).unwrap();
@@ -66,8 +72,18 @@ impl OtherServer<'_> {
         while self.next() != line {}
     }
 
+    /// Whether they hear something now.
+    pub fn has_heard(&mut self) -> bool {
+        let stream = self.subscription.get_ref();
+        stream.set_nonblocking(true).unwrap();
+        let heard = self.subscription.fill_buf().is_ok();
+        self.subscription.get_ref().set_nonblocking(false).unwrap();
+        heard
+    }
+
+    /// The next thing they hear.
     #[track_caller]
-    fn next(&mut self) -> String {
+    pub fn next(&mut self) -> String {
         self.words().pop().unwrap()
     }
 

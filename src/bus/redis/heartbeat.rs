@@ -72,7 +72,7 @@ impl Canary {
 }
 
 /// Renews the lease and watches the canary. Hands on the leases of dead instances, and registers
-/// our names again when we were taken for dead. `nodes`: how many there are to be alive.
+/// our names again when we were taken for dead.
 ///
 /// # Errors
 /// Redis does not answer, or nothing comes back on the subscription.
@@ -82,9 +82,7 @@ pub async fn heartbeat(
     canary: &Canary,
     subscriptions: &Subscriptions,
     dead: Sender<Vec<(String, String)>>,
-    nodes: usize,
 ) -> Result<Infallible, Error> {
-    let ping = redis::cmd("PING").get_packed_command();
     loop {
         Timer::after(PULSE).await;
         let asked = Instant::now();
@@ -92,10 +90,6 @@ pub async fn heartbeat(
         let reply = client.pipeline.request(client.scripts.renew_lease()).await;
         let reply = reply.ok_or_else(|| no_answer(REPLY_TIME))?;
         let answered = Instant::now();
-        // A single Redis has answered already if it is alive.
-        if nodes > 1 {
-            client.pipeline.request_all_nodes(&ping).await?;
-        }
         let Some((lease, leases)) = reply::pulse(&reply) else {
             return Err(match reply {
                 Value::ServerError(error) => format!("refused: {error}").into(),

@@ -5,6 +5,7 @@
 
 mod acl_probe;
 mod channels;
+mod listeners;
 mod users;
 
 use std::iter;
@@ -23,6 +24,7 @@ use crate::redis::pipeline::Part;
 use crate::redis::slot::{Command, slot};
 
 pub use channels::Channel;
+use listeners::Listeners;
 
 /// A room's log goes a week after its last message, in seconds.
 const LOG_LIFE: u64 = 7 * 24 * 3600;
@@ -112,6 +114,8 @@ pub struct Scripts {
     /// How many bytes all logs together may take.
     max_history: usize,
     notices: usize,
+    /// Other programs that scripts can't see.
+    pub listeners: Listeners,
 }
 
 /// A message on its way.
@@ -151,6 +155,7 @@ impl Scripts {
             history: config.history,
             max_history: config.max_history.unwrap_or(MAX_HISTORY),
             notices: config.notices,
+            listeners: Listeners::default(),
         }
     }
 

@@ -10,7 +10,7 @@ use super::heartbeat::{expire_leases, heartbeat};
 use super::log_limit::limit_logs;
 use super::reauth::reauthenticate;
 use super::reply::{self, Lease};
-use super::{Redis, health};
+use super::{Redis, health, listeners};
 use crate::chat::dialect::{Dialect, Reply};
 use crate::redis::connection::Connection;
 use crate::redis::error::Error;
@@ -60,7 +60,7 @@ pub async fn run(
     let (presence, canary) = (&bus.presence, &bus.canary);
     let (dead, expired) = channel::bounded(1);
     let (subscriber, replies) = (&bus.subscriber, subscription.replies);
-    let heartbeat = heartbeat(client, presence, canary, subscriptions, dead, count);
+    let heartbeat = heartbeat(client, presence, canary, subscriptions, dead);
     let reauth = reauthenticate(client, subscriptions, subscription.reauthenticable);
     let primary = subscription.primary.as_ref();
     let loops = vec![
@@ -70,6 +70,7 @@ pub async fn run(
         task(heartbeat),
         Box::pin(expire_leases(presence, expired)),
         Box::pin(health::watch(client, &bus.health)),
+        Box::pin(listeners::watch(client, subscriptions, count)),
         Box::pin(limit_logs(client, &bus.log_limit)),
         Box::pin(send_rosters(bus, again)),
         task(reauth),

@@ -36,7 +36,7 @@ impl Scripts {
     /// The words that scripts need to tell a room something.
     pub(super) fn told(&self, room: &Room) -> impl ToRedisArgs {
         let [plain, envelopes] = self.channels(room);
-        (plain, envelopes, false)
+        (plain, envelopes, self.listeners.hear(room))
     }
 
     /// This instance's own channel. No room's: `@` is not allowed in names.

@@ -3,20 +3,22 @@
 -- marked: each instance hears that line, too, and must not take it for another program's.
 -- Every instance is subscribed to both channels. So another program listens if the plain one has more
 -- subscribers here, or if the instance has found it on another node (`elsewhere`).
+local function line_of(said)
+  if said.natterjack == 'said' then
+    -- Two spaces, which begin no name, or else a second line could look like another user's message.
+    return said.user .. ': ' .. string.gsub(said.text, '\r?\n', '\n  ')
+  elseif said.natterjack == 'joined' then
+    return said.user .. ': has joined the chat!'
+  elseif said.natterjack == 'left' then
+    return said.user .. ': has left the chat!'
+  end
+end
+
 local function teller(plain, envelopes, elsewhere)
   local counts = redis.pcall('PUBSUB', 'NUMSUB', plain, envelopes)
   local heard = elsewhere == '1' or (counts[4] and counts[2] > counts[4])
   return function(envelope)
-    local said = heard and cjson.decode(envelope) or {}
-    local line
-    if said.natterjack == 'said' then
-      -- Two spaces, which begin no name, or else a second line could look like another user's message.
-      line = said.user .. ': ' .. string.gsub(said.text, '\r?\n', '\n  ')
-    elseif said.natterjack == 'joined' then
-      line = said.user .. ': has joined the chat!'
-    elseif said.natterjack == 'left' then
-      line = said.user .. ': has left the chat!'
-    end
+    local line = heard and line_of(cjson.decode(envelope))
     if line then envelope = string.sub(envelope, 1, -2) .. ',"plain":true}' end
     redis.call('PUBLISH', envelopes, envelope)
     if line then redis.call('PUBLISH', plain, line) end
