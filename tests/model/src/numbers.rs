@@ -31,10 +31,11 @@ pub struct Message {
 /// What an instance sends to Redis, in order.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Command {
-    /// `publish.lua`: one message, what is answered of those before it, and the last id heard.
+    /// `publish.lua`: one message, the number of the one before it if that has no answer yet (else
+    /// 0), and the last id heard.
     Publish {
         number: u8,
-        settled: u8,
+        before: u8,
         heard: Option<Id>,
     },
     /// `sync_room.lua`: what came after `heard`. `again` is a number of its epoch that was given
@@ -51,8 +52,10 @@ enum Reply {
         number: u8,
         id: Option<Id>,
     },
-    /// The number is not the next; or the command failed in passing.
-    Again {
+    /// The message before has not come.
+    Again,
+    /// The command failed, and its sender is told so.
+    Refused {
         number: u8,
     },
     Synced {
@@ -223,10 +226,15 @@ impl Model for Room1 {
             Step::Send(i) => {
                 let instance = &mut world.instances[i];
                 instance.sent += 1;
-                let (number, settled, heard) = (instance.sent, instance.settled, instance.heard);
+                let (number, heard) = (instance.sent, instance.heard);
+                let before = if number > instance.settled + 1 {
+                    number - 1
+                } else {
+                    0
+                };
                 instance.commands.push_back(Command::Publish {
                     number,
-                    settled,
+                    before,
                     heard,
                 });
             }
@@ -242,7 +250,7 @@ impl Model for Room1 {
                 world.left.errors -= 1;
                 let instance = &mut world.instances[i];
                 if let Some(Command::Publish { number, .. }) = instance.commands.pop_front() {
-                    instance.replies.push_back(Reply::Again { number });
+                    instance.replies.push_back(Reply::Refused { number });
                 }
             }
             Step::TakeReply(i) => {
@@ -349,11 +357,11 @@ impl World {
         let reply = match command {
             Command::Publish {
                 number,
-                settled,
+                before,
                 heard,
             } => {
                 let message = Message { from: i, number };
-                let (reply, id) = self.redis.publish(message, settled, heard);
+                let (reply, id) = self.redis.publish(message, before, heard);
                 if let Some(id) = id {
                     self.given.push((id, message));
                     for instance in &mut self.instances {

@@ -20,9 +20,9 @@ pub struct Instance {
     pub settled: u8,
     /// Numbers up to this one are answered or in flight.
     pub sent: u8,
-    /// After a refusal nothing is sent until all that is in flight has been answered.
+    /// After an `Again` nothing is sent until all that is in flight has been answered.
     pub going_back: bool,
-    /// The ids that were acknowledged, by number; `None` for a repetition.
+    /// The ids that were acknowledged, by number; `None` for a repetition or a refusal.
     pub acked: Vec<Option<Id>>,
     /// The last id that its clients have been shown, or are known to have missed.
     pub heard: Option<Id>,
@@ -44,16 +44,9 @@ impl Instance {
 
     pub fn take_reply(&mut self, reply: Reply) {
         match reply {
-            Reply::Published { number, id } => {
-                // A reply behind one that failed is of a command that is sent again.
-                if number == self.settled + 1 {
-                    self.settled = number;
-                    self.acked.push(id);
-                    self.sent = self.sent.max(number);
-                }
-                self.end_going_back();
-            }
-            Reply::Again { .. } => {
+            Reply::Published { number, id } => self.settle(number, id),
+            Reply::Refused { number } => self.settle(number, None),
+            Reply::Again => {
                 self.going_back = true;
                 self.end_going_back();
             }
@@ -72,6 +65,15 @@ impl Instance {
                 self.heard = last;
             }
         }
+    }
+
+    /// A message has its answer, unless one before it is sent again: then so is this one.
+    fn settle(&mut self, number: u8, id: Option<Id>) {
+        if !self.going_back {
+            self.settled = number;
+            self.acked.push(id);
+        }
+        self.end_going_back();
     }
 
     /// Sends again from the first number without an answer, once nothing is in flight.

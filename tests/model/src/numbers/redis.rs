@@ -62,16 +62,16 @@ impl Redis {
     pub fn publish(
         &mut self,
         message: Message,
-        settled: u8,
+        before: u8,
         heard: Option<Id>,
     ) -> (Reply, Option<Id>) {
         let number = message.number;
-        let seen = self.room.seen[message.from].max(settled);
+        let seen = self.room.seen[message.from];
         if number <= seen {
             return (Reply::Published { number, id: None }, None);
         }
-        if number > seen + 1 {
-            return (Reply::Again { number }, None);
+        if before > seen {
+            return (Reply::Again, None);
         }
         self.check_epoch(heard, None);
         let (last, node) = self.room.counter.expect("check_epoch sets it");
