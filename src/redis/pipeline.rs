@@ -11,6 +11,7 @@
 
 mod carrier;
 mod node_queues;
+mod refusals;
 mod request;
 
 use std::collections::VecDeque;
@@ -27,6 +28,7 @@ use super::slot::Command;
 use crate::count::Histogram;
 use crate::time::timeout;
 use node_queues::{Gate, NodeQueues};
+use refusals::Refusals;
 use request::Request;
 
 pub use carrier::{Task, race};
@@ -60,6 +62,7 @@ pub struct Pipeline<P: Part> {
     merge: Merge<P>,
     /// See [`new`](Self::new).
     most_age: Duration,
+    refusals: Refusals,
     /// How long reserved requests take from their acceptance to their reply, in microseconds.
     pub delays: Histogram,
     /// A reply has come, or the gate has opened or closed.
@@ -97,6 +100,7 @@ impl<P: Part + Send> Pipeline<P> {
             }),
             merge: Box::new(merge),
             most_age,
+            refusals: Refusals::default(),
             delays: Histogram::new(&DELAYS),
             changed: Event::new(),
         }

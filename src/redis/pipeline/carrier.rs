@@ -25,7 +25,8 @@ impl<P: Part + Send> Pipeline<P> {
     /// Call [`disconnect`](Self::disconnect) then: what was taken to be written counts as sent.
     pub fn run(&self, nodes: NodeConnections) -> Task<'_> {
         self.lock().queues.connect(nodes.map.as_ref());
-        let mut tasks: Vec<Task<'_>> = vec![Box::pin(self.retry_slots())];
+        let mut tasks: Vec<Task<'_>> =
+            vec![Box::pin(self.retry_slots()), Box::pin(self.refusals.run())];
         for (node, connection) in nodes.connections.into_iter().enumerate() {
             tasks.push(Box::pin(self.write_requests(node, connection.commands)));
             tasks.push(Box::pin(self.read_replies(node, connection.replies)));
@@ -90,8 +91,7 @@ impl<P: Part + Send> Pipeline<P> {
         self.changed.notify(usize::MAX);
         // The errors of early requests go to their senders.
         if open && let Value::ServerError(error) = &value {
-            // Redis names the command, never its arguments.
-            log::warn!("redis refuses: {error}");
+            self.refusals.log(error);
         }
         hand_on(requests, value)
     }
