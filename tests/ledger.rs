@@ -101,7 +101,7 @@ fn sum(steps: &[Step], book: &Book) -> String {
     let faults: usize = steps.iter().map(|step| step.incidents.len()).sum();
     let said = || book.pages.iter().flat_map(|page| &page.said);
     let visits = book.pages.iter().flat_map(|page| &page.visits);
-    let connections = book.pages.iter().map(|page| page.connections);
+    let connections = book.pages.iter().map(|page| page.stays.len());
     let again = connections.map(|count| count.saturating_sub(1));
     format!(
         "{faults} faults, {} messages, {} said again, {} acknowledged, {} refused, {} heard, \

@@ -1,6 +1,7 @@
 //! The ledger: what everybody said, what became of it, and what everybody heard. Each person keeps
 //! a page; nobody judges here, that is the [audit](super::audit)'s.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
@@ -8,7 +9,7 @@ use std::time::Duration;
 /// A message's number in its room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Id {
-    /// When the room's log began.
+    /// When the epoch began, in milliseconds since 1970.
     pub epoch: u64,
     /// Counts by one.
     pub n: u64,
@@ -53,26 +54,44 @@ pub struct Page {
     pub rooms: Vec<String>,
     pub said: Vec<Said>,
     pub visits: Vec<Visit>,
+    /// The private messages to it that it has heard.
+    pub letters: Vec<Heard>,
     /// Violations that no fault excuses.
     pub oddities: Vec<String>,
-    /// Connections so far.
-    pub connections: usize,
+    /// Its connections so far.
+    pub stays: Vec<Stay>,
     /// In all its rooms, under its name, right now.
     pub here: bool,
     /// Why it was last not.
     pub trouble: String,
 }
 
+/// One connection.
+#[derive(Clone, Debug, Default)]
+pub struct Stay {
+    /// When it was in all its rooms, under its name.
+    pub here: Option<Duration>,
+    /// When it ended; `None`: only with the world.
+    pub ended: Option<Duration>,
+    /// How many errors it was told that name no message.
+    pub errors: usize,
+}
+
 /// A message, from its sender's side.
 #[derive(Clone, Debug)]
 pub struct Said {
+    /// Its room; if it is a private message, an @ and the name of its recipient.
     pub room: String,
     /// Unique, as is the text. Only the typed dialect sends it.
     pub reference: String,
     pub text: String,
     pub at: Duration,
+    /// The connection on which it was first sent.
+    pub stay: usize,
     /// How often it was sent: once on each connection, until it is settled.
     pub copies: usize,
+    /// On which connections it was answered, and when.
+    pub answers: Vec<(usize, Duration)>,
     pub acks: Vec<Id>,
     /// The code it was refused with.
     pub refused: Option<String>,
@@ -87,6 +106,8 @@ pub struct Visit {
     pub room: String,
     /// The place, for the report.
     pub instance: usize,
+    /// The connection.
+    pub stay: usize,
     pub at: Duration,
     /// The last message it knew.
     pub since: Option<Id>,
@@ -113,8 +134,9 @@ impl Page {
             rooms: rooms.iter().map(ToString::to_string).collect(),
             said: Vec::new(),
             visits: Vec::new(),
+            letters: Vec::new(),
             oddities: Vec::new(),
-            connections: 0,
+            stays: Vec::new(),
             here: false,
             trouble: "not connected yet".into(),
         }
@@ -129,6 +151,25 @@ impl Page {
     pub fn hearings(&self, room: &str) -> impl Iterator<Item = &Heard> {
         let visits = self.visits.iter().filter(move |visit| visit.room == room);
         visits.flat_map(|visit| &visit.heard)
+    }
+
+    /// The connection that it has now.
+    pub fn stay(&mut self) -> &mut Stay {
+        self.stays.last_mut().expect("it is connected")
+    }
+
+    /// It is in all its rooms now, under its name.
+    pub fn arrives(&mut self, at: Duration) {
+        self.here = true;
+        self.stay().here.get_or_insert(at);
+    }
+
+    /// Its connection is over, if it had one.
+    pub fn leaves(&mut self, at: Duration, trouble: String) {
+        (self.here, self.trouble) = (false, trouble);
+        if let Some(stay) = self.stays.last_mut() {
+            stay.ended.get_or_insert(at);
+        }
     }
 
     /// The messages that are neither acknowledged nor refused; in other dialects than the typed
@@ -146,12 +187,67 @@ impl Said {
     pub fn settled(&self) -> bool {
         !self.acks.is_empty() || self.refused.is_some()
     }
+
+    /// Whom it is for, if it is private.
+    pub fn recipient(&self) -> Option<&str> {
+        self.room.strip_prefix('@')
+    }
+
+    /// When its sender was first told what became of it.
+    pub fn answered(&self) -> Option<Duration> {
+        self.answers.iter().map(|(_, at)| *at).min()
+    }
+}
+
+/// Redis has lost data.
+#[derive(Clone, Debug)]
+pub struct Loss {
+    /// Since when what was written is lost …
+    pub from: Duration,
+    /// … and until when.
+    pub to: Duration,
+    /// The same, in milliseconds since 1970.
+    pub date: u64,
+    /// The rooms that have lost messages, and the last that each has kept.
+    pub kept: BTreeMap<String, Option<Id>>,
+}
+
+impl Loss {
+    /// Whether this message is lost.
+    pub fn has(&self, room: &str, id: Id) -> bool {
+        let kept = self.kept.get(room);
+        kept.is_some_and(|kept| Some(id) > *kept && id.epoch <= self.date)
+    }
 }
 
 /// All pages, and what befell everybody.
 #[derive(Clone, Debug, Default)]
 pub struct Book {
     pub pages: Vec<Page>,
-    /// How often all data was lost: so many times a room may begin a new epoch.
-    pub losses: usize,
+    pub losses: Vec<Loss>,
+    /// How often a room may begin a new epoch: Redis has lost data, or it is another node.
+    pub turns: usize,
+}
+
+impl Book {
+    /// The loss that this message is part of.
+    pub fn lost(&self, room: &str, id: Id) -> Option<&Loss> {
+        self.losses.iter().find(|loss| loss.has(room, id))
+    }
+
+    /// Whether something was lost while this message may have been written, and before its sender was told
+    /// what became of it.
+    pub fn may_be_lost(&self, said: &Said) -> bool {
+        let told = said.answered().unwrap_or(Duration::MAX);
+        let during = |loss: &Loss| said.at <= loss.to && told >= loss.from;
+        self.losses.iter().any(during)
+    }
+
+    /// Whether Redis has forgotten this message before its sender was told what became of it, so that
+    /// it may be written once more.
+    pub fn may_be_written_again(&self, said: &Said) -> bool {
+        let told = said.answered().unwrap_or(Duration::MAX);
+        let during = |loss: &Loss| said.at <= loss.to && told >= loss.to;
+        self.losses.iter().any(during)
+    }
 }

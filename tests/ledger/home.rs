@@ -99,12 +99,27 @@ impl Home {
 
     /// The names that are online.
     pub fn online(&self) -> Vec<String> {
-        let members = ["SMEMBERS", "chat-users"];
+        self.list("chat-users", &["SMEMBERS", "chat-users"])
+    }
+
+    /// Asks the node of this key for a list.
+    pub fn list(&self, key: &str, command: &[&str]) -> Vec<String> {
         match self {
-            Home::One(redis, _) => redis.list(&members),
-            Home::Cluster(nodes, _) => nodes.list("chat-users", &members),
-            Home::Watched(_, redis) => redis[self.primary()].list(&members),
+            Home::One(redis, _) => redis.list(command),
+            Home::Cluster(nodes, _) => nodes.list(key, command),
+            Home::Watched(_, redis) => redis[self.primary()].list(command),
         }
+    }
+
+    /// The value of this key; empty if there is none.
+    pub fn get(&self, key: &str) -> String {
+        let command = ["GET", key];
+        let answer = match self {
+            Home::One(redis, _) => redis.command(&command),
+            Home::Cluster(nodes, _) => nodes.command(nodes.node_of_key(key), &command),
+            Home::Watched(_, redis) => redis[self.primary()].command(&command),
+        };
+        answer.lines().nth(1).unwrap_or_default().to_string()
     }
 
     /// The one Redis.
@@ -120,6 +135,38 @@ impl Home {
         match self {
             Home::One(_, proxies) => &proxies[instance],
             _ => panic!("there is more than one"),
+        }
+    }
+
+    /// The ways of all instances to the one Redis, if there is one.
+    pub fn ways(&self) -> &[Proxy] {
+        match self {
+            Home::One(_, proxies) => proxies,
+            _ => &[],
+        }
+    }
+
+    /// The replica of this primary is cut off from it, or is so no longer. Replicas sign in, and this one
+    /// can't.
+    pub fn lag(&self, primary: usize, lags: bool) {
+        let user = if lags { "nobody" } else { "" };
+        let set = ["CONFIG", "SET", "masteruser", user];
+        let part = ["CLIENT", "KILL", "TYPE", "replica"];
+        match self {
+            Home::One(..) => panic!("there is no replica"),
+            Home::Cluster(nodes, _) if lags => {
+                nodes.command(nodes.replica_of(primary), &set);
+                nodes.command(primary, &part);
+            }
+            Home::Cluster(..) => self.command_all(&set),
+            Home::Watched(_, redis) => {
+                redis[1 - primary].command(&set);
+                let word = if lags { "wrong" } else { "" };
+                redis[1 - primary].command(&["CONFIG", "SET", "masterauth", word]);
+                if lags {
+                    redis[primary].command(&part);
+                }
+            }
         }
     }
 
@@ -179,7 +226,7 @@ impl Home {
 }
 
 /// The key by which a room's node is known.
-fn counter(room: &str) -> String {
+pub fn counter(room: &str) -> String {
     format!("{{chat:{room}}}:counter")
 }
 

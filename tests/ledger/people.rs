@@ -14,8 +14,10 @@ use std::time::{Duration, Instant};
 use fastrand::Rng;
 use serde_json::{Value, json};
 
-use super::book::{Dialect, Heard, Page, Said, Visit};
+use super::book::{Dialect, Page, Said, Stay};
 use super::line::{Line, TIMEOUT};
+
+mod hearing;
 
 /// How long a person listens before it looks up.
 const GLANCE: Duration = Duration::from_millis(20);
@@ -23,6 +25,8 @@ const GLANCE: Duration = Duration::from_millis(20);
 const AWAY: Duration = Duration::from_secs(2);
 /// How many things somebody says with its last breath.
 const LAST_WORDS: usize = 5;
+/// One message out of so many of a typed one is private.
+const PRIVATE: usize = 6;
 
 /// What everybody is asked to do at the moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +45,8 @@ pub enum Phase {
 pub struct Stage {
     /// Where the instances are.
     pub addrs: Vec<SocketAddr>,
+    /// Who gets private messages.
+    pub names: Vec<String>,
     pub started: Instant,
     pub phase: Mutex<Phase>,
 }
@@ -131,9 +137,9 @@ impl Life {
                 Ok(line) => self.stay(line),
                 Err(trouble) => trouble,
             };
-            let mut page = self.page();
-            (page.here, page.trouble) = (false, trouble);
-            drop(page);
+            if self.phase() != Phase::Over {
+                self.page().leaves(self.now(), trouble);
+            }
             // As any client does, so that a server in trouble is not trampled down.
             thread::sleep(Duration::from_millis(self.rng.u64(50..250)));
         }
@@ -145,6 +151,10 @@ impl Life {
 
     fn page(&self) -> MutexGuard<'_, Page> {
         self.page.lock().unwrap()
+    }
+
+    fn now(&self) -> Duration {
+        self.stage.started.elapsed()
     }
 
     /// Connects to some instance, and enters every room.
@@ -160,13 +170,15 @@ impl Life {
             Dialect::Typed => "/ws".into(),
         };
         let mut line = Line::connect(&self.stage.addrs, instance, &target)?;
-        self.page().connections += 1;
+        self.page().stays.push(Stay::default());
         self.visits.clear();
         let end = Instant::now() + TIMEOUT;
         match dialect {
             Dialect::Simple => {
                 self.enter(&rooms[0], instance, &Value::Null);
-                self.page().here = self.per_second == 0;
+                if self.per_second == 0 {
+                    self.page().arrives(self.now());
+                }
             }
             Dialect::Plain => {
                 let first = line.next(end)?.ok_or("no welcome")?;
@@ -174,7 +186,7 @@ impl Life {
                     return Err(first);
                 }
                 self.enter(&rooms[0], instance, &Value::Null);
-                self.page().here = true;
+                self.page().arrives(self.now());
             }
             Dialect::Typed => {
                 for room in &rooms {
@@ -191,7 +203,7 @@ impl Life {
                     let heard = line.next(end)?.ok_or("not joined")?;
                     self.hear(&heard, instance)?;
                 }
-                self.page().here = true;
+                self.page().arrives(self.now());
                 self.repeat(&mut line)?;
             }
         }
@@ -231,7 +243,7 @@ impl Life {
                     Cut::Broken => drop(line),
                     Cut::Silent => self.lost.push(line),
                 }
-                self.page().here = false;
+                self.page().leaves(self.now(), "cut".into());
                 thread::sleep(AWAY);
                 return "cut".into();
             }
@@ -256,17 +268,24 @@ impl Life {
 
     /// Says something new.
     fn talk(&mut self, line: &mut Line) -> Result<(), String> {
-        let at = self.stage.started.elapsed();
+        let at = self.now();
         let rng = &mut self.rng;
         let mut page = self.page.lock().unwrap();
-        let room = rng.choice(&page.rooms).expect("it is somewhere").clone();
+        let mut room = rng.choice(&page.rooms).expect("it is somewhere").clone();
+        if page.dialect == Dialect::Typed && rng.usize(..PRIVATE) == 0 {
+            let others = self.stage.names.iter().filter(|name| **name != page.name);
+            let others: Vec<&String> = others.collect();
+            room = format!("@{}", rng.choice(others).expect("it is not alone"));
+        }
         let reference = format!("{}/{}", page.name, page.said.len() + 1);
         let said = Said {
             text: format!("{reference} in {room}"),
             room,
             reference,
             at,
+            stay: page.stays.len() - 1,
             copies: 1,
+            answers: Vec::new(),
             acks: Vec::new(),
             refused: None,
             put_off: false,
@@ -281,117 +300,12 @@ impl Life {
         drop(page);
         line.say(&frame)
     }
-
-    fn enter(&mut self, room: &str, instance: usize, joined: &Value) {
-        let at = self.stage.started.elapsed();
-        let mut page = self.page.lock().unwrap();
-        let visit = Visit {
-            room: room.into(),
-            instance,
-            at,
-            since: page.last(room),
-            last: joined["last"].as_str().and_then(|id| id.parse().ok()),
-            complete: joined["complete"] != json!(false),
-            heard: Vec::new(),
-        };
-        self.visits.insert(room.into(), page.visits.len());
-        page.visits.push(visit);
-    }
-
-    /// Writes down what it hears. `Err`: there is nothing to be had on this connection.
-    fn hear(&mut self, text: &str, instance: usize) -> Result<(), String> {
-        let (dialect, room) = {
-            let page = self.page();
-            (page.dialect, page.rooms[0].clone())
-        };
-        if dialect == Dialect::Plain {
-            match text.split_once(": ") {
-                Some(("error", _)) | None => {}
-                Some((_, "has joined the chat!" | "has left the chat!")) => {}
-                Some((_, text)) => self.note(&room, None, text),
-            }
-            return Ok(());
-        }
-        let object: Value = serde_json::from_str(text).unwrap_or_default();
-        let string = |key: &str| object[key].as_str().unwrap_or_default();
-        match (dialect, string("type")) {
-            (Dialect::Simple, "") => {
-                let mut page = self.page();
-                page.here |= string("username") == page.name;
-                drop(page);
-                self.note(&room, None, string("message"));
-            }
-            (Dialect::Simple, "error") if string("code") == "name_taken" => {
-                return Err("name_taken".into());
-            }
-            // Until it has said what it speaks, it is taken for a simple one.
-            (Dialect::Typed, "") => {}
-            (Dialect::Typed, "welcome") => self.session = Some(string("session").into()),
-            // A second one says nothing new.
-            (Dialect::Typed, "joined") if self.visits.contains_key(string("room")) => {}
-            (Dialect::Typed, "joined") => self.enter(string("room"), instance, &object),
-            (Dialect::Typed, "chat") => {
-                self.note(string("room"), Some(string("id")), string("text"))
-            }
-            (Dialect::Typed, "ack") => match string("id").parse() {
-                Ok(id) => self.settle(string("ref"), |said| said.acks.push(id)),
-                Err(odd) => self.page().oddities.push(odd),
-            },
-            (Dialect::Typed, "error") => return self.refused(string("ref"), string("code")),
-            _ => {}
-        }
-        Ok(())
-    }
-
-    /// A message is refused, or something else that was asked for.
-    fn refused(&self, reference: &str, code: &str) -> Result<(), String> {
-        if reference.is_empty() {
-            return Err(code.into());
-        }
-        let mut again = false;
-        self.settle(reference, |said| match said.copies {
-            0 | 1 => said.refused = Some(code.into()),
-            // Says nothing about the copy that was sent before, which may be under way still: so
-            // there is nothing for it but to ask again.
-            _ => {
-                again = said.acks.is_empty();
-                said.put_off = true;
-            }
-        });
-        match again {
-            true => Err(format!("{reference}: {code}")),
-            false => Ok(()),
-        }
-    }
-
-    fn settle(&self, reference: &str, settle: impl FnOnce(&mut Said)) {
-        let mut page = self.page();
-        let known = |said: &Said| said.reference == reference;
-        match page.said.iter().rposition(known) {
-            Some(at) => settle(&mut page.said[at]),
-            None => page.oddities.push(format!(
-                "was told what became of {reference:?}, which it never said"
-            )),
-        }
-    }
-
-    fn note(&self, room: &str, id: Option<&str>, text: &str) {
-        let at = self.stage.started.elapsed();
-        let mut page = self.page();
-        let id = match id.map(str::parse).transpose() {
-            Ok(id) => id,
-            Err(odd) => return page.oddities.push(format!("heard {text:?}, and {odd}")),
-        };
-        let text = text.to_string();
-        match self.visits.get(room) {
-            Some(&visit) => page.visits[visit].heard.push(Heard { id, text, at }),
-            None => page.oddities.push(format!(
-                "heard {text:?} before it was told that it had joined {room}"
-            )),
-        }
-    }
 }
 
 fn chat(said: &Said) -> String {
-    json!({"type": "chat", "room": said.room, "text": said.text, "ref": said.reference}).to_string()
+    let (place, name) = match said.recipient() {
+        Some(name) => ("to", name),
+        None => ("room", said.room.as_str()),
+    };
+    json!({"type": "chat", place: name, "text": said.text, "ref": said.reference}).to_string()
 }

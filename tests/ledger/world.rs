@@ -1,8 +1,9 @@
 //! A small world: three instances as processes of their own behind one Redis or a cluster, and a
 //! dozen people in three rooms.
 
-use std::cell::RefCell;
-use std::collections::BTreeSet;
+mod losses;
+mod rosters;
+
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex};
@@ -12,17 +13,17 @@ use std::time::{Duration, Instant};
 use fastrand::Rng;
 use serde_json::{Value, json};
 
-use super::book::{Book, Dialect, Page, Said};
+use super::book::{Book, Dialect, Loss, Page, Said};
 use super::faults::Step;
 use super::home::Home;
 use super::people::{Person, Phase, Stage};
-use crate::support::{Client, Program, free_port};
+use crate::support::{Client, Program, Redis, Saved, free_port};
+use losses::Losing;
 
 /// How many instances there are.
 pub const INSTANCES: usize = 3;
-/// How long it may take until all is well again: a dead instance may hold its names for fifteen
-/// seconds, and machines are noisy.
-const MENDED: Duration = Duration::from_secs(25);
+/// How long it may take until all is well again.
+const MENDED: Duration = Duration::from_secs(30);
 
 /// Where everybody is.
 pub const ROOMS: [&str; 3] = ["attic", "cellar", "lobby"];
@@ -59,7 +60,15 @@ pub struct World {
     stage: Arc<Stage>,
     /// Says the first and the last word in every room.
     steward: Page,
-    losses: usize,
+    losses: Vec<Loss>,
+    /// What is about to be lost, if something is.
+    losing: Option<Losing>,
+    /// To what Redis is about to go back.
+    pub saved: Option<Saved>,
+    /// What is about to take the place of Redis.
+    pub replica: Option<Redis>,
+    /// How often a room may begin a new epoch.
+    turns: usize,
     /// The node that something is wrong with now.
     pub struck: Option<usize>,
     /// What happened, and when.
@@ -78,6 +87,7 @@ impl World {
         let instances = instances.map(|(i, addr)| home.start(i, *addr)).collect();
         let stage = Arc::new(Stage {
             addrs,
+            names: rosters::names(None).into_iter().collect(),
             started: Instant::now(),
             phase: Mutex::new(Phase::Listen),
         });
@@ -87,7 +97,11 @@ impl World {
             people: Vec::new(),
             stage,
             steward: Page::new("steward", Dialect::Typed, &[]),
-            losses: 0,
+            losses: Vec::new(),
+            losing: None,
+            saved: None,
+            replica: None,
+            turns: 0,
             struck: None,
             chronicle: Vec::new(),
             wrong: Vec::new(),
@@ -129,6 +143,7 @@ impl World {
                     "{fault:?} {}",
                     if begins { "begins" } else { "ends" }
                 ));
+                self.turns += usize::from(fault.turns());
                 match begins {
                     true => fault.begin(self),
                     false => fault.end(self),
@@ -159,7 +174,8 @@ impl World {
         pages.push(self.steward.clone());
         let book = Book {
             pages,
-            losses: self.losses,
+            losses: std::mem::take(&mut self.losses),
+            turns: self.turns,
         };
         (book, std::mem::take(&mut self.wrong))
     }
@@ -167,26 +183,6 @@ impl World {
     /// Sends a command to Redis.
     pub fn command_all(&mut self, command: &[&str]) {
         self.home.command_all(command);
-    }
-
-    /// Redis forgets everything, while nothing is under way that it would be needed for: a message
-    /// that is sent again because its connection broke would be a new one to it.
-    pub fn forget_everything(&mut self) {
-        self.until("nothing is under way", |world| {
-            world.ready()?;
-            world.all_here()?;
-            let again = |person: &&Person| person.page().unsettled().any(|said| said.copies > 1);
-            match world.people.iter().find(again) {
-                Some(person) => Err(format!("{} repeats itself", person.page().name)),
-                None => Ok(()),
-            }
-        });
-        self.command_all(&["FLUSHALL"]);
-        self.losses += 1;
-        self.note("everything is forgotten");
-        self.until("the names are registered again", |world| {
-            world.online(world.names(None))
-        });
     }
 
     /// Ends an instance as a power cut would.
@@ -234,7 +230,7 @@ impl World {
     }
 
     /// Waits for what must come; when it does not, that is a violation like others.
-    fn until(&mut self, what: &str, look: impl Fn(&World) -> Result<(), String>) {
+    fn until(&mut self, what: &str, mut look: impl FnMut(&World) -> Result<(), String>) {
         let end = Instant::now() + MENDED;
         while let Err(why) = look(self) {
             if Instant::now() > end {
@@ -268,52 +264,6 @@ impl World {
         Ok(())
     }
 
-    /// Everybody with a name, or those in one room. Who only listens in the simple dialect has
-    /// none.
-    fn names(&self, room: Option<&str>) -> BTreeSet<String> {
-        let named = |who: &&Sketch| who.1 != Dialect::Simple || who.3 > 0;
-        let there = |who: &&Sketch| room.is_none_or(|room| who.2.contains(&room));
-        let people = PEOPLE.iter().filter(named).filter(there);
-        people.map(|who| who.0.to_string()).collect()
-    }
-
-    fn online(&self, expected: BTreeSet<String>) -> Result<(), String> {
-        let found: BTreeSet<String> = self.home.online().into_iter().collect();
-        if found == expected {
-            return Ok(());
-        }
-        Err(format!("{found:?} instead of {expected:?}"))
-    }
-
-    /// Every instance shows exactly the peers that are connected.
-    fn rosters(&mut self) {
-        let expected = self.names(None);
-        self.until("who is online is online", |world| {
-            world.online(expected.clone())
-        });
-        let steward = |instance| self.admit(&format!("steward-{instance}"), instance);
-        let stewards: Vec<Client> = (0..INSTANCES).map(steward).collect();
-        let stewards = RefCell::new(stewards);
-        self.until("every roster is true", |world| {
-            for (instance, steward) in stewards.borrow_mut().iter_mut().enumerate() {
-                for room in ROOMS {
-                    steward.put(json!({"type": "who", "room": room}));
-                    let who = steward.gets_at_last(json!({"type": "who", "room": room}));
-                    let found: BTreeSet<String> =
-                        serde_json::from_value(who["users"].clone()).unwrap();
-                    let expected = world.names(Some(room));
-                    if found != expected {
-                        return Err(format!(
-                            "{room} on instance {instance}: {found:?} instead of {expected:?}"
-                        ));
-                    }
-                }
-            }
-            Ok(())
-        });
-        stewards.into_inner().into_iter().for_each(Client::leave);
-    }
-
     fn admit(&self, name: &str, instance: usize) -> Client {
         let addr = self.stage.addrs[instance];
         let mut client = Client::connect(addr, &format!("/ws?user={name}"));
@@ -333,12 +283,15 @@ impl World {
             steward.put(json!({"type": "chat", "room": room, "text": text, "ref": reference}));
             let ack: Value = steward.gets_at_last(json!({"type": "ack", "ref": reference}));
             let id = ack["id"].as_str().unwrap().parse().unwrap();
+            let at = self.stage.started.elapsed();
             self.steward.said.push(Said {
                 room: room.into(),
                 reference,
                 text,
-                at: self.stage.started.elapsed(),
+                at,
+                stay: 0,
                 copies: 1,
+                answers: vec![(0, at)],
                 acks: vec![id],
                 refused: None,
                 put_off: false,

@@ -28,7 +28,7 @@ pub use other_server::OtherServer;
 pub use program::Program;
 pub use proxy::Proxy;
 pub use raw::{Raw, connect_from, frame, upgrade};
-pub use redis::Redis;
+pub use redis::{Redis, Saved};
 pub use sentinels::Sentinels;
 pub use server::TestServer;
 pub use stream::Stream;

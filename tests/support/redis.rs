@@ -11,7 +11,10 @@ use tempfile::TempDir;
 
 use super::{Certs, DEADLINE, eventually, free_port};
 
+mod refusals;
 mod time;
+
+pub use time::Saved;
 
 /// Runs until it is dropped. Listens on a unix socket, and if asked to on a TLS port as well.
 pub struct Redis {
@@ -225,6 +228,11 @@ impl Redis {
 
     /// The same; `None` if its connection ends before the answer.
     pub fn try_command(&self, command: &[&str]) -> Option<String> {
+        self.try_all(&[command])
+    }
+
+    /// Sends several commands on one connection.
+    fn try_all(&self, commands: &[&[&str]]) -> Option<String> {
         let mut stream = UnixStream::connect(self.socket()).ok()?;
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
         let mut ask = |command: &[&str]| -> Option<()> {
@@ -237,7 +245,9 @@ impl Redis {
         if let Some(password) = &self.password {
             ask(&["AUTH", password])?;
         }
-        ask(command)?;
+        for command in commands {
+            ask(command)?;
+        }
         ask(&["QUIT"])?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).ok()?;

@@ -58,6 +58,22 @@ impl Redis {
         self.wait_until_logged();
     }
 
+    /// The same, and is another node from then on: a proxy in front of it leads to a replica, and does not
+    /// end the connections.
+    pub fn become_another(&self, saved: &Saved) {
+        fs::write(self.dump(), &saved.0).unwrap();
+        let answers = self.try_all(&[
+            &["MULTI"],
+            &["DEBUG", "RELOAD", "NOSAVE"],
+            &["DEBUG", "CHANGE-REPL-ID"],
+            &["EXEC"],
+            &["BGREWRITEAOF"],
+        ]);
+        let answers = answers.expect("redis-server answers");
+        assert!(answers.contains("*2\r\n+OK\r\n+OK\r\n+"), "{answers}");
+        self.wait_until_logged();
+    }
+
     /// Becomes a replica of this one, and has all that it has.
     pub fn follow(&self, primary: &Redis) {
         // Or else it waits five seconds for more replicas.
@@ -76,6 +92,7 @@ impl Redis {
             let up = mine.contains("master_link_status:up");
             (up && offset(&mine) == offset(&theirs)).then_some(())
         });
+        self.wait_until_logged();
     }
 
     /// Follows nobody any more: it has the data of this moment, and can be written to.
@@ -83,7 +100,7 @@ impl Redis {
         assert_eq!(self.command(&["REPLICAOF", "NO", "ONE"]), "+OK\r\n");
     }
 
-    fn dump(&self) -> std::path::PathBuf {
+    pub(super) fn dump(&self) -> std::path::PathBuf {
         self.folder.path().join("dump.rdb")
     }
 

@@ -1,0 +1,132 @@
+//! What people hear.
+
+use std::collections::{BTreeSet, HashMap};
+
+use super::{Order, losses, name, tell};
+use crate::ledger::book::{Book, Dialect, Heard, Id, Page, Visit};
+
+/// A peer that sees ids hears everything once and in order, from its join to the end.
+pub fn typed(book: &Book, page: &Page, room: &str, order: &Order<'_>, wrong: &mut Vec<String>) {
+    let visits: Vec<&Visit> = page.visits.iter().filter(|v| v.room == room).collect();
+    let Some(first) = visits.first() else { return };
+    for visit in &visits[1..] {
+        let since = visit.since.unwrap_or(Id { epoch: 0, n: 0 });
+        if !visit.complete && book.lost(room, since).is_none() {
+            wrong.push(format!(
+                "{}: was told that {room}'s log does not reach back, though nothing was lost: {}",
+                page.name,
+                tell(visit)
+            ));
+        }
+    }
+    let mut before: Option<(&Visit, &Heard)> = None;
+    let heard = visits
+        .iter()
+        .flat_map(|visit| visit.heard.iter().map(move |heard| (*visit, heard)));
+    for (visit, heard) in heard.clone() {
+        if let Some((earlier, last)) = before.filter(|(_, last)| last.id >= heard.id) {
+            let what = match heard.id == last.id {
+                true => "twice",
+                false => "out of order",
+            };
+            wrong.push(format!(
+                "{}: heard {} of {room} {what}: after {} on {}, on {}",
+                page.name,
+                name(heard),
+                name(last),
+                tell(earlier),
+                tell(visit)
+            ));
+        }
+        before = Some((visit, heard));
+    }
+    let ids: BTreeSet<Id> = heard.clone().filter_map(|(_, heard)| heard.id).collect();
+    let expected = order.iter().filter(|(id, _)| Some(**id) > first.last);
+    let missed: Vec<(Id, &str)> = expected
+        .map(|(id, text)| (*id, *text))
+        .filter(|(id, text)| !ids.contains(id) && !losses::excuse(book, page, &visits, *id, text))
+        .collect();
+    let together = |a: &(Id, &str), b: &(Id, &str)| ids.range(a.0..b.0).next().is_none();
+    for run in missed.chunk_by(together) {
+        let (from, to) = (run[0], run[run.len() - 1]);
+        let around = |found: Option<(&Visit, &Heard)>| match found {
+            Some((visit, heard)) => format!("{} on {}", name(heard), tell(visit)),
+            None => "nothing".into(),
+        };
+        wrong.push(format!(
+            "{}: missed {} of {room}: {} {:?} to {} {:?}; before: {}; after: {}",
+            page.name,
+            run.len(),
+            from.0,
+            from.1,
+            to.0,
+            to.1,
+            around(heard.clone().rfind(|(_, h)| h.id < Some(from.0))),
+            around(heard.clone().find(|(_, h)| h.id > Some(to.0))),
+        ));
+    }
+}
+
+/// A peer without ids hears, on one connection, a part of the room's order without a gap. In the plain
+/// dialect nobody hears itself.
+pub fn untyped(book: &Book, page: &Page, room: &str, order: &Order<'_>, wrong: &mut Vec<String>) {
+    let deaf = page.dialect == Dialect::Plain;
+    let own: BTreeSet<&str> = match deaf {
+        true => page.said.iter().map(|said| said.text.as_str()).collect(),
+        false => BTreeSet::new(),
+    };
+    let order: Vec<(Id, &str)> = order
+        .iter()
+        .map(|(id, text)| (*id, *text))
+        .filter(|(_, text)| !own.contains(text))
+        .collect();
+    let mut places: HashMap<&str, Vec<usize>> = HashMap::new();
+    for (place, (_, text)) in order.iter().enumerate() {
+        places.entry(text).or_default().push(place);
+    }
+    for visit in page.visits.iter().filter(|visit| visit.room == room) {
+        let mut before: Option<(usize, &Heard)> = None;
+        for heard in visit
+            .heard
+            .iter()
+            .filter(|h| !own.contains(h.text.as_str()))
+        {
+            // What was published twice may be heard twice.
+            let next = before.map_or(0, |(last, _)| last + 1);
+            let known = places.get(heard.text.as_str());
+            let place =
+                known.map(|known| known.iter().find(|at| **at >= next).unwrap_or(&known[0]));
+            let Some(&place) = place else {
+                wrong.push(format!(
+                    "{}: heard {} in {room}, which nobody with ids heard, on {}",
+                    page.name,
+                    name(heard),
+                    tell(visit)
+                ));
+                continue;
+            };
+            if let Some((last, earlier)) = before.filter(|(last, _)| place != last + 1) {
+                let missed = order.get(last + 1..place).unwrap_or_default();
+                let missed: Vec<&str> = missed
+                    .iter()
+                    .filter(|(id, text)| losses::hears(book, page, visit, *id, text))
+                    .map(|(_, text)| *text)
+                    .collect();
+                let what = match place > last {
+                    true => format!("missed {missed:?} of {room}"),
+                    false => format!("heard something of {room} twice or out of order"),
+                };
+                if place <= last || !missed.is_empty() {
+                    wrong.push(format!(
+                        "{}: {what}: {} came after {} on {}",
+                        page.name,
+                        name(heard),
+                        name(earlier),
+                        tell(visit)
+                    ));
+                }
+            }
+            before = Some((place, heard));
+        }
+    }
+}

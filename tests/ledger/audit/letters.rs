@@ -1,0 +1,90 @@
+//! Private messages: each is answered once, and one that is acknowledged is heard once, by its recipient
+//! alone.
+
+use std::collections::HashMap;
+
+use super::promises::answered_once;
+use super::{DELIVERY, utter};
+use crate::ledger::book::{Book, Dialect, Page, Said};
+
+/// All of them.
+pub fn audit(book: &Book, wrong: &mut Vec<String>) {
+    let mut heard: HashMap<(&str, &str), usize> = HashMap::new();
+    for page in &book.pages {
+        for letter in &page.letters {
+            *heard.entry((&page.name, &letter.text)).or_default() += 1;
+        }
+    }
+    for page in book
+        .pages
+        .iter()
+        .filter(|page| page.dialect == Dialect::Typed)
+    {
+        for said in &page.said {
+            let Some(to) = said.recipient() else { continue };
+            let count = heard.remove(&(to, said.text.as_str())).unwrap_or(0);
+            let recipient = book.pages.iter().find(|page| page.name == to);
+            audit_one(
+                book,
+                page,
+                said,
+                recipient.expect("it is somebody"),
+                count,
+                wrong,
+            );
+        }
+    }
+    for (to, text) in heard.keys() {
+        wrong.push(format!("{to}: heard {text:?}, which nobody told it"));
+    }
+}
+
+fn audit_one(
+    book: &Book,
+    page: &Page,
+    said: &Said,
+    to: &Page,
+    count: usize,
+    wrong: &mut Vec<String>,
+) {
+    let what = utter(page, said);
+    answered_once(page, said, wrong);
+    let Some(told) = said.answered() else {
+        return wrong.push(format!("{what}: neither acknowledged nor refused"));
+    };
+    if count > 1 && !book.may_be_written_again(said) {
+        wrong.push(format!("{what}: {} heard it {count} times", to.name));
+    }
+    // On one connection from before it was said.
+    let there = |until| {
+        to.stays.iter().any(|stay| {
+            let here = stay.here.is_some_and(|here| here < said.at);
+            here && stay.ended.is_none_or(|end| until < end)
+        })
+    };
+    match &said.refused {
+        Some(code) if !said.acks.is_empty() => {
+            wrong.push(format!("{what}: refused ({code}) and acknowledged"));
+        }
+        Some(code) if count > 0 && !book.may_be_written_again(said) => {
+            wrong.push(format!("{what}: refused ({code}) and heard by {}", to.name));
+        }
+        Some(code) if code == "no_such_user" => {
+            // The names are registered again.
+            let lost = |to| said.at < to + DELIVERY && to <= told;
+            if there(told) && !book.losses.iter().any(|loss| lost(loss.to)) {
+                wrong.push(format!(
+                    "{what}: refused ({code}), though {} was there",
+                    to.name
+                ));
+            }
+        }
+        None if count == 0 && there(told + DELIVERY) && !book.may_be_lost(said) => {
+            wrong.push(format!(
+                "{what}: acknowledged, and not heard by {}",
+                to.name
+            ));
+        }
+        _ => {}
+    }
+}

@@ -1,0 +1,145 @@
+//! What people make of what they hear.
+
+use serde_json::{Value, json};
+
+use super::Life;
+use crate::ledger::book::{Dialect, Heard, Said, Visit};
+
+impl Life {
+    pub(super) fn enter(&mut self, room: &str, instance: usize, joined: &Value) {
+        let at = self.now();
+        let mut page = self.page.lock().unwrap();
+        let visit = Visit {
+            room: room.into(),
+            instance,
+            stay: page.stays.len() - 1,
+            at,
+            since: page.last(room),
+            last: joined["last"].as_str().and_then(|id| id.parse().ok()),
+            complete: joined["complete"] != json!(false),
+            heard: Vec::new(),
+        };
+        self.visits.insert(room.into(), page.visits.len());
+        page.visits.push(visit);
+    }
+
+    /// Writes down what it hears. `Err`: there is nothing to be had on this connection.
+    pub(super) fn hear(&mut self, text: &str, instance: usize) -> Result<(), String> {
+        let (dialect, room) = {
+            let page = self.page();
+            (page.dialect, page.rooms[0].clone())
+        };
+        if dialect == Dialect::Plain {
+            match text.split_once(": ") {
+                Some(("error", _)) => self.page().stay().errors += 1,
+                Some((name, text)) if name.ends_with(" (private)") => self.note_private(text),
+                None => {}
+                Some((_, "has joined the chat!" | "has left the chat!")) => {}
+                Some((_, text)) => self.note(&room, None, text),
+            }
+            return Ok(());
+        }
+        let object: Value = serde_json::from_str(text).unwrap_or_default();
+        let string = |key: &str| object[key].as_str().unwrap_or_default();
+        match (dialect, string("type")) {
+            (Dialect::Simple, "") => {
+                let mut page = self.page();
+                if string("username") == page.name {
+                    page.arrives(self.now());
+                }
+                drop(page);
+                match string("message").strip_prefix("(private) ") {
+                    Some(text) => self.note_private(text),
+                    None => self.note(&room, None, string("message")),
+                }
+            }
+            (Dialect::Simple, "error") if string("code") == "name_taken" => {
+                return Err("name_taken".into());
+            }
+            (Dialect::Simple, "error") => self.page().stay().errors += 1,
+            // Until it has said what it speaks, it is taken for a simple one.
+            (Dialect::Typed, "") => {}
+            (Dialect::Typed, "welcome") => self.session = Some(string("session").into()),
+            // A second one says something new only if something is missing.
+            (Dialect::Typed, "joined")
+                if self.visits.contains_key(string("room")) && object["complete"] != false => {}
+            (Dialect::Typed, "joined") => self.enter(string("room"), instance, &object),
+            (Dialect::Typed, "chat") if object["to"].is_string() => {
+                // Who sends one gets a copy.
+                let mine = string("to") == self.page().name;
+                if mine {
+                    self.note_private(string("text"));
+                }
+            }
+            (Dialect::Typed, "chat") => {
+                self.note(string("room"), Some(string("id")), string("text"))
+            }
+            (Dialect::Typed, "ack") => match string("id").parse() {
+                Ok(id) => self.settle(string("ref"), |said| said.acks.push(id)),
+                Err(odd) => self.page().oddities.push(odd),
+            },
+            (Dialect::Typed, "error") => return self.refused(string("ref"), string("code")),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// A message is refused, or something else that was asked for.
+    fn refused(&self, reference: &str, code: &str) -> Result<(), String> {
+        if reference.is_empty() {
+            return Err(code.into());
+        }
+        let mut again = false;
+        self.settle(reference, |said| match said.copies {
+            0 | 1 => said.refused = Some(code.into()),
+            // Says nothing about the copy that was sent before, which may be under way still: so
+            // there is nothing for it but to ask again.
+            _ => {
+                again = said.acks.is_empty();
+                said.put_off = true;
+            }
+        });
+        match again {
+            true => Err(format!("{reference}: {code}")),
+            false => Ok(()),
+        }
+    }
+
+    fn settle(&self, reference: &str, settle: impl FnOnce(&mut Said)) {
+        let now = self.now();
+        let mut page = self.page();
+        let stay = page.stays.len() - 1;
+        let known = |said: &Said| said.reference == reference;
+        match page.said.iter().rposition(known) {
+            Some(at) => {
+                page.said[at].answers.push((stay, now));
+                settle(&mut page.said[at]);
+            }
+            None => page.oddities.push(format!(
+                "was told what became of {reference:?}, which it never said"
+            )),
+        }
+    }
+
+    fn note(&self, room: &str, id: Option<&str>, text: &str) {
+        let at = self.now();
+        let mut page = self.page();
+        let id = match id.map(str::parse).transpose() {
+            Ok(id) => id,
+            Err(odd) => return page.oddities.push(format!("heard {text:?}, and {odd}")),
+        };
+        let text = text.to_string();
+        match self.visits.get(room) {
+            Some(&visit) => page.visits[visit].heard.push(Heard { id, text, at }),
+            None => page.oddities.push(format!(
+                "heard {text:?} before it was told that it had joined {room}"
+            )),
+        }
+    }
+
+    fn note_private(&self, text: &str) {
+        let at = self.now();
+        let (id, text) = (None, text.to_string());
+        self.page().letters.push(Heard { id, text, at });
+    }
+}

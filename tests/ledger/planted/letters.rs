@@ -1,0 +1,111 @@
+//! Private messages.
+
+use std::time::Duration;
+
+use super::{ANN, BEA, PIP, SECOND, finds, good, id, said};
+use crate::ledger::book::{Book, Heard, Loss};
+
+fn heard(book: &mut Book, who: usize, text: &str) {
+    book.pages[who].letters.push(Heard {
+        id: None,
+        text: text.into(),
+        at: 3 * SECOND,
+    });
+}
+
+/// Ann tells Bea a secret, who is there all the time.
+fn told() -> Book {
+    let mut book = good();
+    said(&mut book.pages[ANN], "secret", id(9));
+    let letter = book.pages[ANN].said.last_mut().unwrap();
+    letter.room = "@bea".into();
+    (letter.at, letter.answers) = (2 * SECOND, vec![(0, 3 * SECOND)]);
+    heard(&mut book, BEA, "secret");
+    book
+}
+
+#[test]
+fn a_private_message_is_heard_once_and_by_its_recipient() {
+    finds(told(), |_| {}, &[]);
+    let miss = |book: &mut Book| book.pages[BEA].letters.clear();
+    let what = "\"secret\" (by ann at 2.00s, sent 1 times)";
+    let missed = format!("{what}: acknowledged, and not heard by bea");
+    finds(told(), miss, &[&missed]);
+    let twice = |book: &mut Book| heard(book, BEA, "secret");
+    finds(told(), twice, &[&format!("{what}: bea heard it 2 times")]);
+    let stray = |book: &mut Book| heard(book, PIP, "secret");
+    finds(
+        told(),
+        stray,
+        &["pip: heard \"secret\", which nobody told it"],
+    );
+    // Bea was away.
+    let away = |book: &mut Book| {
+        miss(book);
+        for stay in &mut book.pages[BEA].stays {
+            stay.ended = Some(4 * SECOND);
+        }
+    };
+    finds(told(), away, &[]);
+}
+
+#[test]
+fn a_private_message_is_answered_once_and_truly() {
+    let what = "\"secret\" (by ann at 2.00s, sent 1 times)";
+    let silence = |book: &mut Book| {
+        let letter = book.pages[ANN].said.last_mut().unwrap();
+        letter.acks.clear();
+        letter.answers.clear();
+    };
+    let expected = format!("{what}: neither acknowledged nor refused");
+    finds(told(), silence, &[&expected]);
+    let twice = |book: &mut Book| {
+        let letter = book.pages[ANN].said.last_mut().unwrap();
+        letter.answers.push((0, 4 * SECOND));
+    };
+    finds(
+        told(),
+        twice,
+        &[&format!("{what}: answered once more at 4.00s")],
+    );
+    let refuse = |book: &mut Book, code: &str| {
+        let letter = book.pages[ANN].said.last_mut().unwrap();
+        letter.acks.clear();
+        letter.refused = Some(code.into());
+    };
+    let lie = |book: &mut Book| refuse(book, "unavailable");
+    let expected = format!("{what}: refused (unavailable) and heard by bea");
+    finds(told(), lie, &[&expected]);
+    let unknown = |book: &mut Book| {
+        refuse(book, "no_such_user");
+        book.pages[BEA].letters.clear();
+    };
+    let expected = format!("{what}: refused (no_such_user), though bea was there");
+    finds(told(), unknown, &[&expected]);
+    let away = |book: &mut Book| {
+        unknown(book);
+        book.pages[BEA].stays.clear();
+    };
+    finds(told(), away, &[]);
+}
+
+#[test]
+fn a_private_message_may_be_lost_with_the_data() {
+    let lost = |from: Duration, to: Duration| {
+        move |book: &mut Book| {
+            book.pages[BEA].letters.clear();
+            let kept = [].into();
+            book.losses.push(Loss {
+                from,
+                to,
+                date: 0,
+                kept,
+            });
+        }
+    };
+    finds(told(), lost(SECOND, 4 * SECOND), &[]);
+    let before = lost(5 * SECOND, 6 * SECOND);
+    let expected =
+        ["\"secret\" (by ann at 2.00s, sent 1 times): acknowledged, and not heard by bea"];
+    finds(told(), before, &expected);
+}

@@ -1,0 +1,152 @@
+//! What a loss of data excuses, and what it does not.
+
+use super::{ANN, BEA, PIP, SECOND, finds, good, hears, id, lost, said};
+use crate::ledger::book::{Book, Id, Loss};
+
+fn new(n: u64) -> Id {
+    Id { epoch: 2, n }
+}
+
+/// Redis goes back to the second message while Bea is away. Ann, Pip and Kim have heard the third and
+/// the fourth.
+fn gone_back() -> Book {
+    let mut book = good();
+    book.turns = 1;
+    book.losses.push(Loss {
+        from: SECOND,
+        to: 4 * SECOND,
+        date: 1,
+        kept: [("attic".to_string(), Some(id(2)))].into(),
+    });
+    let page = &mut book.pages[ANN];
+    (page.said[2].at, page.said[2].answers) = (2 * SECOND, vec![(0, 2 * SECOND)]);
+    said(page, "anew", new(1));
+    (page.said[3].at, page.said[3].answers) = (5 * SECOND, vec![(0, 5 * SECOND)]);
+    for page in &mut book.pages[..2] {
+        hears(page, Some(new(1)), "anew");
+    }
+    let bea = &mut book.pages[BEA];
+    bea.stays[0].ended = Some(SECOND);
+    let back = &mut bea.visits[1];
+    back.at = 5 * SECOND;
+    back.heard.drain(..2);
+    book
+}
+
+#[test]
+fn only_what_is_announced_is_forgiven() {
+    finds(gone_back(), |_| {}, &[]);
+    // Not announced.
+    let silent = |book: &mut Book| book.pages[BEA].visits[1].complete = true;
+    let expected = ["bea: missed 2 of attic: 1-3 \"three\" to 1-4 \"four\""];
+    finds(lost(), silent, &expected);
+    // Announced after what follows.
+    let late = |book: &mut Book| {
+        silent(book);
+        let mut again = book.pages[BEA].visits[1].clone();
+        again.since = Some(new(1));
+        (again.complete, again.heard) = (false, again.heard.split_off(1));
+        book.pages[BEA].visits[1].heard.truncate(1);
+        book.pages[BEA].visits.push(again);
+    };
+    let expected = [
+        "bea: was told that attic's log does not reach back",
+        expected[0],
+    ];
+    finds(lost(), late, &expected);
+    // Not lost.
+    let deaf = |book: &mut Book| drop(book.pages[BEA].visits[1].heard.pop());
+    finds(lost(), deaf, &["bea: missed 1 of attic: 2-2 \"again\""]);
+    // Announced, but nothing was lost that she knew of.
+    let lie = |book: &mut Book| book.pages[BEA].visits[1].complete = false;
+    let expected = ["bea: was told that attic's log does not reach back"];
+    finds(good(), lie, &expected);
+    finds(gone_back(), lie, &expected);
+    let never = |book: &mut Book| {
+        book.losses.clear();
+        book.turns = 0;
+    };
+    let expected = [
+        "attic: began 2 times, though it had reason to only 0 times: {1, 2}",
+        expected[0],
+        "bea: missed 2 of attic: 1-3 \"three\" to 1-4 \"four\"",
+    ];
+    finds(lost(), never, &expected);
+}
+
+#[test]
+fn who_is_connected_hears_what_is_lost_later() {
+    let stays = |book: &mut Book| {
+        let bea = &mut book.pages[BEA];
+        bea.stays[0].ended = None;
+        let back = bea.visits.pop().unwrap();
+        bea.visits[0].heard.extend(back.heard);
+    };
+    // The third is Pip's, who is promised nothing.
+    let expected = ["bea: missed 1 of attic: 1-4 \"four\" to 1-4 \"four\""];
+    finds(gone_back(), stays, &expected);
+    let late = |book: &mut Book| {
+        stays(book);
+        book.pages[ANN].said[2].answers = vec![(0, 4 * SECOND)];
+    };
+    finds(gone_back(), late, &[]);
+    let miss = |book: &mut Book| {
+        let heard = &mut book.pages[PIP].visits[0].heard;
+        heard.remove(2);
+        hears(&mut book.pages[PIP], None, "anew");
+    };
+    finds(gone_back(), miss, &["pip: missed [\"four\"] of attic"]);
+}
+
+#[test]
+fn who_has_heard_a_part_of_what_is_lost_is_told() {
+    let part = |book: &mut Book| {
+        let bea = &mut book.pages[BEA];
+        bea.visits[1].since = Some(id(3));
+        hears(bea, Some(id(4)), "four");
+        let four = bea.visits[1].heard.pop().unwrap();
+        bea.visits[0].heard.push(crate::ledger::book::Heard {
+            id: Some(id(3)),
+            text: "three".into(),
+            ..four
+        });
+    };
+    let expected = ["bea: missed 1 of attic: 1-4 \"four\" to 1-4 \"four\""];
+    finds(gone_back(), part, &expected);
+    let told = |book: &mut Book| {
+        part(book);
+        book.pages[BEA].visits[1].complete = false;
+    };
+    finds(gone_back(), told, &[]);
+}
+
+#[test]
+fn a_number_that_is_given_twice_is_found() {
+    let twice = |book: &mut Book| {
+        let bea = &mut book.pages[BEA];
+        let heard = bea.visits[1].heard.last_mut().unwrap();
+        heard.id = Some(id(3));
+    };
+    let expected = [
+        "attic: 1-3 is \"three\" for others and \"anew\" for bea",
+        "bea: missed 1 of attic: 2-1 \"anew\"",
+    ];
+    finds(gone_back(), twice, &expected);
+}
+
+#[test]
+fn a_message_may_be_written_again_only_if_its_sender_knew_nothing() {
+    let again = |book: &mut Book| {
+        for page in &mut book.pages[..2] {
+            hears(page, Some(new(2)), "four");
+        }
+    };
+    finds(gone_back(), again, &["attic: \"four\" is both 1-4 and 2-2"]);
+    let unknown = |book: &mut Book| {
+        again(book);
+        let said = &mut book.pages[ANN].said[2];
+        (said.acks, said.answers) = (vec![new(2)], vec![(0, 5 * SECOND)]);
+        said.put_off = true;
+    };
+    finds(gone_back(), unknown, &[]);
+}
