@@ -98,7 +98,7 @@ impl Bus {
     }
 
     /// Gives a name back that the connection no longer has.
-    pub fn release(&self, peer: &Peer, user: &User) {
+    fn release(&self, peer: &Peer, user: &User) {
         // Alone, the registry is all there is, and there it is gone already.
         #[cfg(feature = "full")]
         if let Bus::Redis(bus) = self {
@@ -142,7 +142,7 @@ impl Bus {
     ) -> Result<Option<Id>, Refusal> {
         let joining = self.peers().begin_join(peer, room).await;
         for _ in 0..ENTER_ATTEMPTS {
-            if self.announce_join(peer, None, user, room).await
+            if self.announce_join(peer, user, room).await
                 && let Some(last) = timeout(ENTER_TIME, joining.wait()).await
             {
                 return Ok(*last);
@@ -206,22 +206,35 @@ impl Bus {
         }
     }
 
-    /// Tells a room that somebody has come, or has another name than the `old` one; of a peer without
-    /// a name, only the instances hear. `false`: the bus can't be reached.
-    pub async fn announce_join(
-        &self,
-        peer: &Peer,
-        old: Option<&User>,
-        user: Option<&User>,
-        room: &Room,
-    ) -> bool {
+    /// Tells a room that somebody has come; of a peer without a name, only the instances hear.
+    /// `false`: the bus can't be reached.
+    async fn announce_join(&self, peer: &Peer, user: Option<&User>, room: &Room) -> bool {
         match self {
             Bus::Local(bus) => {
-                bus.announce_join(peer, old, user, room).await;
+                bus.announce_join(peer, None, user, room).await;
                 true
             }
             #[cfg(feature = "full")]
-            Bus::Redis(bus) => bus.presence.announce_join(peer, old, user, room).await,
+            Bus::Redis(bus) => bus.presence.announce_join(peer, user, room).await,
+        }
+    }
+
+    /// Tells rooms that a peer has another name than the `old` one, and frees the old one.
+    pub async fn announce_rename(
+        &self,
+        peer: &Peer,
+        old: Option<&User>,
+        user: &User,
+        rooms: &[&Room],
+    ) {
+        match self {
+            Bus::Local(bus) => {
+                for room in rooms {
+                    bus.announce_join(peer, old, Some(user), room).await;
+                }
+            }
+            #[cfg(feature = "full")]
+            Bus::Redis(bus) => bus.presence.announce_rename(peer, old, user, rooms).await,
         }
     }
 
@@ -348,7 +361,9 @@ impl Bus {
         if let Bus::Redis(bus) = self {
             // While peers are left, the lease runs out by itself, and another instance cleans up.
             if bus.peers.count().await == 0 {
-                bus.client.send(bus.client.scripts.retire());
+                for command in bus.client.scripts.retire() {
+                    bus.client.send(command);
+                }
             }
             bus.client.pipeline.drained().await;
         }

@@ -8,7 +8,8 @@
 //!
 //! The `supervisor` connects and runs one `session` after the other, which is a race of all loops.
 //! The `client` sends messages, the `subscriber` hears them, and `resync` reads from the logs
-//! what it has not heard. `presence` keeps names and rosters, and the `heartbeat` the lease.
+//! what it has not heard. `presence` tells Redis of names and rosters, `reconcile` compares them with
+//! what Redis holds, and the `heartbeat` keeps the lease.
 
 mod check;
 mod client;
@@ -16,12 +17,14 @@ mod health;
 mod heartbeat;
 mod inbox;
 mod lease_watch;
+mod left_rooms;
 mod listeners;
 mod log_limit;
 pub mod message;
 mod own_lines;
 mod presence;
 mod reauth;
+mod reconcile;
 pub mod reply;
 mod resync;
 mod scripts;
@@ -29,6 +32,7 @@ mod session;
 mod subscriber;
 mod subscriptions;
 mod supervisor;
+mod suspects;
 
 use std::sync::Arc;
 

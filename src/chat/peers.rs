@@ -7,10 +7,11 @@
 //! history from live.
 
 mod broadcast;
+mod census;
 mod rooms;
 mod sweep;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use async_lock::Mutex;
@@ -25,7 +26,10 @@ use super::outbox::{Outbox, OutboxLimits, TryWrite};
 use super::peer::Peer;
 use super::stats::ChatStats;
 use crate::count::text::MetricsText;
+use census::weight;
 use rooms::{Members, PendingJoin};
+
+pub use census::{Census, NamedPeer};
 
 /// The registry of this instance's peers.
 #[derive(Debug)]
@@ -37,16 +41,21 @@ pub struct Peers {
 }
 
 /// What the lock guards.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Registry {
+    instance: Instance,
     /// Each peer at its [key](Peer::key).
     peers: Slab<PeerEntry>,
     /// The number of the newest peer.
     newest: u64,
     names: HashMap<User, u32>,
+    /// The sum over all names and the peers that hold them.
+    names_sum: u64,
     rooms: HashMap<Room, Members>,
     /// Joins that are on the bus and not back yet, by the number of the peer.
     joining: HashMap<u64, PendingJoin>,
+    /// The numbers of peers whose names are about to change.
+    renaming: HashSet<u64>,
 }
 
 #[derive(Debug)]
@@ -62,25 +71,12 @@ struct PeerEntry {
     stalled_since: Option<u32>,
 }
 
-/// A name and its connection.
-#[derive(Debug)]
-pub struct NamedPeer {
-    /// The name.
-    pub user: User,
-    /// The hash of its session key, if it has one.
-    pub key_hash: Option<SessionKeyHash>,
-    /// The connection that has it.
-    pub origin: Origin,
-    /// The rooms it is in.
-    pub rooms: Vec<Room>,
-}
-
 impl Peers {
     /// An empty registry, whose outboxes share these limits.
     pub fn new(instance: Instance, limits: OutboxLimits) -> Peers {
         Peers {
             instance,
-            registry: Mutex::default(),
+            registry: Mutex::new(Registry::new(instance)),
             limits: Arc::new(limits),
         }
     }
@@ -145,19 +141,22 @@ impl Peers {
             }
             other.peer.outbox.close(CloseReason::Replaced);
         }
-        registry.names.insert(user.clone(), peer.key);
+        registry.hold_name(peer, user);
         let entry = &mut registry.peers[peer.key as usize];
         entry.key_hash = key_hash;
-        match entry.user.replace(user.clone()) {
-            Some(old) if old == *user => {}
-            Some(old) => registry.release_name(peer, &old),
-            None => {
-                for room in &entry.rooms {
-                    if let Some(members) = registry.rooms.get_mut(room) {
-                        members.named += 1;
-                    }
-                }
+        let before = entry.weight(self.instance);
+        let old = entry.user.replace(user.clone());
+        let now = entry.weight(self.instance);
+        for room in &entry.rooms {
+            if let Some(members) = registry.rooms.get_mut(room) {
+                before
+                    .into_iter()
+                    .for_each(|weight| members.remove_name(weight));
+                now.into_iter().for_each(|weight| members.add_name(weight));
             }
+        }
+        if let Some(old) = old.filter(|old| old != user) {
+            registry.release_name(peer, &old);
         }
         true
     }
@@ -167,6 +166,7 @@ impl Peers {
     pub async fn remove(&self, peer: &Peer) -> (Option<User>, Vec<Room>) {
         let mut registry = self.registry.lock().await;
         registry.take_pending(peer.number);
+        registry.renaming.remove(&peer.number);
         let rooms = registry.peers[peer.key as usize].rooms.clone();
         for room in &rooms {
             registry.leave(peer, room);
@@ -248,33 +248,49 @@ impl Peers {
         let peers = registry.peers.iter();
         peers.map(|(_, entry)| entry.peer.clone()).collect()
     }
-
-    /// All peers with a name.
-    pub async fn named_peers(&self) -> Vec<NamedPeer> {
-        let registry = self.registry.lock().await;
-        let named = registry.peers.iter().filter_map(|(_, entry)| {
-            Some(NamedPeer {
-                user: entry.user.clone()?,
-                key_hash: entry.key_hash,
-                origin: self.origin(&entry.peer),
-                rooms: entry.rooms.clone(),
-            })
-        });
-        named.collect()
-    }
 }
 
 impl Registry {
+    fn new(instance: Instance) -> Registry {
+        Registry {
+            instance,
+            peers: Slab::new(),
+            newest: 0,
+            names: HashMap::new(),
+            names_sum: 0,
+            rooms: HashMap::new(),
+            joining: HashMap::new(),
+            renaming: HashSet::new(),
+        }
+    }
+
+    fn origin(&self, peer: &Peer) -> Origin {
+        Origin {
+            instance: self.instance,
+            peer: peer.number,
+        }
+    }
+
     /// The peer that has a name.
     fn named(&self, user: &User) -> Option<&Peer> {
         let key = *self.names.get(user)?;
         Some(&self.peers[key as usize].peer)
     }
 
+    /// Gives a name to a peer, instead of the one that has it.
+    fn hold_name(&mut self, peer: &Peer, user: &User) {
+        if let Some(other) = self.named(user) {
+            self.names_sum -= weight(user.key(), self.origin(other));
+        }
+        self.names_sum += weight(user.key(), self.origin(peer));
+        self.names.insert(user.clone(), peer.key);
+    }
+
     /// Frees a name, if this peer has it.
     fn release_name(&mut self, peer: &Peer, user: &User) {
         if self.names.get(user) == Some(&peer.key) {
             self.names.remove(user);
+            self.names_sum -= weight(user.key(), self.origin(peer));
         }
     }
 }

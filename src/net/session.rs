@@ -346,14 +346,9 @@ impl<'a> Session<'a> {
         let Some(user) = &self.user else {
             return Ok(());
         };
-        for JoinedRoom { room, .. } in &self.rooms {
-            let bus = self.bus();
-            bus.announce_join(self.peer, old.as_ref(), Some(user), room)
-                .await;
-        }
-        if let Some(old) = old.filter(|old| old != user) {
-            self.bus().release(self.peer, &old);
-        }
+        let rooms: Vec<&Room> = self.rooms.iter().map(|joined| &joined.room).collect();
+        let (bus, old) = (self.bus(), old.as_ref());
+        bus.announce_rename(self.peer, old, user, &rooms).await;
         Ok(())
     }
 

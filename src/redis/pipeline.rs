@@ -116,10 +116,15 @@ impl<P: Part + Send> Pipeline<P> {
         (state.reserved, state.reserved_bytes)
     }
 
-    /// Sends a command whose reply nobody needs, now or when Redis is back.
-    pub fn send(&self, command: Command) {
-        let request = Request::new(Payload::Command(command), Box::new(|_| ()));
-        self.lock().queues.push(request, false);
+    /// Sends a command for which nobody waits, also while the gate is closed. Without a connection it
+    /// is dropped, and so it is when the connection breaks: nothing gathers while Redis is away.
+    pub fn send(&self, command: Command, on_reply: OnReply) {
+        let mut state = self.lock();
+        if state.queues.gate != Gate::Disconnected {
+            let mut request = Request::new(Payload::Command(command), on_reply);
+            request.repeats = false;
+            state.queues.push(request, true);
+        }
     }
 
     /// Reserves room for a request of that many bytes, which must be [sent](Self::send_reserved) at
@@ -191,16 +196,23 @@ impl<P: Part + Send> Pipeline<P> {
     /// # Errors
     /// Redis does not answer.
     pub async fn replies(&self, commands: &[Command]) -> Result<Vec<Value>, Error> {
+        self.begin(commands.to_vec())?.all().await
+    }
+
+    /// Sends commands now, also while the gate is closed. Wait for the replies at once.
+    ///
+    /// # Errors
+    /// There is no connection.
+    pub fn begin(&self, commands: Vec<Command>) -> Result<Replies, Error> {
         let limit = match self.lock().queues.gate {
             Gate::Closed => EARLY_REPLY_TIME,
             _ => REPLY_TIME,
         };
-        let receivers = commands
-            .iter()
-            .map(|command| self.push_if(Gate::Closed, command.clone()))
-            .collect::<Option<_>>()
-            .ok_or_else(|| no_answer(limit))?;
-        receive_all(receivers, limit).await
+        let receivers = commands.into_iter();
+        let receivers = receivers.map(|command| self.push_if(Gate::Closed, command));
+        let receivers = receivers.collect::<Option<_>>();
+        let receivers = receivers.ok_or_else(|| no_answer(limit))?;
+        Ok(Replies { receivers, limit })
     }
 
     /// Sends every node the same command and waits for all replies.
@@ -209,7 +221,8 @@ impl<P: Part + Send> Pipeline<P> {
     /// A node does not answer within [`REPLY_TIME`].
     pub async fn request_all_nodes(&self, command: &[u8]) -> Result<Vec<Value>, Error> {
         let receivers = self.lock().queues.push_to_all(command);
-        receive_all(receivers, REPLY_TIME).await
+        let limit = REPLY_TIME;
+        Replies { receivers, limit }.all().await
     }
 
     /// `None`: the gate is not as far open as `gate`.
@@ -297,17 +310,26 @@ impl<P: Part> State<P> {
     }
 }
 
-async fn receive_all(
+/// Replies to commands that have been sent.
+pub struct Replies {
     receivers: Vec<Receiver<Value>>,
     limit: Duration,
-) -> Result<Vec<Value>, Error> {
-    let replies = async {
-        let mut replies = Vec::with_capacity(receivers.len());
-        for receiver in receivers {
-            replies.push(receiver.recv().await.ok()?);
-        }
-        Some(replies)
-    };
-    let replies = timeout(limit, replies).await;
-    replies.flatten().ok_or_else(|| no_answer(limit))
+}
+
+impl Replies {
+    /// Waits for all replies. Errors are returned as replies.
+    ///
+    /// # Errors
+    /// Redis does not answer.
+    pub async fn all(self) -> Result<Vec<Value>, Error> {
+        let replies = async {
+            let mut replies = Vec::with_capacity(self.receivers.len());
+            for receiver in self.receivers {
+                replies.push(receiver.recv().await.ok()?);
+            }
+            Some(replies)
+        };
+        let replies = timeout(self.limit, replies).await;
+        replies.flatten().ok_or_else(|| no_answer(self.limit))
+    }
 }

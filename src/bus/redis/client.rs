@@ -48,9 +48,9 @@ impl Client {
         })
     }
 
-    /// Sends a command whose reply nobody needs, now or when Redis is back.
+    /// Sends a command whose reply nobody needs, if there is a connection.
     pub fn send(&self, command: Command) {
-        self.pipeline.send(command);
+        self.pipeline.send(command, Box::new(|_| ()));
     }
 
     /// Sends one command and waits for its reply. Also goes out before the gate is open.

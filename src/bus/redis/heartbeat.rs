@@ -15,9 +15,8 @@ use smol::future;
 
 use super::client::Client;
 use super::lease_watch::PULSE;
-use super::presence::Presence;
+use super::presence::{Dead, Presence};
 use super::reply::{self, Lease};
-use super::subscriptions::Subscriptions;
 use crate::count::Histogram;
 use crate::redis::error::{Error, no_answer};
 use crate::redis::pipeline::{DELAYS, REPLY_TIME};
@@ -71,8 +70,8 @@ impl Canary {
     }
 }
 
-/// Renews the lease and watches the canary. Hands on the leases of dead instances, and registers
-/// our names again when we were taken for dead.
+/// Renews the lease and watches the canary. Hands on which instances are dead, and has our names
+/// compared when Redis no longer knows them.
 ///
 /// # Errors
 /// Redis does not answer, or nothing comes back on the subscription.
@@ -80,8 +79,7 @@ pub async fn heartbeat(
     client: &Client,
     presence: &Presence,
     canary: &Canary,
-    subscriptions: &Subscriptions,
-    dead: Sender<Vec<(String, String)>>,
+    dead: Sender<Vec<Dead>>,
 ) -> Result<Infallible, Error> {
     loop {
         Timer::after(PULSE).await;
@@ -97,6 +95,12 @@ pub async fn heartbeat(
             });
         };
         let expired = presence.leases.see(asked, answered, leases);
+        let expired = expired.into_iter().map(|(instance, lease)| Dead {
+            instance,
+            lease,
+            rooms: Vec::new(),
+        });
+        let expired: Vec<_> = expired.collect();
         if canary.lock().heard.elapsed() > CANARY_TIME {
             let why = format!("nothing comes back on the subscription since {CANARY_TIME:?}");
             return Err(why.into());
@@ -105,21 +109,22 @@ pub async fn heartbeat(
             // Full while the last ones are still being cleaned up: they will be found again.
             let _ = dead.try_send(expired);
         }
-        if lease == Lease::Reaped {
-            presence.set_missed();
-        }
-        if presence.missed() || lease == Lease::None {
-            log::warn!("redis no longer knows our names: registering them again");
-            presence.register_names(&subscriptions.wanted()).await?;
+        match lease {
+            Lease::Held => {}
+            Lease::Reaped => presence.set_missed(),
+            Lease::None => {
+                log::warn!("redis no longer knows our names: registering them again");
+                presence.suspects.add_all();
+            }
         }
     }
 }
 
 /// Cleans up after dead instances. Never ends by itself.
-pub async fn expire_leases(presence: &Presence, dead: Receiver<Vec<(String, String)>>) -> Error {
+pub async fn expire_leases(presence: &Presence, dead: Receiver<Vec<Dead>>) -> Error {
     while let Ok(instances) = dead.recv().await {
-        for (instance, lease) in instances {
-            if presence.expire(&instance, &lease).await.is_err() {
+        for instance in instances {
+            if presence.expire(&instance).await.is_err() {
                 // The lease is still there, so somebody will go on.
                 break;
             }

@@ -15,6 +15,10 @@ const PROMPT: Duration = Duration::from_millis(1500);
 /// An instance whose lease has not changed for so long is dead. With the time until another one
 /// looks, its names are free within the fifteen seconds that are promised.
 const DEAD_TIME: Duration = Duration::from_secs(9);
+/// An instance without a lease is dead if it has given no sign of life for so long.
+const GONE_TIME: Duration = Duration::from_secs(15);
+/// An instance without a lease is forgotten after this time.
+const FORGET_TIME: Duration = Duration::from_secs(60);
 
 /// The leases of the other instances, as this one has seen them.
 #[derive(Debug, Default)]
@@ -31,7 +35,7 @@ struct State {
 /// The lease of another instance.
 #[derive(Debug)]
 struct Lease {
-    /// Its value.
+    /// Its value; empty if there is none.
     value: String,
     /// Since when we have seen no sign of life.
     since: Instant,
@@ -76,7 +80,25 @@ impl LeaseWatch {
             }
             state.leases.insert(instance, Lease { value, since });
         }
+        before.retain(|_, lease| now - lease.since < FORGET_TIME);
+        before.values_mut().for_each(|lease| lease.value.clear());
+        state.leases.extend(before);
         dead
+    }
+
+    /// Whether an instance that has left something at Redis has no lease, and has given no sign of
+    /// life for a long time. Ask again and again.
+    pub fn is_gone(&self, instance: &str, now: Instant) -> bool {
+        let mut state = self.lock();
+        if state.answered.is_none() {
+            return false;
+        }
+        let lease = state.leases.entry(instance.to_string());
+        let lease = lease.or_insert_with(|| Lease {
+            value: String::new(),
+            since: now,
+        });
+        lease.value.is_empty() && now - lease.since >= GONE_TIME
     }
 }
 
@@ -135,5 +157,21 @@ mod tests {
             assert!(see(&watch, start, at, &lease).is_empty());
         }
         assert_eq!(see(&watch, start, 58, &lease), ["foo"]);
+    }
+
+    #[test]
+    fn an_instance_without_a_lease_is_gone_after_a_while() {
+        let (watch, start) = (LeaseWatch::default(), Instant::now());
+        let gone = |instance: &str, at: u32| watch.is_gone(instance, start + at * SECOND);
+        assert!(!gone("bar", 0));
+        see(&watch, start, 0, &[("foo", "1")]);
+        assert!(!gone("bar", 1) && !gone("foo", 1));
+        for at in [3, 6, 9, 12, 15] {
+            see(&watch, start, at, &[]);
+        }
+        assert!(gone("foo", 15) && !gone("bar", 15));
+        assert!(gone("bar", 16));
+        see(&watch, start, 18, &[("foo", "1")]);
+        assert!(!gone("foo", 18));
     }
 }

@@ -5,8 +5,8 @@ use redis::{Value, from_redis_value, from_redis_value_ref};
 use super::message::{self, InstanceMessage};
 use crate::chat::dialect::Roster;
 use crate::chat::event::Event;
-use crate::chat::id::Id;
-use crate::chat::name::Room;
+use crate::chat::id::{Id, Origin};
+use crate::chat::name::{Room, User};
 
 pub use crate::redis::reply::{Push, number, push, text, texts};
 
@@ -46,6 +46,46 @@ pub fn pulse(value: &Value) -> Option<(Lease, Vec<(String, String)>)> {
         _ => Lease::Reaped,
     };
     Some((lease, leases))
+}
+
+/// The answer to `HGETALL` of sums: each instance's.
+pub fn sums(value: &Value) -> Option<Vec<(String, u64)>> {
+    from_redis_value_ref(value).ok()
+}
+
+/// Whose a name is.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// The name.
+    pub user: User,
+    /// The connection.
+    pub origin: Origin,
+}
+
+/// The answer to the script `list_members`: keys of names, and whose they are.
+pub fn members(value: Value) -> Option<Vec<(String, Owner)>> {
+    let entries: Vec<(String, String)> = from_redis_value(value).ok()?;
+    // `ORIGIN`, perhaps a mark, and how the name is shown if that is not its key.
+    Some(owners(entries, 2))
+}
+
+/// The answer to the script `list_names`: where to go on, and keys of names with whose they are.
+pub fn page_of_names(value: Value) -> Option<(String, Vec<(String, Owner)>)> {
+    let (next, entries): (String, Vec<(String, String)>) = from_redis_value(value).ok()?;
+    // `ORIGIN`, the hash of the session key, and how the name is shown if that is not its key.
+    Some((next, owners(entries, 3)))
+}
+
+/// Reads keys of names with values whose last of so many words, if it is there, is how the name is
+/// shown. What no instance can have written is left out.
+fn owners(entries: Vec<(String, String)>, words: usize) -> Vec<(String, Owner)> {
+    let read = |(key, value): (String, String)| {
+        let origin = value.split([' ', '~']).next()?.parse().ok()?;
+        let shown = value.splitn(words, ' ').nth(words - 1);
+        let user = User::new(shown.unwrap_or(&key)).ok()?;
+        Some((key, Owner { user, origin }))
+    };
+    entries.into_iter().filter_map(read).collect()
 }
 
 /// How an instance's lease stood when it was renewed.

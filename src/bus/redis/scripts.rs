@@ -39,27 +39,38 @@ pub const MESSAGE_LIFE: Duration = Duration::from_secs(REFERENCE_LIFE - 60);
 /// A script, prepared when it is first called.
 type Lua = LazyLock<Script>;
 
-static PUBLISH: Lua = Lua::new(|| Script::telling(include_str!("scripts/publish.lua")));
-static CLAIM: Lua = Lua::new(|| Script::new(include_str!("scripts/claim.lua")));
+/// What scripts that tell a room something begin with.
+const TELL: &str = include_str!("scripts/tell.lua");
+/// What scripts that change a roster or the names begin with.
+const SUMS: &str = include_str!("scripts/sums.lua");
+
+static PUBLISH: Lua = Lua::new(|| Script::of(&[TELL, include_str!("scripts/publish.lua")]));
+static CLAIM: Lua = Lua::new(|| Script::of(&[SUMS, include_str!("scripts/claim.lua")]));
 static TRY_JOIN: Lua = Lua::new(|| Script::new(include_str!("scripts/try_join.lua")));
-static RELEASE: Lua = Lua::new(|| Script::new(include_str!("scripts/release.lua")));
-static JOIN: Lua = Lua::new(|| Script::telling(include_str!("scripts/join.lua")));
+static RELEASE: Lua = Lua::new(|| Script::of(&[SUMS, include_str!("scripts/release.lua")]));
+static JOIN: Lua = Lua::new(|| Script::of(&[TELL, SUMS, include_str!("scripts/join.lua")]));
 static JOIN_ANONYMOUS: Lua = Lua::new(|| Script::new(include_str!("scripts/join_anonymous.lua")));
 static RESTORE_MEMBER: Lua =
-    Lua::new(|| Script::telling(include_str!("scripts/restore_member.lua")));
-static LEAVE: Lua = Lua::new(|| Script::telling(include_str!("scripts/leave.lua")));
+    Lua::new(|| Script::of(&[TELL, SUMS, include_str!("scripts/restore_member.lua")]));
+static LEAVE: Lua = Lua::new(|| Script::of(&[TELL, SUMS, include_str!("scripts/leave.lua")]));
+static LIST_MEMBERS: Lua =
+    Lua::new(|| Script::of(&[SUMS, include_str!("scripts/list_members.lua")]));
+static READ_SUMS: Lua = Lua::new(|| Script::of(&[SUMS, include_str!("scripts/read_sums.lua")]));
+static LIST_NAMES: Lua = Lua::new(|| Script::new(include_str!("scripts/list_names.lua")));
 static ROSTER: Lua = Lua::new(|| Script::new(include_str!("scripts/roster.lua")));
 static SEND_PRIVATE: Lua = Lua::new(|| Script::new(include_str!("scripts/send_private.lua")));
 static RENEW_LEASE: Lua = Lua::new(|| Script::new(include_str!("scripts/renew_lease.lua")));
 static NEW_EPOCH: Lua = Lua::new(|| Script::new(include_str!("scripts/new_epoch.lua")));
 static MARK_DEAD: Lua = Lua::new(|| Script::new(include_str!("scripts/mark_dead.lua")));
-static EXPIRE_ROOM: Lua = Lua::new(|| Script::telling(include_str!("scripts/expire_room.lua")));
-static EXPIRE_NAMES: Lua = Lua::new(|| Script::new(include_str!("scripts/expire_names.lua")));
+static EXPIRE_ROOM: Lua =
+    Lua::new(|| Script::of(&[TELL, SUMS, include_str!("scripts/expire_room.lua")]));
+static EXPIRE_NAMES: Lua =
+    Lua::new(|| Script::of(&[SUMS, include_str!("scripts/expire_names.lua")]));
 static LIMIT_LOGS: Lua = Lua::new(|| Script::new(include_str!("scripts/limit_logs.lua")));
 static DELETE_INSTANCE: Lua = Lua::new(|| Script::new(include_str!("scripts/delete_instance.lua")));
 
 /// All of them.
-static ALL: [&Lua; 17] = [
+static ALL: [&Lua; 20] = [
     &PUBLISH,
     &CLAIM,
     &TRY_JOIN,
@@ -68,6 +79,9 @@ static ALL: [&Lua; 17] = [
     &JOIN_ANONYMOUS,
     &RESTORE_MEMBER,
     &LEAVE,
+    &LIST_MEMBERS,
+    &READ_SUMS,
+    &LIST_NAMES,
     &ROSTER,
     &SEND_PRIVATE,
     &RENEW_LEASE,
@@ -92,9 +106,9 @@ impl Script {
         Script { code, hash }
     }
 
-    /// One that tells a room something.
-    fn telling(code: &str) -> Script {
-        Script::new(&(include_str!("scripts/tell.lua").to_string() + code))
+    /// One that is made of these parts.
+    fn of(parts: &[&str]) -> Script {
+        Script::new(&parts.concat())
     }
 
     /// A call with these keys, which share a slot.
@@ -225,8 +239,8 @@ impl Scripts {
         RESTORE_MEMBER.call(&self.member_keys(room), (member, told))
     }
 
-    fn member_keys(&self, room: &Room) -> [String; 2] {
-        ["roster", "counter"].map(|what| self.room_key(room, what))
+    fn member_keys(&self, room: &Room) -> [String; 3] {
+        ["roster", "counter", "sums"].map(|what| self.room_key(room, what))
     }
 
     fn member(&self, room: &Room, user: &User, origin: Origin) -> impl ToRedisArgs {
@@ -263,16 +277,34 @@ impl Scripts {
             left,
             self.notices,
         );
-        LEAVE.call(&[self.room_key(room, "roster")], args)
+        LEAVE.call(&self.roster_keys(room), args)
+    }
+
+    fn roster_keys(&self, room: &Room) -> [String; 2] {
+        ["roster", "sums"].map(|what| self.room_key(room, what))
+    }
+
+    /// The sums of all instances over their entries on a room's roster.
+    pub fn room_sums(&self, room: &Room) -> Command {
+        READ_SUMS.call(&self.roster_keys(room), &[""; 0])
+    }
+
+    /// What a room's roster holds of this instance.
+    pub fn list_members(&self, room: &Room) -> Command {
+        LIST_MEMBERS.call(&self.roster_keys(room), self.instance.to_string())
     }
 
     /// What shows whether somebody can join: a trial on the keys of names, and on those of the lobby.
     pub fn try_join(&self) -> [Command; 2] {
-        let [owners, letters] = ["owners", "letters"].map(|what| self.users_key(what));
-        let names = [self.visible_key(), owners, letters];
+        let [owners, sums, letters] =
+            ["owners", "sums", "letters"].map(|what| self.users_key(what));
+        let names = [self.visible_key(), owners, sums, letters];
         [
-            TRY_JOIN.call(&names, ("set", "hash", "string")),
-            TRY_JOIN.call(&self.member_keys(&Room::lobby()), ("hash", "string")),
+            TRY_JOIN.call(&names, ("set", "hash", "hash", "string")),
+            TRY_JOIN.call(
+                &self.member_keys(&Room::lobby()),
+                ("hash", "string", "hash"),
+            ),
         ]
     }
 

@@ -9,6 +9,7 @@ use smol::future;
 use super::heartbeat::{expire_leases, heartbeat};
 use super::log_limit::limit_logs;
 use super::reauth::reauthenticate;
+use super::reconcile::Reconciliation;
 use super::reply::{self, Lease};
 use super::{Redis, health, listeners};
 use crate::chat::dialect::{Dialect, Reply};
@@ -45,7 +46,12 @@ pub async fn run(
     known.set_mapped(map.map_or(&[], |map| &map.nodes));
     let (count, cluster) = (nodes.connections.len(), map.is_some());
     let mut carrier = client.pipeline.run(nodes);
-    let prepared = timeout(READY_TIME, prepare(bus, &mut subscription));
+    let (dead, expired) = channel::bounded(1);
+    let mut reconciliation = Reconciliation::new(bus, dead.clone());
+    let prepared = timeout(
+        READY_TIME,
+        prepare(bus, &mut subscription, &mut reconciliation),
+    );
     let slow = || Error::Transient(format!("not ready within {READY_TIME:?}"));
     let prepared = async { prepared.await.unwrap_or_else(|| Err(slow())) };
     future::or(prepared, async { Err(carrier.as_mut().await) }).await?;
@@ -58,9 +64,8 @@ pub async fn run(
     bus.canary.restart();
     let subscriptions = &bus.subscriber.subscriptions;
     let (presence, canary) = (&bus.presence, &bus.canary);
-    let (dead, expired) = channel::bounded(1);
     let (subscriber, replies) = (&bus.subscriber, subscription.replies);
-    let heartbeat = heartbeat(client, presence, canary, subscriptions, dead);
+    let heartbeat = heartbeat(client, presence, canary, dead);
     let reauth = reauthenticate(client, subscriptions, subscription.reauthenticable);
     let primary = subscription.primary.as_ref();
     let loops = vec![
@@ -72,7 +77,7 @@ pub async fn run(
         Box::pin(health::watch(client, &bus.health)),
         Box::pin(listeners::watch(client, subscriptions, count)),
         Box::pin(limit_logs(client, &bus.log_limit)),
-        Box::pin(send_rosters(bus, again)),
+        Box::pin(reconciliation.run(again)),
         task(reauth),
         Box::pin(client.endpoint.primary_changed(primary)),
     ];
@@ -88,7 +93,11 @@ fn task<'a>(run: impl Future<Output = Result<Infallible, Error>> + Send + 'a) ->
 }
 
 /// Restores the state at Redis and hands on what was said meanwhile, before the gate opens.
-async fn prepare(bus: &Redis, subscription: &mut Connection) -> Result<(), Error> {
+async fn prepare(
+    bus: &Redis,
+    subscription: &mut Connection,
+    reconciliation: &mut Reconciliation<'_>,
+) -> Result<(), Error> {
     let client = &bus.client;
     let asked = Instant::now();
     let pulse = client.request_early(client.scripts.renew_lease()).await?;
@@ -106,7 +115,7 @@ async fn prepare(bus: &Redis, subscription: &mut Connection) -> Result<(), Error
         subscription.subscribe(channels).await?;
     }
 
-    bus.presence.register_names(&rooms).await?;
+    reconciliation.prepare().await?;
     // Not those of the lobby: their node may be out of reach now.
     let [names, _] = client.scripts.try_join();
     let tried = client.request_early(names).await?;
@@ -115,18 +124,4 @@ async fn prepare(bus: &Redis, subscription: &mut Connection) -> Result<(), Error
     bus.subscriber.subscriptions.up(&rooms);
     client.pipeline.open();
     Ok(())
-}
-
-/// Sends typed peers the current rosters. Never ends by itself.
-async fn send_rosters(bus: &Redis, again: bool) -> Error {
-    if again {
-        for room in bus.subscriber.subscriptions.wanted() {
-            if let Some(roster) = bus.client.roster(&room).await {
-                let who = Reply::Who(&room, &roster);
-                bus.peers.send_to_room(&room, Dialect::Typed, &who).await;
-            }
-        }
-    }
-    bus.subscriber.notify_incomplete().await;
-    future::pending().await
 }

@@ -7,10 +7,12 @@ use std::fmt;
 use std::mem;
 use std::slice;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use event_listener::Event;
 
 use super::client::Client;
+use super::left_rooms::LeftRooms;
 use crate::chat::id::Id;
 use crate::chat::name::Room;
 use crate::chat::replay::{Step, step};
@@ -33,6 +35,8 @@ pub struct Subscriptions {
 #[derive(Default)]
 struct State {
     rooms: HashMap<Room, Wanted>,
+    /// Rooms that are no longer wanted, but still watched.
+    left: LeftRooms,
     /// Rooms in which messages have been lost, and the peers have not been told yet.
     incomplete: HashSet<Room>,
     commands: Vec<u8>,
@@ -47,6 +51,8 @@ struct State {
 struct Wanted {
     /// Peers here that are in the room or about to be.
     peers: usize,
+    /// Whether Redis may know of it.
+    tracked: bool,
     /// The last of this room's channels, counted among those that were asked for on this connection; 0:
     /// it was made with the connection.
     asked: Option<u64>,
@@ -89,10 +95,11 @@ impl Subscriptions {
     /// can't be reached. Either way, [`leave`](Self::leave) must follow one day.
     pub async fn enter(&self, room: &Room) -> bool {
         {
-            let mut state = self.lock();
+            let state = &mut *self.lock();
             let wanted = state.rooms.entry(room.clone()).or_default();
             wanted.peers += 1;
             if wanted.peers == 1 {
+                wanted.tracked = state.up;
                 self.track_room(room, true);
                 state.subscribe(room, &self.client.scripts.channels(room));
                 self.work.notify(1);
@@ -119,10 +126,36 @@ impl Subscriptions {
         };
         wanted.peers -= 1;
         if wanted.peers == 0 {
+            let tracked = wanted.tracked;
             state.rooms.remove(room);
-            self.track_room(room, false);
+            if tracked && let Some(dropped) = state.left.add(room.clone(), Instant::now()) {
+                self.untrack_room(&state, &dropped);
+            }
             state.command("UNSUBSCRIBE", &self.client.scripts.channels(room));
             self.work.notify(1);
+        }
+    }
+
+    /// The rooms whose rosters may hold peers of this instance: those with peers here, and those
+    /// that they have left a short while ago.
+    pub fn watched(&self) -> Vec<Room> {
+        let state = self.lock();
+        let left = state.left.iter();
+        let left = left.filter(|room| !state.rooms.contains_key(room));
+        state.rooms.keys().chain(left).cloned().collect()
+    }
+
+    /// A room's roster is right. If the room was left long enough ago, it is watched no longer.
+    pub fn end_watch(&self, room: &Room) {
+        let mut state = self.lock();
+        if state.left.end(room, Instant::now()) {
+            self.untrack_room(&state, room);
+        }
+    }
+
+    fn untrack_room(&self, state: &State, room: &Room) {
+        if !state.rooms.contains_key(room) {
+            self.track_room(room, false);
         }
     }
 
@@ -199,7 +232,7 @@ impl Subscriptions {
         state.up = true;
         for room in rooms {
             match state.rooms.get_mut(room) {
-                Some(wanted) => wanted.asked = Some(0),
+                Some(wanted) => (wanted.asked, wanted.tracked) = (Some(0), true),
                 None => state.command("UNSUBSCRIBE", &channels(room)),
             }
         }

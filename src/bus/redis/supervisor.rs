@@ -50,6 +50,7 @@ impl Redis {
                 self.client.endpoint.credentials.ended();
                 (reached, told, pause) = (true, false, PAUSE_FIRST);
                 self.presence.leases.lost();
+                self.presence.suspects.add_all();
                 self.subscriber.subscriptions.down();
             }
             if let Error::Fatal(error) = &error

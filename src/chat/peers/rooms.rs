@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use async_lock::OnceCell;
 
+use super::census::weight;
 use super::{PeerEntry, Peers, Registry};
 use crate::chat::dialect::{Dialect, Reply, Roster};
-use crate::chat::id::Id;
+use crate::chat::id::{Id, Instance, Origin};
 use crate::chat::name::{Room, User};
 use crate::chat::peer::Peer;
 
@@ -18,6 +19,8 @@ pub(super) struct Members {
     pub here: BTreeSet<u32>,
     /// How many members and joining peers have a name.
     pub named: usize,
+    /// The sum over their names.
+    pub sum: u64,
 }
 
 /// A peer that becomes a member when its own join event returns from the bus.
@@ -38,8 +41,10 @@ impl Peers {
     /// [buffers](crate::chat::outbox::Outbox::begin_join).
     pub async fn begin_join(&self, peer: &Peer, room: &Room) -> JoinSignal {
         let mut registry = self.registry.lock().await;
-        if registry.peers[peer.key as usize].is_new(room) {
-            registry.rooms.entry(room.clone()).or_default().named += 1;
+        let entry = &registry.peers[peer.key as usize];
+        if let Some(weight) = entry.new_weight(room, self.instance) {
+            let members = registry.rooms.entry(room.clone()).or_default();
+            members.add_name(weight);
         }
         let signal = JoinSignal::default();
         let pending = PendingJoin {
@@ -114,12 +119,24 @@ impl Peers {
     }
 }
 
+impl Members {
+    pub fn add_name(&mut self, weight: u64) {
+        self.named += 1;
+        self.sum = self.sum.wrapping_add(weight);
+    }
+
+    pub fn remove_name(&mut self, weight: u64) {
+        self.named -= 1;
+        self.sum = self.sum.wrapping_sub(weight);
+    }
+}
+
 impl Registry {
     fn people(&self, room: &Room) -> usize {
         self.rooms.get(room).map_or(0, |members| members.named)
     }
 
-    fn entries_in(&self, room: &Room) -> impl Iterator<Item = &PeerEntry> {
+    pub(super) fn entries_in(&self, room: &Room) -> impl Iterator<Item = &PeerEntry> {
         let keys = self.rooms.get(room).into_iter().flat_map(|room| &room.here);
         keys.map(|&key| &self.peers[key as usize])
     }
@@ -127,9 +144,11 @@ impl Registry {
     /// Ends a join that is not complete, if there is one.
     pub(super) fn take_pending(&mut self, number: u64) -> Option<PendingJoin> {
         let pending = self.joining.remove(&number)?;
-        if let Some(members) = self.rooms.get_mut(&pending.room) {
-            let entry = &self.peers[pending.key as usize];
-            members.named -= usize::from(entry.is_new(&pending.room));
+        let entry = &self.peers[pending.key as usize];
+        if let Some(members) = self.rooms.get_mut(&pending.room)
+            && let Some(weight) = entry.new_weight(&pending.room, self.instance)
+        {
+            members.remove_name(weight);
         }
         self.forget_if_empty(&pending.room);
         Some(pending)
@@ -144,9 +163,12 @@ impl Registry {
         // Most peers are in one room as long as they live.
         entry.rooms.reserve_exact(1);
         entry.rooms.push(room.clone());
+        let weight = self.peers[key as usize].weight(self.instance);
         let members = self.rooms.entry(room.clone()).or_default();
         members.here.insert(key);
-        members.named += usize::from(entry.user.is_some());
+        if let Some(weight) = weight {
+            members.add_name(weight);
+        }
     }
 
     /// Removes a peer from a room; `false` if it is not a member.
@@ -158,7 +180,10 @@ impl Registry {
         };
         entry.rooms.swap_remove(place);
         members.here.remove(&peer.key);
-        members.named -= usize::from(entry.user.is_some());
+        let weight = entry.weight(self.instance);
+        if let Some(weight) = weight {
+            members.remove_name(weight);
+        }
         self.forget_if_empty(room);
         true
     }
@@ -172,8 +197,18 @@ impl Registry {
 }
 
 impl PeerEntry {
-    /// Whether it would add a name to the room.
-    fn is_new(&self, room: &Room) -> bool {
-        self.user.is_some() && !self.rooms.contains(room)
+    /// What its name adds to the sum of a room; nothing if it has none.
+    pub(super) fn weight(&self, instance: Instance) -> Option<u64> {
+        let origin = Origin {
+            instance,
+            peer: self.peer.number,
+        };
+        Some(weight(self.user.as_ref()?.key(), origin))
+    }
+
+    /// The same if it is not a member of the room yet.
+    fn new_weight(&self, room: &Room, instance: Instance) -> Option<u64> {
+        let new = !self.rooms.contains(room);
+        new.then(|| self.weight(instance)).flatten()
     }
 }

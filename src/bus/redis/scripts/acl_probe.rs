@@ -22,6 +22,7 @@ const ON_KEYS: &[(&str, &str, &str)] = &[
     ("HLEN", "hash", ""),
     ("HSCAN", "hash", "0"),
     ("HDEL", "hash", "c"),
+    ("HINCRBY", "hash", "n 1"),
     ("SADD", "set", "a"),
     ("SISMEMBER", "set", "a"),
     ("SMEMBERS", "set", ""),

@@ -5,10 +5,12 @@
 -- A name that no instance has, but that is visible, belongs to another program. Only a peer that
 -- registers its name again has put it there itself.
 -- Returns 0: taken, 1: granted, 2: taken over.
+clear_if_empty(KEYS[2], KEYS[4])
 local granted = 1
 local owner = redis.call('HGET', KEYS[2], ARGV[1])
+local origin, lock, shown
 if owner then
-  local origin, lock, shown = string.match(owner, '^([^ ]+) ?([^ ]*) ?(.*)$')
+  origin, lock, shown = string.match(owner, '^([^ ]+) ?([^ ]*) ?(.*)$')
   if origin ~= ARGV[2] then
     local instance = string.match(origin, '^[^.]+')
     if redis.call('ZSCORE', KEYS[3], instance) then
@@ -17,6 +19,7 @@ if owner then
       granted = 2
     end
   end
+  if origin ~= ARGV[2] then change_sum(KEYS[4], ARGV[1], origin, -1) end
   if shown == '' then shown = ARGV[1] end
   if shown ~= ARGV[7] then redis.call('SREM', KEYS[1], shown) end
 elseif ARGV[6] == '1' then
@@ -27,5 +30,6 @@ end
 local value = ARGV[2] .. ' ' .. ARGV[3]
 if ARGV[7] ~= ARGV[1] then value = value .. ' ' .. ARGV[7] end
 redis.call('HSET', KEYS[2], ARGV[1], value)
+if origin ~= ARGV[2] then change_sum(KEYS[4], ARGV[1], ARGV[2], 1) end
 redis.call('SADD', KEYS[1], ARGV[7])
 return granted

@@ -13,5 +13,6 @@ for i = 1, #page[2], 2 do
     reaped = reaped + 1
   end
 end
+if page[1] == '0' then redis.call('HDEL', KEYS[4], ARGV[1]) end
 if reaped > 0 then redis.call('PUBLISH', ARGV[3], ARGV[4]) end
 return page[1]

@@ -16,5 +16,6 @@ for i = 1, #entries, 2 do
     count, reaped = count - 1, reaped + 1
   end
 end
+redis.call('HDEL', KEYS[2], ARGV[1])
 if reaped > 0 then redis.call('PUBLISH', ARGV[6], ARGV[7]) end
 return reaped

@@ -3,6 +3,7 @@
 -- message goes along. In the roster a ~ after the connection marks a name of which the room was not
 -- told. If the name was there in another spelling, the room is told that the other spelling has left.
 -- Returns how many are in the room.
+clear_if_empty(KEYS[1], KEYS[3])
 local tell = teller(ARGV[3], ARGV[4], ARGV[5])
 local entry = redis.call('HGET', KEYS[1], ARGV[1]) or ''
 local owner, quiet, shown = string.match(entry, '^([^ ~]+)(~?) ?(.*)$')
@@ -15,6 +16,10 @@ if known and shown ~= string.sub(written, 2) then
 end
 local count = redis.call('HLEN', KEYS[1]) + (owner and 0 or 1)
 local announced = not known and count <= tonumber(ARGV[7])
+if owner ~= origin then
+  if owner then change_sum(KEYS[3], ARGV[1], owner, -1) end
+  change_sum(KEYS[3], ARGV[1], origin, 1)
+end
 redis.call('HSET', KEYS[1], ARGV[1], origin .. ((known or announced) and '' or '~') .. written)
 local envelope = announced and '{"natterjack":"joined"' or '{"natterjack":"joined quietly"'
 local last = redis.call('GET', KEYS[2])

@@ -4,7 +4,7 @@
 use redis::cmd;
 
 use super::{CLAIM, DELETE_INSTANCE, EXPIRE_NAMES, EXPIRE_ROOM, MARK_DEAD, RELEASE, RENEW_LEASE};
-use super::{REFERENCE_LIFE, SEND_PRIVATE, Scripts};
+use super::{LIST_NAMES, READ_SUMS, REFERENCE_LIFE, SEND_PRIVATE, Scripts};
 use crate::bus::NewMessage;
 use crate::bus::redis::message;
 use crate::chat::id::{Id, Origin};
@@ -53,9 +53,10 @@ impl Scripts {
         CLAIM.call(&self.name_keys(), args)
     }
 
-    pub fn release(&self, user: &User, origin: Origin) -> Command {
-        let keys = [self.visible_key(), self.users_key("owners")];
-        RELEASE.call(&keys, (user.key(), origin.to_string()))
+    pub fn release(&self, key: &str, origin: Origin) -> Command {
+        let [owners, sums] = ["owners", "sums"].map(|what| self.users_key(what));
+        let keys = [self.visible_key(), owners, sums];
+        RELEASE.call(&keys, (key, origin.to_string()))
     }
 
     pub fn renew_lease(&self) -> Command {
@@ -64,9 +65,30 @@ impl Scripts {
         RENEW_LEASE.call(&keys, (self.instance.to_string(), canary))
     }
 
-    /// Gives the lease up: this instance has no names any more.
-    pub fn retire(&self) -> Command {
-        self.remove_from("leases")
+    /// The sums of all instances over the names that they hold.
+    pub fn name_sums(&self) -> Command {
+        let keys = ["owners", "sums"].map(|what| self.users_key(what));
+        READ_SUMS.call(&keys, &[""; 0])
+    }
+
+    /// Adds to this instance's sum over its names.
+    pub fn change_name_sum(&self, change: i64) -> Command {
+        let key = self.users_key("sums");
+        let change = (&key, self.instance.to_string(), change);
+        Command::on(&key, cmd("HINCRBY").arg(change))
+    }
+
+    /// A page of the names that this instance holds.
+    pub fn list_names(&self, from: &str) -> Command {
+        let args = (self.instance.to_string(), from);
+        LIST_NAMES.call(&[self.users_key("owners")], args)
+    }
+
+    /// Gives the lease up: this instance has no names and no rooms any more.
+    pub fn retire(&self) -> [Command; 2] {
+        let rooms = self.rooms_key(&self.instance.to_string());
+        let delete = Command::on(&rooms, cmd("DEL").arg(&rooms));
+        [delete, self.remove_from("leases")]
     }
 
     /// Notes that this instance has peers in these rooms, or none any more: for the instance that
@@ -82,9 +104,9 @@ impl Scripts {
         self.users_key(&format!("rooms:{instance}"))
     }
 
-    fn name_keys(&self) -> [String; 3] {
-        let [owners, leases] = ["owners", "leases"].map(|what| self.users_key(what));
-        [self.visible_key(), owners, leases]
+    fn name_keys(&self) -> [String; 4] {
+        let [owners, leases, sums] = ["owners", "leases", "sums"].map(|what| self.users_key(what));
+        [self.visible_key(), owners, leases, sums]
     }
 
     /// Marks an instance whose lease has this value; an empty one: that has no lease.
@@ -107,7 +129,7 @@ impl Scripts {
 
     pub fn expire_room(&self, dead: &str, room: &Room) -> Command {
         let args = (dead, self.told(room), self.notices, self.reaped(dead));
-        EXPIRE_ROOM.call(&[self.room_key(room, "roster")], args)
+        EXPIRE_ROOM.call(&self.roster_keys(room), args)
     }
 
     pub fn expire_names(&self, dead: &str, lease: &str, from: &str) -> Command {
