@@ -56,9 +56,10 @@ pub enum Fault {
     RolledBackAlive(u64),
     /// The connections are cut, and lead to a replica that lags behind.
     ReplicaLags(u64),
-    /// A partition: what an instance has said arrives when its new connections are there. It has to
-    /// notice by itself, or after so many milliseconds its connections end.
-    NetworkHeld(usize, Option<u64>),
+    /// A partition, while some people's connections break: what an instance has said arrives when its new
+    /// connections are there. It has to notice by itself, or after so many milliseconds its
+    /// connections end.
+    NetworkHeld(usize, Option<u64>, u64),
     /// Redis refuses commands for a moment, while many are in flight over a long way; a round trip takes
     /// so many milliseconds.
     FarRefusal(Refusal, u64),
@@ -127,7 +128,7 @@ impl Fault {
             | Fault::LaggardLeads(..) => Place::Everywhere,
             Fault::NetworkCut(i)
             | Fault::NetworkStalled(i)
-            | Fault::NetworkHeld(i, _)
+            | Fault::NetworkHeld(i, ..)
             | Fault::AnswerCut(i, _)
             | Fault::AnswerStalled(i, _) => Place::Network(i),
             Fault::InstanceKilled(i) | Fault::InstanceStopped(i) => Place::Instance(i),

@@ -42,6 +42,12 @@ impl Line {
         sent.map_err(|error| format!("can't send: {error}"))
     }
 
+    /// Says goodbye.
+    pub fn close(mut self) {
+        let _ = self.socket.close(None);
+        let _ = self.socket.flush();
+    }
+
     /// The next text, if there is one until then. `Err`: the connection is over.
     pub fn next(&mut self, until: Instant) -> Result<Option<String>, String> {
         loop {

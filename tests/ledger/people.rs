@@ -18,6 +18,9 @@ use super::book::{Dialect, Page, Said, Stay};
 use super::line::{Line, TIMEOUT};
 
 mod hearing;
+mod visitors;
+
+pub use visitors::come_and_go;
 
 /// How long a person listens before it looks up.
 const GLANCE: Duration = Duration::from_millis(20);

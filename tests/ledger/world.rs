@@ -7,7 +7,7 @@ mod rosters;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use super::book::{Book, Dialect, Loss, Page, Said};
 use super::faults::Step;
 use super::home::Home;
-use super::people::{Person, Phase, Stage};
+use super::people::{Person, Phase, Stage, come_and_go};
 use crate::support::{Client, Program, Redis, Saved, free_port};
 use losses::Losing;
 
@@ -57,6 +57,7 @@ pub struct World {
     pub home: Home,
     pub instances: Vec<Program>,
     pub people: Vec<Person>,
+    visitors: Vec<JoinHandle<()>>,
     stage: Arc<Stage>,
     /// Says the first and the last word in every room.
     steward: Page,
@@ -95,6 +96,7 @@ impl World {
             home,
             instances,
             people: Vec::new(),
+            visitors: Vec::new(),
             stage,
             steward: Page::new("steward", Dialect::Typed, &[]),
             losses: Vec::new(),
@@ -119,6 +121,10 @@ impl World {
                 }
             }
             world.until("everybody is there", World::all_here);
+        }
+        for name in ["vic", "val"] {
+            let visitors = come_and_go(name, &world.stage, rng.u64(..));
+            world.visitors.push(visitors);
         }
         // Now everybody knows an id to come back with.
         world.say_everywhere();
@@ -158,6 +164,9 @@ impl World {
         self.note("no more faults");
         self.until("every instance is ready", World::ready);
         self.phase(Phase::Settle);
+        for visitors in self.visitors.drain(..) {
+            visitors.join().expect("visitors do not panic");
+        }
         self.until("everybody is there", World::all_here);
         self.until("every message is settled", |world| {
             let count = |person: &Person| person.page().unsettled().count();

@@ -108,7 +108,7 @@ impl Incident {
             19 => (Fault::RolledBack(seed), 0.3, 4.0),
             20 => (Fault::RolledBackAlive(seed), 0.3, 4.0),
             21 => (Fault::ReplicaLags(seed), 0.3, 4.0),
-            22 => (Fault::NetworkHeld(instance, notices), 1.0, 13.0),
+            22 => (Fault::NetworkHeld(instance, notices, seed), 1.0, 13.0),
             23 => (Fault::FarRefusal(Refusal::NoReplicas, way), 0.0, 1.0),
             24 => (Fault::FarRefusal(Refusal::NoScript, way), 0.0, 1.0),
             25 => (Fault::FarRefusal(Refusal::ReadOnly, way), 0.0, 1.0),

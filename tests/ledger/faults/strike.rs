@@ -94,8 +94,9 @@ impl Fault {
                 world.laggard(&key_of(part));
                 Fault::PeopleCut(seed).begin(world);
             }
-            Fault::NetworkHeld(i, notices) => {
+            Fault::NetworkHeld(i, notices, seed) => {
                 world.home.way(i).hold();
+                Fault::PeopleCut(seed).begin(world);
                 if let Some(after) = notices {
                     thread::sleep(Duration::from_millis(after));
                     world.home.way(i).give_up_held();
@@ -154,7 +155,7 @@ impl Fault {
             Fault::RolledBackAlive(_) => world.rolls_back_alive(),
             Fault::ReplicaLags(_) => world.replica_leads(),
             Fault::LaggardLeads(part, _) => world.laggard_leads(&key_of(part)),
-            Fault::NetworkHeld(i, _) => world.home.way(i).let_go(),
+            Fault::NetworkHeld(i, ..) => world.home.way(i).let_go(),
             Fault::FarRefusal(why, way) => {
                 why.end(world);
                 thread::sleep(Duration::from_millis(2 * way));
