@@ -67,6 +67,86 @@ fn rooms_live_on_all_nodes_and_are_one_chat() {
     assert_eq!(used, [0, 1, 2], "the rooms of this test are on all nodes");
 }
 
+/// The channels on this node that belong to its slots.
+fn shard_channels(nodes: &Nodes, i: usize) -> Vec<String> {
+    nodes.node(i).list(&["PUBSUB", "SHARDCHANNELS"])
+}
+
+/// How many messages a node has sent to its replica alone, because they belong to its slots.
+fn sent_to_replica(nodes: &Nodes, i: usize) -> u64 {
+    let info = nodes.command(i, &["CLUSTER", "INFO"]);
+    let mut fields = info.lines().filter_map(|line| line.split_once(':'));
+    let sent = fields.find(|(name, _)| *name == "cluster_stats_messages_publishshard_sent");
+    sent.map_or(0, |(_, sent)| sent.parse().unwrap())
+}
+
+#[test]
+fn what_is_said_in_a_room_stays_on_its_node() {
+    let nodes = Nodes::start();
+    let servers = servers(&nodes);
+    for room in ROOMS {
+        let mut foo = servers[0].join_room("foo", room);
+        let mut bar = servers[1].join_room("bar", room);
+        foo.hears("bar: has joined the chat!");
+        let home = nodes.node_of_key(&counter(room));
+        let channel = format!("chat:@{{chat:{room}}}");
+        assert_eq!(shard_channels(&nodes, home), [channel]);
+        let before = sent_to_replica(&nodes, home);
+        for n in 0..5 {
+            talk(&mut foo, &mut bar, &format!("{n}"));
+        }
+        assert!(sent_to_replica(&nodes, home) >= before + 10);
+        foo.leave();
+        bar.hears("foo: has left the chat!");
+        bar.leave();
+        eventually("the channel is given up", || {
+            shard_channels(&nodes, home).is_empty().then_some(())
+        });
+        eventually("the names are free", || {
+            let names = nodes.list("chat-users", &["SMEMBERS", "chat-users"]);
+            names.is_empty().then_some(())
+        });
+    }
+}
+
+#[test]
+fn a_rooms_channels_follow_its_slot() {
+    let nodes = Nodes::start();
+    let (servers, mut foo, mut bar) = foo_and_bar(&nodes);
+    let key = counter("lobby");
+    for _ in 0..3 {
+        let from = nodes.node_of_key(&key);
+        let to = (from + 1) % 3;
+        nodes.move_slot_of_key(&key, to);
+        talk(&mut foo, &mut bar, "moved");
+        eventually("the channels are where the room is", || {
+            let shards = |i| shard_channels(&nodes, i);
+            let plain = |i, count| {
+                let counts = nodes.command(i, &["PUBSUB", "NUMSUB", "chat"]);
+                counts.ends_with(&format!(":{count}\r\n"))
+            };
+            let moved = shards(to) == ["chat:@{chat:lobby}"] && plain(to, 2);
+            (moved && shards(from).is_empty() && plain(from, 0)).then_some(())
+        });
+        let pip = servers[1].join("pip");
+        foo.hears("pip: has joined the chat!");
+        bar.hears("pip: has joined the chat!");
+        pip.leave();
+        foo.hears("pip: has left the chat!");
+        bar.hears("pip: has left the chat!");
+    }
+}
+
+#[test]
+fn nodes_that_have_no_channels_of_slots_carry_the_chat_too() {
+    let nodes = Nodes::without_shards();
+    let (_servers, mut foo, mut bar) = foo_and_bar(&nodes);
+    talk(&mut foo, &mut bar, "hello");
+    let key = counter("lobby");
+    nodes.move_slot_of_key(&key, (nodes.node_of_key(&key) + 1) % 3);
+    talk(&mut foo, &mut bar, "moved");
+}
+
 #[test]
 fn nodes_that_go_by_addresses_are_trusted_by_the_name_of_the_cluster() {
     let certs = Certs::for_host("localhost");

@@ -1,8 +1,9 @@
 //! The bus of many instances behind one Redis.
 //!
 //! Two connections: one for commands, pipelined, and one that is subscribed to the channels of the
-//! rooms that have peers here. In a cluster there is one for commands to each node that has slots;
-//! what is published on any node is heard on all. They live and die together: when one breaks or
+//! rooms that have peers here. In a cluster there is one for commands to each node that has slots, and,
+//! with sharded PUBSUB, one that is subscribed to the rooms of that node; without it, what is published
+//! on any node is heard on all. They live and die together: when one breaks or
 //! falls silent, all are made again, the channels subscribed and the names registered again.
 //! Everything that waits for Redis waits with a limit, and no queue is without one.
 //!

@@ -111,19 +111,34 @@ impl Connection {
         Ok(replies.pop().unwrap_or(Value::Nil))
     }
 
-    /// Subscribes to channels. What is published on the first of them before the last one is
-    /// confirmed is skipped: it stands in a log.
+    /// Subscribes to channels, and to those in `sharded` one by one: a cluster takes only those of one
+    /// slot together. What is published on the first before the last is confirmed is skipped: it stands
+    /// in a log.
     ///
     /// # Errors
     /// A broken connection, or Redis refuses.
-    pub async fn subscribe(&mut self, channels: &[String]) -> Result<(), Error> {
-        self.send(&cmd("SUBSCRIBE").arg(channels).get_packed_command())
-            .await?;
-        let mut missing = channels.len();
+    pub async fn subscribe(
+        &mut self,
+        channels: &[String],
+        sharded: &[String],
+    ) -> Result<(), Error> {
+        let mut commands = cmd("SUBSCRIBE").arg(channels).get_packed_command();
+        for channel in sharded {
+            let mut subscribe = cmd("SSUBSCRIBE");
+            subscribe.arg(channel).write_packed_command(&mut commands);
+        }
+        self.send(&commands).await?;
+        let mut missing = channels.len() + sharded.len();
         while missing > 0 {
             let reply = self.replies.next().await.map_err(broken)?;
+            if let Value::ServerError(error) = &reply
+                && error.code() == "MOVED"
+            {
+                // The map is older than the slot's last move.
+                return Err(error.to_string().into());
+            }
             accept(std::slice::from_ref(&reply), "refused")?;
-            if reply::push(&reply) == Some(Push::Subscribed) {
+            if let Some(Push::Subscribed { .. }) = reply::push(&reply) {
                 missing -= 1;
             }
         }

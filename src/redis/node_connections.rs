@@ -13,6 +13,8 @@ pub struct NodeConnections {
     pub connections: Vec<Connection>,
     /// The cluster's map, if there is a cluster; its nodes are in the order of the connections.
     pub map: Option<Map>,
+    /// Whether every node of the cluster has sharded PUBSUB.
+    pub sharded: bool,
 }
 
 impl NodeConnections {
@@ -28,10 +30,15 @@ impl NodeConnections {
         ready: &[Vec<u8>],
     ) -> Result<NodeConnections, Error> {
         let mut connections = Vec::new();
+        let mut sharded = false;
         let mut map = map(endpoint, first).await?;
         let Some(cluster) = &mut map else {
             connections.push(prepare(endpoint.connect_beside(first), ready).await?);
-            return Ok(NodeConnections { connections, map });
+            return Ok(NodeConnections {
+                connections,
+                map,
+                sharded,
+            });
         };
         for node in &cluster.nodes {
             connections.push(prepare(endpoint.connect_to(node), ready).await?);
@@ -48,7 +55,15 @@ impl NodeConnections {
                 Err(error) => log::debug!("redis {endpoint}: {}", error.why()),
             }
         }
-        Ok(NodeConnections { connections, map })
+        sharded = true;
+        for connection in &mut connections {
+            sharded &= knows_shards(connection).await?;
+        }
+        Ok(NodeConnections {
+            connections,
+            map,
+            sharded,
+        })
     }
 }
 
@@ -59,6 +74,13 @@ async fn prepare(
     let mut connection = connection.await?;
     accept(&connection.request(ready).await?, "refused")?;
     Ok(connection)
+}
+
+/// Whether a node has sharded PUBSUB: Redis from 7.0 on, and Valkey. A user who may not ask does without.
+async fn knows_shards(connection: &mut Connection) -> Result<bool, Error> {
+    let count = cmd("PUBSUB").arg("SHARDNUMSUB").get_packed_command();
+    let reply = connection.ask(count).await?;
+    Ok(!matches!(reply, Value::ServerError(_)))
 }
 
 /// The map of the cluster at the other end, if it is one. A user who may not ask has none.

@@ -21,32 +21,52 @@ pub enum Push<'a> {
         payload: &'a [u8],
     },
     /// A subscription is confirmed.
-    Subscribed,
+    Subscribed {
+        /// By `SSUBSCRIBE`.
+        sharded: bool,
+    },
+    /// A sharded subscription has ended, because that was asked for, or because its slot has moved.
+    ShardEnded {
+        /// Of which channel.
+        channel: &'a [u8],
+    },
 }
 
 /// What has come on a connection that is subscribed, in RESP2 or RESP3; `None` for what is of no
 /// interest.
 pub fn push(value: &Value) -> Option<Push<'_>> {
-    let (subscribed, words) = match value {
+    let (kind, words) = match value {
         Value::Array(words) => match words.split_first()? {
-            (Value::BulkString(kind), rest) if kind == b"message" => (false, rest),
-            (Value::BulkString(kind), rest) if kind == b"subscribe" => (true, rest),
+            (Value::BulkString(kind), rest) => (kind_of(kind)?, rest),
             _ => return None,
         },
-        Value::Push { kind, data } => match kind {
-            PushKind::Message => (false, &data[..]),
-            PushKind::Subscribe => (true, &data[..]),
-            _ => return None,
-        },
+        Value::Push { kind, data } => (kind.clone(), &data[..]),
         _ => return None,
     };
-    match words {
-        _ if subscribed => Some(Push::Subscribed),
-        [Value::BulkString(channel), Value::BulkString(payload)] => {
-            Some(Push::Message { channel, payload })
+    match (kind, words) {
+        (PushKind::Subscribe, _) => Some(Push::Subscribed { sharded: false }),
+        (PushKind::SSubscribe, _) => Some(Push::Subscribed { sharded: true }),
+        (PushKind::SUnsubscribe, [Value::BulkString(channel), ..]) => {
+            Some(Push::ShardEnded { channel })
         }
+        (
+            PushKind::Message | PushKind::SMessage,
+            [Value::BulkString(channel), Value::BulkString(payload)],
+        ) => Some(Push::Message { channel, payload }),
         _ => None,
     }
+}
+
+/// What RESP3 says by the type of the value, RESP2 says in its first word.
+fn kind_of(word: &[u8]) -> Option<PushKind> {
+    Some(match word {
+        b"message" => PushKind::Message,
+        b"smessage" => PushKind::SMessage,
+        b"subscribe" => PushKind::Subscribe,
+        b"ssubscribe" => PushKind::SSubscribe,
+        b"sunsubscribe" => PushKind::SUnsubscribe,
+        _ => return None,
+    })
 }
 
 /// A list of texts.
@@ -87,7 +107,25 @@ mod tests {
                 PushKind::Subscribe,
                 "subscribe",
                 vec![text("chat"), Value::Int(1)],
-                Some(Push::Subscribed),
+                Some(Push::Subscribed { sharded: false }),
+            ),
+            (
+                PushKind::SMessage,
+                "smessage",
+                vec![text("chat"), text("hello")],
+                Some(message),
+            ),
+            (
+                PushKind::SSubscribe,
+                "ssubscribe",
+                vec![text("chat"), Value::Int(1)],
+                Some(Push::Subscribed { sharded: true }),
+            ),
+            (
+                PushKind::SUnsubscribe,
+                "sunsubscribe",
+                vec![text("chat"), Value::Int(0)],
+                Some(Push::ShardEnded { channel: b"chat" }),
             ),
             (PushKind::Unsubscribe, "unsubscribe", vec![], None),
             (PushKind::Message, "message", vec![text("chat")], None),

@@ -44,6 +44,12 @@ impl Nodes {
         Nodes::launch(&[], false, None)
     }
 
+    /// Older ones, which do not have sharded PUBSUB.
+    pub fn without_shards() -> Nodes {
+        let options = ["--rename-command", "PUBSUB", ""];
+        Nodes::launch(&options.map(String::from), false, None)
+    }
+
     /// With TLS on every port, between the nodes too, and a password. The nodes name each other by
     /// address, so a certificate for `localhost` fits only the name that clients are given.
     pub fn with_tls(certs: &Certs, password: &str) -> Nodes {

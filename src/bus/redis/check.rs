@@ -32,6 +32,8 @@ const STEP_TIME: Duration = Duration::from_secs(5);
 const OLDEST: (u32, u32) = (6, 0);
 /// The oldest version in which channels are a matter of permission, and saying hello is not.
 const CHANNELS: (u32, u32) = (6, 2);
+/// The oldest version that has sharded PUBSUB.
+const SHARDS: (u32, u32) = (7, 0);
 /// Clocks may differ by so many seconds.
 const DRIFT: u64 = 30;
 
@@ -166,7 +168,7 @@ impl Check<'_> {
         let info = cmd("INFO").get_packed_command();
         let asked = [info.clone(), cmd("HELLO").arg(2).get_packed_command()];
         let replies = answer_within(STEP_TIME, subscriber.request(&asked)).await?;
-        let old = replies.get(1).is_some_and(is_old);
+        let hello = replies.get(1).unwrap_or(&Value::Nil);
         let says = replies.first().and_then(Info::read);
         let says_that = |field, value| {
             says.as_ref()
@@ -223,19 +225,25 @@ impl Check<'_> {
         endpoint.enable_reauth(subscriber).await?;
         let carrier = client.pipeline.run(nodes);
         let looks = async {
-            self.permissions(&client.scripts.needed(count.is_some(), old))
-                .await?;
+            let shards = count.is_some() && knows(hello, SHARDS) == Some(true);
+            self.permissions(
+                count.is_some(),
+                knows(hello, CHANNELS) == Some(false),
+                shards,
+            )
+            .await?;
             self.round_trip(subscriber).await
         };
         future::or(looks, async { Err(carrier.await) }).await
     }
 
-    /// Tries every command that is used, on keys of its own. `needed`: what a user must be allowed.
-    async fn permissions(&mut self, needed: &str) -> Result<(), Error> {
+    /// Tries every command that is used, on keys of its own. The words are those of
+    /// [`needed`](Scripts::needed).
+    async fn permissions(&mut self, cluster: bool, old: bool, shards: bool) -> Result<(), Error> {
         // Some are tried on several keys, one after the other.
         let mut forbidden = BTreeSet::new();
         let mut passed = true;
-        for (name, command) in self.client.scripts.acl_probe() {
+        for (name, command) in self.client.scripts.acl_probe(shards) {
             match self.request(command).await? {
                 Value::ServerError(error) if error.code() == "NOPERM" => {
                     forbidden.insert(name);
@@ -251,6 +259,7 @@ impl Check<'_> {
         }
         if !forbidden.is_empty() {
             let forbidden = Vec::from_iter(forbidden).join(", ");
+            let needed = self.client.scripts.needed(cluster, old, shards);
             self.fail(format_args!(
                 "not allowed to {forbidden}; its user needs {needed}"
             ));
@@ -273,7 +282,9 @@ impl Check<'_> {
             ));
         }
         let channel = self.client.scripts.own_channel();
-        subscriber.subscribe(std::slice::from_ref(&channel)).await?;
+        subscriber
+            .subscribe(std::slice::from_ref(&channel), &[])
+            .await?;
         let started = Instant::now();
         let publish = Command::on(&channel, cmd("PUBLISH").arg(&channel).arg("check"));
         self.request(publish).await?;
@@ -303,17 +314,17 @@ fn numbers(version: &str) -> (u32, u32) {
     (parts.next().unwrap_or(0), parts.next().unwrap_or(0))
 }
 
-/// Whether Redis knows no permissions for channels, by its answer to `HELLO`: this tells the version
-/// even to users who may do nothing else.
-fn is_old(hello: &Value) -> bool {
+/// Whether a Redis is of this version or later, by its answer to `HELLO`: this tells the version even to
+/// users who may do nothing else. `None`: it does not say.
+fn knows(hello: &Value, version: (u32, u32)) -> Option<bool> {
     match hello {
         Value::Array(words) => {
             let texts: Vec<_> = words.iter().filter_map(reply::text).collect();
-            let version = texts.iter().skip_while(|text| *text != "version").nth(1);
-            version.is_some_and(|version| numbers(version) < CHANNELS)
+            let says = texts.iter().skip_while(|text| *text != "version").nth(1)?;
+            Some(numbers(says) >= version)
         }
         // Before 6.2, `HELLO` itself needed a permission.
-        Value::ServerError(error) => error.code() == "NOPERM",
-        _ => false,
+        Value::ServerError(error) if error.code() == "NOPERM" => Some(false),
+        _ => None,
     }
 }

@@ -17,6 +17,7 @@ use super::client::Client;
 use super::lease_watch::PULSE;
 use super::presence::{Dead, Presence};
 use super::reply::{self, Lease};
+use super::subscriptions::Subscriptions;
 use crate::count::Histogram;
 use crate::redis::error::{Error, no_answer};
 use crate::redis::pipeline::{DELAYS, REPLY_TIME};
@@ -79,6 +80,7 @@ pub async fn heartbeat(
     client: &Client,
     presence: &Presence,
     canary: &Canary,
+    subscriptions: &Subscriptions,
     dead: Sender<Vec<Dead>>,
 ) -> Result<Infallible, Error> {
     loop {
@@ -105,6 +107,7 @@ pub async fn heartbeat(
             let why = format!("nothing comes back on the subscription since {CANARY_TIME:?}");
             return Err(why.into());
         }
+        subscriptions.ping(CANARY_TIME)?;
         if !expired.is_empty() {
             // Full while the last ones are still being cleaned up: they will be found again.
             let _ = dead.try_send(expired);

@@ -10,6 +10,7 @@ mod users;
 
 use std::iter;
 use std::sync::LazyLock;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use redis::{ToRedisArgs, cmd};
@@ -49,7 +50,8 @@ static CLAIM: Lua = Lua::new(|| Script::of(&[SUMS, include_str!("scripts/claim.l
 static TRY_JOIN: Lua = Lua::new(|| Script::new(include_str!("scripts/try_join.lua")));
 static RELEASE: Lua = Lua::new(|| Script::of(&[SUMS, include_str!("scripts/release.lua")]));
 static JOIN: Lua = Lua::new(|| Script::of(&[TELL, SUMS, include_str!("scripts/join.lua")]));
-static JOIN_ANONYMOUS: Lua = Lua::new(|| Script::new(include_str!("scripts/join_anonymous.lua")));
+static JOIN_ANONYMOUS: Lua =
+    Lua::new(|| Script::of(&[TELL, include_str!("scripts/join_anonymous.lua")]));
 static RESTORE_MEMBER: Lua =
     Lua::new(|| Script::of(&[TELL, SUMS, include_str!("scripts/restore_member.lua")]));
 static LEAVE: Lua = Lua::new(|| Script::of(&[TELL, SUMS, include_str!("scripts/leave.lua")]));
@@ -130,6 +132,8 @@ pub struct Scripts {
     notices: usize,
     /// Other programs that scripts can't see.
     pub listeners: Listeners,
+    /// Whether envelopes go by sharded PUBSUB.
+    pub sharded: AtomicBool,
 }
 
 /// A message on its way.
@@ -170,6 +174,7 @@ impl Scripts {
             max_history: config.max_history.unwrap_or(MAX_HISTORY),
             notices: config.notices,
             listeners: Listeners::default(),
+            sharded: AtomicBool::new(false),
         }
     }
 
@@ -262,10 +267,7 @@ impl Scripts {
     /// For a peer without a name.
     pub fn join_anonymous(&self, room: &Room, origin: Origin) -> Command {
         let joined = message::joined(None, origin);
-        JOIN_ANONYMOUS.call(
-            &[self.room_key(room, "counter")],
-            (self.envelope_channel(room), joined),
-        )
+        JOIN_ANONYMOUS.call(&[self.room_key(room, "counter")], (self.told(room), joined))
     }
 
     pub fn leave(&self, room: &Room, user: &User, origin: Origin) -> Command {

@@ -1,6 +1,7 @@
 //! One set of connections, from its making to its end: those for commands, and one that is subscribed.
 
 use std::convert::Infallible;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use smol::channel;
@@ -11,6 +12,7 @@ use super::log_limit::limit_logs;
 use super::reauth::reauthenticate;
 use super::reconcile::Reconciliation;
 use super::reply::{self, Lease};
+use super::subscriptions::Connections;
 use super::{Redis, health, listeners};
 use crate::chat::dialect::{Dialect, Reply};
 use crate::redis::connection::Connection;
@@ -37,20 +39,29 @@ pub async fn run(
     ready: impl FnOnce(),
 ) -> Result<Infallible, Error> {
     let client = &bus.client;
-    let mut subscription = bus.connect(known).await?;
-    let (endpoint, first) = (&client.endpoint, client.scripts.load());
+    let mut first = bus.connect(known).await?;
+    let (endpoint, load) = (&client.endpoint, client.scripts.load());
     let unmapped = &known.unmapped;
-    let nodes = NodeConnections::connect(endpoint, &mut subscription, unmapped, &first).await?;
-    endpoint.enable_reauth(&mut subscription).await?;
+    let nodes = NodeConnections::connect(endpoint, &mut first, unmapped, &load).await?;
     let map = nodes.map.as_ref();
     known.set_mapped(map.map_or(&[], |map| &map.nodes));
     let (count, cluster) = (nodes.connections.len(), map.is_some());
+    let shards = nodes.map.clone().filter(|_| nodes.sharded);
+    let mut subscribed = vec![first];
+    for node in shards.iter().flat_map(|map| &map.nodes) {
+        subscribed.push(endpoint.connect_to(node).await?);
+    }
+    for connection in &mut subscribed {
+        endpoint.enable_reauth(connection).await?;
+    }
+    client.scripts.sharded.store(shards.is_some(), Relaxed);
     let mut carrier = client.pipeline.run(nodes);
     let (dead, expired) = channel::bounded(1);
     let mut reconciliation = Reconciliation::new(bus, dead.clone());
+    let connections = Connections::new(shards);
     let prepared = timeout(
         READY_TIME,
-        prepare(bus, &mut subscription, &mut reconciliation),
+        prepare(bus, &mut subscribed, connections, &mut reconciliation),
     );
     let slow = || Error::Transient(format!("not ready within {READY_TIME:?}"));
     let prepared = async { prepared.await.unwrap_or_else(|| Err(slow())) };
@@ -64,14 +75,16 @@ pub async fn run(
     bus.canary.restart();
     let subscriptions = &bus.subscriber.subscriptions;
     let (presence, canary) = (&bus.presence, &bus.canary);
-    let (subscriber, replies) = (&bus.subscriber, subscription.replies);
-    let heartbeat = heartbeat(client, presence, canary, dead);
-    let reauth = reauthenticate(client, subscriptions, subscription.reauthenticable);
-    let primary = subscription.primary.as_ref();
-    let loops = vec![
+    let reauthenticable = subscribed.iter().all(|one| one.reauthenticable);
+    let primary = subscribed[0].primary.clone();
+    let halves = subscribed.into_iter();
+    let (replies, writers): (Vec<_>, Vec<_>) =
+        halves.map(|one| (one.replies, one.commands)).unzip();
+    let heartbeat = heartbeat(client, presence, canary, subscriptions, dead);
+    let reauth = reauthenticate(client, subscriptions, reauthenticable);
+    let mut loops = vec![
         carrier,
-        task(subscriber.run(canary, presence, replies, cluster)),
-        task(subscriptions.write(subscription.commands)),
+        task((bus.subscriber).run(canary, presence, replies, cluster)),
         task(heartbeat),
         Box::pin(expire_leases(presence, expired)),
         Box::pin(health::watch(client, &bus.health)),
@@ -79,8 +92,11 @@ pub async fn run(
         Box::pin(limit_logs(client, &bus.log_limit)),
         Box::pin(reconciliation.run(again)),
         task(reauth),
-        Box::pin(client.endpoint.primary_changed(primary)),
+        Box::pin(client.endpoint.primary_changed(primary.as_ref())),
     ];
+    for (connection, commands) in writers.into_iter().enumerate() {
+        loops.push(task(subscriptions.write(connection, commands)));
+    }
     Err(race(loops).await)
 }
 
@@ -95,7 +111,8 @@ fn task<'a>(run: impl Future<Output = Result<Infallible, Error>> + Send + 'a) ->
 /// Restores the state at Redis and hands on what was said meanwhile, before the gate opens.
 async fn prepare(
     bus: &Redis,
-    subscription: &mut Connection,
+    subscribed: &mut [Connection],
+    connections: Connections,
     reconciliation: &mut Reconciliation<'_>,
 ) -> Result<(), Error> {
     let client = &bus.client;
@@ -109,10 +126,20 @@ async fn prepare(
     }
 
     let rooms = bus.subscriber.subscriptions.wanted();
-    let mut channels = vec![client.scripts.own_channel()];
-    channels.extend(rooms.iter().flat_map(|room| client.scripts.channels(room)));
-    for channels in channels.chunks(BATCH) {
-        subscription.subscribe(channels).await?;
+    let own = [client.scripts.own_channel()];
+    subscribed[0].subscribe(&own, &[]).await?;
+    let channels = rooms.iter().map(|room| client.scripts.channels(room));
+    let channels: Vec<_> = channels.collect();
+    for (place, connection) in subscribed.iter_mut().enumerate() {
+        let here = |channels: &&[String; 2]| connections.of(channels) == place;
+        let here: Vec<_> = channels.iter().filter(here).cloned().collect();
+        for channels in here.chunks(BATCH) {
+            let envelopes = channels.iter().map(|[_, envelopes]| envelopes.clone());
+            let sharded: Vec<_> = envelopes.filter(|_| place > 0).collect();
+            connection
+                .subscribe(channels.as_flattened(), &sharded)
+                .await?;
+        }
     }
 
     reconciliation.prepare().await?;
@@ -121,7 +148,7 @@ async fn prepare(
     let tried = client.request_early(names).await?;
     health::note(client, &bus.health, &[tried]);
     bus.subscriber.resync().await?;
-    bus.subscriber.subscriptions.up(&rooms);
+    bus.subscriber.subscriptions.up(connections, &rooms);
     client.pipeline.open();
     Ok(())
 }

@@ -2,11 +2,15 @@
 //! its place.
 
 use std::convert::Infallible;
+use std::io;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use redis::Value;
 use smol::channel::Sender;
+use smol::future;
 
 use super::client::Client;
 use super::heartbeat::Canary;
@@ -65,21 +69,24 @@ impl Subscriber {
         &self,
         canary: &Canary,
         presence: &Presence,
-        mut replies: Reader,
+        mut replies: Vec<Reader>,
         cluster: bool,
     ) -> Result<Infallible, Error> {
         let own = self.client.scripts.own_channel().into_bytes();
         let mut own_lines = OwnLines::default();
         let mut looked = Instant::now();
+        let mut from = 0;
         loop {
             if cluster && looked.elapsed() > LOOK {
                 self.check_for_gaps().await?;
                 looked = Instant::now();
             }
-            let push = replies.next().await;
+            let push;
+            (from, push) = next(&mut replies, from).await;
             let push = push.map_err(|error| format!("subscription lost: {error}"))?;
-            if let Value::ServerError(error) = push {
-                return Err(error.to_string().into());
+            self.subscriptions.heard_from(from);
+            if let Value::ServerError(_) = push {
+                self.subscriptions.refused(from, &push)?;
             }
             match reply::push(&push) {
                 Some(Push::Message { channel, payload }) if channel == own => {
@@ -87,20 +94,49 @@ impl Subscriber {
                         .await;
                 }
                 Some(Push::Message { channel, payload }) => {
-                    let event = self.read(channel, payload, &mut own_lines);
+                    let event = self.read(from, channel, payload, &mut own_lines);
                     if let Some(event) = event {
                         self.handle_event(event).await?;
                     }
                 }
-                Some(Push::Subscribed) => self.subscriptions.confirmed(),
+                Some(Push::Subscribed { sharded }) => {
+                    for room in self.subscriptions.confirmed(from, sharded) {
+                        self.sync_moved(&room).await?;
+                    }
+                }
+                Some(Push::ShardEnded { channel }) => {
+                    self.subscriptions.shard_ended(from, channel)?;
+                }
                 None => {}
             }
         }
     }
 
+    /// Reads from the log what was said in a room while its slot moved to another node.
+    async fn sync_moved(&self, room: &Room) -> Result<(), Error> {
+        let last = self.client.scripts.last(room);
+        if let Some(last) = reply::id(&self.client.request_early(last).await?)
+            && let Step::Gap(after) = self.subscriptions.step(room, last.next())
+        {
+            self.fill_gap(room, after, last).await?;
+        }
+        Ok(())
+    }
+
     /// Reads what came on a room's channel. `None`: nobody is to be told.
-    fn read(&self, channel: &[u8], payload: &[u8], own_lines: &mut OwnLines) -> Option<Event> {
-        match self.client.scripts.channel(channel)? {
+    fn read(
+        &self,
+        from: usize,
+        channel: &[u8],
+        payload: &[u8],
+        own_lines: &mut OwnLines,
+    ) -> Option<Event> {
+        let channel = self.client.scripts.channel(channel)?;
+        // For a moment, a room that follows its slot is still heard where it was.
+        if from > 0 && !self.subscriptions.is_on(from, channel.room()) {
+            return None;
+        }
+        match channel {
             Channel::Plain(room) if own_lines.take(&room, payload) => None,
             Channel::Plain(room) => message::foreign(room, payload),
             Channel::Envelopes(room) => {
@@ -184,4 +220,19 @@ impl Subscriber {
             Some(InstanceMessage::Private(..)) | None => {}
         }
     }
+}
+
+/// What comes next on any of the connections after the one that was last, and on which.
+async fn next(connections: &mut [Reader], last: usize) -> (usize, io::Result<Value>) {
+    let count = connections.len();
+    future::poll_fn(|cx| {
+        for step in 1..=count {
+            let from = (last + step) % count;
+            if let Poll::Ready(reply) = pin!(connections[from].next()).poll(cx) {
+                return Poll::Ready((from, reply));
+            }
+        }
+        Poll::Pending
+    })
+    .await
 }

@@ -1,13 +1,16 @@
 //! The rooms whose channels this instance is subscribed to (those it has peers in, and no others),
 //! and how far it has heard each of them.
 
+mod connections;
+mod moves;
+
 use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
 use std::fmt;
 use std::mem;
 use std::slice;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use event_listener::Event;
 
@@ -20,6 +23,9 @@ use crate::redis::connection::Writer;
 use crate::redis::error::Error;
 use crate::redis::pipeline::REPLY_TIME;
 use crate::time::timeout;
+use connections::Place;
+
+pub use connections::Connections;
 
 /// The subscriptions, as wanted and as confirmed.
 #[derive(Debug)]
@@ -39,12 +45,10 @@ struct State {
     left: LeftRooms,
     /// Rooms in which messages have been lost, and the peers have not been told yet.
     incomplete: HashSet<Room>,
-    commands: Vec<u8>,
     up: bool,
-    /// How many channels were asked for on this connection after it was made.
-    asked: u64,
-    /// How many of them are confirmed. Redis confirms them in their order.
-    confirmed: u64,
+    connections: Connections,
+    /// Rooms that follow their slot to another node.
+    moving: Vec<Room>,
 }
 
 #[derive(Default)]
@@ -53,9 +57,10 @@ struct Wanted {
     peers: usize,
     /// Whether Redis may know of it.
     tracked: bool,
-    /// The last of this room's channels, counted among those that were asked for on this connection; 0:
-    /// it was made with the connection.
-    asked: Option<u64>,
+    /// Where its channels are.
+    place: Option<Place>,
+    /// How often its slot has moved since the subscription was last confirmed.
+    moves: u32,
     /// The last message heard; none before the first sign of where the room stands.
     heard: Option<Cursor>,
 }
@@ -102,7 +107,7 @@ impl Subscriptions {
                 wanted.tracked = state.up;
                 self.track_room(room, true);
                 state.subscribe(room, &self.client.scripts.channels(room));
-                self.work.notify(1);
+                self.work.notify(usize::MAX);
             }
         }
         let subscribed = async {
@@ -126,13 +131,16 @@ impl Subscriptions {
         };
         wanted.peers -= 1;
         if wanted.peers == 0 {
-            let tracked = wanted.tracked;
+            let (tracked, place) = (wanted.tracked, wanted.place);
             state.rooms.remove(room);
             if tracked && let Some(dropped) = state.left.add(room.clone(), Instant::now()) {
                 self.untrack_room(&state, &dropped);
             }
-            state.command("UNSUBSCRIBE", &self.client.scripts.channels(room));
-            self.work.notify(1);
+            if let Some(place) = place {
+                let channels = self.client.scripts.channels(room);
+                state.connections.unsubscribe(place.connection, &channels);
+            }
+            self.work.notify(usize::MAX);
         }
     }
 
@@ -224,61 +232,61 @@ impl Subscriptions {
         self.lock().rooms.keys().cloned().collect()
     }
 
-    /// The connection is there and subscribed to `rooms`. Rooms that became wanted meanwhile are
+    /// The connections are there and subscribed to `rooms`. Rooms that became wanted meanwhile are
     /// asked for now, others given up.
-    pub fn up(&self, rooms: &[Room]) {
+    pub fn up(&self, connections: Connections, rooms: &[Room]) {
         let channels = |room: &Room| self.client.scripts.channels(room);
-        let mut state = self.lock();
-        state.up = true;
+        let state = &mut *self.lock();
+        (state.up, state.connections) = (true, connections);
         for room in rooms {
+            let place = state.connections.place(&channels(room));
             match state.rooms.get_mut(room) {
-                Some(wanted) => (wanted.asked, wanted.tracked) = (Some(0), true),
-                None => state.command("UNSUBSCRIBE", &channels(room)),
+                Some(wanted) => (wanted.place, wanted.tracked) = (Some(place), true),
+                None => (state.connections).unsubscribe(place.connection, &channels(room)),
             }
         }
         let missing = state
             .rooms
             .iter()
-            .filter(|(_, wanted)| wanted.asked.is_none());
+            .filter(|(_, wanted)| wanted.place.is_none());
         let missing: Vec<Room> = missing.map(|(room, _)| room.clone()).collect();
         for room in missing {
             state.subscribe(&room, &channels(&room));
         }
-        drop(state);
-        self.work.notify(1);
+        self.work.notify(usize::MAX);
         self.changed.notify(usize::MAX);
     }
 
-    /// The connection is gone, and with it every subscription.
+    /// The connections are gone, and with them every subscription.
     pub fn down(&self) {
         let mut state = self.lock();
-        state.commands.clear();
-        (state.up, state.asked, state.confirmed) = (false, 0, 0);
+        (state.up, state.connections) = (false, Connections::default());
+        state.moving.clear();
         for wanted in state.rooms.values_mut() {
-            wanted.asked = None;
+            (wanted.place, wanted.moves) = (None, 0);
         }
         drop(state);
         self.changed.notify(usize::MAX);
     }
 
-    /// Sends a command among the others. Its reply is ignored unless it is an error.
+    /// Sends a command on all connections. Its reply is ignored unless it is an error.
     pub fn send(&self, command: &[u8]) {
-        let mut state = self.lock();
-        if state.up {
-            state.commands.extend_from_slice(command);
-        }
-        drop(state);
-        self.work.notify(1);
+        self.lock().connections.send(command);
+        self.work.notify(usize::MAX);
     }
 
-    /// Writes subscriptions as peers come and go.
+    /// Writes on a connection: subscriptions as peers come and go.
     ///
     /// # Errors
     /// The connection is lost.
-    pub async fn write(&self, mut commands: Writer) -> Result<Infallible, Error> {
+    pub async fn write(
+        &self,
+        connection: usize,
+        mut commands: Writer,
+    ) -> Result<Infallible, Error> {
         loop {
             let work = self.work.listen();
-            let out = mem::take(&mut self.lock().commands);
+            let out = self.lock().connections.take_commands(connection);
             if out.is_empty() {
                 work.await;
             } else {
@@ -287,10 +295,26 @@ impl Subscriptions {
         }
     }
 
-    /// Redis has confirmed the oldest subscription asked for.
-    pub fn confirmed(&self) {
-        self.lock().confirmed += 1;
-        self.changed.notify(usize::MAX);
+    /// Asks for a sign of life on the connections that have no canary.
+    ///
+    /// # Errors
+    /// One has been silent for longer than `limit`.
+    pub fn ping(&self, limit: Duration) -> Result<(), Error> {
+        self.lock().connections.ping(limit)?;
+        self.work.notify(usize::MAX);
+        Ok(())
+    }
+
+    /// Something has come on a connection.
+    pub fn heard_from(&self, connection: usize) {
+        self.lock().connections.heard(connection);
+    }
+
+    /// Whether a room's channels are on this connection.
+    pub fn is_on(&self, connection: usize, room: &Room) -> bool {
+        let state = self.lock();
+        let place = state.rooms.get(room).and_then(|wanted| wanted.place);
+        place.is_some_and(|place| place.connection == connection)
     }
 }
 
@@ -298,25 +322,15 @@ impl State {
     /// Whether what is published in a room arrives; `None`: the room or the connection is gone.
     fn is_subscribed(&self, room: &Room) -> Option<bool> {
         let wanted = self.rooms.get(room).filter(|_| self.up)?;
-        Some(wanted.asked.is_some_and(|asked| asked <= self.confirmed))
+        let confirmed = |place| self.connections.confirmed(place);
+        Some(wanted.place.is_some_and(confirmed))
     }
 
     fn subscribe(&mut self, room: &Room, channels: &[String; 2]) {
         if self.up
             && let Some(wanted) = self.rooms.get_mut(room)
         {
-            self.asked += channels.len() as u64;
-            wanted.asked = Some(self.asked);
-            self.command("SUBSCRIBE", channels);
-        }
-    }
-
-    /// Without a connection there is nobody to send it to, and nothing to undo.
-    fn command(&mut self, name: &str, channels: &[String; 2]) {
-        if self.up {
-            redis::cmd(name)
-                .arg(channels)
-                .write_packed_command(&mut self.commands);
+            wanted.place = Some(self.connections.subscribe(channels));
         }
     }
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use redis::cmd;
 
 use super::Scripts;
+use crate::chat::name::Room;
 use crate::redis::slot::Command;
 
 /// How long what was tried stays, if it can't be removed, in seconds.
@@ -42,18 +43,25 @@ const ON_KEYS: &[(&str, &str, &str)] = &[
     ("PUBSUB|NUMSUB", "channel", ""),
     ("TIME", "", ""),
 ];
+/// The same in a cluster with sharded PUBSUB.
+const SHARDED: &[(&str, &str, &str)] = &[
+    ("SPUBLISH", "shard", "check"),
+    ("PUBSUB|SHARDNUMSUB", "shard", ""),
+];
 /// The keys that are made by these; each is removed again, or goes by itself.
 const KEYS: [&str; 6] = ["string", "hash", "set", "sorted", "stream", "room"];
 
 impl Scripts {
-    /// Each command's name, and a harmless use of it.
-    pub fn acl_probe(&self) -> Vec<(&'static str, Command)> {
+    /// Each command's name, and a harmless use of it. `sharded`: there is sharded PUBSUB.
+    pub fn acl_probe(&self, sharded: bool) -> Vec<(&'static str, Command)> {
         let life = PROBE_LIFE.to_string();
         let room = [("SET", "room", "1 EX 60"), ("GET", "room", "")];
         let expire = KEYS.map(|key| ("EXPIRE", key, life.as_str()));
         let remove = KEYS.map(|key| ("DEL", key, ""));
+        let shards = SHARDED.iter().filter(|_| sharded);
         let all = ON_KEYS
             .iter()
+            .chain(shards)
             .copied()
             .chain(room)
             .chain(expire)
@@ -66,6 +74,7 @@ impl Scripts {
         let key = match key {
             "room" => format!("{{{}:lobby}}:check:{}", self.prefix, self.instance),
             "channel" => self.own_channel(),
+            "shard" => format!("{}:check", self.envelope_channel(&Room::lobby())),
             key if KEYS.contains(&key) => self.users_key(&format!("check:{}:{key}", self.instance)),
             word => word.to_string(),
         };
@@ -78,7 +87,8 @@ impl Scripts {
 
     /// What a user of Redis must be allowed to, as `ACL SETUSER` wants it. Signing in needs no
     /// right. `old`: a Redis before 6.2, which knows no rights to channels, but one to say `HELLO`.
-    pub fn needed(&self, cluster: bool, old: bool) -> String {
+    /// `sharded`: a cluster with sharded PUBSUB.
+    pub fn needed(&self, cluster: bool, old: bool, sharded: bool) -> String {
         let prefix = &self.prefix;
         let mut commands = BTreeSet::from([
             "SUBSCRIBE",
@@ -88,9 +98,12 @@ impl Scripts {
             "CLIENT|SETNAME",
             "MEMORY|USAGE",
         ]);
-        commands.extend(self.acl_probe().iter().map(|(name, _)| *name));
+        commands.extend(self.acl_probe(sharded).iter().map(|(name, _)| *name));
         if cluster {
             commands.extend(["ASKING", "CLUSTER|SLOTS"]);
+        }
+        if sharded {
+            commands.extend(["SSUBSCRIBE", "SUNSUBSCRIBE"]);
         }
         commands.extend(old.then_some("HELLO"));
         let mut needed = format!("~{prefix}-users ~{{{prefix}-users}}:* ~{{{prefix}:*");
@@ -114,7 +127,11 @@ mod tests {
     #[test]
     fn every_command_of_every_script_is_tried() {
         let scripts = Scripts::new(&Config::default(), Instance(1));
-        let tried: Vec<_> = scripts.acl_probe().iter().map(|(name, _)| *name).collect();
+        let tried: Vec<_> = scripts
+            .acl_probe(true)
+            .iter()
+            .map(|(name, _)| *name)
+            .collect();
         for script in ALL {
             let code = script.code.replace("redis.pcall(", "redis.call(");
             for call in code.split("redis.call('").skip(1) {

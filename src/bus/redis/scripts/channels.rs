@@ -4,6 +4,8 @@
 //! read there what people say. What instances tell one another goes to a channel of its own, so nobody
 //! can forge it on the plain one. It is in the slot of the room's keys.
 
+use std::sync::atomic::Ordering;
+
 use redis::ToRedisArgs;
 
 use super::Scripts;
@@ -16,6 +18,15 @@ pub enum Channel {
     Plain(Room),
     /// The channel of a room's envelopes.
     Envelopes(Room),
+}
+
+impl Channel {
+    /// The room.
+    pub fn room(&self) -> &Room {
+        match self {
+            Channel::Plain(room) | Channel::Envelopes(room) => room,
+        }
+    }
 }
 
 impl Scripts {
@@ -36,7 +47,14 @@ impl Scripts {
     /// The words that scripts need to tell a room something.
     pub(super) fn told(&self, room: &Room) -> impl ToRedisArgs {
         let [plain, envelopes] = self.channels(room);
-        (plain, envelopes, self.listeners.hear(room))
+        let sharded = self.sharded.load(Ordering::Relaxed);
+        let ways = match (self.listeners.hear(room), sharded) {
+            (false, false) => "",
+            (false, true) => "sharded",
+            (true, false) => "elsewhere",
+            (true, true) => "elsewhere sharded",
+        };
+        (plain, envelopes, ways)
     }
 
     /// This instance's own channel. No room's: `@` is not allowed in names.

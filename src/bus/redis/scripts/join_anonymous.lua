@@ -3,5 +3,5 @@
 local last = redis.call('GET', KEYS[1])
 local envelope = '{"natterjack":"joined quietly"'
 if last then envelope = envelope .. ',"last":"' .. last .. '"' end
-redis.call('PUBLISH', ARGV[1], envelope .. ARGV[2])
+teller(ARGV[1], ARGV[2], ARGV[3])(envelope .. ARGV[4])
 return 1

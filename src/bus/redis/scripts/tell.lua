@@ -3,6 +3,8 @@
 -- marked: each instance hears that line, too, and must not take it for another program's.
 -- Every instance is subscribed to both channels. So another program listens if the plain one has more
 -- subscribers here, or if the instance has found it on another node (`elsewhere`).
+-- In a cluster with sharded PUBSUB (`sharded`), envelopes stay on this node. While the slot moves here,
+-- nobody can be subscribed to it here yet; then they go to all nodes.
 local function line_of(said)
   if said.natterjack == 'said' then
     -- Two spaces, which begin no name, or else a second line could look like another user's message.
@@ -14,13 +16,17 @@ local function line_of(said)
   end
 end
 
-local function teller(plain, envelopes, elsewhere)
+local function teller(plain, envelopes, ways)
+  local publish = 'PUBLISH'
+  if string.find(ways, 'sharded', 1, true) and redis.call('PUBSUB', 'SHARDNUMSUB', envelopes)[2] > 0 then
+    publish = 'SPUBLISH'
+  end
   local counts = redis.pcall('PUBSUB', 'NUMSUB', plain, envelopes)
-  local heard = elsewhere == '1' or (counts[4] and counts[2] > counts[4])
+  local heard = string.find(ways, 'elsewhere', 1, true) or (counts[4] and counts[2] > counts[4])
   return function(envelope)
     local line = heard and line_of(cjson.decode(envelope))
     if line then envelope = string.sub(envelope, 1, -2) .. ',"plain":true}' end
-    redis.call('PUBLISH', envelopes, envelope)
+    redis.call(publish, envelopes, envelope)
     if line then redis.call('PUBLISH', plain, line) end
   end
 end
