@@ -269,7 +269,7 @@ impl Bus {
     }
 
     /// Reads from a room's log the first messages of a stretch, up to `most`, in order; fewer if
-    /// the log no longer has them. `None` when the bus can't be asked now.
+    /// they are large, none only if the log has none of them. `None` when the bus can't be asked now.
     pub async fn read(&self, room: &Room, stretch: Stretch, most: usize) -> Option<Vec<Event>> {
         match self {
             Bus::Local(bus) => Some(bus.state.lock().await.log.read(room, stretch, most)),
@@ -279,7 +279,7 @@ impl Bus {
     }
 
     /// Reads from a room's log the last messages before one, or before now, up to `most`, in
-    /// order. `None` when the bus can't be asked now.
+    /// order; fewer if they have more than 64 KiB. `None` when the bus can't be asked now.
     pub async fn history_before(
         &self,
         room: &Room,

@@ -111,6 +111,9 @@ mod outage;
 /// Redis fails in passing while messages are in flight.
 mod overtaking;
 
+/// A slow line to Redis.
+mod slow_line;
+
 /// `/readyz`: whether the server is ready, and why not.
 mod readiness;
 

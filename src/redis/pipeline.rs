@@ -22,6 +22,7 @@ use std::time::{Duration, Instant};
 use event_listener::Event;
 use redis::Value;
 use smol::channel::Receiver;
+use smol::lock::Semaphore;
 
 use super::error::{Error, accept, no_answer};
 use super::slot::Command;
@@ -43,6 +44,12 @@ const MAX_RESERVED_BYTES: usize = 1024 * 1024;
 pub const REPLY_TIME: Duration = Duration::from_secs(5);
 /// The same while the gate is closed: then there is much to read, and nobody waits for it.
 const EARLY_REPLY_TIME: Duration = Duration::from_secs(30);
+/// How many large replies may be on their way from a node.
+const LARGE: usize = 4;
+/// How many nodes have turns of their own for them.
+const TURNS: usize = 16;
+/// How long a request with a large reply waits for its turn at most.
+const TURN_TIME: Duration = Duration::from_secs(30);
 /// How many early requests are sent at once: enough to make up for the round trip, few enough to be
 /// answered in time.
 pub const BATCH: usize = 256;
@@ -63,6 +70,8 @@ pub struct Pipeline<P: Part> {
     /// See [`new`](Self::new).
     most_age: Duration,
     refusals: Refusals,
+    /// For each node, how many more large replies may be on their way; some nodes share a place.
+    turns: [Semaphore; TURNS],
     /// How long reserved requests take from their acceptance to their reply, in microseconds.
     pub delays: Histogram,
     /// A reply has come, or the gate has opened or closed.
@@ -101,6 +110,7 @@ impl<P: Part + Send> Pipeline<P> {
             merge: Box::new(merge),
             most_age,
             refusals: Refusals::default(),
+            turns: [const { Semaphore::new(LARGE) }; TURNS],
             delays: Histogram::new(&DELAYS),
             changed: Event::new(),
         }
@@ -178,6 +188,15 @@ impl<P: Part + Send> Pipeline<P> {
             }
         };
         timeout(REPLY_TIME, reply).await.flatten()
+    }
+
+    /// The same for a command with a large reply. Only some of these are in flight to a node, so that
+    /// other replies come through between them; the others wait for [`TURN_TIME`] at most.
+    pub async fn request_large(&self, command: Command) -> Option<Value> {
+        let node = self.lock().queues.node_of(command.slot);
+        let turn = self.turns[node % TURNS].acquire();
+        let _turn = timeout(TURN_TIME, turn).await?;
+        self.request(command).await
     }
 
     /// Sends commands, at most [`BATCH`], and waits for all replies. Also goes out while the gate

@@ -67,13 +67,15 @@ impl Client {
         reply::roster(self.pipeline.request(self.scripts.roster(room)).await?)
     }
 
-    /// The first messages of a stretch of a room's log; `None` if Redis can't be asked now.
+    /// The first messages of a stretch of a room's log, of at most about 64 KiB; `None` if Redis can't
+    /// be asked now.
     pub async fn read(&self, room: &Room, stretch: Stretch, most: usize) -> Option<Vec<Event>> {
         let command = self.scripts.read(room, stretch, most);
-        reply::messages(room, &self.pipeline.request(command).await?)
+        reply::messages(room, &self.pipeline.request_large(command).await?)
     }
 
-    /// The last messages before one, or before now, in order; `None` if Redis can't be asked now.
+    /// The last messages before one, or before now, in order, of at most about 64 KiB; `None` if Redis
+    /// can't be asked now.
     pub async fn history_before(
         &self,
         room: &Room,
@@ -86,7 +88,8 @@ impl Client {
             return Some(Vec::new());
         }
         let command = self.scripts.up_to(room, last.flatten(), most);
-        let mut messages = reply::messages(room, &self.pipeline.request(command).await?)?;
+        let reply = self.pipeline.request_large(command).await?;
+        let mut messages = reply::messages(room, &reply)?;
         messages.reverse();
         Some(messages)
     }

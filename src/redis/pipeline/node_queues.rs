@@ -129,7 +129,8 @@ impl<P: Part> NodeQueues<P> {
         self.nodes[node].work.notify(1);
     }
 
-    fn node_of(&self, slot: u16) -> usize {
+    /// The node of a slot.
+    pub fn node_of(&self, slot: u16) -> usize {
         let routed = || self.route.get(usize::from(slot)).map_or(0, |&node| node);
         slot.checked_sub(SLOTS).unwrap_or_else(routed).into()
     }
