@@ -225,6 +225,8 @@ impl Loss {
 pub struct Book {
     pub pages: Vec<Page>,
     pub losses: Vec<Loss>,
+    /// When Redis refused commands.
+    pub refusals: Vec<(Duration, Duration)>,
     /// How often a room may begin a new epoch: Redis has lost data, or it is another node.
     pub turns: usize,
 }
@@ -241,6 +243,14 @@ impl Book {
         let told = said.answered().unwrap_or(Duration::MAX);
         let during = |loss: &Loss| said.at <= loss.to && told >= loss.from;
         self.losses.iter().any(during)
+    }
+
+    /// Whether a copy of this message may have been refused without its sender's knowledge, whose
+    /// connection had ended. It comes after what was said after it.
+    pub fn may_be_put_off(&self, said: &Said) -> bool {
+        let told = said.answered().unwrap_or(Duration::MAX);
+        let during = |&(from, to): &(Duration, Duration)| said.at <= to && told >= from;
+        said.put_off || said.copies > 1 && self.refusals.iter().any(during)
     }
 
     /// Whether Redis has forgotten this message before its sender was told what became of it, so that

@@ -201,6 +201,12 @@ fn disorder_is_found() {
         ],
     );
     let swap = |book: &mut Book| book.pages[ANN].said.swap(0, 1);
+    let refused = |book: &mut Book| {
+        swap(book);
+        book.pages[ANN].said[0].copies = 2;
+        book.refusals.push((Duration::ZERO, SECOND));
+    };
+    finds(good(), refused, &[]);
     finds(good(), swap, &["is 1-1, and before it, \"two\" (by ann"]);
 }
 

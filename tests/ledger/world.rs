@@ -68,6 +68,8 @@ pub struct World {
     pub saved: Option<Saved>,
     /// What is about to take the place of Redis.
     pub replica: Option<Redis>,
+    /// When Redis refused commands.
+    pub refusals: Vec<(Duration, Duration)>,
     /// How often a room may begin a new epoch.
     turns: usize,
     /// The node that something is wrong with now.
@@ -103,6 +105,7 @@ impl World {
             losing: None,
             saved: None,
             replica: None,
+            refusals: Vec::new(),
             turns: 0,
             struck: None,
             chronicle: Vec::new(),
@@ -184,6 +187,7 @@ impl World {
         let book = Book {
             pages,
             losses: std::mem::take(&mut self.losses),
+            refusals: std::mem::take(&mut self.refusals),
             turns: self.turns,
         };
         (book, std::mem::take(&mut self.wrong))
@@ -228,12 +232,17 @@ impl World {
         (std::mem::take(story.0), std::mem::take(story.1))
     }
 
+    /// Since the beginning.
+    pub fn now(&self) -> Duration {
+        self.stage.started.elapsed()
+    }
+
     fn phase(&self, phase: Phase) {
         *self.stage.phase.lock().unwrap() = phase;
     }
 
     fn note(&mut self, what: &str) {
-        let at = self.stage.started.elapsed();
+        let at = self.now();
         self.chronicle
             .push(format!("{:6.2} s {what}", at.as_secs_f32()));
     }
@@ -243,7 +252,7 @@ impl World {
         let end = Instant::now() + MENDED;
         while let Err(why) = look(self) {
             if Instant::now() > end {
-                let at = self.stage.started.elapsed();
+                let at = self.now();
                 return self
                     .wrong
                     .push(format!("{what}: not within {MENDED:?}, by {at:.2?}: {why}"));
@@ -292,7 +301,7 @@ impl World {
             steward.put(json!({"type": "chat", "room": room, "text": text, "ref": reference}));
             let ack: Value = steward.gets_at_last(json!({"type": "ack", "ref": reference}));
             let id = ack["id"].as_str().unwrap().parse().unwrap();
-            let at = self.stage.started.elapsed();
+            let at = self.now();
             self.steward.said.push(Said {
                 room: room.into(),
                 reference,

@@ -54,7 +54,7 @@ pub fn typed(book: &Book, room: &str, order: &Order<'_>, wrong: &mut Vec<String>
                         let other = order.get(&id).unwrap_or(&"heard by nobody");
                         wrong.push(format!("{what}: acknowledged as {id}, which is {other}"));
                     }
-                    if said.put_off {
+                    if book.may_be_put_off(said) {
                         continue;
                     }
                     if let Some((earlier, first)) = before.filter(|&(_, first)| first > id) {

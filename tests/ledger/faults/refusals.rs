@@ -1,5 +1,7 @@
 //! Redis refuses commands.
 
+use std::time::Duration;
+
 use super::Refusal;
 use crate::ledger::world::World;
 use crate::support::free_port;
@@ -7,6 +9,7 @@ use crate::support::free_port;
 impl Refusal {
     /// From now on.
     pub fn begin(self, world: &mut World) {
+        world.refusals.push((world.now(), Duration::MAX));
         match self {
             // Sentinels' primary has one.
             Refusal::NoReplicas => set(world, "min-replicas-to-write", "2"),
@@ -32,6 +35,8 @@ impl Refusal {
             Refusal::Busy => world.home.redis().end_script(),
             Refusal::NoPermission => world.command_all(&["ACL", "SETUSER", "default", "+@all"]),
         }
+        let now = world.now();
+        world.refusals.last_mut().expect("it has begun").1 = now;
     }
 }
 

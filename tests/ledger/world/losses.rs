@@ -16,7 +16,7 @@ pub struct Losing {
 impl World {
     /// What is written to these rooms from now on will be lost.
     pub fn begins_to_lose(&mut self, rooms: &[&str]) {
-        let from = self.stage.started.elapsed();
+        let from = self.now();
         let last = |room: &str| {
             let key = counter(room);
             let counter = self.home.get(&key);
@@ -36,14 +36,14 @@ impl World {
     /// Redis forgets everything.
     pub fn forget_everything(&mut self) {
         let kept = ROOMS.map(|room| (room.to_string(), None));
-        self.lose(self.stage.started.elapsed(), kept.into());
+        self.lose(self.now(), kept.into());
         self.command_all(&["FLUSHALL"]);
     }
 
     fn lose(&mut self, from: Duration, kept: BTreeMap<String, Option<Id>>) {
         let date = SystemTime::now().duration_since(UNIX_EPOCH);
         let date = date.expect("it is after 1970").as_millis() as u64;
-        let to = self.stage.started.elapsed();
+        let to = self.now();
         self.losses.push(Loss {
             from,
             to,
