@@ -245,12 +245,13 @@ impl Book {
         self.losses.iter().any(during)
     }
 
-    /// Whether a copy of this message may have been refused without its sender's knowledge, whose
-    /// connection had ended. It comes after what was said after it.
+    /// Whether this message may come after what was said after it: a copy may have been refused without its
+    /// sender's knowledge, whose connection had ended, or it is written again.
     pub fn may_be_put_off(&self, said: &Said) -> bool {
         let told = said.answered().unwrap_or(Duration::MAX);
         let during = |&(from, to): &(Duration, Duration)| said.at <= to && told >= from;
-        said.put_off || said.copies > 1 && self.refusals.iter().any(during)
+        let unseen = said.copies > 1 && self.refusals.iter().any(during);
+        said.put_off || unseen || self.may_be_written_again(said)
     }
 
     /// Whether Redis has forgotten this message before its sender was told what became of it, so that

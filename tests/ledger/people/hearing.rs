@@ -92,6 +92,8 @@ impl Life {
         let mut again = false;
         self.settle(reference, |said| match said.copies {
             0 | 1 => said.refused = Some(code.into()),
+            // Who waits for a recipient that has left may wait for long.
+            _ if said.recipient().is_some() => said.refused = Some(code.into()),
             // Says nothing about the copy that was sent before, which may be under way still: so
             // there is nothing for it but to ask again.
             _ => {

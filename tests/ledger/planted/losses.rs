@@ -146,7 +146,6 @@ fn a_message_may_be_written_again_only_if_its_sender_knew_nothing() {
         again(book);
         let said = &mut book.pages[ANN].said[2];
         (said.acks, said.answers) = (vec![new(2)], vec![(0, 5 * SECOND)]);
-        said.put_off = true;
     };
     finds(gone_back(), unknown, &[]);
 }
