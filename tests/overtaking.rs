@@ -98,6 +98,15 @@ fn messages_stay_in_order_when_replicas_are_missing_for_a_moment() {
 }
 
 #[test]
+fn messages_are_heard_or_refused_when_redis_is_full_for_a_moment() {
+    let full = ["CONFIG", "SET", "maxmemory", "1"];
+    let no_limit = ["CONFIG", "SET", "maxmemory", "0"];
+    for round_trip in [20, 200] {
+        talk_while(round_trip, &full, |redis| drop(redis.command(&no_limit)));
+    }
+}
+
+#[test]
 fn messages_stay_in_order_when_scripts_are_forgotten() {
     for round_trip in [20, 200] {
         // An instance that starts loads them.

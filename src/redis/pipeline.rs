@@ -352,3 +352,6 @@ impl Replies {
         replies.flatten().ok_or_else(|| no_answer(self.limit))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -127,13 +127,12 @@ impl Client {
 
 /// Tells the sender whether a message for a room was published.
 fn published(receipt: Receipt, reply: Option<Value>) {
-    match reply {
-        None | Some(Value::ServerError(_)) => receipt.refuse(&Refusal::Unavailable),
-        Some(value) => {
-            if let Some(id) = reply::id(&value) {
-                receipt.accept(id);
-            }
-        }
+    let published = reply.filter(|reply| !matches!(reply, Value::ServerError(_)));
+    match published.as_ref().map(reply::id) {
+        Some(Some(id)) => receipt.accept(id),
+        // It was published before, and its sender needs no id.
+        Some(None) if receipt.reference().is_none() => {}
+        _ => receipt.refuse(&Refusal::Unavailable),
     }
 }
 

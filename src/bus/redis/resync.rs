@@ -171,13 +171,19 @@ impl Subscriber {
     /// # Errors
     /// Redis does not answer.
     pub async fn read_inbox(&self) -> Result<(), Error> {
-        let inbox = self.client.scripts.inbox(self.inbox.last());
-        let reply = self.client.request_early(inbox).await?;
         let mut last = None;
-        for note in reply::inbox(&reply).unwrap_or_default() {
-            if let InstanceMessage::Private(to, message) = note {
-                last = Some(message.id);
-                self.peers.send_private(&to, &message).await;
+        loop {
+            let after = last.unwrap_or_else(|| self.inbox.last());
+            let page = self.client.scripts.inbox(after);
+            let page = self.client.request_early(page).await?;
+            for note in reply::inbox(&page).unwrap_or_default() {
+                if let InstanceMessage::Private(to, message) = note {
+                    last = Some(message.id);
+                    self.peers.send_private(&to, &message).await;
+                }
+            }
+            if last.is_none_or(|last| last <= after) {
+                break;
             }
         }
         if let Some(last) = last {

@@ -4,7 +4,7 @@
 use redis::cmd;
 
 use super::{CLAIM, DELETE_INSTANCE, EXPIRE_NAMES, EXPIRE_ROOM, MARK_DEAD, RELEASE, RENEW_LEASE};
-use super::{LIST_NAMES, READ_SUMS, REFERENCE_LIFE, SEND_PRIVATE, Scripts};
+use super::{LIST_NAMES, PORTION, READ_LOG, READ_SUMS, REFERENCE_LIFE, SEND_PRIVATE, Scripts};
 use crate::bus::NewMessage;
 use crate::bus::redis::message;
 use crate::chat::id::{Id, Origin};
@@ -150,10 +150,11 @@ impl Scripts {
         DELETE_INSTANCE.call(&keys, (dead, lease))
     }
 
-    /// The private messages for this instance after this one.
+    /// The first private messages for this instance after this one, of not more than about [`PORTION`]
+    /// bytes.
     pub fn inbox(&self, after: Id) -> Command {
         let key = self.users_key(&format!("mail:{}", self.instance));
-        let range = (&key, after.next().to_string(), "+");
-        Command::on(&key, cmd("XRANGE").arg(range))
+        let range = (false, after.next().to_string(), "+");
+        READ_LOG.call(&[key], (range, MAIL_MOST, PORTION))
     }
 }
