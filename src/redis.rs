@@ -2,7 +2,8 @@
 //! sentinels name.
 //!
 //! From below: `error` and [`resp`]; `auth`, the credentials; `endpoint`, which asks sentinels, opens
-//! a `connection` with TLS and signs it in; `node_connections`, to all nodes of a `cluster`; and
+//! a `connection` with TLS and signs it in; `node_connections`, to all nodes of a `cluster`, behind
+//! a `fence` against those of before; and
 //! `pipeline`, which sends requests in order and hands the replies back.
 //!
 //! The crate `redis` makes commands and parses replies here. Its own asynchronous connections are
@@ -27,6 +28,7 @@ pub(crate) mod cluster;
 pub(crate) mod connection;
 pub(crate) mod endpoint;
 pub(crate) mod error;
+pub(crate) mod fence;
 pub(crate) mod known_nodes;
 pub(crate) mod node_connections;
 pub(crate) mod pipeline;

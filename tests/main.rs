@@ -69,6 +69,9 @@ mod cluster;
 /// Another chat server on the same Redis.
 mod other_servers;
 
+/// Whatever goes wrong with Redis, the rosters and the names are right again soon.
+mod presence_faults;
+
 /// Instances that die, freeze and come back.
 mod dead_instances;
 

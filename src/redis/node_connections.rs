@@ -6,6 +6,7 @@ use super::cluster::{Address, Map};
 use super::connection::Connection;
 use super::endpoint::Endpoint;
 use super::error::{Boxed, Error, accept};
+use super::fence::Fence;
 
 /// Signed-in connections for commands, not in use yet.
 pub struct NodeConnections {
@@ -19,7 +20,8 @@ pub struct NodeConnections {
 
 impl NodeConnections {
     /// Asks over a connection whether there is a cluster, connects to every node and sends it the
-    /// commands in `ready`. Connects also to those `unmapped` nodes that can be reached.
+    /// commands in `ready`. Connects also to those `unmapped` nodes that can be reached. Ends the
+    /// connections of before.
     ///
     /// # Errors
     /// One line about the first node that can't be used.
@@ -28,12 +30,14 @@ impl NodeConnections {
         first: &mut Connection,
         unmapped: &[Address],
         ready: &[Vec<u8>],
+        fence: &mut Fence,
     ) -> Result<NodeConnections, Error> {
+        fence.begin();
         let mut connections = Vec::new();
         let mut sharded = false;
         let mut map = map(endpoint, first).await?;
         let Some(cluster) = &mut map else {
-            connections.push(prepare(endpoint.connect_beside(first), ready).await?);
+            connections.push(prepare(endpoint.connect_beside(first), ready, fence).await?);
             return Ok(NodeConnections {
                 connections,
                 map,
@@ -41,13 +45,13 @@ impl NodeConnections {
             });
         };
         for node in &cluster.nodes {
-            connections.push(prepare(endpoint.connect_to(node), ready).await?);
+            connections.push(prepare(endpoint.connect_to(node), ready, fence).await?);
         }
         for node in unmapped {
             if cluster.nodes.contains(node) {
                 continue;
             }
-            match prepare(endpoint.connect_to(node), ready).await {
+            match prepare(endpoint.connect_to(node), ready, fence).await {
                 Ok(connection) => {
                     connections.push(connection);
                     cluster.nodes.push(node.clone());
@@ -70,9 +74,10 @@ impl NodeConnections {
 async fn prepare(
     connection: Boxed<'_, Connection>,
     ready: &[Vec<u8>],
+    fence: &mut Fence,
 ) -> Result<Connection, Error> {
     let mut connection = connection.await?;
-    accept(&connection.request(ready).await?, "refused")?;
+    accept(&fence.pass(&mut connection, ready).await?, "refused")?;
     Ok(connection)
 }
 

@@ -20,6 +20,7 @@ use crate::config::{Config, RedisAddress, RedisHost, Sentinels};
 use crate::redis::cluster::Address;
 use crate::redis::connection::{Connection, Primary};
 use crate::redis::error::{Error, answer_within, no_answer};
+use crate::redis::fence::Fence;
 use crate::redis::node_connections::NodeConnections;
 use crate::redis::slot::Command;
 use crate::report::Report;
@@ -202,7 +203,8 @@ impl Check<'_> {
         }
         let client = self.client;
         let endpoint = &client.endpoint;
-        let mut nodes = NodeConnections::connect(endpoint, subscriber, &[], &[]).await?;
+        let mut nodes =
+            NodeConnections::connect(endpoint, subscriber, &[], &[], &mut Fence::default()).await?;
         let count = nodes.map.as_ref().map(|map| map.nodes.len());
         if let Some(count) = count {
             self.ok(format_args!(

@@ -17,6 +17,7 @@ use super::{Redis, health, listeners};
 use crate::chat::dialect::{Dialect, Reply};
 use crate::redis::connection::Connection;
 use crate::redis::error::Error;
+use crate::redis::fence::Fence;
 use crate::redis::known_nodes::KnownNodes;
 use crate::redis::node_connections::NodeConnections;
 use crate::redis::pipeline::{BATCH, Task, race};
@@ -25,16 +26,18 @@ use crate::time::timeout;
 /// A connection that is not ready after this time is given up.
 const READY_TIME: Duration = Duration::from_secs(30);
 
-/// Connects, subscribes to every room with peers here, registers every name, reads the messages
-/// missed meanwhile, and only then opens the gate to callers and calls `ready`. From then on runs all
-/// loops until one ends: a connection breaks or falls silent, or it can't sign in again with a new
-/// token. `again`: peers have been told that their messages wait.
+/// Connects, ends the connections of before, subscribes to every room with peers here, has names and
+/// rosters [compared](super::reconcile), reads the messages missed meanwhile, and only then opens the
+/// gate to callers and calls `ready`. From then on runs all loops until one ends: a connection breaks
+/// or falls silent, or it can't sign in again with a new token. `again`: peers have been told that
+/// their messages wait.
 ///
 /// # Errors
 /// Why it ended.
 pub async fn run(
     bus: &Redis,
     known: &mut KnownNodes,
+    fence: &mut Fence,
     again: bool,
     ready: impl FnOnce(),
 ) -> Result<Infallible, Error> {
@@ -42,7 +45,7 @@ pub async fn run(
     let mut first = bus.connect(known).await?;
     let (endpoint, load) = (&client.endpoint, client.scripts.load());
     let unmapped = &known.unmapped;
-    let nodes = NodeConnections::connect(endpoint, &mut first, unmapped, &load).await?;
+    let nodes = NodeConnections::connect(endpoint, &mut first, unmapped, &load, fence).await?;
     let map = nodes.map.as_ref();
     known.set_mapped(map.map_or(&[], |map| &map.nodes));
     let (count, cluster) = (nodes.connections.len(), map.is_some());

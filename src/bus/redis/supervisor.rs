@@ -13,6 +13,7 @@ use super::session;
 use crate::chat::dialect::{Dialect, Reply};
 use crate::redis::connection::Connection;
 use crate::redis::error::Error;
+use crate::redis::fence::Fence;
 use crate::redis::known_nodes::KnownNodes;
 
 /// The first pause before connecting again; it doubles up to [`PAUSE_MOST`], and each pause is
@@ -32,9 +33,10 @@ impl Redis {
         let (mut reached, mut told) = (false, false);
         let mut pause = PAUSE_FIRST;
         let mut known = KnownNodes::default();
+        let mut fence = Fence::default();
         loop {
             let mut ready = false;
-            let run = session::run(self, &mut known, told, || {
+            let run = session::run(self, &mut known, &mut fence, told, || {
                 ready = true;
                 self.health.set(Subject::Connection, None);
                 self.connects.add(1);

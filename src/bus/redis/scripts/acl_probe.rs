@@ -95,6 +95,8 @@ impl Scripts {
             "UNSUBSCRIBE",
             "PING",
             "INFO",
+            "CLIENT|ID",
+            "CLIENT|KILL",
             "CLIENT|SETNAME",
             "MEMORY|USAGE",
         ]);
