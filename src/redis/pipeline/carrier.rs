@@ -89,28 +89,29 @@ impl<P: Part + Send> Pipeline<P> {
         }
         drop(state);
         self.changed.notify(usize::MAX);
-        // The errors of early requests go to their senders.
-        if open && let Value::ServerError(error) = &value {
-            self.refusals.log(error);
+        let values = values(&requests, value)?;
+        for (request, value) in requests.into_iter().zip(values) {
+            // The errors of early requests go to their senders.
+            if open && let Value::ServerError(error) = &value {
+                self.refusals.log(error);
+            }
+            (request.on_reply)(Some(value));
         }
-        hand_on(requests, value)
+        Ok(())
     }
 }
 
-/// Gives each request its reply. Parts of one command find theirs in a list.
-fn hand_on<P: Part>(requests: Vec<Request<P>>, value: Value) -> Result<(), Error> {
+/// A value for each request. Parts of one command find theirs in a list.
+fn values<P: Part>(requests: &[Request<P>], value: Value) -> Result<Vec<Value>, Error> {
     let is_part = requests.first().and_then(Request::part).is_some();
     let values = match value {
         Value::Array(values) if is_part => values,
         value => vec![value; requests.len()],
     };
-    if values.len() != requests.len() {
-        return Err("an answer that makes no sense".to_string().into());
+    match values.len() == requests.len() {
+        true => Ok(values),
+        false => Err("an answer that makes no sense".to_string().into()),
     }
-    for (request, value) in requests.into_iter().zip(values) {
-        (request.on_reply)(Some(value));
-    }
-    Ok(())
 }
 
 /// Runs all tasks until one ends.
