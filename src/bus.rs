@@ -23,7 +23,7 @@ use crate::chat::id::Id;
 use crate::chat::name::{Room, SessionKeyHash, User};
 use crate::chat::peer::Peer;
 use crate::chat::peers::Peers;
-use crate::chat::replay::Stretch;
+use crate::chat::replay::{Epochs, Stretch};
 use crate::config::Config;
 use crate::count::text::MetricsText;
 use crate::report::Report;
@@ -108,7 +108,7 @@ impl Bus {
 
     /// Joins a room and, if the peer has a name, announces it. From then on its outbox
     /// [buffers](crate::chat::outbox::Outbox::begin_join), so that it first gets the room's state.
-    /// Returns the room's last message before the join. Takes no longer than some seconds.
+    /// Returns where the room's log stood before the join. Takes no longer than some seconds.
     ///
     /// # Errors
     /// The bus can't be reached.
@@ -117,7 +117,7 @@ impl Bus {
         peer: &Peer,
         user: Option<&User>,
         room: &Room,
-    ) -> Result<Option<Id>, Refusal> {
+    ) -> Result<Epochs, Refusal> {
         if !self.subscribe(room).await {
             self.unsubscribe(room);
             return Err(Refusal::Unavailable);
@@ -129,8 +129,8 @@ impl Bus {
         joined
     }
 
-    /// The same for a peer that is in the room already. The outbox buffers what comes after the
-    /// message that is returned.
+    /// The same for a peer that is in the room already. The outbox buffers what comes after the last
+    /// message of the log that is returned.
     ///
     /// # Errors
     /// The bus can't be reached.
@@ -139,19 +139,19 @@ impl Bus {
         peer: &Peer,
         user: Option<&User>,
         room: &Room,
-    ) -> Result<Option<Id>, Refusal> {
+    ) -> Result<Epochs, Refusal> {
         let joining = self.peers().begin_join(peer, room).await;
         for _ in 0..ENTER_ATTEMPTS {
             if self.announce_join(peer, user, room).await
-                && let Some(last) = timeout(ENTER_TIME, joining.wait()).await
+                && let Some(log) = timeout(ENTER_TIME, joining.wait()).await
             {
-                return Ok(*last);
+                return Ok(log.clone());
             }
         }
         // It may have entered in the last moment.
         match self.peers().cancel_join(peer).await {
             true => Err(Refusal::Unavailable),
-            false => Ok(*joining.wait().await),
+            false => Ok(joining.wait().await.clone()),
         }
     }
 

@@ -117,6 +117,9 @@ mod overtaking;
 /// A slow line to Redis.
 mod slow_line;
 
+/// Redis goes back in time.
+mod rollback;
+
 /// `/readyz`: whether the server is ready, and why not.
 mod readiness;
 

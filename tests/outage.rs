@@ -112,6 +112,10 @@ fn a_redis_without_its_data_begins_a_new_epoch() {
         (redis.list(&["HKEYS", "{chat:attic}:roster"]) == ["ann", "bob"]).then_some(())
     });
     say(&mut ann, "after");
+    // Nobody knows how many messages the other epoch had in the end.
+    for peer in [&mut ann, &mut bob] {
+        peer.gets(json!({"type": "joined", "complete": false, "users": ["ann", "bob"]}));
+    }
     let after = ann.gets(json!({"type": "chat", "text": "after"}))["id"].clone();
     bob.gets(json!({"type": "chat", "text": "after", "id": after}));
     let epoch = |id: &serde_json::Value| -> u64 {
@@ -126,43 +130,6 @@ fn a_redis_without_its_data_begins_a_new_epoch() {
     pi.put(json!({"type": "join", "room": "attic", "since": before}));
     pi.gets(json!({"type": "joined", "complete": false, "users": ["ann", "bob", "pi"]}));
     pi.gets(json!({"type": "chat", "text": "after"}));
-}
-
-#[test]
-fn a_redis_that_lost_its_last_messages_never_reuses_a_number() {
-    let redis = Redis::start();
-    let servers = [TestServer::on(&redis), TestServer::on(&redis)];
-    let mut ann = servers[0].typed_in("ann", "attic");
-    let mut bob = servers[1].typed_in("bob", "attic");
-    ann.gets(json!({"type": "presence"}));
-    let mut last = String::new();
-    for text in ["one", "two", "three"] {
-        ann.put(json!({"type": "chat", "room": "attic", "text": text}));
-        for peer in [&mut ann, &mut bob] {
-            let heard = peer.gets(json!({"type": "chat", "text": text}));
-            last = heard["id"].as_str().unwrap().into();
-        }
-    }
-    // As after a failover to a replica that was behind.
-    let first = last.replace("-3", "-1");
-    redis.command(&["SET", "{chat:attic}:counter", &first]);
-    redis.command(&["XTRIM", "{chat:attic}:log", "MAXLEN", "0"]);
-    redis.command(&["CLIENT", "KILL", "TYPE", "pubsub"]);
-    for peer in [&mut ann, &mut bob] {
-        peer.gets(json!({"type": "status", "bus": "waiting"}));
-        peer.gets(json!({"type": "status", "bus": "ok"}));
-        peer.gets(json!({"type": "who", "room": "attic"}));
-        peer.gets(
-            json!({"type": "joined", "room": "attic", "complete": false, "users": ["ann", "bob"]}),
-        );
-    }
-    assert!(servers.iter().all(|server| server.ready().0 == 200));
-    for text in ["four", "five", "six"] {
-        bob.put(json!({"type": "chat", "room": "attic", "text": text}));
-        let heard = ann.gets(json!({"type": "chat", "text": text}));
-        assert!(heard["id"].as_str().unwrap() > last.as_str());
-        bob.gets(json!({"type": "chat", "id": heard["id"]}));
-    }
 }
 
 #[test]
@@ -218,7 +185,7 @@ fn messages_wait_for_redis_and_are_published_once() {
     assert!(
         redis
             .command(&["GET", "{chat:lobby}:counter"])
-            .contains("-1001\r\n")
+            .contains("-1001 ")
     );
 }
 

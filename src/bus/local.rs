@@ -16,6 +16,7 @@ use crate::chat::event::{Event, EventKind, Refusal};
 use crate::chat::name::{Room, User};
 use crate::chat::peer::Peer;
 use crate::chat::peers::Peers;
+use crate::chat::replay::Epochs;
 use crate::config::Config;
 use crate::time::unix_millis;
 use announced::Announced;
@@ -76,8 +77,9 @@ impl Local {
             self.notice(peer, Some(&old), room, EventKind::Left).await;
         }
         let announced = user.is_some_and(|user| announced.joins(room, user, peer.number, small));
-        let last = state.log.last(room);
-        self.notice(peer, user, room, EventKind::Joined { announced, last })
+        // A room that begins a new epoch has forgotten all messages of the one before.
+        let log = Epochs::until(state.log.last(room));
+        self.notice(peer, user, room, EventKind::Joined { announced, log })
             .await;
     }
 

@@ -94,7 +94,8 @@ impl Redis {
     /// Publishes a message for a room.
     pub(super) async fn publish(&self, room: &Room, message: NewMessage) {
         self.log_limit.note(room);
-        self.client.publish(room, message).await;
+        let heard = self.subscriber.subscriptions.heard_until(room);
+        self.client.publish(room, message, heard).await;
     }
 
     /// Writes the metrics.

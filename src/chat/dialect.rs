@@ -108,10 +108,10 @@ pub enum Reply<'a> {
         /// The session key, which can take the name over later.
         session: &'a str,
     },
-    /// The client is in this room now, or has been there while messages of it were lost.
+    /// The client is in this room now.
     Joined {
-        /// The client's name, if it has just joined.
-        user: Option<&'a User>,
+        /// The client's name.
+        user: &'a User,
         /// The room.
         room: &'a Room,
         /// The users in the room, and its last message before the join.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::id::{Id, Origin};
 use super::name::{Email, LongEmail, Room, User};
+use super::replay::Epochs;
 use super::sanitize::{self, is_unsafe_on_terminal};
 
 /// A text has at most this many characters. Longer ones from clients are refused, not cut.
@@ -119,11 +120,20 @@ pub enum EventKind {
         /// Whether the members are told. The event is published in any case: it makes its peer a
         /// member.
         announced: bool,
-        /// The room's last message before the join.
-        last: Option<Id>,
+        /// The room's log before the join.
+        log: Epochs,
     },
     /// The user left, or its instance died.
     Left,
+    /// Messages before this one are lost. Who is in the room, and its last message.
+    Lost {
+        /// How many are in the room.
+        count: usize,
+        /// Their names, unless they are too many.
+        users: Vec<String>,
+        /// The room's last message.
+        last: Option<Id>,
+    },
 }
 
 /// Why a request of a peer is refused. The connection stays open.

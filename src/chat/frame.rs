@@ -184,6 +184,7 @@ mod tests {
     use crate::chat::event::Text;
     use crate::chat::id::Origin;
     use crate::chat::name::{Room, User};
+    use crate::chat::replay::Epochs;
 
     fn said(name: &str, peer: Option<u64>, text: &str) -> Event {
         let origin = peer.map(|peer| Origin {
@@ -246,7 +247,7 @@ mod tests {
         let joined = |name, peer, announced| Event {
             kind: EventKind::Joined {
                 announced,
-                last: None,
+                log: Epochs::default(),
             },
             ..said(name, Some(peer), "x")
         };
@@ -301,7 +302,7 @@ mod tests {
                     0 => EventKind::Left,
                     1 | 2 => EventKind::Joined {
                         announced: u.arbitrary()?,
-                        last: None,
+                        log: Epochs::default(),
                     },
                     _ => event.kind,
                 };

@@ -1,9 +1,15 @@
 //! Which messages a peer or an instance still has to get. Only arithmetic on ids.
 //!
-//! The messages of a room are numbered without gaps. So two ids of one epoch tell exactly which
-//! messages lie between them. This module does not know who reads the log, nor when.
+//! The messages of a room are numbered without gaps in each of its epochs. So two ids tell exactly
+//! which messages lie between them. This module does not know who reads the log, nor when.
+
+mod epochs;
+mod heard;
 
 use super::id::Id;
+
+pub use epochs::Epochs;
+pub use heard::{Heard, Step};
 
 /// Which older messages a peer wants when it joins a room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,8 +20,7 @@ pub enum Past {
     Last(u64),
 }
 
-/// A range of a room's log: the messages after `after`, up to `until` and including it. Both are of
-/// one epoch.
+/// A range of a room's log: the messages after `after`, up to `until` and including it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stretch {
     /// The message before the first one.
@@ -25,50 +30,47 @@ pub struct Stretch {
 }
 
 /// What one peer still has to get of a room's log, page by page.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Replay {
     /// The last message that it has got.
     after: Id,
-    until: Id,
+    /// The messages up to which it gets them.
+    epochs: Epochs,
     complete: bool,
 }
 
 impl Replay {
-    /// For a peer that joined right after the message `last`; `None`: the room was empty.
-    pub fn new(past: Option<Past>, last: Option<Id>) -> Replay {
-        let until = last.unwrap_or(Id::START);
-        let (n, complete) = match past {
-            None => (until.n, true),
-            Some(Past::Last(n)) => (until.n.saturating_sub(n), true),
-            Some(Past::Since(since)) if since.epoch == until.epoch => {
-                (since.n.min(until.n), since <= until)
-            }
-            // Another epoch's messages are gone, and nobody knows how many there were.
-            Some(Past::Since(since)) => (0, since == Id::START),
+    /// For a peer that joined when the log was like this.
+    pub fn new(past: Option<Past>, epochs: Epochs) -> Replay {
+        let (complete, after) = match past {
+            None => (true, epochs.last),
+            Some(Past::Last(n)) => (true, epochs.back(n)),
+            Some(Past::Since(since)) => match epochs.replay(since) {
+                // It may have seen anything: it gets what there is.
+                (false, _) if !epochs.knows(since) => (false, epochs.start()),
+                known => known,
+            },
         };
         Replay {
-            after: Id { n, ..until },
-            until,
+            after,
+            epochs,
             complete,
         }
     }
 
     /// What to read next from the log; `None` when nothing is left.
     pub fn left(&self) -> Option<Stretch> {
-        let (after, until) = (self.after, self.until);
-        (after < until).then_some(Stretch { after, until })
+        let (after, until) = (self.after, self.epochs.last);
+        self.epochs.next(after)?;
+        Some(Stretch { after, until })
     }
 
-    /// Extends the replay to the message `last`. `false` if the log has a new epoch, or fewer
-    /// messages than before: then it is unknown which messages are missing.
-    pub fn extend(&mut self, last: Option<Id>) -> bool {
-        let until = last.unwrap_or(Id::START);
-        let grown = until.epoch == self.until.epoch && until >= self.until;
-        let whole = grown || self.until == Id::START;
-        if until.epoch != self.until.epoch {
-            self.after = Id::before_all(until.epoch);
-        }
-        self.until = until;
+    /// Extends the replay to where the log stands now. `false` if it has lost messages: then it is
+    /// unknown which ones are missing.
+    pub fn extend(&mut self, epochs: Epochs) -> bool {
+        let whole = epochs.contain(self.epochs.last) || self.epochs.last == Id::START;
+        self.after = epochs.replay(self.after).1;
+        self.epochs = epochs;
         self.complete &= whole;
         whole
     }
@@ -78,14 +80,22 @@ impl Replay {
         self.complete
     }
 
-    /// Notes the first message that the log has of what is [left](Self::left); `None` if it has
-    /// none of it. `false` if messages are missing.
-    pub fn found(&mut self, first: Option<Id>) -> bool {
-        let whole = self.after >= self.until || first == Some(self.after.next());
-        self.complete &= whole;
-        if first.is_none() {
-            self.after = self.until;
+    /// Notes the messages that were read first of what is [left](Self::left). `false` if one is missing.
+    pub fn found(&mut self, page: impl IntoIterator<Item = Id>) -> bool {
+        let mut page = page.into_iter().peekable();
+        if page.peek().is_none() {
+            let whole = self.left().is_none();
+            self.complete &= whole;
+            self.after = self.epochs.last;
+            return whole;
         }
+        let mut before = self.after;
+        let whole = page.all(|id| {
+            let next = self.epochs.follows(before, id);
+            before = id;
+            next
+        });
+        self.complete &= whole;
         whole
     }
 
@@ -93,33 +103,6 @@ impl Replay {
     /// damaged log with falling numbers is not read forever.
     pub fn told(&mut self, last: Id) {
         self.after = last.max(self.after.next());
-    }
-}
-
-/// How a message follows the last one that was received.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
-    /// The next one.
-    Next,
-    /// One that was received before.
-    Known,
-    /// Messages are missing before it: those after this id.
-    Gap(Id),
-}
-
-/// Compares a message with the last one that was received in its room.
-pub fn step(heard: Id, id: Id) -> Step {
-    let before = if heard.epoch == id.epoch {
-        heard
-    } else {
-        Id::before_all(id.epoch)
-    };
-    if id.n <= before.n {
-        Step::Known
-    } else if id.n == before.n + 1 {
-        Step::Next
-    } else {
-        Step::Gap(before)
     }
 }
 
@@ -134,6 +117,10 @@ mod tests {
         Id { epoch, n }
     }
 
+    fn until(epoch: u64, n: u64) -> Epochs {
+        Epochs::until(Some(id(epoch, n)))
+    }
+
     /// A log that has the messages `kept` of epoch 7, read in pieces of `piece`.
     fn replayed(
         past: Past,
@@ -141,14 +128,13 @@ mod tests {
         kept: std::ops::RangeInclusive<u64>,
         piece: u64,
     ) -> (Vec<u64>, bool) {
-        let mut replay = Replay::new(Some(past), last);
+        let mut replay = Replay::new(Some(past), Epochs::until(last));
         let mut heard = Vec::new();
         while let Some(left) = replay.left() {
-            assert_eq!(left.after.epoch, left.until.epoch);
             let from = (left.after.n + 1).max(*kept.start());
             let to = left.until.n.min(*kept.end()).min(from + piece - 1);
             let found: Vec<u64> = (from..=to).collect();
-            replay.found(found.first().map(|n| id(7, *n)));
+            replay.found(found.iter().map(|n| id(7, *n)));
             if let Some(n) = found.last() {
                 replay.told(id(7, *n));
             }
@@ -199,7 +185,7 @@ mod tests {
 
     #[test]
     fn a_log_whose_numbers_fall_is_not_read_for_ever() {
-        let mut replay = Replay::new(Some(Past::Since(id(7, 1))), Some(id(7, 9)));
+        let mut replay = Replay::new(Some(Past::Since(id(7, 1))), until(7, 9));
         for _ in 0..8 {
             assert!(replay.left().is_some());
             replay.told(id(7, 1));
@@ -209,51 +195,41 @@ mod tests {
 
     #[test]
     fn a_replay_can_go_on_to_what_was_said_meanwhile() {
-        let mut replay = Replay::new(Some(Past::Since(id(7, 1))), Some(id(7, 2)));
+        let mut replay = Replay::new(Some(Past::Since(id(7, 1))), until(7, 2));
         replay.told(id(7, 2));
-        assert!(replay.extend(Some(id(7, 2))));
+        assert!(replay.extend(until(7, 2)));
         assert_eq!(replay.left(), None);
-        assert!(replay.extend(Some(id(7, 4))));
-        let (after, until) = (id(7, 2), id(7, 4));
-        assert_eq!(replay.left(), Some(Stretch { after, until }));
-        // Other messages of epoch 7 are lost.
-        assert!(!replay.extend(Some(id(8, 1))));
-        assert!(!replay.complete());
-        let (after, until) = (id(8, 0), id(8, 1));
-        assert_eq!(replay.left(), Some(Stretch { after, until }));
+        assert!(replay.extend(until(7, 4)));
+        let (after, last) = (id(7, 2), id(7, 4));
+        assert_eq!(replay.left(), Some(Stretch { after, until: last }));
+        // Nothing of epoch 7 is lost.
+        let mut grown = until(8, 1);
+        grown.ends.push(last);
+        assert!(replay.extend(grown) && replay.complete());
+        let last = id(8, 1);
+        assert_eq!(replay.left(), Some(Stretch { after, until: last }));
+        assert!(replay.found([id(7, 3), id(7, 4), id(8, 1)]));
+        // Other messages of epoch 8 are lost.
+        assert!(!replay.extend(until(9, 1)));
+        assert!(!replay.complete() && replay.left().is_some());
         // There were no messages before, so none are missing.
-        let mut fresh = Replay::new(None, None);
-        assert!(fresh.extend(None) && fresh.extend(Some(id(7, 1))));
+        let mut fresh = Replay::new(None, Epochs::default());
+        assert!(fresh.extend(Epochs::default()) && fresh.extend(until(7, 1)));
         assert!(fresh.complete() && fresh.left().is_some());
     }
 
     #[test]
     fn a_log_that_loses_its_beginning_while_it_is_read_is_noticed() {
-        let replay = || Replay::new(Some(Past::Since(id(7, 1))), Some(id(7, 9)));
+        let replay = || Replay::new(Some(Past::Since(id(7, 1))), until(7, 9));
         let mut moved = replay();
-        assert!(moved.found(Some(id(7, 2))));
+        assert!(moved.found([id(7, 2), id(7, 3)]));
         moved.told(id(7, 4));
-        assert!(!moved.found(Some(id(7, 6))));
+        assert!(!moved.found([id(7, 6)]));
         assert!(!moved.complete() && moved.left().is_some());
         let mut gone = replay();
-        assert!(!gone.found(None));
+        assert!(!gone.found([]));
         assert!(!gone.complete() && gone.left().is_none());
-    }
-
-    #[test]
-    fn every_message_has_one_place() {
-        for (heard, then, expected) in [
-            (id(7, 3), id(7, 4), Step::Next),
-            (id(7, 3), id(7, 3), Step::Known),
-            (id(7, 3), id(7, 1), Step::Known),
-            (id(7, 3), id(7, 5), Step::Gap(id(7, 3))),
-            (id(7, 3), id(8, 1), Step::Next),
-            (id(7, 3), id(8, 2), Step::Gap(id(8, 0))),
-            (id(7, 3), id(6, 1), Step::Next),
-            (Id::START, id(7, 1), Step::Next),
-            (Id::START, id(7, 9), Step::Gap(id(7, 0))),
-        ] {
-            assert_eq!(step(heard, then), expected, "{then} after {heard}");
-        }
+        let mut torn = replay();
+        assert!(!torn.found([id(7, 2), id(7, 4)]) && !torn.complete());
     }
 }

@@ -94,14 +94,14 @@ impl Client {
         Some(messages)
     }
 
-    /// Publishes a message for a room.
-    pub async fn publish(&self, room: &Room, message: NewMessage) {
+    /// Publishes a message for a room that this instance has heard up to `heard`.
+    pub async fn publish(&self, room: &Room, message: NewMessage, heard: Option<Id>) {
         let bytes = message.text.as_str().len();
         if !self.pipeline.reserve(bytes).await {
             return message.receipt.refuse(&Refusal::Unavailable);
         }
         self.pipeline.send_reserved(bytes, |sequence| {
-            let publication = self.scripts.publication(room, &message, sequence);
+            let publication = self.scripts.publication(room, &message, heard, sequence);
             let on_reply = move |reply| published(message.receipt, reply);
             (Payload::Part(publication), Box::new(on_reply))
         });

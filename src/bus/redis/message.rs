@@ -9,8 +9,9 @@ use serde::Deserialize;
 use crate::bus::NewMessage;
 use crate::chat::dialect::PrivateMessage;
 use crate::chat::event::{Event, EventKind, Text};
-use crate::chat::id::Origin;
+use crate::chat::id::{Id, Origin};
 use crate::chat::name::{Email, Room, User};
+use crate::chat::replay::Epochs;
 use crate::time::unix_millis;
 
 /// How every envelope begins.
@@ -32,6 +33,7 @@ struct Envelope<'a> {
     from: Option<String>,
     user: Option<String>,
     last: Option<String>,
+    ends: Option<String>,
     to: Option<String>,
     email: Option<String>,
     text: Option<String>,
@@ -125,7 +127,10 @@ pub fn event(room: Room, payload: &[u8]) -> Option<Event> {
         },
         kind @ ("joined" | "joined quietly") => EventKind::Joined {
             announced: kind == "joined",
-            last: id(envelope.last),
+            log: Epochs {
+                ends: ends(envelope.ends.as_deref().unwrap_or_default())?,
+                last: id(envelope.last).unwrap_or(Id::START),
+            },
         },
         "left" => EventKind::Left,
         _ => return None,
@@ -145,6 +150,14 @@ pub fn event(room: Room, payload: &[u8]) -> Option<Event> {
         origin: Some(envelope.from?.parse().ok()?),
         kind,
     })
+}
+
+/// Reads the last ids of a log's earlier epochs, as scripts write them.
+pub fn ends(text: &str) -> Option<Vec<Id>> {
+    text.split(' ')
+        .filter(|word| !word.is_empty())
+        .map(|word| word.parse().ok())
+        .collect()
 }
 
 /// Reads what came on this instance's own channel.
@@ -208,7 +221,7 @@ pub fn foreign(room: Room, payload: &[u8]) -> Option<Event> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::chat::id::{Id, Instance};
+    use crate::chat::id::Instance;
 
     fn user(name: &str) -> User {
         User::new(name).unwrap()
@@ -230,19 +243,19 @@ mod tests {
         };
         for said in ["joined", "joined quietly"] {
             let payload = format!(
-                "{MARK}\"{said}\",\"last\":\"12-3\"{}",
+                "{MARK}\"{said}\",\"last\":\"12-3\",\"ends\":\"7-5 9-0\"{}",
                 joined(Some(&user("foo")), origin)
             );
             let event = event(Room::lobby(), payload.as_bytes()).unwrap();
             assert_eq!(event.user, Some(user("foo")));
             assert_eq!(event.origin, Some(origin));
-            let EventKind::Joined { announced, last } = event.kind else {
+            let EventKind::Joined { announced, log } = event.kind else {
                 panic!("{:?}", event.kind)
             };
-            assert_eq!(
-                (announced, last),
-                (said == "joined", Some(Id { epoch: 12, n: 3 }))
-            );
+            assert_eq!(announced, said == "joined");
+            let ends = vec![Id { epoch: 7, n: 5 }, Id { epoch: 9, n: 0 }];
+            let last = Id { epoch: 12, n: 3 };
+            assert_eq!(log, Epochs { ends, last });
         }
         let left = event(Room::lobby(), left(&user("foo"), origin).as_bytes()).unwrap();
         assert!(matches!(left.kind, EventKind::Left));

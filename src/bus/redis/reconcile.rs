@@ -91,7 +91,6 @@ impl<'a> Reconciliation<'a> {
         if let Err(error) = self.compare_all(again).await {
             self.failed(error);
         }
-        self.bus.subscriber.notify_incomplete().await;
         loop {
             Timer::after(TICK).await;
             if let Err(error) = self.tick().await {

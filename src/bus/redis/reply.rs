@@ -7,6 +7,7 @@ use crate::chat::dialect::Roster;
 use crate::chat::event::Event;
 use crate::chat::id::{Id, Origin};
 use crate::chat::name::{Room, User};
+use crate::chat::replay::Epochs;
 
 pub use crate::redis::reply::{Push, number, push, text, texts};
 
@@ -97,6 +98,37 @@ pub enum Lease {
     Held,
     /// The instance was taken for dead.
     Reaped,
+}
+
+/// The id at the beginning of a room's counter.
+pub fn last(value: &Value) -> Option<Id> {
+    text(value)?.split(' ').next()?.parse().ok()
+}
+
+/// The answer to the script `sync_room`.
+#[derive(Debug)]
+pub struct Synced {
+    /// Where the log stands.
+    pub epochs: Epochs,
+    /// The time at Redis.
+    pub at: u64,
+    /// The first messages of what has been missed.
+    pub messages: Vec<Event>,
+}
+
+/// Reads the answer to the script `sync_room`.
+pub fn synced(room: &Room, value: &Value) -> Option<Synced> {
+    let [last, ends, at, log] = value.as_sequence()? else {
+        return None;
+    };
+    Some(Synced {
+        epochs: Epochs {
+            ends: message::ends(&text(ends)?)?,
+            last: id(last).unwrap_or(Id::START),
+        },
+        at: u64::try_from(number(at)?).ok()?,
+        messages: messages(room, log)?,
+    })
 }
 
 /// The messages in an excerpt of a room's log; `None` if it is none.

@@ -1,15 +1,16 @@
-//! Resync: reads messages from the logs that the channels have not brought, after a reconnect or a
-//! gap.
+//! Resync: asks Redis where a room stands, after a reconnect or where the channel does not go on with
+//! the next message, and reads from the log what the channel has not brought. If some of it is lost,
+//! typed peers are told so in its place, before what follows.
+
+use redis::Value;
 
 use super::message::InstanceMessage;
-use super::reply;
+use super::reply::{self, Synced};
 use super::subscriber::Subscriber;
-use super::subscriptions::Cursor;
-use crate::chat::dialect::{Dialect, Reply};
 use crate::chat::event::{Event, EventKind};
 use crate::chat::id::Id;
 use crate::chat::name::Room;
-use crate::chat::replay::{Step, Stretch};
+use crate::chat::replay::{Heard, Stretch};
 use crate::redis::error::Error;
 use crate::redis::pipeline::BATCH;
 
@@ -27,22 +28,15 @@ impl Subscriber {
     pub async fn resync(&self) -> Result<(), Error> {
         let mut lost = 0;
         for rooms in self.subscriptions.all_heard().chunks(ROOMS) {
-            let requests = |(room, heard): &(Room, Cursor)| {
-                [
-                    self.client.scripts.last(room),
-                    self.client.scripts.read_from(room, heard.id, PAGE),
-                ]
+            let scripts = &self.client.scripts;
+            let sync = |(room, heard): &(Room, Heard)| {
+                scripts.sync_room(room, heard.epochs.last, None, PAGE)
             };
-            let commands: Vec<_> = rooms.iter().flat_map(requests).collect();
+            let commands: Vec<_> = rooms.iter().map(sync).collect();
             let replies = self.client.pipeline.request_early(&commands).await?;
-            for ((room, heard), replies) in rooms.iter().zip(replies.chunks(2)) {
-                let last = replies.first().and_then(reply::id);
-                let found = replies.get(1).and_then(|log| reply::messages(room, log));
-                let found = found.unwrap_or_default();
-                if !self.resync_room(room, *heard, last, found).await? {
-                    self.subscriptions.mark_incomplete(room);
-                    lost += 1;
-                }
+            for ((room, heard), reply) in rooms.iter().zip(&replies) {
+                let whole = self.catch_up(room, heard, reply, None, None).await?;
+                lost += usize::from(!whole);
             }
         }
         if lost > 0 {
@@ -57,113 +51,149 @@ impl Subscriber {
     /// Redis does not answer.
     pub async fn check_for_gaps(&self) -> Result<(), Error> {
         for rooms in self.subscriptions.all_heard().chunks(BATCH) {
-            let last = |(room, _): &(Room, Cursor)| self.client.scripts.last(room);
+            let last = |(room, _): &(Room, Heard)| self.client.scripts.last(room);
             let commands: Vec<_> = rooms.iter().map(last).collect();
             let replies = self.client.pipeline.request_early(&commands).await?;
-            for ((room, _), reply) in rooms.iter().zip(&replies) {
-                if let Some(last) = reply::id(reply)
-                    && let Step::Gap(after) = self.subscriptions.step(room, last.next())
-                {
-                    self.fill_gap(room, after, last).await?;
+            for ((room, heard), reply) in rooms.iter().zip(&replies) {
+                if reply::last(reply).is_some_and(|last| last != heard.epochs.last) {
+                    self.sync_room(room, None, None).await?;
                 }
             }
         }
         self.read_inbox().await
     }
 
-    /// Goes on in one room after `heard`. `last` is where the log stands, and `found` the messages from
-    /// `heard` on, with it. `false` if the log no longer has all of them.
-    async fn resync_room(
-        &self,
-        room: &Room,
-        heard: Cursor,
-        last: Option<Id>,
-        mut found: Vec<Event>,
-    ) -> Result<bool, Error> {
-        let Some(last) = last else {
-            self.subscriptions.set_heard(room, Id::START, None);
-            return Ok(heard.id == Id::START);
-        };
-        let replaced = match found.first().map(|event| (event.id(), &event.kind)) {
-            Some((Some(id), EventKind::Said { at, .. })) if id == heard.id => {
-                heard.at.is_some_and(|then| then != *at)
-            }
-            _ => false,
-        };
-        if replaced || last.epoch == heard.id.epoch && last < heard.id {
-            // The log was rewritten under ids that we already delivered; start a new epoch.
-            let begin = self.client.scripts.new_epoch(room, last.epoch);
-            let begin = reply::id(&self.client.request_early(begin).await?).unwrap_or(last);
-            let begin = Id::before_all(begin.epoch);
-            self.subscriptions.set_heard(room, begin, None);
-            return Ok(false);
-        }
-        let mut whole = heard.id.epoch == last.epoch || heard.id == Id::START;
-        found.retain(|event| event.id() != Some(heard.id));
-        for event in found {
-            whole &= self.deliver(room, event).await;
-        }
-        let Step::Gap(after) = self.subscriptions.step(room, last.next()) else {
-            return Ok(whole);
-        };
-        whole &= self.read_gap(room, Stretch { after, until: last }).await?;
-        Ok(whole)
-    }
-
-    /// Reads a stretch of a room's log that the channel has not brought, and hands it on. `false` if
-    /// the log no longer has all of it.
+    /// Goes on in a room, where the channel has brought `next`, or said that this was the last message.
+    /// Hands on the messages up to that one, which is `event`, or all there are.
     ///
     /// # Errors
     /// Redis does not answer.
-    pub async fn read_gap(&self, room: &Room, mut stretch: Stretch) -> Result<bool, Error> {
-        let mut whole = true;
-        while stretch.after < stretch.until {
+    pub(super) async fn sync_room(
+        &self,
+        room: &Room,
+        next: Option<Id>,
+        event: Option<Event>,
+    ) -> Result<(), Error> {
+        self.sync(room, None, next, event).await
+    }
+
+    /// Goes on in a room, where the channel has brought a message with a number under which another one
+    /// has been heard.
+    ///
+    /// # Errors
+    /// Redis does not answer.
+    pub(super) async fn sync_again(&self, room: &Room, again: Option<u64>) -> Result<(), Error> {
+        self.sync(room, again, None, None).await
+    }
+
+    async fn sync(
+        &self,
+        room: &Room,
+        again: Option<u64>,
+        next: Option<Id>,
+        event: Option<Event>,
+    ) -> Result<(), Error> {
+        let Some(heard) = self.subscriptions.heard(room) else {
+            return Ok(());
+        };
+        let sync = (self.client.scripts).sync_room(room, heard.epochs.last, again, PAGE);
+        let reply = self.client.request_early(sync).await?;
+        if !self.catch_up(room, &heard, &reply, next, event).await? {
+            log::warn!("redis has lost messages of a room; they can't be delivered any more");
+        }
+        Ok(())
+    }
+
+    /// Hands on what comes after `heard`, by the answer to the script `sync_room`. `false` if the log no
+    /// longer has all of it.
+    async fn catch_up(
+        &self,
+        room: &Room,
+        heard: &Heard,
+        reply: &Value,
+        next: Option<Id>,
+        event: Option<Event>,
+    ) -> Result<bool, Error> {
+        let synced = reply::synced(room, reply);
+        let senseless = || Error::Transient("an answer that makes no sense".into());
+        let Synced {
+            epochs,
+            at,
+            messages,
+        } = synced.ok_or_else(senseless)?;
+        let (mut whole, after) = epochs.replay(heard.epochs.last);
+        let until = match next {
+            None => epochs.last,
+            Some(next) if epochs.contain(next) => next.max(after),
+            // Redis knows no such message: it is forged, or was lost in this moment.
+            Some(_) => after,
+        };
+        if !whole {
+            self.deliver_loss(room).await?;
+        }
+        let (mut last, mut page) = (after, messages);
+        loop {
+            let before = last;
+            for message in page {
+                // Other ids than these: the log was tampered with.
+                let id = message.id().filter(|id| last < *id && *id <= until);
+                let Some(id) = id else { continue };
+                if !epochs.follows(last, id) {
+                    whole = false;
+                    self.deliver_loss(room).await?;
+                }
+                self.deliver(message).await;
+                last = id;
+            }
+            if last == before || last >= until {
+                break;
+            }
+            let stretch = Stretch { after: last, until };
             let read = self.client.scripts.read(room, stretch, PAGE);
             let reply = self.client.request_early(read).await?;
-            let found = reply::messages(room, &reply).unwrap_or_default();
-            // Falling ids: the log was tampered with. It is not read for ever.
-            let last = found.last().and_then(Event::id);
-            let Some(last) = last.filter(|last| *last > stretch.after) else {
-                self.subscriptions.set_heard(room, stretch.until, None);
-                return Ok(false);
-            };
-            for event in found {
-                whole &= self.deliver(room, event).await;
-            }
-            stretch.after = last;
+            page = reply::messages(room, &reply).unwrap_or_default();
         }
+        // Without a log, there is still what the channel has brought.
+        let event = event.filter(|event| last < until && event.id() == Some(until));
+        let follows = match event {
+            Some(_) => epochs.follows(last, until),
+            None => epochs.next(last).is_none_or(|next| next > until),
+        };
+        if !follows {
+            whole = false;
+            self.deliver_loss(room).await?;
+        }
+        if let Some(event) = event {
+            self.deliver(event).await;
+        }
+        let (epochs, at) = (epochs.up_to(until), at.max(heard.at));
+        self.subscriptions.set_heard(room, Heard { epochs, at });
         Ok(whole)
     }
 
-    /// Hands on a message from the log, unless it has been heard. `false` if some before it are missing.
-    pub(super) async fn deliver(&self, room: &Room, event: Event) -> bool {
-        let (Some(id), EventKind::Said { at, .. }) = (event.id(), &event.kind) else {
-            return true;
+    /// Tells typed peers that messages are lost, and who is there.
+    async fn deliver_loss(&self, room: &Room) -> Result<(), Error> {
+        let roster = self.client.scripts.roster(room);
+        let roster = reply::roster(self.client.request_early(roster).await?).unwrap_or_default();
+        let kind = EventKind::Lost {
+            count: roster.count,
+            users: roster.users,
+            last: roster.last,
         };
-        let step = self.subscriptions.hear(room, id, *at);
-        match step {
-            Step::Known => return true,
-            Step::Next => {}
-            Step::Gap(_) => self.subscriptions.set_heard(room, id, Some(*at)),
-        }
-        // Fails only when the fan-out is gone, and then the process is on its way out.
-        let _ = self.feed.send(event).await;
-        step == Step::Next
+        self.deliver(Event {
+            room: room.clone(),
+            user: None,
+            origin: None,
+            kind,
+        })
+        .await;
+        Ok(())
     }
 
-    /// Tells typed peers in rooms that have lost messages so, and who is there.
-    pub async fn notify_incomplete(&self) {
-        for room in self.subscriptions.take_incomplete() {
-            if let Some(roster) = self.client.roster(&room).await {
-                let lost = Reply::Joined {
-                    user: None,
-                    room: &room,
-                    roster: &roster,
-                    complete: false,
-                };
-                self.peers.send_to_room(&room, Dialect::Typed, &lost).await;
-            }
-        }
+    /// Hands an event on.
+    pub(super) async fn deliver(&self, event: Event) {
+        // Fails only when the fan-out is gone, and then the process is on its way out.
+        let _ = self.feed.send(event).await;
     }
 
     /// Reads the private messages that the channel has not brought, and hands them on.

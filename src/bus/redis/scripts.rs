@@ -6,6 +6,7 @@
 mod acl_probe;
 mod channels;
 mod listeners;
+mod log;
 mod users;
 
 use std::iter;
@@ -13,13 +14,15 @@ use std::sync::LazyLock;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 use redis::{ToRedisArgs, cmd};
+use sha2::{Digest, Sha256};
 
 use super::message;
 use crate::bus::NewMessage;
 use crate::chat::id::{Id, Instance, Origin};
 use crate::chat::name::{Room, User};
-use crate::chat::replay::Stretch;
 use crate::config::Config;
 use crate::redis::pipeline::Part;
 use crate::redis::slot::{Command, slot};
@@ -47,16 +50,30 @@ type Lua = LazyLock<Script>;
 const TELL: &str = include_str!("scripts/tell.lua");
 /// What scripts that change a roster or the names begin with.
 const SUMS: &str = include_str!("scripts/sums.lua");
+/// What scripts that number messages begin with.
+const EPOCH: &str = include_str!("scripts/epoch.lua");
+/// What scripts that read a log begin with.
+const READ_PORTION: &str = include_str!("scripts/read_portion.lua");
+/// What scripts that tell a room of a join begin with.
+const PLACE: &str = include_str!("scripts/place.lua");
 
-static PUBLISH: Lua = Lua::new(|| Script::of(&[TELL, include_str!("scripts/publish.lua")]));
+static PUBLISH: Lua = Lua::new(|| Script::of(&[TELL, EPOCH, include_str!("scripts/publish.lua")]));
+static SYNC_ROOM: Lua =
+    Lua::new(|| Script::of(&[EPOCH, READ_PORTION, include_str!("scripts/sync_room.lua")]));
 static CLAIM: Lua = Lua::new(|| Script::of(&[SUMS, include_str!("scripts/claim.lua")]));
 static TRY_JOIN: Lua = Lua::new(|| Script::new(include_str!("scripts/try_join.lua")));
 static RELEASE: Lua = Lua::new(|| Script::of(&[SUMS, include_str!("scripts/release.lua")]));
-static JOIN: Lua = Lua::new(|| Script::of(&[TELL, SUMS, include_str!("scripts/join.lua")]));
+static JOIN: Lua = Lua::new(|| Script::of(&[TELL, PLACE, SUMS, include_str!("scripts/join.lua")]));
 static JOIN_ANONYMOUS: Lua =
-    Lua::new(|| Script::of(&[TELL, include_str!("scripts/join_anonymous.lua")]));
-static RESTORE_MEMBER: Lua =
-    Lua::new(|| Script::of(&[TELL, SUMS, include_str!("scripts/restore_member.lua")]));
+    Lua::new(|| Script::of(&[TELL, PLACE, include_str!("scripts/join_anonymous.lua")]));
+static RESTORE_MEMBER: Lua = Lua::new(|| {
+    Script::of(&[
+        TELL,
+        PLACE,
+        SUMS,
+        include_str!("scripts/restore_member.lua"),
+    ])
+});
 static LEAVE: Lua = Lua::new(|| Script::of(&[TELL, SUMS, include_str!("scripts/leave.lua")]));
 static LIST_MEMBERS: Lua =
     Lua::new(|| Script::of(&[SUMS, include_str!("scripts/list_members.lua")]));
@@ -65,8 +82,8 @@ static LIST_NAMES: Lua = Lua::new(|| Script::new(include_str!("scripts/list_name
 static ROSTER: Lua = Lua::new(|| Script::new(include_str!("scripts/roster.lua")));
 static SEND_PRIVATE: Lua = Lua::new(|| Script::new(include_str!("scripts/send_private.lua")));
 static RENEW_LEASE: Lua = Lua::new(|| Script::new(include_str!("scripts/renew_lease.lua")));
-static NEW_EPOCH: Lua = Lua::new(|| Script::new(include_str!("scripts/new_epoch.lua")));
-static READ_LOG: Lua = Lua::new(|| Script::new(include_str!("scripts/read_log.lua")));
+static READ_LOG: Lua =
+    Lua::new(|| Script::of(&[READ_PORTION, include_str!("scripts/read_log.lua")]));
 static MARK_DEAD: Lua = Lua::new(|| Script::new(include_str!("scripts/mark_dead.lua")));
 static EXPIRE_ROOM: Lua =
     Lua::new(|| Script::of(&[TELL, SUMS, include_str!("scripts/expire_room.lua")]));
@@ -91,7 +108,7 @@ static ALL: [&Lua; 21] = [
     &ROSTER,
     &SEND_PRIVATE,
     &RENEW_LEASE,
-    &NEW_EPOCH,
+    &SYNC_ROOM,
     &READ_LOG,
     &MARK_DEAD,
     &EXPIRE_ROOM,
@@ -148,8 +165,10 @@ pub struct Publication {
     /// Where the room's keys are.
     slot: u16,
     sequence: u64,
-    /// The key of the name that its client has given it.
-    name: Option<String>,
+    /// What its client calls it, if anything.
+    reference: String,
+    /// How far its instance had heard the room.
+    heard: Option<Id>,
     envelope: String,
 }
 
@@ -207,14 +226,20 @@ impl Scripts {
     }
 
     /// A message that has the instance's number `sequence`, to be [published](Self::publish).
-    pub fn publication(&self, room: &Room, message: &NewMessage, sequence: u64) -> Publication {
-        // No client's name holds a colon, so no two share a key.
-        let named = |name| self.room_key(room, &format!("ref:{}:{name}", message.client()));
+    pub fn publication(
+        &self,
+        room: &Room,
+        message: &NewMessage,
+        heard: Option<Id>,
+        sequence: u64,
+    ) -> Publication {
+        let reference = message.receipt.reference();
         Publication {
             room: room.clone(),
             slot: slot(&self.room_key(room, "")),
             sequence,
-            name: message.receipt.reference().map(named),
+            reference: reference.map_or(String::new(), |name| short(&message.client(), name)),
+            heard,
             envelope: message::said(message),
         }
     }
@@ -223,19 +248,21 @@ impl Scripts {
     /// message before them, if it may still be on its way, else 0.
     pub fn publish(&self, before: u64, first: &Publication, more: &[&Publication]) -> Command {
         let room = &first.room;
-        let mut keys = vec![
-            self.room_key(room, "counter"),
-            self.room_key(room, "log"),
-            self.room_key(room, &format!("seen:{}", self.instance)),
-        ];
-        let mut words = vec![];
-        for message in iter::once(&first).chain(more) {
-            keys.extend(message.name.clone());
-            let place = message.name.as_ref().map_or(0, |_| keys.len());
-            words.push((message.sequence, place, &message.envelope));
+        let seen = format!("seen:{}", self.instance);
+        let mut keys = vec!["counter", "log", &seen];
+        let messages = || iter::once(first).chain(more.iter().copied());
+        // In a cluster, a slot that moves lets a script pass only if all keys are there.
+        if messages().any(|message| !message.reference.is_empty()) {
+            keys.extend(["refs", "older-refs"]);
         }
+        let keys: Vec<_> = keys.iter().map(|what| self.room_key(room, what)).collect();
+        let words: Vec<_> = messages()
+            .map(|message| (message.sequence, &message.reference, &message.envelope))
+            .collect();
+        let heard = messages().filter_map(|message| message.heard).max();
         let lives = [LOG_LIFE, REFERENCE_LIFE];
-        let args = (self.told(room), self.history, &lives, before, words);
+        let heard = text(heard);
+        let args = (self.told(room), self.history, &lives, before, heard, words);
         PUBLISH.call(&keys, args)
     }
 
@@ -318,58 +345,17 @@ impl Scripts {
     pub fn roster(&self, room: &Room) -> Command {
         ROSTER.call(&self.member_keys(room), self.notices)
     }
+}
 
-    /// The room's last message.
-    pub fn last(&self, room: &Room) -> Command {
-        let key = self.room_key(room, "counter");
-        Command::on(&key, cmd("GET").arg(&key))
-    }
+/// An id, or nothing.
+fn text(id: Option<Id>) -> String {
+    id.map_or(String::new(), |id| id.to_string())
+}
 
-    /// Begins a new epoch, unless another has begun since.
-    pub fn new_epoch(&self, room: &Room, epoch: u64) -> Command {
-        NEW_EPOCH.call(&[self.room_key(room, "counter")], (epoch, LOG_LIFE))
-    }
-
-    /// The first messages of a stretch: at most so many, and not more than about [`PORTION`] bytes.
-    pub fn read(&self, room: &Room, stretch: Stretch, most: usize) -> Command {
-        // The next id, and not "after this one": Redis 6.0 can't say that.
-        let from = stretch.after.next().to_string();
-        self.read_log(room, false, from, &stretch.until.to_string(), most)
-    }
-
-    /// The messages from this one on, with it; the same limits.
-    pub fn read_from(&self, room: &Room, from: Id, most: usize) -> Command {
-        self.read_log(room, false, from.to_string(), "+", most)
-    }
-
-    /// The last messages up to one, with it, or of all; newest first; the same limits.
-    pub fn up_to(&self, room: &Room, id: Option<Id>, most: usize) -> Command {
-        let from = id.map_or("+".to_string(), |id| id.to_string());
-        self.read_log(room, true, from, "-", most)
-    }
-
-    fn read_log(&self, room: &Room, back: bool, from: String, to: &str, most: usize) -> Command {
-        READ_LOG.call(
-            &[self.room_key(room, "log")],
-            (back, from, to, most, PORTION),
-        )
-    }
-
-    /// How many bytes a room's log takes.
-    pub fn log_size(&self, room: &Room) -> Command {
-        let key = self.room_key(room, "log");
-        Command::on(&key, cmd("MEMORY").arg("USAGE").arg(&key))
-    }
-
-    /// Reports the sizes of logs; the reply names the rooms whose logs are to be deleted.
-    pub fn limit_logs<'a>(&self, sizes: impl Iterator<Item = (&'a Room, i64)>) -> Command {
-        let keys = ["spoken", "log-sizes", "log-bytes"].map(|what| self.users_key(what));
-        let sizes: Vec<_> = sizes.map(|(room, size)| (room.as_str(), size)).collect();
-        LIMIT_LOGS.call(&keys, (self.max_history, LOG_LIFE, sizes))
-    }
-
-    pub fn delete_log(&self, room: &Room) -> Command {
-        let key = self.room_key(room, "log");
-        Command::on(&key, cmd("DEL").arg(&key))
-    }
+/// What Redis calls a message that its client has given this name: 96 bits of a hash, so that each takes
+/// little memory, however long the names are.
+fn short(client: &str, name: &str) -> String {
+    // No client's name holds a colon, so no two have the same text.
+    let hash = Sha256::digest(format!("{client}:{name}"));
+    STANDARD_NO_PAD.encode(&hash[..12])
 }

@@ -23,10 +23,8 @@ use super::scripts::Channel;
 use super::subscriptions::Subscriptions;
 use crate::chat::close_reason::CloseReason;
 use crate::chat::event::{Event, EventKind};
-use crate::chat::id::Id;
-use crate::chat::name::Room;
 use crate::chat::peers::Peers;
-use crate::chat::replay::{Step, Stretch, step};
+use crate::chat::replay::{Heard, Step};
 use crate::redis::connection::Reader;
 use crate::redis::error::Error;
 
@@ -101,7 +99,8 @@ impl Subscriber {
                 }
                 Some(Push::Subscribed { sharded }) => {
                     for room in self.subscriptions.confirmed(from, sharded) {
-                        self.sync_moved(&room).await?;
+                        // What was said while its slot moved.
+                        self.sync_room(&room, None, None).await?;
                     }
                 }
                 Some(Push::ShardEnded { channel }) => {
@@ -110,17 +109,6 @@ impl Subscriber {
                 None => {}
             }
         }
-    }
-
-    /// Reads from the log what was said in a room while its slot moved to another node.
-    async fn sync_moved(&self, room: &Room) -> Result<(), Error> {
-        let last = self.client.scripts.last(room);
-        if let Some(last) = reply::id(&self.client.request_early(last).await?)
-            && let Step::Gap(after) = self.subscriptions.step(room, last.next())
-        {
-            self.fill_gap(room, after, last).await?;
-        }
-        Ok(())
     }
 
     /// Reads what came on a room's channel. `None`: nobody is to be told.
@@ -150,57 +138,40 @@ impl Subscriber {
     }
 
     /// Hands an event on in its place: messages missing before it are read from the log first.
-    async fn handle_event(&self, event: Event) -> Result<(), Error> {
-        let room = event.room.clone();
-        match event.kind {
-            EventKind::Said { id: Some(id), .. } => {
-                let heard = self.subscriptions.heard(&room).map(|heard| heard.id);
-                if self.is_outdated(&room, heard, id).await? {
-                    return Ok(());
+    async fn handle_event(&self, mut event: Event) -> Result<(), Error> {
+        match &mut event.kind {
+            EventKind::Said {
+                id: Some(id), at, ..
+            } => match self.subscriptions.hear(&event.room, *id, *at) {
+                Some(Step::Next) => {}
+                Some(Step::Lost { again: None }) => {
+                    let (room, id) = (event.room.clone(), *id);
+                    return self.sync_room(&room, Some(id), Some(event)).await;
                 }
-                if let Some(heard) = heard
-                    && let Step::Gap(after) = step(heard, id)
-                {
-                    let n = id.n - 1;
-                    self.fill_gap(&room, after, Id { n, ..id }).await?;
+                Some(Step::Lost { again }) => {
+                    return self.sync_again(&event.room, again).await;
                 }
-                self.deliver(&room, event).await;
-                return Ok(());
-            }
-            // A peer that joins is told the room's last message, so all must have heard it.
-            EventKind::Joined { last, .. } => {
-                let last = last.unwrap_or(Id::START);
-                if let Step::Gap(after) = self.subscriptions.step(&room, last.next()) {
-                    self.fill_gap(&room, after, last).await?;
-                } else if self.subscriptions.heard(&room).is_none() {
-                    self.subscriptions.set_heard(&room, last, None);
+                Some(Step::Known) | None => return Ok(()),
+            },
+            EventKind::Joined { log, .. } => {
+                match self.subscriptions.heard_log(&event.room) {
+                    None => {
+                        let (epochs, at) = (log.clone(), 0);
+                        let heard = Heard { epochs, at };
+                        self.subscriptions.set_heard(&event.room, heard);
+                    }
+                    Some(heard) if heard.last == log.last => {}
+                    Some(_) => self.sync_room(&event.room, Some(log.last), None).await?,
+                }
+                // The peer that joins gets from the log what has been delivered here before, and all
+                // that comes after.
+                if let Some(heard) = self.subscriptions.heard_log(&event.room) {
+                    *log = heard;
                 }
             }
             _ => {}
         }
-        // Fails only when the fan-out is gone, and then the process is on its way out.
-        let _ = self.feed.send(event).await;
-        Ok(())
-    }
-
-    /// Is this id from another epoch than the room's? A demoted primary may still publish.
-    async fn is_outdated(&self, room: &Room, heard: Option<Id>, id: Id) -> Result<bool, Error> {
-        if heard.is_none_or(|heard| heard == Id::START || heard.epoch == id.epoch) {
-            return Ok(false);
-        }
-        let last = self.client.scripts.last(room);
-        let last = reply::id(&self.client.request_early(last).await?);
-        Ok(last.is_some_and(|last| last.epoch != id.epoch))
-    }
-
-    /// Hands on what is missing after a message.
-    pub(super) async fn fill_gap(&self, room: &Room, after: Id, until: Id) -> Result<(), Error> {
-        let stretch = Stretch { after, until };
-        if !self.read_gap(room, stretch).await? {
-            log::warn!("redis has lost messages of a room; they can't be delivered any more");
-            self.subscriptions.mark_incomplete(room);
-            self.notify_incomplete().await;
-        }
+        self.deliver(event).await;
         Ok(())
     }
 

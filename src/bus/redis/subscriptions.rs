@@ -4,10 +4,9 @@
 mod connections;
 mod moves;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::fmt;
-use std::mem;
 use std::slice;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -18,7 +17,7 @@ use super::client::Client;
 use super::left_rooms::LeftRooms;
 use crate::chat::id::Id;
 use crate::chat::name::Room;
-use crate::chat::replay::{Step, step};
+use crate::chat::replay::{Epochs, Heard, Step};
 use crate::redis::connection::Writer;
 use crate::redis::error::Error;
 use crate::redis::pipeline::REPLY_TIME;
@@ -43,8 +42,6 @@ struct State {
     rooms: HashMap<Room, Wanted>,
     /// Rooms that are no longer wanted, but still watched.
     left: LeftRooms,
-    /// Rooms in which messages have been lost, and the peers have not been told yet.
-    incomplete: HashSet<Room>,
     up: bool,
     connections: Connections,
     /// Rooms that follow their slot to another node.
@@ -61,17 +58,8 @@ struct Wanted {
     place: Option<Place>,
     /// How often its slot has moved since the subscription was last confirmed.
     moves: u32,
-    /// The last message heard; none before the first sign of where the room stands.
-    heard: Option<Cursor>,
-}
-
-/// A message that has been heard.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cursor {
-    /// Its place; [`Id::START`] where nothing has been said yet.
-    pub id: Id,
-    /// Its time, if the message itself was seen. Another one in the same place has another time.
-    pub at: Option<u64>,
+    /// How far the room has been heard; none before the first sign of where it stands.
+    heard: Option<Heard>,
 }
 
 impl fmt::Debug for State {
@@ -178,52 +166,41 @@ impl Subscriptions {
     }
 
     /// How far a room has been heard, if anything is known of it.
-    pub fn heard(&self, room: &Room) -> Option<Cursor> {
-        self.lock().rooms.get(room)?.heard
+    pub fn heard(&self, room: &Room) -> Option<Heard> {
+        self.lock().rooms.get(room)?.heard.clone()
     }
 
-    /// What a message is to those who are here; see [`step`].
-    pub fn step(&self, room: &Room, id: Id) -> Step {
-        let heard = self.heard(room);
-        heard.map_or(Step::Next, |heard| step(heard.id, id))
+    /// Where a room's log stood when it had been heard so far.
+    pub fn heard_log(&self, room: &Room) -> Option<Epochs> {
+        Some(self.heard(room)?.epochs)
     }
 
-    /// Notes a message if it is the next one, or the first of which anything is known.
-    pub fn hear(&self, room: &Room, id: Id, at: u64) -> Step {
+    /// The last message that was heard in a room.
+    pub fn heard_until(&self, room: &Room) -> Option<Id> {
+        self.lock().rooms.get(room)?.heard.as_ref()?.epochs.last()
+    }
+
+    /// Notes a message that comes by the channel, if it is the next one. `None`: nothing is known of
+    /// the room, because nobody has joined it yet.
+    pub fn hear(&self, room: &Room, id: Id, at: u64) -> Option<Step> {
         let mut state = self.lock();
-        let Some(wanted) = state.rooms.get_mut(room) else {
-            return Step::Next;
-        };
-        let step = wanted.heard.map_or(Step::Next, |heard| step(heard.id, id));
-        if step == Step::Next {
-            wanted.heard = Some(Cursor { id, at: Some(at) });
-        }
-        step
+        let heard = state.rooms.get_mut(room)?.heard.as_mut()?;
+        Some(heard.hear(id, at))
     }
 
-    /// The room has been heard up to this message. `at`: its time, if it was seen itself.
-    pub fn set_heard(&self, room: &Room, id: Id, at: Option<u64>) {
+    /// The room has been heard so far.
+    pub fn set_heard(&self, room: &Room, heard: Heard) {
         if let Some(wanted) = self.lock().rooms.get_mut(room) {
-            wanted.heard = Some(Cursor { id, at });
+            wanted.heard = Some(heard);
         }
-    }
-
-    /// Notes that messages have been lost.
-    pub fn mark_incomplete(&self, room: &Room) {
-        self.lock().incomplete.insert(room.clone());
-    }
-
-    /// The rooms in which messages have been lost since this was last asked.
-    pub fn take_incomplete(&self) -> HashSet<Room> {
-        mem::take(&mut self.lock().incomplete)
     }
 
     /// How far each room has been heard that anything is known of.
-    pub fn all_heard(&self) -> Vec<(Room, Cursor)> {
+    pub fn all_heard(&self) -> Vec<(Room, Heard)> {
         let state = self.lock();
         let heard = state.rooms.iter();
         heard
-            .filter_map(|(room, wanted)| Some((room.clone(), wanted.heard?)))
+            .filter_map(|(room, wanted)| Some((room.clone(), wanted.heard.clone()?)))
             .collect()
     }
 

@@ -39,13 +39,15 @@ pub(super) fn render(event: &Event, out: &mut String) -> bool {
     };
     out.push_str(user.as_str());
     match &event.kind {
-        EventKind::Joined { announced, .. } if !announced => return false,
         EventKind::Said { text, .. } => {
             out.push_str(": ");
             push_lines(text, out);
         }
-        EventKind::Joined { .. } => out.push_str(": has joined the chat!"),
+        EventKind::Joined {
+            announced: true, ..
+        } => out.push_str(": has joined the chat!"),
         EventKind::Left => out.push_str(": has left the chat!"),
+        EventKind::Joined { .. } | EventKind::Lost { .. } => return false,
     }
     true
 }
@@ -65,9 +67,7 @@ fn push_lines(text: &Text, out: &mut String) {
 pub(super) fn reply(reply: &Reply<'_>, out: &mut String) -> bool {
     // Writing to a String can't fail.
     let _ = match reply {
-        Reply::Joined {
-            user: Some(user), ..
-        } => write!(out, "Welcome {user}!"),
+        Reply::Joined { user, .. } => write!(out, "Welcome {user}!"),
         Reply::StartFailed(taken @ Refusal::NameTaken(_)) => write!(out, "{taken}"),
         Reply::StartFailed(_) => write!(out, "failed to connect. please try again"),
         Reply::Who(room, roster) if roster.users.len() < roster.count => {

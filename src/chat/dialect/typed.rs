@@ -130,7 +130,17 @@ pub(super) fn render(event: &Event, out: &mut String) -> bool {
 }
 
 fn said(event: &Event) -> Option<Said<'_>> {
-    let (room, user_id) = (event.room.as_str(), event.user.as_ref()?.as_str());
+    let room = event.room.as_str();
+    if let EventKind::Lost { count, users, last } = &event.kind {
+        return Some(Said::Joined {
+            room,
+            users,
+            count: *count,
+            last: last.as_ref().map(Id::to_string),
+            complete: false,
+        });
+    }
+    let user_id = event.user.as_ref()?.as_str();
     let presence = |status| Said::Presence {
         room,
         user_id,
@@ -151,8 +161,10 @@ fn said(event: &Event) -> Option<Said<'_>> {
             text: text.as_str(),
             avatar: email.as_ref().map(Email::avatar),
         },
-        EventKind::Joined { announced, .. } if !announced => return None,
-        EventKind::Joined { .. } => presence("online"),
+        EventKind::Joined {
+            announced: true, ..
+        } => presence("online"),
+        EventKind::Joined { .. } | EventKind::Lost { .. } => return None,
         EventKind::Left => presence("offline"),
     })
 }

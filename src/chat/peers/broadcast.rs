@@ -79,7 +79,7 @@ impl Registry {
     /// If this event is the join of a peer of ours, makes the peer a member and returns its number.
     /// Its outbox buffers from here on.
     fn complete_join(&mut self, event: &Event, here: Instance) -> Option<u64> {
-        let EventKind::Joined { last, .. } = event.kind else {
+        let EventKind::Joined { log, .. } = &event.kind else {
             return None;
         };
         let origin = event.origin.filter(|origin| origin.instance == here)?;
@@ -88,7 +88,7 @@ impl Registry {
         peer.outbox.begin_join(&pending.room);
         self.enter(pending.key, &pending.room);
         // Only this function sets it, and only once.
-        let _ = pending.signal.set_blocking(last);
+        let _ = pending.signal.set_blocking(log.clone());
         Some(origin.peer)
     }
 

@@ -147,6 +147,7 @@ mod tests {
     use crate::chat::event::{Event, EventKind};
     use crate::chat::id::Instance;
     use crate::chat::outbox::{OutboxLimits, TryWrite};
+    use crate::chat::replay::Epochs;
 
     /// Takes everything.
     #[derive(Debug)]
@@ -214,12 +215,12 @@ mod tests {
                     1 if !joins => drop(now(peers.begin_join(peer, room))),
                     2 if joins => {
                         let room = now(peers.census()).0.joining[&peer.number].room.clone();
-                        let (announced, last) = (true, None);
+                        let (announced, log) = (true, Epochs::default());
                         let joined = Event {
                             room,
                             user: None,
                             origin: Some(peers.origin(peer)),
-                            kind: EventKind::Joined { announced, last },
+                            kind: EventKind::Joined { announced, log },
                         };
                         match u.arbitrary()? {
                             true => now(peers.deliver(&mut vec![joined])),

@@ -8,9 +8,10 @@ use async_lock::OnceCell;
 use super::census::weight;
 use super::{PeerEntry, Peers, Registry};
 use crate::chat::dialect::{Dialect, Reply, Roster};
-use crate::chat::id::{Id, Instance, Origin};
+use crate::chat::id::{Instance, Origin};
 use crate::chat::name::{Room, User};
 use crate::chat::peer::Peer;
+use crate::chat::replay::Epochs;
 
 /// The peers of this instance in a room.
 #[derive(Debug, Default)]
@@ -31,9 +32,9 @@ pub(super) struct PendingJoin {
     pub signal: JoinSignal,
 }
 
-/// Set when the peer has joined, to the id of the room's last message before that. Give the wait a
+/// Set when the peer has joined, to where the room's log stood before that. Give the wait a
 /// deadline, and [cancel](Peers::cancel_join) the join after that.
-pub type JoinSignal = Arc<OnceCell<Option<Id>>>;
+pub type JoinSignal = Arc<OnceCell<Epochs>>;
 
 impl Peers {
     /// Starts a join. The caller must now publish the join event; the peer becomes a member when

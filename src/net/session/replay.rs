@@ -11,7 +11,7 @@ use crate::chat::event::{self, Event, Refusal};
 use crate::chat::frame;
 use crate::chat::id::Id;
 use crate::chat::name::Room;
-use crate::chat::replay::{Past, Replay};
+use crate::chat::replay::{Epochs, Past, Replay};
 
 /// How many messages are read from the log at once.
 const PAGE: usize = 500;
@@ -33,15 +33,15 @@ impl Session<'_> {
             Dialect::Simple => self.user.clone(),
             _ => Some(self.ensure_name().await?),
         };
-        let last = self.bus().enter(self.peer, user.as_ref(), &room).await?;
+        let log = self.bus().enter(self.peer, user.as_ref(), &room).await?;
         // Most connections are in one room for all their life.
         self.rooms.reserve_exact(1);
         self.rooms.push(JoinedRoom {
             room: room.clone(),
-            silent: last.is_none(),
+            silent: log.last().is_none(),
         });
         log::debug!("{}: joined", self.peer.number);
-        let told = self.replay(&room, last, past).await;
+        let told = self.replay(&room, log, past).await;
         if told.is_err() {
             // An incomplete replay is worse than none: the client can join again.
             self.leave(room).await?;
@@ -53,8 +53,8 @@ impl Session<'_> {
 
     /// Sends the roster and the history of a room again. Live messages come after that.
     pub(super) async fn reenter(&self, room: &Room, past: Option<Past>) -> Result<(), Refusal> {
-        let last = self.bus().join(self.peer, None, room).await?;
-        let told = self.replay(room, last, past).await;
+        let log = self.bus().join(self.peer, None, room).await?;
+        let told = self.replay(room, log, past).await;
         if told.is_err() && self.peer.outbox.overflowed() {
             // Live messages were dropped. The client can reconnect and ask for them.
             self.peer.outbox.close(CloseReason::Slow);
@@ -63,14 +63,10 @@ impl Session<'_> {
         told
     }
 
-    /// Sends the welcome and the history up to the message `last`, ahead of the messages since.
-    async fn replay(
-        &self,
-        room: &Room,
-        last: Option<Id>,
-        past: Option<Past>,
-    ) -> Result<(), Refusal> {
-        let mut replay = Replay::new(past, last);
+    /// Sends the welcome and the history up to the end of `log`, ahead of the messages since.
+    async fn replay(&self, room: &Room, log: Epochs, past: Option<Past>) -> Result<(), Refusal> {
+        let last = log.last();
+        let mut replay = Replay::new(past, log);
         let page = self.page(room, &mut replay, PAGE).await?.0;
         self.welcome(room, last, replay.complete()).await;
         self.send_pages(room, &mut replay, page).await?;
@@ -81,8 +77,8 @@ impl Session<'_> {
                 self.peer.outbox.close(CloseReason::Slow);
             }
             // More live messages came than can be buffered: they are read from the log, too.
-            let last = self.bus().join(self.peer, None, room).await?;
-            let grown = replay.extend(last);
+            let log = self.bus().join(self.peer, None, room).await?;
+            let grown = replay.extend(log);
             let (page, whole) = self.page(room, &mut replay, PAGE).await?;
             if !(grown && whole) {
                 // The log no longer has the messages that were dropped.
@@ -144,7 +140,7 @@ impl Session<'_> {
         };
         let read = self.bus().read(room, stretch, size).await;
         let page = read.ok_or(Refusal::Unavailable)?;
-        let whole = replay.found(page.first().and_then(Event::id));
+        let whole = replay.found(page.iter().filter_map(Event::id));
         Ok((page, whole))
     }
 
@@ -159,7 +155,7 @@ impl Session<'_> {
         // The last message at the time of the join. Newer ones are delivered live.
         roster.last = last;
         let entered = self.peer.frame(&Reply::Joined {
-            user: Some(user),
+            user,
             room,
             roster: &roster,
             complete,

@@ -4,6 +4,7 @@ use natterjack::chat::dialect::{Dialect, Join, PrivateMessage, Reply, Request, R
 use natterjack::chat::event::{Event, EventKind, Refusal, Text};
 use natterjack::chat::id::Id;
 use natterjack::chat::name::{Room, User};
+use natterjack::chat::replay::Epochs;
 
 use super::rules;
 
@@ -91,7 +92,7 @@ fn enter(join: &Join, guest: &User) {
     let taken = Refusal::NameTaken(user.to_string());
     rules::reply(&Reply::StartFailed(&taken));
     rules::reply(&Reply::Joined {
-        user: Some(user),
+        user,
         room: &join.room,
         roster: &Roster::default(),
         complete: true,
@@ -100,7 +101,7 @@ fn enter(join: &Join, guest: &User) {
         EventKind::Left,
         EventKind::Joined {
             announced: true,
-            last: None,
+            log: Epochs::default(),
         },
     ] {
         rules::event(&Event {

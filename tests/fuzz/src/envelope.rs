@@ -5,7 +5,7 @@ use natterjack::chat::dialect::Dialect;
 use natterjack::chat::event::EventKind;
 use natterjack::chat::id::Id;
 use natterjack::chat::name::Room;
-use natterjack::chat::replay::step;
+use natterjack::chat::replay::{Epochs, Heard};
 
 use super::rules;
 
@@ -26,12 +26,15 @@ pub fn survives(bytes: &[u8]) {
             EventKind::Said { email, id, .. } => {
                 rules::email(email.as_ref());
                 assert_eq!(event.origin.is_some(), id.is_some());
-                step(Id::START, id.unwrap_or(Id::START));
+                let epochs = Epochs::default();
+                Heard { epochs, at: 0 }.hear(id.unwrap_or(Id::START), 0);
             }
-            EventKind::Joined { last, .. } => {
-                step(Id::START, last.unwrap_or(Id::START).next());
+            EventKind::Joined { log, .. } => {
+                let epochs = log.clone();
+                Heard { epochs, at: 0 }.hear(log.last.next(), 0);
+                log.replay(log.last);
             }
-            EventKind::Left => {}
+            EventKind::Left | EventKind::Lost { .. } => {}
         }
         if let (Some(user), Some(origin)) = (&event.user, event.origin) {
             // What it would say of them, others understand.

@@ -4,13 +4,16 @@
 //! `more` go on with it, anything else is a step in a room.
 
 use natterjack::chat::id::{Id, Origin};
-use natterjack::chat::replay::{Past, Replay, Step, step};
+use natterjack::chat::replay::{Epochs, Heard, Past, Replay, Step};
 
 /// Ids are written as they are read, and no id is too large to be reckoned with.
 pub fn survives(bytes: &[u8]) {
-    let mut heard = Id::START;
+    let mut heard = Heard {
+        epochs: Epochs::default(),
+        at: 0,
+    };
     let mut past = None;
-    let mut replay = Replay::new(None, None);
+    let mut replay = Replay::new(None, Epochs::default());
     for line in String::from_utf8_lossy(bytes).lines() {
         let (verb, text) = line.split_once(' ').unwrap_or(("", line));
         if let Ok(origin) = text.parse::<Origin>() {
@@ -26,33 +29,36 @@ pub fn survives(bytes: &[u8]) {
         assert!(id.next() > id || id.n == u64::MAX);
         match verb {
             "since" => past = Some(Past::Since(id)),
-            "last" => replay = Replay::new(past, Some(id)),
+            "last" => replay = Replay::new(past, Epochs::until(Some(id))),
             "found" => {
-                replay.found(Some(id));
+                replay.found([id]);
             }
             "told" => replay.told(id),
             "more" => {
-                replay.extend(Some(id));
+                replay.extend(Epochs::until(Some(id)));
             }
-            _ => heard = steps(heard, id),
+            _ => steps(&mut heard, id),
         }
         if let Some(left) = replay.left() {
             assert!(left.after < left.until);
-            let mut nothing = replay;
-            assert!(!nothing.found(None) && !nothing.complete());
+            let mut nothing = replay.clone();
+            assert!(!nothing.found([]) && !nothing.complete());
             assert_eq!(nothing.left(), None);
         }
     }
 }
 
-fn steps(heard: Id, id: Id) -> Id {
-    match step(heard, id) {
-        Step::Known => return heard,
-        Step::Next => assert_eq!(step(id, id), Step::Known),
-        Step::Gap(after) => {
-            assert!(after.epoch == id.epoch && after.next() < id);
-            assert_eq!(step(heard, after.next()), Step::Next);
+fn steps(heard: &mut Heard, id: Id) {
+    let last = heard.epochs.last;
+    match heard.hear(id, 1) {
+        Step::Next => assert_eq!((last.next(), heard.epochs.last), (id, id)),
+        Step::Known => assert!(id <= last),
+        Step::Lost { again } => {
+            assert!(again.is_none() || id <= last);
+            if id.epoch > last.epoch {
+                heard.epochs.ends.push(last);
+                heard.epochs.last = id;
+            }
         }
     }
-    id
 }

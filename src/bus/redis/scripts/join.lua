@@ -22,7 +22,5 @@ if owner ~= origin then
 end
 redis.call('HSET', KEYS[1], ARGV[1], origin .. ((known or announced) and '' or '~') .. written)
 local envelope = announced and '{"natterjack":"joined"' or '{"natterjack":"joined quietly"'
-local last = redis.call('GET', KEYS[2])
-if last then envelope = envelope .. ',"last":"' .. last .. '"' end
-tell(envelope .. ARGV[6])
+tell(envelope .. place(KEYS[2]) .. ARGV[6])
 return count

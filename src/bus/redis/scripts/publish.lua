@@ -1,70 +1,105 @@
 -- Number messages of one room, write them to the log and publish them, all in one step. Two things keep
 -- a message from being published twice: the reference that its client may have given it, and the number
 -- that its instance has given it.
--- KEYS: counter, log, the instance's last number, the references. ARGV: the room's
--- channels and whether other programs listen elsewhere, how many messages the log keeps, how long the log
--- lives, how long number and references do, the number of the instance's message before these if it may
--- still be on its way, or 0; then for each message its number, the place of its reference in KEYS or 0,
--- and its body.
--- Returns the ids; an empty one for a repeated message without a reference that was not the instance's
--- last one in this room. Returns 0 and does nothing if the message before these has not come.
+-- What is heard is never refused, and a refused number is given to no other message that is heard. So the
+-- counter is written first, and each message is published last.
+-- KEYS: counter, log, the instance's last number; if there are references, the references and the older
+-- ones. ARGV: the room's channels and whether other programs listen elsewhere, how many messages the log
+-- keeps, how long the log lives, how long number and references do, the number of the instance's message
+-- before these if it may still be on its way, or 0, the last id that the instance has heard; then for each
+-- message its number, its reference or nothing, and its body.
+-- Returns an id for each message; an empty one for a repeated message without a reference that was not the
+-- instance's last one in this room; an error for a message that is refused. Returns 0 and does nothing if
+-- the message before these has not come.
 local tell = teller(ARGV[1], ARGV[2], ARGV[3])
-local time = redis.call('TIME')
-local now = time[1] .. string.format('%03d', math.floor(time[2] / 1000))
-local epoch, n = string.match(redis.call('GET', KEYS[1]) or '', '^(%d+)%-(%d+)$')
 local seen, last = string.match(redis.call('GET', KEYS[3]) or '', '^(%d+) (.*)$')
 seen = tonumber(seen) or 0
-if tonumber(ARGV[8]) > seen and tonumber(ARGV[7]) > seen then return 0 end
+if tonumber(ARGV[9]) > seen and tonumber(ARGV[7]) > seen then return 0 end
+local written, referred, moved
 
-local function begin()
-  redis.call('DEL', KEYS[2])
-  epoch, n = now, 0
+local function save(number)
+  written = counter(number)
+  return 'SET', KEYS[1], written, 'EX', ARGV[5]
 end
 
-local function write(body)
-  n = string.format('%.0f', n + 1)
-  local id = epoch .. '-' .. n
-  local message = '{"natterjack":"said","id":"' .. id .. '","at":' .. now .. body
-  if ARGV[4] ~= '0' then
-    local written = redis.pcall('XADD', KEYS[2], 'MAXLEN', '=', ARGV[4], id, 'message', message)
-    if type(written) == 'table' then return nil, written end
+-- The log has more than the counter knows, because somebody has changed one of them: go on behind both.
+local function begin_behind_log()
+  local log_epoch, log_n = last_in_log()
+  if not log_epoch then
+    -- Nothing is in it but its last id.
+    redis.pcall('DEL', KEYS[2])
+  elseif log_epoch > epoch or log_epoch == epoch and log_n > n then
+    epoch, n = log_epoch, log_n
   end
-  tell(message)
+  begin()
+end
+
+local function add(body)
+  local id = format(epoch, n + 1)
+  local message = '{"natterjack":"said","id":"' .. id .. '","at":' .. string.format('%.0f', now) .. body
+  if ARGV[4] == '0' then return id, message end
+  return id, message, redis.pcall('XADD', KEYS[2], 'MAXLEN', '=', ARGV[4], id, 'message', message)
+end
+
+-- `left`: how many messages of this call there may be, with this one.
+local function write(body, left)
+  if not written then
+    check_epoch(ARGV[8])
+    if not epoch then begin() end
+    -- Refused here, nothing has happened.
+    redis.call(save(n + left))
+  end
+  local id, message, added = add(body)
+  if type(added) == 'table' and added.err and string.find(added.err, 'equal or smaller', 1, true) then
+    begin_behind_log()
+    redis.pcall(save(n + left))
+    id, message, added = add(body)
+  end
+  if type(added) == 'table' and added.err then return nil, added end
+  local told, failure = pcall(tell, message)
+  if not told then
+    -- The log takes no number twice, and has no hole.
+    if added then redis.pcall('XDEL', KEYS[2], id) end
+    if n > 0 then begin() else epoch = math.max(now, epoch + 1) end
+    return nil, type(failure) == 'table' and failure or {err = failure}
+  end
+  n = n + 1
   return id
 end
 
-local ids, fresh, moved = {}, false, false
-for i = 8, #ARGV, 3 do
-  local number, ref, body = tonumber(ARGV[i]), KEYS[tonumber(ARGV[i + 1])], ARGV[i + 2]
-  local id = ref and redis.call('GET', ref)
+local answers = {}
+for i = 9, #ARGV, 3 do
+  local number, ref, body = tonumber(ARGV[i]), ARGV[i + 1], ARGV[i + 2]
+  local id = ref ~= '' and (redis.call('HGET', KEYS[4], ref) or redis.call('HGET', KEYS[5], ref))
+  local refused
   if not id then
     if number > seen then
-      if not epoch then begin() end
-      local failed
-      id, failed = write(body)
-      if failed then
-        -- The log does not fit the counter: begin a new one.
-        if not fresh and string.find(failed.err, 'OOM', 1, true) then return failed end
-        begin()
-        id = write(body)
-      end
-      fresh = true
-    elseif number == seen then
-      id = last
+      id, refused = write(body, (#ARGV - i + 1) / 3)
     else
-      id = ''
+      id = number == seen and last or ''
     end
-    if ref and id ~= '' then redis.call('SET', ref, id, 'EX', ARGV[6]) end
+    if ref ~= '' and id and id ~= '' then
+      referred = true
+      redis.pcall('HSET', KEYS[4], ref, id)
+    end
   end
-  if number > seen then seen, last, moved = number, id, true end
-  ids[#ids + 1] = id
+  if id and number > seen then seen, last, moved = number, id, true end
+  answers[#answers + 1] = id or refused
 end
-if fresh then
-  redis.call('EXPIRE', KEYS[2], ARGV[5])
-  redis.call('SET', KEYS[1], epoch .. '-' .. n, 'EX', ARGV[5])
+if written then
+  if written ~= counter(n) then redis.pcall(save(n)) end
+  redis.pcall('EXPIRE', KEYS[2], ARGV[5])
 end
 if moved then
-  -- Where only this fails, all is known already.
   redis.pcall('SET', KEYS[3], string.format('%.0f', seen) .. ' ' .. last, 'EX', ARGV[6])
 end
-return ids
+if referred then
+  -- A reference is known for at least its life, and at most twice as long.
+  local left = redis.pcall('TTL', KEYS[4])
+  if left == -1 then
+    redis.pcall('EXPIRE', KEYS[4], 2 * ARGV[6])
+  elseif type(left) == 'number' and left < tonumber(ARGV[6]) then
+    redis.pcall('RENAME', KEYS[4], KEYS[5])
+  end
+end
+return answers

@@ -27,7 +27,8 @@ local function teller(plain, envelopes, ways)
     local line = heard and line_of(cjson.decode(envelope))
     if line then envelope = string.sub(envelope, 1, -2) .. ',"plain":true}' end
     redis.call(publish, envelopes, envelope)
-    if line then redis.call('PUBLISH', plain, line) end
+    -- What the instances have heard is said.
+    if line then redis.pcall('PUBLISH', plain, line) end
   end
 end
 

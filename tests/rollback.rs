@@ -1,0 +1,169 @@
+//! Redis goes back in time: it has lost its last seconds, with or without a disconnect.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use serde_json::{Value, json};
+
+use crate::support::{Client, Redis, TestServer};
+
+/// Says `count` messages with refs of their own, and returns the ids that they are acknowledged with.
+#[track_caller]
+fn say(client: &mut Client, count: usize) -> Vec<String> {
+    static SAID: AtomicUsize = AtomicUsize::new(0);
+    let ids = (0..count).map(|_| {
+        let n = SAID.fetch_add(1, Ordering::Relaxed);
+        client.put(json!({"type": "chat", "room": "attic", "text": "hello", "ref": n.to_string()}));
+        let ack = client.gets_at_last(json!({"type": "ack", "ref": n.to_string(), "id": null}));
+        ack["id"].as_str().unwrap().to_string()
+    });
+    ids.collect()
+}
+
+/// What somebody gets who comes back with `since`: whether it is complete, and the ids.
+#[track_caller]
+fn come_back(server: &TestServer, name: &str, since: &str, last: &str) -> (Value, Vec<String>) {
+    let mut client = server.typed(name);
+    client.put(json!({"type": "join", "room": "attic", "since": since}));
+    let joined = client.gets_at_last(json!({"type": "joined", "room": "attic"}));
+    let mut ids = Vec::new();
+    while ids.last().is_none_or(|id| id != last) {
+        let chat = client.gets_at_last(json!({"type": "chat", "room": "attic"}));
+        ids.push(chat["id"].as_str().unwrap().to_string());
+    }
+    client.leave();
+    (joined["complete"].clone(), ids)
+}
+
+#[test]
+fn a_lost_tail_that_nobody_heard_is_not_taken_for_what_comes_after_it() {
+    let mut redis = Redis::start();
+    let server = TestServer::on(&redis);
+    let kept = say(&mut server.typed_in("ann", "attic"), 5);
+    let saved = redis.save();
+    let lost = say(&mut server.typed_in("bob", "attic"), 5);
+    server.stop();
+    redis.go_back_to(&saved);
+
+    let server = TestServer::on(&redis);
+    let after = say(&mut server.typed_in("cat", "attic"), 15);
+    let last = after.last().unwrap();
+    assert!(
+        lost.iter().all(|id| !after.contains(id)),
+        "{lost:?} {after:?}"
+    );
+    // Nothing is missing after the third message but what Redis has lost.
+    let expected: Vec<String> = kept[3..].iter().chain(&after).cloned().collect();
+    assert_eq!(
+        come_back(&server, "dan", &kept[2], last),
+        (true.into(), expected)
+    );
+    // Who has seen a lost message is told, and gets what there is.
+    for since in &lost {
+        assert_eq!(
+            come_back(&server, "eve", since, last),
+            (false.into(), after.clone())
+        );
+    }
+}
+
+#[test]
+fn a_restart_that_loses_nothing_stays_complete() {
+    let mut redis = Redis::start();
+    let server = TestServer::on(&redis);
+    let before = say(&mut server.typed_in("ann", "attic"), 5);
+    server.stop();
+    redis.kill();
+    redis.restart();
+
+    let server = TestServer::on(&redis);
+    let after = say(&mut server.typed_in("bob", "attic"), 3);
+    let last = after.last().unwrap();
+    let expected: Vec<String> = before[2..].iter().chain(&after).cloned().collect();
+    assert_eq!(
+        come_back(&server, "cat", &before[1], last),
+        (true.into(), expected)
+    );
+    assert_eq!(
+        come_back(&server, "cat", &before[4], last),
+        (true.into(), after.clone())
+    );
+}
+
+/// Everybody is connected, to two instances, and stays so.
+#[test]
+fn data_that_go_back_without_a_disconnect_are_noticed() {
+    let redis = Redis::start();
+    let servers = [TestServer::on(&redis), TestServer::on(&redis)];
+    let mut pip = servers[0].typed_in("pip", "attic");
+    let mut ida = servers[1].typed_in("ida", "attic");
+    pip.gets(json!({"type": "presence", "userId": "ida", "status": "online"}));
+    let mut heard = Vec::new();
+    let mut hear = |ida: &mut Client, until: &str| {
+        while heard.last().is_none_or(|id| id != until) {
+            let object = ida.object();
+            match object["type"].as_str() {
+                Some("chat") => heard.push(object["id"].as_str().unwrap().to_string()),
+                Some("joined") => assert_eq!(object["complete"], false),
+                _ => {}
+            }
+        }
+    };
+    let kept = say(&mut pip, 5);
+    let saved = redis.save();
+    let lost = say(&mut pip, 20);
+    hear(&mut ida, lost.last().unwrap());
+    redis.reload(&saved);
+    let after = say(&mut pip, 10);
+    hear(&mut ida, after.last().unwrap());
+    assert_eq!(heard, [kept.clone(), lost.clone(), after.clone()].concat());
+
+    let last = after.last().unwrap();
+    assert_eq!(
+        come_back(&servers[1], "cat", &lost[19], last),
+        (false.into(), after.clone())
+    );
+    let expected: Vec<String> = kept[4..].iter().skip(1).chain(&after).cloned().collect();
+    assert_eq!(
+        come_back(&servers[0], "cat", &kept[4], last),
+        (true.into(), expected)
+    );
+}
+
+#[test]
+fn a_redis_that_lost_its_last_messages_never_reuses_a_number() {
+    let redis = Redis::start();
+    let servers = [TestServer::on(&redis), TestServer::on(&redis)];
+    let mut ann = servers[0].typed_in("ann", "attic");
+    let mut bob = servers[1].typed_in("bob", "attic");
+    ann.gets(json!({"type": "presence"}));
+    let mut last = String::new();
+    for text in ["one", "two", "three"] {
+        ann.put(json!({"type": "chat", "room": "attic", "text": text}));
+        for peer in [&mut ann, &mut bob] {
+            let heard = peer.gets(json!({"type": "chat", "text": text}));
+            last = heard["id"].as_str().unwrap().into();
+        }
+    }
+    // As after a failover to a replica that was behind.
+    let first = last.replace("-3", "-1");
+    redis.command(&["SET", "{chat:attic}:counter", &first]);
+    redis.command(&["XTRIM", "{chat:attic}:log", "MAXLEN", "0"]);
+    redis.command(&["CLIENT", "KILL", "TYPE", "pubsub"]);
+    for peer in [&mut ann, &mut bob] {
+        peer.gets(json!({"type": "status", "bus": "waiting"}));
+        let mut told = [peer.object(), peer.object(), peer.object()];
+        told.sort_by_key(|told| told["type"].as_str().map(str::to_string));
+        let types = told.each_ref().map(|told| told["type"].as_str().unwrap());
+        assert_eq!(types, ["joined", "status", "who"]);
+        assert_eq!(told[0]["complete"], false);
+        assert_eq!(told[0]["users"], json!(["ann", "bob"]));
+        assert_eq!(told[1]["bus"], "ok");
+    }
+    assert!(servers.iter().all(|server| server.ready().0 == 200));
+    for text in ["four", "five", "six"] {
+        bob.put(json!({"type": "chat", "room": "attic", "text": text}));
+        let heard = ann.gets(json!({"type": "chat", "text": text}));
+        assert!(heard["id"].as_str().unwrap() > last.as_str());
+        bob.gets(json!({"type": "chat", "id": heard["id"]}));
+    }
+}
