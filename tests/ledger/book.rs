@@ -208,15 +208,25 @@ pub struct Loss {
     pub to: Duration,
     /// The same, in milliseconds since 1970.
     pub date: u64,
-    /// The rooms that have lost messages, and the last that each has kept.
-    pub kept: BTreeMap<String, Option<Id>>,
+    /// The rooms that have lost messages, and the last that each has kept: this one at least, and this
+    /// one at most. It is not known more exactly.
+    pub kept: BTreeMap<String, [Option<Id>; 2]>,
 }
 
 impl Loss {
-    /// Whether this message is lost.
+    /// Whether this message may be lost.
     pub fn has(&self, room: &str, id: Id) -> bool {
-        let kept = self.kept.get(room);
-        kept.is_some_and(|kept| Some(id) > *kept && id.epoch <= self.date)
+        self.is_after(room, id, 0)
+    }
+
+    /// Whether this message is lost for certain.
+    pub fn surely_has(&self, room: &str, id: Id) -> bool {
+        self.is_after(room, id, 1)
+    }
+
+    fn is_after(&self, room: &str, id: Id, end: usize) -> bool {
+        let kept = self.kept.get(room).map(|kept| kept[end]);
+        kept.is_some_and(|kept| Some(id) > kept && id.epoch <= self.date)
     }
 }
 

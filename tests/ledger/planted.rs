@@ -92,7 +92,7 @@ fn lost() -> Book {
         from: SECOND,
         to: SECOND,
         date: 1,
-        kept: [("attic".to_string(), None)].into(),
+        kept: [("attic".to_string(), [None; 2])].into(),
     });
     let [ann, bea, ..] = &mut book.pages[..] else {
         unreachable!()

@@ -34,7 +34,7 @@ pub fn excuse(book: &Book, page: &Page, visits: &[&Visit], id: Id, text: &str) -
         .iter()
         .any(|visit| !visit.complete && visit.since < Some(id));
     // Who has heard nothing that is lost can't know that there was more.
-    told || before.is_none_or(|before| !loss.has(room, before))
+    told || before.is_none_or(|before| !loss.surely_has(room, before))
 }
 
 /// Whether somebody hears this message in this visit, though it may be lost later on.

@@ -1,5 +1,8 @@
 //! Redis goes back in time.
 
+use std::thread;
+use std::time::Duration;
+
 use crate::ledger::home::{Home, counter};
 use crate::ledger::world::{ROOMS, World};
 use crate::support::{Proxy, Redis, eventually};
@@ -8,8 +11,9 @@ impl World {
     /// Redis has to go back to this moment.
     pub fn saves(&mut self) {
         self.until_calm();
-        self.begins_to_lose(&ROOMS);
-        self.saved = Some(self.home.redis().save());
+        self.begins_to_lose(&ROOMS, |world| {
+            world.saved = Some(world.home.redis().save());
+        });
     }
 
     /// It goes back, in a restart.
@@ -34,8 +38,7 @@ impl World {
         self.until_calm();
         let replica = Redis::on_tcp();
         replica.follow(self.home.redis());
-        self.begins_to_lose(&ROOMS);
-        replica.lead();
+        self.begins_to_lose(&ROOMS, |_| replica.lead());
         self.replica = Some(replica);
     }
 
@@ -69,8 +72,11 @@ impl World {
             _ => true,
         });
         let rooms: Vec<&str> = rooms.collect();
-        self.begins_to_lose(&rooms);
-        self.home.lag(primary, true);
+        self.begins_to_lose(&rooms, |world| {
+            // What has been written so far has arrived.
+            thread::sleep(Duration::from_millis(200));
+            world.home.lag(primary, true);
+        });
         self.struck = Some(primary);
     }
 

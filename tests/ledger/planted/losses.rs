@@ -16,7 +16,7 @@ fn gone_back() -> Book {
         from: SECOND,
         to: 4 * SECOND,
         date: 1,
-        kept: [("attic".to_string(), Some(id(2)))].into(),
+        kept: [("attic".to_string(), [Some(id(2)); 2])].into(),
     });
     let page = &mut book.pages[ANN];
     (page.said[2].at, page.said[2].answers) = (2 * SECOND, vec![(0, 2 * SECOND)]);
@@ -118,6 +118,13 @@ fn who_has_heard_a_part_of_what_is_lost_is_told() {
         book.pages[BEA].visits[1].complete = false;
     };
     finds(gone_back(), told, &[]);
+    // Perhaps the part is not lost.
+    let perhaps = |book: &mut Book| {
+        part(book);
+        let kept = book.losses[0].kept.get_mut("attic").unwrap();
+        kept[1] = Some(id(3));
+    };
+    finds(gone_back(), perhaps, &[]);
 }
 
 #[test]

@@ -10,21 +10,26 @@ use crate::ledger::home::counter;
 /// What will be lost.
 pub struct Losing {
     from: Duration,
-    kept: BTreeMap<String, Option<Id>>,
+    kept: BTreeMap<String, [Option<Id>; 2]>,
 }
 
 impl World {
-    /// What is written to these rooms from now on will be lost.
-    pub fn begins_to_lose(&mut self, rooms: &[&str]) {
+    /// What is written to these rooms after this moment is lost, as soon as it has been made so.
+    pub fn begins_to_lose(&mut self, rooms: &[&str], make: impl FnOnce(&mut World)) {
         let from = self.now();
-        let last = |room: &str| {
-            let key = counter(room);
-            let counter = self.home.get(&key);
-            counter.split(' ').next()?.parse().ok()
-        };
-        let kept = rooms.iter().map(|room| (room.to_string(), last(room)));
+        let least: Vec<Option<Id>> = rooms.iter().map(|room| self.last(room)).collect();
+        make(self);
+        let most = rooms.iter().map(|room| self.last(room));
+        let kept = rooms.iter().zip(least.into_iter().zip(most));
+        let kept = kept.map(|(room, (least, most))| (room.to_string(), [least, most]));
         let kept = kept.collect();
         self.losing = Some(Losing { from, kept });
+    }
+
+    /// The last message of this room.
+    fn last(&self, room: &str) -> Option<Id> {
+        let counter = self.home.get(&counter(room));
+        counter.split(' ').next()?.parse().ok()
     }
 
     /// It is lost in this moment.
@@ -35,12 +40,12 @@ impl World {
 
     /// Redis forgets everything.
     pub fn forget_everything(&mut self) {
-        let kept = ROOMS.map(|room| (room.to_string(), None));
+        let kept = ROOMS.map(|room| (room.to_string(), [None; 2]));
         self.lose(self.now(), kept.into());
         self.command_all(&["FLUSHALL"]);
     }
 
-    fn lose(&mut self, from: Duration, kept: BTreeMap<String, Option<Id>>) {
+    fn lose(&mut self, from: Duration, kept: BTreeMap<String, [Option<Id>; 2]>) {
         let date = SystemTime::now().duration_since(UNIX_EPOCH);
         let date = date.expect("it is after 1970").as_millis() as u64;
         let to = self.now();
