@@ -82,7 +82,10 @@ impl Subscriber {
             let push;
             (from, push) = next(&mut replies, from).await;
             let push = push.map_err(|error| format!("subscription lost: {error}"))?;
-            self.subscriptions.heard_from(from);
+            // The first has its canary.
+            if from > 0 {
+                self.subscriptions.heard_from(from);
+            }
             if let Value::ServerError(_) = push {
                 self.subscriptions.refused(from, &push)?;
             }

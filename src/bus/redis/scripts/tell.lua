@@ -18,8 +18,9 @@ end
 
 local function teller(plain, envelopes, ways)
   local publish = 'PUBLISH'
-  if string.find(ways, 'sharded', 1, true) and redis.call('PUBSUB', 'SHARDNUMSUB', envelopes)[2] > 0 then
-    publish = 'SPUBLISH'
+  if string.find(ways, 'sharded', 1, true) then
+    local here = redis.pcall('PUBSUB', 'SHARDNUMSUB', envelopes)[2]
+    if here and here > 0 then publish = 'SPUBLISH' end
   end
   local counts = redis.pcall('PUBSUB', 'NUMSUB', plain, envelopes)
   local heard = string.find(ways, 'elsewhere', 1, true) or (counts[4] and counts[2] > counts[4])
