@@ -4,6 +4,7 @@
 
 mod arrivals;
 mod chart;
+mod cluster;
 mod counts;
 mod crowd;
 mod deaf;

@@ -42,8 +42,10 @@ pub struct Heard {
     pub rate: f64,
     /// CPU of the server per delivery, µs.
     pub cpu: f64,
-    /// CPU of its Redis per message, µs.
+    /// CPU of all its Redis per message, µs, …
     pub redis: f64,
+    /// … and of the busiest of them.
+    pub busiest: f64,
     /// Milliseconds until a peer had heard it: median, 99 of 100, all.
     pub p50: f64,
     /// See `p50`.
@@ -126,11 +128,14 @@ pub fn fan(subject: &Subject, fan: &Fan) -> Result<Heard, String> {
         (Some(before), Some(after)) => (*after - *before).as_secs_f64() * 1e6,
         _ => 0.0,
     };
+    let each = |at| spent(at) / counts.messages.max(1) as f64;
+    let redis: Vec<f64> = (1..pids.len()).map(each).collect();
     let millis = |share: f64| counts.took.share(share).as_secs_f64() * 1e3;
     Ok(Heard {
         rate: counts.deliveries as f64 / seconds,
         cpu: spent(0) / counts.deliveries.max(1) as f64,
-        redis: spent(1) / counts.messages.max(1) as f64,
+        redis: redis.iter().sum(),
+        busiest: redis.into_iter().fold(0.0, f64::max),
         p50: millis(0.5),
         p99: millis(0.99),
         max: counts.took.max.as_secs_f64() * 1e3,

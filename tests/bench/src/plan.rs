@@ -36,7 +36,7 @@ impl Plan {
     /// Natterjack through a Redis on the same core.
     pub fn with_redis(&self) -> Result<Subject, String> {
         self.natterjack_as(Setting {
-            redis: true,
+            redis: 1,
             ..Setting::default()
         })
     }

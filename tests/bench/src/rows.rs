@@ -2,6 +2,7 @@
 //! limit of the same run; the medians of all runs are printed.
 
 use crate::arrivals;
+use crate::cluster;
 use crate::flood;
 use crate::measure::{self, Heard, Idle, Pace};
 use crate::plan::Plan;
@@ -15,10 +16,11 @@ use crate::threads;
 type Row = fn(&Plan, &mut Table) -> Result<f64, String>;
 
 /// Everything, by the names that `--row` takes.
-const ROWS: [(&str, Row); 11] = [
+const ROWS: [(&str, Row); 12] = [
     ("steady", steady),
     ("saturated", saturated),
     ("redis", through_redis),
+    ("cluster", cluster::rows),
     ("latency", latency),
     ("idle", idle),
     ("churn", churn),

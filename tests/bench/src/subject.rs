@@ -1,11 +1,14 @@
 //! What is measured: a server that the harness starts, finds ready, and ends by its own handle.
 
+use std::fmt::Display;
+use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::cluster;
 use crate::line::certificate;
 use crate::proc::{Side, pin};
 
@@ -33,13 +36,15 @@ pub struct Subject {
     spread: bool,
     /// The server first.
     children: Vec<Child>,
+    /// Where they write.
+    folders: Vec<PathBuf>,
 }
 
 /// How natterjack is started.
 #[derive(Clone, Copy)]
 pub struct Setting {
-    /// With a Redis of its own, on the same core.
-    pub redis: bool,
+    /// With so many Redis of its own, on the same core; more than one are a cluster of three.
+    pub redis: usize,
     /// Over TLS.
     pub tls: bool,
     /// Small rooms announce joins and leaves.
@@ -53,7 +58,7 @@ pub struct Setting {
 impl Default for Setting {
     fn default() -> Self {
         Self {
-            redis: false,
+            redis: 0,
             tls: false,
             notices: true,
             threads: 1,
@@ -75,8 +80,11 @@ impl Subject {
             command.args(["--notices", "0"]);
         }
         subject.spread = setting.spread;
-        if setting.redis {
-            let at = subject.start_redis(cores)?;
+        if setting.redis > 0 {
+            let at = match setting.redis {
+                1 => subject.start_redis(cores)?,
+                _ => cluster::start(&mut subject, cores)?,
+            };
             command.args(["--redis", &format!("redis://{at}")]);
         }
         // A plain request is answered there as well, with what is wrong with it.
@@ -150,6 +158,7 @@ impl Subject {
             tls: false,
             spread: false,
             children: Vec::new(),
+            folders: Vec::new(),
         })
     }
 
@@ -170,7 +179,16 @@ impl Subject {
         Ok(at)
     }
 
-    fn start(&mut self, command: &mut Command, cores: &[usize]) -> Result<(), String> {
+    /// A folder of this name, which is removed in the end.
+    pub fn folder(&mut self, name: impl Display) -> Result<PathBuf, String> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("target/redis-{name}"));
+        fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+        self.folders.push(folder.clone());
+        Ok(folder)
+    }
+
+    /// Starts a process, which ends with the subject.
+    pub fn start(&mut self, command: &mut Command, cores: &[usize]) -> Result<(), String> {
         // What a process starts stays on its core.
         pin(if self.spread { Side::Any } else { Side::Server }, cores);
         let child = command.stdin(Stdio::null()).spawn();
@@ -188,7 +206,13 @@ impl Subject {
         Ok(())
     }
 
-    fn await_answer(&mut self, at: SocketAddrV4, ask: &str, expected: &str) -> Result<(), String> {
+    /// Waits until there is this answer to that question.
+    pub fn await_answer(
+        &mut self,
+        at: SocketAddrV4,
+        ask: &str,
+        expected: &str,
+    ) -> Result<(), String> {
         let deadline = Instant::now() + Duration::from_secs(5);
         while Instant::now() < deadline {
             if let Ok(Some(status)) = self.children[0].try_wait() {
@@ -210,7 +234,7 @@ impl Subject {
         Err(format!("{at} does not answer"))
     }
 
-    /// Its process, and that of its Redis.
+    /// Its process, and those of its Redis.
     pub fn pids(&self) -> Vec<u32> {
         self.children.iter().map(Child::id).collect()
     }
@@ -222,10 +246,14 @@ impl Drop for Subject {
             let _ = child.kill();
             let _ = child.wait();
         }
+        for folder in &self.folders {
+            let _ = fs::remove_dir_all(folder);
+        }
     }
 }
 
-fn free_address() -> Result<SocketAddrV4, String> {
+/// An address where nobody listens.
+pub fn free_address() -> Result<SocketAddrV4, String> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|free| free.local_addr());
     let port = listener
         .map_err(|error| format!("no free port: {error}"))?

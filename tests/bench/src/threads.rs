@@ -127,8 +127,8 @@ pub fn rows(plan: &Plan, table: &mut Table) -> Result<f64, String> {
     Ok(worst)
 }
 
-/// A figure on two threads, on one, and their ratio, which is judged.
-fn line<T>(
+/// A figure of two settings, such as two threads and one, and their ratio, which is judged.
+pub fn line<T>(
     table: &mut Table,
     name: &str,
     runs: &[(T, T)],
@@ -148,7 +148,7 @@ fn line<T>(
 }
 
 /// The most that others used in any run.
-fn disturbance<T>(runs: &[(T, T)], others: impl Fn(&T) -> f64) -> f64 {
+pub fn disturbance<T>(runs: &[(T, T)], others: impl Fn(&T) -> f64) -> f64 {
     let all = runs
         .iter()
         .flat_map(|(two, one)| [others(two), others(one)]);
