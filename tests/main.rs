@@ -117,6 +117,9 @@ mod overtaking;
 /// A slow line to Redis.
 mod slow_line;
 
+/// Numbers and references: what is refused is not heard, and no log is lost for it.
+mod numbers;
+
 /// Redis goes back in time.
 mod rollback;
 

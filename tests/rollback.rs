@@ -4,11 +4,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
 
-use crate::support::{Client, Redis, TestServer};
+use crate::support::{Client, Proxy, Redis, TestServer, eventually};
 
 /// Says `count` messages with refs of their own, and returns the ids that they are acknowledged with.
 #[track_caller]
-fn say(client: &mut Client, count: usize) -> Vec<String> {
+pub fn say(client: &mut Client, count: usize) -> Vec<String> {
     static SAID: AtomicUsize = AtomicUsize::new(0);
     let ids = (0..count).map(|_| {
         let n = SAID.fetch_add(1, Ordering::Relaxed);
@@ -21,7 +21,7 @@ fn say(client: &mut Client, count: usize) -> Vec<String> {
 
 /// What somebody gets who comes back with `since`: whether it is complete, and the ids.
 #[track_caller]
-fn come_back(server: &TestServer, name: &str, since: &str, last: &str) -> (Value, Vec<String>) {
+pub fn come_back(server: &TestServer, name: &str, since: &str, last: &str) -> (Value, Vec<String>) {
     let mut client = server.typed(name);
     client.put(json!({"type": "join", "room": "attic", "since": since}));
     let joined = client.gets_at_last(json!({"type": "joined", "room": "attic"}));
@@ -165,5 +165,61 @@ fn a_redis_that_lost_its_last_messages_never_reuses_a_number() {
         let heard = ann.gets(json!({"type": "chat", "text": text}));
         assert!(heard["id"].as_str().unwrap() > last.as_str());
         bob.gets(json!({"type": "chat", "id": heard["id"]}));
+    }
+}
+
+#[test]
+fn a_replica_that_lags_behind_takes_over() {
+    let (primary, replica) = (Redis::on_tcp(), Redis::on_tcp());
+    replica.follow(&primary);
+    let proxy = Proxy::to(primary.port());
+    let servers = [1, 2].map(|_| TestServer::on_with(proxy.address(), |_| {}));
+    let mut pip = servers[0].typed_in("pip", "attic");
+    let mut ida = servers[1].typed_in("ida", "attic");
+    let kept = say(&mut pip, 5);
+    primary.command(&["SET", "up to here", ""]);
+    eventually("the replica has it", || {
+        (replica.command(&["EXISTS", "up to here"]) == ":1\r\n").then_some(())
+    });
+    replica.lead();
+    let lost = say(&mut pip, 5);
+    ida.gets_at_last(json!({"type": "chat", "id": lost[4]}));
+    proxy.lead_to(replica.port());
+    proxy.cut();
+    proxy.heal();
+    for peer in [&mut pip, &mut ida] {
+        peer.gets_at_last(json!({"type": "joined", "complete": false}));
+    }
+    servers.iter().for_each(|server| server.becomes(200));
+    let after = say(&mut pip, 5);
+    for id in &after {
+        ida.gets_at_last(json!({"type": "chat", "id": id}));
+    }
+    assert!(lost.iter().all(|id| !after.contains(id)));
+    let last = after.last().unwrap();
+    let whole = (true.into(), after.clone());
+    assert_eq!(come_back(&servers[1], "cat", &kept[4], last), whole);
+    let rest = (false.into(), after.clone());
+    assert_eq!(come_back(&servers[0], "eve", &lost[0], last), rest);
+}
+
+#[test]
+fn who_is_here_is_told_of_lost_messages_before_what_follows() {
+    let redis = Redis::start();
+    let servers = [1, 2].map(|_| TestServer::on(&redis));
+    let mut pip = servers[0].typed_in("pip", "attic");
+    let mut ida = servers[1].typed_in("ida", "attic");
+    let heard = say(&mut pip, 1);
+    ida.gets_at_last(json!({"type": "chat", "id": heard[0]}));
+    let saved = redis.save();
+    let lost = say(&mut pip, 1);
+    ida.gets(json!({"type": "chat", "id": lost[0]}));
+    redis.reload(&saved);
+    let after = say(&mut pip, 3);
+    ida.gets(
+        json!({"type": "joined", "room": "attic", "complete": false, "users": ["ida", "pip"]}),
+    );
+    for id in after {
+        ida.gets(json!({"type": "chat", "id": id}));
     }
 }
