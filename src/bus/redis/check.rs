@@ -183,7 +183,7 @@ impl Check<'_> {
             .map(|info| info.get("redis_version").unwrap_or("0"))
         {
             None => {
-                self.warn("it does not say what it is; let its user have +info to see more here");
+                self.warn("it does not say what it is; let its user have +info to see more here, and to notice lost data");
             }
             Some(version) if numbers(version) < OLDEST => {
                 self.fail(format_args!("version {version} is too old, 6.0 is needed"));
