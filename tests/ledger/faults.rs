@@ -97,15 +97,15 @@ enum Place {
 }
 
 /// What happens to one Redis, to what stands behind it, and to people.
-pub const ONE_REDIS: [usize; 20] = [
-    0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 22, 23, 24, 25, 26, 27, 28,
+pub const ONE_REDIS: [usize; 23] = [
+    0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28,
 ];
 /// What happens to a cluster, and to what stands behind it.
-pub const CLUSTER: [usize; 14] = [2, 3, 4, 5, 10, 11, 12, 13, 14, 15, 16, 23, 24, 28];
+pub const CLUSTER: [usize; 15] = [2, 3, 4, 5, 10, 11, 12, 13, 14, 15, 16, 23, 24, 28, 29];
 /// What happens to a primary and its replica, and to what stands behind them. Connections are not
 /// cut: the sentinels' would be too, and they would take the primary for dead, which goes on taking
 /// messages until it hears of that.
-pub const WATCHED: [usize; 10] = [4, 5, 10, 11, 12, 17, 18, 23, 24, 28];
+pub const WATCHED: [usize; 11] = [4, 5, 10, 11, 12, 17, 18, 23, 24, 28, 29];
 
 impl Fault {
     fn place(self) -> Place {
