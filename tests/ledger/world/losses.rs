@@ -43,6 +43,9 @@ impl World {
         let kept = ROOMS.map(|room| (room.to_string(), [None; 2]));
         self.lose(self.now(), kept.into());
         self.command_all(&["FLUSHALL"]);
+        // One node after the other.
+        let to = self.now();
+        self.losses.last_mut().expect("it was just added").to = to;
     }
 
     fn lose(&mut self, from: Duration, kept: BTreeMap<String, [Option<Id>; 2]>) {
