@@ -88,11 +88,12 @@ fn the_connections_of_before_are_ended_at_redis() {
     are_here(&redis, &["ann"]);
 }
 
-/// People on two instances, some of whom have come since a moment after which others have left.
+/// People on two instances, some of whom have come since a moment after which others have left. One
+/// of them has the name of somebody who has left the other instance.
 struct People {
     saved: Saved,
     ann: Client,
-    _new: [Client; 2],
+    new: [Client; 2],
     _servers: [TestServer; 2],
 }
 
@@ -103,21 +104,27 @@ impl People {
         let old = [0, 1].map(|n| servers[n].typed_in(&format!("old{n}"), "attic"));
         let saved = redis.save();
         old.into_iter().for_each(Client::leave);
-        let new = [0, 1].map(|n| servers[n].typed_in(&format!("new{n}"), "attic"));
-        are_here(redis, &["ann", "new0", "new1"]);
+        let new = ["new", "old0"];
+        let new = [0, 1].map(|n| servers[n].typed_in(new[n], "attic"));
+        are_here(redis, &["ann", "new", "old0"]);
         People {
             saved,
             ann,
-            _new: new,
+            new,
             _servers: servers,
         }
     }
 
     fn are_all_there_is(mut self, redis: &Redis) {
-        are_here(redis, &["ann", "new0", "new1"]);
+        are_here(redis, &["ann", "new", "old0"]);
         self.ann.put(json!({"type": "who", "room": "attic"}));
         self.ann
-            .gets_at_last(json!({"type": "who", "users": ["ann", "new0", "new1"]}));
+            .gets_at_last(json!({"type": "who", "users": ["ann", "new", "old0"]}));
+        for new in &mut self.new {
+            let here = json!({"type": "chat", "room": "attic", "text": "here"});
+            new.put(here.clone());
+            new.gets_at_last(here);
+        }
         self.ann
             .put(json!({"type": "chat", "to": "old1", "text": "still there?"}));
         self.ann

@@ -87,35 +87,27 @@ impl<'a> Reconciliation<'a> {
     /// each room once it has been compared. Never ends by itself: when Redis does not answer, that is
     /// for the heartbeat to find out.
     pub async fn run(mut self, again: bool) -> Error {
-        self.bus.presence.suspects.take();
-        if let Err(error) = self.compare_all(again).await {
-            self.failed(error);
-        }
+        let compared = self.compare_all(again).await;
+        self.note(compared);
         loop {
             Timer::after(TICK).await;
-            if let Err(error) = self.tick().await {
-                self.failed(error);
-            }
+            let compared = self.tick().await;
+            self.note(compared);
             self.report_gone();
         }
     }
 
-    fn failed(&self, error: Error) {
-        let endpoint = &self.bus.client.endpoint;
-        log::debug!(
-            "redis {endpoint}: names and rooms were not compared: {}",
-            error.why()
-        );
+    fn note(&self, compared: Result<(), Error>) {
+        if let Err(error) = compared {
+            let (endpoint, why) = (&self.bus.client.endpoint, error.why());
+            log::debug!("redis {endpoint}: names and rosters are not compared: {why}");
+        }
     }
 
     async fn tick(&mut self) -> Result<(), Error> {
         let found = self.bus.presence.suspects.take();
         if found.all {
-            let compared = self.compare_all(false).await;
-            if compared.is_err() {
-                self.bus.presence.suspects.add_all();
-            }
-            return compared;
+            return self.compare_all(false).await;
         }
         let mut rooms: Vec<Room> = found.rooms.into_iter().collect();
         let round_begins = self.due.is_empty();
@@ -135,6 +127,7 @@ impl<'a> Reconciliation<'a> {
     /// Compares the names and all rooms.
     async fn compare_all(&mut self, again: bool) -> Result<(), Error> {
         let presence = &self.bus.presence;
+        presence.suspects.take();
         let told = presence.take_missed();
         let compared = async {
             self.track_rooms().await?;
@@ -149,8 +142,10 @@ impl<'a> Reconciliation<'a> {
             Ok(())
         };
         let compared = compared.await;
-        if compared.is_err() && told {
-            presence.set_missed();
+        match told {
+            _ if compared.is_ok() => {}
+            true => presence.set_missed(),
+            false => presence.suspects.add_all(),
         }
         compared
     }

@@ -179,6 +179,30 @@ mod tests {
     }
 
     #[test]
+    fn it_is_read_whose_a_name_is() {
+        let words = |words: &[&str]| {
+            let words = words.iter().map(|word| Value::BulkString((*word).into()));
+            Value::Array(words.collect())
+        };
+        let of = |(key, owner): &(String, Owner)| format!("{key} {} {}", owner.user, owner.origin);
+        let read = |owners: Vec<(String, Owner)>| owners.iter().map(of).collect::<Vec<_>>();
+        let entries = words(&["a b", "f.1~ A b", "c", "f.2", "d", "f.3~", "e", "nobody"]);
+        let expected = [
+            "a b A b 000000000000000f.1",
+            "c c 000000000000000f.2",
+            "d d 000000000000000f.3",
+        ];
+        assert_eq!(read(members(entries).unwrap()), expected);
+        let entries = words(&["a b", "f.1 key A b", "c", "f.2 ", "d", "f.3 key", "e", ""]);
+        let page = Value::Array(vec![Value::BulkString("17".into()), entries]);
+        let (next, owners) = page_of_names(page).unwrap();
+        assert_eq!(
+            (next.as_str(), read(owners)),
+            ("17", expected.map(String::from).to_vec())
+        );
+    }
+
+    #[test]
     fn a_pulse_tells_how_things_stand() {
         let leases = ["beef", "17"].map(|word| Value::BulkString(word.into()));
         let leases = Value::Array(leases.to_vec());

@@ -47,3 +47,21 @@ fn what_has_waited_too_long_is_rejected_and_makes_room() {
     assert_eq!(pipeline.waiting(), (0, 0));
     assert_eq!(rejected.load(Ordering::Relaxed), 3);
 }
+
+#[test]
+fn commands_for_which_nobody_waits_do_not_gather_while_redis_is_away() {
+    let merge = |_, _: &Never, _: &[&Never]| unreachable!("there are no parts");
+    let pipeline = Pipeline::new(Duration::from_secs(1), merge);
+    let send = || {
+        let packed = Vec::new();
+        pipeline.send(Command { slot: 0, packed }, Box::new(|_| ()));
+    };
+    let is_empty = || pipeline.lock().queues.is_empty();
+    send();
+    assert!(is_empty());
+    pipeline.lock().queues.connect(None);
+    send();
+    assert!(!is_empty());
+    pipeline.disconnect();
+    assert!(is_empty());
+}

@@ -43,6 +43,9 @@ pub fn survives(bytes: &[u8]) {
                 rules::private_message(&to, &message);
             }
         }
+        reply::sums(&value);
+        reply::members(value.clone());
+        reply::page_of_names(value.clone());
         reply::roster(value);
     }
 }

@@ -37,19 +37,18 @@ impl World {
         let steward = |instance| self.admit(&format!("steward-{instance}"), instance);
         let mut stewards: Vec<Client> = (0..INSTANCES).map(steward).collect();
         self.until("every roster is true", |_| {
+            // All are asked each time: who is silent for long is disconnected.
+            let mut all = Ok(());
             for (instance, steward) in stewards.iter_mut().enumerate() {
                 for room in ROOMS {
                     steward.put(json!({"type": "who", "room": room}));
                     let who = steward.gets_at_last(json!({"type": "who", "room": room}));
                     let found: Vec<String> = serde_json::from_value(who["users"].clone()).unwrap();
-                    same(
-                        &format!("{room} on instance {instance}"),
-                        found,
-                        names(Some(room)),
-                    )?;
+                    let what = format!("{room} on instance {instance}");
+                    all = all.and(same(&what, found, names(Some(room))));
                 }
             }
-            Ok(())
+            all
         });
         stewards.into_iter().for_each(Client::leave);
     }
