@@ -17,6 +17,9 @@ const ROOMS: usize = 500;
 /// The primaries' slots.
 const SLOTS: [&str; 3] = ["0 5460", "5461 10922", "10923 16383"];
 
+/// What a line shows of a run.
+type Figure = fn(&Heard) -> f64;
+
 /// Lines of the table.
 pub fn rows(plan: &Plan, table: &mut Table) -> Result<f64, String> {
     table.section([
@@ -42,7 +45,7 @@ pub fn rows(plan: &Plan, table: &mut Table) -> Result<f64, String> {
         plan.heard(|| plan.natterjack_as(setting), &fan)
     };
     let runs = plan.pairs("a cluster", || through(3), || through(1))?;
-    let figures: [(&str, fn(&Heard) -> f64, &str, Goal); 4] = [
+    let figures: [(&str, Figure, &str, Goal); 4] = [
         ("deliveries", |heard| heard.rate / 1e6, "M/s", Goal::None),
         ("  CPU each", |heard| heard.cpu, "us", Goal::None),
         (
