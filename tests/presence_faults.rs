@@ -282,3 +282,24 @@ fn many_people_in_many_rooms_far_away_are_restored() {
         }
     }
 }
+
+#[test]
+fn sums_that_are_wrong_are_set_right() {
+    let redis = Redis::start();
+    let server = TestServer::on(&redis);
+    let _ann = server.typed_in("ann", "attic");
+    let instance = &redis.list(&["ZRANGE", "{chat-users}:leases", "0", "-1"])[0];
+    let keys = ["{chat-users}:sums", "{chat:attic}:sums"];
+    let sums = || keys.map(|key| redis.command(&["HGET", key, instance]));
+    let right = sums();
+    // Names and people that nobody has, and sums that have been lost and were changed since.
+    let ghost = format!("{instance}.77");
+    for (key, wrong) in keys.into_iter().zip(["-5000000000", "7"]) {
+        redis.command(&["HSET", key, instance, wrong]);
+    }
+    redis.command(&["HSET", "{chat-users}:owners", "ghost", &ghost]);
+    redis.command(&["SADD", "chat-users", "ghost"]);
+    redis.command(&["HSET", "{chat:attic}:roster", "ghost", &ghost]);
+    are_here(&redis, &["ann"]);
+    eventually("the sums are right", || (sums() == right).then_some(()));
+}

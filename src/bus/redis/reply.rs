@@ -49,9 +49,11 @@ pub fn pulse(value: &Value) -> Option<(Lease, Vec<(String, String)>)> {
     Some((lease, leases))
 }
 
-/// The answer to `HGETALL` of sums: each instance's.
+/// The answer to the script `read_sums`: each instance's. One that is wrong may be below zero.
 pub fn sums(value: &Value) -> Option<Vec<(String, u64)>> {
-    from_redis_value_ref(value).ok()
+    let sums: Vec<(String, i64)> = from_redis_value_ref(value).ok()?;
+    let sums = sums.into_iter();
+    Some(sums.map(|(instance, sum)| (instance, sum as u64)).collect())
 }
 
 /// Whose a name is.
@@ -200,6 +202,13 @@ mod tests {
             (next.as_str(), read(owners)),
             ("17", expected.map(String::from).to_vec())
         );
+    }
+
+    #[test]
+    fn a_sum_may_be_below_zero() {
+        let words = ["f", "-1"].map(|word| Value::BulkString(word.into()));
+        let expected = vec![("f".to_string(), u64::MAX)];
+        assert_eq!(sums(&Value::Array(words.to_vec())), Some(expected));
     }
 
     #[test]
