@@ -5,8 +5,8 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /  make \1\t/p' Makefile | expand -t 24
 
-run: ## build the server and start it without Redis, on port 8080
-	$(CARGO) run --release --quiet --locked
+run: ## build the server and start it without Redis, on port 8080; it keeps messages in target/data
+	$(CARGO) run --release --quiet --locked -- --data target/data
 
 build: ## build the release binary: target/release/natterjack
 	$(CARGO) build --release --locked
@@ -42,6 +42,7 @@ armhf-test: armhf tools qemu ## test it on an emulated processor
 static: ## build a static binary for this machine: target/static/natterjack
 	RUSTFLAGS='-C target-feature=+crt-static' $(CARGO) build --release --locked --target $(HOST)
 	install -D target/$(HOST)/release/natterjack target/static/natterjack
+	install -d target/static/data
 
 # An empty root has no file of the tests', so TLS with their certificates stays outside. Who is not
 # root may change the root in a user namespace of one's own.
@@ -156,6 +157,7 @@ tools: target/tools/usr/bin/promtool # what the tests start
 	command -v chromium >/dev/null || missing="$$missing chromium"; \
 	command -v faketime >/dev/null || missing="$$missing faketime"; \
 	command -v openssl >/dev/null || missing="$$missing openssl"; \
+	command -v strace >/dev/null || missing="$$missing strace"; \
 	[ -e /usr/sbin/nginx ] || missing="$$missing nginx-light"; \
 	[ -z "$$missing" ] || { $(SUDO) apt-get update -qq && \
 		DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends $$missing; }

@@ -6,7 +6,7 @@
 //! the only place from where a room is spoken to.
 
 pub mod fanout;
-mod local;
+pub mod local;
 mod new_message;
 #[cfg(feature = "full")]
 pub mod redis;
@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use smol::channel::Receiver;
-use smol::future::{self, Boxed};
+use smol::future::Boxed;
 
 use crate::chat::dialect::Roster;
 use crate::chat::event::{Event, Refusal};
@@ -38,7 +38,7 @@ pub use redis::Redis;
 #[derive(Debug)]
 pub enum Bus {
     /// This process alone: nothing to set up, nothing that can fail.
-    Local(Box<Local>),
+    Local(Arc<Local>),
     /// Many instances, one chat. The smallest build has no such bus, and its settings no Redis.
     #[cfg(feature = "full")]
     Redis(Arc<Redis>),
@@ -54,7 +54,13 @@ pub async fn check(config: &Config, report: &mut Report) {
     match &config.redis {
         #[cfg(feature = "full")]
         Some(redis) => redis::check(redis, config, report).await,
-        _ => report.ok("alone: no redis is set, and none is needed"),
+        _ => {
+            report.ok("alone: no redis is set, and none is needed");
+            match &config.data {
+                Some(path) => local::journal::check::check(path, report),
+                None => report.ok("data: kept only in memory; --data names a folder"),
+            }
+        }
     }
 }
 
@@ -69,8 +75,14 @@ impl Bus {
         let (feed, events) = smol::channel::bounded(fanout::BATCH);
         let bus = match &config.redis {
             #[cfg(feature = "full")]
-            Some(redis) => Bus::Redis(Arc::new(Redis::new(redis, config, peers, feed)?)),
-            _ => Bus::Local(Box::new(Local::new(peers, feed, config))),
+            Some(redis) => {
+                if let Some(data) = &config.data {
+                    let data = data.display();
+                    log::info!("--data {data} is not used: redis keeps what is said");
+                }
+                Bus::Redis(Arc::new(Redis::new(redis, config, peers, feed)?))
+            }
+            _ => Bus::Local(Arc::new(Local::new(peers, feed, config)?)),
         };
         Ok((bus, events))
     }
@@ -272,7 +284,7 @@ impl Bus {
     /// they are large, none only if the log has none of them. `None` when the bus can't be asked now.
     pub async fn read(&self, room: &Room, stretch: Stretch, most: usize) -> Option<Vec<Event>> {
         match self {
-            Bus::Local(bus) => Some(bus.state.lock().await.log.read(room, stretch, most)),
+            Bus::Local(bus) => Some(bus.kept.lock().log.read(room, stretch, most)),
             #[cfg(feature = "full")]
             Bus::Redis(bus) => bus.client.read(room, stretch, most).await,
         }
@@ -287,7 +299,7 @@ impl Bus {
         most: usize,
     ) -> Option<Vec<Event>> {
         match self {
-            Bus::Local(bus) => Some(bus.state.lock().await.log.history_before(room, id, most)),
+            Bus::Local(bus) => Some(bus.kept.lock().log.history_before(room, id, most)),
             #[cfg(feature = "full")]
             Bus::Redis(bus) => bus.client.history_before(room, id, most).await,
         }
@@ -308,7 +320,7 @@ impl Bus {
     /// One line about why not.
     pub fn health(&self) -> Result<(), String> {
         match self {
-            Bus::Local(_) => Ok(()),
+            Bus::Local(bus) => bus.health(),
             #[cfg(feature = "full")]
             Bus::Redis(bus) => {
                 let health = bus.health.check();
@@ -320,7 +332,7 @@ impl Bus {
     /// Ends as soon as messages no longer get through, or do so again.
     pub fn health_changed(&self) -> Boxed<()> {
         match self {
-            Bus::Local(_) => Box::pin(future::pending()),
+            Bus::Local(bus) => bus.health_changed(),
             #[cfg(feature = "full")]
             Bus::Redis(bus) => Box::pin(bus.health.changed()),
         }
@@ -330,9 +342,10 @@ impl Bus {
     pub fn write_metrics(&self, text: &mut MetricsText) {
         let up = usize::from(self.health().is_ok());
         text.gauge("natterjack_bus_up", "Whether messages get through.", up);
-        #[cfg(feature = "full")]
-        if let Bus::Redis(bus) = self {
-            bus.write_metrics(text);
+        match self {
+            Bus::Local(bus) => bus.write_metrics(text),
+            #[cfg(feature = "full")]
+            Bus::Redis(bus) => bus.write_metrics(text),
         }
     }
 
@@ -348,24 +361,30 @@ impl Bus {
     /// Waits until everything handed over so far is out, but no longer than `limit`. Then refuses
     /// what is left, and from now on what can't be handed on at once.
     pub async fn drain(&self, limit: Duration) {
-        #[cfg(feature = "full")]
-        if let Bus::Redis(bus) = self {
-            timeout(limit, bus.client.pipeline.drained()).await;
-            bus.client.pipeline.reject_pending();
+        match self {
+            Bus::Local(bus) => drop(timeout(limit, bus.written()).await),
+            #[cfg(feature = "full")]
+            Bus::Redis(bus) => {
+                timeout(limit, bus.client.pipeline.drained()).await;
+                bus.client.pipeline.reject_pending();
+            }
         }
     }
 
-    /// Tells the other instances that this one stops. The caller sets a deadline.
+    /// Tells the other instances, or the journal, that this one stops. The caller sets a deadline.
     pub async fn close(&self) {
-        #[cfg(feature = "full")]
-        if let Bus::Redis(bus) = self {
-            // While peers are left, the lease runs out by itself, and another instance cleans up.
-            if bus.peers.count().await == 0 {
-                for command in bus.client.scripts.retire() {
-                    bus.client.send(command);
+        match self {
+            Bus::Local(bus) => bus.stop().await,
+            #[cfg(feature = "full")]
+            Bus::Redis(bus) => {
+                // While peers are left, the lease runs out by itself, and another instance cleans up.
+                if bus.peers.count().await == 0 {
+                    for command in bus.client.scripts.retire() {
+                        bus.client.send(command);
+                    }
                 }
+                bus.client.pipeline.drained().await;
             }
-            bus.client.pipeline.drained().await;
         }
     }
 }

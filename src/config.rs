@@ -90,6 +90,17 @@ pub struct Config {
         from_str_fn(prefix)
     )]
     pub prefix: String,
+    /// folder in which a server without Redis keeps what is said (default: only in memory)
+    // Folder in which a server without Redis keeps messages, so that a restart or a power cut loses
+    // none that was acknowledged. It is made if its parent exists. By default messages are kept only
+    // in memory.
+    //
+    // Without this setting the folder is that of `STATE_DIRECTORY`, which systemd sets for a service
+    // with `StateDirectory=`. With `--redis` it is not used.
+    // Example: /var/lib/natterjack
+    // See: data.md
+    #[argh(option, arg_name = "dir")]
+    pub data: Option<PathBuf>,
     /// messages kept per room (default 1000)
     // Messages that the log of a room keeps. In Redis, a log is deleted a week after its last
     // message, or earlier where all logs together would take more than `--max-history`.

@@ -103,7 +103,12 @@ impl Server {
             async move { fanout::run(events, &peers).await }
         });
         let bus_task = match &bus {
-            Bus::Local(_) => None,
+            Bus::Local(local) => {
+                let local = local.clone();
+                // Ends when everything is written. It is not waited for.
+                runtime.spawn(async move { local.run().await }).detach();
+                None
+            }
             #[cfg(feature = "full")]
             Bus::Redis(redis) => {
                 let (report, started) = smol::channel::bounded(1);

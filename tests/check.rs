@@ -3,7 +3,7 @@
 
 use std::net::TcpListener;
 
-use crate::support::{Certs, Nodes, Program, Redis, free_port};
+use crate::support::{Alone, Certs, Nodes, Program, Redis, free_port};
 
 /// Checks these settings; whether they pass, and what was said.
 pub fn check(flags: &[&str], env: &[(&str, &str)]) -> (bool, String) {
@@ -43,9 +43,34 @@ fn alone_it_needs_little() {
         "clock: set",
         "host: any name is this server's own",
         "alone: no redis is set",
+        "data: kept only in memory",
     ] {
         assert!(said.contains(line), "{line:?} is not in:\n{said}");
     }
+}
+
+#[test]
+fn the_folder_for_what_is_said_is_looked_at() {
+    let alone = Alone::start();
+    alone.say("ann", "attic", &["hello"]);
+    let folder = alone.data().display().to_string();
+    let flags = ["--data", &folder];
+    finds(
+        &flags,
+        &[],
+        &format!("ok    data {folder}: a running server uses it"),
+    );
+    let copy = tempfile::tempdir().unwrap();
+    std::fs::copy(&alone.files()[0], copy.path().join("000001.jsonl")).unwrap();
+    let folder = copy.path().display().to_string();
+    let (passed, said) = check(&["--data", &folder], &[]);
+    assert!(passed, "{said}");
+    for line in [": 2 lines", ": a sync takes ", " MiB are free"] {
+        assert!(said.contains(line), "{said}");
+    }
+    let nowhere = copy.path().join("no/where").display().to_string();
+    let (passed, said) = check(&["--data", &nowhere], &[]);
+    assert!(!passed && said.contains("can't be created"), "{said}");
 }
 
 #[test]

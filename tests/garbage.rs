@@ -50,3 +50,8 @@ fn replays_survive_any_id() {
 fn the_redis_connection_survives_any_reply() {
     feed("resp", fuzz::resp::survives);
 }
+
+#[test]
+fn a_journal_survives_any_line() {
+    feed("journal", fuzz::journal::survives);
+}

@@ -168,6 +168,15 @@ mod program;
 /// Installed files: man page, completions, settings.
 mod deploy;
 
+/// What a lone server keeps on disk.
+mod data;
+
+/// Power cuts and failing disks of a lone server.
+mod data_faults;
+
+/// Power cuts: every state of the disk that one can leave.
+mod power_cuts;
+
 /// Reverse proxies: which client address counts.
 mod trusted_proxies;
 

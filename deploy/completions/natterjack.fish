@@ -6,6 +6,7 @@ complete -c natterjack -l redis -x -d 'The Redis that makes many instances one c
 complete -c natterjack -l redis-ca -r -F -d 'PEM file of the private CA that signed the certificate of Redis'
 complete -c natterjack -l redis-auth-command -x -d 'A shell command that prints the password or token for Redis'
 complete -c natterjack -l prefix -x -d 'Prefix of every key and channel in Redis'
+complete -c natterjack -l data -x -d 'Folder in which a server without Redis keeps messages, so that a restart or a power cut loses none that was acknowledged'
 complete -c natterjack -l history -x -d 'Messages that the log of a room keeps'
 complete -c natterjack -l max-history -x -d 'MiB that the logs of all rooms may take together'
 complete -c natterjack -l origin -x -d 'Another site whose pages may connect'

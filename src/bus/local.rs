@@ -1,7 +1,10 @@
-//! The bus of a server that runs alone: a log per room and one bounded channel.
+//! The bus of a server that runs alone: a log per room and one bounded channel. With `--data` a
+//! [`journal`] keeps on disk what is in memory.
 
 mod announced;
 mod heap;
+pub mod journal;
+mod kept;
 mod log;
 mod references;
 
@@ -9,6 +12,7 @@ use std::sync::Arc;
 
 use async_lock::Mutex;
 use smol::channel::Sender;
+use smol::future::{self, Boxed};
 
 use super::NewMessage;
 use crate::chat::dialect::Roster;
@@ -16,12 +20,14 @@ use crate::chat::event::{Event, EventKind, Refusal};
 use crate::chat::name::{Room, User};
 use crate::chat::peer::Peer;
 use crate::chat::peers::Peers;
-use crate::chat::replay::Epochs;
 use crate::config::Config;
+use crate::count::text::MetricsText;
 use crate::time::unix_millis;
 use announced::Announced;
-use log::Log;
-use references::References;
+use journal::record::Record;
+use journal::writer::Writer;
+use journal::{Journal, Message};
+use kept::Kept;
 
 /// This process alone.
 #[derive(Debug)]
@@ -30,32 +36,43 @@ pub struct Local {
     feed: Sender<Event>,
     /// Rooms up to this size announce joins and leaves.
     notices: usize,
-    pub(super) state: Mutex<State>,
-}
-
-/// What the events are made from. Locked until the channel has taken an event, so that the
-/// channel's order is that of the log and of what has been announced. Another event would have to
-/// wait for the channel anyway.
-#[derive(Debug)]
-pub struct State {
-    pub log: Log,
-    references: References,
-    announced: Announced,
+    pub(super) kept: Kept,
+    /// Locked until the channel has taken an event, so that the channel's order is that of the log
+    /// and of what has been announced.
+    announced: Mutex<Announced>,
+    journal: Option<Journal>,
+    /// Writes the journal, until it runs.
+    writer: std::sync::Mutex<Option<Writer>>,
 }
 
 impl Local {
-    /// A bus between `peers`, whose events go to `feed`.
-    pub(super) fn new(peers: Arc<Peers>, feed: Sender<Event>, config: &Config) -> Local {
-        Local {
+    /// A bus between `peers`, whose events go to `feed`. Reads what was kept before a restart.
+    ///
+    /// # Errors
+    /// One line about why the folder for that can't be used.
+    pub(super) fn new(
+        peers: Arc<Peers>,
+        feed: Sender<Event>,
+        config: &Config,
+    ) -> Result<Local, String> {
+        let kept = Kept::new(config);
+        let (journal, writer) = match &config.data {
+            None => (None, None),
+            Some(path) => {
+                let (journal, read) = kept.open(path)?;
+                let writer = journal.start(&read, kept.live());
+                (Some(journal), Some(writer))
+            }
+        };
+        Ok(Local {
             peers,
             feed,
             notices: config.notices,
-            state: Mutex::new(State {
-                log: Log::new(config.history, config.max_history),
-                references: References::new(),
-                announced: Announced::default(),
-            }),
-        }
+            kept,
+            announced: Mutex::default(),
+            journal,
+            writer: std::sync::Mutex::new(writer),
+        })
     }
 
     /// Tells a room that a peer has joined it, or has another name than the `old` one.
@@ -66,87 +83,183 @@ impl Local {
         user: Option<&User>,
         room: &Room,
     ) {
-        let mut state = self.state.lock().await;
+        let mut announced = self.announced.lock().await;
         // The peer is counted, also while its name changes.
         let small = self.peers.people(room).await <= self.notices;
         if let Some(old) = old {
-            self.leave(&mut state, peer, old, room, small).await;
+            self.leave(&mut announced, peer, old, room, small).await;
         }
-        let announced = &mut state.announced;
         if let Some(old) = user.and_then(|user| announced.written_otherwise(room, user)) {
             self.notice(peer, Some(&old), room, EventKind::Left).await;
         }
         let announced = user.is_some_and(|user| announced.joins(room, user, peer.number, small));
-        // A room that begins a new epoch has forgotten all messages of the one before.
-        let log = Epochs::until(state.log.last(room));
+        let log = self.kept.lock().log.epochs(room);
         self.notice(peer, user, room, EventKind::Joined { announced, log })
             .await;
     }
 
     pub(super) async fn announce_leave(&self, peer: &Peer, user: &User, room: &Room) {
-        let mut state = self.state.lock().await;
+        let mut announced = self.announced.lock().await;
         // The peer is no longer counted.
         let small = self.peers.people(room).await < self.notices;
-        self.leave(&mut state, peer, user, room, small).await;
+        self.leave(&mut announced, peer, user, room, small).await;
     }
 
-    async fn leave(&self, state: &mut State, peer: &Peer, user: &User, room: &Room, small: bool) {
+    async fn leave(
+        &self,
+        announced: &mut Announced,
+        peer: &Peer,
+        user: &User,
+        room: &Room,
+        small: bool,
+    ) {
         let elsewhere = self.peers.has(room, user).await;
-        let announced = &mut state.announced;
         if announced.leaves(room, user, peer.number, small, elsewhere) {
             self.notice(peer, Some(user), room, EventKind::Left).await;
         }
     }
 
     pub(super) async fn publish(&self, room: &Room, message: NewMessage) {
-        let mut state = self.state.lock().await;
-        let reference = state.references.of(&message, Some(room));
-        if let Some(known) = reference.and_then(|reference| state.references.find(reference)) {
-            return message.receipt.accept(known);
+        if let Some(journal) = &self.journal
+            && let Err(refusal) = journal.ready().await
+        {
+            return message.receipt.refuse(&refusal);
         }
-        let id = state.log.next(room);
-        let kind = EventKind::Said {
-            text: message.text,
-            email: message.email,
-            id: Some(id),
-            at: unix_millis(),
-        };
+        let order = self.announced.lock().await;
+        if let Some(event) = self.keep(room, message) {
+            self.send(event).await;
+        }
+        drop(order);
+    }
+
+    /// Keeps a message and returns it as an event, unless it is a repeated one. Its sender is told
+    /// when it is on the disk, or at once if there is no journal.
+    fn keep(&self, room: &Room, message: NewMessage) -> Option<Event> {
+        let mut kept = self.kept.lock();
+        let reference = kept.references.of(&message, Some(room));
+        let known = reference.and_then(|reference| kept.references.find(reference));
+        let id = known.unwrap_or_else(|| kept.log.next(room));
+        let (user, receipt) = (message.user.clone(), message.receipt);
         let event = Event {
             room: room.clone(),
             user: Some(message.user),
             origin: Some(message.origin),
-            kind,
+            kind: EventKind::Said {
+                text: message.text,
+                email: message.email,
+                id: Some(id),
+                at: unix_millis(),
+            },
         };
-        self.send(event.clone()).await;
-        state.log.keep(event, id);
-        if let Some(reference) = reference {
-            state.references.keep(reference, id);
+        if known.is_none() {
+            kept.log.keep(event.clone(), id);
+            if let Some(reference) = reference {
+                kept.references.keep(reference, id);
+            }
         }
-        drop(state);
-        message.receipt.accept(id);
+        match &self.journal {
+            None => receipt.accept(id),
+            Some(journal) => {
+                let message = Message {
+                    room: room.clone(),
+                    id,
+                    reference,
+                    user,
+                    receipt,
+                    repeated: known.is_some(),
+                };
+                match known {
+                    Some(_) => journal.accept(message),
+                    None => journal.append(&Record::Message(event.clone(), reference), message),
+                }
+            }
+        }
+        known.is_none().then_some(event)
     }
 
     pub(super) async fn send_private(&self, to: &str, message: NewMessage) {
-        let mut state = self.state.lock().await;
-        let reference = state.references.of(&message, None);
-        if let Some(known) = reference.and_then(|reference| state.references.find(reference)) {
-            return message.receipt.accept(known);
-        }
-        let id = state.log.next_private();
+        let reference = {
+            let kept = self.kept.lock();
+            let reference = kept.references.of(&message, None);
+            if let Some(known) = reference.and_then(|reference| kept.references.find(reference)) {
+                return message.receipt.accept(known);
+            }
+            reference
+        };
+        let id = self.kept.lock().log.next_private();
         let (private, receipt) = message.into_private(id, unix_millis());
         if !self.peers.send_private(to, &private).await {
             return receipt.refuse(&Refusal::NoSuchUser(to.to_string()));
         }
         if let Some(reference) = reference {
-            state.references.keep(reference, id);
+            self.kept.lock().references.keep(reference, id);
         }
         receipt.delivered(to, &private);
     }
 
+    /// Writes the journal until the server stops. Without a journal it ends at once.
+    pub async fn run(&self) {
+        let writer = self.writer.lock().map_or(None, |mut writer| writer.take());
+        let (Some(journal), Some(mut writer)) = (&self.journal, writer) else {
+            return;
+        };
+        while let Err(messages) = journal.run(&mut writer).await {
+            for message in self.kept.take_back(journal, messages) {
+                if !message.repeated {
+                    self.send(Event {
+                        room: message.room,
+                        user: Some(message.user),
+                        origin: None,
+                        kind: EventKind::Deleted { id: message.id },
+                    })
+                    .await;
+                }
+                message.receipt.refuse(&Refusal::Unavailable);
+            }
+        }
+    }
+
     pub(super) async fn roster(&self, room: &Room) -> Roster {
         let mut roster = self.peers.roster(room, self.notices).await;
-        roster.last = self.state.lock().await.log.last(room);
+        roster.last = self.kept.lock().log.last(room);
         roster
+    }
+
+    /// Whether messages can be kept.
+    ///
+    /// # Errors
+    /// One line about why not.
+    pub(super) fn health(&self) -> Result<(), String> {
+        self.journal.as_ref().map_or(Ok(()), Journal::health)
+    }
+
+    /// Ends as soon as the [health](Self::health) may have changed.
+    pub(super) fn health_changed(&self) -> Boxed<()> {
+        match &self.journal {
+            Some(journal) => Box::pin(journal.health_changed()),
+            None => Box::pin(future::pending()),
+        }
+    }
+
+    /// Waits until everything is on the disk. Give it a deadline.
+    pub(super) async fn written(&self) {
+        if let Some(journal) = &self.journal {
+            journal.written().await;
+        }
+    }
+
+    /// Notes on the disk that the server stops in good order. Give it a deadline.
+    pub(super) async fn stop(&self) {
+        if let Some(journal) = &self.journal {
+            journal.stop().await;
+        }
+    }
+
+    /// Writes the metrics.
+    pub(super) fn write_metrics(&self, text: &mut MetricsText) {
+        if let Some(journal) = &self.journal {
+            journal.write_metrics(text);
+        }
     }
 
     async fn notice(&self, peer: &Peer, user: Option<&User>, room: &Room, kind: EventKind) {

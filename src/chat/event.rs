@@ -134,6 +134,11 @@ pub enum EventKind {
         /// The room's last message.
         last: Option<Id>,
     },
+    /// A message of the user was taken back.
+    Deleted {
+        /// The message's id.
+        id: Id,
+    },
 }
 
 /// Why a request of a peer is refused. The connection stays open.

@@ -57,6 +57,12 @@ impl Id {
     /// Before the first message of any room.
     pub const START: Id = Id { epoch: 0, n: 0 };
 
+    /// After the last message of any room.
+    pub const LAST: Id = Id {
+        epoch: u64::MAX,
+        n: u64::MAX,
+    };
+
     /// Before the first message of an epoch.
     pub fn before_all(epoch: u64) -> Id {
         Id { epoch, n: 0 }

@@ -146,6 +146,12 @@ impl Given<'_> {
             let port = port.map_err(|why| why.replace(NAME, "PORT"))?;
             config.listen = vec![(Ipv6Addr::UNSPECIFIED, port).into()];
         }
+        if config.data.is_none() {
+            // systemd.exec(5): several folders are separated by colons.
+            let folders = env("STATE_DIRECTORY").unwrap_or_default();
+            let first = folders.split(':').next().filter(|first| !first.is_empty());
+            config.data = first.map(Into::into);
+        }
         for (flag, other, why) in NEEDS {
             if let (Some(name), None) = (self.name_of(flag), self.name_of(other)) {
                 return Err(format!("{name} needs {other}{why}"));

@@ -1,5 +1,6 @@
 //! Few helpers with few verbs. Every wait has the one deadline, and says what it had seen.
 
+pub mod alone;
 mod browser;
 mod certs;
 mod client;
@@ -18,6 +19,7 @@ mod server;
 mod stream;
 mod token_service;
 
+pub use alone::Alone;
 pub use browser::Page;
 pub use certs::Certs;
 pub use client::Client;

@@ -12,7 +12,7 @@ use super::heap;
 use crate::chat::event::{Event, EventKind, Text};
 use crate::chat::id::Id;
 use crate::chat::name::{Email, Room, User};
-use crate::chat::replay::Stretch;
+use crate::chat::replay::{Epochs, Stretch};
 use crate::time::unix_millis;
 
 /// How many bytes all logs together may take, where the settings don't say.
@@ -47,9 +47,20 @@ pub struct Log {
 #[derive(Debug)]
 struct Ring {
     last: Id,
-    /// Numbered without a gap, up to the last.
+    /// Numbered without a gap up to the last, where no run of messages has ended.
     messages: VecDeque<Message>,
+    /// The runs before, oldest first. Almost always there are none.
+    ended: Vec<Run>,
+    /// The next message begins a new epoch: nobody knows whether the next number was given out.
+    uncertain: bool,
     turn: u64,
+}
+
+/// Messages that are numbered without a gap.
+#[derive(Debug)]
+struct Run {
+    last: Id,
+    len: usize,
 }
 
 /// A message without what its place says.
@@ -81,10 +92,29 @@ impl Log {
         self.rooms.get(room).map(|ring| ring.last)
     }
 
+    /// Where the room's log stands.
+    pub fn epochs(&self, room: &Room) -> Epochs {
+        let Some(ring) = self.rooms.get(room) else {
+            return Epochs::default();
+        };
+        let mut ends: Vec<Id> = ring.ended.iter().map(|run| run.last).collect();
+        // A run may have ended in its epoch, where messages are missing.
+        ends.push(ring.last);
+        ends.dedup_by(|later, end| {
+            let same = later.epoch == end.epoch;
+            if same {
+                *end = *later;
+            }
+            same
+        });
+        let last = ends.pop().unwrap_or(ring.last);
+        Epochs { ends, last }
+    }
+
     /// The id of the room's next message.
     pub fn next(&mut self, room: &Room) -> Id {
-        if let Some(last) = self.last(room) {
-            return last.next();
+        if let Some(ring) = self.rooms.get(room).filter(|ring| !ring.uncertain) {
+            return ring.last.next();
         }
         self.newest_epoch = unix_millis().max(self.newest_epoch + 1);
         Id::first(self.newest_epoch)
@@ -97,6 +127,35 @@ impl Log {
             .map_or_else(|| Id::first(unix_millis()), Id::next);
         self.last_private = Some(id);
         id
+    }
+
+    /// Keeps a message that was kept before a restart. They come in the order in which they were said.
+    pub fn restore(&mut self, event: Event) {
+        let Some(id) = event.id() else {
+            return;
+        };
+        if self.last(&event.room).is_none_or(|last| last < id) {
+            self.newest_epoch = self.newest_epoch.max(id.epoch);
+            self.keep(event, id);
+        }
+    }
+
+    /// From now on each room begins a new epoch with its next message: numbers may have been given
+    /// out that are not known here.
+    pub fn begin_epochs(&mut self) {
+        self.rooms
+            .values_mut()
+            .for_each(|ring| ring.uncertain = true);
+    }
+
+    /// Forgets the messages of a room from this one on. Their numbers are not given out again.
+    pub fn take_back(&mut self, room: &Room, from: Id) {
+        let Some(ring) = self.rooms.get_mut(room) else {
+            return;
+        };
+        self.bytes -= ring.bytes();
+        ring.take_back(from);
+        self.bytes += ring.bytes();
     }
 
     /// Keeps a message that has the [next](Self::next) id. Anything else is not kept.
@@ -119,6 +178,8 @@ impl Log {
             Ring {
                 last: id,
                 messages: VecDeque::new(),
+                ended: Vec::new(),
+                uncertain: false,
                 turn,
             }
         });
@@ -128,10 +189,9 @@ impl Log {
             self.silent.insert(turn, event.room);
             (ring.turn, self.turn) = (turn, turn);
         }
-        ring.last = id;
         self.bytes -= ring.table();
         self.bytes += message.bytes();
-        ring.push(message);
+        ring.push(message, id);
         if ring.messages.len() > self.history {
             self.bytes -= ring.pop();
         }
@@ -157,12 +217,19 @@ impl Log {
         true
     }
 
+    /// All rooms, those that were silent longest first.
+    pub fn rooms(&self) -> Vec<Room> {
+        self.silent.values().cloned().collect()
+    }
+
     /// The first messages of a stretch that are still there, up to `most`.
     pub fn read(&self, room: &Room, stretch: Stretch, most: usize) -> Vec<Event> {
-        let wanted = |(id, _): &(Id, &Message)| stretch.after < *id && *id <= stretch.until;
-        self.messages(room)
-            .skip_while(|message| !wanted(message))
-            .take_while(wanted)
+        let Some(ring) = self.rooms.get(room) else {
+            return Vec::new();
+        };
+        let messages = ring.numbered(ring.first_after(stretch.after));
+        messages
+            .take_while(|(id, _)| *id <= stretch.until)
             .take(most)
             .map(|(id, message)| message.said(room, id))
             .collect()
@@ -170,48 +237,107 @@ impl Log {
 
     /// The last messages before one, or before now; up to `most`, in order.
     pub fn history_before(&self, room: &Room, before: Option<Id>, most: usize) -> Vec<Event> {
-        let mut found: Vec<Event> = self
-            .messages(room)
-            .rev()
-            .skip_while(|(id, _)| before.is_some_and(|before| *id >= before))
-            .take(most)
+        let Some(ring) = self.rooms.get(room) else {
+            return Vec::new();
+        };
+        let end = match before.map(Id::previous) {
+            None => ring.messages.len(),
+            Some(last) => last.map_or(0, |last| ring.first_after(last)),
+        };
+        let messages = ring.numbered(end.saturating_sub(most));
+        messages
+            .take(end.min(most))
             .map(|(id, message)| message.said(room, id))
-            .collect();
-        found.reverse();
-        found
-    }
-
-    fn messages(&self, room: &Room) -> impl DoubleEndedIterator<Item = (Id, &Message)> {
-        self.rooms.get(room).into_iter().flat_map(Ring::numbered)
+            .collect()
     }
 }
 
 impl Ring {
-    fn push(&mut self, message: Message) {
+    fn push(&mut self, message: Message, id: Id) {
         if self.messages.len() == self.messages.capacity() {
             let more = (self.messages.len() / 2).clamp(1, MOST_PLACES);
             self.messages.reserve_exact(more);
         }
+        // The first message of a room has its id already.
+        if id != self.last && id != self.last.next() {
+            let (last, len) = (self.last, self.run_len());
+            self.ended.push(Run { last, len });
+        }
         self.messages.push_back(message);
+        (self.last, self.uncertain) = (id, false);
     }
 
     /// Forgets the oldest message, and returns how many bytes it took beside its place.
     fn pop(&mut self) -> usize {
+        if let Some(run) = self.ended.iter_mut().find(|run| run.len > 0) {
+            run.len -= 1;
+        }
+        // Of the runs without messages only the last is needed: the one before the oldest message.
+        let empty = self.ended.iter().take_while(|run| run.len == 0).count();
+        self.ended.drain(..empty.saturating_sub(1));
         self.messages.pop_front().as_ref().map_or(0, Message::bytes)
     }
 
-    fn numbered(&self) -> impl DoubleEndedIterator<Item = (Id, &Message)> {
-        let first = self.last.n + 1 - self.messages.len() as u64;
-        let messages = self.messages.iter().enumerate();
-        messages.map(move |(at, message)| {
-            let n = first + at as u64;
-            (Id { n, ..self.last }, message)
-        })
+    fn take_back(&mut self, from: Id) {
+        while self.run_len() > 0 && self.last >= from {
+            self.messages.pop_back();
+            match self.last.n {
+                1 => break,
+                n => self.last.n = n - 1,
+            }
+        }
+        if self.run_len() == 0
+            && let Some(run) = self.ended.pop()
+        {
+            self.last = run.last;
+        }
+        self.uncertain = true;
+    }
+
+    /// How many messages the current run has.
+    fn run_len(&self) -> usize {
+        self.messages.len() - self.ended.iter().map(|run| run.len).sum::<usize>()
+    }
+
+    /// The messages from this place on, with their ids.
+    fn numbered(&self, from: usize) -> impl Iterator<Item = (Id, &Message)> {
+        let messages = self.messages.range(from..).enumerate();
+        messages.map(move |(at, message)| (self.id_at(from + at), message))
+    }
+
+    /// The place of the first message after this id.
+    fn first_after(&self, id: Id) -> usize {
+        let (mut from, mut to) = (0, self.messages.len());
+        while from < to {
+            let middle = from + (to - from) / 2;
+            match self.id_at(middle) <= id {
+                true => from = middle + 1,
+                false => to = middle,
+            }
+        }
+        from
+    }
+
+    /// The id of the message at this place.
+    fn id_at(&self, at: usize) -> Id {
+        let mut end = 0;
+        let mut last = self.last;
+        for run in &self.ended {
+            end += run.len;
+            if at < end {
+                last = run.last;
+                let n = last.n - (end - 1 - at) as u64;
+                return Id { n, ..last };
+            }
+        }
+        let n = last.n - (self.messages.len() - 1 - at) as u64;
+        Id { n, ..last }
     }
 
     /// What its messages' places take.
     fn table(&self) -> usize {
         heap::allocation(self.messages.capacity() * size_of::<Message>())
+            + heap::allocation(self.ended.capacity() * size_of::<Run>())
     }
 
     fn bytes(&self) -> usize {

@@ -7,9 +7,9 @@
 //! turn, but none that has less than half of the average: no client makes the references of another
 //! one unknown by having many.
 
-use std::collections::hash_map::{DefaultHasher, RandomState};
+use std::collections::hash_map::DefaultHasher;
 use std::collections::{HashMap, VecDeque};
-use std::hash::{BuildHasher, BuildHasherDefault};
+use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::mem::size_of;
 use std::time::{Duration, Instant};
 
@@ -39,7 +39,8 @@ pub struct References {
     looked: VecDeque<(u32, u64)>,
     count: usize,
     bytes: usize,
-    secret: RandomState,
+    /// The key of the hashes. Nobody else knows it.
+    key: u128,
     started: Instant,
 }
 
@@ -60,21 +61,23 @@ struct Known {
 }
 
 /// A message's reference.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reference {
-    client: u64,
-    name: u64,
+    /// The hash of its client.
+    pub client: u64,
+    /// The hash of its room and of the name that the client has given it.
+    pub name: u64,
 }
 
 impl References {
-    /// None at all.
-    pub fn new() -> References {
+    /// None at all, to be hashed with this key.
+    pub fn new(key: u128) -> References {
         References {
             clients: HashMap::default(),
             looked: VecDeque::new(),
             count: 0,
             bytes: 0,
-            secret: RandomState::new(),
+            key,
             started: Instant::now(),
         }
     }
@@ -87,9 +90,18 @@ impl References {
 
     fn reference(&self, client: &str, room: Option<&Room>, name: &str) -> Reference {
         Reference {
-            client: self.secret.hash_one(client),
-            name: self.secret.hash_one((room, name)),
+            client: self.hash(client),
+            name: self.hash((room, name)),
         }
+    }
+
+    fn hash(&self, what: impl Hash) -> u64 {
+        let (high, low) = ((self.key >> 64) as u64, self.key as u64);
+        // The one keyed hash that std has, and it stays the same.
+        #[allow(deprecated)]
+        let mut hasher = std::hash::SipHasher::new_with_keys(high, low);
+        what.hash(&mut hasher);
+        hasher.finish()
     }
 
     /// The id under which the message was accepted, if it was.
@@ -101,6 +113,14 @@ impl References {
 
     /// Keeps the reference of a message that has been accepted under this id.
     pub fn keep(&mut self, reference: Reference, id: Id) {
+        self.restore(reference, id, Duration::ZERO);
+    }
+
+    /// The same, if it was so long ago.
+    pub fn restore(&mut self, reference: Reference, id: Id, age: Duration) {
+        if age >= LIFE {
+            return;
+        }
         let (now, oldest) = (self.now(), self.oldest());
         // Two, so that all get their turn.
         for _ in 0..2 {
@@ -118,7 +138,8 @@ impl References {
         if client.known.len() == client.known.capacity() {
             self.count -= client.forget(|known| known.at < oldest);
         }
-        let (at, turn) = (now, client.turn);
+        let at = now - age.as_secs() as u32;
+        let turn = client.turn;
         client.turn = turn.wrapping_add(1);
         let known = client.known.insert(reference.name, Known { id, at, turn });
         self.count += usize::from(known.is_none());
@@ -126,6 +147,32 @@ impl References {
         while self.bytes > MOST_BYTES {
             self.look(now, self.count / self.clients.len() / 2);
         }
+    }
+
+    /// Forgets a reference: its message was not accepted after all.
+    pub fn forget(&mut self, reference: Reference) {
+        if let Some(client) = self.clients.get_mut(&reference.client) {
+            self.count -= usize::from(client.known.remove(&reference.name).is_some());
+        }
+    }
+
+    /// The clients with references.
+    pub fn clients(&self) -> Vec<u64> {
+        self.clients.keys().copied().collect()
+    }
+
+    /// The references of a client that are known, with the ids of their messages and how long ago
+    /// these were accepted.
+    pub fn known(&self, client: u64) -> impl Iterator<Item = (Reference, Id, Duration)> {
+        let (now, oldest) = (self.now(), self.oldest());
+        let known = self.clients.get(&client).map(|client| &client.known);
+        let known = known.into_iter().flatten();
+        known
+            .filter(move |(_, known)| known.at >= oldest)
+            .map(move |(&name, known)| {
+                let age = Duration::from_secs((now - known.at).into());
+                (Reference { client, name }, known.id, age)
+            })
     }
 
     /// Looks at the client whose turn it is. Forgets what is no longer known and, where there are
@@ -154,8 +201,9 @@ impl References {
         }
     }
 
+    /// In seconds. It begins at [`LIFE`], so that also what was before the start has a time.
     fn now(&self) -> u32 {
-        self.started.elapsed().as_secs() as u32
+        (LIFE + self.started.elapsed()).as_secs() as u32
     }
 
     /// What was accepted before is no longer known.
@@ -203,7 +251,7 @@ mod tests {
 
     #[test]
     fn a_reference_is_its_clients_and_its_rooms() {
-        let mut references = References::new();
+        let mut references = References::new(7);
         let (lobby, attic) = (Room::lobby(), Room::new("attic").unwrap());
         let said = references.reference("ann", Some(&lobby), "r1");
         references.keep(said, Id::first(7));
@@ -221,7 +269,7 @@ mod tests {
 
     #[test]
     fn as_many_as_the_rate_allows_are_known_for_a_quarter_of_an_hour_and_no_longer() {
-        let mut references = References::new();
+        let mut references = References::new(7);
         for client in ["ann", "bob"] {
             keep(&mut references, client, 0..MANY);
         }
@@ -240,7 +288,7 @@ mod tests {
 
     #[test]
     fn a_client_that_goes_on_does_not_grow() {
-        let mut references = References::new();
+        let mut references = References::new(7);
         for _ in 0..10 {
             keep(&mut references, "ann", 0..1000);
             later(&mut references);
@@ -251,7 +299,7 @@ mod tests {
 
     #[test]
     fn too_many_references_evict_the_oldest_of_the_largest_clients() {
-        let mut references = References::new();
+        let mut references = References::new(7);
         keep(&mut references, "ann", 0..MANY);
         for n in 0..10 * MANY {
             for client in ["bob", "rob"] {

@@ -47,7 +47,9 @@ pub(super) fn render(event: &Event, out: &mut String) -> bool {
             announced: true, ..
         } => out.push_str(": has joined the chat!"),
         EventKind::Left => out.push_str(": has left the chat!"),
-        EventKind::Joined { .. } | EventKind::Lost { .. } => return false,
+        EventKind::Joined { .. } | EventKind::Lost { .. } | EventKind::Deleted { .. } => {
+            return false;
+        }
     }
     true
 }

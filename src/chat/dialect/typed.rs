@@ -51,6 +51,11 @@ enum Said<'a> {
         user_id: &'a str,
         status: &'static str,
     },
+    Deleted {
+        room: &'a str,
+        id: String,
+        by: &'a str,
+    },
     Who {
         room: &'a str,
         users: &'a [String],
@@ -166,6 +171,11 @@ fn said(event: &Event) -> Option<Said<'_>> {
         } => presence("online"),
         EventKind::Joined { .. } | EventKind::Lost { .. } => return None,
         EventKind::Left => presence("offline"),
+        EventKind::Deleted { id } => Said::Deleted {
+            room,
+            id: id.to_string(),
+            by: user_id,
+        },
     })
 }
 

@@ -34,7 +34,7 @@ pub fn survives(bytes: &[u8]) {
                 Heard { epochs, at: 0 }.hear(log.last.next(), 0);
                 log.replay(log.last);
             }
-            EventKind::Left | EventKind::Lost { .. } => {}
+            EventKind::Left | EventKind::Lost { .. } | EventKind::Deleted { .. } => {}
         }
         if let (Some(user), Some(origin)) = (&event.user, event.origin) {
             // What it would say of them, others understand.

@@ -5,5 +5,6 @@ pub mod dialects;
 pub mod envelope;
 pub mod head;
 pub mod ids;
+pub mod journal;
 pub mod resp;
 mod rules;

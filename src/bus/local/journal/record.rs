@@ -1,0 +1,292 @@
+//! The records of a journal: a line of JSON each, with its checksum at the end.
+//!
+//! The checksum is the CRC-32 (IEEE 802.3) of everything before it. A line with another one, or
+//! without one, is damaged. Only the first line of a file has none: it names the format.
+
+use std::borrow::Cow;
+use std::fmt::Display;
+
+use serde::Deserialize;
+
+use crate::bus::local::references::Reference;
+use crate::chat::event::{Event, EventKind, Text};
+use crate::chat::id::Id;
+use crate::chat::name::{Email, Room, User};
+
+/// The first line of a file, without its end.
+pub const HEADER: &str = "{\"natterjack\":\"journal\",\"version\":1}";
+/// The newest format that this program can read.
+const VERSION: u64 = 1;
+/// The checksum and the end of a line: `,"crc":"01234567"}`.
+const CHECKSUM_LEN: usize = 18;
+
+/// What a line says.
+#[derive(Clone, Debug)]
+pub enum Record {
+    /// A message that has an id, and its reference if its client gave it one.
+    Message(Event, Option<Reference>),
+    /// A reference that is still known, of a message whose record does not have it.
+    Reference(Reference, Known),
+    /// The key with which references are hashed.
+    Key(u128),
+    /// The server stopped in good order: everything before this line is all there was.
+    Stopped,
+}
+
+/// What is known of a message with a reference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// Its id.
+    pub id: Id,
+    /// When it was accepted, in milliseconds since 1970.
+    pub at: u64,
+}
+
+impl Record {
+    /// Appends the record as a line.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        let start = out.len();
+        match self {
+            Record::Message(event, reference) => {
+                let EventKind::Said {
+                    text,
+                    email,
+                    id: Some(id),
+                    at,
+                } = &event.kind
+                else {
+                    return;
+                };
+                begin(out, "message");
+                field(out, "room", event.room.as_str());
+                field(out, "id", id);
+                number(out, "at", *at);
+                if let Some(user) = &event.user {
+                    field(out, "user", user.as_str());
+                }
+                if let Some(email) = email {
+                    field(out, "email", email.as_str());
+                }
+                field(out, "text", text.as_str());
+                if let Some(Reference { client, name }) = reference {
+                    field(out, "ref", format_args!("{client:016x}{name:016x}"));
+                }
+            }
+            Record::Reference(Reference { client, name }, Known { id, at }) => {
+                begin(out, "ref");
+                field(out, "ref", format_args!("{client:016x}{name:016x}"));
+                field(out, "id", id);
+                number(out, "at", *at);
+            }
+            Record::Key(key) => {
+                begin(out, "key");
+                field(out, "key", format_args!("{key:032x}"));
+            }
+            Record::Stopped => begin(out, "stopped"),
+        }
+        let checksum = crc32fast::hash(&out[start..]);
+        out.extend_from_slice(format!(",\"crc\":\"{checksum:08x}\"}}\n").as_bytes());
+    }
+
+    /// Reads a line without its end; `None` if it is damaged.
+    pub fn read(line: &[u8]) -> Option<Record> {
+        let (rest, checksum) = line.split_at_checked(line.len().checked_sub(CHECKSUM_LEN)?)?;
+        let checksum = checksum
+            .strip_prefix(b",\"crc\":\"")?
+            .strip_suffix(b"\"}")?;
+        let checksum = u32::from_str_radix(std::str::from_utf8(checksum).ok()?, 16).ok()?;
+        if crc32fast::hash(rest) != checksum {
+            return None;
+        }
+        let line: Line<'_> = serde_json::from_slice(line).ok()?;
+        Some(match &*line.kind {
+            "message" => {
+                let reference = match &line.reference {
+                    Some(reference) => Some(read_reference(reference)?),
+                    None => None,
+                };
+                Record::Message(line.message()?, reference)
+            }
+            "ref" => {
+                let id = line.id?.parse().ok()?;
+                let reference = read_reference(line.reference?)?;
+                Record::Reference(reference, Known { id, at: line.at? })
+            }
+            "key" => Record::Key(u128::from_str_radix(line.key?, 16).ok()?),
+            "stopped" => Record::Stopped,
+            _ => return None,
+        })
+    }
+}
+
+/// Whether the first line of a file names a format that this program can read.
+///
+/// # Errors
+/// The version, if it is a newer one.
+pub fn read_header(line: &[u8]) -> Result<bool, u64> {
+    #[derive(Deserialize)]
+    struct Header<'a> {
+        natterjack: &'a str,
+        version: u64,
+    }
+    match serde_json::from_slice(line) {
+        Ok(Header {
+            natterjack: "journal",
+            version,
+        }) if version > VERSION => Err(version),
+        Ok(Header { natterjack, .. }) => Ok(natterjack == "journal"),
+        Err(_) => Ok(false),
+    }
+}
+
+fn begin(out: &mut Vec<u8>, kind: &str) {
+    out.extend_from_slice(b"{\"kind\":\"");
+    out.extend_from_slice(kind.as_bytes());
+    out.push(b'"');
+}
+
+fn field(out: &mut Vec<u8>, name: &str, value: impl Display) {
+    let value = serde_json::to_string(&value.to_string()).expect("a text is always JSON");
+    out.extend_from_slice(format!(",\"{name}\":{value}").as_bytes());
+}
+
+fn number(out: &mut Vec<u8>, name: &str, value: u64) {
+    out.extend_from_slice(format!(",\"{name}\":{value}").as_bytes());
+}
+
+/// Everything that a line may hold; which of it is there depends on `kind`.
+#[derive(Deserialize)]
+struct Line<'a> {
+    #[serde(borrow)]
+    kind: Cow<'a, str>,
+    #[serde(borrow)]
+    room: Option<Cow<'a, str>>,
+    id: Option<&'a str>,
+    at: Option<u64>,
+    #[serde(borrow)]
+    user: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    email: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    text: Option<Cow<'a, str>>,
+    #[serde(rename = "ref")]
+    reference: Option<&'a str>,
+    key: Option<&'a str>,
+}
+
+impl Line<'_> {
+    fn message(&self) -> Option<Event> {
+        let user = match &self.user {
+            Some(user) => Some(User::new(user).ok()?),
+            None => None,
+        };
+        Some(Event {
+            room: Room::new(self.room.as_ref()?).ok()?,
+            user,
+            origin: None,
+            kind: EventKind::Said {
+                text: Text::new(self.text.as_ref()?).ok()?,
+                email: Email::given(self.email.as_deref()).ok()?,
+                id: Some(self.id?.parse().ok()?),
+                at: self.at?,
+            },
+        })
+    }
+}
+
+fn read_reference(text: &str) -> Option<Reference> {
+    let (client, name) = text.split_at_checked(16)?;
+    let hash = |text| u64::from_str_radix(text, 16).ok();
+    Some(Reference {
+        client: hash(client)?,
+        name: hash(name)?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(text: &str, email: Option<&str>, reference: Option<Reference>) -> Record {
+        let event = Event {
+            room: Room::new("attic").unwrap(),
+            user: User::new("Änn").ok(),
+            origin: None,
+            kind: EventKind::Said {
+                text: Text::new(text).unwrap(),
+                email: Email::given(email).unwrap(),
+                id: Some(Id { epoch: 7, n: 3 }),
+                at: 1_764_000_000_123,
+            },
+        };
+        Record::Message(event, reference)
+    }
+
+    fn line(record: &Record) -> String {
+        let mut line = Vec::new();
+        record.write(&mut line);
+        String::from_utf8(line).unwrap()
+    }
+
+    #[test]
+    fn a_record_is_a_line_that_anybody_can_read() {
+        let said = line(&message("grüß \"dich\" 👋", None, None));
+        let json = "{\"kind\":\"message\",\"room\":\"attic\",\"id\":\"7-3\",\"at\":1764000000123,\
+                    \"user\":\"Änn\",\"text\":\"grüß \\\"dich\\\" 👋\",\"crc\":\"";
+        assert!(said.starts_with(json), "{said}");
+        assert!(said.ends_with("\"}\n"), "{said}");
+        assert_eq!(
+            line(&Record::Stopped),
+            "{\"kind\":\"stopped\",\"crc\":\"2f3290fe\"}\n"
+        );
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let (client, name) = (u64::MAX, 1);
+        let reference = Reference { client, name };
+        let id = Id { epoch: 7, n: 3 };
+        for record in [
+            message("hello", None, None),
+            message("two\nlines", Some("a@b.c"), Some(reference)),
+            Record::Reference(reference, Known { id, at: 12 }),
+            Record::Key(u128::MAX / 3),
+            Record::Stopped,
+        ] {
+            let line = line(&record);
+            let read = Record::read(line.trim_end().as_bytes()).unwrap();
+            assert_eq!(format!("{read:?}"), format!("{record:?}"));
+            assert_eq!(line.matches('\n').count(), 1);
+        }
+    }
+
+    #[test]
+    fn no_damage_goes_unnoticed() {
+        let whole = line(&message("hello", None, None));
+        let whole = whole.trim_end().as_bytes();
+        assert!(Record::read(whole).is_some());
+        for at in 0..whole.len() {
+            assert!(Record::read(&whole[..at]).is_none(), "cut at {at}");
+            for bit in 0..8 {
+                let mut damaged = whole.to_vec();
+                damaged[at] ^= 1 << bit;
+                // A checksum in capitals is the same.
+                let same = damaged.eq_ignore_ascii_case(whole) && at >= whole.len() - CHECKSUM_LEN;
+                assert!(
+                    Record::read(&damaged).is_none() || same,
+                    "bit {bit} of {at}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_newer_format_is_known_for_one() {
+        assert_eq!(read_header(HEADER.as_bytes()), Ok(true));
+        let newer = HEADER.replace(":1", ":2");
+        assert_eq!(read_header(newer.as_bytes()), Err(2));
+        for other in ["", "{}", "{\"natterjack\":\"said\",\"version\":1}"] {
+            assert_eq!(read_header(other.as_bytes()), Ok(false));
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Power cuts and failing disks of a lone server.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::json;
+
+use crate::support::alone::data;
+use crate::support::{Alone, Raw, eventually};
+
+#[test]
+fn thirty_power_cuts_lose_nothing_that_was_acknowledged() {
+    let mut alone = Alone::start();
+    let mut said = Vec::new();
+    for round in 0..30 {
+        let mut ann = alone.typed("ann");
+        ann.put(json!({"type": "join", "room": "attic"}));
+        ann.gets_at_last(json!({"type": "joined"}));
+        let texts: Vec<String> = (0..20).map(|n| format!("{round}-{n}")).collect();
+        for text in &texts {
+            ann.put(json!({"type": "chat", "room": "attic", "text": text, "ref": text}));
+        }
+        // Some are on their way when it is cut.
+        let acknowledged = round % 20;
+        for text in &texts[..acknowledged] {
+            let ack = ann.gets_at_last(json!({"type": "ack", "ref": text}));
+            said.push((ack["id"].as_str().unwrap().to_string(), text.clone()));
+        }
+        alone.cut_and_start_again();
+    }
+    let (_, texts) = alone.comes_back("attic", "0-0");
+    for (id, text) in &said {
+        let found = texts.iter().filter(|found| *found == text).count();
+        assert_eq!(found, 1, "{id} {text}");
+    }
+    let kept: Vec<&String> = texts
+        .iter()
+        .filter(|text| said.iter().any(|(_, said)| said == *text))
+        .collect();
+    let expected: Vec<&String> = said.iter().map(|(_, text)| text).collect();
+    assert_eq!(kept, expected);
+}
+
+/// The errors that a disk has.
+const ENOSPC: i32 = 28;
+const EIO: i32 = 5;
+
+#[test]
+fn a_disk_that_fails_costs_only_the_messages_that_it_does_not_keep() {
+    let library = disk_faults();
+    for errno in [ENOSPC, EIO] {
+        let folder = tempfile::tempdir().unwrap();
+        let fault = folder.path().join("fault");
+        let data = data(&folder);
+        let environment = [
+            ("LD_PRELOAD", library.as_path()),
+            ("DISK_FOLDER", &data),
+            ("DISK_FAULT", &fault),
+        ];
+        let environment = environment.map(|(name, path)| (name, path.to_str().unwrap()));
+        let mut alone = Alone::start_in(folder, &environment);
+        let addr = alone.addr;
+        let before = alone.say("ann", "attic", &["one"]);
+        let mut bob = alone.typed("bob");
+        bob.put(json!({"type": "join", "room": "attic"}));
+        bob.gets_at_last(json!({"type": "joined"}));
+        fs::write(&fault, errno.to_string()).unwrap();
+        // Bob hears it, and that it is taken back; the sender is told.
+        let lost = json!({"type": "chat", "room": "attic", "text": "lost", "ref": "lost"});
+        let mut ann = alone.typed("ann");
+        ann.put(json!({"type": "join", "room": "attic"}));
+        ann.gets_at_last(json!({"type": "joined"}));
+        ann.put(lost.clone());
+        ann.gets_at_last(json!({"type": "error", "code": "unavailable", "ref": "lost"}));
+        let heard = bob.gets_at_last(json!({"type": "chat", "text": "lost"}));
+        bob.gets(json!({"type": "deleted", "room": "attic", "id": heard["id"], "by": "ann"}));
+        let (status, why) = Raw::get(addr, "/readyz");
+        assert_eq!(status, 503);
+        assert!(
+            why.contains("--data") && why.contains("can't be written"),
+            "{why}"
+        );
+        alone.program.logs("can't be written");
+        // Reading goes on, and later messages are refused before anybody hears them.
+        ann.put(json!({"type": "history", "room": "attic"}));
+        let history = ann.gets_at_last(json!({"type": "history"}));
+        assert_eq!(history["messages"].as_array().unwrap().len(), 1);
+        ann.put(lost.clone());
+        ann.gets_at_last(json!({"type": "error", "code": "unavailable", "ref": "lost"}));
+        // When there is room again, it goes on by itself, under other numbers.
+        fs::remove_file(&fault).unwrap();
+        eventually("it is ready again", || {
+            (Raw::get(addr, "/readyz").0 == 200).then_some(())
+        });
+        ann.put(lost);
+        let ack = ann.gets_at_last(json!({"type": "ack", "ref": "lost"}));
+        assert_ne!(ack["id"], heard["id"]);
+        let again = bob.gets(json!({"type": "chat", "text": "lost"}));
+        assert_eq!(again["id"], ack["id"]);
+        // What was said before and after is kept.
+        alone.cut_and_start_again();
+        assert_eq!(
+            alone.comes_back("attic", &before[0]),
+            (true.into(), vec!["lost".to_string()])
+        );
+    }
+}
+
+/// The library that makes a disk fail, compiled.
+fn disk_faults() -> PathBuf {
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/disk_faults.rs");
+    let library = Path::new(env!("CARGO_TARGET_TMPDIR")).join("libdisk_faults.so");
+    let output = Command::new("rustc")
+        .args(["--edition", "2024", "--crate-type", "cdylib", "-o"])
+        .arg(&library)
+        .arg(source)
+        .output()
+        .unwrap();
+    let why = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{why}");
+    library
+}

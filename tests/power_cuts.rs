@@ -1,0 +1,167 @@
+//! Every state that a power cut can leave on the disk of a lone server: each is made from a recording
+//! of what the server did to its files, and the server must start on it with all that it had
+//! acknowledged.
+//!
+//! A disk may write in another order than it was told to, tear a write at a block, and lose what was
+//! not synced, also the name of a new file.
+
+use std::collections::{HashMap, HashSet};
+use std::io::Write;
+use std::path::Path;
+
+use serde_json::json;
+use unsynced::{Crash, Op, Options, Report, Search, Trace, strace};
+
+use crate::support::TestServer;
+
+/// Names the folder for the process whose calls are recorded.
+const FOLDER: &str = "NATTERJACK_TEST_FOLDER";
+
+fn server(folder: &Path) -> TestServer {
+    TestServer::with(|config| {
+        config.data = Some(folder.join("data"));
+        config.rate = 0;
+        config.threads = 1;
+    })
+}
+
+/// What is recorded: a conversation, over the moment when the files are replaced because they have
+/// grown. It prints what was heard and what was acknowledged.
+#[test]
+fn a_conversation_is_recorded() {
+    let Ok(folder) = std::env::var(FOLDER) else {
+        return;
+    };
+    let server = server(Path::new(&folder));
+    let mut ann = server.typed("ann");
+    ann.put(json!({"type": "join", "room": "attic"}));
+    ann.gets(json!({"type": "joined"}));
+    for round in 0..14 {
+        let names: Vec<String> = (0..8).map(|n| format!("{round}.{n}")).collect();
+        for name in &names {
+            let text = format!("{name} {}", "日".repeat(4000));
+            ann.put(json!({"type": "chat", "room": "attic", "text": text, "ref": name}));
+        }
+        let mut acknowledged = 0;
+        // Said at once, in one call, when all of it is true.
+        let mut said = String::from("\n");
+        while acknowledged < names.len() {
+            let object = ann.object();
+            let id = object["id"].as_str().unwrap_or_default();
+            match object["type"].as_str() {
+                Some("chat") => {
+                    let name = object["text"].as_str().unwrap().split(' ').next().unwrap();
+                    said += &format!("heard {id} {name}\n");
+                }
+                Some("ack") => {
+                    said += &format!("acknowledged {id} {}\n", object["ref"].as_str().unwrap());
+                    acknowledged += 1;
+                }
+                _ => {}
+            }
+        }
+        std::io::stdout().write_all(said.as_bytes()).unwrap();
+    }
+}
+
+/// Lets a process have the conversation, and records its calls.
+fn recorded() -> Trace {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path().canonicalize().unwrap();
+    let test = std::env::current_exe().unwrap();
+    let command = [
+        "env".into(),
+        format!("{FOLDER}={}", folder.display()),
+        test.display().to_string(),
+        "power_cuts::a_conversation_is_recorded".into(),
+        "--exact".into(),
+        "--nocapture".into(),
+    ];
+    let recording = strace::record(&folder, &command).unwrap();
+    assert!(recording.success);
+    assert_eq!(recording.warnings, [""; 0]);
+    recording.trace
+}
+
+/// The messages of which the conversation has said this before the crash: their ids, by name.
+fn marked(crash: &Crash<'_>, word: &str) -> HashMap<String, String> {
+    let lines = crash.marks.iter().flat_map(|mark| mark.lines());
+    let words = lines.map(|line| line.split(' ').collect::<Vec<_>>());
+    let marked = words.filter(|words| words.len() == 3 && words[0] == word);
+    marked
+        .map(|words| (words[2].to_string(), words[1].to_string()))
+        .collect()
+}
+
+/// Starts on what the crash has left.
+fn starts_with_everything(crash: &Crash<'_>) -> Result<(), String> {
+    let server = TestServer::try_with(|config| {
+        config.data = Some(crash.dir.join("data"));
+        config.threads = 1;
+    })?;
+    let mut bob = server.typed("bob");
+    bob.put(json!({"type": "join", "room": "attic", "since": "0-0"}));
+    bob.gets(json!({"type": "joined"}));
+    bob.put(json!({"type": "chat", "room": "attic", "text": "next"}));
+    let mut kept = Vec::new();
+    let next = loop {
+        let chat = bob.gets_at_last(json!({"type": "chat"}));
+        let (id, text) = (chat["id"].as_str().unwrap(), chat["text"].as_str().unwrap());
+        match text.split(' ').next() {
+            Some("next") => break id.to_string(),
+            Some(name) => kept.push((name.to_string(), id.to_string())),
+            None => {}
+        }
+    };
+    let names: HashSet<&String> = kept.iter().map(|(name, _)| name).collect();
+    if names.len() != kept.len() {
+        return Err(format!("said twice: {kept:?}"));
+    }
+    let acknowledged = marked(crash, "acknowledged");
+    for (name, id) in &acknowledged {
+        if !kept.contains(&(name.clone(), id.clone())) {
+            return Err(format!(
+                "{name} was acknowledged as {id}; there are {kept:?}"
+            ));
+        }
+    }
+    match marked(crash, "heard").values().any(|heard| *heard == next) {
+        true => Err(format!("{next} was given out again")),
+        false => Ok(()),
+    }
+}
+
+fn explored(trace: &Trace, states: usize) -> Report {
+    let options = Options {
+        max_states: states,
+        // Long writes tear in few places, so that this takes seconds.
+        block_size: 32 * 1024,
+        jobs: 2,
+        search: Search {
+            exhaustive_limit: 3,
+            samples: 2,
+            ..Search::default()
+        },
+        ..Options::default()
+    };
+    unsynced::check(trace, &options, starts_with_everything).unwrap()
+}
+
+#[test]
+fn no_power_cut_loses_what_was_acknowledged() {
+    let trace = recorded();
+    let replaced = trace.ops.iter().any(|op| matches!(op, Op::Unlink { .. }));
+    assert!(replaced, "the files were replaced");
+    let report = explored(&trace, 1000);
+    assert!(report.is_clean(), "{report}");
+    assert!(!report.truncated && report.states > 100, "{report}");
+}
+
+/// Shows that the exploration finds what is wrong: without syncs, acknowledged messages are lost.
+#[test]
+fn a_journal_without_syncs_is_caught() {
+    let mut trace = recorded();
+    trace.ops.retain(|op| !matches!(op, Op::Fsync { .. }));
+    let report = explored(&trace, 200);
+    assert!(!report.is_clean());
+}

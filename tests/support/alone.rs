@@ -1,0 +1,119 @@
+//! A server that runs alone and keeps messages in a folder.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::{Client, Program};
+
+/// A server and its folder.
+pub struct Alone {
+    folder: TempDir,
+    /// The process.
+    pub program: Program,
+    /// Where it listens.
+    pub addr: SocketAddr,
+}
+
+impl Alone {
+    /// With an empty folder.
+    pub fn start() -> Alone {
+        Alone::start_in(tempfile::tempdir().unwrap(), &[])
+    }
+
+    /// With this in its environment the first time.
+    pub fn start_in(folder: TempDir, environment: &[(&str, &str)]) -> Alone {
+        let data = data(&folder).display().to_string();
+        let mut program = Program::start_with(&["--rate", "0", "--data", &data], environment);
+        let addr = program.addr();
+        Alone {
+            folder,
+            program,
+            addr,
+        }
+    }
+
+    /// Starts again where the last one was.
+    pub fn start_again(&mut self) {
+        let data = self.data().display().to_string();
+        self.program = Program::start(&["--rate", "0", "--data", &data]);
+        self.addr = self.program.addr();
+    }
+
+    /// Ends it as a power cut would, but for what the system had not yet written.
+    pub fn cut_and_start_again(&mut self) {
+        self.program.kill();
+        self.start_again();
+    }
+
+    /// Stops it in good order.
+    pub fn stop_and_start_again(&mut self) {
+        self.program.signal("TERM");
+        assert_eq!(self.program.wait().code(), Some(0));
+        self.start_again();
+    }
+
+    /// Connects as a typed client with this name, and takes its welcome.
+    pub fn typed(&self, user: &str) -> Client {
+        let mut client = Client::connect(self.addr, &format!("/ws?user={user}"));
+        client.gets(json!({"type": "welcome", "userId": user}));
+        client
+    }
+
+    /// Says this in a room and returns the ids that it is acknowledged with.
+    pub fn say(&self, user: &str, room: &str, texts: &[&str]) -> Vec<String> {
+        let mut client = self.typed(user);
+        client.put(json!({"type": "join", "room": room}));
+        client.gets_at_last(json!({"type": "joined", "room": room}));
+        let say = |text: &&str| {
+            client.put(json!({"type": "chat", "room": room, "text": text, "ref": text}));
+            let ack = client.gets_at_last(json!({"type": "ack", "ref": text}));
+            ack["id"].as_str().unwrap().to_string()
+        };
+        let ids = texts.iter().map(say).collect();
+        client.leave();
+        ids
+    }
+
+    /// What somebody is told who comes back with `since`, and the texts that follow.
+    pub fn comes_back(&self, room: &str, since: &str) -> (Value, Vec<String>) {
+        let mut client = self.typed("reader");
+        client.put(json!({"type": "join", "room": room, "since": since}));
+        let joined = client.gets_at_last(json!({"type": "joined", "room": room}));
+        client.put(json!({"type": "who", "room": room}));
+        let mut texts = Vec::new();
+        loop {
+            let object = client.object();
+            match object["type"].as_str() {
+                Some("chat") => texts.push(object["text"].as_str().unwrap().to_string()),
+                Some("who") => break,
+                _ => {}
+            }
+        }
+        client.leave();
+        (joined["complete"].clone(), texts)
+    }
+
+    /// The folder that it was given.
+    pub fn data(&self) -> PathBuf {
+        data(&self.folder)
+    }
+
+    /// The journal's files, in order.
+    pub fn files(&self) -> Vec<PathBuf> {
+        let files = fs::read_dir(self.data()).unwrap();
+        let files = files.map(|file| file.unwrap().path());
+        let journal = |path: &PathBuf| path.extension().is_some_and(|kind| kind == "jsonl");
+        let mut files: Vec<_> = files.filter(journal).collect();
+        files.sort();
+        files
+    }
+}
+
+/// The folder that a server with this one is given.
+pub fn data(folder: &TempDir) -> PathBuf {
+    folder.path().join("data")
+}
