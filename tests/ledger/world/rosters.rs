@@ -22,14 +22,19 @@ impl World {
         self.typed_rosters();
         self.plain_rosters();
         self.until("Redis knows who is where", |world| {
-            let keys = ROOMS.map(|room| (format!("{{chat:{room}}}:roster"), Some(room)));
-            let owners = ("{chat-users}:owners".to_string(), None);
-            same("chat-users", world.home.online(), names(None))?;
-            for (key, room) in keys.into_iter().chain([owners]) {
+            let rooms = ROOMS.map(|room| (format!("{{chat:{room}}}:roster"), names(Some(room))));
+            let owners = ("{chat-users}:owners".to_string(), names(None));
+            let list = |(key, expected): (String, _)| {
                 let found = world.home.list(&key, &["HKEYS", &key]);
-                same(&key, found, names(room))?;
+                same(&key, found, expected)
+            };
+            let online = same("chat-users", world.home.online(), names(None));
+            let all = rooms.into_iter().chain([owners]).map(list).chain([online]);
+            let wrong: Vec<String> = all.filter_map(Result::err).collect();
+            match wrong.is_empty() {
+                true => Ok(()),
+                false => Err(wrong.join("; ")),
             }
-            Ok(())
         });
     }
 
