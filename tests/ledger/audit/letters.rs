@@ -2,10 +2,14 @@
 //! alone.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use super::promises::answered_once;
 use super::{DELIVERY, utter};
 use crate::ledger::book::{Book, Dialect, Page, Said};
+
+/// In a cluster one node after the other loses its data.
+const MOMENT: Duration = Duration::from_secs(1);
 
 /// All of them.
 pub fn audit(book: &Book, wrong: &mut Vec<String>) {
@@ -72,7 +76,7 @@ fn audit_one(
         }
         Some(code) if code == "no_such_user" => {
             // The names are registered again.
-            let lost = |to| said.at < to + DELIVERY && to <= told;
+            let lost = |to| said.at < to + DELIVERY && to <= told + MOMENT;
             if there(told) && !book.losses.iter().any(|loss| lost(loss.to)) {
                 wrong.push(format!(
                     "{what}: refused ({code}), though {} was there",
