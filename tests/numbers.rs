@@ -19,6 +19,7 @@ fn go_on(ann: &mut Client, bob: &mut Client, last: &str) -> Vec<String> {
     for id in &after {
         let heard = bob.gets_at_last(json!({"type": "chat", "room": "attic"}));
         assert_eq!(heard["id"], *id, "after {last}");
+        assert_eq!(heard["text"], "hello");
     }
     after
 }

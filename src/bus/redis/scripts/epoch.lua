@@ -7,8 +7,16 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local epoch, n, node, checked, ends
 
+-- Formats numbers once that come again.
+local texts = {}
+local function whole(number)
+  local text = texts[number] or string.format('%.0f', number)
+  texts[number] = text
+  return text
+end
+
 local function format(epoch, n)
-  return string.format('%.0f-%.0f', epoch, n)
+  return whole(epoch) .. '-' .. string.format('%.0f', n)
 end
 
 local function parse(id)
@@ -80,6 +88,6 @@ end
 
 -- The counter as it is kept, with the number `last`.
 local function counter(last)
-  local text = format(epoch, last) .. ' ' .. node .. ' ' .. string.format('%.0f', checked)
+  local text = format(epoch, last) .. ' ' .. node .. ' ' .. whole(checked)
   return ends == '' and text or text .. ' ' .. ends
 end

@@ -15,11 +15,11 @@ local tell = teller(ARGV[1], ARGV[2], ARGV[3])
 local seen, last = string.match(redis.call('GET', KEYS[3]) or '', '^(%d+) (.*)$')
 seen = tonumber(seen) or 0
 if tonumber(ARGV[9]) > seen and tonumber(ARGV[7]) > seen then return 0 end
-local written, referred, moved
+local written_epoch, written, referred, moved
 
 local function save(number)
-  written = counter(number)
-  return 'SET', KEYS[1], written, 'EX', ARGV[5]
+  written_epoch, written = epoch, number
+  return 'SET', KEYS[1], counter(number), 'EX', ARGV[5]
 end
 
 -- The log has more than the counter knows, because somebody has changed one of them: go on behind both.
@@ -36,7 +36,7 @@ end
 
 local function add(body)
   local id = format(epoch, n + 1)
-  local message = '{"natterjack":"said","id":"' .. id .. '","at":' .. string.format('%.0f', now) .. body
+  local message = '{"natterjack":"said","id":"' .. id .. '","at":' .. whole(now) .. body
   if ARGV[4] == '0' then return id, message end
   return id, message, redis.pcall('XADD', KEYS[2], 'MAXLEN', '=', ARGV[4], id, 'message', message)
 end
@@ -87,7 +87,7 @@ for i = 9, #ARGV, 3 do
   answers[#answers + 1] = id or refused
 end
 if written then
-  if written ~= counter(n) then redis.pcall(save(n)) end
+  if written ~= n or written_epoch ~= epoch then redis.pcall(save(n)) end
   redis.pcall('EXPIRE', KEYS[2], ARGV[5])
 end
 if moved then
