@@ -70,7 +70,7 @@ docs: ## generate files from src/config.rs: man page, settings, completions, man
 # Debian has it from 13 on.
 VALKEY ?= valkey-server
 WITH_REDIS := talk:: dialects:: refusals:: presence:: history:: limits:: cluster:: dead_instances:: secure:: \
-	outage:: rollback:: failover:: sentinel:: ledger:: shutdown:: metrics:: check::
+	outage:: other_servers:: rights:: rollback:: failover:: sentinel:: ledger:: shutdown:: metrics:: check::
 valkey-test: tools ## run the tests that use Redis with Valkey instead: VALKEY=/path/of/valkey-server
 	@command -v $(VALKEY) >/dev/null || { $(SUDO) apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
 		$(SUDO) apt-get install -y -qq --no-install-recommends valkey-server; } >/dev/null 2>&1 || true
