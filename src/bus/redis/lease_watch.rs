@@ -12,11 +12,10 @@ use std::time::{Duration, Instant};
 pub const PULSE: Duration = Duration::from_secs(3);
 /// What counts as a prompt answer.
 const PROMPT: Duration = Duration::from_millis(1500);
-/// An instance whose lease has not changed for so long is dead. With the time until another one
-/// looks, its names are free within the fifteen seconds that are promised.
+/// An instance whose lease has not changed for so long is dead, and so is one that has had none for
+/// so long. With the time until another one looks, its names are free within the fifteen seconds
+/// that are promised.
 const DEAD_TIME: Duration = Duration::from_secs(9);
-/// An instance without a lease is dead if it has given no sign of life for so long.
-const GONE_TIME: Duration = Duration::from_secs(15);
 /// An instance without a lease is forgotten after this time.
 const FORGET_TIME: Duration = Duration::from_secs(60);
 
@@ -86,20 +85,34 @@ impl LeaseWatch {
         dead
     }
 
-    /// Whether an instance that has left something at Redis has no lease, and has given no sign of
-    /// life for a long time. Ask again and again.
-    pub fn is_gone(&self, instance: &str, now: Instant) -> bool {
+    /// How an instance is that has left something at Redis.
+    pub fn life(&self, instance: &str, now: Instant) -> Life {
         let mut state = self.lock();
         if state.answered.is_none() {
-            return false;
+            return Life::Uncertain;
         }
         let lease = state.leases.entry(instance.to_string());
         let lease = lease.or_insert_with(|| Lease {
             value: String::new(),
             since: now,
         });
-        lease.value.is_empty() && now - lease.since >= GONE_TIME
+        match lease.value.is_empty() {
+            false => Life::Leased,
+            true if now - lease.since >= DEAD_TIME => Life::Gone,
+            true => Life::Uncertain,
+        }
     }
+}
+
+/// Whether an instance is alive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Life {
+    /// It has a lease.
+    Leased,
+    /// It has none. Ask again.
+    Uncertain,
+    /// It has none, and has given no sign of life for a long time.
+    Gone,
 }
 
 #[cfg(test)]
@@ -162,16 +175,18 @@ mod tests {
     #[test]
     fn an_instance_without_a_lease_is_gone_after_a_while() {
         let (watch, start) = (LeaseWatch::default(), Instant::now());
-        let gone = |instance: &str, at: u32| watch.is_gone(instance, start + at * SECOND);
-        assert!(!gone("bar", 0));
+        let life = |instance: &str, at: u32| watch.life(instance, start + at * SECOND);
+        assert_eq!(life("bar", 0), Life::Uncertain);
         see(&watch, start, 0, &[("foo", "1")]);
-        assert!(!gone("bar", 1) && !gone("foo", 1));
-        for at in [3, 6, 9, 12, 15] {
+        assert_eq!(life("bar", 1), Life::Uncertain);
+        assert_eq!(life("foo", 1), Life::Leased);
+        for at in [3, 6, 9] {
             see(&watch, start, at, &[]);
         }
-        assert!(gone("foo", 15) && !gone("bar", 15));
-        assert!(gone("bar", 16));
-        see(&watch, start, 18, &[("foo", "1")]);
-        assert!(!gone("foo", 18));
+        assert_eq!(life("foo", 9), Life::Gone);
+        assert_eq!(life("bar", 9), Life::Uncertain);
+        assert_eq!(life("bar", 10), Life::Gone);
+        see(&watch, start, 12, &[("foo", "1")]);
+        assert_eq!(life("foo", 12), Life::Leased);
     }
 }

@@ -20,6 +20,7 @@ use smol::Timer;
 use smol::channel::Sender;
 
 use super::Redis;
+use super::lease_watch::Life;
 use super::presence::Dead;
 use super::reply;
 use crate::chat::dialect::{Dialect, Reply};
@@ -46,6 +47,8 @@ const ROSTERS: usize = 32;
 pub struct Reconciliation<'a> {
     bus: &'a Redis,
     names: Names,
+    /// How many ticks there have been.
+    ticks: usize,
     /// The rooms that are still to be compared in this round.
     due: VecDeque<Room>,
     /// How many of them at each tick.
@@ -62,6 +65,7 @@ impl<'a> Reconciliation<'a> {
         Reconciliation {
             bus,
             names: Names::default(),
+            ticks: 0,
             due: VecDeque::new(),
             share: 0,
             gone: HashMap::new(),
@@ -110,10 +114,11 @@ impl<'a> Reconciliation<'a> {
             return self.compare_all(false).await;
         }
         let mut rooms: Vec<Room> = found.rooms.into_iter().collect();
-        let round_begins = self.due.is_empty();
+        self.ticks += 1;
+        let round_begins = self.ticks.is_multiple_of(ROUND);
         if round_begins {
             self.due = self.bus.subscriber.subscriptions.watched().into();
-            self.share = self.due.len().div_ceil(ROUND).max(1);
+            self.share = self.due.len().div_ceil(ROUND);
         }
         let share = self.share.min(self.due.len());
         rooms.extend(self.due.drain(..share));
@@ -215,8 +220,15 @@ impl<'a> Reconciliation<'a> {
         for (instance, sum) in sums {
             if instance == own {
                 found = sum;
-            } else if self.bus.presence.leases.is_gone(&instance, Instant::now()) {
-                self.gone.entry(instance).or_default().extend(room.cloned());
+                continue;
+            }
+            match self.bus.presence.leases.life(&instance, Instant::now()) {
+                Life::Leased => {}
+                Life::Gone => self.gone.entry(instance).or_default().extend(room.cloned()),
+                Life::Uncertain => match room {
+                    Some(room) => self.bus.presence.suspects.add_room(room),
+                    None => self.bus.presence.suspects.add_names(),
+                },
             }
         }
         found
