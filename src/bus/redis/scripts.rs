@@ -325,7 +325,8 @@ impl Scripts {
 
     /// What a room's roster holds of this instance.
     pub fn list_members(&self, room: &Room) -> Command {
-        LIST_MEMBERS.call(&self.roster_keys(room), self.instance.to_string())
+        let args = (self.instance.to_string(), true);
+        LIST_MEMBERS.call(&self.roster_keys(room), args)
     }
 
     /// What shows whether somebody can join: a trial on the keys of names, and on those of the lobby.

@@ -58,10 +58,12 @@ impl Reconciliation<'_> {
         names.differed = 0;
         let mended = self.mend_names(told).await?;
         if !mended {
-            // Every name is right, so the sum is wrong.
-            let change = self.bus.client.scripts.change_name_sum(difference);
-            self.request(vec![change]).await?;
+            // Every name is right, so the sum is wrong, or a claim was on its way.
+            let recount = self.bus.client.scripts.recount_names();
+            self.request(vec![recount]).await?;
         }
+        // Soon it is seen whether all is well.
+        self.bus.presence.suspects.add_names();
         Ok(())
     }
 

@@ -1,4 +1,5 @@
--- List what a room's roster holds of one instance, and set the instance's sum right.
+-- List what a room's roster, or the hash of all names, holds of one instance, and set the instance's sum
+-- right. ARGV: the instance, and whether the list is wanted.
 -- Returns its names and their entries.
 local entries = redis.call('HGETALL', KEYS[1])
 local own, sum = {}, 0
@@ -12,4 +13,4 @@ for i = 1, #entries, 2 do
 end
 redis.call('HDEL', KEYS[2], ARGV[1])
 if sum > 0 then redis.call('HSET', KEYS[2], ARGV[1], string.format('%.0f', sum)) end
-return own
+return ARGV[2] == '1' and own or {}

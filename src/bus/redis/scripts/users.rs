@@ -4,7 +4,9 @@
 use redis::cmd;
 
 use super::{CLAIM, DELETE_INSTANCE, EXPIRE_NAMES, EXPIRE_ROOM, MARK_DEAD, RELEASE, RENEW_LEASE};
-use super::{LIST_NAMES, PORTION, READ_LOG, READ_SUMS, REFERENCE_LIFE, SEND_PRIVATE, Scripts};
+use super::{
+    LIST_MEMBERS, LIST_NAMES, PORTION, READ_LOG, READ_SUMS, REFERENCE_LIFE, SEND_PRIVATE, Scripts,
+};
 use crate::bus::NewMessage;
 use crate::bus::redis::message;
 use crate::chat::id::{Id, Origin};
@@ -71,11 +73,10 @@ impl Scripts {
         READ_SUMS.call(&keys, &[""; 0])
     }
 
-    /// Adds to this instance's sum over its names.
-    pub fn change_name_sum(&self, change: i64) -> Command {
-        let key = self.users_key("sums");
-        let change = (&key, self.instance.to_string(), change);
-        Command::on(&key, cmd("HINCRBY").arg(change))
+    /// Sets this instance's sum over its names right.
+    pub fn recount_names(&self) -> Command {
+        let keys = ["owners", "sums"].map(|what| self.users_key(what));
+        LIST_MEMBERS.call(&keys, (self.instance.to_string(), false))
     }
 
     /// A page of the names that this instance holds.
