@@ -188,7 +188,7 @@ impl Local {
         };
         let id = self.kept.lock().log.next_private();
         let (private, receipt) = message.into_private(id, unix_millis());
-        if !self.peers.send_private(to, &private).await {
+        if !self.peers.send_private(to, &private, || true).await {
             return receipt.refuse(&Refusal::NoSuchUser(to.to_string()));
         }
         if let Some(reference) = reference {

@@ -209,12 +209,21 @@ impl Peers {
         &self.limits.stats
     }
 
-    /// Sends a private message to the peer with this name; `false` if no peer here has it.
-    pub async fn send_private(&self, to: &str, message: &PrivateMessage) -> bool {
+    /// Sends a private message to the peer with this name; `false` if no peer here has it. `due` is
+    /// asked when nothing is waited for any more, so that the message is either sent or not due.
+    pub async fn send_private(
+        &self,
+        to: &str,
+        message: &PrivateMessage,
+        due: impl FnOnce() -> bool,
+    ) -> bool {
         let Ok(user) = User::new(to) else {
             return false;
         };
         let registry = self.registry.lock().await;
+        if !due() {
+            return false;
+        }
         let Some(peer) = registry.named(&user) else {
             return false;
         };

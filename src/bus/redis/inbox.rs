@@ -27,12 +27,23 @@ impl Inbox {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The last message heard; later ones are missing when the channel was broken.
-    pub fn last(&self) -> Id {
-        self.lock().last.unwrap_or(Id::START)
+    /// Notes that the stream is read now. Returns the last message heard: later ones are missing when
+    /// the channel was broken.
+    pub fn begin_reading(&self) -> Id {
+        let mut state = self.lock();
+        state.after = state.last;
+        state.last.unwrap_or(Id::START)
     }
 
-    /// Notes a message that comes on the channel; `false` if it has been read before.
+    /// Notes a message that was read from the stream. Call it when nothing can keep the message from
+    /// its recipient any more.
+    pub fn reads(&self, id: Id) {
+        let mut state = self.lock();
+        (state.until, state.last) = (Some(id), Some(id));
+    }
+
+    /// Notes a message that comes on the channel; `false` if it has been read before. Call it when
+    /// nothing can keep the message from its recipient any more.
     pub fn comes(&self, id: Id) -> bool {
         let mut state = self.lock();
         let read = state.after < Some(id) && Some(id) <= state.until;
@@ -40,13 +51,6 @@ impl Inbox {
             state.last = Some(id);
         }
         !read
-    }
-
-    /// Notes that the stream has been read from the last message up to this one.
-    pub fn read(&self, until: Id) {
-        let mut state = self.lock();
-        state.after = state.last;
-        (state.until, state.last) = (Some(until), Some(until));
     }
 }
 
@@ -58,14 +62,17 @@ mod tests {
     fn a_private_message_is_heard_once() {
         let inbox = Inbox::default();
         let id = |n| Id { epoch: 7, n };
-        assert_eq!(inbox.last(), Id::START);
+        assert_eq!(inbox.begin_reading(), Id::START);
         assert!(inbox.comes(id(1)) && inbox.comes(id(2)));
         // The channel breaks and is subscribed again; 3 and 4 are read, 4 comes as well.
-        assert_eq!(inbox.last(), id(2));
-        inbox.read(id(4));
+        assert_eq!(inbox.begin_reading(), id(2));
+        inbox.reads(id(3));
+        // The next connection breaks before 4 is read.
+        assert_eq!(inbox.begin_reading(), id(3));
+        inbox.reads(id(4));
         assert!(!inbox.comes(id(4)));
         assert!(inbox.comes(id(5)));
-        assert_eq!(inbox.last(), id(5));
+        assert_eq!(inbox.begin_reading(), id(5));
         // A Redis that lost its end gives numbers out again: nothing is held back for that.
         assert!(inbox.comes(id(2)));
     }

@@ -201,24 +201,25 @@ impl Subscriber {
     /// # Errors
     /// Redis does not answer.
     pub async fn read_inbox(&self) -> Result<(), Error> {
-        let mut last = None;
+        let mut after = self.inbox.begin_reading();
         loop {
-            let after = last.unwrap_or_else(|| self.inbox.last());
+            let mut last = after;
             let page = self.client.scripts.inbox(after);
             let page = self.client.request_early(page).await?;
             for note in reply::inbox(&page).unwrap_or_default() {
                 if let InstanceMessage::Private(to, message) = note {
-                    last = Some(message.id);
-                    self.peers.send_private(&to, &message).await;
+                    last = message.id;
+                    let reads = || {
+                        self.inbox.reads(message.id);
+                        true
+                    };
+                    self.peers.send_private(&to, &message, reads).await;
                 }
             }
-            if last.is_none_or(|last| last <= after) {
-                break;
+            if last <= after {
+                return Ok(());
             }
+            after = last;
         }
-        if let Some(last) = last {
-            self.inbox.read(last);
-        }
-        Ok(())
     }
 }

@@ -181,9 +181,10 @@ impl Subscriber {
     async fn handle_instance_message(&self, payload: &[u8], canary: &Canary, presence: &Presence) {
         match message::instance_message(payload) {
             Some(InstanceMessage::Canary) => canary.heard(),
-            Some(InstanceMessage::Private(to, message)) if self.inbox.comes(message.id) => {
+            Some(InstanceMessage::Private(to, message)) => {
+                let comes = || self.inbox.comes(message.id);
                 // Whom it was for may have left in this moment.
-                self.peers.send_private(&to, &message).await;
+                self.peers.send_private(&to, &message, comes).await;
             }
             Some(InstanceMessage::Replaced(user, origin)) => {
                 self.peers
@@ -191,7 +192,7 @@ impl Subscriber {
                     .await;
             }
             Some(InstanceMessage::Reaped) => presence.set_missed(),
-            Some(InstanceMessage::Private(..)) | None => {}
+            None => {}
         }
     }
 }

@@ -67,8 +67,8 @@ impl Reconciliation<'_> {
         Ok(())
     }
 
-    /// Releases the names that nobody here has, and claims those that are missing. `false` if there
-    /// are none.
+    /// Releases the names that nobody here has, and claims those that are missing. `false` if all names
+    /// are right.
     async fn mend_names(&mut self, told: bool) -> Result<bool, Error> {
         let (client, scripts) = (&self.bus.client, &self.bus.client.scripts);
         let names = self.bus.peers.census().await.names();
@@ -77,6 +77,7 @@ impl Reconciliation<'_> {
             .map(|peer| (peer.user.key().to_string(), peer))
             .collect();
         let (mut next, mut released) = (Some("0".to_string()), 0);
+        let mut changing = false;
         while let Some(from) = next {
             let page = self.request(vec![scripts.list_names(&from)]).await?;
             let Some((after, owners)) = page.into_iter().next().and_then(reply::page_of_names)
@@ -89,7 +90,10 @@ impl Reconciliation<'_> {
                 for (key, owner) in owners {
                     if census.holder(&owner.user) == Some(owner.origin.peer) {
                         missing.remove(&key);
-                    } else if !census.is_changing_name(owner.origin.peer) {
+                    } else if census.is_changing_name(owner.origin.peer) {
+                        // Whether it is right will only be known later.
+                        changing = true;
+                    } else {
                         release.push(scripts.release(&key, owner.origin));
                     }
                 }
@@ -117,7 +121,10 @@ impl Reconciliation<'_> {
                 }
             }
         }
-        Ok(released > 0 || !missing.is_empty())
+        if changing {
+            self.bus.presence.suspects.add_names();
+        }
+        Ok(changing || released > 0 || !missing.is_empty())
     }
 
     /// Disconnects a peer whose name somebody else has.
