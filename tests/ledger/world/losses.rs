@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use super::{ROOMS, World};
 use crate::ledger::book::{Id, Loss};
 use crate::ledger::home::counter;
+use crate::support::Redis;
 
 /// What will be lost.
 pub struct Losing {
@@ -26,10 +27,20 @@ impl World {
         self.losing = Some(Losing { from, kept });
     }
 
+    /// The same for all that this Redis does not have, which has stopped following.
+    pub fn begins_to_lose_what_is_not_in(&mut self, from: Duration, other: &Redis) {
+        let last = |room| {
+            let answer = other.command(&["GET", &counter(room)]);
+            last_id(answer.lines().nth(1).unwrap_or_default())
+        };
+        let kept = ROOMS.map(|room| (room.to_string(), [last(room); 2]));
+        let kept = kept.into();
+        self.losing = Some(Losing { from, kept });
+    }
+
     /// The last message of this room.
     fn last(&self, room: &str) -> Option<Id> {
-        let counter = self.home.get(&counter(room));
-        counter.split(' ').next()?.parse().ok()
+        last_id(&self.home.get(&counter(room)))
     }
 
     /// It is lost in this moment.
@@ -65,4 +76,9 @@ impl World {
         self.until("every instance is ready", World::ready);
         self.until("everybody is there", World::all_here);
     }
+}
+
+/// The last message, as a room's counter has it.
+fn last_id(counter: &str) -> Option<Id> {
+    counter.split(' ').next()?.parse().ok()
 }
