@@ -57,8 +57,9 @@ pub async fn check(config: &Config, report: &mut Report) {
         _ => {
             report.ok("alone: no redis is set, and none is needed");
             match &config.data {
+                #[cfg(feature = "full")]
                 Some(path) => local::journal::check::check(path, report),
-                None => report.ok("data: kept only in memory; --data names a folder"),
+                _ => report.ok("data: kept only in memory; --data names a folder"),
             }
         }
     }

@@ -99,7 +99,7 @@ pub struct Config {
     // with `StateDirectory=`. With `--redis` it is not used.
     // Example: /var/lib/natterjack
     // See: data.md
-    #[argh(option, arg_name = "dir")]
+    #[argh(option, arg_name = "dir", from_str_fn(folder))]
     pub data: Option<PathBuf>,
     /// messages kept per room (default 1000)
     // Messages that the log of a room keeps. In Redis, a log is deleted a week after its last

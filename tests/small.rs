@@ -96,6 +96,7 @@ fn it_says_what_it_was_built_without() {
     for (flag, value, part) in [
         ("--redis", "redis://localhost", "redis"),
         ("--metrics", "127.0.0.1:0", "metrics"),
+        ("--data", "here", "journal"),
     ] {
         let refused = Command::new(binary()).args([flag, value]).output().unwrap();
         assert_eq!(refused.status.code(), Some(2));

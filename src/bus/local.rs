@@ -3,6 +3,7 @@
 
 mod announced;
 mod heap;
+#[cfg_attr(not(feature = "full"), path = "local/journal/without.rs")]
 pub mod journal;
 mod kept;
 mod log;
@@ -24,10 +25,8 @@ use crate::config::Config;
 use crate::count::text::MetricsText;
 use crate::time::unix_millis;
 use announced::Announced;
-use journal::record::Record;
-use journal::writer::Writer;
-use journal::{Journal, Message};
-use kept::Kept;
+use journal::Journal;
+use kept::{Kept, Message};
 
 /// This process alone.
 #[derive(Debug)]
@@ -41,8 +40,6 @@ pub struct Local {
     /// and of what has been announced.
     announced: Mutex<Announced>,
     journal: Option<Journal>,
-    /// Writes the journal, until it runs.
-    writer: std::sync::Mutex<Option<Writer>>,
 }
 
 impl Local {
@@ -56,22 +53,13 @@ impl Local {
         config: &Config,
     ) -> Result<Local, String> {
         let kept = Kept::new(config);
-        let (journal, writer) = match &config.data {
-            None => (None, None),
-            Some(path) => {
-                let (journal, read) = kept.open(path)?;
-                let writer = journal.start(&read, kept.live());
-                (Some(journal), Some(writer))
-            }
-        };
         Ok(Local {
             peers,
             feed,
             notices: config.notices,
+            journal: Journal::open(config, &kept)?,
             kept,
             announced: Mutex::default(),
-            journal,
-            writer: std::sync::Mutex::new(writer),
         })
     }
 
@@ -170,7 +158,7 @@ impl Local {
                 };
                 match known {
                     Some(_) => journal.accept(message),
-                    None => journal.append(&Record::Message(event.clone(), reference), message),
+                    None => journal.append(event.clone(), reference, message),
                 }
             }
         }
@@ -199,12 +187,11 @@ impl Local {
 
     /// Writes the journal until the server stops. Without a journal it ends at once.
     pub async fn run(&self) {
-        let writer = self.writer.lock().map_or(None, |mut writer| writer.take());
-        let (Some(journal), Some(mut writer)) = (&self.journal, writer) else {
+        let Some(journal) = &self.journal else {
             return;
         };
-        while let Err(messages) = journal.run(&mut writer).await {
-            for message in self.kept.take_back(journal, messages) {
+        while let Err(messages) = journal.run(&self.kept).await {
+            for message in messages {
                 if !message.repeated {
                     self.send(Event {
                         room: message.room,
@@ -236,7 +223,7 @@ impl Local {
     /// Ends as soon as the [health](Self::health) may have changed.
     pub(super) fn health_changed(&self) -> Boxed<()> {
         match &self.journal {
-            Some(journal) => Box::pin(journal.health_changed()),
+            Some(journal) => journal.health_changed(),
             None => Box::pin(future::pending()),
         }
     }

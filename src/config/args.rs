@@ -146,7 +146,7 @@ impl Given<'_> {
             let port = port.map_err(|why| why.replace(NAME, "PORT"))?;
             config.listen = vec![(Ipv6Addr::UNSPECIFIED, port).into()];
         }
-        if config.data.is_none() {
+        if config.data.is_none() && cfg!(feature = "full") {
             // systemd.exec(5): several folders are separated by colons.
             let folders = env("STATE_DIRECTORY").unwrap_or_default();
             let first = folders.split(':').next().filter(|first| !first.is_empty());

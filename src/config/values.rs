@@ -4,6 +4,7 @@
 
 use std::fmt::Display;
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
 use std::thread::available_parallelism;
 
 use log::LevelFilter;
@@ -56,6 +57,13 @@ pub fn address(value: &str) -> Result<SocketAddr, String> {
     };
     let found = found.ok().and_then(|mut found| found.next());
     found.ok_or_else(|| bad(value, "ADDRESS:PORT, such as 127.0.0.1:8080"))
+}
+
+pub fn folder(value: &str) -> Result<PathBuf, String> {
+    match cfg!(feature = "full") {
+        true => Ok(value.into()),
+        false => Err(format!("{NAME}: this build has no journal")),
+    }
 }
 
 pub fn metrics(value: &str) -> Result<SocketAddr, String> {

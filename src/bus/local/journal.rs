@@ -12,6 +12,7 @@
 //! without it. So nothing is accepted until everything has been written to a new file.
 
 pub mod check;
+mod contents;
 pub mod folder;
 pub mod record;
 pub mod writer;
@@ -19,25 +20,25 @@ pub mod writer;
 use std::fmt;
 use std::io;
 use std::mem;
-use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use event_listener::{Event, EventListener};
+use async_lock::Mutex as AsyncMutex;
+use event_listener::Event as Signal;
 use smol::Timer;
+use smol::future::Boxed;
 
+use super::kept::{Kept, Message};
 use super::references::Reference;
-use crate::chat::event::Refusal;
-use crate::chat::id::Id;
-use crate::chat::name::{Room, User};
-use crate::chat::peer::Receipt;
+use crate::chat::event::{Event, Refusal};
+use crate::config::Config;
 use crate::count::text::{MetricsText, seconds};
 use crate::count::{Counter, Histogram};
-use crate::time::timeout;
+use crate::time::{timeout, unix_millis};
 use folder::{Folder, Read};
 use record::Record;
-use writer::{Live, Writer};
+use writer::Writer;
 
 /// There is at most one sync in this time.
 const SYNC_PERIOD: Duration = Duration::from_millis(100);
@@ -59,12 +60,14 @@ const SYNC_TIMES: [u64; 9] = [
 pub struct Journal {
     folder: Arc<Folder>,
     state: Mutex<State>,
+    /// Is locked as long as it runs.
+    writer: AsyncMutex<Option<Writer>>,
     /// Something waits to be written, or the server stops.
-    work: Event,
+    work: Signal,
     /// Something has been written, or that has failed.
-    done: Event,
+    done: Signal,
     /// Whether messages can be kept has changed.
-    health_changed: Event,
+    health_changed: Signal,
     /// What the files take, in bytes.
     size: AtomicUsize,
     bytes: Counter,
@@ -89,70 +92,64 @@ struct State {
     stopped: bool,
 }
 
-/// A message that waits for the disk.
-#[derive(Debug)]
-pub struct Message {
-    /// Its room.
-    pub room: Room,
-    /// Its id.
-    pub id: Id,
-    /// Its reference.
-    pub reference: Option<Reference>,
-    /// Its author.
-    pub user: User,
-    /// Tells its sender.
-    pub receipt: Receipt,
-    /// It was accepted before, and was said again.
-    pub repeated: bool,
-}
-
 impl Journal {
-    /// Opens the folder and hands on all records, in order.
+    /// Opens the folder that the settings name, if they do, and restores what was kept before a
+    /// restart. Where the server did not stop in good order, each room begins a new epoch with its
+    /// next message. Waits for the disk. One that is full or fails is no error: it is tried again by
+    /// [`run`](Self::run).
     ///
     /// # Errors
-    /// One line about why it can't be used.
-    pub fn open(path: &Path, take: impl FnMut(Record)) -> Result<(Journal, Read), String> {
+    /// One line about why the folder can't be used.
+    pub fn open(config: &Config, kept: &Kept) -> Result<Option<Journal>, String> {
+        let Some(path) = &config.data else {
+            return Ok(None);
+        };
         let folder = Folder::open(path);
         let folder = folder.map_err(|why| format!("--data {}: {why}", path.display()))?;
-        let read = folder.read(take)?;
-        if !read.damaged.is_empty() {
-            let damaged = read.damaged.len();
-            let kept = folder.set_aside(read.files.last().copied().unwrap_or(0), &read.damaged);
-            let path = path.display();
-            match kept {
-                Ok(kept) => log::warn!(
-                    "--data {path}: {damaged} lines are damaged and are skipped; they are in {}",
-                    kept.display()
-                ),
-                Err(error) => log::warn!(
-                    "--data {path}: {damaged} lines are damaged and are skipped, and can't be \
-                     kept elsewhere: {error}"
-                ),
+        let now = unix_millis();
+        let read = {
+            let mut kept = kept.lock();
+            let read = folder.read(|record| contents::restore(&mut kept, record, now))?;
+            if !read.stopped {
+                kept.log.begin_epochs();
             }
-        }
+            read
+        };
+        let folder = Arc::new(folder);
+        let mut writer = Writer::new(folder.clone(), contents::live(kept), &read);
         let journal = Journal {
-            folder: Arc::new(folder),
+            folder,
             state: Mutex::default(),
-            work: Event::new(),
-            done: Event::new(),
-            health_changed: Event::new(),
+            writer: AsyncMutex::default(),
+            work: Signal::new(),
+            done: Signal::new(),
+            health_changed: Signal::new(),
             size: AtomicUsize::new(read.bytes as usize),
             bytes: Counter::default(),
             failures: Counter::default(),
             skipped: read.damaged.len() as u64,
             syncs: Histogram::new(&SYNC_TIMES),
         };
-        Ok((journal, read))
+        journal.set_aside(&read);
+        if let Err(error) = writer.start(!read.damaged.is_empty()) {
+            journal.fail(&error);
+        }
+        *journal.writer.lock_blocking() = Some(writer);
+        Ok(Some(journal))
     }
 
-    /// Makes the file that is written to. A disk that is full or fails is no error: it is tried again
-    /// by [`run`](Self::run).
-    pub fn start(&self, read: &Read, live: Live) -> Writer {
-        let mut writer = Writer::new(self.folder.clone(), live, read);
-        if let Err(error) = writer.start(!read.damaged.is_empty()) {
-            self.fail(&error);
+    /// Keeps damaged lines elsewhere.
+    fn set_aside(&self, read: &Read) {
+        let count = read.damaged.len();
+        if count == 0 {
+            return;
         }
-        writer
+        let number = read.files.last().copied().unwrap_or(0);
+        let place = match self.folder.set_aside(number, &read.damaged) {
+            Ok(path) => format!("they are in {}", path.display()),
+            Err(error) => format!("they can't be kept elsewhere: {error}"),
+        };
+        log::warn!("{self}: {count} lines are damaged and are skipped; {place}");
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -183,9 +180,9 @@ impl Journal {
     }
 
     /// Appends a message, whose sender is told when it is on the disk.
-    pub fn append(&self, record: &Record, message: Message) {
+    pub fn append(&self, event: Event, reference: Option<Reference>, message: Message) {
         let mut state = self.lock();
-        record.write(&mut state.lines);
+        Record::Message(event, reference).write(&mut state.lines);
         state.messages.push(message);
         self.work.notify(1);
     }
@@ -202,11 +199,15 @@ impl Journal {
     }
 
     /// Writes until the server stops in good order, and tells senders. Call it again after an error.
+    /// Dropped, it is of no use any more.
     ///
     /// # Errors
-    /// The messages that could not be written. They must be taken back, and those that
-    /// [wait](Self::take_waiting), too.
-    pub async fn run(&self, writer: &mut Writer) -> Result<(), Vec<Message>> {
+    /// The messages that could not be written. They have been taken back.
+    pub async fn run(&self, kept: &Kept) -> Result<(), Vec<Message>> {
+        let mut writer = self.writer.lock().await;
+        let Some(writer) = writer.as_mut() else {
+            return Ok(());
+        };
         if self.lock().failure.is_some() {
             self.repair(writer).await;
         }
@@ -221,7 +222,7 @@ impl Journal {
             self.lock().busy = None;
             if let Err(error) = written {
                 self.fail(&error);
-                return Err(messages);
+                return Err(kept.take_back(messages, || self.take_waiting()));
             }
             self.bytes.add(bytes);
             for message in messages {
@@ -258,7 +259,7 @@ impl Journal {
     }
 
     /// Takes the messages that wait to be written; they will not be.
-    pub fn take_waiting(&self) -> Vec<Message> {
+    fn take_waiting(&self) -> Vec<Message> {
         let mut state = self.lock();
         state.lines.clear();
         mem::take(&mut state.messages)
@@ -306,8 +307,8 @@ impl Journal {
     }
 
     /// Ends as soon as the [health](Self::health) may have changed.
-    pub fn health_changed(&self) -> EventListener {
-        self.health_changed.listen()
+    pub fn health_changed(&self) -> Boxed<()> {
+        Box::pin(self.health_changed.listen())
     }
 
     /// Waits until nothing waits for the disk. Give it a deadline.

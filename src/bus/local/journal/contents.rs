@@ -1,0 +1,88 @@
+//! What the lines of a journal say of what is kept: read at the start, and made for a new file.
+
+use std::iter;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::record::{Known, Record};
+use super::writer::{Live, Pieces, What};
+use crate::bus::local::kept::{Kept, State};
+use crate::bus::local::references::References;
+use crate::chat::event::EventKind;
+use crate::chat::id::Id;
+use crate::chat::replay::Stretch;
+use crate::time::unix_millis;
+
+/// How many messages are made into lines at once.
+const PIECE: usize = 200;
+
+/// Makes the lines of everything that is kept.
+pub fn live(kept: &Kept) -> Live {
+    let kept = kept.clone();
+    Arc::new(move |what| pieces(&kept, what))
+}
+
+fn pieces(kept: &Kept, what: What) -> Pieces {
+    let (rooms, clients, key) = {
+        let state = kept.lock();
+        (state.log.rooms(), state.references.clients(), state.key)
+    };
+    let mut first = Vec::new();
+    Record::Key(key).write(&mut first);
+    if what == What::Beginning {
+        return Box::new(iter::once(first));
+    }
+    let (kept, other) = (kept.clone(), kept.clone());
+    let messages = rooms.into_iter().flat_map(move |room| {
+        let (kept, mut after) = (kept.clone(), Id::START);
+        iter::from_fn(move || {
+            let until = Id::LAST;
+            let events = kept.lock().log.read(&room, Stretch { after, until }, PIECE);
+            after = events.last()?.id()?;
+            let mut lines = Vec::new();
+            for event in events {
+                Record::Message(event, None).write(&mut lines);
+            }
+            Some(lines)
+        })
+    });
+    let references = clients.into_iter().map(move |client| {
+        let now = unix_millis();
+        let mut lines = Vec::new();
+        for (reference, id, age) in other.lock().references.known(client) {
+            let at = now.saturating_sub(age.as_millis() as u64);
+            Record::Reference(reference, Known { id, at }).write(&mut lines);
+        }
+        lines
+    });
+    Box::new(iter::once(first).chain(messages).chain(references))
+}
+
+/// Takes what a record says. `now`: in milliseconds since 1970.
+pub fn restore(state: &mut State, record: Record, now: u64) {
+    let age = |at: u64| Duration::from_millis(now.saturating_sub(at));
+    match record {
+        Record::Message(event, reference) => {
+            if let (
+                Some(reference),
+                EventKind::Said {
+                    id: Some(id), at, ..
+                },
+            ) = (reference, &event.kind)
+            {
+                state.references.restore(reference, *id, age(*at));
+            }
+            state.log.restore(event);
+        }
+        Record::Reference(reference, Known { id, at }) => {
+            state.references.restore(reference, id, age(at));
+        }
+        Record::Key(key) => {
+            if key != state.key {
+                state.key = key;
+                state.references = References::new(key);
+            }
+        }
+        Record::Stopped => {}
+    }
+}
