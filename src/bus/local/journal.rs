@@ -4,9 +4,9 @@
 //! Everything is read from memory. The journal is only written, and read once at the start. Each
 //! message is a line ([`record`]) that is appended to a file in a [`folder`]. Its sender gets the
 //! `ack` when the line is on the disk (`fdatasync`); the others hear it at once. There is one sync
-//! at a time and at most one in [`SYNC_PERIOD`]; what comes meanwhile goes with the next. When
-//! nobody speaks, nothing is written. The [`writer`] works on a thread of its own, so a slow disk
-//! delays acknowledgements and nothing else.
+//! at a time and at most ten a second; what comes meanwhile goes with the next. When nobody speaks,
+//! nothing is written. The [`writer`] works on a thread of its own, so a slow disk delays
+//! acknowledgements and nothing else.
 //!
 //! After a write or a sync has failed, nobody knows what is on the disk: a later sync may succeed
 //! without it. So nothing is accepted until everything has been written to a new file.
