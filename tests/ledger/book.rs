@@ -237,6 +237,8 @@ pub struct Book {
     pub losses: Vec<Loss>,
     /// When Redis refused commands.
     pub refusals: Vec<(Duration, Duration)>,
+    /// When an instance could not reach Redis for so long that others may have taken it for dead.
+    pub cut_off: Vec<(Duration, Duration)>,
     /// How often a room may begin a new epoch: Redis has lost data, or it is another node.
     pub turns: usize,
 }

@@ -20,6 +20,9 @@ use super::people::{Person, Phase, Stage, come_and_go};
 use crate::support::{Client, Program, Redis, Saved, free_port};
 use losses::Losing;
 
+/// An instance that is out of reach for longer may be taken for dead.
+const LEASE: Duration = Duration::from_secs(8);
+
 /// How many instances there are.
 pub const INSTANCES: usize = 3;
 /// How long it may take until all is well again.
@@ -70,6 +73,8 @@ pub struct World {
     pub replica: Option<Redis>,
     /// When Redis refused commands.
     pub refusals: Vec<(Duration, Duration)>,
+    /// When an instance was out of reach for long.
+    cut_off: Vec<(Duration, Duration)>,
     /// How often a room may begin a new epoch.
     turns: usize,
     /// The node that something is wrong with now.
@@ -106,6 +111,7 @@ impl World {
             saved: None,
             replica: None,
             refusals: Vec::new(),
+            cut_off: Vec::new(),
             turns: 0,
             struck: None,
             chronicle: Vec::new(),
@@ -139,9 +145,13 @@ impl World {
     pub fn suffer(&mut self, steps: &[Step]) {
         for step in steps {
             thread::sleep(step.pause);
-            let begun = Instant::now();
+            let (begun, now) = (Instant::now(), self.now());
             let mut moments = Vec::new();
             for one in &step.incidents {
+                if one.lasts > LEASE {
+                    let (from, to) = (now + one.after, now + one.after + one.lasts);
+                    self.cut_off.push((from + LEASE, to));
+                }
                 moments.push((one.after, true, one.fault));
                 moments.push((one.after + one.lasts, false, one.fault));
             }
@@ -188,6 +198,7 @@ impl World {
             pages,
             losses: std::mem::take(&mut self.losses),
             refusals: std::mem::take(&mut self.refusals),
+            cut_off: std::mem::take(&mut self.cut_off),
             turns: self.turns,
         };
         (book, std::mem::take(&mut self.wrong))

@@ -11,6 +11,9 @@ use crate::ledger::book::{Book, Dialect, Page, Said};
 /// In a cluster one node after the other loses its data.
 const MOMENT: Duration = Duration::from_secs(1);
 
+/// An instance that can reach Redis again has its names back after this time.
+const BACK: Duration = Duration::from_secs(5);
+
 /// All of them.
 pub fn audit(book: &Book, wrong: &mut Vec<String>) {
     let mut heard: HashMap<(&str, &str), usize> = HashMap::new();
@@ -77,7 +80,10 @@ fn audit_one(
         Some(code) if code == "no_such_user" => {
             // The names are registered again.
             let lost = |to| said.at < to + DELIVERY && to <= told + MOMENT;
-            if there(told) && !book.losses.iter().any(|loss| lost(loss.to)) {
+            let lost = book.losses.iter().any(|loss| lost(loss.to));
+            let taken_for_dead =
+                |(from, to): &(Duration, Duration)| said.at < *to + BACK && told > *from;
+            if there(told) && !lost && !book.cut_off.iter().any(taken_for_dead) {
                 wrong.push(format!(
                     "{what}: refused ({code}), though {} was there",
                     to.name
