@@ -46,8 +46,8 @@ impl Replay {
             None => (true, epochs.last),
             Some(Past::Last(n)) => (true, epochs.back(n)),
             Some(Past::Since(since)) => match epochs.replay(since) {
-                // It may have seen anything: it gets what there is.
-                (false, _) if !epochs.knows(since) => (false, epochs.start()),
+                // This log knows nothing of what it has seen: it gets what there is.
+                (false, _) if since.epoch > epochs.last.epoch => (false, epochs.start()),
                 known => known,
             },
         };
@@ -181,6 +181,18 @@ mod tests {
             replayed(Since(Id::START), now, 1..=9, 4),
             ((1..=9).collect(), true)
         );
+    }
+
+    #[test]
+    fn who_has_heard_a_lost_epoch_gets_what_came_after_it() {
+        let epochs = Epochs {
+            ends: vec![id(3, 3), id(5, 5)],
+            last: id(8, 2),
+        };
+        let replay = Replay::new(Some(Past::Since(id(7, 1))), epochs);
+        assert!(!replay.complete());
+        let (after, until) = (id(5, 5), id(8, 2));
+        assert_eq!(replay.left(), Some(Stretch { after, until }));
     }
 
     #[test]

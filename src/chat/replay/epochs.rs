@@ -54,11 +54,6 @@ impl Epochs {
         self.all_ends().find(|end| end.epoch == id.epoch)
     }
 
-    /// Whether the epoch of this id is known.
-    pub fn knows(&self, id: Id) -> bool {
-        self.end_of(id).is_some()
-    }
-
     /// Before all messages that are known to have been there.
     pub fn start(&self) -> Id {
         let first = self.ends.first().unwrap_or(&self.last);
