@@ -12,6 +12,7 @@ mod rooms;
 mod sweep;
 
 use std::collections::{HashMap, HashSet};
+use std::mem;
 use std::sync::Arc;
 
 use async_lock::Mutex;
@@ -62,6 +63,8 @@ struct Registry {
 struct PeerEntry {
     peer: Arc<Peer>,
     user: Option<User>,
+    /// What its name adds to the sums; 0 without a name.
+    weight: u64,
     /// The hash of the session key. A client with this key may take the name over.
     key_hash: Option<SessionKeyHash>,
     rooms: Vec<Room>,
@@ -117,6 +120,7 @@ impl Peers {
         place.insert(PeerEntry {
             peer: peer.clone(),
             user: None,
+            weight: 0,
             key_hash: None,
             rooms: Vec::new(),
             pinged: false,
@@ -141,22 +145,20 @@ impl Peers {
             }
             other.peer.outbox.close(CloseReason::Replaced);
         }
-        registry.hold_name(peer, user);
+        let weight = weight(user.key(), self.origin(peer));
+        registry.hold_name(peer, user, weight);
         let entry = &mut registry.peers[peer.key as usize];
         entry.key_hash = key_hash;
-        let before = entry.weight(self.instance);
+        let before = mem::replace(&mut entry.weight, weight);
         let old = entry.user.replace(user.clone());
-        let now = entry.weight(self.instance);
         for room in &entry.rooms {
             if let Some(members) = registry.rooms.get_mut(room) {
-                before
-                    .into_iter()
-                    .for_each(|weight| members.remove_name(weight));
-                now.into_iter().for_each(|weight| members.add_name(weight));
+                members.remove_name(before);
+                members.add_name(weight);
             }
         }
         if let Some(old) = old.filter(|old| old != user) {
-            registry.release_name(peer, &old);
+            registry.release_name(peer, &old, before);
         }
         true
     }
@@ -171,9 +173,9 @@ impl Peers {
         for room in &rooms {
             registry.leave(peer, room);
         }
-        let user = registry.peers.remove(peer.key as usize).user;
+        let PeerEntry { user, weight, .. } = registry.peers.remove(peer.key as usize);
         if let Some(user) = &user {
-            registry.release_name(peer, user);
+            registry.release_name(peer, user, weight);
         }
         (user, rooms)
     }
@@ -286,20 +288,19 @@ impl Registry {
         Some(&self.peers[key as usize].peer)
     }
 
-    /// Gives a name to a peer, instead of the one that has it.
-    fn hold_name(&mut self, peer: &Peer, user: &User) {
-        if let Some(other) = self.named(user) {
-            self.names_sum -= weight(user.key(), self.origin(other));
+    /// Gives a name, which adds this much to the sum, to a peer instead of the one that has it.
+    fn hold_name(&mut self, peer: &Peer, user: &User, weight: u64) {
+        if let Some(other) = self.names.insert(user.clone(), peer.key) {
+            self.names_sum -= self.peers[other as usize].weight;
         }
-        self.names_sum += weight(user.key(), self.origin(peer));
-        self.names.insert(user.clone(), peer.key);
+        self.names_sum += weight;
     }
 
-    /// Frees a name, if this peer has it.
-    fn release_name(&mut self, peer: &Peer, user: &User) {
+    /// Frees a name, which adds this much to the sum, if this peer has it.
+    fn release_name(&mut self, peer: &Peer, user: &User, weight: u64) {
         if self.names.get(user) == Some(&peer.key) {
             self.names.remove(user);
-            self.names_sum -= weight(user.key(), self.origin(peer));
+            self.names_sum -= weight;
         }
     }
 }

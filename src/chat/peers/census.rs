@@ -171,7 +171,11 @@ mod tests {
     /// The sums, added up from scratch.
     fn sums(peers: &Peers, rooms: &[Room]) -> (u64, Vec<u64>) {
         let registry = &now(peers.census()).0;
-        let weight_of = |key: u32| registry.peers[key as usize].weight(peers.instance);
+        let weight_of = |key: u32| {
+            let entry = &registry.peers[key as usize];
+            let user = entry.user.as_ref()?;
+            Some(weight(user.key(), peers.origin(&entry.peer)))
+        };
         let names = registry.names.values();
         let sum = |room: &Room| -> u64 {
             let entries = registry.peers.iter();

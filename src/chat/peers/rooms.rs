@@ -5,10 +5,8 @@ use std::sync::Arc;
 
 use async_lock::OnceCell;
 
-use super::census::weight;
 use super::{PeerEntry, Peers, Registry};
 use crate::chat::dialect::{Dialect, Reply, Roster};
-use crate::chat::id::{Instance, Origin};
 use crate::chat::name::{Room, User};
 use crate::chat::peer::Peer;
 use crate::chat::replay::Epochs;
@@ -43,7 +41,8 @@ impl Peers {
     pub async fn begin_join(&self, peer: &Peer, room: &Room) -> JoinSignal {
         let mut registry = self.registry.lock().await;
         let entry = &registry.peers[peer.key as usize];
-        if let Some(weight) = entry.new_weight(room, self.instance) {
+        if entry.is_new(room) {
+            let weight = entry.weight;
             let members = registry.rooms.entry(room.clone()).or_default();
             members.add_name(weight);
         }
@@ -121,13 +120,14 @@ impl Peers {
 }
 
 impl Members {
+    /// Adds what a name weighs; 0 is no name.
     pub fn add_name(&mut self, weight: u64) {
-        self.named += 1;
+        self.named += usize::from(weight > 0);
         self.sum = self.sum.wrapping_add(weight);
     }
 
     pub fn remove_name(&mut self, weight: u64) {
-        self.named -= 1;
+        self.named -= usize::from(weight > 0);
         self.sum = self.sum.wrapping_sub(weight);
     }
 }
@@ -147,9 +147,9 @@ impl Registry {
         let pending = self.joining.remove(&number)?;
         let entry = &self.peers[pending.key as usize];
         if let Some(members) = self.rooms.get_mut(&pending.room)
-            && let Some(weight) = entry.new_weight(&pending.room, self.instance)
+            && entry.is_new(&pending.room)
         {
-            members.remove_name(weight);
+            members.remove_name(entry.weight);
         }
         self.forget_if_empty(&pending.room);
         Some(pending)
@@ -164,12 +164,10 @@ impl Registry {
         // Most peers are in one room as long as they live.
         entry.rooms.reserve_exact(1);
         entry.rooms.push(room.clone());
-        let weight = self.peers[key as usize].weight(self.instance);
+        let weight = entry.weight;
         let members = self.rooms.entry(room.clone()).or_default();
         members.here.insert(key);
-        if let Some(weight) = weight {
-            members.add_name(weight);
-        }
+        members.add_name(weight);
     }
 
     /// Removes a peer from a room; `false` if it is not a member.
@@ -181,10 +179,7 @@ impl Registry {
         };
         entry.rooms.swap_remove(place);
         members.here.remove(&peer.key);
-        let weight = entry.weight(self.instance);
-        if let Some(weight) = weight {
-            members.remove_name(weight);
-        }
+        members.remove_name(entry.weight);
         self.forget_if_empty(room);
         true
     }
@@ -198,18 +193,8 @@ impl Registry {
 }
 
 impl PeerEntry {
-    /// What its name adds to the sum of a room; nothing if it has none.
-    pub(super) fn weight(&self, instance: Instance) -> Option<u64> {
-        let origin = Origin {
-            instance,
-            peer: self.peer.number,
-        };
-        Some(weight(self.user.as_ref()?.key(), origin))
-    }
-
-    /// The same if it is not a member of the room yet.
-    fn new_weight(&self, room: &Room, instance: Instance) -> Option<u64> {
-        let new = !self.rooms.contains(room);
-        new.then(|| self.weight(instance)).flatten()
+    /// Whether it would add a name to the room.
+    fn is_new(&self, room: &Room) -> bool {
+        self.user.is_some() && !self.rooms.contains(room)
     }
 }
