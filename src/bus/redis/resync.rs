@@ -56,37 +56,20 @@ impl Subscriber {
             let replies = self.client.pipeline.request_early(&commands).await?;
             for ((room, heard), reply) in rooms.iter().zip(&replies) {
                 if reply::last(reply).is_some_and(|last| last != heard.epochs.last) {
-                    self.sync_room(room, None, None).await?;
+                    self.sync_room(room, None, None, None).await?;
                 }
             }
         }
         self.read_inbox().await
     }
 
-    /// Goes on in a room, where the channel has brought `next`, or said that this was the last message.
-    /// Hands on the messages up to that one, which is `event`, or all there are.
+    /// Goes on in a room: hands on the messages up to `next`, which the channel has brought as `event`
+    /// or named as the last one, or all there are. `again`: the channel has brought another message
+    /// under this number than was heard.
     ///
     /// # Errors
     /// Redis does not answer.
     pub(super) async fn sync_room(
-        &self,
-        room: &Room,
-        next: Option<Id>,
-        event: Option<Event>,
-    ) -> Result<(), Error> {
-        self.sync(room, None, next, event).await
-    }
-
-    /// Goes on in a room, where the channel has brought a message with a number under which another one
-    /// has been heard.
-    ///
-    /// # Errors
-    /// Redis does not answer.
-    pub(super) async fn sync_again(&self, room: &Room, again: Option<u64>) -> Result<(), Error> {
-        self.sync(room, again, None, None).await
-    }
-
-    async fn sync(
         &self,
         room: &Room,
         again: Option<u64>,

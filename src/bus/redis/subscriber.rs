@@ -103,7 +103,7 @@ impl Subscriber {
                 Some(Push::Subscribed { sharded }) => {
                     for room in self.subscriptions.confirmed(from, sharded) {
                         // What was said while its slot moved.
-                        self.sync_room(&room, None, None).await?;
+                        self.sync_room(&room, None, None, None).await?;
                     }
                 }
                 Some(Push::ShardEnded { channel }) => {
@@ -149,10 +149,10 @@ impl Subscriber {
                 Some(Step::Next) => {}
                 Some(Step::Lost { again: None }) => {
                     let (room, id) = (event.room.clone(), *id);
-                    return self.sync_room(&room, Some(id), Some(event)).await;
+                    return self.sync_room(&room, None, Some(id), Some(event)).await;
                 }
                 Some(Step::Lost { again }) => {
-                    return self.sync_again(&event.room, again).await;
+                    return self.sync_room(&event.room, again, None, None).await;
                 }
                 Some(Step::Known) | None => return Ok(()),
             },
@@ -164,7 +164,10 @@ impl Subscriber {
                         self.subscriptions.set_heard(&event.room, heard);
                     }
                     Some(heard) if heard.last == log.last => {}
-                    Some(_) => self.sync_room(&event.room, Some(log.last), None).await?,
+                    Some(_) => {
+                        let last = Some(log.last);
+                        self.sync_room(&event.room, None, last, None).await?;
+                    }
                 }
                 // The peer that joins gets from the log what has been delivered here before, and all
                 // that comes after.

@@ -68,13 +68,13 @@ impl Record {
                     field(out, "email", email.as_str());
                 }
                 field(out, "text", text.as_str());
-                if let Some(Reference { client, name }) = reference {
-                    field(out, "ref", format_args!("{client:016x}{name:016x}"));
+                if let Some(reference) = reference {
+                    write_reference(out, *reference);
                 }
             }
-            Record::Reference(Reference { client, name }, Known { id, at }) => {
+            Record::Reference(reference, Known { id, at }) => {
                 begin(out, "ref");
-                field(out, "ref", format_args!("{client:016x}{name:016x}"));
+                write_reference(out, *reference);
                 field(out, "id", id);
                 number(out, "at", *at);
             }
@@ -192,6 +192,10 @@ impl Line<'_> {
             },
         })
     }
+}
+
+fn write_reference(out: &mut Vec<u8>, Reference { client, name }: Reference) {
+    field(out, "ref", format_args!("{client:016x}{name:016x}"));
 }
 
 fn read_reference(text: &str) -> Option<Reference> {
