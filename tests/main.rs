@@ -69,7 +69,7 @@ mod cluster;
 /// Another chat server on the same Redis.
 mod other_servers;
 
-/// Whatever goes wrong with Redis, the rosters and the names are right again soon.
+/// Rosters and names: right again soon after each fault of Redis.
 mod presence_faults;
 
 /// Instances that die, freeze and come back.

@@ -1,5 +1,5 @@
-//! Whatever goes wrong between instances and Redis: soon afterwards the rosters, the names and who is
-//! really connected are the same.
+//! Faults between instances and Redis. Soon after each, the rosters, the names and who is really
+//! connected are the same.
 
 use std::collections::BTreeSet;
 use std::thread;
@@ -88,8 +88,8 @@ fn the_connections_of_before_are_ended_at_redis() {
     are_here(&redis, &["ann"]);
 }
 
-/// People on two instances, some of whom have come since a moment after which others have left. One
-/// of them has the name of somebody who has left the other instance.
+/// People on two instances. Since a saved moment, some have come and others have left. One of those
+/// who came has the name of somebody who left the other instance.
 struct People {
     saved: Saved,
     ann: Client,

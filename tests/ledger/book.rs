@@ -188,7 +188,7 @@ impl Said {
         !self.acks.is_empty() || self.refused.is_some()
     }
 
-    /// Whom it is for, if it is private.
+    /// Its recipient, if it is private.
     pub fn recipient(&self) -> Option<&str> {
         self.room.strip_prefix('@')
     }

@@ -1,5 +1,5 @@
-//! Another chat server on the same Redis, as the tutorial makes it: whoever comes is put into the set
-//! `chat-users` and announced on the channel `chat`, and what is published there is heard by all.
+//! Another chat server on the same Redis, as the tutorial makes it. It puts its users into the set
+//! `chat-users`, announces them on the channel `chat`, and passes on what is published there.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;

@@ -1,5 +1,5 @@
-//! Visitors come for a moment and leave, each under a name of its own, whatever goes wrong meanwhile.
-//! Nobody may be left of them.
+//! Visitors come for a moment and leave during all faults, each under a name of its own. None of them
+//! may be left in the end.
 
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};

@@ -8,7 +8,7 @@ use super::Redis;
 use crate::support::eventually;
 
 impl Redis {
-    /// Can't save its data, and refuses whatever writes with `-MISCONF`.
+    /// Can't save its data, and refuses every write with `-MISCONF`.
     pub fn fail_to_save(&self) {
         let _ = fs::remove_file(self.dump());
         // A folder with something in it can't be replaced by a file.

@@ -106,7 +106,7 @@ impl Redis {
 
     /// The log of what is written reaches back to the beginning.
     fn wait_until_logged(&self) {
-        eventually("the log is written anew", || {
+        eventually("the log is rewritten", || {
             let info = self.command(&["INFO", "persistence"]);
             let all = [
                 "aof_enabled:1",

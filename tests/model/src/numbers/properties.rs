@@ -1,4 +1,4 @@
-//! What must hold, whatever happens.
+//! What must hold in each state.
 
 use super::instance::Shown;
 use super::redis::Redis;
