@@ -4,8 +4,8 @@
 //! Only a loss of data is forgiven anything, and that [narrowly](losses).
 
 mod hearing;
-mod letters;
 mod losses;
+mod private_messages;
 mod promises;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -41,7 +41,7 @@ pub fn audit(book: &Book) -> Vec<String> {
             }
         }
     }
-    letters::audit(book, &mut wrong);
+    private_messages::audit(book, &mut wrong);
     wrong
 }
 

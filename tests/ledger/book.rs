@@ -55,7 +55,7 @@ pub struct Page {
     pub said: Vec<Said>,
     pub visits: Vec<Visit>,
     /// The private messages to it that it has heard.
-    pub letters: Vec<Heard>,
+    pub private_messages: Vec<Heard>,
     /// Violations that no fault excuses.
     pub oddities: Vec<String>,
     /// Its connections so far.
@@ -134,7 +134,7 @@ impl Page {
             rooms: rooms.iter().map(ToString::to_string).collect(),
             said: Vec::new(),
             visits: Vec::new(),
-            letters: Vec::new(),
+            private_messages: Vec::new(),
             oddities: Vec::new(),
             stays: Vec::new(),
             here: false,

@@ -1,7 +1,7 @@
 //! The audit finds what is planted in a good ledger, and nothing else.
 
-mod letters;
 mod losses;
+mod private_messages;
 
 use std::time::Duration;
 

@@ -142,6 +142,6 @@ impl Life {
     fn note_private(&self, text: &str) {
         let at = self.now();
         let (id, text) = (None, text.to_string());
-        self.page().letters.push(Heard { id, text, at });
+        self.page().private_messages.push(Heard { id, text, at });
     }
 }

@@ -6,7 +6,7 @@ use super::{ANN, BEA, PIP, SECOND, finds, good, id, said};
 use crate::ledger::book::{Book, Heard, Loss};
 
 fn heard(book: &mut Book, who: usize, text: &str) {
-    book.pages[who].letters.push(Heard {
+    book.pages[who].private_messages.push(Heard {
         id: None,
         text: text.into(),
         at: 3 * SECOND,
@@ -17,9 +17,9 @@ fn heard(book: &mut Book, who: usize, text: &str) {
 fn told() -> Book {
     let mut book = good();
     said(&mut book.pages[ANN], "secret", id(9));
-    let letter = book.pages[ANN].said.last_mut().unwrap();
-    letter.room = "@bea".into();
-    (letter.at, letter.answers) = (2 * SECOND, vec![(0, 3 * SECOND)]);
+    let message = book.pages[ANN].said.last_mut().unwrap();
+    message.room = "@bea".into();
+    (message.at, message.answers) = (2 * SECOND, vec![(0, 3 * SECOND)]);
     heard(&mut book, BEA, "secret");
     book
 }
@@ -27,7 +27,7 @@ fn told() -> Book {
 #[test]
 fn a_private_message_is_heard_once_and_by_its_recipient() {
     finds(told(), |_| {}, &[]);
-    let miss = |book: &mut Book| book.pages[BEA].letters.clear();
+    let miss = |book: &mut Book| book.pages[BEA].private_messages.clear();
     let what = "\"secret\" (by ann at 2.00s, sent 1 times)";
     let missed = format!("{what}: acknowledged, and not heard by bea");
     finds(told(), miss, &[&missed]);
@@ -53,15 +53,15 @@ fn a_private_message_is_heard_once_and_by_its_recipient() {
 fn a_private_message_is_answered_once_and_truly() {
     let what = "\"secret\" (by ann at 2.00s, sent 1 times)";
     let silence = |book: &mut Book| {
-        let letter = book.pages[ANN].said.last_mut().unwrap();
-        letter.acks.clear();
-        letter.answers.clear();
+        let message = book.pages[ANN].said.last_mut().unwrap();
+        message.acks.clear();
+        message.answers.clear();
     };
     let expected = format!("{what}: neither acknowledged nor refused");
     finds(told(), silence, &[&expected]);
     let twice = |book: &mut Book| {
-        let letter = book.pages[ANN].said.last_mut().unwrap();
-        letter.answers.push((0, 4 * SECOND));
+        let message = book.pages[ANN].said.last_mut().unwrap();
+        message.answers.push((0, 4 * SECOND));
     };
     finds(
         told(),
@@ -69,16 +69,16 @@ fn a_private_message_is_answered_once_and_truly() {
         &[&format!("{what}: answered once more at 4.00s")],
     );
     let refuse = |book: &mut Book, code: &str| {
-        let letter = book.pages[ANN].said.last_mut().unwrap();
-        letter.acks.clear();
-        letter.refused = Some(code.into());
+        let message = book.pages[ANN].said.last_mut().unwrap();
+        message.acks.clear();
+        message.refused = Some(code.into());
     };
     let lie = |book: &mut Book| refuse(book, "unavailable");
     let expected = format!("{what}: refused (unavailable) and heard by bea");
     finds(told(), lie, &[&expected]);
     let unknown = |book: &mut Book| {
         refuse(book, "no_such_user");
-        book.pages[BEA].letters.clear();
+        book.pages[BEA].private_messages.clear();
     };
     let expected = format!("{what}: refused (no_such_user), though bea was there");
     finds(told(), unknown, &[&expected]);
@@ -93,7 +93,7 @@ fn a_private_message_is_answered_once_and_truly() {
 fn a_private_message_may_be_lost_with_the_data() {
     let lost = |from: Duration, to: Duration| {
         move |book: &mut Book| {
-            book.pages[BEA].letters.clear();
+            book.pages[BEA].private_messages.clear();
             let kept = [].into();
             book.losses.push(Loss {
                 from,

@@ -18,8 +18,8 @@ const BACK: Duration = Duration::from_secs(5);
 pub fn audit(book: &Book, wrong: &mut Vec<String>) {
     let mut heard: HashMap<(&str, &str), usize> = HashMap::new();
     for page in &book.pages {
-        for letter in &page.letters {
-            *heard.entry((&page.name, &letter.text)).or_default() += 1;
+        for message in &page.private_messages {
+            *heard.entry((&page.name, &message.text)).or_default() += 1;
         }
     }
     for page in book
