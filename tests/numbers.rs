@@ -81,28 +81,32 @@ fn a_log_whose_counter_is_gone_goes_on() {
 }
 
 #[test]
-fn a_forged_number_swallows_no_message() {
+fn a_forged_number_swallows_no_message_and_begins_no_epoch() {
     let redis = Redis::start();
     let servers = [1, 2].map(|_| TestServer::on(&redis));
     let mut ann = servers[0].typed_in("ann", "attic");
     let mut bob = servers[1].typed_in("bob", "attic");
-    let before = say(&mut ann, 1);
-    bob.gets_at_last(json!({"type": "chat", "id": before[0]}));
-    for ahead in ["-11", "0-1"] {
-        let id = before[0].replace("-1", ahead);
-        let forged = json!({
-            "natterjack": "said", "id": id, "at": 1, "from": "0.1", "user": "eve", "text": "x"
-        });
-        // The mark comes first.
-        let forged = forged
-            .to_string()
-            .replace("\"natterjack\":\"said\"", "\"kind\":0");
-        let forged = forged.replacen('{', "{\"natterjack\":\"said\",", 1);
+    let mut said = say(&mut ann, 2);
+    for id in &said {
+        bob.gets_at_last(json!({"type": "chat", "id": id}));
+    }
+    let end = u64::MAX / 1000;
+    // Far ahead, of another epoch, and known: long ago or just now.
+    for (ahead, at) in [("-11", 1), ("0-1", 1), ("-1", end), ("-2", end)] {
+        let id = said[1].replace("-2", ahead);
+        let forged = format!(
+            r#"{{"natterjack":"said","id":"{id}","at":{at},"from":"0.1","user":"eve","text":"x"}}"#
+        );
         redis.command(&["PUBLISH", "chat:@{chat:attic}", &forged]);
         for id in say(&mut ann, 12) {
             bob.gets(json!({"type": "chat", "id": id}));
+            said.push(id);
         }
     }
+    let last = said.last().unwrap();
+    assert!(last.ends_with("-50"), "another epoch: {last}");
+    let back = come_back(&servers[1], "cat", &said[0], last);
+    assert_eq!(back, (true.into(), said[1..].to_vec()));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Redis goes back in time: it has lost its last seconds, with or without a disconnect.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -222,4 +223,49 @@ fn who_is_here_is_told_of_lost_messages_before_what_follows() {
     for id in after {
         ida.gets(json!({"type": "chat", "id": id}));
     }
+}
+
+#[test]
+fn without_a_history_what_is_on_its_way_is_not_taken_for_lost() {
+    let redis = Redis::on_tcp();
+    let proxy = Proxy::to(redis.port());
+    let without = |config: &mut natterjack::config::Config| config.history = 0;
+    let far = TestServer::on_with(proxy.address(), without);
+    let near = TestServer::on_with(redis.address(), without);
+    let mut pip = near.typed_in("pip", "attic");
+    let mut ida = far.typed_in("ida", "attic");
+    let heard = say(&mut pip, 1);
+    ida.gets_at_last(json!({"type": "chat", "id": heard[0]}));
+    // This way, there is time between the subscription and the next commands.
+    proxy.delay(Duration::from_millis(300));
+    let listeners = |count: usize| {
+        eventually("the instances listen", || {
+            let channel = "chat:@{chat:attic}";
+            let listeners = redis.command(&["PUBSUB", "NUMSUB", channel]);
+            listeners.ends_with(&format!(":{count}\r\n")).then_some(())
+        });
+    };
+    proxy.cut();
+    listeners(1);
+    proxy.heal();
+    listeners(2);
+    let on_its_way = say(&mut pip, 1);
+    let follows = loop {
+        let object = ida.object();
+        match object["type"].as_str() {
+            Some("chat") => break object,
+            Some("joined") => panic!("nothing is lost: {object}"),
+            _ => {}
+        }
+    };
+    assert_eq!(follows["id"], on_its_way[0]);
+    // What nobody here has been subscribed for is lost, and that is told before what follows.
+    proxy.cut();
+    listeners(1);
+    say(&mut pip, 1);
+    proxy.heal();
+    ida.gets_at_last(json!({"type": "joined", "room": "attic", "complete": false}));
+    far.becomes(200);
+    let after = say(&mut pip, 1);
+    ida.gets_at_last(json!({"type": "chat", "id": after[0]}));
 }

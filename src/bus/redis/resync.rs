@@ -23,6 +23,9 @@ impl Subscriber {
     /// Reads from the logs what was said while nobody here was listening, and hands it on. The channels
     /// must be subscribed to already, so that nothing falls in between.
     ///
+    /// Where no log is kept, they must not be subscribed to yet: what comes by them would be taken for
+    /// lost. The next message shows if another one falls in between.
+    ///
     /// # Errors
     /// Redis does not answer.
     pub async fn resync(&self) -> Result<(), Error> {
@@ -42,7 +45,7 @@ impl Subscriber {
         if lost > 0 {
             log::warn!("redis has lost messages of {lost} rooms; they can't be delivered any more");
         }
-        self.read_inbox().await
+        Ok(())
     }
 
     /// Reads messages from the logs that the channels have not brought.
@@ -64,15 +67,15 @@ impl Subscriber {
     }
 
     /// Goes on in a room: hands on the messages up to `next`, which the channel has brought as `event`
-    /// or named as the last one, or all there are. `again`: the channel has brought another message
-    /// under this number than was heard.
+    /// or named as the last one, or all that the log has. `again`: the channel has brought another
+    /// message under this number than was heard, with this time.
     ///
     /// # Errors
     /// Redis does not answer.
     pub(super) async fn sync_room(
         &self,
         room: &Room,
-        again: Option<u64>,
+        again: Option<(u64, u64)>,
         next: Option<Id>,
         event: Option<Event>,
     ) -> Result<(), Error> {
@@ -81,6 +84,9 @@ impl Subscriber {
         };
         let sync = (self.client.scripts).sync_room(room, heard.epochs.last, again, PAGE);
         let reply = self.client.request_early(sync).await?;
+        // Without a log, what has not been heard may still come.
+        let logs = self.client.scripts.keeps_logs();
+        let next = next.or((!logs).then_some(heard.epochs.last));
         if !self.catch_up(room, &heard, &reply, next, event).await? {
             log::warn!("redis has lost messages of a room; they can't be delivered any more");
         }

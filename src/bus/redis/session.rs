@@ -128,6 +128,10 @@ async fn prepare(
         }
     }
 
+    let logs = client.scripts.keeps_logs();
+    if !logs {
+        bus.subscriber.resync().await?;
+    }
     let rooms = bus.subscriber.subscriptions.wanted();
     let own = [client.scripts.own_channel()];
     subscribed[0].subscribe(&own, &[]).await?;
@@ -150,7 +154,10 @@ async fn prepare(
     let [names, _] = client.scripts.try_join();
     let tried = client.request_early(names).await?;
     health::note(client, &bus.health, &[tried]);
-    bus.subscriber.resync().await?;
+    if logs {
+        bus.subscriber.resync().await?;
+    }
+    bus.subscriber.read_inbox().await?;
     bus.subscriber.subscriptions.up(connections, &rooms);
     client.pipeline.open();
     Ok(())

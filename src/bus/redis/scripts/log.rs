@@ -9,6 +9,11 @@ use crate::chat::replay::Stretch;
 use crate::redis::slot::Command;
 
 impl Scripts {
+    /// Whether messages are kept.
+    pub fn keeps_logs(&self) -> bool {
+        self.history > 0
+    }
+
     /// The room's last message.
     pub fn last(&self, room: &Room) -> Command {
         let key = self.room_key(room, "counter");
@@ -16,12 +21,20 @@ impl Scripts {
     }
 
     /// What an instance has missed that has heard `heard`, and where the log stands. `again`: a number of
-    /// that epoch under which it has heard another message.
-    pub fn sync_room(&self, room: &Room, heard: Id, again: Option<u64>, most: usize) -> Command {
+    /// that epoch and the time of a message that has come under it, though another one was heard under
+    /// it.
+    pub fn sync_room(
+        &self,
+        room: &Room,
+        heard: Id,
+        again: Option<(u64, u64)>,
+        most: usize,
+    ) -> Command {
         let keys = ["counter", "log"].map(|what| self.room_key(room, what));
         let heard = Some(heard).filter(|heard| *heard != Id::START);
-        let again = again.map_or(String::new(), |n| n.to_string());
-        SYNC_ROOM.call(&keys, (text(heard), again, LOG_LIFE, most, PORTION))
+        let (again, at) = again.unzip();
+        let again = [again, at].map(|number| number.map_or(String::new(), |n| n.to_string()));
+        SYNC_ROOM.call(&keys, (text(heard), &again, LOG_LIFE, most, PORTION))
     }
 
     /// The first messages of a stretch: at most so many, and not more than about [`PORTION`] bytes.
