@@ -9,7 +9,6 @@ pub mod cors;
 pub mod forwarded;
 pub mod http;
 pub mod listener;
-mod new_rooms;
 pub mod page;
 pub mod peer;
 #[cfg(feature = "full")]

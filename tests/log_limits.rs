@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{Client, Redis, TestServer, eventually, on_both_buses_with};
+use crate::support::{Client, Issuer, Raw, Redis, TestServer, eventually, on_both_buses_with};
 
 /// Joins a room, says something there, and leaves it. Returns the error's code, if there was one.
 fn speak_in(client: &mut Client, room: &str) -> Option<String> {
@@ -40,6 +40,39 @@ fn a_name_can_speak_in_100_new_rooms_and_then_in_one_more_every_ten_seconds() {
         });
         assert!(refused.count() > 0);
         assert_eq!(speak_in(&mut server.typed("bob"), "new"), None);
+    });
+}
+
+#[test]
+fn rooms_that_are_begun_by_http_count_too() {
+    let issuer = Issuer::hs256();
+    let with_tokens = |config: &mut natterjack::config::Config| {
+        (config.rate, config.jwt_key) = (100_000, Some(issuer.file()));
+    };
+    on_both_buses_with(with_tokens, |server| {
+        let token = issuer.token("door");
+        let post = |room: &str| {
+            let request = format!(
+                "POST /rooms/{room} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\
+                 Content-Length: 5\r\n\r\nhello"
+            );
+            let mut connection = Raw::connect(server.addr());
+            connection.send(request.as_bytes());
+            String::from_utf8(connection.rest()).unwrap()
+        };
+        let begun = |n: &usize| post(&format!("room{n}")).starts_with("HTTP/1.1 200");
+        let begun = (0..200).take_while(begun).count();
+        assert!((100..200).contains(&begun), "{begun}");
+        // In a room with messages it may go on.
+        assert!(post("room0").starts_with("HTTP/1.1 200"));
+        let refused = (0..20).map(|n| post(&format!("another{n}")));
+        let refused = refused.filter(|answer| answer.starts_with("HTTP/1.1 429"));
+        let refused: Vec<_> = refused.collect();
+        assert!(
+            refused[0].contains("\r\nRetry-After: 10\r\n"),
+            "{refused:?}"
+        );
+        assert!(refused[0].contains("too many new rooms"), "{refused:?}");
     });
 }
 

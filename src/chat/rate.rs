@@ -1,10 +1,14 @@
-//! Rate limit of messages: a token bucket, and a check for clients that ignore it. A bucket is kept
-//! as the time when it is full, which needs no refilling.
+//! Rate limits of messages and of new rooms: a token bucket each, and a check for clients that ignore
+//! the first. A bucket is kept as the time when it is full, which needs no refilling.
 
 use std::time::{Duration, Instant};
 
 /// The burst: a bucket holds the messages of this many seconds.
 pub const BURST_SECONDS: u32 = 3;
+/// So many new rooms at once: each keeps a log for a week.
+pub const ROOM_BURST: u32 = 100;
+/// Then one more after each period of this length.
+pub const ROOM_PERIOD: Duration = Duration::from_secs(10);
 /// A client that sends this many times its rate is flooding.
 const FLOOD_FACTOR: u32 = 10;
 /// A client that is flooding for this many seconds in a row is closed.
@@ -21,13 +25,15 @@ pub enum Verdict {
     Flood,
 }
 
-/// The rate limit of one name. It needs no timer: the time alone fills the bucket.
+/// The rate limits of one name. They need no timer: the time alone fills the buckets.
 #[derive(Clone, Debug)]
 pub struct Rate {
     /// Messages a second; 0 is no limit.
     rate: u32,
     /// When the bucket is full again, if no more messages come.
     full_at: Instant,
+    /// The same of new rooms.
+    rooms_full_at: Instant,
     /// When the current second began.
     window: Instant,
     seen: u32,
@@ -36,11 +42,12 @@ pub struct Rate {
 }
 
 impl Rate {
-    /// A full bucket for `rate` messages a second; 0 lets everything pass.
+    /// Full buckets, one for `rate` messages a second; 0 lets everything pass.
     pub fn new(rate: u32, now: Instant) -> Rate {
         Rate {
             rate,
             full_at: now,
+            rooms_full_at: now,
             window: now,
             seen: 0,
             hot: 0,
@@ -64,15 +71,30 @@ impl Rate {
         Verdict::Pass
     }
 
-    /// Whether the bucket is full, so that it can be forgotten: it is like a new one.
+    /// Whether one more room may be begun.
+    pub fn may_begin_room(&self, now: Instant) -> bool {
+        self.rate == 0 || self.rooms_full_at <= now + ROOM_PERIOD * (ROOM_BURST - 1)
+    }
+
+    /// Counts a room, if one more may be begun.
+    pub fn begin_room(&mut self, now: Instant) -> bool {
+        let allowed = self.may_begin_room(now);
+        if allowed {
+            self.rooms_full_at = self.rooms_full_at.max(now) + ROOM_PERIOD;
+        }
+        allowed
+    }
+
+    /// Whether the buckets are full, so that they can be forgotten: they are like new ones.
     pub fn is_full(&self, now: Instant) -> bool {
-        self.full_at <= now
+        self.full_at.max(self.rooms_full_at) <= now
     }
 
     /// Takes over the state of another limit, where that is stricter: fewer tokens, more seconds of
     /// flooding.
     pub fn inherit(&mut self, other: &Rate) {
         self.full_at = self.full_at.max(other.full_at);
+        self.rooms_full_at = self.rooms_full_at.max(other.rooms_full_at);
         if (other.hot, other.seen) > (self.hot, self.seen) {
             (self.hot, self.seen, self.window) = (other.hot, other.seen, other.window);
         }
@@ -111,10 +133,24 @@ mod tests {
     }
 
     #[test]
+    fn a_burst_of_rooms_may_be_begun_and_then_one_at_a_time() {
+        let start = Instant::now();
+        let mut rate = Rate::new(1, start);
+        let mut begun = |now: Instant| (0..1000).filter(|_| rate.begin_room(now)).count() as u32;
+        assert_eq!(begun(start), ROOM_BURST);
+        assert_eq!(begun(start + ROOM_PERIOD * 3), 3);
+        let long_after = start + ROOM_PERIOD * ROOM_BURST * 2;
+        assert_eq!(begun(long_after), ROOM_BURST);
+        assert!(!rate.is_full(long_after + ROOM_PERIOD * (ROOM_BURST - 1)));
+        assert!(rate.is_full(long_after + ROOM_PERIOD * ROOM_BURST));
+    }
+
+    #[test]
     fn zero_is_no_limit() {
         let start = Instant::now();
         let mut rate = Rate::new(0, start);
         assert!((0..100_000).all(|_| rate.check(start) == Verdict::Pass));
+        assert!((0..100_000).all(|_| rate.begin_room(start)));
     }
 
     #[test]

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::http::STATUSES;
-use super::new_rooms::NewRooms;
 use super::rate_limits::RateLimits;
 use super::tls::Tls;
 use super::token::Authenticator;
@@ -26,10 +25,8 @@ pub struct ServerContext {
     draining: AtomicBool,
     /// Checks tokens.
     pub authenticator: Authenticator,
-    /// The message rates of names and addresses.
+    /// The rates of names and addresses.
     pub(super) rate_limits: RateLimits,
-    /// Who has begun new rooms.
-    pub(super) new_rooms: NewRooms,
     /// Present where connections speak TLS.
     pub tls: Option<Tls>,
     /// Connections accepted.
@@ -50,7 +47,6 @@ impl ServerContext {
         ServerContext {
             authenticator,
             rate_limits: RateLimits::new(config.rate, config.max_peers),
-            new_rooms: NewRooms::default(),
             config,
             peers,
             bus,

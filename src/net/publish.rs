@@ -10,12 +10,14 @@ use bytes::Bytes;
 
 use super::context::ServerContext;
 use super::http::{Answer, HEAD_TIME, Head};
+use super::rate_limits::ConnectionRate;
 use super::route::PublishRequest;
 use super::socket::Socket;
 use crate::bus::NewMessage;
 use crate::chat::event::{Refusal, TEXT_CHARS, Text};
 use crate::chat::name::SessionKeyHash;
 use crate::chat::peer::Receipt;
+use crate::chat::rate::Verdict;
 use crate::time::timeout;
 
 /// The longest line end that tools send after a text.
@@ -44,7 +46,8 @@ pub(super) async fn receive(
         return Err(Answer::retry_later(503, "the server shuts down"));
     }
     let user = &grant.user;
-    if !context.rate_limits.allows(user, from, Instant::now()) {
+    let mut rate = ConnectionRate::new(from);
+    if rate.check(&context.rate_limits, Some(user), Instant::now()) != Verdict::Pass {
         let why = Refusal::RateLimited(context.config.rate).to_string();
         return Err(Answer::text(429, &why).with("Retry-After", "1"));
     }
@@ -53,6 +56,14 @@ pub(super) async fn receive(
     let body = timeout(HEAD_TIME, reading).await;
     let body = body.ok_or_else(|| Answer::text(408, "no complete body within 10 seconds"))??;
     let text = text(&body, context.config.max_message)?;
+    // Redis is asked only for those who have begun many rooms.
+    if !rate.may_begin_room(Instant::now()) {
+        let roster = context.bus.roster(&request.room).await;
+        if roster.is_some_and(|roster| roster.last.is_none()) {
+            let why = Refusal::NewRooms.to_string();
+            return Err(Answer::text(429, &why).with("Retry-After", "10"));
+        }
+    }
     let (receipt, outcome) = Receipt::to_caller(request.reference);
     let message = NewMessage {
         user: user.clone(),
@@ -67,7 +78,12 @@ pub(super) async fn receive(
         outcome.wait().await.clone()
     };
     match timeout(BUS_TIME, publish).await {
-        Some(Ok(id)) => Ok(Answer::text(200, &id.to_string())),
+        Some(Ok(id)) => {
+            if id.n == 1 {
+                rate.begin_room(Instant::now());
+            }
+            Ok(Answer::text(200, &id.to_string()))
+        }
         Some(Err(refusal)) => Err(Answer::text(503, &refusal.to_string()).with("Retry-After", "5")),
         None => {
             let line = "no word from redis yet: it may still be published; with the same ref= it is safe to try again";

@@ -1,10 +1,11 @@
-//! The message rates of names and addresses, which outlive a connection, so that a reconnect does
-//! not begin a new burst.
+//! The rates of names and addresses, of messages and of new rooms. They outlive a connection, so that a
+//! reconnect does not begin a new burst.
 //!
 //! One [`RateLimits`] per server holds a bucket for each name that has sent something, and for each
 //! address that has sent something without a name. A [`ConnectionRate`] keeps a pointer to its
 //! bucket, so a message locks that alone, and the books are searched once per name. A full bucket
-//! is the same as a new one and is removed; a bucket is full after [`BURST_SECONDS`] at most.
+//! is the same as a new one and is removed. It is full [`BURST_SECONDS`](crate::chat::rate::BURST_SECONDS)
+//! after the last message at most, or some minutes after the last room that was begun.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -58,18 +59,6 @@ impl RateLimits {
         }
     }
 
-    /// Whether one more message that this name publishes by HTTP from this address is within the
-    /// limit.
-    #[cfg(any(feature = "full", test))]
-    pub(super) fn allows(&self, user: &User, from: IpAddr, now: Instant) -> bool {
-        let check = |bucket: Bucket| lock(&bucket).check(now) == Verdict::Pass;
-        self.rate == 0
-            || self
-                .of_name(user, now)
-                .or_else(|| self.of_address(from, now))
-                .is_none_or(check)
-    }
-
     fn of_name(&self, user: &User, now: Instant) -> Option<Bucket> {
         lock(&self.names).bucket(user, self.rate, now)
     }
@@ -120,7 +109,7 @@ impl<K: Clone + Eq + Hash> Book<K> {
     }
 }
 
-/// The rate of one connection: that of its name, and before it has one, that of its address.
+/// The rate of one connection, or of one request to publish: that of its name, and before it has one, that of its address.
 #[derive(Debug)]
 pub(super) struct ConnectionRate {
     from: IpAddr,
@@ -190,6 +179,22 @@ impl ConnectionRate {
         }
     }
 
+    /// Whether one more room may be begun.
+    #[cfg(feature = "full")]
+    pub(super) fn may_begin_room(&self, now: Instant) -> bool {
+        (self.of_rooms()).is_none_or(|bucket| lock(bucket).may_begin_room(now))
+    }
+
+    /// Counts a room that the current message begins, if it may begin one.
+    pub(super) fn begin_room(&self, now: Instant) -> bool {
+        (self.of_rooms()).is_none_or(|bucket| lock(bucket).begin_room(now))
+    }
+
+    /// The bucket that counts its new rooms. There is none without a limit.
+    fn of_rooms(&self) -> Option<&Bucket> {
+        self.shared.as_ref().or(self.own.as_ref())
+    }
+
     /// Looks up its buckets.
     fn open(&mut self, limits: &RateLimits, user: Option<&User>, now: Instant) {
         self.own = user.and_then(|user| limits.of_name(user, now));
@@ -222,7 +227,10 @@ mod tests {
 
     /// How many of ten messages pass.
     fn passed(limits: &RateLimits, n: usize, from: usize, now: Instant) -> usize {
-        let pass = |_: &usize| limits.allows(&user(n), address(from), now);
+        let pass = |_: &usize| {
+            let mut request = ConnectionRate::new(address(from));
+            request.check(limits, Some(&user(n)), now) == Verdict::Pass
+        };
         (0..10).filter(pass).count()
     }
 

@@ -198,7 +198,7 @@ impl<'a> Session<'a> {
         match &self.user {
             Some(user) if self.is_in(&room) => {
                 let user = user.clone();
-                self.count_new_room(&user, &room)?;
+                self.count_new_room(&room)?;
                 let message = self.new_message(user, text, reference);
                 self.bus().publish(&room, message).await;
                 Ok(())

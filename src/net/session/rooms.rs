@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::Session;
 use crate::chat::event::Refusal;
-use crate::chat::name::{Room, User};
+use crate::chat::name::Room;
 
 /// A room that a connection is in.
 #[derive(Debug)]
@@ -21,14 +21,13 @@ impl Session<'_> {
         self.rooms.iter().any(|joined| joined.room == *room)
     }
 
-    /// Counts a room for this name, if the message is the first one there.
-    pub(super) fn count_new_room(&mut self, user: &User, room: &Room) -> Result<(), Refusal> {
+    /// Counts a room for the connection's name, if the message is the first one there.
+    pub(super) fn count_new_room(&mut self, room: &Room) -> Result<(), Refusal> {
         let mut rooms = self.rooms.iter_mut();
         let Some(joined) = rooms.find(|joined| joined.silent && joined.room == *room) else {
             return Ok(());
         };
-        let limited = self.context.config.rate > 0;
-        if limited && !self.context.new_rooms.allows(user, Instant::now()) {
+        if !self.rate.begin_room(Instant::now()) {
             return Err(Refusal::NewRooms);
         }
         joined.silent = false;
