@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{Certs, Client, Nodes, TestServer, eventually};
+use crate::support::{Certs, Client, Nodes, TestServer, eventually, is_before_7};
 
 /// Rooms whose keys are on each of the three primaries, in their order.
 const ROOMS: [&str; 3] = ["kitchen", "attic", "pond"];
@@ -82,6 +82,9 @@ fn sent_to_replica(nodes: &Nodes, i: usize) -> u64 {
 
 #[test]
 fn what_is_said_in_a_room_stays_on_its_node() {
+    if is_before_7() {
+        return println!("skipped: this needs Redis 7");
+    }
     let nodes = Nodes::start();
     let servers = servers(&nodes);
     for room in ROOMS {
@@ -111,6 +114,9 @@ fn what_is_said_in_a_room_stays_on_its_node() {
 
 #[test]
 fn a_rooms_channels_follow_its_slot() {
+    if is_before_7() {
+        return println!("skipped: this needs Redis 7");
+    }
     let nodes = Nodes::start();
     let (servers, mut foo, mut bar) = foo_and_bar(&nodes);
     let key = counter("lobby");
@@ -300,6 +306,9 @@ fn a_new_node_is_found_by_a_redirection() {
 
 #[test]
 fn an_unreachable_node_is_named() {
+    if is_before_7() {
+        return println!("skipped: this needs Redis 7");
+    }
     let nodes = Nodes::start();
     nodes.announce_unreachable(2);
     let server = TestServer::on_with(nodes.address(0), |_| {});
@@ -360,6 +369,9 @@ fn messages_that_the_cluster_drops_are_read_from_the_log() {
 
 #[test]
 fn a_room_on_an_unreachable_node_waits_until_it_can_be_reached() {
+    if is_before_7() {
+        return println!("skipped: this needs Redis 7");
+    }
     let nodes = Nodes::start();
     let (servers, mut foo, mut bar) = foo_and_bar(&nodes);
     nodes.announce_unreachable(5);

@@ -30,13 +30,15 @@ pub use other_server::OtherServer;
 pub use program::Program;
 pub use proxy::Proxy;
 pub use raw::{Raw, connect_from, frame, upgrade};
-pub use redis::{Redis, Saved};
+pub use redis::{Redis, Saved, is_before_7};
 pub use sentinels::Sentinels;
 pub use server::TestServer;
 pub use stream::Stream;
 pub use token_service::{TokenService, token};
 
+use std::collections::BTreeSet;
 use std::net::TcpListener;
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use natterjack::config::Config;
@@ -58,12 +60,24 @@ pub fn eventually<T>(what: &str, mut attempt: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-/// A port that was free just now. Not one of those that the system hands out to outgoing
-/// connections: who gives it up for a while finds it free again.
+/// A port that was free just now, and that no other test was given. Not one of those that the system
+/// hands out to outgoing connections: who gives it up for a while finds it free again.
 pub fn free_port() -> u16 {
+    free_pair(0)
+}
+
+/// The same, if the port so far above it is free too.
+fn free_pair(distance: u16) -> u16 {
+    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
     eventually("a port is free", || {
-        let port = fastrand::u16(10_000..32_000);
-        TcpListener::bind(("127.0.0.1", port)).ok().map(|_| port)
+        let port = fastrand::u16(10_000..32_000 - distance);
+        let pair = [port, port + distance];
+        let mut given = GIVEN.lock().unwrap();
+        let is_free =
+            |port: &u16| !given.contains(port) && TcpListener::bind(("127.0.0.1", *port)).is_ok();
+        let free = pair.iter().all(is_free);
+        free.then(|| given.extend(pair))?;
+        Some(port)
     })
 }
 

@@ -7,7 +7,7 @@ use std::ops::RangeInclusive;
 
 use natterjack::config::{RedisAddress, RedisHost};
 
-use super::{Certs, Redis, eventually, free_port};
+use super::{Certs, Redis, eventually, free_pair};
 
 /// The slots of each primary at the start.
 const SLOTS: [RangeInclusive<u16>; 3] = [0..=5460, 5461..=10922, 10923..=16383];
@@ -15,13 +15,14 @@ const SLOTS: [RangeInclusive<u16>; 3] = [0..=5460, 5461..=10922, 10923..=16383];
 /// tests need not wait; not so short that a busy machine looks like a dead node.
 const TIMEOUT: &str = "1500";
 
+/// Where nodes speak with each other: at their port and this.
+const BUS: u16 = 10_000;
+
 /// Nodes 0 to 2 begin as primaries, 3 to 5 as their replicas; who is what later on is to be asked.
 /// They run until they are dropped.
 pub struct Nodes {
     nodes: Vec<Redis>,
     ports: Vec<u16>,
-    /// Where they speak with each other.
-    buses: Vec<u16>,
     /// Killed or frozen: these are not asked.
     away: BTreeSet<usize>,
     tls: bool,
@@ -69,30 +70,19 @@ impl Nodes {
     }
 
     fn launch(options: &[String], tls: bool, password: Option<String>) -> Nodes {
-        let mut ports = BTreeSet::new();
-        while ports.len() < 12 {
-            ports.insert(free_port());
-        }
-        let (ports, buses): (Vec<_>, Vec<_>) = {
-            let mut ports = ports.into_iter();
-            let mut pairs = Vec::new();
-            while let (Some(port), Some(bus)) = (ports.next(), ports.next()) {
-                pairs.push((port, bus));
-            }
-            pairs.into_iter().unzip()
-        };
-        let nodes = ports.iter().zip(buses.iter()).map(|(port, bus)| {
-            let (port, bus) = (port.to_string(), bus.to_string());
+        let ports: Vec<u16> = (0..6).map(|_| free_pair(BUS)).collect();
+        let nodes = ports.iter().map(|port| {
+            let port = port.to_string();
             let ports = match tls {
                 true => ["--port", "0", "--tls-port", &port],
                 false => ["--port", &port, "--tls-port", "0"],
             };
             let mut all = Vec::from(ports);
-            all.extend(["--cluster-enabled", "yes", "--cluster-port", &bus]);
+            all.extend(["--cluster-enabled", "yes"]);
             all.extend(["--cluster-node-timeout", TIMEOUT]);
             // A replica takes over however old its data is, and stays with its primary.
             all.extend(["--cluster-replica-validity-factor", "0"]);
-            all.extend(["--cluster-allow-replica-migration", "no"]);
+            all.extend(["--cluster-migration-barrier", "6"]);
             // Or else a primary waits five seconds for more replicas.
             all.extend(["--repl-diskless-sync-delay", "0"]);
             all.extend(options.iter().map(String::as_str));
@@ -101,7 +91,6 @@ impl Nodes {
         let nodes = Nodes {
             nodes: nodes.collect(),
             ports,
-            buses,
             away: BTreeSet::new(),
             tls,
             password,
@@ -116,8 +105,10 @@ impl Nodes {
             self.does(i, &["CLUSTER", "SET-CONFIG-EPOCH", &(i + 1).to_string()]);
         }
         for (i, slots) in SLOTS.iter().enumerate() {
-            let (first, last) = (slots.start().to_string(), slots.end().to_string());
-            self.does(i, &["CLUSTER", "ADDSLOTSRANGE", &first, &last]);
+            let slots: Vec<String> = slots.clone().map(|slot| slot.to_string()).collect();
+            let slots = slots.iter().map(String::as_str);
+            let add: Vec<&str> = ["CLUSTER", "ADDSLOTS"].into_iter().chain(slots).collect();
+            self.does(i, &add);
         }
         // The others hear of each other from it.
         for other in 1..6 {
@@ -134,8 +125,8 @@ impl Nodes {
     }
 
     fn introduce(&self, i: usize) {
-        let (port, bus) = (self.ports[i].to_string(), self.buses[i].to_string());
-        self.does(0, &["CLUSTER", "MEET", "127.0.0.1", &port, &bus]);
+        let port = self.ports[i].to_string();
+        self.does(0, &["CLUSTER", "MEET", "127.0.0.1", &port]);
     }
 
     /// Makes a replica a new primary, which has no slots yet. No answer of `CLUSTER SLOTS` names it.

@@ -14,7 +14,7 @@ use super::{Certs, DEADLINE, eventually, free_port};
 mod refusals;
 mod time;
 
-pub use time::Saved;
+pub use time::{Saved, is_before_7};
 
 /// Runs until it is dropped. Listens on a unix socket, and if asked to on a TLS port as well.
 pub struct Redis {

@@ -11,18 +11,23 @@ use super::{Redis, program};
 /// All data of one moment.
 pub struct Saved(Vec<u8>);
 
-/// What must be set so that it can go back.
-pub(super) fn options() -> &'static [&'static str] {
-    static OPTIONS: OnceLock<&[&str]> = OnceLock::new();
-    OPTIONS.get_or_init(|| {
+/// Whether it is so old that it has no channels of slots, and that the nodes of a cluster have no names.
+pub fn is_before_7() -> bool {
+    static OLD: OnceLock<bool> = OnceLock::new();
+    *OLD.get_or_init(|| {
         let output = Command::new(program()).arg("--version").output();
         let version = String::from_utf8(output.unwrap().stdout).unwrap();
-        // Before 7, Redis knows no such setting, and allows it always.
-        match version.contains(" v=6") {
-            true => &[],
-            false => &["--enable-debug-command", "local"],
-        }
+        version.contains(" v=6")
     })
+}
+
+/// What must be set so that it can go back.
+pub(super) fn options() -> &'static [&'static str] {
+    // Before 7, Redis knows no such setting, and allows it always.
+    match is_before_7() {
+        true => &[],
+        false => &["--enable-debug-command", "local"],
+    }
 }
 
 impl Redis {
