@@ -111,6 +111,9 @@ mod other_sites;
 /// Redis goes away and comes back.
 mod outage;
 
+/// Partitions of a real network.
+mod partition;
+
 /// Redis fails in passing while messages are in flight.
 mod overtaking;
 

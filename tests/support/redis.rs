@@ -60,6 +60,14 @@ impl Redis {
         Redis::launch(&["--port", &port.to_string()], Some(port), None)
     }
 
+    /// On a TCP port of every address, also for other hosts.
+    pub fn for_others() -> Redis {
+        let port = free_port();
+        let listen = ["--port", &port.to_string(), "--bind", "0.0.0.0"];
+        let options = [&listen[..], &["--protected-mode", "no"]].concat();
+        Redis::launch(&options, Some(port), None)
+    }
+
     /// On a TLS port, with a password, under these certificates.
     pub fn with_tls(certs: &Certs, password: &str) -> Redis {
         let port = free_port();
