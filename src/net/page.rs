@@ -1,7 +1,10 @@
 //! The page that people open in a browser: its files, built into the binary, with headers that
 //! restrict what it can do.
 
+use std::io::Read;
+
 use bytes::Bytes;
+use flate2::read::GzDecoder;
 
 use super::http::{Answer, Head};
 
@@ -13,7 +16,6 @@ pub struct File {
     /// An entity tag (RFC 9110, section 8.8.3). It is weak, since it stands for the plain and the
     /// compressed form.
     tag: &'static str,
-    plain: &'static [u8],
     gzip: &'static [u8],
 }
 
@@ -32,6 +34,14 @@ pub fn find(path: &str) -> Option<&'static File> {
 }
 
 impl File {
+    /// What it holds: few clients ask for that, so the binary has it compressed only.
+    fn plain(&self) -> Vec<u8> {
+        let mut plain = Vec::new();
+        let read = GzDecoder::new(self.gzip).read_to_end(&mut plain);
+        read.expect("the build has compressed it");
+        plain
+    }
+
     /// The answer to a request for it: 304 if the browser has it already.
     pub fn answer(&self, head: &Head) -> Answer {
         let has = |tag: &str| tag == "*" || tag.trim_start_matches("W/") == &self.tag[2..];
@@ -49,7 +59,7 @@ impl File {
                 return Answer::text(406, "there is gzip and identity, and neither is accepted")
                     .with("Vary", "Accept-Encoding");
             } else {
-                Answer::file(self.content_type, Bytes::from_static(self.plain))
+                Answer::file(self.content_type, self.plain().into())
             }
         };
         answer

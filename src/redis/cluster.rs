@@ -139,9 +139,10 @@ pub fn redirect(reply: &Value, from: &Address) -> Option<(Redirect, Address)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::redis::resp;
 
     fn parsed(reply: &str) -> Value {
-        redis::parse_redis_value(reply.as_bytes()).unwrap()
+        resp::parsed(reply)
     }
 
     fn node(host: &str, port: u16) -> Address {

@@ -7,7 +7,7 @@ use redis::{Value, cmd};
 use smol::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 
 use super::cluster::Address;
-use super::error::{Boxed, Error, accept};
+use super::error::{Boxed, Error, accept, text_of};
 use super::reply::{self, Push};
 use super::resp::Replies;
 use crate::time::timeout;
@@ -135,7 +135,7 @@ impl Connection {
                 && error.code() == "MOVED"
             {
                 // The map is older than the slot's last move.
-                return Err(error.to_string().into());
+                return Err(text_of(error).into());
             }
             accept(std::slice::from_ref(&reply), "refused")?;
             if let Some(Push::Subscribed { .. }) = reply::push(&reply) {

@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use std::time::Duration;
 
-use redis::Value;
+use redis::{ServerError, Value};
 
 use super::cluster::Address;
 use crate::time::timeout;
@@ -66,13 +66,21 @@ pub async fn answer_within<T>(
 /// A boxed future, so that its code is in the binary once, and not in each of its callers.
 pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
 
+/// An error as Redis said it: its code, and what it says.
+pub fn text_of(error: &ServerError) -> String {
+    match error.details() {
+        Some(details) => format!("{} {details}", error.code()),
+        None => error.code().to_string(),
+    }
+}
+
 /// Makes sure that no reply is an error.
 pub fn accept(replies: &[Value], refused: &str) -> Result<(), Error> {
     for reply in replies {
         let Value::ServerError(error) = reply else {
             continue;
         };
-        let text = format!("{refused}: {error}");
+        let text = format!("{refused}: {}", text_of(error));
         let busy = error
             .details()
             .is_some_and(|text| text.contains("max number of clients"));
@@ -109,5 +117,5 @@ pub fn transient_error(value: &Value) -> Option<String> {
     let wrapped = error
         .details()
         .is_some_and(|details| details.contains("-READONLY "));
-    (wrapped || CODES.contains(&error.code())).then(|| error.to_string())
+    (wrapped || CODES.contains(&error.code())).then(|| text_of(error))
 }

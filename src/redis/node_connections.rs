@@ -5,7 +5,7 @@ use redis::{Value, cmd};
 use super::cluster::{Address, Map};
 use super::connection::Connection;
 use super::endpoint::Endpoint;
-use super::error::{Boxed, Error, accept};
+use super::error::{Boxed, Error, accept, text_of};
 use super::fence::Fence;
 
 /// Signed-in connections for commands, not in use yet.
@@ -93,7 +93,7 @@ async fn map(endpoint: &Endpoint, connection: &mut Connection) -> Result<Option<
     let question = cmd("CLUSTER").arg("SLOTS").get_packed_command();
     match connection.ask(question).await? {
         Value::ServerError(error) if error.code() == "LOADING" => {
-            Err(Error::Transient(error.to_string()))
+            Err(Error::Transient(text_of(&error)))
         }
         // It knows of no clusters, or is none.
         Value::ServerError(_) => Ok(None),

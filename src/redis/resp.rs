@@ -1,5 +1,9 @@
-//! Values out of a stream of bytes: finds where a reply ends (RESP2 and RESP3, the Redis
-//! serialization protocol) and lets the `redis` crate read it.
+//! Values out of a stream of bytes: RESP, the Redis serialization protocol, in its versions 2 and 3.
+//! What only version 3 has is read as what version 2 has in its place: maps, sets and what is published
+//! as arrays, and attributes are skipped.
+//!
+//! It is not the parser of the `redis` crate: that one costs 90 KB of binary, and it needs the end of
+//! a reply to be found before.
 
 use std::io;
 use std::pin::Pin;
@@ -20,15 +24,6 @@ const LONGEST_LINE: usize = 16 * 1024;
 /// Replies are arrays of arrays at most.
 const DEEPEST: u32 = 8;
 
-/// What is a line and no more: texts, errors and numbers; in RESP3 also nothing, fractions, truth
-/// and large numbers.
-const LINES: &[u8] = b"+-:_,#(";
-/// What has its length ahead, in bytes: texts; in RESP3 also those with a format, and errors.
-const BYTES: &[u8] = b"$=!";
-/// What has its length ahead, in values: arrays; in RESP3 also sets and what is published, and, with
-/// two values for one, maps and what is said about the value behind them.
-const VALUES: &[u8] = b"*~>%|";
-
 /// The replies on one connection.
 #[derive(Debug)]
 pub struct Replies<R> {
@@ -48,21 +43,15 @@ impl<R: AsyncRead + Unpin> Replies<R> {
         }
     }
 
-    /// The next reply; an error that Redis answers with is a value, too. Where something is said
-    /// about a value (RESP3's attributes), this is the value itself. Cancel safe.
+    /// The next reply; an error that Redis answers with is a value, too. Cancel safe.
     ///
     /// # Errors
     /// [`io::ErrorKind::InvalidData`] for what is not RESP, [`io::ErrorKind::UnexpectedEof`] when
     /// the other side closes, and what the connection itself says.
     pub async fn next(&mut self) -> io::Result<Value> {
         loop {
-            if let Some(length) = length(&self.buf[self.done..], 0)? {
-                let reply = &self.buf[self.done..self.done + length];
+            if let Some((value, length)) = value(&self.buf[self.done..], 0)? {
                 self.done += length;
-                let mut value = redis::parse_redis_value(reply).map_err(|_| not_resp())?;
-                while let Value::Attribute { data, .. } = value {
-                    value = *data;
-                }
                 return Ok(value);
             }
             self.buf.drain(..self.done);
@@ -94,61 +83,109 @@ fn not_resp() -> io::Error {
     )
 }
 
-/// How long the value at the beginning of `bytes` is; `None` when its end is not there yet.
-fn length(bytes: &[u8], depth: u32) -> io::Result<Option<usize>> {
-    let Some(&kind) = bytes.first() else {
+/// The value at the beginning of `bytes`, and how long it is there; `None` when its end is not there
+/// yet.
+///
+/// # Errors
+/// [`io::ErrorKind::InvalidData`] for what is not RESP.
+fn value(bytes: &[u8], depth: u32) -> io::Result<Option<(Value, usize)>> {
+    if depth > DEEPEST {
+        return Err(not_resp());
+    }
+    let Some((&kind, rest)) = bytes.split_first() else {
         return Ok(None);
     };
-    let known = [LINES, BYTES, VALUES]
-        .iter()
-        .any(|some| some.contains(&kind));
-    if !known || depth > DEEPEST {
+    if !b"+-:_,#($=!*~>%|".contains(&kind) {
         return Err(not_resp());
     }
     // However much of it has come, a line of that length is too long.
-    let begin = &bytes[..bytes.len().min(LONGEST_LINE)];
-    let Some(line) = begin.windows(2).position(|two| two == b"\r\n") else {
+    let begin = &rest[..rest.len().min(LONGEST_LINE)];
+    let Some(end) = begin.windows(2).position(|two| two == b"\r\n") else {
         let hopeless = begin.len() == LONGEST_LINE;
         return if hopeless { Err(not_resp()) } else { Ok(None) };
     };
-    let head = line + 2;
-    if LINES.contains(&kind) {
-        return Ok(Some(head));
-    }
-    let digits = std::str::from_utf8(&bytes[1..line]).map_err(|_| not_resp())?;
-    let count: i64 = digits.parse().map_err(|_| not_resp())?;
-    if count > LONGEST as i64 {
-        return Err(not_resp());
-    }
+    let line = std::str::from_utf8(&rest[..end]).map_err(|_| not_resp())?;
+    let number = || line.parse::<i64>().map_err(|_| not_resp());
+    let head = 1 + end + 2;
+    let single = match kind {
+        b'+' if line == "OK" => Value::Okay,
+        b'-' => server_error(line),
+        b':' => Value::Int(number()?),
+        b'_' => Value::Nil,
+        // The last three are fractions, truth and large numbers, which no command of ours answers.
+        b'+' | b',' | b'#' | b'(' => Value::SimpleString(line.into()),
+        _ => return counted(kind, number()?, bytes, head, depth),
+    };
+    Ok(Some((single, head)))
+}
+
+/// The value whose length, in bytes or values, has been read: its content begins at `head`.
+fn counted(
+    kind: u8,
+    count: i64,
+    bytes: &[u8],
+    head: usize,
+    depth: u32,
+) -> io::Result<Option<(Value, usize)>> {
     // A negative count is RESP2's nothing; RESP3 has another one.
-    let nothing = bytes[1] == b'-';
-    if nothing && !b"$*".contains(&kind) {
+    if count < 0 && b"$*".contains(&kind) {
+        return Ok(Some((Value::Nil, head)));
+    }
+    let count = usize::try_from(count).map_err(|_| not_resp())?;
+    if count > LONGEST {
         return Err(not_resp());
     }
-    let count = count.max(0) as usize;
-    if BYTES.contains(&kind) {
-        let end = if nothing { head } else { head + count + 2 };
-        return Ok((bytes.len() >= end).then_some(end));
+    if b"$=!".contains(&kind) {
+        let Some(content) = bytes.get(head..head + count + 2) else {
+            return Ok(None);
+        };
+        let content = content.strip_suffix(b"\r\n").ok_or_else(not_resp)?;
+        let value = match kind {
+            b'!' => server_error(&String::from_utf8_lossy(content)),
+            // `txt:` or another format of three letters comes first.
+            b'=' => Value::BulkString(content.get(4..).ok_or_else(not_resp)?.to_vec()),
+            _ => Value::BulkString(content.to_vec()),
+        };
+        return Ok(Some((value, head + count + 2)));
     }
     let values = match kind {
-        b'%' => 2 * count,
-        b'|' => 2 * count + 1,
+        b'%' | b'|' => 2 * count,
         _ => count,
     };
-    let mut end = head;
+    let (mut read, mut end) = (Vec::new(), head);
     for _ in 0..values {
-        match length(&bytes[end..], depth + 1)? {
-            Some(length) => end += length,
-            None => return Ok(None),
-        }
+        let Some((value, length)) = value(&bytes[end..], depth + 1)? else {
+            return Ok(None);
+        };
+        read.push(value);
+        end += length;
     }
-    Ok(Some(end))
+    if kind == b'|' {
+        let described = value(&bytes[end..], depth + 1)?;
+        return Ok(described.map(|(value, length)| (value, end + length)));
+    }
+    Ok(Some((Value::Array(read), end)))
+}
+
+/// An error: its code, and what it says.
+fn server_error(line: &str) -> Value {
+    let (code, details) = match line.split_once(' ') {
+        Some((code, details)) => (code, Some(details.to_string())),
+        None => (line, None),
+    };
+    let error = redis::make_extension_error(code.into(), details);
+    Value::ServerError(error.try_into().expect("it is an error of the server"))
+}
+
+/// A whole reply, read.
+#[cfg(test)]
+pub fn parsed(reply: &str) -> Value {
+    let (value, _) = value(reply.as_bytes(), 0).unwrap().unwrap();
+    value
 }
 
 #[cfg(test)]
 mod tests {
-    use redis::PushKind;
-
     use super::*;
 
     #[test]
@@ -176,14 +213,11 @@ mod tests {
             b"|1\r\n+ttl\r\n:3600\r\n*1\r\n:1\r\n",
         ] {
             for cut in 0..whole.len() {
-                assert_eq!(
-                    length(&whole[..cut], 0).unwrap(),
-                    None,
-                    "{whole:?} at {cut}"
-                );
+                assert_eq!(value(&whole[..cut], 0).unwrap(), None, "{whole:?} at {cut}");
             }
             let more = [whole, b"+next"].concat();
-            assert_eq!(length(&more, 0).unwrap(), Some(whole.len()), "{whole:?}");
+            let (_, length) = value(&more, 0).unwrap().unwrap();
+            assert_eq!(length, whole.len(), "{whole:?}");
         }
     }
 
@@ -203,7 +237,7 @@ mod tests {
             nested.as_bytes(),
             long.as_bytes(),
         ] {
-            assert!(length(bad, 0).is_err(), "{bad:?}");
+            assert!(value(bad, 0).is_err(), "{bad:?}");
         }
     }
 
@@ -231,10 +265,8 @@ mod tests {
             assert_eq!(replies.next().await.unwrap(), Value::Okay);
             let pair = Value::Array(vec![Value::Int(1), Value::BulkString(b"ab".to_vec())]);
             assert_eq!(replies.next().await.unwrap(), pair);
-            let Value::Push { kind, data } = replies.next().await.unwrap() else {
-                panic!("nothing is published");
-            };
-            assert_eq!((kind, data), (PushKind::Message, vec![Value::Int(1)]));
+            let published = vec![Value::SimpleString("message".into()), Value::Int(1)];
+            assert_eq!(replies.next().await.unwrap(), Value::Array(published));
             assert_eq!(replies.next().await.unwrap(), Value::Int(2));
             let end = replies.next().await.unwrap_err();
             assert_eq!(end.kind(), io::ErrorKind::UnexpectedEof);

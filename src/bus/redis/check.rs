@@ -19,7 +19,7 @@ use crate::chat::id::Instance;
 use crate::config::{Config, RedisAddress, RedisHost, Sentinels};
 use crate::redis::cluster::Address;
 use crate::redis::connection::{Connection, Primary};
-use crate::redis::error::{Error, answer_within, no_answer};
+use crate::redis::error::{Error, answer_within, no_answer, text_of};
 use crate::redis::fence::Fence;
 use crate::redis::node_connections::NodeConnections;
 use crate::redis::slot::Command;
@@ -254,7 +254,7 @@ impl Check<'_> {
                 Value::ServerError(error) if error.code() == "NOSCRIPT" => {}
                 Value::ServerError(error) => {
                     passed = false;
-                    self.fail(error);
+                    self.fail(text_of(&error));
                 }
                 _ => {}
             }

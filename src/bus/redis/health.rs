@@ -8,7 +8,7 @@ use smol::Timer;
 
 use super::client::Client;
 use super::lease_watch::PULSE;
-use crate::redis::error::Error;
+use crate::redis::error::{Error, text_of};
 
 /// What may be wrong; the first that is, is told.
 #[derive(Clone, Copy, Debug)]
@@ -81,7 +81,7 @@ pub async fn watch(client: &Client, health: &Health) -> Error {
 /// Notes whether a join would do, by what its [trial](super::scripts::Scripts::try_join) was answered.
 pub fn note(client: &Client, health: &Health, replies: &[Value]) {
     let error = replies.iter().find_map(|reply| match reply {
-        Value::ServerError(error) => Some(error.to_string()),
+        Value::ServerError(error) => Some(text_of(error)),
         Value::BulkString(why) if !why.is_empty() => Some(String::from_utf8_lossy(why).into()),
         _ => None,
     });

@@ -19,7 +19,7 @@ use super::presence::{Dead, Presence};
 use super::reply::{self, Lease};
 use super::subscriptions::Subscriptions;
 use crate::count::Histogram;
-use crate::redis::error::{Error, no_answer};
+use crate::redis::error::{Error, no_answer, text_of};
 use crate::redis::pipeline::{DELAYS, REPLY_TIME};
 
 /// A canary that has not come back for so long is dead, and with it the subscription.
@@ -92,7 +92,7 @@ pub async fn heartbeat(
         let answered = Instant::now();
         let Some((lease, leases)) = reply::pulse(&reply) else {
             return Err(match reply {
-                Value::ServerError(error) => format!("refused: {error}").into(),
+                Value::ServerError(error) => format!("refused: {}", text_of(&error)).into(),
                 _ => "an answer that makes no sense".to_string().into(),
             });
         };

@@ -1,5 +1,4 @@
-//! Builds the page's files into the binary: plain for clients that ask for that, compressed for
-//! browsers, each with a tag that changes with its content. The emoji table comes from the `emojis`
+//! Builds the page's files into the binary: compressed, each with a tag that changes with its content. The emoji table comes from the `emojis`
 //! crate, which follows GitHub's names. It also packs the tables for names.
 
 #[path = "../../chat/name/build.rs"]
@@ -46,13 +45,12 @@ fn main() {
             .iter()
             .map(|byte| format!("{byte:02x}"))
             .collect();
-        let (plain, small) = (out.join(name), out.join(format!("{name}.gz")));
-        fs::write(&plain, bytes).expect("OUT_DIR can be written");
-        fs::write(&small, compressed(bytes)).expect("OUT_DIR can be written");
+        let gzip = out.join(format!("{name}.gz"));
+        fs::write(&gzip, compressed(bytes)).expect("OUT_DIR can be written");
         writeln!(
             table,
             "    File {{ path: \"/{path}\", content_type: \"{content_type}\", tag: \"W/\\\"{tag}\\\"\", \
-             plain: include_bytes!({plain:?}), gzip: include_bytes!({small:?}) }},"
+             gzip: include_bytes!({gzip:?}) }},"
         )
         .expect("a String can be written");
     }

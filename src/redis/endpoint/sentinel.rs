@@ -191,7 +191,7 @@ mod tests {
 
     #[test]
     fn an_address_has_a_host_and_a_port() {
-        let parsed = |reply: &str| redis::parse_redis_value(reply.as_bytes()).unwrap();
+        use crate::redis::resp::parsed;
         let found = address(&parsed("*2\r\n$5\r\nfd00:\r\n$4\r\n6379\r\n")).unwrap();
         assert_eq!((found.host.as_str(), found.port), ("fd00:", 6379));
         for bad in [

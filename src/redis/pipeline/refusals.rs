@@ -10,7 +10,7 @@ use event_listener::Event;
 use redis::ServerError;
 use smol::Timer;
 
-use crate::redis::error::Error;
+use crate::redis::error::{Error, text_of};
 
 /// The time between two lines about errors of one kind.
 const PAUSE: Duration = Duration::from_secs(5);
@@ -32,7 +32,7 @@ impl Refusals {
     pub fn log(&self, error: &ServerError) {
         if self.note(error) {
             // Redis names the command, never its arguments.
-            log::warn!("redis refuses: {error}");
+            log::warn!("redis refuses: {}", text_of(error));
         }
     }
 
@@ -40,7 +40,7 @@ impl Refusals {
     fn note(&self, error: &ServerError) -> bool {
         let mut kinds = self.lock();
         if let Some((count, last)) = kinds.get_mut(error.code()) {
-            (*count, *last) = (*count + 1, error.to_string());
+            (*count, *last) = (*count + 1, text_of(error));
             return false;
         }
         let first = kinds.len() < KINDS;
@@ -89,24 +89,22 @@ mod tests {
     use redis::Value;
 
     use super::*;
+    use crate::redis::resp;
 
     #[test]
     fn errors_of_one_kind_share_a_line() {
         let refusals = Refusals::default();
-        let note = |error: &str| {
-            let value = redis::parse_redis_value(format!("-{error}\r\n").as_bytes());
-            match value {
-                Ok(Value::ServerError(error)) => refusals.note(&error),
-                other => panic!("{other:?}"),
-            }
+        let note = |error: &str| match resp::parsed(&format!("-{error}\r\n")) {
+            Value::ServerError(error) => refusals.note(&error),
+            other => panic!("{other:?}"),
         };
         assert!(note("OOM one"));
         assert!(note("BUSY one"));
         assert!(!note("OOM two"));
-        assert_eq!(refusals.flush(), ["\"OOM\": two"]);
+        assert_eq!(refusals.flush(), ["OOM two"]);
         assert!(!note("OOM three") && !note("OOM four") && !note("OOM five"));
         assert!(note("BUSY two"), "the pause is over");
-        let line = "\"OOM\": five, and 2 more like it within 5s";
+        let line = "OOM five, and 2 more like it within 5s";
         assert_eq!(refusals.flush(), [line]);
         assert!(refusals.flush().is_empty());
         assert!(note("OOM six"));

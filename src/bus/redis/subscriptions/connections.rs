@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use redis::{Value, cmd};
 
 use crate::redis::cluster::{Map, Redirect, redirect};
-use crate::redis::error::Error;
+use crate::redis::error::{Error, text_of};
 use crate::redis::slot::slot;
 
 /// All subscribed connections.
@@ -155,7 +155,7 @@ impl Connections {
     /// Any other error.
     pub fn refused(&mut self, connection: usize, reply: &Value) -> Result<Option<String>, Error> {
         let refused = || match reply {
-            Value::ServerError(error) => Error::Transient(error.to_string()),
+            Value::ServerError(error) => Error::Transient(text_of(error)),
             _ => Error::Transient("an answer that makes no sense".into()),
         };
         let map = self.map.as_mut().filter(|_| connection > 0);
@@ -230,6 +230,7 @@ impl Subscribed {
 mod tests {
     use super::*;
     use crate::redis::cluster::Address;
+    use crate::redis::resp;
 
     /// Two nodes; the second has all slots.
     fn sharded() -> Connections {
@@ -248,7 +249,7 @@ mod tests {
     }
 
     fn error(line: &str) -> Value {
-        redis::parse_redis_value(line.as_bytes()).unwrap()
+        resp::parsed(line)
     }
 
     #[test]

@@ -1,4 +1,5 @@
 use super::*;
+use crate::redis::resp;
 use crate::redis::slot::SLOTS;
 
 const MOVED: &str = "-MOVED 1 b:1\r\n";
@@ -80,7 +81,7 @@ fn reconnect(queues: &mut NodeQueues<Message>) {
 
 /// How many commands that answers.
 fn reply(queues: &mut NodeQueues<Message>, queue: usize, reply: &str) -> usize {
-    let value = redis::parse_redis_value(reply.as_bytes()).unwrap();
+    let value = resp::parsed(reply);
     queues.on_reply(queue, &value).unwrap().len()
 }
 
@@ -149,12 +150,12 @@ fn a_node_that_nobody_knows_is_named_and_nothing_is_lost() {
     push(&mut queues, 1, "one");
     assert_eq!(sent(&mut queues, 0), "one");
     for (reply, host) in [("-MOVED 1 c:1\r\n", "c"), ("-ASK 1 c:1\r\n", "c")] {
-        let value = redis::parse_redis_value(reply.as_bytes()).unwrap();
+        let value = resp::parsed(reply);
         let broken = queues.on_reply(0, &value).err();
         assert_eq!(broken, Some(Error::NewNode(address(host))));
     }
     // The same host by no name, another port.
-    let value = redis::parse_redis_value(b"-MOVED 1 :2\r\n").unwrap();
+    let value = resp::parsed("-MOVED 1 :2\r\n");
     let other = Address {
         port: 2,
         ..address("a")
