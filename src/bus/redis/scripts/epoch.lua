@@ -7,7 +7,7 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local epoch, n, node, checked, ends
 
--- Formats numbers once that come again.
+-- The texts of numbers: it takes long to format one.
 local texts = {}
 local function whole(number)
   local text = texts[number] or string.format('%.0f', number)
@@ -16,7 +16,7 @@ local function whole(number)
 end
 
 local function format(epoch, n)
-  return whole(epoch) .. '-' .. string.format('%.0f', n)
+  return whole(epoch) .. '-' .. whole(n)
 end
 
 local function parse(id)
@@ -52,9 +52,10 @@ end
 -- Returns whether an epoch has begun.
 local function check_epoch(heard, again)
   local heard_epoch, heard_n = parse(heard)
-  epoch, n, node, checked, ends =
+  local epoch_text, n_text, checked_text
+  epoch_text, n_text, node, checked_text, ends =
     string.match(redis.call('GET', KEYS[1]) or '', '^(%d+)%-(%d+) ?(%S*) ?(%d*) ?(.*)$')
-  epoch, n, checked = tonumber(epoch), tonumber(n), tonumber(checked)
+  epoch, n, checked = tonumber(epoch_text), tonumber(n_text), tonumber(checked_text)
   if not epoch then
     -- A log without its counter goes on behind the log.
     epoch, n = last_in_log()
@@ -63,6 +64,8 @@ local function check_epoch(heard, again)
     if known then begin(heard_epoch) end
     return known
   end
+  texts[epoch] = epoch_text
+  if checked then texts[checked] = checked_text end
   local begins = heard_epoch and (heard_epoch > epoch or heard_epoch == epoch and heard_n > n)
   again = again and heard_epoch and again - 1
   if again and heard_epoch == epoch then begins = true end

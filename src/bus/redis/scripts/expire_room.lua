@@ -1,7 +1,6 @@
 -- Remove a dead instance's names from a room's roster and tell the room of each, once. The instance is
 -- told, too: if it is alive, it registers its names again.
 -- Returns how many there were.
-local tell = teller(ARGV[2], ARGV[3], ARGV[4])
 local entries = redis.call('HGETALL', KEYS[1])
 local count, reaped = #entries / 2, 0
 for i = 1, #entries, 2 do
@@ -11,7 +10,7 @@ for i = 1, #entries, 2 do
     redis.call('HDEL', KEYS[1], name)
     if count <= tonumber(ARGV[5]) or quiet == '' then
       local left = '{"natterjack":"left","from":"' .. origin .. '","user":' .. cjson.encode(shown ~= '' and shown or name) .. '}'
-      tell(left)
+      tell(ARGV[2], ARGV[3], ARGV[4], left)
     end
     count, reaped = count - 1, reaped + 1
   end

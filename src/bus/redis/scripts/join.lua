@@ -4,14 +4,13 @@
 -- told. If the name was there in another spelling, the room is told that the other spelling has left.
 -- Returns how many are in the room.
 clear_if_empty(KEYS[1], KEYS[3])
-local tell = teller(ARGV[3], ARGV[4], ARGV[5])
 local entry = redis.call('HGET', KEYS[1], ARGV[1]) or ''
 local owner, quiet, shown = string.match(entry, '^([^ ~]+)(~?) ?(.*)$')
 local origin, written = string.match(ARGV[2], '^([^ ]+)(.*)$')
 local known = owner and quiet == ''
 if known and shown ~= string.sub(written, 2) then
   local left = cjson.encode(shown ~= '' and shown or ARGV[1])
-  tell('{"natterjack":"left","from":"' .. owner .. '","user":' .. left .. '}')
+  tell(ARGV[3], ARGV[4], ARGV[5], '{"natterjack":"left","from":"' .. owner .. '","user":' .. left .. '}')
   known = false
 end
 local count = redis.call('HLEN', KEYS[1]) + (owner and 0 or 1)
@@ -22,5 +21,5 @@ if owner ~= origin then
 end
 redis.call('HSET', KEYS[1], ARGV[1], origin .. ((known or announced) and '' or '~') .. written)
 local envelope = announced and '{"natterjack":"joined"' or '{"natterjack":"joined quietly"'
-tell(envelope .. place(KEYS[2]) .. ARGV[6])
+tell(ARGV[3], ARGV[4], ARGV[5], envelope .. place(KEYS[2]) .. ARGV[6])
 return count

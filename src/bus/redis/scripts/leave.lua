@@ -7,6 +7,6 @@ local count = redis.call('HLEN', KEYS[1])
 redis.call('HDEL', KEYS[1], ARGV[1])
 change_sum(KEYS[2], ARGV[1], owner, -1)
 if count <= tonumber(ARGV[7]) or quiet == '' then
-  teller(ARGV[3], ARGV[4], ARGV[5])(ARGV[6])
+  tell(ARGV[3], ARGV[4], ARGV[5], ARGV[6])
 end
 return 1

@@ -11,7 +11,6 @@
 -- Returns an id for each message; an empty one for a repeated message without a reference that was not the
 -- instance's last one in this room; an error for a message that is refused. Returns 0 and does nothing if
 -- the message before these has not come.
-local tell = teller(ARGV[1], ARGV[2], ARGV[3])
 local seen, last = string.match(redis.call('GET', KEYS[3]) or '', '^(%d+) (.*)$')
 seen = tonumber(seen) or 0
 if tonumber(ARGV[9]) > seen and tonumber(ARGV[7]) > seen then return 0 end
@@ -19,19 +18,9 @@ local written_epoch, written, referred, moved
 
 local function save(number)
   written_epoch, written = epoch, number
+  -- It is enough to renew its life when the node is looked at.
+  if checked ~= now then return 'SET', KEYS[1], counter(number), 'KEEPTTL' end
   return 'SET', KEYS[1], counter(number), 'EX', ARGV[5]
-end
-
--- The log has more than the counter knows, because somebody has changed one of them: go on behind both.
-local function begin_behind_log()
-  local log_epoch, log_n = last_in_log()
-  if not log_epoch then
-    -- Nothing is in it but its last id.
-    redis.pcall('DEL', KEYS[2])
-  elseif log_epoch > epoch or log_epoch == epoch and log_n > n then
-    epoch, n = log_epoch, log_n
-  end
-  begin()
 end
 
 local function add(body)
@@ -51,12 +40,20 @@ local function write(body, left)
   end
   local id, message, added = add(body)
   if type(added) == 'table' and added.err and string.find(added.err, 'equal or smaller', 1, true) then
-    begin_behind_log()
+    -- The log has more than the counter knows, because somebody has changed one of them: go on behind both.
+    local log_epoch, log_n = last_in_log()
+    if not log_epoch then
+      -- Nothing is in it but its last id.
+      redis.pcall('DEL', KEYS[2])
+    elseif log_epoch > epoch or log_epoch == epoch and log_n > n then
+      epoch, n = log_epoch, log_n
+    end
+    begin()
     redis.pcall(save(n + left))
     id, message, added = add(body)
   end
   if type(added) == 'table' and added.err then return nil, added end
-  local told, failure = pcall(tell, message)
+  local told, failure = pcall(tell, ARGV[1], ARGV[2], ARGV[3], message)
   if not told then
     -- The log takes no number twice, and has no hole.
     if added then redis.pcall('XDEL', KEYS[2], id) end
@@ -83,7 +80,7 @@ for i = 9, #ARGV, 3 do
       redis.pcall('HSET', KEYS[4], ref, id)
     end
   end
-  if id and number > seen then seen, last, moved = number, id, true end
+  if id and number > seen then seen, last, moved = number, id, ARGV[i] end
   answers[#answers + 1] = id or refused
 end
 if written then
@@ -91,7 +88,7 @@ if written then
   redis.pcall('EXPIRE', KEYS[2], ARGV[5])
 end
 if moved then
-  redis.pcall('SET', KEYS[3], string.format('%.0f', seen) .. ' ' .. last, 'EX', ARGV[6])
+  redis.pcall('SET', KEYS[3], moved .. ' ' .. last, 'EX', ARGV[6])
 end
 if referred then
   -- A reference is known for at least its life, and at most twice as long.
