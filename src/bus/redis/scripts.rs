@@ -17,12 +17,13 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use redis::{ToRedisArgs, cmd};
+use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
 use super::message;
 use crate::bus::NewMessage;
 use crate::chat::id::{Id, Instance, Origin};
-use crate::chat::name::{Room, User};
+use crate::chat::name::{Room, User, hex};
 use crate::config::Config;
 use crate::redis::pipeline::Part;
 use crate::redis::slot::{Command, slot};
@@ -125,7 +126,7 @@ struct Script {
 
 impl Script {
     fn new(code: &str) -> Script {
-        let hash = redis::Script::new(code).get_hash().to_string();
+        let hash = hex(&Sha1::digest(code));
         let code = code.to_string();
         Script { code, hash }
     }
