@@ -59,6 +59,19 @@ fn what_was_acknowledged_survives_a_power_cut() {
 }
 
 #[test]
+fn who_has_heard_a_lost_message_does_not_hear_the_others_again() {
+    let mut alone = Alone::start();
+    let before = alone.say("ann", "attic", &["one", "two"]);
+    alone.cut_and_start_again();
+    // Of an epoch that was lost as a whole.
+    let lost = format!("{}-1", epoch(&before[1]) + 1);
+    assert_eq!(alone.comes_back("attic", &lost), (false.into(), vec![]));
+    alone.say("bob", "attic", &["three"]);
+    let texts = vec!["three".to_string()];
+    assert_eq!(alone.comes_back("attic", &lost), (false.into(), texts));
+}
+
+#[test]
 fn a_message_that_is_said_again_after_a_restart_is_known() {
     let mut alone = Alone::start();
     let mut ann = Client::connect(alone.addr, "/ws");

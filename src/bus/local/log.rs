@@ -51,12 +51,10 @@ struct Ring {
     messages: VecDeque<Message>,
     /// The runs before, oldest first. Almost always there are none.
     ended: Vec<Run>,
-    /// The next message begins a new epoch: nobody knows whether the next number was given out.
-    uncertain: bool,
     turn: u64,
 }
 
-/// Messages that are numbered without a gap.
+/// Messages that are numbered without a gap. A run without messages tells how far its epoch went.
 #[derive(Debug)]
 struct Run {
     last: Id,
@@ -89,7 +87,7 @@ impl Log {
 
     /// The room's last message.
     pub fn last(&self, room: &Room) -> Option<Id> {
-        self.rooms.get(room).map(|ring| ring.last)
+        self.epochs(room).last_message()
     }
 
     /// Where the room's log stands.
@@ -113,11 +111,16 @@ impl Log {
 
     /// The id of the room's next message.
     pub fn next(&mut self, room: &Room) -> Id {
-        if let Some(ring) = self.rooms.get(room).filter(|ring| !ring.uncertain) {
-            return ring.last.next();
+        match self.rooms.get(room) {
+            Some(ring) => ring.last.next(),
+            None => Id::first(self.new_epoch()),
         }
+    }
+
+    /// An epoch that is later than all others.
+    fn new_epoch(&mut self) -> u64 {
         self.newest_epoch = unix_millis().max(self.newest_epoch + 1);
-        Id::first(self.newest_epoch)
+        self.newest_epoch
     }
 
     /// The id of the next private message.
@@ -140,21 +143,25 @@ impl Log {
         }
     }
 
-    /// From now on each room begins a new epoch with its next message: numbers may have been given
-    /// out that are not known here.
+    /// Begins a new epoch in each room: numbers may have been given out that are not known here. It
+    /// begins before its first message, so that it is later than those that people may have heard of.
     pub fn begin_epochs(&mut self) {
-        self.rooms
-            .values_mut()
-            .for_each(|ring| ring.uncertain = true);
+        let epoch = self.new_epoch();
+        for ring in self.rooms.values_mut() {
+            self.bytes -= ring.table();
+            ring.begin_epoch(epoch);
+            self.bytes += ring.table();
+        }
     }
 
     /// Forgets the messages of a room from this one on. Their numbers are not given out again.
     pub fn take_back(&mut self, room: &Room, from: Id) {
+        let epoch = self.new_epoch();
         let Some(ring) = self.rooms.get_mut(room) else {
             return;
         };
         self.bytes -= ring.bytes();
-        ring.take_back(from);
+        ring.take_back(from, epoch);
         self.bytes += ring.bytes();
     }
 
@@ -179,7 +186,6 @@ impl Log {
                 last: id,
                 messages: VecDeque::new(),
                 ended: Vec::new(),
-                uncertain: false,
                 turn,
             }
         });
@@ -264,7 +270,16 @@ impl Ring {
             self.ended.push(Run { last, len });
         }
         self.messages.push_back(message);
-        (self.last, self.uncertain) = (id, false);
+        self.last = id;
+    }
+
+    /// The next message is the first one of this epoch.
+    fn begin_epoch(&mut self, epoch: u64) {
+        let (last, len) = (self.last, self.run_len());
+        if last.n > 0 {
+            self.ended.push(Run { last, len });
+        }
+        self.last = Id::before_all(epoch);
     }
 
     /// Forgets the oldest message, and returns how many bytes it took beside its place.
@@ -278,20 +293,16 @@ impl Ring {
         self.messages.pop_front().as_ref().map_or(0, Message::bytes)
     }
 
-    fn take_back(&mut self, from: Id) {
+    fn take_back(&mut self, from: Id, epoch: u64) {
+        // Others of them may have been taken back already.
+        if self.last.epoch != from.epoch || self.last < from {
+            return;
+        }
         while self.run_len() > 0 && self.last >= from {
             self.messages.pop_back();
-            match self.last.n {
-                1 => break,
-                n => self.last.n = n - 1,
-            }
+            self.last.n -= 1;
         }
-        if self.run_len() == 0
-            && let Some(run) = self.ended.pop()
-        {
-            self.last = run.last;
-        }
-        self.uncertain = true;
+        self.begin_epoch(epoch);
     }
 
     /// How many messages the current run has.

@@ -30,9 +30,14 @@ impl Epochs {
         }
     }
 
-    /// The last message, if anything has been said.
+    /// The last message, or where its epoch began if nothing has been said since then.
     pub fn last(&self) -> Option<Id> {
         Some(self.last).filter(|last| *last != Id::START)
+    }
+
+    /// The last message, also if an epoch has begun since then.
+    pub fn last_message(&self) -> Option<Id> {
+        self.all_ends().rfind(|end| end.n > 0)
     }
 
     /// The same log, when this was its last message.

@@ -65,7 +65,7 @@ impl Session<'_> {
 
     /// Sends the welcome and the history up to the end of `log`, ahead of the messages since.
     async fn replay(&self, room: &Room, log: Epochs, past: Option<Past>) -> Result<(), Refusal> {
-        let last = log.last();
+        let last = log.last_message();
         let mut replay = Replay::new(past, log);
         let page = self.page(room, &mut replay, PAGE).await?.0;
         self.welcome(room, last, replay.complete()).await;
