@@ -82,7 +82,7 @@ valkey-test: tools ## run the tests that use Redis with Valkey instead: VALKEY=/
 
 MINUTES ?= 10
 SEED ?= 1
-soak: tools ## run the delivery test (tests/ledger.rs) with one seed after another: MINUTES=10 SEED=1
+soak: tools ## run the delivery test (tests/ledger.rs) with one seed after another: MINUTES=10 SEED=1; ALONE=1 without Redis
 	MINUTES=$(MINUTES) SEED=$(SEED) $(CARGO) test --locked --test e2e -- --ignored --nocapture soak
 
 # cargo-fuzz needs a nightly Rust only for its sanitizers. They look for what only unsafe code can

@@ -1,13 +1,9 @@
 //! Power cuts and failing disks of a lone server.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-
 use serde_json::json;
 
 use crate::support::alone::data;
-use crate::support::{Alone, Raw, eventually};
+use crate::support::{Alone, FailingDisk, Raw, eventually};
 
 #[test]
 fn thirty_power_cuts_lose_nothing_that_was_acknowledged() {
@@ -42,30 +38,18 @@ fn thirty_power_cuts_lose_nothing_that_was_acknowledged() {
     assert_eq!(kept, expected);
 }
 
-/// The errors that a disk has.
-const ENOSPC: i32 = 28;
-const EIO: i32 = 5;
-
 #[test]
 fn a_disk_that_fails_costs_only_the_messages_that_it_does_not_keep() {
-    let library = disk_faults();
-    for errno in [ENOSPC, EIO] {
+    for errno in [FailingDisk::FULL, FailingDisk::BROKEN] {
         let folder = tempfile::tempdir().unwrap();
-        let fault = folder.path().join("fault");
-        let data = data(&folder);
-        let environment = [
-            ("LD_PRELOAD", library.as_path()),
-            ("DISK_FOLDER", &data),
-            ("DISK_FAULT", &fault),
-        ];
-        let environment = environment.map(|(name, path)| (name, path.to_str().unwrap()));
-        let mut alone = Alone::start_in(folder, &environment);
+        let disk = FailingDisk::under(&data(&folder));
+        let mut alone = Alone::start_in(folder, &disk.environment());
         let addr = alone.addr;
         let before = alone.say("ann", "attic", &["one"]);
         let mut bob = alone.typed("bob");
         bob.put(json!({"type": "join", "room": "attic"}));
         bob.gets_at_last(json!({"type": "joined"}));
-        fs::write(&fault, errno.to_string()).unwrap();
+        disk.fails(errno);
         // Bob hears it, and that it is taken back; the sender is told.
         let lost = json!({"type": "chat", "room": "attic", "text": "lost", "ref": "lost"});
         let mut ann = alone.typed("ann");
@@ -89,7 +73,7 @@ fn a_disk_that_fails_costs_only_the_messages_that_it_does_not_keep() {
         ann.put(lost.clone());
         ann.gets_at_last(json!({"type": "error", "code": "unavailable", "ref": "lost"}));
         // When there is room again, it goes on by itself, under other numbers.
-        fs::remove_file(&fault).unwrap();
+        disk.heals();
         eventually("it is ready again", || {
             (Raw::get(addr, "/readyz").0 == 200).then_some(())
         });
@@ -105,19 +89,4 @@ fn a_disk_that_fails_costs_only_the_messages_that_it_does_not_keep() {
             (true.into(), vec!["lost".to_string()])
         );
     }
-}
-
-/// The library that makes a disk fail, compiled.
-fn disk_faults() -> PathBuf {
-    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/disk_faults.rs");
-    let library = Path::new(env!("CARGO_TARGET_TMPDIR")).join("libdisk_faults.so");
-    let output = Command::new("rustc")
-        .args(["--edition", "2024", "--crate-type", "cdylib", "-o"])
-        .arg(&library)
-        .arg(source)
-        .output()
-        .unwrap();
-    let why = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{why}");
-    library
 }

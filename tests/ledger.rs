@@ -1,5 +1,5 @@
-//! The delivery ledger: a dozen people in three rooms talk through three instances, everything
-//! that can go wrong does, and afterwards the books must balance: what was acknowledged was heard
+//! The delivery ledger: a dozen people in three rooms talk through three instances, or a lone server,
+//! everything that can go wrong does, and afterwards the books must balance: what was acknowledged was heard
 //! by everybody exactly once and in order, what was refused by nobody, and nobody is on a roster
 //! who is not there.
 //!
@@ -7,6 +7,7 @@
 
 mod audit;
 mod book;
+mod disk;
 mod faults;
 mod home;
 mod line;
@@ -54,8 +55,15 @@ fn failover_by_sentinels_neither_loses_nor_repeats_acknowledged_messages() {
     println!("{}", live(1, Home::watched(), each));
 }
 
+#[test]
+fn a_lone_server_neither_loses_nor_repeats_acknowledged_messages() {
+    let each = |rng: &mut Rng| faults::each_once(&faults::ALONE, rng);
+    println!("{}", live(1, Home::alone(), each));
+}
+
 /// `MINUTES=10 SEED=7` tries seeds from 7 on for ten minutes, `SEEDS=3` exactly three of them;
-/// `CLUSTER=1` with a cluster instead of one Redis, `SENTINEL=1` with sentinels.
+/// `CLUSTER=1` with a cluster instead of one Redis, `SENTINEL=1` with sentinels, `ALONE=1` with one
+/// server and its disk.
 #[test]
 #[ignore = "takes as long as one likes: make soak"]
 fn a_soak_over_many_seeds_loses_and_repeats_nothing() {
@@ -70,10 +78,12 @@ fn a_soak_over_many_seeds_loses_and_repeats_nothing() {
         if enough {
             break;
         }
-        let (home, kinds) = match (number("CLUSTER"), number("SENTINEL")) {
-            (Some(1), _) => (Home::cluster(), &faults::CLUSTER[..]),
-            (_, Some(1)) => (Home::watched(), &faults::WATCHED[..]),
-            _ => (Home::one(), &faults::ONE_REDIS[..]),
+        let is_set = |name| number(name) == Some(1);
+        let (home, kinds) = match () {
+            () if is_set("CLUSTER") => (Home::cluster(), &faults::CLUSTER[..]),
+            () if is_set("SENTINEL") => (Home::watched(), &faults::WATCHED[..]),
+            () if is_set("ALONE") => (Home::alone(), &faults::ALONE[..]),
+            () => (Home::one(), &faults::ONE_REDIS[..]),
         };
         let random = |rng: &mut Rng| faults::at_random(kinds, rng, SOAK);
         println!("{}", live(seed, home, random));

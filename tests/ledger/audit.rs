@@ -7,6 +7,7 @@ mod hearing;
 mod losses;
 mod private_messages;
 mod promises;
+mod taken_back;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
@@ -31,6 +32,7 @@ pub fn audit(book: &Book) -> Vec<String> {
         let order = order(book, room, &mut wrong);
         numbers(book, room, &order, &mut wrong);
         promises::typed(book, room, &order, &mut wrong);
+        taken_back::audit(book, room, &mut wrong);
         for page in &book.pages {
             match page.dialect {
                 Dialect::Typed => hearing::typed(book, page, room, &order, &mut wrong),
@@ -72,7 +74,8 @@ fn numbers(book: &Book, room: &str, order: &Order<'_>, wrong: &mut Vec<String>) 
             true => before.n + 1,
             false => 1,
         };
-        if id.n != follows {
+        let mut damaged = book.damaged.iter().filter(|one| one.room == room);
+        if id.n != follows && !damaged.any(|one| before < one.id && one.id < id) {
             wrong.push(format!(
                 "{room}: nobody heard what is between {before} {:?} and {id} {:?}",
                 order[&before], order[&id]
@@ -93,7 +96,7 @@ fn numbers(book: &Book, room: &str, order: &Order<'_>, wrong: &mut Vec<String>) 
             let said = book.pages.iter().flat_map(|page| &page.said);
             let again = said.filter(|said| said.text == *text);
             let mut again = again.filter(|said| book.may_be_written_again(said));
-            book.lost(room, first).is_some() && again.next().is_some()
+            book.is_gone(room, first) && again.next().is_some()
         };
         if let Some(first) = numbers.insert(text, id).filter(|first| !forgotten(*first)) {
             wrong.push(format!("{room}: {text:?} is both {first} and {id}"));

@@ -115,6 +115,8 @@ pub struct Visit {
     pub last: Option<Id>,
     pub complete: bool,
     pub heard: Vec<Heard>,
+    /// The messages that it was told are taken back, and when.
+    pub taken_back: Vec<(Id, Duration)>,
 }
 
 /// A message, as it was heard.
@@ -199,7 +201,7 @@ impl Said {
     }
 }
 
-/// Redis has lost data.
+/// Redis has lost data, or a lone server that was killed what was not yet on its disk.
 #[derive(Clone, Debug)]
 pub struct Loss {
     /// Since when what was written is lost …
@@ -230,6 +232,21 @@ impl Loss {
     }
 }
 
+/// A message that is damaged in the files of a lone server.
+#[derive(Clone, Debug)]
+pub struct Damaged {
+    pub room: String,
+    pub id: Id,
+    pub at: Duration,
+}
+
+impl Damaged {
+    /// Whether it is this one.
+    pub fn is(&self, room: &str, id: Id) -> bool {
+        self.room == room && self.id == id
+    }
+}
+
 /// All pages, and what befell everybody.
 #[derive(Clone, Debug, Default)]
 pub struct Book {
@@ -239,6 +256,10 @@ pub struct Book {
     pub refusals: Vec<(Duration, Duration)>,
     /// When an instance could not reach Redis for so long that others may have taken it for dead.
     pub cut_off: Vec<(Duration, Duration)>,
+    /// What was damaged in the files of a lone server.
+    pub damaged: Vec<Damaged>,
+    /// When a lone server has ended.
+    pub ends: Vec<Duration>,
     /// How often a room may begin a new epoch: Redis has lost data, or it is another node.
     pub turns: usize,
 }
@@ -247,6 +268,20 @@ impl Book {
     /// The loss that this message is part of.
     pub fn lost(&self, room: &str, id: Id) -> Option<&Loss> {
         self.losses.iter().find(|loss| loss.has(room, id))
+    }
+
+    /// When somebody was first told that this message is taken back.
+    pub fn taken_back(&self, room: &str, id: Id) -> Option<Duration> {
+        let visits = self.pages.iter().flat_map(|page| &page.visits);
+        let visits = visits.filter(|visit| visit.room == room);
+        let all = visits.flat_map(|visit| &visit.taken_back);
+        all.filter(|(one, _)| *one == id).map(|(_, at)| *at).min()
+    }
+
+    /// Whether this message is not there any more.
+    pub fn is_gone(&self, room: &str, id: Id) -> bool {
+        let damaged = || self.damaged.iter().any(|one| one.is(room, id));
+        self.lost(room, id).is_some() || damaged() || self.taken_back(room, id).is_some()
     }
 
     /// Whether something was lost while this message may have been written, and before its sender was told

@@ -67,6 +67,23 @@ pub enum Fault {
     RefusalOfLeavers(Refusal, u64),
     /// A primary is killed whose replica lags behind and takes its place.
     LaggardLeads(usize, u64),
+    /// A lone server is killed, and this happens to its files before it is started again.
+    FilesDamaged(Damage, u64),
+    /// It is killed, and once more when it has been starting for so many milliseconds.
+    KilledAtStart(u64),
+    /// Its disk fails with this error.
+    DiskFails(i32),
+    /// Each sync of its disk takes so many milliseconds.
+    DiskSlow(u64),
+}
+
+/// What happens to the files of a lone server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Damage {
+    /// What was not synced is not there as it was written.
+    Torn,
+    /// A bit changes in a message.
+    Flipped,
 }
 
 /// Why Redis refuses commands.
@@ -92,6 +109,7 @@ enum Place {
     Redis,
     Network(usize),
     Instance(usize),
+    Disk,
     People,
     Everywhere,
 }
@@ -106,6 +124,8 @@ pub const CLUSTER: [usize; 15] = [2, 3, 4, 5, 10, 11, 12, 13, 14, 15, 16, 23, 24
 /// cut: the sentinels' would be too, and they would take the primary for dead, which goes on taking
 /// messages until it hears of that.
 pub const WATCHED: [usize; 11] = [4, 5, 10, 11, 12, 17, 18, 23, 24, 28, 29];
+/// What happens to a lone server, and to people.
+pub const ALONE: [usize; 9] = [12, 30, 31, 32, 33, 34, 35, 36, 37];
 
 impl Fault {
     fn place(self) -> Place {
@@ -134,15 +154,19 @@ impl Fault {
             | Fault::AnswerCut(i, _)
             | Fault::AnswerStalled(i, _) => Place::Network(i),
             Fault::InstanceKilled(i) | Fault::InstanceStopped(i) => Place::Instance(i),
+            Fault::FilesDamaged(..) | Fault::KilledAtStart(_) => Place::Instance(0),
+            Fault::DiskFails(_) | Fault::DiskSlow(_) => Place::Disk,
             Fault::PeopleCut(_) => Place::People,
         }
     }
 
-    /// Whether a room may begin a new epoch: Redis may have lost data, or it is another node.
+    /// Whether a room may begin a new epoch: Redis may have lost data, or it is another node, or
+    /// messages are taken back.
     pub fn turns(self) -> bool {
         match self {
             Fault::SubscriptionsKilled | Fault::CommandsKilled | Fault::ScriptsForgotten => false,
             Fault::FarRefusal(why, _) | Fault::RefusalOfLeavers(why, _) => why == Refusal::ReadOnly,
+            Fault::DiskFails(_) => true,
             _ => matches!(self.place(), Place::Redis | Place::Everywhere),
         }
     }

@@ -1,8 +1,10 @@
-//! The Redis that the instances share: one server, which each instance reaches through its own proxy; a
-//! cluster, over TLS; or a primary and its replica, with sentinels.
+//! Where messages are kept. The Redis that the instances share: one server, which each instance reaches
+//! through its own proxy; a cluster, over TLS; or a primary and its replica, with sentinels. Or the
+//! folder of a server that is alone.
 
 use std::net::SocketAddr;
 
+use super::disk::Disk;
 use super::world::{INSTANCES, ROOMS};
 use crate::support::{Certs, Nodes, Program, Proxy, Redis, Sentinels, eventually};
 
@@ -17,6 +19,8 @@ pub enum Home {
     Cluster(Nodes, Box<Certs>),
     /// To one of these two, as the sentinels say.
     Watched(Sentinels, [Redis; 2]),
+    /// To the disk of the only server.
+    Alone(Disk),
 }
 
 impl Home {
@@ -54,13 +58,32 @@ impl Home {
         home
     }
 
+    /// A folder, and no Redis.
+    pub fn alone() -> Home {
+        Home::Alone(Disk::new())
+    }
+
+    /// How many instances there are.
+    pub fn instances(&self) -> usize {
+        match self {
+            Home::Alone(_) => 1,
+            _ => INSTANCES,
+        }
+    }
+
     /// Starts an instance there.
     pub fn start(&self, instance: usize, addr: SocketAddr) -> Program {
         let mut flags: Vec<String> = Vec::new();
         let mut set = |flag: &str, value: &str| flags.extend([flag.into(), value.into()]);
+        // Who was away for a while misses less than a lone server keeps. With less to keep, its files
+        // are replaced more often.
+        let history = match self {
+            Home::Alone(_) => "1000",
+            _ => "100000",
+        };
         for (flag, value) in [
             ("--rate", "0"),
-            ("--history", "100000"),
+            ("--history", history),
             ("--ping", "5"),
             ("--threads", "2"),
         ] {
@@ -79,9 +102,17 @@ impl Home {
                 set("--redis", &url);
                 set("--redis-ca", &certs.path("ca.pem").display().to_string());
             }
+            Home::Alone(disk) => {
+                set("--data", &disk.folder().display().to_string());
+                set("--metrics", &disk.metrics.to_string());
+            }
         }
         let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
-        Program::start_on(addr.port(), &flags)
+        let environment = match self {
+            Home::Alone(disk) => &disk.failing.environment()[..],
+            _ => &[],
+        };
+        Program::start_on(addr.port(), &flags, environment)
     }
 
     /// Sends a command to every node.
@@ -94,6 +125,7 @@ impl Home {
                     one.command(command);
                 }
             }
+            Home::Alone(_) => panic!("there is no Redis"),
         }
     }
 
@@ -108,6 +140,7 @@ impl Home {
             Home::One(redis, _) => redis.list(command),
             Home::Cluster(nodes, _) => nodes.list(key, command),
             Home::Watched(_, redis) => redis[self.primary()].list(command),
+            Home::Alone(_) => panic!("there is no Redis"),
         }
     }
 
@@ -118,6 +151,7 @@ impl Home {
             Home::One(redis, _) => redis.command(&command),
             Home::Cluster(nodes, _) => nodes.command(nodes.node_of_key(key), &command),
             Home::Watched(_, redis) => redis[self.primary()].command(&command),
+            Home::Alone(_) => panic!("there is no Redis"),
         };
         answer.lines().nth(1).unwrap_or_default().to_string()
     }
@@ -153,7 +187,7 @@ impl Home {
         let set = ["CONFIG", "SET", "masteruser", user];
         let part = ["CLIENT", "KILL", "TYPE", "replica"];
         match self {
-            Home::One(..) => panic!("there is no replica"),
+            Home::One(..) | Home::Alone(_) => panic!("there is no replica"),
             Home::Cluster(nodes, _) if lags => {
                 nodes.command(nodes.replica_of(primary), &set);
                 nodes.command(primary, &part);
@@ -167,6 +201,14 @@ impl Home {
                     redis[primary].command(&part);
                 }
             }
+        }
+    }
+
+    /// The disk of the lone server.
+    pub fn disk(&self) -> &Disk {
+        match self {
+            Home::Alone(disk) => disk,
+            _ => panic!("nobody is alone"),
         }
     }
 

@@ -20,7 +20,7 @@ use super::line::{Line, TIMEOUT};
 mod hearing;
 mod visitors;
 
-pub use visitors::come_and_go;
+pub use visitors::{come_and_go, speak_without_end};
 
 /// How long a person listens before it looks up.
 const GLANCE: Duration = Duration::from_millis(20);

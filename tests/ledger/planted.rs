@@ -1,5 +1,6 @@
 //! The audit finds what is planted in a good ledger, and nothing else.
 
+mod alone;
 mod losses;
 mod private_messages;
 
@@ -43,6 +44,7 @@ fn visited(page: &mut Page, since: Option<Id>, heard: &[(u64, &str)]) {
         last: since,
         complete: true,
         heard: Vec::new(),
+        taken_back: Vec::new(),
     });
     page.stays.push(Stay {
         here: Some(Duration::ZERO),

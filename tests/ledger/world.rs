@@ -1,6 +1,7 @@
-//! A small world: three instances as processes of their own behind one Redis or a cluster, and a
-//! dozen people in three rooms.
+//! A small world: three instances as processes of their own behind one Redis or a cluster, or one that
+//! is alone, and a dozen people in three rooms.
 
+mod disk;
 mod losses;
 mod rosters;
 
@@ -13,17 +14,17 @@ use std::time::{Duration, Instant};
 use fastrand::Rng;
 use serde_json::{Value, json};
 
-use super::book::{Book, Dialect, Loss, Page, Said};
+use super::book::{Book, Damaged, Dialect, Loss, Page, Said};
 use super::faults::Step;
 use super::home::Home;
-use super::people::{Person, Phase, Stage, come_and_go};
+use super::people::{Person, Phase, Stage, come_and_go, speak_without_end};
 use crate::support::{Client, Program, Redis, Saved, free_port};
 use losses::Losing;
 
 /// An instance that is out of reach for longer may be taken for dead.
 const LEASE: Duration = Duration::from_secs(8);
 
-/// How many instances there are.
+/// How many instances there are behind a Redis.
 pub const INSTANCES: usize = 3;
 /// How long it may take until all is well again.
 const MENDED: Duration = Duration::from_secs(30);
@@ -75,6 +76,10 @@ pub struct World {
     pub refusals: Vec<(Duration, Duration)>,
     /// When an instance was out of reach for long.
     cut_off: Vec<(Duration, Duration)>,
+    /// What has been damaged in the files of a lone server.
+    damaged: Vec<Damaged>,
+    /// When a lone server has ended.
+    ends: Vec<Duration>,
     /// How often a room may begin a new epoch.
     turns: usize,
     /// The node that something is wrong with now.
@@ -88,7 +93,7 @@ pub struct World {
 impl World {
     /// Everybody is there, and everybody talks.
     pub fn begin(home: Home, rng: &mut Rng) -> World {
-        let addrs: Vec<SocketAddr> = (0..INSTANCES)
+        let addrs: Vec<SocketAddr> = (0..home.instances())
             .map(|_| ([127, 0, 0, 1], free_port()).into())
             .collect();
         let instances = addrs.iter().enumerate();
@@ -112,6 +117,8 @@ impl World {
             replica: None,
             refusals: Vec::new(),
             cut_off: Vec::new(),
+            damaged: Vec::new(),
+            ends: Vec::new(),
             turns: 0,
             struck: None,
             chronicle: Vec::new(),
@@ -134,6 +141,9 @@ impl World {
         for name in ["vic", "val"] {
             let visitors = come_and_go(name, &world.stage, rng.u64(..));
             world.visitors.push(visitors);
+        }
+        if let Home::Alone(_) = world.home {
+            world.visitors.push(speak_without_end("moe", &world.stage));
         }
         // Now everybody knows an id to come back with.
         world.say_everywhere();
@@ -199,6 +209,8 @@ impl World {
             losses: std::mem::take(&mut self.losses),
             refusals: std::mem::take(&mut self.refusals),
             cut_off: std::mem::take(&mut self.cut_off),
+            damaged: std::mem::take(&mut self.damaged),
+            ends: std::mem::take(&mut self.ends),
             turns: self.turns,
         };
         (book, std::mem::take(&mut self.wrong))
@@ -211,11 +223,21 @@ impl World {
 
     /// Ends an instance as a power cut would.
     pub fn kill(&mut self, instance: usize) {
+        self.ends.push(self.now());
         self.instances[instance].kill();
+    }
+
+    /// Asks an instance to stop in good order.
+    pub fn stop(&mut self, instance: usize) {
+        self.ends.push(self.now());
+        self.instances[instance].signal("TERM");
     }
 
     /// Starts an instance in the place of one that is gone.
     pub fn start_again(&mut self, instance: usize) {
+        if let Home::Alone(_) = self.home {
+            self.loses_what_is_not_on_disk();
+        }
         let new = self.home.start(instance, self.stage.addrs[instance]);
         let mut old = std::mem::replace(&mut self.instances[instance], new);
         self.logs.extend(log(instance, &mut old));
@@ -303,7 +325,8 @@ impl World {
     /// Says a word in every room, and waits until everybody has heard it.
     fn say_everywhere(&mut self) {
         let count = self.steward.said.len();
-        let mut steward = self.admit(&format!("steward-{count}"), count % INSTANCES);
+        let instance = count % self.instances.len();
+        let mut steward = self.admit(&format!("steward-{count}"), instance);
         for room in ROOMS {
             let reference = format!("steward/{}", self.steward.said.len());
             let text = format!("{reference} in {room}");

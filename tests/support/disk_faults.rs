@@ -1,9 +1,14 @@
 //! Compiled by itself to a library that is loaded in front of the system's: a disk that fails when it
 //! is told to. `DISK_FOLDER` names the folder whose files are struck; `DISK_FAULT` a file that holds
-//! the number of the error (errno), or is not there.
+//! the number of the error (errno), or `slow` and how many milliseconds a sync takes, or is not there.
 
 use std::ffi::{c_char, c_int, c_long, c_void};
 use std::sync::OnceLock;
+use std::thread;
+use std::time::Duration;
+
+/// The disk is full. What is written until then is written in part.
+const ENOSPC: c_int = 28;
 
 unsafe extern "C" {
     fn syscall(number: c_long, ...) -> c_long;
@@ -20,8 +25,15 @@ fn variable(name: &str) -> String {
     std::env::var(name).unwrap_or_default()
 }
 
-/// The error with which an operation on this file fails now.
-fn fault(file: c_int) -> Option<c_int> {
+/// What happens to a file now.
+enum Fault {
+    /// Operations fail with this error.
+    Fails(c_int),
+    /// Syncs take so long.
+    IsSlow(Duration),
+}
+
+fn fault(file: c_int) -> Option<Fault> {
     static PLACES: OnceLock<[String; 2]> = OnceLock::new();
     let [folder, fault] = PLACES.get_or_init(|| ["DISK_FOLDER", "DISK_FAULT"].map(variable));
     let link = format!("/proc/self/fd/{file}\0");
@@ -31,7 +43,11 @@ fn fault(file: c_int) -> Option<c_int> {
     if folder.is_empty() || !path.starts_with(folder.as_bytes()) {
         return None;
     }
-    std::fs::read_to_string(fault).ok()?.trim().parse().ok()
+    let fault = std::fs::read_to_string(fault).ok()?;
+    Some(match fault.split_once(' ') {
+        Some(("slow", millis)) => Fault::IsSlow(Duration::from_millis(millis.parse().ok()?)),
+        _ => Fault::Fails(fault.parse().ok()?),
+    })
 }
 
 fn fail(errno: c_int) -> isize {
@@ -39,26 +55,31 @@ fn fail(errno: c_int) -> isize {
     -1
 }
 
+fn sync(number: c_long, file: c_int) -> c_int {
+    match fault(file) {
+        Some(Fault::Fails(errno)) => return fail(errno) as c_int,
+        Some(Fault::IsSlow(time)) => thread::sleep(time),
+        None => {}
+    }
+    unsafe { syscall(number, file) as c_int }
+}
+
 #[unsafe(no_mangle)]
 pub extern "C" fn write(file: c_int, bytes: *const c_void, count: usize) -> isize {
-    match fault(file) {
-        Some(errno) => fail(errno),
-        None => unsafe { syscall(NUMBERS[0], file, bytes, count) as isize },
-    }
+    let count = match fault(file) {
+        Some(Fault::Fails(ENOSPC)) if count > 1 => count / 2,
+        Some(Fault::Fails(errno)) => return fail(errno),
+        _ => count,
+    };
+    unsafe { syscall(NUMBERS[0], file, bytes, count) as isize }
 }
 
 #[unsafe(no_mangle)]
 pub extern "C" fn fsync(file: c_int) -> c_int {
-    match fault(file) {
-        Some(errno) => fail(errno) as c_int,
-        None => unsafe { syscall(NUMBERS[1], file) as c_int },
-    }
+    sync(NUMBERS[1], file)
 }
 
 #[unsafe(no_mangle)]
 pub extern "C" fn fdatasync(file: c_int) -> c_int {
-    match fault(file) {
-        Some(errno) => fail(errno) as c_int,
-        None => unsafe { syscall(NUMBERS[2], file) as c_int },
-    }
+    sync(NUMBERS[2], file)
 }

@@ -22,9 +22,10 @@ impl Program {
         Program::launch(0, flags, &[])
     }
 
-    /// Starts it on this port, so that the next one is found where the last one was.
-    pub fn start_on(port: u16, flags: &[&str]) -> Program {
-        Program::launch(port, flags, &[])
+    /// Starts it on this port, so that the next one is found where the last one was, with this in its
+    /// environment.
+    pub fn start_on(port: u16, flags: &[&str], env: &[(&str, &str)]) -> Program {
+        Program::launch(port, flags, env)
     }
 
     /// Starts it on a free port with this in its environment, where secrets belong.

@@ -11,7 +11,7 @@ pub fn typed(book: &Book, page: &Page, room: &str, order: &Order<'_>, wrong: &mu
     let Some(first) = visits.first() else { return };
     for visit in &visits[1..] {
         let since = visit.since.unwrap_or(Id { epoch: 0, n: 0 });
-        if !visit.complete && book.lost(room, since).is_none() {
+        if !visit.complete && !losses::known(book, visit, since) {
             wrong.push(format!(
                 "{}: was told that {room}'s log does not reach back, though nothing was lost: {}",
                 page.name,
@@ -84,49 +84,74 @@ pub fn untyped(book: &Book, page: &Page, room: &str, order: &Order<'_>, wrong: &
     for (place, (_, text)) in order.iter().enumerate() {
         places.entry(text).or_default().push(place);
     }
+    let sequence = Sequence { order, places };
     for visit in page.visits.iter().filter(|visit| visit.room == room) {
-        let mut before: Option<(usize, &Heard)> = None;
-        for heard in visit
-            .heard
-            .iter()
-            .filter(|h| !own.contains(h.text.as_str()))
-        {
-            // What was published twice may be heard twice.
-            let next = before.map_or(0, |(last, _)| last + 1);
-            let known = places.get(heard.text.as_str());
-            let place =
-                known.map(|known| known.iter().find(|at| **at >= next).unwrap_or(&known[0]));
-            let Some(&place) = place else {
+        let heard = visit.heard.iter();
+        let heard = heard.filter(|heard| !own.contains(heard.text.as_str()));
+        let heard: Vec<&Heard> = heard.collect();
+        let first = heard.first();
+        let first = first.and_then(|first| sequence.places.get(&*first.text));
+        // What was published twice may be heard twice, so it may have begun at several places.
+        let starts = first.map_or(&[0][..], |places| places);
+        let follow = |start: &usize| follow(book, page, visit, &heard, &sequence, *start);
+        let found = starts.iter().map(follow).min_by_key(Vec::len);
+        wrong.extend(found.unwrap_or_default());
+    }
+}
+
+/// A room's messages that somebody without ids can hear, and where each text is among them.
+struct Sequence<'a> {
+    order: Vec<(Id, &'a str)>,
+    places: HashMap<&'a str, Vec<usize>>,
+}
+
+/// What is wrong in a visit that began at this place of the order, or after it.
+fn follow(
+    book: &Book,
+    page: &Page,
+    visit: &Visit,
+    heard: &[&Heard],
+    sequence: &Sequence<'_>,
+    start: usize,
+) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let room = &visit.room;
+    let mut before: Option<(usize, &Heard)> = None;
+    for heard in heard {
+        let next = before.map_or(start, |(last, _)| last + 1);
+        let known = sequence.places.get(heard.text.as_str());
+        let place = known.map(|known| known.iter().find(|at| **at >= next).unwrap_or(&known[0]));
+        let Some(&place) = place else {
+            wrong.push(format!(
+                "{}: heard {} in {room}, which nobody with ids heard, on {}",
+                page.name,
+                name(heard),
+                tell(visit)
+            ));
+            continue;
+        };
+        if let Some((last, earlier)) = before.filter(|(last, _)| place != last + 1) {
+            let missed = sequence.order.get(last + 1..place).unwrap_or_default();
+            let missed: Vec<&str> = missed
+                .iter()
+                .filter(|(id, text)| losses::hears(book, page, visit, *id, text))
+                .map(|(_, text)| *text)
+                .collect();
+            let what = match place > last {
+                true => format!("missed {missed:?} of {room}"),
+                false => format!("heard something of {room} twice or out of order"),
+            };
+            if place <= last || !missed.is_empty() {
                 wrong.push(format!(
-                    "{}: heard {} in {room}, which nobody with ids heard, on {}",
+                    "{}: {what}: {} came after {} on {}",
                     page.name,
                     name(heard),
+                    name(earlier),
                     tell(visit)
                 ));
-                continue;
-            };
-            if let Some((last, earlier)) = before.filter(|(last, _)| place != last + 1) {
-                let missed = order.get(last + 1..place).unwrap_or_default();
-                let missed: Vec<&str> = missed
-                    .iter()
-                    .filter(|(id, text)| losses::hears(book, page, visit, *id, text))
-                    .map(|(_, text)| *text)
-                    .collect();
-                let what = match place > last {
-                    true => format!("missed {missed:?} of {room}"),
-                    false => format!("heard something of {room} twice or out of order"),
-                };
-                if place <= last || !missed.is_empty() {
-                    wrong.push(format!(
-                        "{}: {what}: {} came after {} on {}",
-                        page.name,
-                        name(heard),
-                        name(earlier),
-                        tell(visit)
-                    ));
-                }
             }
-            before = Some((place, heard));
         }
+        before = Some((place, heard));
     }
+    wrong
 }

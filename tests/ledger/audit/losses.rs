@@ -1,4 +1,5 @@
-//! What may be missing because Redis has lost it. Who was connected all the time has heard a message
+//! What may be missing because Redis has lost it, or because it was not on the disk of a lone server,
+//! or is damaged there. Who was connected all the time has heard a message
 //! even so, once its sender was told that it is there. Who has heard a part of what is lost, or of a
 //! room of which all is lost, is told that something is missing before anything that follows.
 
@@ -9,9 +10,24 @@ use crate::ledger::book::{Book, Id, Page, Visit};
 /// An acknowledgement this long before the loss: others have heard the message before it.
 const HEARD: Duration = Duration::from_secs(1);
 
+/// Whether somebody who knew this message may be told in this visit that it misses something.
+pub fn known(book: &Book, visit: &Visit, since: Id) -> bool {
+    let room = &visit.room;
+    let mut damaged = book.damaged.iter().filter(|one| one.room == *room);
+    book.lost(room, since).is_some()
+        || book.taken_back(room, since).is_some()
+        || damaged.any(|one| since <= one.id && one.at < visit.at)
+}
+
 /// Whether somebody with these visits of a room may not have heard this message.
 pub fn excuse(book: &Book, page: &Page, visits: &[&Visit], id: Id, text: &str) -> bool {
     let room = &visits[0].room;
+    if book.taken_back(room, id).is_some() {
+        return true;
+    }
+    if book.damaged.iter().any(|one| one.is(room, id)) {
+        return damage_is_told(visits, id);
+    }
     let Some(loss) = book.lost(room, id) else {
         return false;
     };
@@ -35,6 +51,17 @@ pub fn excuse(book: &Book, page: &Page, visits: &[&Visit], id: Id, text: &str) -
         .any(|visit| !visit.complete && visit.since < Some(id));
     // Who has heard nothing that is lost can't know that there was more.
     told || before.is_none_or(|before| !loss.surely_has(room, before))
+}
+
+/// Whether who has not heard a damaged message was told that something is missing, before it heard a
+/// later one or with the first.
+fn damage_is_told(visits: &[&Visit], id: Id) -> bool {
+    let later = |visit: &&Visit| visit.heard.iter().any(|heard| heard.id > Some(id));
+    let next = visits.iter().position(later);
+    next.is_none_or(|next| {
+        let mut until = visits[..=next].iter();
+        until.any(|visit| !visit.complete && visit.since < Some(id))
+    })
 }
 
 /// Whether somebody hears this message in this visit, though it may be lost later on.

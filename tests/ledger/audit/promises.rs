@@ -39,7 +39,10 @@ pub fn typed(book: &Book, room: &str, order: &Order<'_>, wrong: &mut Vec<String>
                 (Some(code), None) => {
                     // What is lost can't be known again when it is sent again.
                     let again = book.may_be_written_again(said);
-                    let kept = |id: &&Id| !again || book.lost(room, **id).is_none();
+                    let kept = |id: &&Id| {
+                        let gone = book.is_gone(room, **id) && again;
+                        !gone && book.taken_back(room, **id).is_none()
+                    };
                     let found = heard.iter().find(kept);
                     let found =
                         found.map(|id| format!("{what}: refused ({code}) and heard as {id}"));
@@ -49,7 +52,7 @@ pub fn typed(book: &Book, room: &str, order: &Order<'_>, wrong: &mut Vec<String>
                     if acks.len() > 1 {
                         wrong.push(format!("{what}: acknowledged more than once, {list:?}"));
                     }
-                    let unheard = !order.contains_key(&id) && book.lost(room, id).is_some();
+                    let unheard = !order.contains_key(&id) && book.is_gone(room, id);
                     if !heard.contains(&id) && !unheard {
                         let other = order.get(&id).unwrap_or(&"heard by nobody");
                         wrong.push(format!("{what}: acknowledged as {id}, which is {other}"));

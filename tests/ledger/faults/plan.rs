@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
-use super::{Fault, Place, Refusal};
+use super::{Damage, Fault, Place, Refusal};
 use crate::ledger::world::{INSTANCES, ROOMS};
+use crate::support::FailingDisk;
 
 /// The kind that strikes people.
 const PEOPLE: usize = 12;
@@ -120,6 +121,14 @@ impl Incident {
                 4.0,
             ),
             29 => (Fault::LaggardLeads(part, seed), 0.3, 4.0),
+            30 => (Fault::InstanceKilled(0), 0.0, 4.0),
+            31 => (Fault::InstanceStopped(0), 0.5, 4.0),
+            32 => (Fault::FilesDamaged(Damage::Torn, seed), 0.0, 3.0),
+            33 => (Fault::FilesDamaged(Damage::Flipped, seed), 0.0, 3.0),
+            34 => (Fault::DiskFails(FailingDisk::FULL), 0.2, 6.0),
+            35 => (Fault::DiskFails(FailingDisk::BROKEN), 0.2, 6.0),
+            36 => (Fault::DiskSlow(seed % 2000), 1.0, 6.0),
+            37 => (Fault::KilledAtStart(seed % 150), 0.0, 2.0),
             _ => (Fault::PeopleCut(seed), 0.0, 2.0),
         };
         let to = if short { f32::min(to, 2.5) } else { to };

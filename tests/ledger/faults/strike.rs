@@ -29,7 +29,10 @@ impl Fault {
             Fault::AnswerCut(i, bytes) => world.home.way(i).cut_after(bytes),
             Fault::AnswerStalled(i, bytes) => world.home.way(i).stall_after(bytes),
             Fault::InstanceKilled(i) => world.kill(i),
-            Fault::InstanceStopped(i) => world.instances[i].signal("TERM"),
+            Fault::InstanceStopped(i) => world.stop(i),
+            Fault::FilesDamaged(..) | Fault::KilledAtStart(_) => world.kill(0),
+            Fault::DiskFails(errno) => world.disk_fails(errno),
+            Fault::DiskSlow(millis) => world.home.disk().failing.is_slow(millis),
             Fault::PrimaryKilled(part) => {
                 let nodes = world.home.nodes();
                 nodes.wait_until_ready();
@@ -127,6 +130,15 @@ impl Fault {
             | Fault::AnswerStalled(i, _) => world.home.way(i).heal(),
             Fault::InstanceKilled(i) => world.start_again(i),
             Fault::InstanceStopped(i) => world.stopped(i),
+            Fault::FilesDamaged(damage, seed) => world.damage_files(damage, seed),
+            Fault::KilledAtStart(after) => {
+                world.start_again(0);
+                thread::sleep(Duration::from_millis(after));
+                world.kill(0);
+                world.start_again(0);
+            }
+            Fault::DiskFails(_) => world.disk_works_again(),
+            Fault::DiskSlow(_) => world.home.disk().failing.heals(),
             Fault::PrimaryKilled(part) => {
                 let dead = world.struck.take().expect("one was killed");
                 let nodes = world.home.nodes();

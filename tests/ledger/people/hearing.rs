@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::Life;
-use crate::ledger::book::{Dialect, Heard, Said, Visit};
+use crate::ledger::book::{Dialect, Heard, Id, Said, Visit};
 
 impl Life {
     pub(super) fn enter(&mut self, room: &str, instance: usize, joined: &Value) {
@@ -18,6 +18,7 @@ impl Life {
             last: joined["last"].as_str().and_then(|id| id.parse().ok()),
             complete: joined["complete"] != json!(false),
             heard: Vec::new(),
+            taken_back: Vec::new(),
         };
         self.visits.insert(room.into(), page.visits.len());
         page.visits.push(visit);
@@ -74,6 +75,10 @@ impl Life {
             (Dialect::Typed, "chat") => {
                 self.note(string("room"), Some(string("id")), string("text"))
             }
+            (Dialect::Typed, "deleted") => match string("id").parse() {
+                Ok(id) => self.note_taken_back(string("room"), id),
+                Err(odd) => self.page().oddities.push(odd),
+            },
             (Dialect::Typed, "ack") => match string("id").parse() {
                 Ok(id) => self.settle(string("ref"), |said| said.acks.push(id)),
                 Err(odd) => self.page().oddities.push(odd),
@@ -135,6 +140,17 @@ impl Life {
             Some(&visit) => page.visits[visit].heard.push(Heard { id, text, at }),
             None => page.oddities.push(format!(
                 "heard {text:?} before it was told that it had joined {room}"
+            )),
+        }
+    }
+
+    fn note_taken_back(&self, room: &str, id: Id) {
+        let at = self.now();
+        let mut page = self.page();
+        match self.visits.get(room) {
+            Some(&visit) => page.visits[visit].taken_back.push((id, at)),
+            None => page.oddities.push(format!(
+                "was told that {id} is taken back before it was told that it had joined {room}"
             )),
         }
     }

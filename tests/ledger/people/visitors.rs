@@ -6,6 +6,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
+use serde_json::json;
 
 use super::{Phase, Stage};
 use crate::ledger::line::Line;
@@ -34,6 +35,31 @@ pub fn come_and_go(name: &str, stage: &Arc<Stage>, seed: u64) -> JoinHandle<()> 
                 }
             }
             thread::sleep(Duration::from_millis(rng.u64(20..300)));
+        }
+    })
+}
+
+/// Somebody speaks in a room of its own, so much that the files of a lone server grow and are replaced.
+pub fn speak_without_end(name: &str, stage: &Arc<Stage>) -> JoinHandle<()> {
+    let (name, stage) = (name.to_string(), stage.clone());
+    let text = "x".repeat(1500);
+    thread::spawn(move || {
+        let phase = || *stage.phase.lock().unwrap();
+        while [Phase::Listen, Phase::Talk].contains(&phase()) {
+            let speak = || {
+                let mut line = Line::connect(&stage.addrs, 0, &format!("/ws?user={name}"))?;
+                line.say(&json!({"type": "join", "room": "shed"}).to_string())?;
+                while phase() == Phase::Talk {
+                    line.say(&json!({"type": "chat", "room": "shed", "text": text}).to_string())?;
+                    let end = Instant::now() + Duration::from_millis(10);
+                    while Instant::now() < end {
+                        line.next(end)?;
+                    }
+                }
+                Ok::<(), String>(())
+            };
+            let _ = speak();
+            thread::sleep(Duration::from_millis(50));
         }
     })
 }

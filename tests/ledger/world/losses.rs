@@ -59,7 +59,7 @@ impl World {
         self.losses.last_mut().expect("it was just added").to = to;
     }
 
-    fn lose(&mut self, from: Duration, kept: BTreeMap<String, [Option<Id>; 2]>) {
+    pub(super) fn lose(&mut self, from: Duration, kept: BTreeMap<String, [Option<Id>; 2]>) {
         let date = SystemTime::now().duration_since(UNIX_EPOCH);
         let date = date.expect("it is after 1970").as_millis() as u64;
         let to = self.now();

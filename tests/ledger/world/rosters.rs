@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use serde_json::json;
 
-use super::{INSTANCES, PEOPLE, ROOMS, Sketch, World};
+use super::{PEOPLE, ROOMS, Sketch, World};
 use crate::ledger::book::Dialect;
+use crate::ledger::home::Home;
 use crate::support::Client;
 
 /// Everybody with a name, or those in one room. Who only listens in the simple dialect has none.
@@ -21,6 +22,9 @@ impl World {
     pub(super) fn rosters(&mut self) {
         self.typed_rosters();
         self.plain_rosters();
+        if let Home::Alone(_) = self.home {
+            return;
+        }
         self.until("Redis knows who is where", |world| {
             let rooms = ROOMS.map(|room| (format!("{{chat:{room}}}:roster"), names(Some(room))));
             let owners = ("{chat-users}:owners".to_string(), names(None));
@@ -40,7 +44,7 @@ impl World {
 
     fn typed_rosters(&mut self) {
         let steward = |instance| self.admit(&format!("steward-{instance}"), instance);
-        let mut stewards: Vec<Client> = (0..INSTANCES).map(steward).collect();
+        let mut stewards: Vec<Client> = (0..self.instances.len()).map(steward).collect();
         self.until("every roster is true", |_| {
             // All are asked each time: who is silent for long is disconnected.
             let mut all = Ok(());

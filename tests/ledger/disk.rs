@@ -1,0 +1,212 @@
+//! The folder of a lone server: what its files say, read without the server's help, and what becomes
+//! of them while it is down.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use fastrand::Rng;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::book::Id;
+use super::world::ROOMS;
+use crate::support::{FailingDisk, Raw, free_port};
+
+/// The checksum and the end of a line, without the line feed.
+const CHECKSUM_LEN: usize = 18;
+/// A disk writes so many bytes at once.
+const PAGE: usize = 4096;
+
+/// The messages of all rooms, and their texts.
+pub type Messages = BTreeMap<(String, Id), String>;
+
+/// A folder on a disk that may fail.
+pub struct Disk {
+    folder: TempDir,
+    /// What may be wrong with it.
+    pub failing: FailingDisk,
+    /// Where the server shows its metrics.
+    pub metrics: SocketAddr,
+}
+
+/// A line that is as it was written.
+pub struct Line {
+    file: PathBuf,
+    range: Range<usize>,
+    kind: String,
+    /// The message that it has.
+    pub message: Option<((String, Id), String)>,
+}
+
+impl Disk {
+    /// An empty folder.
+    pub fn new() -> Disk {
+        let folder = tempfile::tempdir().unwrap();
+        Disk {
+            failing: FailingDisk::under(&folder.path().join("data")),
+            metrics: ([127, 0, 0, 1], free_port()).into(),
+            folder,
+        }
+    }
+
+    /// The folder.
+    pub fn folder(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// All lines of the journal, in order.
+    pub fn lines(&self) -> Vec<Line> {
+        self.files("jsonl")
+            .iter()
+            .flat_map(|file| lines(file))
+            .collect()
+    }
+
+    /// The messages in the journal.
+    pub fn messages(&self) -> Messages {
+        self.lines()
+            .into_iter()
+            .filter_map(|line| line.message)
+            .collect()
+    }
+
+    /// Whether the server has stopped in good order.
+    pub fn in_good_order(&self) -> bool {
+        self.lines()
+            .last()
+            .is_some_and(|line| line.kind == "stopped")
+    }
+
+    /// A power cut takes of the last file what was not synced: not the messages that are `safe`, and
+    /// nothing before them.
+    pub fn tear(&self, safe: &Messages, rng: &mut Rng) {
+        let Some(file) = self.files("jsonl").pop() else {
+            return;
+        };
+        let is_safe = |line: &Line| match &line.message {
+            Some((message, _)) => safe.contains_key(message),
+            None => true,
+        };
+        let mut bytes = fs::read(&file).unwrap();
+        let lines = lines(&file);
+        let safe = lines.iter().rfind(|line| is_safe(line));
+        let from = safe.map_or(bytes.len(), |line| line.range.end + 1);
+        let at = rng.usize(from..=bytes.len());
+        match rng.u8(..4) {
+            0 => bytes.truncate(at),
+            // The file has its length and not its content.
+            1 => bytes[at..].fill(0),
+            // Of what was written first, a page is not there.
+            2 => {
+                let page = at.next_multiple_of(PAGE);
+                let end = bytes.len().min(page + PAGE);
+                bytes.get_mut(page..end).unwrap_or_default().fill(0);
+            }
+            // Another record was being written.
+            _ => {
+                let record = br#"{"kind":"message","room":"attic","id":"1-1","at":1,"text":"torn""#;
+                bytes.extend_from_slice(&record[..rng.usize(1..record.len())]);
+            }
+        }
+        fs::write(&file, bytes).unwrap();
+    }
+
+    /// A bit changes in a line with a message. Returns the line, and what has become of its bytes.
+    pub fn flip(&self, rng: &mut Rng) -> Option<(Line, Vec<u8>)> {
+        let mut lines = self.lines();
+        lines.retain(|line| {
+            let message = line.message.as_ref();
+            message.is_some_and(|((room, _), _)| ROOMS.contains(&room.as_str()))
+        });
+        if lines.is_empty() {
+            return None;
+        }
+        // The last ones, and line feeds, are special.
+        let from = match rng.bool() {
+            true => lines.len().saturating_sub(5),
+            false => 0,
+        };
+        let line = lines.swap_remove(rng.usize(from..lines.len()));
+        let mut bytes = fs::read(&line.file).unwrap();
+        let at = match rng.u8(..6) {
+            0 => line.range.end,
+            _ => rng.usize(line.range.clone()),
+        };
+        bytes[at] ^= 1 << rng.u8(..8);
+        fs::write(&line.file, &bytes).unwrap();
+        let changed = bytes[line.range.clone()].to_vec();
+        // A checksum in capitals is the same, and the last line of a file needs no line feed.
+        let harmless = valid(&changed).is_some() && bytes[line.range.end] == b'\n';
+        (!harmless).then_some((line, changed))
+    }
+
+    /// Whether the server has set these bytes aside.
+    pub fn has_set_aside(&self, bytes: &[u8]) -> bool {
+        let files = fs::read_dir(self.folder()).unwrap();
+        let files = files.map(|file| file.unwrap().path());
+        let mut damaged = files.filter(|path| path.to_string_lossy().contains("damaged-"));
+        damaged.any(|path| {
+            let all = fs::read(path).unwrap();
+            all.windows(bytes.len()).any(|some| some == bytes)
+        })
+    }
+
+    /// How many lines the server has skipped when it started, as its metrics say.
+    pub fn skipped(&self) -> u64 {
+        let (_, page) = Raw::get(self.metrics, "/metrics");
+        let name = "natterjack_journal_skipped_records_total ";
+        let value = page.lines().find_map(|line| line.strip_prefix(name));
+        value
+            .and_then(|value| value.parse().ok())
+            .expect("it is there")
+    }
+
+    fn files(&self, kind: &str) -> Vec<PathBuf> {
+        let files = fs::read_dir(self.folder()).unwrap();
+        let files = files.map(|file| file.unwrap().path());
+        let mut files: Vec<PathBuf> = files
+            .filter(|path| path.extension().is_some_and(|found| found == kind))
+            .collect();
+        files.sort();
+        files
+    }
+}
+
+/// The lines of a file that are as they were written.
+fn lines(file: &Path) -> Vec<Line> {
+    let bytes = fs::read(file).unwrap();
+    let mut lines = Vec::new();
+    let mut start = 0;
+    for line in bytes.split(|byte| *byte == b'\n') {
+        let range = start..start + line.len();
+        start = range.end + 1;
+        let Some(line) = valid(line).filter(|_| range.end < bytes.len()) else {
+            continue;
+        };
+        let string = |name: &str| line[name].as_str().map(String::from);
+        let message = || {
+            let id = string("id")?.parse().ok()?;
+            Some(((string("room")?, id), string("text")?))
+        };
+        lines.push(Line {
+            file: file.to_path_buf(),
+            range,
+            kind: string("kind").unwrap_or_default(),
+            message: message(),
+        });
+    }
+    lines
+}
+
+/// What a line says, if its checksum is right.
+fn valid(line: &[u8]) -> Option<Value> {
+    let (rest, end) = line.split_at(line.len().checked_sub(CHECKSUM_LEN)?);
+    let checksum = format!(",\"crc\":\"{:08x}\"}}", crc32fast::hash(rest));
+    match end.eq_ignore_ascii_case(checksum.as_bytes()) {
+        true => serde_json::from_slice(line).ok(),
+        false => None,
+    }
+}

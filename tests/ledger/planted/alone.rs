@@ -1,0 +1,84 @@
+//! What a lone server's disk excuses, and what it does not.
+
+use super::{ANN, BEA, SECOND, finds, good, hears, id};
+use crate::ledger::book::{Book, Damaged, Id};
+
+/// The third message can't be kept. Ann, Pip and Kim have heard it, and a new epoch begins.
+fn taken_back() -> Book {
+    let mut book = good();
+    book.turns = 1;
+    let new = Id { epoch: 2, n: 1 };
+    let pip = &mut book.pages[2];
+    pip.stays[0].errors = 1;
+    for page in &mut book.pages[..2] {
+        let visit = page.visits.last_mut().unwrap();
+        visit.heard.pop();
+        visit.at = 3 * SECOND;
+        hears(page, Some(new), "four");
+    }
+    let ann = &mut book.pages[ANN];
+    ann.visits[0].at = SECOND;
+    ann.visits[0].taken_back = vec![(id(3), 2 * SECOND)];
+    ann.said[2].acks = vec![new];
+    book.pages[BEA].visits[1].heard.remove(0);
+    book
+}
+
+/// The third message is damaged while Bea is away.
+fn damaged() -> Book {
+    let mut book = good();
+    book.damaged.push(Damaged {
+        room: "attic".into(),
+        id: id(3),
+        at: SECOND,
+    });
+    let back = &mut book.pages[BEA].visits[1];
+    back.at = 2 * SECOND;
+    back.heard.remove(0);
+    back.complete = false;
+    book
+}
+
+#[test]
+fn a_message_may_be_taken_back_if_all_who_have_heard_it_are_told() {
+    finds(taken_back(), |_| {}, &[]);
+    // Bea hears it later.
+    let later = |book: &mut Book| {
+        let mut again = book.pages[ANN].visits[0].heard[2].clone();
+        again.at = 4 * SECOND;
+        book.pages[BEA].visits[1].heard.insert(0, again);
+    };
+    let expected = ["bea: heard 1-3 \"three\" (at 4.00s), which had been taken back"];
+    finds(taken_back(), later, &expected);
+    // She has heard it, and is not told.
+    let silent = |book: &mut Book| {
+        let heard = book.pages[ANN].visits[0].heard[2].clone();
+        book.pages[BEA].visits[1].at = SECOND;
+        book.pages[BEA].visits[1].heard.insert(0, heard);
+    };
+    let expected = ["bea: was not told that 1-3 \"three\" (at 0.00ns) was taken back"];
+    finds(taken_back(), silent, &expected);
+    // It was acknowledged.
+    let promised = |book: &mut Book| {
+        let mut said = book.pages[ANN].said[1].clone();
+        (said.text, said.acks) = ("three".into(), vec![id(3)]);
+        book.pages[ANN].said.insert(2, said);
+    };
+    let expected = ["\"three\" by ann was acknowledged as 1-3 and taken back"];
+    finds(taken_back(), promised, &expected);
+}
+
+#[test]
+fn a_damaged_message_may_be_missing_if_that_is_told() {
+    finds(damaged(), |_| {}, &[]);
+    let silent = |book: &mut Book| book.pages[BEA].visits[1].complete = true;
+    let expected = ["bea: missed 1 of attic: 1-3 \"three\""];
+    finds(damaged(), silent, &expected);
+    // Nothing else is excused.
+    let more = |book: &mut Book| drop(book.pages[BEA].visits[1].heard.pop());
+    let expected = ["bea: missed 1 of attic: 1-4 \"four\""];
+    finds(damaged(), more, &expected);
+    let before = |book: &mut Book| book.damaged[0].at = 3 * SECOND;
+    let expected = ["bea: was told that attic's log does not reach back"];
+    finds(damaged(), before, &expected);
+}
