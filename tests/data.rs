@@ -59,6 +59,19 @@ fn what_was_acknowledged_survives_a_power_cut() {
 }
 
 #[test]
+fn a_number_is_not_given_out_again_when_a_stop_follows_a_power_cut() {
+    let mut alone = Alone::start();
+    let before = alone.say("ann", "attic", &["one", "two"]);
+    alone.cut_and_start_again();
+    // The next number may be that of a lost message, as before the stop.
+    alone.stop_and_start_again();
+    let after = alone.say("bob", "attic", &["three"]);
+    assert!(epoch(&after[0]) > epoch(&before[1]) && after[0].ends_with("-1"));
+    let texts = vec!["three".to_string()];
+    assert_eq!(alone.comes_back("attic", &before[1]), (true.into(), texts));
+}
+
+#[test]
 fn who_has_heard_a_lost_message_does_not_hear_the_others_again() {
     let mut alone = Alone::start();
     let before = alone.say("ann", "attic", &["one", "two"]);

@@ -90,3 +90,35 @@ fn a_disk_that_fails_costs_only_the_messages_that_it_does_not_keep() {
         );
     }
 }
+
+#[test]
+fn a_message_that_was_taken_back_does_not_come_again() {
+    for errno in [FailingDisk::FULL, FailingDisk::BROKEN] {
+        for repaired in [false, true] {
+            let folder = tempfile::tempdir().unwrap();
+            let disk = FailingDisk::under(&data(&folder));
+            let mut alone = Alone::start_in(folder, &disk.environment());
+            let before = alone.say("ann", "attic", &["one"]);
+            disk.fails(errno);
+            let mut ann = alone.typed("ann");
+            ann.put(json!({"type": "join", "room": "attic"}));
+            ann.gets_at_last(json!({"type": "joined"}));
+            ann.put(json!({"type": "chat", "room": "attic", "text": "two", "ref": "two"}));
+            let heard = ann.gets_at_last(json!({"type": "chat", "text": "two"}));
+            ann.gets_at_last(json!({"type": "error", "code": "unavailable", "ref": "two"}));
+            if repaired {
+                disk.heals();
+                eventually("it is ready again", || {
+                    (Raw::get(alone.addr, "/readyz").0 == 200).then_some(())
+                });
+                alone.stop_and_start_again();
+            } else {
+                alone.cut_and_start_again();
+            }
+            let after = alone.say("bob", "attic", &["three"]);
+            assert_ne!(heard["id"], after[0]);
+            let kept = (true.into(), vec!["three".to_string()]);
+            assert_eq!(alone.comes_back("attic", &before[0]), kept);
+        }
+    }
+}

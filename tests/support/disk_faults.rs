@@ -68,7 +68,8 @@ fn sync(number: c_long, file: c_int) -> c_int {
 pub extern "C" fn write(file: c_int, bytes: *const c_void, count: usize) -> isize {
     let count = match fault(file) {
         Some(Fault::Fails(ENOSPC)) if count > 1 => count / 2,
-        Some(Fault::Fails(errno)) => return fail(errno),
+        Some(Fault::Fails(ENOSPC)) => return fail(ENOSPC),
+        // The system takes it, and only a sync finds that the disk does not.
         _ => count,
     };
     unsafe { syscall(NUMBERS[0], file, bytes, count) as isize }

@@ -107,11 +107,13 @@ impl Journal {
         let folder = Folder::open(path);
         let folder = folder.map_err(|why| format!("--data {}: {why}", path.display()))?;
         let now = unix_millis();
+        let mut state = State::default();
         let read = {
             let mut kept = kept.lock();
             let read = folder.read(|record| contents::restore(&mut kept, record, now))?;
             if !read.stopped {
-                kept.log.begin_epochs();
+                // So that it is known also after a stop in good order.
+                Record::Epoch(kept.log.begin_epochs()).write(&mut state.lines);
             }
             read
         };
@@ -119,7 +121,7 @@ impl Journal {
         let mut writer = Writer::new(folder.clone(), contents::live(kept), &read);
         let journal = Journal {
             folder,
-            state: Mutex::default(),
+            state: Mutex::new(state),
             writer: AsyncMutex::default(),
             work: Signal::new(),
             done: Signal::new(),

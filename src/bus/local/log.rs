@@ -5,20 +5,21 @@
 //! are forgotten first, so that nobody can fill the memory by making up rooms. A room that was
 //! forgotten begins a new epoch.
 
-use std::collections::{BTreeMap, VecDeque};
+mod ring;
+
+use std::collections::BTreeMap;
 use std::mem::size_of;
 
 use super::heap;
-use crate::chat::event::{Event, EventKind, Text};
+use crate::chat::event::{Event, EventKind};
 use crate::chat::id::Id;
-use crate::chat::name::{Email, Room, User};
+use crate::chat::name::Room;
 use crate::chat::replay::{Epochs, Stretch};
 use crate::time::unix_millis;
+use ring::{Message, Ring};
 
 /// How many bytes all logs together may take, where the settings don't say.
 const LOG_BYTES: usize = 16 * 1024 * 1024;
-/// A room's places for messages grow by a half, but by no more than so many.
-const MOST_PLACES: usize = 1000;
 /// What a room takes in the two trees, beside its name and its messages. A node of a tree has room
 /// for 11, and is at least about half full.
 const ROOM_BYTES: usize = (size_of::<(Room, Ring)>() + size_of::<(u64, Room)>()) * 2 + 8;
@@ -41,33 +42,6 @@ pub struct Log {
     newest_epoch: u64,
     /// The last private message.
     last_private: Option<Id>,
-}
-
-/// One room's last messages.
-#[derive(Debug)]
-struct Ring {
-    last: Id,
-    /// Numbered without a gap up to the last, where no run of messages has ended.
-    messages: VecDeque<Message>,
-    /// The runs before, oldest first. Almost always there are none.
-    ended: Vec<Run>,
-    turn: u64,
-}
-
-/// Messages that are numbered without a gap. A run without messages tells how far its epoch went.
-#[derive(Debug)]
-struct Run {
-    last: Id,
-    len: usize,
-}
-
-/// A message without what its place says.
-#[derive(Debug)]
-struct Message {
-    user: Option<User>,
-    text: Text,
-    email: Option<Email>,
-    at: u64,
 }
 
 impl Log {
@@ -143,13 +117,50 @@ impl Log {
         }
     }
 
-    /// Begins a new epoch in each room: numbers may have been given out that are not known here. It
-    /// begins before its first message, so that it is later than those that people may have heard of.
-    pub fn begin_epochs(&mut self) {
+    /// Forgets everything that was restored.
+    pub fn clear(&mut self) {
+        self.rooms.clear();
+        self.silent.clear();
+        self.bytes = 0;
+    }
+
+    /// How far a room's epochs went, where that is not the id of a message that is kept; oldest first.
+    pub fn ends(&self, room: &Room) -> Vec<Id> {
+        let Some(ring) = self.rooms.get(room) else {
+            return Vec::new();
+        };
+        let ended = ring.ended.iter().filter(|run| run.len == 0);
+        let last = Some(ring.last).filter(|_| ring.run_len() == 0);
+        ended.map(|run| run.last).chain(last).collect()
+    }
+
+    /// Keeps an [end](Self::ends) that was kept before a restart, of a room that has its messages
+    /// already.
+    pub fn restore_end(&mut self, room: &Room, id: Id) {
+        let Some(ring) = self.rooms.get_mut(room) else {
+            return;
+        };
+        self.newest_epoch = self.newest_epoch.max(id.epoch);
+        self.bytes -= ring.table();
+        ring.add_end(id);
+        self.bytes += ring.table();
+    }
+
+    /// Begins a new epoch in each room, and returns it: numbers may have been given out that are not
+    /// known here. It begins before its first message, so that it is later than those that people may
+    /// have heard of.
+    pub fn begin_epochs(&mut self) -> u64 {
         let epoch = self.new_epoch();
+        self.restore_epoch(epoch);
+        epoch
+    }
+
+    /// Begins this epoch in each room, as before a restart.
+    pub fn restore_epoch(&mut self, epoch: u64) {
+        self.newest_epoch = self.newest_epoch.max(epoch);
         for ring in self.rooms.values_mut() {
             self.bytes -= ring.table();
-            ring.begin_epoch(epoch);
+            ring.add_end(Id::before_all(epoch));
             self.bytes += ring.table();
         }
     }
@@ -182,12 +193,7 @@ impl Log {
         let turn = self.turn + 1;
         let ring = self.rooms.entry(event.room.clone()).or_insert_with(|| {
             self.bytes += room_bytes(&event.room);
-            Ring {
-                last: id,
-                messages: VecDeque::new(),
-                ended: Vec::new(),
-                turn,
-            }
+            Ring::new(id, turn)
         });
         // The room that was spoken in last has its place already.
         if ring.turn != self.turn {
@@ -255,128 +261,6 @@ impl Log {
             .take(end.min(most))
             .map(|(id, message)| message.said(room, id))
             .collect()
-    }
-}
-
-impl Ring {
-    fn push(&mut self, message: Message, id: Id) {
-        if self.messages.len() == self.messages.capacity() {
-            let more = (self.messages.len() / 2).clamp(1, MOST_PLACES);
-            self.messages.reserve_exact(more);
-        }
-        // The first message of a room has its id already.
-        if id != self.last && id != self.last.next() {
-            let (last, len) = (self.last, self.run_len());
-            self.ended.push(Run { last, len });
-        }
-        self.messages.push_back(message);
-        self.last = id;
-    }
-
-    /// The next message is the first one of this epoch.
-    fn begin_epoch(&mut self, epoch: u64) {
-        let (last, len) = (self.last, self.run_len());
-        if last.n > 0 {
-            self.ended.push(Run { last, len });
-        }
-        self.last = Id::before_all(epoch);
-    }
-
-    /// Forgets the oldest message, and returns how many bytes it took beside its place.
-    fn pop(&mut self) -> usize {
-        if let Some(run) = self.ended.iter_mut().find(|run| run.len > 0) {
-            run.len -= 1;
-        }
-        // Of the runs without messages only the last is needed: the one before the oldest message.
-        let empty = self.ended.iter().take_while(|run| run.len == 0).count();
-        self.ended.drain(..empty.saturating_sub(1));
-        self.messages.pop_front().as_ref().map_or(0, Message::bytes)
-    }
-
-    fn take_back(&mut self, from: Id, epoch: u64) {
-        // Others of them may have been taken back already.
-        if self.last.epoch != from.epoch || self.last < from {
-            return;
-        }
-        while self.run_len() > 0 && self.last >= from {
-            self.messages.pop_back();
-            self.last.n -= 1;
-        }
-        self.begin_epoch(epoch);
-    }
-
-    /// How many messages the current run has.
-    fn run_len(&self) -> usize {
-        self.messages.len() - self.ended.iter().map(|run| run.len).sum::<usize>()
-    }
-
-    /// The messages from this place on, with their ids.
-    fn numbered(&self, from: usize) -> impl Iterator<Item = (Id, &Message)> {
-        let messages = self.messages.range(from..).enumerate();
-        messages.map(move |(at, message)| (self.id_at(from + at), message))
-    }
-
-    /// The place of the first message after this id.
-    fn first_after(&self, id: Id) -> usize {
-        let (mut from, mut to) = (0, self.messages.len());
-        while from < to {
-            let middle = from + (to - from) / 2;
-            match self.id_at(middle) <= id {
-                true => from = middle + 1,
-                false => to = middle,
-            }
-        }
-        from
-    }
-
-    /// The id of the message at this place.
-    fn id_at(&self, at: usize) -> Id {
-        let mut end = 0;
-        let mut last = self.last;
-        for run in &self.ended {
-            end += run.len;
-            if at < end {
-                last = run.last;
-                let n = last.n - (end - 1 - at) as u64;
-                return Id { n, ..last };
-            }
-        }
-        let n = last.n - (self.messages.len() - 1 - at) as u64;
-        Id { n, ..last }
-    }
-
-    /// What its messages' places take.
-    fn table(&self) -> usize {
-        heap::allocation(self.messages.capacity() * size_of::<Message>())
-            + heap::allocation(self.ended.capacity() * size_of::<Run>())
-    }
-
-    fn bytes(&self) -> usize {
-        self.table() + self.messages.iter().map(Message::bytes).sum::<usize>()
-    }
-}
-
-impl Message {
-    /// What it takes beside its place.
-    fn bytes(&self) -> usize {
-        let user = self.user.as_ref().map(User::as_str);
-        let email = self.email.as_ref().map(Email::as_str);
-        let parts = [user, email, Some(self.text.as_str())];
-        parts.into_iter().flatten().map(heap::shared).sum()
-    }
-
-    fn said(&self, room: &Room, id: Id) -> Event {
-        Event {
-            room: room.clone(),
-            user: self.user.clone(),
-            origin: None,
-            kind: EventKind::Said {
-                text: self.text.clone(),
-                email: self.email.clone(),
-                id: Some(id),
-                at: self.at,
-            },
-        }
     }
 }
 

@@ -32,10 +32,16 @@ fn pieces(kept: &Kept, what: What) -> Pieces {
     if what == What::Beginning {
         return Box::new(iter::once(first));
     }
+    Record::All.write(&mut first);
     let (kept, other) = (kept.clone(), kept.clone());
     let messages = rooms.into_iter().flat_map(move |room| {
         let (kept, mut after) = (kept.clone(), Id::START);
-        iter::from_fn(move || {
+        let mut lines = Vec::new();
+        for end in kept.lock().log.ends(&room) {
+            Record::End(room.clone(), end).write(&mut lines);
+        }
+        let ends = Some(lines).filter(|lines| !lines.is_empty());
+        let messages = iter::from_fn(move || {
             let until = Id::LAST;
             let events = kept.lock().log.read(&room, Stretch { after, until }, PIECE);
             after = events.last()?.id()?;
@@ -44,7 +50,8 @@ fn pieces(kept: &Kept, what: What) -> Pieces {
                 Record::Message(event, None).write(&mut lines);
             }
             Some(lines)
-        })
+        });
+        messages.chain(ends)
     });
     let references = clients.into_iter().map(move |client| {
         let now = unix_millis();
@@ -83,6 +90,12 @@ pub fn restore(state: &mut State, record: Record, now: u64) {
                 state.references = References::new(key);
             }
         }
+        Record::All => {
+            state.log.clear();
+            state.references = References::new(state.key);
+        }
+        Record::Epoch(epoch) => state.log.restore_epoch(epoch),
+        Record::End(room, id) => state.log.restore_end(&room, id),
         Record::Stopped => {}
     }
 }

@@ -126,6 +126,9 @@ impl Folder {
                     _ if line.is_empty() => {}
                     Some(record) => {
                         read.stopped = matches!(record, Record::Stopped);
+                        if matches!(record, Record::All) {
+                            read.damaged.clear();
+                        }
                         take(record);
                     }
                     None if last => read.torn = true,
@@ -146,7 +149,21 @@ impl Folder {
         number: u64,
         pieces: impl Iterator<Item = Vec<u8>>,
     ) -> io::Result<(File, u64)> {
-        let (path, new) = (self.file(number), self.file(number).with_extension("new"));
+        let created = self.prepare(number, pieces)?;
+        self.publish(number)?;
+        Ok(created)
+    }
+
+    /// The first half of [`create`](Self::create): nobody reads the file yet.
+    ///
+    /// # Errors
+    /// It can't be written. Then it is not there.
+    pub fn prepare(
+        &self,
+        number: u64,
+        pieces: impl Iterator<Item = Vec<u8>>,
+    ) -> io::Result<(File, u64)> {
+        let new = self.new_file(number);
         let written = (|| {
             let mut file = private().truncate(true).open(&new)?;
             let mut bytes = HEADER.len() as u64 + 1;
@@ -155,17 +172,23 @@ impl Folder {
                 file.write_all(&piece)?;
                 bytes += piece.len() as u64;
             }
-            // Renamed only when it is whole: so it is there as a whole or not at all.
             file.sync_all()?;
-            fs::rename(&new, &path)?;
-            sync_folder(&self.path)?;
             Ok((file, bytes))
         })();
         if written.is_err() {
-            // Nobody reads it, and a full disk needs the room.
+            // A full disk needs the room.
             let _ = fs::remove_file(&new);
         }
         written
+    }
+
+    /// The second half: renames the file, which is whole. So it is there as a whole or not at all.
+    ///
+    /// # Errors
+    /// It may be there or not.
+    pub fn publish(&self, number: u64) -> io::Result<()> {
+        let renamed = fs::rename(self.new_file(number), self.file(number));
+        renamed.and_then(|()| sync_folder(&self.path))
     }
 
     /// Keeps damaged lines for people to look at, in a file of their own. Returns where.
@@ -183,16 +206,18 @@ impl Folder {
         Ok(path)
     }
 
-    /// Removes those of these files that are there, the oldest first: what is left always amounts to
-    /// the same.
+    /// Removes those of these files that are there, also unfinished ones, the oldest first: what is
+    /// left always amounts to the same.
     ///
     /// # Errors
     /// One can't be removed.
     pub fn remove(&self, files: &[u64]) -> io::Result<()> {
         for number in files {
-            match fs::remove_file(self.file(*number)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
+            for path in [self.file(*number), self.new_file(*number)] {
+                match fs::remove_file(path) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                    _ => {}
+                }
             }
         }
         sync_folder(&self.path)
@@ -219,6 +244,11 @@ impl Folder {
 
     fn file(&self, number: u64) -> PathBuf {
         self.path.join(format!("{number:06}.jsonl"))
+    }
+
+    /// The same file while it is being written.
+    fn new_file(&self, number: u64) -> PathBuf {
+        self.file(number).with_extension("new")
     }
 }
 

@@ -29,6 +29,12 @@ pub enum Record {
     Reference(Reference, Known),
     /// The key with which references are hashed.
     Key(u128),
+    /// Everything that is kept follows: what earlier files say does not count any more.
+    All,
+    /// An epoch of the room went up to this id, which is not the id of a message that is kept.
+    End(Room, Id),
+    /// Each room begins this epoch.
+    Epoch(u64),
     /// The server stopped in good order: everything before this line is all there was.
     Stopped,
 }
@@ -82,6 +88,16 @@ impl Record {
                 begin(out, "key");
                 field(out, "key", format_args!("{key:032x}"));
             }
+            Record::All => begin(out, "all"),
+            Record::End(room, id) => {
+                begin(out, "end");
+                field(out, "room", room.as_str());
+                field(out, "id", id);
+            }
+            Record::Epoch(epoch) => {
+                begin(out, "epoch");
+                field(out, "id", Id::before_all(*epoch));
+            }
             Record::Stopped => begin(out, "stopped"),
         }
         let checksum = crc32fast::hash(&out[start..]);
@@ -113,6 +129,9 @@ impl Record {
                 Record::Reference(reference, Known { id, at: line.at? })
             }
             "key" => Record::Key(u128::from_str_radix(line.key?, 16).ok()?),
+            "all" => Record::All,
+            "end" => Record::End(line.room()?, line.id?.parse().ok()?),
+            "epoch" => Record::Epoch(line.id?.parse::<Id>().ok()?.epoch),
             "stopped" => Record::Stopped,
             _ => return None,
         })
@@ -175,13 +194,17 @@ struct Line<'a> {
 }
 
 impl Line<'_> {
+    fn room(&self) -> Option<Room> {
+        Room::new(self.room.as_ref()?).ok()
+    }
+
     fn message(&self) -> Option<Event> {
         let user = match &self.user {
             Some(user) => Some(User::new(user).ok()?),
             None => None,
         };
         Some(Event {
-            room: Room::new(self.room.as_ref()?).ok()?,
+            room: self.room()?,
             user,
             origin: None,
             kind: EventKind::Said {
@@ -255,6 +278,9 @@ mod tests {
             message("two\nlines", Some("a@b.c"), Some(reference)),
             Record::Reference(reference, Known { id, at: 12 }),
             Record::Key(u128::MAX / 3),
+            Record::All,
+            Record::End(Room::new("attic").unwrap(), id),
+            Record::Epoch(7),
             Record::Stopped,
         ] {
             let line = line(&record);

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Seek, Write};
 use std::mem;
 use std::sync::Arc;
 
@@ -44,9 +44,22 @@ pub struct Writer {
     bytes: u64,
     /// The files are replaced when they take more than this.
     limit: u64,
-    /// The older files are being replaced by one, whose length in bytes this returns. So much has been
-    /// appended meanwhile.
-    replacing: Option<(Task<io::Result<u64>>, u64)>,
+    /// The older files are being replaced by one.
+    replacing: Option<Replacing>,
+    /// So many bytes have been appended meanwhile.
+    appended: u64,
+}
+
+/// The steps in which older files are replaced by one.
+enum Replacing {
+    /// It is being written. Returns its length in bytes.
+    Writing(Task<io::Result<u64>>),
+    /// It is whole, so long. It may say of a message that it is known, or have the message without its
+    /// reference, when the message itself still waits to be appended. So it takes the place of the
+    /// others only when something has been appended after that: then everything it says is there.
+    Written(u64),
+    /// It takes the place of the others.
+    Publishing(Task<io::Result<()>>, u64),
 }
 
 impl fmt::Debug for Writer {
@@ -67,6 +80,7 @@ impl Writer {
             bytes: read.bytes,
             limit: SMALL,
             replacing: None,
+            appended: 0,
         }
     }
 
@@ -107,11 +121,15 @@ impl Writer {
     /// # Errors
     /// It can't be written. The files stay as they are.
     pub async fn replace(&mut self) -> io::Result<()> {
-        // One that is on its way is of no use any more.
-        self.replacing = None;
+        // What is on its way must not come later, with messages that have been taken back.
+        match self.replacing.take() {
+            Some(Replacing::Writing(task)) => drop(task.await),
+            Some(Replacing::Publishing(task, _)) => drop(task.await),
+            Some(Replacing::Written(_)) | None => {}
+        }
         let number = self.number + 2;
         let (folder, live, mut older) = (self.folder.clone(), self.live.clone(), self.files());
-        older.push(self.number + 1);
+        older.extend([self.number.saturating_sub(1), self.number + 1]);
         let replace = move || {
             let created = folder.create(number, live(What::Everything))?;
             folder.remove(&older)?;
@@ -132,16 +150,18 @@ impl Writer {
         let mut file = self.file.take().ok_or(io::ErrorKind::NotConnected)?;
         let bytes = lines.len() as u64;
         let append = move || {
-            file.write_all(&lines)?;
-            file.sync_data()?;
-            Ok(file)
+            let before = file.stream_position()?;
+            let written = file.write_all(&lines).and_then(|()| file.sync_data());
+            if written.is_err() {
+                // The messages are taken back, and a crash must not bring them again.
+                let _ = file.set_len(before);
+            }
+            written.map(|()| file)
         };
         let appended: io::Result<_> = unblock(append).await;
         self.file = Some(appended?);
         self.bytes += bytes;
-        if let Some((_, appended)) = &mut self.replacing {
-            *appended += bytes;
-        }
+        self.appended += bytes;
         Ok(())
     }
 
@@ -151,31 +171,50 @@ impl Writer {
     /// # Errors
     /// It can't be done. It will be tried again when the files have grown more.
     pub async fn keep_small(&mut self) -> io::Result<()> {
-        if let Some((task, appended)) = &mut self.replacing {
-            let Some(done) = future::poll_once(task).await else {
-                return Ok(());
-            };
-            let appended = *appended;
-            self.replacing = None;
-            let bytes = done?;
-            self.older = vec![self.number - 1];
-            self.replaced(bytes);
-            self.bytes += appended;
-        } else if self.bytes > self.limit {
-            self.limit = self.bytes + SMALL;
-            let (number, older) = (self.number + 2, self.files());
-            let (folder, live) = (self.folder.clone(), self.live.clone());
-            let create = move || folder.create(number, live(What::Beginning));
-            let (file, bytes) = unblock(create).await?;
-            self.file = Some(file);
-            self.added(number, bytes);
-            let (folder, live) = (self.folder.clone(), self.live.clone());
-            let replace = move || {
-                let (_, bytes) = folder.create(number - 1, live(What::Everything))?;
-                folder.remove(&older)?;
-                Ok(bytes)
-            };
-            self.replacing = Some((unblock(replace), 0));
+        match self.replacing.take() {
+            Some(Replacing::Writing(mut task)) => {
+                self.replacing = Some(match future::poll_once(&mut task).await {
+                    Some(bytes) => Replacing::Written(bytes?),
+                    None => Replacing::Writing(task),
+                });
+            }
+            Some(Replacing::Written(bytes)) => {
+                let (folder, number, older) =
+                    (self.folder.clone(), self.number - 1, self.older.clone());
+                let publish = move || {
+                    folder.publish(number)?;
+                    folder.remove(&older)
+                };
+                self.replacing = Some(Replacing::Publishing(unblock(publish), bytes));
+            }
+            Some(Replacing::Publishing(mut task, bytes)) => {
+                match future::poll_once(&mut task).await {
+                    Some(done) => {
+                        done?;
+                        self.older = vec![self.number - 1];
+                        self.replaced(bytes);
+                        self.bytes += self.appended;
+                    }
+                    None => self.replacing = Some(Replacing::Publishing(task, bytes)),
+                }
+            }
+            None if self.bytes > self.limit => {
+                self.limit = self.bytes + SMALL;
+                let number = self.number + 2;
+                let (folder, live) = (self.folder.clone(), self.live.clone());
+                let create = move || folder.create(number, live(What::Beginning));
+                let (file, bytes) = unblock(create).await?;
+                self.file = Some(file);
+                self.added(number, bytes);
+                self.appended = 0;
+                let (folder, live) = (self.folder.clone(), self.live.clone());
+                let write = move || {
+                    let (_, bytes) = folder.prepare(number - 1, live(What::Everything))?;
+                    Ok(bytes)
+                };
+                self.replacing = Some(Replacing::Writing(unblock(write)));
+            }
+            None => {}
         }
         Ok(())
     }
@@ -198,5 +237,62 @@ impl Writer {
     fn replaced(&mut self, bytes: u64) {
         self.bytes = bytes;
         self.limit = SMALL.max(2 * bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A writer whose file has grown too much, and the folder.
+    fn grown() -> (Writer, tempfile::TempDir) {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = Arc::new(Folder::open(&dir.path().join("data")).unwrap());
+        let read = folder.read(|_| {}).unwrap();
+        let live: Live = Arc::new(|_| Box::new(std::iter::once(b"live\n".to_vec())));
+        let mut writer = Writer::new(folder, live, &read);
+        writer.start(false).unwrap();
+        let much = vec![b'\n'; SMALL as usize + 1];
+        future::block_on(writer.append(much)).unwrap();
+        (writer, dir)
+    }
+
+    fn files(dir: &tempfile::TempDir) -> Vec<String> {
+        let files = std::fs::read_dir(dir.path().join("data")).unwrap();
+        let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<String> = names.filter(|name| name != "lock").collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn files_are_replaced_only_when_what_the_new_one_says_was_appended() {
+        let (mut writer, dir) = grown();
+        future::block_on(async {
+            writer.keep_small().await.unwrap();
+            while !matches!(writer.replacing, Some(Replacing::Written(_))) {
+                writer.keep_small().await.unwrap();
+            }
+        });
+        let whole = ["000001.jsonl", "000002.new", "000003.jsonl"];
+        assert_eq!(files(&dir), whole);
+        future::block_on(async {
+            writer.append(b"what waited\n".to_vec()).await.unwrap();
+            while writer.replacing.is_some() {
+                writer.keep_small().await.unwrap();
+            }
+        });
+        assert_eq!(files(&dir), ["000002.jsonl", "000003.jsonl"]);
+    }
+
+    #[test]
+    fn a_replacement_on_its_way_does_not_come_after_a_repair() {
+        let (mut writer, dir) = grown();
+        future::block_on(async {
+            writer.keep_small().await.unwrap();
+            assert!(matches!(writer.replacing, Some(Replacing::Writing(_))));
+            writer.replace().await.unwrap();
+        });
+        assert_eq!(files(&dir), ["000005.jsonl"]);
     }
 }

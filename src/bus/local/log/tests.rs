@@ -1,4 +1,6 @@
 use super::*;
+use crate::chat::event::Text;
+use crate::chat::name::User;
 
 fn say(log: &mut Log, room: &str, text: &str) -> Id {
     let room = Room::new(room).unwrap();
