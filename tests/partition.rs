@@ -85,9 +85,12 @@ fn partitions() {
     };
     let mut pip = typed("pip");
     for seconds in PARTITIONS {
-        let bob = typed("bob");
-        let mut eve = Client::connect(far_addr, "/ws");
-        are_here(&redis, &["ann", "bob", "pip"]);
+        are_here(&redis, &["ann", "pip"]);
+        let (mut leave, mut come) = (Vec::new(), Vec::new());
+        for n in 0..2 * seconds {
+            leave.push(typed(&format!("left{n}")));
+            come.push(Client::connect(far_addr, "/ws"));
+        }
         let all: BTreeSet<_> = redis.chatters().into_iter().collect();
         let old: BTreeSet<_> = all.difference(&ours).collect();
 
@@ -96,11 +99,14 @@ fn partitions() {
         for text in &references {
             pip.put(json!({"type": "chat", "room": "attic", "text": text, "ref": text}));
         }
-        eve.put(json!({"type": "join", "room": "attic", "user": "eve"}));
-        bob.leave();
-        thread::sleep(Duration::from_secs(seconds));
+        // Some come and go just before the instance gives its connections up.
+        for (n, (left, came)) in leave.into_iter().zip(&mut come).enumerate() {
+            came.put(json!({"type": "join", "room": "attic", "user": format!("came{n}")}));
+            left.leave();
+            thread::sleep(Duration::from_millis(500));
+        }
         ip("link set redis0 up");
-        eve.leave();
+        come.into_iter().for_each(Client::leave);
 
         becomes_ready();
         are_here(&redis, &["ann", "pip"]);
@@ -123,7 +129,7 @@ fn partitions() {
             });
         }
         are_here(&redis, &["ann", "pip"]);
-        ann.put(json!({"type": "chat", "to": "eve", "text": "still there?"}));
+        ann.put(json!({"type": "chat", "to": "came0", "text": "still there?"}));
         ann.gets_at_last(json!({"type": "error", "code": "no_such_user"}));
     }
     drop(far);
