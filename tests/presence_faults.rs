@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use natterjack::config::RedisAddress;
 use serde_json::json;
@@ -282,6 +282,74 @@ fn many_people_in_many_rooms_far_away_are_restored() {
             let who = person.gets_at_last(json!({"type": "who", "count": 30}));
             assert_eq!(who["users"].as_array().map(Vec::len), Some(30), "{who}");
         }
+    }
+}
+
+#[test]
+fn who_leaves_when_redis_has_lost_the_owners_of_names_leaves_none_behind() {
+    let redis = Redis::start();
+    let server = TestServer::on(&redis);
+    let _ann = server.typed_in("ann", "attic");
+    let bob = server.typed_in("Bob", "attic");
+    redis.command(&["DEL", "{chat-users}:owners"]);
+    bob.leave();
+    are_here(&redis, &["ann"]);
+}
+
+/// Measures only: how long it takes until many people in many rooms, far away, are restored.
+#[test]
+#[ignore = "measures only, and takes a minute"]
+fn how_long_it_takes_to_restore_768_people_in_60_rooms_far_away() {
+    const PEOPLE: usize = 768;
+    const ROOMS: usize = 60;
+    let mut redis = Redis::on_tcp();
+    let nothing = redis.save();
+    let proxy = Proxy::to(redis.port());
+    let server = TestServer::on_with(proxy.address(), |config| {
+        (config.rate, config.notices, config.ping) = (0, 0, 3600);
+    });
+    let rooms: Vec<String> = (0..ROOMS).map(|n| format!("room{n}")).collect();
+    let mut people = Vec::new();
+    for n in 0..PEOPLE {
+        let mut person = server.typed(&format!("p{n}"));
+        for room in &rooms {
+            person.put(json!({"type": "join", "room": room}));
+        }
+        for room in &rooms {
+            person.gets_at_last(json!({"type": "joined", "room": room}));
+        }
+        people.push(person);
+    }
+    proxy.delay(Duration::from_millis(200));
+    for loses_all in [false, true] {
+        match loses_all {
+            true => redis.go_back_to(&nothing),
+            false => {
+                redis.kill();
+                redis.restart();
+            }
+        }
+        let begun = Instant::now();
+        server.becomes(503);
+        let within = |what: &str, done: &dyn Fn() -> bool| {
+            while !done() {
+                assert!(begun.elapsed() < Duration::from_secs(120), "{what}");
+                thread::sleep(Duration::from_millis(10));
+            }
+            println!("{what} after {:?}; all lost: {loses_all}", begun.elapsed());
+        };
+        within("ready", &|| server.ready().0 == 200);
+        let full = |key: String| redis.command(&["HLEN", &key]) == format!(":{PEOPLE}\r\n");
+        within("all are there", &|| {
+            full("{chat-users}:owners".into())
+                && rooms
+                    .iter()
+                    .all(|room| full(format!("{{chat:{room}}}:roster")))
+        });
+    }
+    for person in &mut people {
+        let told = json!({"type": "who", "room": rooms[ROOMS - 1], "count": PEOPLE});
+        person.gets_at_last(told);
     }
 }
 

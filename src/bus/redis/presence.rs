@@ -105,7 +105,7 @@ impl Presence {
     pub fn release(&self, peer: &Peer, user: &User) {
         let origin = self.peers.origin(peer);
         let suspects = self.suspects.clone();
-        let release = self.client.scripts.release(user.key(), origin);
+        let release = self.client.scripts.release(user.key(), origin, Some(user));
         self.send(release, move || suspects.add_names());
     }
 

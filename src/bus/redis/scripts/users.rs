@@ -55,10 +55,12 @@ impl Scripts {
         CLAIM.call(&self.name_keys(), args)
     }
 
-    pub fn release(&self, key: &str, origin: Origin) -> Command {
+    /// `shown`: the name, if it is known that this connection had it.
+    pub fn release(&self, key: &str, origin: Origin, shown: Option<&User>) -> Command {
         let [owners, sums] = ["owners", "sums"].map(|what| self.users_key(what));
         let keys = [self.visible_key(), owners, sums];
-        RELEASE.call(&keys, (key, origin.to_string()))
+        let shown = shown.map_or("", User::as_str);
+        RELEASE.call(&keys, (key, origin.to_string(), shown))
     }
 
     pub fn renew_lease(&self) -> Command {
