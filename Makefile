@@ -69,9 +69,11 @@ docs: ## generate files from src/config.rs: man page, settings, completions, man
 
 # Debian has it from 13 on.
 VALKEY ?= valkey-server
-WITH_REDIS := talk:: dialects:: refusals:: presence:: history:: limits:: cluster:: dead_instances:: secure:: \
-	outage:: other_servers:: rights:: rollback:: failover:: sentinel:: ledger:: shutdown:: metrics:: check::
-valkey-test: tools ## run the tests that use Redis with Valkey instead: VALKEY=/path/of/valkey-server
+WITH_REDIS := talk:: dialects:: refusals:: presence:: history:: references:: limits:: log_limits:: cluster:: \
+	other_servers:: presence_faults:: dead_instances:: secure:: outage:: partition:: overtaking:: slow_line:: \
+	numbers:: rollback:: readiness:: failover:: redis_cluster:: sentinel:: ledger:: shutdown:: metrics:: check:: \
+	rights::
+valkey-test: tools ## run the tests that use Redis with Valkey or another Redis: VALKEY=/path/of/valkey-server
 	@command -v $(VALKEY) >/dev/null || { $(SUDO) apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
 		$(SUDO) apt-get install -y -qq --no-install-recommends valkey-server; } >/dev/null 2>&1 || true
 	@if command -v $(VALKEY) >/dev/null; then \
