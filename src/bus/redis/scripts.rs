@@ -56,7 +56,7 @@ const EPOCH: &str = include_str!("scripts/epoch.lua");
 /// What scripts that read a log begin with.
 const READ_PORTION: &str = include_str!("scripts/read_portion.lua");
 /// What scripts that tell a room of a join begin with.
-const PLACE: &str = include_str!("scripts/place.lua");
+const LOG_POSITION: &str = include_str!("scripts/log_position.lua");
 
 static PUBLISH: Lua = Lua::new(|| Script::of(&[TELL, EPOCH, include_str!("scripts/publish.lua")]));
 static SYNC_ROOM: Lua =
@@ -64,13 +64,19 @@ static SYNC_ROOM: Lua =
 static CLAIM: Lua = Lua::new(|| Script::of(&[SUMS, include_str!("scripts/claim.lua")]));
 static TRY_JOIN: Lua = Lua::new(|| Script::new(include_str!("scripts/try_join.lua")));
 static RELEASE: Lua = Lua::new(|| Script::of(&[SUMS, include_str!("scripts/release.lua")]));
-static JOIN: Lua = Lua::new(|| Script::of(&[TELL, PLACE, SUMS, include_str!("scripts/join.lua")]));
-static JOIN_ANONYMOUS: Lua =
-    Lua::new(|| Script::of(&[TELL, PLACE, include_str!("scripts/join_anonymous.lua")]));
+static JOIN: Lua =
+    Lua::new(|| Script::of(&[TELL, LOG_POSITION, SUMS, include_str!("scripts/join.lua")]));
+static JOIN_ANONYMOUS: Lua = Lua::new(|| {
+    Script::of(&[
+        TELL,
+        LOG_POSITION,
+        include_str!("scripts/join_anonymous.lua"),
+    ])
+});
 static RESTORE_MEMBER: Lua = Lua::new(|| {
     Script::of(&[
         TELL,
-        PLACE,
+        LOG_POSITION,
         SUMS,
         include_str!("scripts/restore_member.lua"),
     ])

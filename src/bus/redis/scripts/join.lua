@@ -21,5 +21,5 @@ if owner ~= origin then
 end
 redis.call('HSET', KEYS[1], ARGV[1], origin .. ((known or announced) and '' or '~') .. written)
 local envelope = announced and '{"natterjack":"joined"' or '{"natterjack":"joined quietly"'
-tell(ARGV[3], ARGV[4], ARGV[5], envelope .. place(KEYS[2]) .. ARGV[6])
+tell(ARGV[3], ARGV[4], ARGV[5], envelope .. log_position(KEYS[2]) .. ARGV[6])
 return count

@@ -13,6 +13,6 @@ quiet = quiet or (small and '' or '~')
 redis.call('HSET', KEYS[1], ARGV[1], origin .. quiet .. written)
 change_sum(KEYS[3], ARGV[1], origin, 1)
 if not owner and ARGV[8] == '1' and small then
-  tell(ARGV[3], ARGV[4], ARGV[5], '{"natterjack":"joined"' .. place(KEYS[2]) .. ARGV[6])
+  tell(ARGV[3], ARGV[4], ARGV[5], '{"natterjack":"joined"' .. log_position(KEYS[2]) .. ARGV[6])
 end
 return 1
