@@ -7,6 +7,7 @@ mod rosters;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -103,6 +104,7 @@ impl World {
             names: rosters::names(None).into_iter().collect(),
             started: Instant::now(),
             phase: Mutex::new(Phase::Listen),
+            hurry: AtomicBool::new(false),
         });
         let mut world = World {
             home,
@@ -263,6 +265,11 @@ impl World {
         }
         let story = (&mut self.chronicle, &mut self.logs);
         (std::mem::take(story.0), std::mem::take(story.1))
+    }
+
+    /// Whoever talks, talks as fast as it can, or no longer so.
+    pub fn hurry(&self, hurry: bool) {
+        self.stage.hurry.store(hurry, Ordering::Relaxed);
     }
 
     /// Since the beginning.

@@ -108,6 +108,7 @@ impl Fault {
             Fault::FarRefusal(why, way) => {
                 let way = Duration::from_millis(way);
                 world.home.ways().iter().for_each(|one| one.delay(way));
+                world.hurry(true);
                 // Until there is something in flight.
                 thread::sleep(2 * way);
                 why.begin(world);
@@ -171,6 +172,7 @@ impl Fault {
             Fault::FarRefusal(why, way) => {
                 why.end(world);
                 thread::sleep(Duration::from_millis(2 * way));
+                world.hurry(false);
                 let near = |one: &Proxy| one.delay(Duration::ZERO);
                 world.home.ways().iter().for_each(near);
             }
