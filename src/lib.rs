@@ -4,8 +4,8 @@
 //! The rooms of this house, from the ground up. Each imports only from those before it, and
 //! `make check` proves it.
 //!
-//! * [`count`], [`time`], [`logger`], [`report`], [`limits`], [`certificate`]: counters, deadlines,
-//!   the log, results of checks, limits of the machine, what a certificate says.
+//! * [`count`], [`mutex`], [`time`], [`logger`], [`report`], [`limits`], [`certificate`]: counters, a
+//!   lock, deadlines, the log, results of checks, limits of the machine, what a certificate says.
 //! * [`config`]: the settings, from one table of flags.
 //! * [`chat`]: what a chat is. Names, events, dialects, peers, outboxes.
 //! * [`redis`]: a client for Redis that knows no chat.
@@ -35,6 +35,7 @@ pub mod limits;
 pub mod logger;
 #[cfg(feature = "full")]
 pub mod metrics;
+pub mod mutex;
 pub mod net;
 pub mod probe;
 #[cfg(feature = "full")]

@@ -6,18 +6,22 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The rooms from the ground up, and the rooms that each may import from.
-const ROOMS: [(&str, &str); 16] = [
+const ROOMS: [(&str, &str); 17] = [
     ("certificate", ""),
     ("count", ""),
     ("limits", ""),
     ("logger", ""),
+    ("mutex", ""),
     ("report", ""),
     ("time", ""),
     ("config", ""),
-    ("chat", "count"),
-    ("redis", "certificate config count time"),
-    ("bus", "certificate chat config count redis report time"),
-    ("net", "bus certificate chat config count time"),
+    ("chat", "count mutex"),
+    ("redis", "certificate config count mutex time"),
+    (
+        "bus",
+        "certificate chat config count mutex redis report time",
+    ),
+    ("net", "bus certificate chat config count mutex time"),
     ("metrics", "bus count net time"),
     ("systemd", "net"),
     ("probe", "config"),

@@ -13,7 +13,7 @@ mod try_write;
 use std::io;
 use std::mem;
 use std::ops::Deref;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -21,6 +21,7 @@ use bytes::Bytes;
 use super::close_reason::CloseReason;
 use super::name::Room;
 use super::stats::ChatStats;
+use crate::mutex::Mutex;
 pub use limits::OutboxLimits;
 use state::State;
 pub use try_write::TryWrite;
@@ -61,7 +62,7 @@ impl<S: ?Sized> Outbox<S> {
     /// Locks the state for `act`, then tells the limits how much is kept now. Ignores poisoning:
     /// every change below leaves the state consistent.
     fn with<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock();
         let before = state.kept_bytes();
         let result = act(&mut state);
         self.limits.update(before, state.kept_bytes());

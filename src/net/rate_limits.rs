@@ -10,12 +10,13 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::forwarded::ip_key;
 use crate::chat::name::User;
 use crate::chat::rate::{Rate, Verdict};
+use crate::mutex::Mutex;
 
 /// How many buckets a book holds beyond the limit of peers: for names that have just left, and for
 /// names that publish by HTTP.
@@ -60,11 +61,11 @@ impl RateLimits {
     }
 
     fn of_name(&self, user: &User, now: Instant) -> Option<Bucket> {
-        lock(&self.names).bucket(user, self.rate, now)
+        self.names.lock().bucket(user, self.rate, now)
     }
 
     fn of_address(&self, from: IpAddr, now: Instant) -> Option<Bucket> {
-        lock(&self.addresses).bucket(&ip_key(from), self.rate, now)
+        self.addresses.lock().bucket(&ip_key(from), self.rate, now)
     }
 }
 
@@ -103,7 +104,7 @@ impl<K: Clone + Eq + Hash> Book<K> {
         }
         self.tidied = Some(now);
         self.buckets
-            .retain(|_, bucket| Arc::strong_count(bucket) > 1 || !lock(bucket).is_full(now));
+            .retain(|_, bucket| Arc::strong_count(bucket) > 1 || !bucket.lock().is_full(now));
         self.tidy_at = (self.buckets.len() * 2).max(TIDY_LEAST);
         self.buckets.shrink_to(self.tidy_at);
     }
@@ -143,11 +144,11 @@ impl ConnectionRate {
         if !self.spoken {
             return;
         }
-        let old = self.own.take().map(|old| lock(&old).clone());
+        let old = self.own.take().map(|old| old.lock().clone());
         self.shared = None;
         self.open(limits, Some(user), now);
         if let (Some(own), Some(old)) = (&self.own, old) {
-            lock(own).inherit(&old);
+            own.lock().inherit(&old);
         }
         self.renamed = true;
     }
@@ -169,9 +170,9 @@ impl ConnectionRate {
         let free = !self.spoken && user.is_none();
         self.spoken = true;
         let own = self.own.as_ref();
-        let verdict = own.map_or(Verdict::Pass, |own| lock(own).check(now));
+        let verdict = own.map_or(Verdict::Pass, |own| own.lock().check(now));
         match &self.shared {
-            Some(shared) if verdict == Verdict::Pass && !free => match lock(shared).check(now) {
+            Some(shared) if verdict == Verdict::Pass && !free => match shared.lock().check(now) {
                 Verdict::Pass => Verdict::Pass,
                 Verdict::Refuse | Verdict::Flood => Verdict::Refuse,
             },
@@ -182,12 +183,12 @@ impl ConnectionRate {
     /// Whether one more room may be begun.
     #[cfg(feature = "full")]
     pub(super) fn may_begin_room(&self, now: Instant) -> bool {
-        (self.of_rooms()).is_none_or(|bucket| lock(bucket).may_begin_room(now))
+        (self.of_rooms()).is_none_or(|bucket| bucket.lock().may_begin_room(now))
     }
 
     /// Counts a room that the current message begins, if it may begin one.
     pub(super) fn begin_room(&self, now: Instant) -> bool {
-        (self.of_rooms()).is_none_or(|bucket| lock(bucket).begin_room(now))
+        (self.of_rooms()).is_none_or(|bucket| bucket.lock().begin_room(now))
     }
 
     /// The bucket that counts its new rooms. There is none without a limit.
@@ -203,11 +204,6 @@ impl ConnectionRate {
             self.own = Some(Arc::new(Mutex::new(Rate::new(limits.rate, now))));
         }
     }
-}
-
-/// A poisoned lock is used all the same: buckets and books are always consistent.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -235,9 +231,9 @@ mod tests {
     }
 
     fn limits(most: usize) -> RateLimits {
-        let mut limits = RateLimits::new(1, 0);
-        limits.names.get_mut().unwrap().most = most;
-        limits.addresses.get_mut().unwrap().most = most;
+        let limits = RateLimits::new(1, 0);
+        limits.names.lock().most = most;
+        limits.addresses.lock().most = most;
         limits
     }
 
@@ -247,7 +243,7 @@ mod tests {
         assert_eq!(passed(&limits, 0, 0, start), 3);
         assert_eq!(passed(&limits, 1, 0, start), 3);
         assert_eq!(passed(&limits, 0, 0, start), 0);
-        let known = |limits: &RateLimits| lock(&limits.names).buckets.len();
+        let known = |limits: &RateLimits| limits.names.lock().buckets.len();
         assert_eq!(known(&limits), 2);
         for n in 2..TIDY_LEAST {
             passed(&limits, n, 0, start);
@@ -276,10 +272,10 @@ mod tests {
         assert_eq!(flood(&limits, soon), 0);
         // Somebody new at another address is heard.
         assert_eq!(passed(&limits, 77, 1, soon), 3);
-        assert_eq!(lock(&limits.names).buckets.len(), 5);
+        assert_eq!(limits.names.lock().buckets.len(), 5);
         // With the flood over, so is what it did.
         assert_eq!(passed(&limits, 78, 0, start + BURST), 3);
-        assert!(lock(&limits.names).buckets.contains_key(&user(78)));
+        assert!(limits.names.lock().buckets.contains_key(&user(78)));
     }
 
     #[test]
@@ -294,7 +290,7 @@ mod tests {
         assert_eq!(check(start + BURST), Verdict::Refuse);
         drop(connection);
         assert_eq!(passed(&limits, 1, 9, start + 2 * BURST), 3);
-        assert!(lock(&limits.names).buckets.contains_key(&user(1)));
+        assert!(limits.names.lock().buckets.contains_key(&user(1)));
     }
 
     #[test]

@@ -9,7 +9,7 @@ pub mod stream;
 
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::MutexGuard;
 use std::task::{Poll, ready};
 use std::time::Duration;
 
@@ -21,6 +21,7 @@ use super::tls::error::ReadOutcome;
 use crate::chat::close_reason::CloseReason;
 use crate::chat::outbox::TryWrite;
 use crate::chat::peer::Peer;
+use crate::mutex::Mutex;
 use crate::time::timeout;
 
 /// A peer that owns a socket.
@@ -70,7 +71,7 @@ impl Socket {
     /// can't be decrypted, which ends this connection.
     fn tls(&self) -> Option<MutexGuard<'_, TlsConnection>> {
         let tls = self.tls.as_ref()?;
-        Some(tls.lock().unwrap_or_else(PoisonError::into_inner))
+        Some(tls.lock())
     }
 
     /// Finishes the TLS handshake, if there is one. Cancel safe.

@@ -12,7 +12,7 @@ use std::convert::Infallible;
 use std::fmt;
 use std::future;
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
 use rustls::crypto::ring::{Ticketer, default_provider};
@@ -25,6 +25,7 @@ use crate::certificate::{Certificate, SOON};
 use crate::config::TlsFiles;
 use crate::count::Counters;
 use crate::count::text::MetricsText;
+use crate::mutex::Mutex;
 use crate::net::tls::error::HANDSHAKE_ERRORS;
 use crate::time::unix_millis;
 pub use connection::TlsConnection;
@@ -103,7 +104,7 @@ impl Tls {
 
     /// A poisoned lock is used all the same: every change is one assignment.
     fn current(&self) -> MutexGuard<'_, Current> {
-        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+        self.current.lock()
     }
 
     /// The TLS state of a new connection.

@@ -8,7 +8,7 @@ mod command;
 mod output;
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
 
 use async_lock::Semaphore;
@@ -17,6 +17,7 @@ use smol::{Timer, future};
 
 use super::error::{Boxed, Error};
 use crate::config::RedisAddress;
+use crate::mutex::Mutex;
 use crate::time::unix_millis;
 use output::AuthOutput;
 
@@ -146,7 +147,7 @@ impl Credentials {
     }
 
     fn kept(&self) -> MutexGuard<'_, Option<Arc<Secret>>> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+        self.kept.lock()
     }
 
     /// The credentials to sign in with now, and whether they are new; `None` where no password is

@@ -16,7 +16,6 @@ mod request;
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use event_listener::Event;
@@ -27,6 +26,7 @@ use smol::lock::Semaphore;
 use super::error::{Error, accept, no_answer};
 use super::slot::Command;
 use crate::count::Histogram;
+use crate::mutex::Mutex;
 use crate::time::timeout;
 use node_queues::{Gate, NodeQueues};
 use refusals::Refusals;
@@ -116,20 +116,16 @@ impl<P: Part + Send> Pipeline<P> {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State<P>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// How many reserved requests have no reply yet, and their bytes.
     pub fn waiting(&self) -> (usize, usize) {
-        let state = self.lock();
+        let state = self.state.lock();
         (state.reserved, state.reserved_bytes)
     }
 
     /// Sends a command for which nobody waits, also while the gate is closed. Without a connection it
     /// is dropped, and so it is when the connection breaks: nothing gathers while Redis is away.
     pub fn send(&self, command: Command, on_reply: OnReply) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if state.queues.gate != Gate::Disconnected {
             let mut request = Request::new(Payload::Command(command), on_reply);
             request.repeats = false;
@@ -142,7 +138,7 @@ impl<P: Part + Send> Pipeline<P> {
     pub async fn reserve(&self, bytes: usize) -> bool {
         loop {
             let listener = {
-                let mut state = self.lock();
+                let mut state = self.state.lock();
                 let open = state.queues.gate == Gate::Open;
                 let fits = state.reserved < MAX_RESERVED
                     && state.reserved_bytes + bytes <= MAX_RESERVED_BYTES;
@@ -164,7 +160,7 @@ impl<P: Part + Send> Pipeline<P> {
     /// given its number: the numbers rise in the order in which requests go out, so a repeated one
     /// can be told from a new one.
     pub fn send_reserved(&self, bytes: usize, request: impl FnOnce(u64) -> (Payload<P>, OnReply)) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let (payload, on_reply) = request(state.queues.pushed + 1);
         let mut request = Request::new(payload, on_reply);
         request.reserved = Some((bytes, Instant::now()));
@@ -193,7 +189,7 @@ impl<P: Part + Send> Pipeline<P> {
     /// The same for a command with a large reply. Only some of these are in flight to a node, so that
     /// other replies come through between them; the others wait for [`TURN_TIME`] at most.
     pub async fn request_large(&self, command: Command) -> Option<Value> {
-        let node = self.lock().queues.node_of(command.slot);
+        let node = self.state.lock().queues.node_of(command.slot);
         let turn = self.turns[node % TURNS].acquire();
         let _turn = timeout(TURN_TIME, turn).await?;
         self.request(command).await
@@ -223,7 +219,7 @@ impl<P: Part + Send> Pipeline<P> {
     /// # Errors
     /// There is no connection.
     pub fn begin(&self, commands: Vec<Command>) -> Result<Replies, Error> {
-        let limit = match self.lock().queues.gate {
+        let limit = match self.state.lock().queues.gate {
             Gate::Closed => EARLY_REPLY_TIME,
             _ => REPLY_TIME,
         };
@@ -239,14 +235,14 @@ impl<P: Part + Send> Pipeline<P> {
     /// # Errors
     /// A node does not answer within [`REPLY_TIME`].
     pub async fn request_all_nodes(&self, command: &[u8]) -> Result<Vec<Value>, Error> {
-        let receivers = self.lock().queues.push_to_all(command);
+        let receivers = self.state.lock().queues.push_to_all(command);
         let limit = REPLY_TIME;
         Replies { receivers, limit }.all().await
     }
 
     /// `None`: the gate is not as far open as `gate`.
     fn push_if(&self, gate: Gate, command: Command) -> Option<Receiver<Value>> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if state.queues.gate < gate {
             return None;
         }
@@ -258,14 +254,14 @@ impl<P: Part + Send> Pipeline<P> {
     /// Opens the gate: all that waits goes out.
     pub fn open(&self) {
         self.reject_old(Instant::now());
-        self.lock().queues.open();
+        self.state.lock().queues.open();
         self.changed.notify(usize::MAX);
     }
 
     /// The connections are gone, or can't be made: requests without a reply wait again, in front;
     /// those of callers who wait are dropped.
     pub fn disconnect(&self) {
-        self.lock().queues.disconnect();
+        self.state.lock().queues.disconnect();
         self.reject_old(Instant::now());
         self.changed.notify(usize::MAX);
     }
@@ -279,7 +275,7 @@ impl<P: Part + Send> Pipeline<P> {
     }
 
     fn reject(&self, take: impl FnOnce(&mut NodeQueues<P>) -> VecDeque<Request<P>>) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let rejected = take(&mut state.queues);
         for request in &rejected {
             state.free(request);
@@ -298,7 +294,7 @@ impl<P: Part + Send> Pipeline<P> {
     async fn wait_until(&self, done: impl Fn(&State<P>) -> bool) {
         loop {
             let listener = {
-                let state = self.lock();
+                let state = self.state.lock();
                 if done(&state) {
                     return;
                 }
@@ -311,7 +307,7 @@ impl<P: Part + Send> Pipeline<P> {
     /// Rejects the reserved requests that wait for a connection and were never sent, and from now
     /// on those that would have to wait.
     pub fn reject_pending(&self) {
-        self.lock().closing = true;
+        self.state.lock().closing = true;
         self.reject(|queues| match queues.gate {
             Gate::Open => VecDeque::new(),
             _ => queues.take_unsent(),

@@ -20,8 +20,8 @@ pub mod writer;
 use std::fmt;
 use std::io;
 use std::mem;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_lock::Mutex as AsyncMutex;
@@ -35,6 +35,7 @@ use crate::chat::event::{Event, Refusal};
 use crate::config::Config;
 use crate::count::text::{MetricsText, seconds};
 use crate::count::{Counter, Histogram};
+use crate::mutex::Mutex;
 use crate::time::{timeout, unix_millis};
 use folder::{Folder, Read};
 use record::Record;
@@ -154,10 +155,6 @@ impl Journal {
         log::warn!("{self}: {count} lines are damaged and are skipped; {place}");
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Waits until there is room for more lines.
     ///
     /// # Errors
@@ -166,7 +163,7 @@ impl Journal {
         let ready = async {
             loop {
                 let done = self.done.listen();
-                match &*self.lock() {
+                match &*self.state.lock() {
                     State {
                         failure: Some(_), ..
                     } => return Err(Refusal::Unavailable),
@@ -183,7 +180,7 @@ impl Journal {
 
     /// Appends a message, whose sender is told when it is on the disk.
     pub fn append(&self, event: Event, reference: Option<Reference>, message: Message) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         Record::Message(event, reference).write(&mut state.lines);
         state.messages.push(message);
         self.work.notify(1);
@@ -191,7 +188,7 @@ impl Journal {
 
     /// Tells the sender of a repeated message that it was accepted, when that is on the disk.
     pub fn accept(&self, message: Message) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if state.lines.is_empty() && state.busy.is_none() {
             drop(state);
             return message.receipt.accept(message.id);
@@ -210,7 +207,7 @@ impl Journal {
         let Some(writer) = writer.as_mut() else {
             return Ok(());
         };
-        if self.lock().failure.is_some() {
+        if self.state.lock().failure.is_some() {
             self.repair(writer).await;
         }
         loop {
@@ -221,7 +218,7 @@ impl Journal {
             let started = Instant::now();
             let (bytes, written) = (lines.len() as u64, writer.append(lines).await);
             self.syncs.record(started.elapsed().as_micros() as u64);
-            self.lock().busy = None;
+            self.state.lock().busy = None;
             if let Err(error) = written {
                 self.fail(&error);
                 return Err(kept.take_back(messages, || self.take_waiting()));
@@ -230,7 +227,7 @@ impl Journal {
             for message in messages {
                 message.receipt.accept(message.id);
             }
-            self.lock().stopped = last;
+            self.state.lock().stopped = last;
             self.done.notify(usize::MAX);
             if last {
                 return Ok(());
@@ -248,7 +245,7 @@ impl Journal {
         loop {
             let work = self.work.listen();
             {
-                let mut state = self.lock();
+                let mut state = self.state.lock();
                 let idle = state.lines.is_empty() && state.messages.is_empty();
                 if !idle || state.stopping {
                     state.busy = Some(Instant::now());
@@ -262,7 +259,7 @@ impl Journal {
 
     /// Takes the messages that wait to be written; they will not be.
     fn take_waiting(&self) -> Vec<Message> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.lines.clear();
         mem::take(&mut state.messages)
     }
@@ -273,7 +270,7 @@ impl Journal {
             "{why}; new messages are refused, and it is tried again every {RETRY_PERIOD:?}"
         );
         self.failures.add(1);
-        self.lock().failure = Some(why);
+        self.state.lock().failure = Some(why);
         self.done.notify(usize::MAX);
         self.health_changed.notify(usize::MAX);
     }
@@ -288,7 +285,7 @@ impl Journal {
             }
         }
         log::info!("{self}: can be written again; everything is in a new file");
-        self.lock().failure = None;
+        self.state.lock().failure = None;
         self.health_changed.notify(usize::MAX);
     }
 
@@ -297,7 +294,7 @@ impl Journal {
     /// # Errors
     /// One line about why not.
     pub fn health(&self) -> Result<(), String> {
-        let state = self.lock();
+        let state = self.state.lock();
         match (&state.failure, state.busy) {
             (Some(why), _) => Err(why.clone()),
             (None, Some(since)) if since.elapsed() > SLOW => {
@@ -322,7 +319,7 @@ impl Journal {
     /// Notes that the server stops in good order, when everything else is written. Give it a
     /// deadline.
     pub async fn stop(&self) {
-        self.lock().stopping = true;
+        self.state.lock().stopping = true;
         self.work.notify(1);
         self.wait_until(|state| state.stopped).await;
     }
@@ -330,7 +327,7 @@ impl Journal {
     async fn wait_until(&self, reached: impl Fn(&State) -> bool) {
         loop {
             let done = self.done.listen();
-            if reached(&self.lock()) {
+            if reached(&self.state.lock()) {
                 return;
             }
             done.await;

@@ -1,6 +1,6 @@
 //! What a lone server keeps: the rooms' logs, and the references of the messages in them.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 
 use super::log::Log;
 use super::references::{Reference, References};
@@ -8,6 +8,7 @@ use crate::chat::id::Id;
 use crate::chat::name::{Room, User};
 use crate::chat::peer::Receipt;
 use crate::config::Config;
+use crate::mutex::Mutex;
 
 /// Everything that is kept. It is locked for short times only, and never while something is waited
 /// for.
@@ -38,7 +39,7 @@ impl Kept {
 
     /// Locks it. After a panic it is used all the same, since it is always consistent.
     pub fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 
     /// Forgets messages, unless they were accepted before: these and those that wait, which nobody can

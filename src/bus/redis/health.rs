@@ -1,13 +1,12 @@
 //! Whether messages get through and people get in, and why not: what `/readyz` says.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
 use event_listener::{Event as Signal, EventListener};
 use redis::Value;
 use smol::Timer;
 
 use super::client::Client;
 use super::lease_watch::PULSE;
+use crate::mutex::Mutex;
 use crate::redis::error::{Error, text_of};
 
 /// What may be wrong; the first that is, is told.
@@ -37,14 +36,10 @@ impl Default for Health {
 }
 
 impl Health {
-    fn lock(&self) -> MutexGuard<'_, [Option<String>; 2]> {
-        self.errors.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Notes what is wrong with a subject, if anything is. Returns what was before.
     pub fn set(&self, subject: Subject, error: Option<String>) -> Option<String> {
         let well = self.check().is_ok();
-        let before = std::mem::replace(&mut self.lock()[subject as usize], error);
+        let before = std::mem::replace(&mut self.errors.lock()[subject as usize], error);
         if self.check().is_ok() != well {
             self.changed.notify(usize::MAX);
         }
@@ -54,7 +49,7 @@ impl Health {
     /// # Errors
     /// Why messages don't get through, or nobody can join.
     pub fn check(&self) -> Result<(), String> {
-        let error = self.lock().iter().flatten().next().cloned();
+        let error = self.errors.lock().iter().flatten().next().cloned();
         error.map_or(Ok(()), Err)
     }
 

@@ -5,7 +5,6 @@
 //! subscribed one, so no dead subscription hides behind a living connection.
 
 use std::convert::Infallible;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use redis::Value;
@@ -19,6 +18,7 @@ use super::presence::{Dead, Presence};
 use super::reply::{self, Lease};
 use super::subscriptions::Subscriptions;
 use crate::count::Histogram;
+use crate::mutex::Mutex;
 use crate::redis::error::{Error, no_answer, text_of};
 use crate::redis::pipeline::{DELAYS, REPLY_TIME};
 
@@ -52,13 +52,9 @@ impl Canary {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Waits again, on a new connection or after the canary has come back. Returns when it was sent.
     pub fn restart(&self) -> Option<Instant> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.heard = Instant::now();
         state.sent.take()
     }
@@ -86,7 +82,7 @@ pub async fn heartbeat(
     loop {
         Timer::after(PULSE).await;
         let asked = Instant::now();
-        canary.lock().sent = Some(asked);
+        canary.state.lock().sent = Some(asked);
         let reply = client.pipeline.request(client.scripts.renew_lease()).await;
         let reply = reply.ok_or_else(|| no_answer(REPLY_TIME))?;
         let answered = Instant::now();
@@ -103,7 +99,7 @@ pub async fn heartbeat(
             rooms: Vec::new(),
         });
         let expired: Vec<_> = expired.collect();
-        if canary.lock().heard.elapsed() > CANARY_TIME {
+        if canary.state.lock().heard.elapsed() > CANARY_TIME {
             let why = format!("nothing comes back on the subscription since {CANARY_TIME:?}");
             return Err(why.into());
         }

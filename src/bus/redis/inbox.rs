@@ -3,9 +3,8 @@
 //! They come on the instance's own channel, and are kept for a while beside it for an instance
 //! that was not listening.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
 use crate::chat::id::Id;
+use crate::mutex::Mutex;
 
 /// How far the inbox has been read.
 #[derive(Debug, Default)]
@@ -23,14 +22,10 @@ struct State {
 }
 
 impl Inbox {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Notes that the stream is read now. Returns the last message heard: later ones are missing when
     /// the channel was broken.
     pub fn begin_reading(&self) -> Id {
-        let mut state = self.lock();
+        let mut state = self.0.lock();
         state.after = state.last;
         state.last.unwrap_or(Id::START)
     }
@@ -38,14 +33,14 @@ impl Inbox {
     /// Notes a message that was read from the stream. Call it when nothing can keep the message from
     /// its recipient any more.
     pub fn reads(&self, id: Id) {
-        let mut state = self.lock();
+        let mut state = self.0.lock();
         (state.until, state.last) = (Some(id), Some(id));
     }
 
     /// Notes a message that comes on the channel; `false` if it has been read before. Call it when
     /// nothing can keep the message from its recipient any more.
     pub fn comes(&self, id: Id) -> bool {
-        let mut state = self.lock();
+        let mut state = self.0.lock();
         let read = state.after < Some(id) && Some(id) <= state.until;
         if !read {
             state.last = Some(id);

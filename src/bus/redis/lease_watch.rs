@@ -5,8 +5,9 @@
 //! is late. No other clock counts, so clocks may differ and jump.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use crate::mutex::Mutex;
 
 /// How often an instance renews its lease, and looks at those of others.
 pub const PULSE: Duration = Duration::from_secs(3);
@@ -41,13 +42,9 @@ struct Lease {
 }
 
 impl LeaseWatch {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// The connection is gone: the watch begins again.
     pub fn lost(&self) {
-        *self.lock() = State::default();
+        *self.0.lock() = State::default();
     }
 
     /// Notes all leases with their values, as Redis has answered now to a question of that time.
@@ -58,7 +55,7 @@ impl LeaseWatch {
         now: Instant,
         leases: Vec<(String, String)>,
     ) -> Vec<(String, String)> {
-        let mut state = self.lock();
+        let mut state = self.0.lock();
         let prompt = now - asked <= PROMPT;
         let steady = |answered| asked - answered <= PULSE + PROMPT;
         if !prompt || !state.answered.is_some_and(steady) {
@@ -87,7 +84,7 @@ impl LeaseWatch {
 
     /// How an instance is that has left something at Redis.
     pub fn life(&self, instance: &str, now: Instant) -> Life {
-        let mut state = self.lock();
+        let mut state = self.0.lock();
         if state.answered.is_none() {
             return Life::Uncertain;
         }

@@ -8,7 +8,6 @@
 
 use std::collections::HashSet;
 use std::mem;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use smol::Timer;
@@ -16,6 +15,7 @@ use smol::Timer;
 use super::client::Client;
 use super::reply;
 use crate::chat::name::Room;
+use crate::mutex::Mutex;
 use crate::redis::error::Error;
 use crate::redis::pipeline::BATCH;
 
@@ -31,14 +31,14 @@ pub struct LogLimit(Mutex<HashSet<Room>>);
 impl LogLimit {
     /// Notes that a room is spoken in.
     pub fn note(&self, room: &Room) {
-        let mut noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut noted = self.0.lock();
         if noted.len() < MAX_NOTED && !noted.contains(room) {
             noted.insert(room.clone());
         }
     }
 
     fn take(&self) -> Vec<Room> {
-        let mut noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut noted = self.0.lock();
         mem::take(&mut *noted).into_iter().collect()
     }
 }

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 use std::fmt;
 use std::slice;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use event_listener::Event;
@@ -18,6 +18,7 @@ use super::left_rooms::LeftRooms;
 use crate::chat::id::Id;
 use crate::chat::name::Room;
 use crate::chat::replay::{Epochs, Heard, Step};
+use crate::mutex::Mutex;
 use crate::redis::connection::Writer;
 use crate::redis::error::Error;
 use crate::redis::pipeline::REPLY_TIME;
@@ -80,15 +81,11 @@ impl Subscriptions {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Counts a peer into a room and waits until what is published there arrives; `false` when Redis
     /// can't be reached. Either way, [`leave`](Self::leave) must follow one day.
     pub async fn enter(&self, room: &Room) -> bool {
         {
-            let state = &mut *self.lock();
+            let state = &mut *self.state.lock();
             let wanted = state.rooms.entry(room.clone()).or_default();
             wanted.peers += 1;
             if wanted.peers == 1 {
@@ -101,7 +98,7 @@ impl Subscriptions {
         let subscribed = async {
             loop {
                 let changed = self.changed.listen();
-                let subscribed = self.lock().is_subscribed(room);
+                let subscribed = self.state.lock().is_subscribed(room);
                 match subscribed {
                     Some(false) => changed.await,
                     subscribed => return subscribed.is_some(),
@@ -113,7 +110,7 @@ impl Subscriptions {
 
     /// Counts a peer out of a room; the last one ends the subscription.
     pub fn leave(&self, room: &Room) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let Some(wanted) = state.rooms.get_mut(room) else {
             return;
         };
@@ -135,7 +132,7 @@ impl Subscriptions {
     /// The rooms whose rosters may hold peers of this instance: those with peers here, and those
     /// that they have left a short while ago.
     pub fn watched(&self) -> Vec<Room> {
-        let state = self.lock();
+        let state = self.state.lock();
         let left = state.left.iter();
         let left = left.filter(|room| !state.rooms.contains_key(room));
         state.rooms.keys().chain(left).cloned().collect()
@@ -143,7 +140,7 @@ impl Subscriptions {
 
     /// A room's roster is right. If the room was left long enough ago, it is watched no longer.
     pub fn end_watch(&self, room: &Room) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if state.left.end(room, Instant::now()) {
             self.untrack_room(&state, room);
         }
@@ -167,7 +164,7 @@ impl Subscriptions {
 
     /// How far a room has been heard, if anything is known of it.
     pub fn heard(&self, room: &Room) -> Option<Heard> {
-        self.lock().rooms.get(room)?.heard.clone()
+        self.state.lock().rooms.get(room)?.heard.clone()
     }
 
     /// Where a room's log stood when it had been heard so far.
@@ -177,27 +174,34 @@ impl Subscriptions {
 
     /// The last message that was heard in a room.
     pub fn heard_until(&self, room: &Room) -> Option<Id> {
-        self.lock().rooms.get(room)?.heard.as_ref()?.epochs.last()
+        self.state
+            .lock()
+            .rooms
+            .get(room)?
+            .heard
+            .as_ref()?
+            .epochs
+            .last()
     }
 
     /// Notes a message that comes by the channel, if it is the next one. `None`: nothing is known of
     /// the room, because nobody has joined it yet.
     pub fn hear(&self, room: &Room, id: Id, at: u64) -> Option<Step> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let heard = state.rooms.get_mut(room)?.heard.as_mut()?;
         Some(heard.hear(id, at))
     }
 
     /// The room has been heard so far.
     pub fn set_heard(&self, room: &Room, heard: Heard) {
-        if let Some(wanted) = self.lock().rooms.get_mut(room) {
+        if let Some(wanted) = self.state.lock().rooms.get_mut(room) {
             wanted.heard = Some(heard);
         }
     }
 
     /// How far each room has been heard that anything is known of.
     pub fn all_heard(&self) -> Vec<(Room, Heard)> {
-        let state = self.lock();
+        let state = self.state.lock();
         let heard = state.rooms.iter();
         heard
             .filter_map(|(room, wanted)| Some((room.clone(), wanted.heard.clone()?)))
@@ -206,14 +210,14 @@ impl Subscriptions {
 
     /// The rooms to subscribe to when a connection is made.
     pub fn wanted(&self) -> Vec<Room> {
-        self.lock().rooms.keys().cloned().collect()
+        self.state.lock().rooms.keys().cloned().collect()
     }
 
     /// The connections are there and subscribed to `rooms`. Rooms that became wanted meanwhile are
     /// asked for now, others given up.
     pub fn up(&self, connections: Connections, rooms: &[Room]) {
         let channels = |room: &Room| self.client.scripts.channels(room);
-        let state = &mut *self.lock();
+        let state = &mut *self.state.lock();
         (state.up, state.connections) = (true, connections);
         for room in rooms {
             let place = state.connections.place(&channels(room));
@@ -236,7 +240,7 @@ impl Subscriptions {
 
     /// The connections are gone, and with them every subscription.
     pub fn down(&self) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         (state.up, state.connections) = (false, Connections::default());
         state.moving.clear();
         for wanted in state.rooms.values_mut() {
@@ -248,7 +252,7 @@ impl Subscriptions {
 
     /// Sends a command on all connections. Its reply is ignored unless it is an error.
     pub fn send(&self, command: &[u8]) {
-        self.lock().connections.send(command);
+        self.state.lock().connections.send(command);
         self.work.notify(usize::MAX);
     }
 
@@ -263,7 +267,7 @@ impl Subscriptions {
     ) -> Result<Infallible, Error> {
         loop {
             let work = self.work.listen();
-            let out = self.lock().connections.take_commands(connection);
+            let out = self.state.lock().connections.take_commands(connection);
             if out.is_empty() {
                 work.await;
             } else {
@@ -277,19 +281,19 @@ impl Subscriptions {
     /// # Errors
     /// One has been silent for longer than `limit`.
     pub fn ping(&self, limit: Duration) -> Result<(), Error> {
-        self.lock().connections.ping(limit)?;
+        self.state.lock().connections.ping(limit)?;
         self.work.notify(usize::MAX);
         Ok(())
     }
 
     /// Something has come on a connection.
     pub fn heard_from(&self, connection: usize) {
-        self.lock().connections.heard(connection);
+        self.state.lock().connections.heard(connection);
     }
 
     /// Whether a room's channels are on this connection.
     pub fn is_on(&self, connection: usize, room: &Room) -> bool {
-        let state = self.lock();
+        let state = self.state.lock();
         let place = state.rooms.get(room).and_then(|wanted| wanted.place);
         place.is_some_and(|place| place.connection == connection)
     }

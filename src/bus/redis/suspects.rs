@@ -2,9 +2,10 @@
 
 use std::collections::HashSet;
 use std::mem;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use crate::chat::name::Room;
+use crate::mutex::Mutex;
 
 /// Rooms and names to be compared, shared by all who find them.
 #[derive(Clone, Debug, Default)]
@@ -22,23 +23,19 @@ pub struct Found {
 }
 
 impl Suspects {
-    fn lock(&self) -> MutexGuard<'_, Found> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// All names and rosters.
     pub fn add_all(&self) {
-        self.lock().all = true;
+        self.0.lock().all = true;
     }
 
     /// The names.
     pub fn add_names(&self) {
-        self.lock().names = true;
+        self.0.lock().names = true;
     }
 
     /// The roster of a room.
     pub fn add_room(&self, room: &Room) {
-        let mut found = self.lock();
+        let mut found = self.0.lock();
         // With all of them, no single one needs to be kept.
         if !found.all {
             found.rooms.insert(room.clone());
@@ -47,6 +44,6 @@ impl Suspects {
 
     /// What has been found since the last time.
     pub fn take(&self) -> Found {
-        mem::take(&mut *self.lock())
+        mem::take(&mut *self.0.lock())
     }
 }

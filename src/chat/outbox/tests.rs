@@ -10,16 +10,16 @@ pub(super) struct Pipe(Mutex<(usize, Vec<u8>)>);
 
 impl Pipe {
     pub(super) fn room(&self, bytes: usize) {
-        self.0.lock().unwrap().0 = bytes;
+        self.0.lock().0 = bytes;
     }
     pub(super) fn heard(&self) -> Vec<u8> {
-        self.0.lock().unwrap().1.clone()
+        self.0.lock().1.clone()
     }
 }
 
 impl TryWrite for Arc<Pipe> {
     fn try_write(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        let (room, heard) = &mut *self.0.lock().unwrap();
+        let (room, heard) = &mut *self.0.lock();
         if *room == 0 {
             return Err(io::ErrorKind::WouldBlock.into());
         }

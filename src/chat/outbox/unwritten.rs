@@ -15,7 +15,7 @@ struct Sealed {
 
 impl TryWrite for Arc<Sealed> {
     fn try_write(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        let mut unwritten = self.unwritten.lock().unwrap();
+        let mut unwritten = self.unwritten.lock();
         let mut taken = 0;
         let all: Vec<u8> = bufs.iter().flat_map(|buf| buf.to_vec()).collect();
         loop {
@@ -39,7 +39,7 @@ impl TryWrite for Arc<Sealed> {
     }
 
     fn unwritten(&self) -> usize {
-        self.unwritten.lock().unwrap().len()
+        self.unwritten.lock().len()
     }
 }
 

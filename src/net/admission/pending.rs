@@ -10,13 +10,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::poll_fn;
 use std::io::IoSlice;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
 use async_lock::{Semaphore, SemaphoreGuardArc};
 
 use crate::chat::outbox::TryWrite;
+use crate::mutex::Mutex;
 use crate::net::http::Answer;
 use crate::net::socket::Socket;
 use crate::time::timeout;
@@ -104,7 +105,7 @@ impl PendingConnections {
             if let Some(permit) = self.permits.try_acquire_arc() {
                 return permit;
             }
-            let evicted = self.lock().evict(self.grace);
+            let evicted = self.queue.lock().evict(self.grace);
             let wait = match evicted {
                 Ok((permit, waker)) => {
                     // Not under the lock, since the task takes it when it ends.
@@ -121,7 +122,7 @@ impl PendingConnections {
 
     /// Adds a connection that has not sent anything yet.
     pub fn enter(self: &Arc<Self>, permit: PendingPermit, socket: &Arc<Socket>) -> Pending {
-        let mut queue = self.lock();
+        let mut queue = self.queue.lock();
         let number = queue.steps;
         let entry = Entry {
             connection: Some((socket.clone(), permit)),
@@ -137,35 +138,32 @@ impl PendingConnections {
             number,
         }
     }
-
-    /// A poisoned lock is used all the same: each change is one step.
-    fn lock(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Pending {
     /// Sets the stage, which begins a new grace period.
     pub fn set_stage(&self, stage: Stage) {
-        self.all.lock().set_stage(self.number, stage);
+        self.all.queue.lock().set_stage(self.number, stage);
     }
 
     /// Waits until it is evicted, and returns at which stage. Cancel safe.
     pub async fn evicted(&self) -> Stage {
-        poll_fn(|cx| match self.all.lock().entries.get_mut(&self.number) {
-            Some(entry) if entry.connection.is_none() => Poll::Ready(entry.stage),
-            Some(entry) => {
-                entry.waker = Some(cx.waker().clone());
-                Poll::Pending
-            }
-            None => Poll::Pending,
-        })
+        poll_fn(
+            |cx| match self.all.queue.lock().entries.get_mut(&self.number) {
+                Some(entry) if entry.connection.is_none() => Poll::Ready(entry.stage),
+                Some(entry) => {
+                    entry.waker = Some(cx.waker().clone());
+                    Poll::Pending
+                }
+                None => Poll::Pending,
+            },
+        )
         .await
     }
 
     /// Removes it. `false`: it has been evicted.
     pub fn leave(&self) -> bool {
-        let mut queue = self.all.lock();
+        let mut queue = self.all.queue.lock();
         let Some(entry) = queue.entries.remove(&self.number) else {
             return false;
         };

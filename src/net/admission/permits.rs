@@ -4,8 +4,9 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use crate::mutex::Mutex;
 use crate::net::forwarded::ip_key;
 use crate::net::http::Answer;
 
@@ -47,7 +48,7 @@ impl ConnectionPermits {
     /// # Errors
     /// 503 at the limit of peers, 429 at the limit of peers from one address.
     pub(super) fn acquire(self: &Arc<Self>, ip: IpAddr) -> Result<ConnectionPermit, Answer> {
-        let mut taken = self.lock();
+        let mut taken = self.taken.lock();
         if taken.total >= self.max {
             return Err(Answer::retry_later(503, "too many peers"));
         }
@@ -67,16 +68,11 @@ impl ConnectionPermits {
             ip: limited,
         })
     }
-
-    /// A poisoned lock is used all the same: the counts are always consistent.
-    fn lock(&self) -> MutexGuard<'_, Taken> {
-        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Drop for ConnectionPermit {
     fn drop(&mut self) {
-        let mut taken = self.permits.lock();
+        let mut taken = self.permits.taken.lock();
         taken.total -= 1;
         if let Some(ip) = &self.ip
             && let Entry::Occupied(mut count) = taken.per_ip.entry(**ip)
@@ -121,7 +117,7 @@ mod tests {
         permits.push(limits.acquire(ip("10.0.0.1")).unwrap());
         assert!(limits.acquire(ip("10.0.0.1")).is_err());
         drop(permits);
-        let taken = limits.lock();
+        let taken = limits.taken.lock();
         assert!(taken.total == 0 && taken.per_ip.is_empty());
     }
 }

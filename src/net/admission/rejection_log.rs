@@ -3,10 +3,12 @@
 
 use std::fmt::Display;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use smol::{Executor, Timer};
+
+use crate::mutex::Mutex;
 
 /// The time between two lines.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -35,7 +37,7 @@ impl RejectionLog {
             return;
         }
         let line = format!("{from} was turned away: {why}");
-        let mut suppressed = self.lock();
+        let mut suppressed = self.suppressed.lock();
         if let Some((count, last)) = &mut *suppressed {
             (*count, *last) = (*count + 1, line);
             return;
@@ -52,7 +54,7 @@ impl RejectionLog {
     async fn flush(&self) {
         loop {
             Timer::after(PAUSE).await;
-            let mut suppressed = self.lock();
+            let mut suppressed = self.suppressed.lock();
             let (count, last) = suppressed.take().unwrap_or_default();
             match count {
                 0 => return,
@@ -61,11 +63,5 @@ impl RejectionLog {
             }
             *suppressed = Some((0, String::new()));
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Option<(u64, String)>> {
-        self.suppressed
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -24,7 +24,7 @@ impl<P: Part + Send> Pipeline<P> {
     /// Connects to the nodes: writes early requests and reads replies until a connection breaks.
     /// Call [`disconnect`](Self::disconnect) then: what was taken to be written counts as sent.
     pub fn run(&self, nodes: NodeConnections) -> Task<'_> {
-        self.lock().queues.connect(nodes.map.as_ref());
+        self.state.lock().queues.connect(nodes.map.as_ref());
         let mut tasks: Vec<Task<'_>> =
             vec![Box::pin(self.retry_slots()), Box::pin(self.refusals.run())];
         for (node, connection) in nodes.connections.into_iter().enumerate() {
@@ -38,7 +38,7 @@ impl<P: Part + Send> Pipeline<P> {
         let mut out = Vec::new();
         loop {
             let idle = {
-                let mut state = self.lock();
+                let mut state = self.state.lock();
                 while out.len() < WRITE_SIZE && state.queues.write_next(node, &mut out, &self.merge)
                 {
                 }
@@ -68,11 +68,11 @@ impl<P: Part + Send> Pipeline<P> {
 
     /// Sends requests again whose slot was moving from one node to another.
     async fn retry_slots(&self) -> Error {
-        let mut wanted = self.lock().queues.retry_wanted();
+        let mut wanted = self.state.lock().queues.retry_wanted();
         loop {
             wanted.await;
             Timer::after(AGAIN).await;
-            let mut state = self.lock();
+            let mut state = self.state.lock();
             wanted = state.queues.retry_wanted();
             state.queues.retry();
         }
@@ -81,7 +81,7 @@ impl<P: Part + Send> Pipeline<P> {
     /// Takes a node's reply to its oldest command in flight. `Err`: this Redis can't do its work
     /// now, so the connection is of no use; the request stays in flight.
     fn on_reply(&self, node: usize, value: Value) -> Result<(), Error> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let open = state.queues.gate == Gate::Open;
         let requests = state.queues.on_reply(node, &value)?;
         for accepted in requests.iter().filter_map(|request| state.free(request)) {

@@ -3,13 +3,13 @@
 
 use std::collections::BTreeMap;
 use std::mem;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use event_listener::Event;
 use redis::ServerError;
 use smol::Timer;
 
+use crate::mutex::Mutex;
 use crate::redis::error::{Error, text_of};
 
 /// The time between two lines about errors of one kind.
@@ -38,7 +38,7 @@ impl Refusals {
 
     /// Notes an error. Returns whether it is the first of its kind.
     fn note(&self, error: &ServerError) -> bool {
-        let mut kinds = self.lock();
+        let mut kinds = self.kinds.lock();
         if let Some((count, last)) = kinds.get_mut(error.code()) {
             (*count, *last) = (*count + 1, text_of(error));
             return false;
@@ -55,7 +55,7 @@ impl Refusals {
     pub async fn run(&self) -> Error {
         loop {
             let noted = self.noted.listen();
-            if self.lock().is_empty() {
+            if self.kinds.lock().is_empty() {
                 noted.await;
             }
             Timer::after(PAUSE).await;
@@ -67,7 +67,7 @@ impl Refusals {
 
     /// The lines about what has come in the pause. A kind that has not is forgotten.
     fn flush(&self) -> Vec<String> {
-        let mut kinds = self.lock();
+        let mut kinds = self.kinds.lock();
         kinds.retain(|_, (count, _)| *count > 0);
         let lines = kinds.values_mut().map(|(count, last)| {
             let (count, last) = (mem::take(count), mem::take(last));
@@ -77,10 +77,6 @@ impl Refusals {
             }
         });
         lines.collect()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, (u64, String)>> {
-        self.kinds.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

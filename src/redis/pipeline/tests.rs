@@ -56,10 +56,10 @@ fn commands_for_which_nobody_waits_do_not_gather_while_redis_is_away() {
         let packed = Vec::new();
         pipeline.send(Command { slot: 0, packed }, Box::new(|_| ()));
     };
-    let is_empty = || pipeline.lock().queues.is_empty();
+    let is_empty = || pipeline.state.lock().queues.is_empty();
     send();
     assert!(is_empty());
-    pipeline.lock().queues.connect(None);
+    pipeline.state.lock().queues.connect(None);
     send();
     assert!(!is_empty());
     pipeline.disconnect();

@@ -3,12 +3,12 @@
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 use redis::{Value, cmd};
 
 use super::Scripts;
 use crate::chat::name::Room;
+use crate::mutex::Mutex;
 use crate::redis::reply::number;
 
 /// Which rooms they listen to.
@@ -22,7 +22,7 @@ pub struct Listeners {
 impl Listeners {
     /// Whether somebody listens to this room.
     pub fn hear(&self, room: &Room) -> bool {
-        let rooms = || self.rooms.lock().unwrap_or_else(PoisonError::into_inner);
+        let rooms = || self.rooms.lock();
         self.by_pattern.load(Ordering::Relaxed) || rooms().contains(room)
     }
 
@@ -39,7 +39,7 @@ impl Listeners {
             let [plain, envelopes] = [1, 3].map(|word| words.get(4 * at + word).and_then(number));
             plain > envelopes
         };
-        let mut heard = self.rooms.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut heard = self.rooms.lock();
         for (at, room) in rooms.iter().enumerate() {
             if !answers.iter().any(|answer| counts(answer, at)) {
                 heard.remove(room);
@@ -51,7 +51,7 @@ impl Listeners {
 
     /// Forgets all rooms but these.
     pub fn keep(&self, rooms: &[Room]) {
-        let mut heard = self.rooms.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut heard = self.rooms.lock();
         if !heard.is_empty() {
             let rooms: HashSet<_> = rooms.iter().collect();
             heard.retain(|room| rooms.contains(room));

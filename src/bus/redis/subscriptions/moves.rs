@@ -17,7 +17,7 @@ impl Subscriptions {
     /// Redis has confirmed the oldest subscription asked for on a connection. Returns the rooms that
     /// have moved to another node and are heard again.
     pub fn confirmed(&self, connection: usize, sharded: bool) -> Vec<Room> {
-        let state = &mut *self.lock();
+        let state = &mut *self.state.lock();
         state.connections.confirm(connection, sharded);
         self.changed.notify(usize::MAX);
         let moving = mem::take(&mut state.moving);
@@ -39,7 +39,7 @@ impl Subscriptions {
     /// The slot moves without end.
     pub fn shard_ended(&self, connection: usize, channel: &[u8]) -> Result<(), Error> {
         let channel = String::from_utf8_lossy(channel);
-        let state = &mut *self.lock();
+        let state = &mut *self.state.lock();
         if state.connections.shard_ended(connection, &channel)
             && let Some((room, wanted)) = self.on_shard(&mut state.rooms, connection, &channel)
         {
@@ -56,7 +56,7 @@ impl Subscriptions {
     /// # Errors
     /// Any other error, or the slot moves without end.
     pub fn refused(&self, connection: usize, error: &Value) -> Result<(), Error> {
-        let state = &mut *self.lock();
+        let state = &mut *self.state.lock();
         if let Some(channel) = state.connections.refused(connection, error)?
             && let Some((room, wanted)) = self.on_shard(&mut state.rooms, connection, &channel)
         {
