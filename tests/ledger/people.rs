@@ -53,7 +53,7 @@ pub struct Stage {
     pub names: Vec<String>,
     pub started: Instant,
     pub phase: Mutex<Phase>,
-    /// Whoever talks, talks as fast as it can.
+    /// People talk as fast as they can.
     pub hurry: AtomicBool,
 }
 

@@ -7,7 +7,7 @@ mod rosters;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -63,7 +63,7 @@ pub struct World {
     pub instances: Vec<Program>,
     pub people: Vec<Person>,
     visitors: Vec<JoinHandle<()>>,
-    stage: Arc<Stage>,
+    pub stage: Arc<Stage>,
     /// Says the first and the last word in every room.
     steward: Page,
     losses: Vec<Loss>,
@@ -265,11 +265,6 @@ impl World {
         }
         let story = (&mut self.chronicle, &mut self.logs);
         (std::mem::take(story.0), std::mem::take(story.1))
-    }
-
-    /// Whoever talks, talks as fast as it can, or no longer so.
-    pub fn hurry(&self, hurry: bool) {
-        self.stage.hurry.store(hurry, Ordering::Relaxed);
     }
 
     /// Since the beginning.

@@ -1,5 +1,6 @@
 //! How each fault begins, and how it is mended.
 
+use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
 
@@ -108,7 +109,7 @@ impl Fault {
             Fault::FarRefusal(why, way) => {
                 let way = Duration::from_millis(way);
                 world.home.ways().iter().for_each(|one| one.delay(way));
-                world.hurry(true);
+                world.stage.hurry.store(true, Ordering::Relaxed);
                 // Until there is something in flight.
                 thread::sleep(2 * way);
                 why.begin(world);
@@ -172,7 +173,7 @@ impl Fault {
             Fault::FarRefusal(why, way) => {
                 why.end(world);
                 thread::sleep(Duration::from_millis(2 * way));
-                world.hurry(false);
+                world.stage.hurry.store(false, Ordering::Relaxed);
                 let near = |one: &Proxy| one.delay(Duration::ZERO);
                 world.home.ways().iter().for_each(near);
             }
