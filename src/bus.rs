@@ -37,7 +37,7 @@ pub use redis::Redis;
 /// The way from one peer to the others.
 #[derive(Debug)]
 pub enum Bus {
-    /// This process alone: nothing to set up, nothing that can fail.
+    /// This process alone, with a journal on its disk or without.
     Local(Arc<Local>),
     /// Many instances, one chat. The smallest build has no such bus, and its settings no Redis.
     #[cfg(feature = "full")]

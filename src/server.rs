@@ -267,7 +267,15 @@ async fn close(context: &ServerContext, peers_gone: &Receiver<()>, deadline: Ins
         );
     }
     if timeout(CLOSE_TIME, context.bus.close()).await.is_none() {
-        log::warn!("stopping: redis could not be told; names stay taken for up to 15 seconds");
+        log::warn!(
+            "stopping: {}",
+            match context.bus {
+                Bus::Local(_) =>
+                    "the disk does not answer; what was not acknowledged may be missing",
+                #[cfg(feature = "full")]
+                Bus::Redis(_) => "redis could not be told; names stay taken for up to 15 seconds",
+            }
+        );
     }
 }
 
