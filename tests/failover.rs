@@ -234,7 +234,7 @@ fn a_private_message_after_lost_ones_is_heard() {
     };
     tell("one");
     bob.gets(json!({"type": "chat", "to": "bob", "text": "one"}));
-    let counter = redis.command(&["GET", "{chat-users}:letters"]);
+    let counter = redis.command(&["GET", "{chat-users}:private-counter"]);
     let counter = counter.lines().nth(1).unwrap().to_string();
     tell("two");
     bob.gets(json!({"type": "chat", "to": "bob", "text": "two"}));
@@ -244,7 +244,7 @@ fn a_private_message_after_lost_ones_is_heard() {
     for stream in redis.list(&["KEYS", "{chat-users}:mail:*"]) {
         redis.command(&["DEL", &stream]);
     }
-    redis.command(&["SET", "{chat-users}:letters", &counter]);
+    redis.command(&["SET", "{chat-users}:private-counter", &counter]);
     tell("three");
     way.heal();
     bob.gets_at_last(json!({"type": "chat", "to": "bob", "text": "three"}));

@@ -361,7 +361,7 @@ fn messages_that_the_cluster_drops_are_read_from_the_log() {
     let (instance, _) = owner.lines().nth(1).unwrap().split_once('.').unwrap();
     let mail = format!("{{chat-users}}:mail:{instance}");
     swallow(&nodes, &counter("lobby"), "{chat:lobby}:log", "before");
-    swallow(&nodes, "{chat-users}:letters", &mail, "psst");
+    swallow(&nodes, "{chat-users}:private-counter", &mail, "psst");
     foo.hears("bar: swallowed");
     bar.hears("foo (private): swallowed");
     talk(&mut foo, &mut bar, "after");

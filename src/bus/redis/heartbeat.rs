@@ -110,7 +110,7 @@ pub async fn heartbeat(
         }
         match lease {
             Lease::Held => {}
-            Lease::Reaped => presence.set_missed(),
+            Lease::Expired => presence.set_missed(),
             Lease::None => {
                 log::warn!("redis no longer knows our names: registering them again");
                 presence.suspects.add_all();

@@ -47,7 +47,7 @@ pub enum InstanceMessage {
     /// A name of its now belongs to another connection.
     Replaced(User, Origin),
     /// It was taken for dead, and what it had is being given up.
-    Reaped,
+    Expired,
     /// Its own sign of life, come all the way round.
     Canary,
 }
@@ -95,8 +95,8 @@ pub fn canary() -> String {
 }
 
 /// An instance was taken for dead.
-pub fn reaped() -> String {
-    format!("{MARK}\"reaped\"}}")
+pub fn expired() -> String {
+    format!("{MARK}\"expired\"}}")
 }
 
 /// The end of an envelope: these texts, in this order.
@@ -166,7 +166,7 @@ pub fn instance_message(payload: &[u8]) -> Option<InstanceMessage> {
     let user = envelope.user.and_then(|name| User::new(&name).ok());
     Some(match &*envelope.kind {
         "canary" => InstanceMessage::Canary,
-        "reaped" => InstanceMessage::Reaped,
+        "expired" => InstanceMessage::Expired,
         "replaced" => InstanceMessage::Replaced(user?, envelope.from?.parse().ok()?),
         "private" => {
             let message = PrivateMessage {

@@ -44,7 +44,7 @@ pub fn pulse(value: &Value) -> Option<(Lease, Vec<(String, String)>)> {
     let lease = match had {
         0 => Lease::None,
         1 => Lease::Held,
-        _ => Lease::Reaped,
+        _ => Lease::Expired,
     };
     Some((lease, leases))
 }
@@ -99,7 +99,7 @@ pub enum Lease {
     /// It was there.
     Held,
     /// The instance was taken for dead.
-    Reaped,
+    Expired,
 }
 
 /// The id at the beginning of a room's counter.
@@ -216,7 +216,7 @@ mod tests {
         let leases = ["beef", "17"].map(|word| Value::BulkString(word.into()));
         let leases = Value::Array(leases.to_vec());
         let reply = |had| Value::Array(vec![Value::Int(had), leases.clone()]);
-        for (had, lease) in [(0, Lease::None), (1, Lease::Held), (2, Lease::Reaped)] {
+        for (had, lease) in [(0, Lease::None), (1, Lease::Held), (2, Lease::Expired)] {
             let leases = vec![("beef".into(), "17".into())];
             assert_eq!(pulse(&reply(had)), Some((lease, leases)));
         }

@@ -338,9 +338,9 @@ impl Scripts {
 
     /// What shows whether somebody can join: a trial on the keys of names, and on those of the lobby.
     pub fn try_join(&self) -> [Command; 2] {
-        let [owners, sums, letters] =
-            ["owners", "sums", "letters"].map(|what| self.users_key(what));
-        let names = [self.visible_key(), owners, sums, letters];
+        let [owners, sums, private_counter] =
+            ["owners", "sums", "private-counter"].map(|what| self.users_key(what));
+        let names = [self.visible_key(), owners, sums, private_counter];
         [
             TRY_JOIN.call(&names, ("set", "hash", "hash", "string")),
             TRY_JOIN.call(

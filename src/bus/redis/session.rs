@@ -123,7 +123,7 @@ async fn prepare(
     let pulse = client.request_early(client.scripts.renew_lease()).await?;
     if let Some((lease, leases)) = reply::pulse(&pulse) {
         bus.presence.leases.see(asked, Instant::now(), leases);
-        if lease == Lease::Reaped {
+        if lease == Lease::Expired {
             bus.presence.set_missed();
         }
     }

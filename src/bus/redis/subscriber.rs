@@ -195,7 +195,7 @@ impl Subscriber {
                     .close(&user, origin.peer, CloseReason::Replaced)
                     .await;
             }
-            Some(InstanceMessage::Reaped) => presence.set_missed(),
+            Some(InstanceMessage::Expired) => presence.set_missed(),
             None => {}
         }
     }

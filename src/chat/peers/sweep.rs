@@ -66,7 +66,7 @@ impl Registry {
             .inspect(|(_, outbox)| outbox.close(CloseReason::Slow))
             .count();
         if gone > 0 {
-            log::warn!("{gone} slow readers were let go: too much waited for all together");
+            log::warn!("{gone} slow readers were disconnected: too much waited for all together");
         }
     }
 }

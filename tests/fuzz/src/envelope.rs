@@ -52,7 +52,7 @@ pub fn survives(bytes: &[u8]) {
         Some(InstanceMessage::Replaced(user, _)) => {
             rules::user(&user);
         }
-        Some(InstanceMessage::Reaped | InstanceMessage::Canary) | None => {}
+        Some(InstanceMessage::Expired | InstanceMessage::Canary) | None => {}
     }
 }
 

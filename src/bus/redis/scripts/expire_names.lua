@@ -3,16 +3,16 @@
 -- Returns where to go on; '0' at the end.
 if (redis.call('ZSCORE', KEYS[3], ARGV[1]) or '') ~= ARGV[5] then return '0' end
 local page = redis.call('HSCAN', KEYS[2], ARGV[2], 'COUNT', 1000)
-local reaped = 0
+local expired = 0
 for i = 1, #page[2], 2 do
   local name, owner = page[2][i], page[2][i + 1]
   if string.match(owner, '^[^.]+') == ARGV[1] then
     redis.call('HDEL', KEYS[2], name)
     local shown = string.match(owner, '^[^ ]+ [^ ]* (.+)$')
     redis.call('SREM', KEYS[1], shown or name)
-    reaped = reaped + 1
+    expired = expired + 1
   end
 end
 if page[1] == '0' then redis.call('HDEL', KEYS[4], ARGV[1]) end
-if reaped > 0 then redis.call('PUBLISH', ARGV[3], ARGV[4]) end
+if expired > 0 then redis.call('PUBLISH', ARGV[3], ARGV[4]) end
 return page[1]

@@ -2,7 +2,7 @@
 -- told, too: if it is alive, it registers its names again.
 -- Returns how many there were.
 local entries = redis.call('HGETALL', KEYS[1])
-local count, reaped = #entries / 2, 0
+local count, expired = #entries / 2, 0
 for i = 1, #entries, 2 do
   local name = entries[i]
   local origin, quiet, shown = string.match(entries[i + 1], '^([^ ~]+)(~?) ?(.*)$')
@@ -12,9 +12,9 @@ for i = 1, #entries, 2 do
       local left = '{"natterjack":"left","from":"' .. origin .. '","user":' .. cjson.encode(shown ~= '' and shown or name) .. '}'
       tell(ARGV[2], ARGV[3], ARGV[4], left)
     end
-    count, reaped = count - 1, reaped + 1
+    count, expired = count - 1, expired + 1
   end
 end
 redis.call('HDEL', KEYS[2], ARGV[1])
-if reaped > 0 then redis.call('PUBLISH', ARGV[6], ARGV[7]) end
-return reaped
+if expired > 0 then redis.call('PUBLISH', ARGV[6], ARGV[7]) end
+return expired

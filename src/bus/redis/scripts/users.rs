@@ -14,7 +14,7 @@ use crate::chat::name::{Room, SessionKeyHash, User};
 use crate::redis::slot::Command;
 
 /// For how long an instance that was taken for dead is told so when it wakes, in milliseconds.
-const REAPED_LIFE: u64 = 24 * 3600 * 1000;
+const DEAD_LIFE: u64 = 24 * 3600 * 1000;
 /// Private messages kept for an instance that is not listening …
 const MAIL_MOST: u64 = 1000;
 /// … and for how long, in seconds.
@@ -33,7 +33,7 @@ impl Scripts {
             Some(name) => format!("ref:{}:{name}", message.client()),
             None => format!("ref:@{}:{sequence}", self.instance),
         };
-        let keys = ["owners", "leases", "letters", &named].map(|what| self.users_key(what));
+        let keys = ["owners", "leases", "private-counter", &named].map(|what| self.users_key(what));
         let (channels, private) = (self.instance_channels(), message::private(written, message));
         let lives = [REFERENCE_LIFE, MAIL_MOST, MAIL_LIFE];
         let args = (to.key(), channels, private, self.users_key("mail:"), &lives);
@@ -64,7 +64,7 @@ impl Scripts {
     }
 
     pub fn renew_lease(&self) -> Command {
-        let keys = ["leases", "reaped"].map(|what| self.users_key(what));
+        let keys = ["leases", "dead"].map(|what| self.users_key(what));
         let canary = (self.own_channel(), message::canary());
         RENEW_LEASE.call(&keys, (self.instance.to_string(), canary))
     }
@@ -114,14 +114,14 @@ impl Scripts {
 
     /// Marks an instance whose lease has this value; an empty one: that has no lease.
     pub fn mark_dead(&self, dead: &str, lease: &str) -> Command {
-        let [leases, reaped] = ["leases", "reaped"].map(|what| self.users_key(what));
-        let keys = [leases, reaped, self.rooms_key(dead)];
-        MARK_DEAD.call(&keys, (dead, lease, REAPED_LIFE))
+        let [leases, marked] = ["leases", "dead"].map(|what| self.users_key(what));
+        let keys = [leases, marked, self.rooms_key(dead)];
+        MARK_DEAD.call(&keys, (dead, lease, DEAD_LIFE))
     }
 
     /// This instance has registered its names again.
     pub fn clear_dead(&self) -> Command {
-        self.remove_from("reaped")
+        self.remove_from("dead")
     }
 
     fn remove_from(&self, instances: &str) -> Command {
@@ -131,20 +131,20 @@ impl Scripts {
     }
 
     pub fn expire_room(&self, dead: &str, room: &Room) -> Command {
-        let args = (dead, self.told(room), self.notices, self.reaped(dead));
+        let args = (dead, self.told(room), self.notices, self.expired(dead));
         EXPIRE_ROOM.call(&self.roster_keys(room), args)
     }
 
     pub fn expire_names(&self, dead: &str, lease: &str, from: &str) -> Command {
-        let args = (dead, from, self.reaped(dead), lease);
+        let args = (dead, from, self.expired(dead), lease);
         EXPIRE_NAMES.call(&self.name_keys(), args)
     }
 
     /// Where and how a dead instance is told so.
-    fn reaped(&self, dead: &str) -> (String, String) {
+    fn expired(&self, dead: &str) -> (String, String) {
         (
             format!("{}{dead}", self.instance_channels()),
-            message::reaped(),
+            message::expired(),
         )
     }
 
