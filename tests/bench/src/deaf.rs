@@ -1,10 +1,11 @@
 //! Two thousand who ask for much and never read a byte of it, and two who want to chat meanwhile.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddrV4, TcpStream};
+use std::net::TcpStream;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::client::open;
 use crate::plan::Plan;
 use crate::proc;
 use crate::table::Table;
@@ -27,12 +28,15 @@ pub fn row(plan: &Plan, table: &mut Table) -> Result<(), String> {
     let failed = |error: std::io::Error| error.to_string();
     let subject = plan.natterjack()?;
     let pid = subject.pids()[0];
-    let mut ann = join(subject.address, "ann").map_err(failed)?;
-    let mut bob = join(subject.address, "bob").map_err(failed)?;
+    let mut ann = open(subject.address, "/chat/ann").map_err(failed)?;
+    let mut bob = open(subject.address, "/chat/bob").map_err(failed)?;
     let mut deaf = Vec::new();
     for n in 0..DEAF {
         let target = format!("deaf{n}&room=lobby");
-        deaf.push(open(subject.address, &format!("/ws?user={target}")).map_err(failed)?);
+        let one = open(subject.address, &format!("/ws?user={target}")).map_err(failed)?;
+        // What it may not send, it does not wait for.
+        one.set_nonblocking(true).map_err(failed)?;
+        deaf.push(one);
     }
     bob.set_read_timeout(Some(TIME)).map_err(failed)?;
     let hears = thread::spawn(move || hears(&mut bob));
@@ -65,24 +69,6 @@ pub fn row(plan: &Plan, table: &mut Table) -> Result<(), String> {
     table.note("  texts of somebody else meanwhile", said.to_string());
     table.note("  of which somebody else heard", heard.to_string());
     Ok(())
-}
-
-fn open(address: SocketAddrV4, target: &str) -> std::io::Result<TcpStream> {
-    let mut stream = TcpStream::connect(address)?;
-    let request = format!(
-        "GET {target} HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-    );
-    stream.write_all(request.as_bytes())?;
-    // What it may not send, it does not wait for.
-    stream.set_nonblocking(true)?;
-    Ok(stream)
-}
-
-fn join(address: SocketAddrV4, user: &str) -> std::io::Result<TcpStream> {
-    let stream = open(address, &format!("/chat/{user}"))?;
-    stream.set_nonblocking(false)?;
-    Ok(stream)
 }
 
 /// Says the last word.

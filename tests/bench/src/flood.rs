@@ -2,12 +2,13 @@
 //! taken. A closed client connects again.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddrV4, TcpStream};
+use std::net::SocketAddrV4;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::client::{open, until};
 use crate::plan::Plan;
 use crate::proc::Others;
 use crate::table::{Goal, Table};
@@ -115,28 +116,5 @@ fn flood_one(
     while !enough.load(Ordering::Relaxed) && stream.write_all(flood).is_ok() {}
     let _ = stream.shutdown(std::net::Shutdown::Both);
     let _ = reader.join();
-    Ok(())
-}
-
-fn open(address: SocketAddrV4, target: &str) -> std::io::Result<TcpStream> {
-    let mut stream = TcpStream::connect(address)?;
-    stream.set_nodelay(true)?;
-    let request = format!(
-        "GET {target} HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-    );
-    stream.write_all(request.as_bytes())?;
-    Ok(stream)
-}
-
-/// Reads until these bytes have come.
-fn until(stream: &mut TcpStream, end: &[u8]) -> std::io::Result<()> {
-    let (mut all, mut chunk) = (Vec::new(), [0; 4096]);
-    while !all.windows(end.len()).any(|part| part == end) {
-        match stream.read(&mut chunk)? {
-            0 => return Err(std::io::ErrorKind::UnexpectedEof.into()),
-            n => all.extend_from_slice(&chunk[..n]),
-        }
-    }
     Ok(())
 }

@@ -4,6 +4,7 @@
 
 mod arrivals;
 mod chart;
+mod client;
 mod cluster;
 mod counts;
 mod crowd;
