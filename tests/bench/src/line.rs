@@ -81,7 +81,7 @@ impl Line {
             }
         }
         match self.write(&[]) {
-            Err(error) if error.kind() != ErrorKind::WouldBlock => return Err(error),
+            Err(error) if error.kind() != ErrorKind::WouldBlock => Err(error),
             _ if read == 0 => Err(ErrorKind::WouldBlock.into()),
             _ => Ok(read),
         }

@@ -9,9 +9,11 @@ mod cluster;
 mod counts;
 mod crowd;
 mod deaf;
+mod disk;
 mod flood;
 mod growth;
 mod held;
+mod journal;
 mod limit;
 mod line;
 mod measure;
@@ -30,7 +32,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-const USAGE: &str = "usage: natterjack-bench [--quick | --others | --row NAME | --growth CHART.svg | --held idle|talk|deaf] PATH-OF-NATTERJACK";
+const USAGE: &str = "usage: natterjack-bench [--data FOLDER] [--quick | --others | --row NAME | --growth CHART.svg | --held idle|talk|deaf] PATH-OF-NATTERJACK";
 /// Files that a process needs besides its peers' sockets.
 const SPARE: u64 = 64;
 
@@ -55,16 +57,24 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let allowed = proc::raise_file_limit();
-    let done = match words[..] {
+    let (data, words) = match words[..] {
+        ["--data", folder, ..] => (PathBuf::from(folder), &words[2..]),
+        _ => (
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("target"),
+            &words[..],
+        ),
+    };
+    let bench = |path, work| bench(path, work, &data, allowed);
+    let done = match *words {
         // What the harness starts itself.
         ["limit", "each"] => limit::run(false),
         ["limit", "batched"] => limit::run(true),
-        ["--quick", path] => bench(path, Work::Quick, allowed),
-        ["--row", row, path] => bench(path, Work::Row(row), allowed),
-        ["--growth", chart, path] => bench(path, Work::Growth(Path::new(chart)), allowed),
-        ["--held", work, path] => bench(path, Work::Held(work), allowed),
-        ["--others", path] => bench(path, Work::Others, allowed),
-        [path] if !path.starts_with('-') => bench(path, Work::All, allowed),
+        ["--quick", path] => bench(path, Work::Quick),
+        ["--row", row, path] => bench(path, Work::Row(row)),
+        ["--growth", chart, path] => bench(path, Work::Growth(Path::new(chart))),
+        ["--held", work, path] => bench(path, Work::Held(work)),
+        ["--others", path] => bench(path, Work::Others),
+        [path] if !path.starts_with('-') => bench(path, Work::All),
         _ => Err(USAGE.to_owned()),
     };
     match done {
@@ -76,7 +86,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn bench(path: &str, work: Work<'_>, allowed: u64) -> Result<(), String> {
+fn bench(path: &str, work: Work<'_>, data: &Path, allowed: u64) -> Result<(), String> {
     let cores = proc::cores();
     if cores.len() < 2 {
         println!("Only one core: server and generator share it, so rates say little.");
@@ -88,6 +98,7 @@ fn bench(path: &str, work: Work<'_>, allowed: u64) -> Result<(), String> {
     proc::pin(proc::Side::Generator, &cores);
     let plan = plan::Plan {
         server: PathBuf::from(path),
+        data: data.to_path_buf(),
         cores,
         peers,
         runs: 3,

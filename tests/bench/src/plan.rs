@@ -13,6 +13,8 @@ use crate::table::DISTURBED;
 pub struct Plan {
     /// The release binary.
     pub server: PathBuf,
+    /// A folder on the disk that is measured.
+    pub data: PathBuf,
     /// The cores that may be used.
     pub cores: Vec<usize>,
     /// Idle peers: 10,000, or what the file limit allows.
@@ -50,7 +52,7 @@ impl Plan {
     }
 
     /// In some other way.
-    pub fn natterjack_as(&self, setting: Setting) -> Result<Subject, String> {
+    pub fn natterjack_as(&self, setting: Setting<'_>) -> Result<Subject, String> {
         Subject::natterjack(&self.server, setting, &self.cores)
     }
 

@@ -4,6 +4,7 @@
 use crate::arrivals;
 use crate::cluster;
 use crate::flood;
+use crate::journal;
 use crate::measure::{self, Heard, Idle, Pace};
 use crate::plan::Plan;
 use crate::proc;
@@ -16,7 +17,7 @@ use crate::threads;
 type Row = fn(&Plan, &mut Table) -> Result<f64, String>;
 
 /// Everything, by the names that `--row` takes.
-const ROWS: [(&str, Row); 12] = [
+const ROWS: [(&str, Row); 13] = [
     ("steady", steady),
     ("saturated", saturated),
     ("redis", through_redis),
@@ -29,6 +30,7 @@ const ROWS: [(&str, Row); 12] = [
     ("start", start),
     ("threads", threads::rows),
     ("tls", secure::rows),
+    ("journal", journal::rows),
 ];
 
 /// Runs everything, or one row.
@@ -56,7 +58,7 @@ pub fn table(plan: &Plan, only: Option<&str>) -> Result<Table, String> {
 }
 
 /// What went wrong in natterjack's runs, and the most that others used in any.
-fn account(table: &mut Table, runs: &[(Heard, Heard)]) -> f64 {
+pub fn account(table: &mut Table, runs: &[(Heard, Heard)]) -> f64 {
     let sum = |count: fn(&Heard) -> u64| runs.iter().map(|(ours, _)| count(ours)).sum::<u64>();
     let (lost, doubled) = (sum(|ours| ours.wrong.lost), sum(|ours| ours.wrong.doubled));
     let wrong = format!("{lost}/{doubled}/{}", sum(|ours| ours.wrong.reordered));
@@ -68,7 +70,8 @@ fn account(table: &mut Table, runs: &[(Heard, Heard)]) -> f64 {
     })
 }
 
-fn times(runs: &[(Heard, Heard)]) -> [String; 3] {
+/// How long it took until peers had heard it, of both.
+pub fn times(runs: &[(Heard, Heard)]) -> [String; 3] {
     let all = |pick: fn(&(Heard, Heard)) -> Heard| {
         let of = |figure: fn(&Heard) -> f64| median(runs, |run| figure(&pick(run)));
         format!(
@@ -352,7 +355,8 @@ fn start(plan: &Plan, table: &mut Table) -> Result<f64, String> {
     Ok(0.0)
 }
 
-fn millions(figure: f64) -> String {
+/// In millions.
+pub fn millions(figure: f64) -> String {
     format!("{:.2} M", figure / 1e6)
 }
 

@@ -42,7 +42,11 @@ pub struct Subject {
 
 /// How natterjack is started.
 #[derive(Clone, Copy)]
-pub struct Setting {
+pub struct Setting<'a> {
+    /// Messages are kept in this folder.
+    pub data: Option<&'a Path>,
+    /// Each room keeps so many, not as many as by default.
+    pub history: Option<usize>,
     /// With so many Redis of its own, on the same core; more than one are a cluster of three.
     pub redis: usize,
     /// Over TLS.
@@ -55,9 +59,11 @@ pub struct Setting {
     pub spread: bool,
 }
 
-impl Default for Setting {
+impl Default for Setting<'_> {
     fn default() -> Self {
         Self {
+            data: None,
+            history: None,
             redis: 0,
             tls: false,
             notices: true,
@@ -69,7 +75,7 @@ impl Default for Setting {
 
 impl Subject {
     /// The server itself, without a rate limit.
-    pub fn natterjack(path: &Path, setting: Setting, cores: &[usize]) -> Result<Self, String> {
+    pub fn natterjack(path: &Path, setting: Setting<'_>, cores: &[usize]) -> Result<Self, String> {
         let mut subject = Self::none()?;
         let mut command = Command::new(path);
         let address = subject.address.to_string();
@@ -78,6 +84,12 @@ impl Subject {
         command.args(["--rate", "0", "--log", "error", "--max-peers", "100000"]);
         if !setting.notices {
             command.args(["--notices", "0"]);
+        }
+        if let Some(data) = setting.data {
+            command.arg("--data").arg(data);
+        }
+        if let Some(history) = setting.history {
+            command.args(["--history", &history.to_string()]);
         }
         subject.spread = setting.spread;
         if setting.redis > 0 {
