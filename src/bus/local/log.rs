@@ -64,6 +64,12 @@ impl Log {
         self.epochs(room).last_message()
     }
 
+    /// How many messages are kept, in all rooms.
+    pub fn messages(&self) -> u64 {
+        let rooms = self.rooms.values();
+        rooms.map(|ring| ring.messages.len() as u64).sum()
+    }
+
     /// Where the room's log stands.
     pub fn epochs(&self, room: &Room) -> Epochs {
         let Some(ring) = self.rooms.get(room) else {

@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::fmt::Display;
+use std::io::Write;
 
 use serde::Deserialize;
 
@@ -55,7 +56,7 @@ impl Record {
         match self {
             Record::Message(event, reference) => {
                 let EventKind::Said {
-                    text,
+                    text: said,
                     email,
                     id: Some(id),
                     at,
@@ -64,16 +65,16 @@ impl Record {
                     return;
                 };
                 begin(out, "message");
-                field(out, "room", event.room.as_str());
-                field(out, "id", id);
+                text(out, "room", event.room.as_str());
+                plain(out, "id", id);
                 number(out, "at", *at);
                 if let Some(user) = &event.user {
-                    field(out, "user", user.as_str());
+                    text(out, "user", user.as_str());
                 }
                 if let Some(email) = email {
-                    field(out, "email", email.as_str());
+                    text(out, "email", email.as_str());
                 }
-                field(out, "text", text.as_str());
+                text(out, "text", said.as_str());
                 if let Some(reference) = reference {
                     write_reference(out, *reference);
                 }
@@ -81,27 +82,28 @@ impl Record {
             Record::Reference(reference, Known { id, at }) => {
                 begin(out, "ref");
                 write_reference(out, *reference);
-                field(out, "id", id);
+                plain(out, "id", id);
                 number(out, "at", *at);
             }
             Record::Key(key) => {
                 begin(out, "key");
-                field(out, "key", format_args!("{key:032x}"));
+                plain(out, "key", format_args!("{key:032x}"));
             }
             Record::All => begin(out, "all"),
             Record::End(room, id) => {
                 begin(out, "end");
-                field(out, "room", room.as_str());
-                field(out, "id", id);
+                text(out, "room", room.as_str());
+                plain(out, "id", id);
             }
             Record::Epoch(epoch) => {
                 begin(out, "epoch");
-                field(out, "id", Id::before_all(*epoch));
+                plain(out, "id", Id::before_all(*epoch));
             }
             Record::Stopped => begin(out, "stopped"),
         }
         let checksum = crc32fast::hash(&out[start..]);
-        out.extend_from_slice(format!(",\"crc\":\"{checksum:08x}\"}}\n").as_bytes());
+        plain(out, "crc", format_args!("{checksum:08x}"));
+        out.extend_from_slice(b"}\n");
     }
 
     /// Reads a line without its end; `None` if it is damaged.
@@ -164,13 +166,19 @@ fn begin(out: &mut Vec<u8>, kind: &str) {
     out.push(b'"');
 }
 
-fn field(out: &mut Vec<u8>, name: &str, value: impl Display) {
-    let value = serde_json::to_string(&value.to_string()).expect("a text is always JSON");
-    out.extend_from_slice(format!(",\"{name}\":{value}").as_bytes());
+/// Writing to memory never fails, here and below.
+fn text(out: &mut Vec<u8>, name: &str, value: &str) {
+    let _ = write!(out, ",\"{name}\":");
+    let _ = serde_json::to_writer(out, value);
+}
+
+/// A string that has nothing to escape.
+fn plain(out: &mut Vec<u8>, name: &str, value: impl Display) {
+    let _ = write!(out, ",\"{name}\":\"{value}\"");
 }
 
 fn number(out: &mut Vec<u8>, name: &str, value: u64) {
-    out.extend_from_slice(format!(",\"{name}\":{value}").as_bytes());
+    let _ = write!(out, ",\"{name}\":{value}");
 }
 
 /// Everything that a line may hold; which of it is there depends on `kind`.
@@ -218,7 +226,7 @@ impl Line<'_> {
 }
 
 fn write_reference(out: &mut Vec<u8>, Reference { client, name }: Reference) {
-    field(out, "ref", format_args!("{client:016x}{name:016x}"));
+    plain(out, "ref", format_args!("{client:016x}{name:016x}"));
 }
 
 fn read_reference(text: &str) -> Option<Reference> {

@@ -69,8 +69,9 @@ impl fmt::Debug for Writer {
 }
 
 impl Writer {
-    /// Goes on after the files that have been read. Nothing is written yet.
-    pub fn new(folder: Arc<Folder>, live: Live, read: &Read) -> Writer {
+    /// Goes on after the files that have been read, of which about `live_bytes` are still needed.
+    /// Nothing is written yet.
+    pub fn new(folder: Arc<Folder>, live: Live, read: &Read, live_bytes: u64) -> Writer {
         Writer {
             folder,
             live,
@@ -78,7 +79,7 @@ impl Writer {
             number: read.files.last().copied().unwrap_or(0),
             older: read.files.clone(),
             bytes: read.bytes,
-            limit: SMALL,
+            limit: SMALL.max(2 * live_bytes),
             replacing: None,
             appended: 0,
         }
@@ -95,10 +96,6 @@ impl Writer {
     /// # Errors
     /// It can't be made. The files stay as they are.
     pub fn start(&mut self, damaged: bool) -> io::Result<()> {
-        if self.bytes > SMALL {
-            let live = (self.live)(What::Everything).map(|piece| piece.len() as u64);
-            self.limit = SMALL.max(2 * live.sum::<u64>());
-        }
         let (number, replaces) = (self.number + 1, damaged || self.bytes > self.limit);
         let what = if replaces {
             What::Everything
@@ -250,7 +247,7 @@ mod tests {
         let folder = Arc::new(Folder::open(&dir.path().join("data")).unwrap());
         let read = folder.read(|_| {}).unwrap();
         let live: Live = Arc::new(|_| Box::new(std::iter::once(b"live\n".to_vec())));
-        let mut writer = Writer::new(folder, live, &read);
+        let mut writer = Writer::new(folder, live, &read, 0);
         writer.start(false).unwrap();
         let much = vec![b'\n'; SMALL as usize + 1];
         future::block_on(writer.append(much)).unwrap();
