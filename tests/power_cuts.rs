@@ -6,9 +6,11 @@
 //! not synced, also the name of a new file.
 
 use std::collections::{HashMap, HashSet};
+use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 
+use rustix::fs::{FlockOperation, flock};
 use serde_json::json;
 use unsynced::{Crash, Op, Options, Report, Search, Trace, strace};
 
@@ -95,10 +97,20 @@ fn marked(crash: &Crash<'_>, word: &str) -> HashMap<String, String> {
 
 /// Starts on what the crash has left.
 fn starts_with_everything(crash: &Crash<'_>) -> Result<(), String> {
+    let data = crash.dir.join("data");
     let server = TestServer::try_with(|config| {
-        config.data = Some(crash.dir.join("data"));
+        config.data = Some(data.clone());
         config.threads = 1;
     })?;
+    let remembered = remembers_everything(&server, crash);
+    drop(server);
+    // Files that are being replaced are in use for a moment longer.
+    let lock = File::open(data.join("lock")).unwrap();
+    flock(lock, FlockOperation::LockExclusive).unwrap();
+    remembered
+}
+
+fn remembers_everything(server: &TestServer, crash: &Crash<'_>) -> Result<(), String> {
     let mut bob = server.typed("bob");
     bob.put(json!({"type": "join", "room": "attic", "since": "0-0"}));
     bob.gets(json!({"type": "joined"}));
