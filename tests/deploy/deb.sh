@@ -43,10 +43,13 @@ dpkg-deb --raw-extract "$first" "$layer/next"
 sed -i 's/^Version: .*/Version: 99.0-1/' "$layer/next/DEBIAN/control"
 dpkg-deb --root-owner-group --build "$layer/next" "$layer/root/root/next.deb" >/dev/null
 
-step "boot"
-systemd-nspawn --quiet --directory="$layer/root" --boot --keep-unit --register=no --private-network \
-    --machine=natterjack-test </dev/null >"$here/boot.log" 2>&1 &
-boot=$!
+switch_on() {
+    systemd-nspawn --quiet --directory="$layer/root" --boot --keep-unit --register=no --private-network \
+        --machine=natterjack-test </dev/null >"$here/boot.log" 2>&1 &
+    boot=$!
+    eventually "Debian boots" has_begun
+    eventually "Debian is up" inside systemctl is-active multi-user.target
+}
 inside() { nsenter --target "$leader" --all --wdns=/root -- env -i PATH="$PATH" DEBIAN_FRONTEND=noninteractive "$@"; }
 eventually() {
     local what=$1 end=$((SECONDS + 30))
@@ -66,8 +69,12 @@ files() { inside find / -xdev \( -path /proc -o -path /sys -o -path /run -o -pat
     -o -path /root -o -path '/var/log*' -o -path '/var/lib/redis*' -o -path '/var/cache/*' \) -prune -o -print | sort; }
 leader=
 has_begun() { leader=$(pgrep -P "$boot" | head -1) && inside test -S /run/dbus/system_bus_socket; }
-eventually "Debian boots" has_begun
-eventually "Debian is up" inside systemctl is-active multi-user.target
+talk() { inside bash talk 8080 "$@"; }
+# shellcheck source=tests/deploy/memory.sh
+. tests/deploy/memory.sh
+
+step "boot"
+switch_on
 inside systemctl disable --now --quiet redis-server
 files >"$layer/before"
 
@@ -85,20 +92,16 @@ inside id natterjack
 show StatusText
 
 step "two people chat"
-# A frame's mask may be all zeros, and then it says what it says. talk NAME TEXT
-cat >"$layer/root/root/talk" <<'TALK'
-exec 3<>/dev/tcp/127.0.0.1/8080
-printf 'GET /chat/%s HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n' "$1" >&3
-printf 'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n' >&3
-[ -z "$2" ] || printf "\\x81\\x$(printf %x $((128 + ${#2})))\\0\\0\\0\\0%s" "$2" >&3
-exec timeout "$3" cat <&3
-TALK
-inside bash talk bar '' 60 >"$layer/bar" &
+cp tests/deploy/talk.sh "$layer/root/root/talk"
+talk /chat/bar '' 60 >"$layer/bar" &
 eventually "bar is welcomed" grep -qa 'Welcome bar!' "$layer/bar"
-inside bash talk foo hello 1 >/dev/null || true
+talk /chat/foo hello 1 >/dev/null || true
 eventually "bar hears foo" grep -qa 'foo: hello' "$layer/bar"
 counts() { [[ $(show StatusText) == "$1 peer"* ]]; }
 eventually "the status counts bar" counts 1
+
+says ann 'before the upgrade'
+[ "$(inside stat -c '%a %U' /var/lib/natterjack)" = "700 natterjack" ] || fail "others can read what is said"
 
 step "upgrade, while people connect: nobody is refused"
 old=$(show MainPID)
@@ -125,6 +128,18 @@ echo "$(wc -l <"$layer/knocks") connections, $(grep -cv '^200' "$layer/knocks" |
 must ActiveState active
 must NRestarts 0
 inside dpkg -s natterjack | grep -q '^Version: 99.0-1$' || fail "not the higher version"
+
+remembers 'before the upgrade'
+
+step "a power cut: what was acknowledged is still there"
+says ann 'before the power cut'
+kill -s KILL "$leader"
+wait "$boot" || true
+switch_on
+eventually "it is ready" answers /readyz 200
+remembers 'before the upgrade' 'before the power cut'
+says bob 'after the power cut'
+remembers 'before the upgrade' 'before the power cut' 'after the power cut'
 
 step "behind Redis, with its password as a credential"
 inside sed -i 's/^# *requirepass .*/requirepass sesame/' /etc/redis/redis.conf
