@@ -48,6 +48,7 @@ is Cmd '[]'
 is User 65534:65534
 is StopSignal SIGTERM
 is Healthcheck.Test '[CMD /natterjack --probe]'
+is Volumes 'map[/data:{}]'
 root=$(store mount "$box")
 files=$(cd "$root" && find . -type f | sort | tr '\n' ' ')
 [ "$files" = './LICENSE ./natterjack ' ] || fail "it holds $files"
@@ -58,6 +59,10 @@ openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -su
     -addext subjectAltName=DNS:chat.example.org -keyout "$tmp/tls/key.pem" -out "$tmp/tls/cert.pem" 2>/dev/null
 chmod 755 "$tmp/tls"
 chmod 644 "$tmp/tls/key.pem"
+
+# The volume, as Docker makes it for this image.
+mkdir -m 700 "$tmp/data"
+chown 65534:65534 "$tmp/data"
 
 # probe VARIABLES: the health check of a container with these variables.
 probe() {
@@ -73,7 +78,7 @@ start() {
     done
     # shellcheck disable=SC2086 # words
     buildah --root "$tmp/root" --runroot "$tmp/run" --storage-driver vfs run --isolation chroot \
-        --volume "$tmp/tls:/tls:ro" $variables "$box" -- /natterjack 2>"$tmp/log" &
+        --volume "$tmp/tls:/tls:ro" --volume "$tmp/data:/data" $variables "$box" -- /natterjack 2>"$tmp/log" &
     server=$!
     until grep -q ": open http" "$tmp/log"; do
         kill -0 "$server" 2>/dev/null || {
@@ -108,11 +113,33 @@ unhealthy() {
     echo "image: unhealthy with $*: $(head -1 "$tmp/probe")"
 }
 
+talk() {
+    bash tests/deploy/talk.sh "$port" "$@"
+}
+# shellcheck source=tests/deploy/memory.sh
+. tests/deploy/memory.sh
+
+start
+says ann 'before the upgrade'
+stop
+# An upgrade is another container with the same volume.
+box=$(store from natterjack)
+root=$(store mount "$box")
+start
+remembers 'before the upgrade'
+says bob 'before the power cut'
+kill -s KILL "$(process)"
+wait "$server" || true
+start
+remembers 'before the upgrade' 'before the power cut'
+stop
+echo 'image: it remembers over an upgrade and a power cut'
+
 healthy NATTERJACK_LOG=info
 healthy NATTERJACK_TLS_CERT=/tls/cert.pem NATTERJACK_TLS_KEY=/tls/key.pem
 healthy NATTERJACK_HOST=chat.example.org
 unhealthy 'not ready, 503: ' REDIS_URL=redis://127.0.0.1:1
 ! probe '--env NATTERJACK_LISTEN=127.0.0.1:1' || fail 'it is healthy without a server'
 grep -q "can't connect" "$tmp/probe" || fail "nobody is there, and it says: $(cat "$tmp/probe")"
-written=$(find "$root" -user 65534 | head -1)
+written=$(find "$root" -user 65534 ! -path "$root/data" | head -1)
 [ -z "$written" ] || fail "it has written $written"
