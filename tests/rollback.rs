@@ -226,6 +226,30 @@ fn who_is_here_is_told_of_lost_messages_before_what_follows() {
 }
 
 #[test]
+fn numbers_that_are_given_again_are_noticed_by_those_who_have_heard_them() {
+    let redis = Redis::on_tcp();
+    let proxy = Proxy::to(redis.port());
+    let (far, near) = (
+        TestServer::on_with(proxy.address(), |_| {}),
+        TestServer::on(&redis),
+    );
+    let mut ida = far.typed_in("ida", "attic");
+    say(&mut ida, 2);
+    let saved = redis.save();
+    let lost = say(&mut ida, 3);
+    ida.gets_at_last(json!({"type": "chat", "id": lost[2]}));
+    // Before this instance hears of it, as many messages have come again.
+    proxy.delay(Duration::from_millis(300));
+    redis.reload(&saved);
+    let after = say(&mut near.typed_in("pip", "attic"), 5);
+    assert_eq!(after[..3], lost);
+    ida.gets_at_last(json!({"type": "joined", "complete": false}));
+    for id in after {
+        ida.gets_at_last(json!({"type": "chat", "id": id}));
+    }
+}
+
+#[test]
 fn without_a_history_what_is_on_its_way_is_not_taken_for_lost() {
     let redis = Redis::on_tcp();
     let proxy = Proxy::to(redis.port());

@@ -79,6 +79,15 @@ impl Event {
         }
     }
 
+    /// The time of a message; 0 if this is none.
+    #[cfg(feature = "full")]
+    pub fn said_at(&self) -> u64 {
+        match self.kind {
+            EventKind::Said { at, .. } => at,
+            _ => 0,
+        }
+    }
+
     /// About how many bytes it takes when rendered.
     pub fn approx_size(&self) -> usize {
         let text = match &self.kind {

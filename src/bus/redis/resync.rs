@@ -32,9 +32,7 @@ impl Subscriber {
         let mut lost = 0;
         for rooms in self.subscriptions.all_heard().chunks(ROOMS) {
             let scripts = &self.client.scripts;
-            let sync = |(room, heard): &(Room, Heard)| {
-                scripts.sync_room(room, heard.epochs.last, None, PAGE)
-            };
+            let sync = |(room, heard): &(Room, Heard)| scripts.sync_room(room, heard, None, PAGE);
             let commands: Vec<_> = rooms.iter().map(sync).collect();
             let replies = self.client.pipeline.request_early(&commands).await?;
             for ((room, heard), reply) in rooms.iter().zip(&replies) {
@@ -68,21 +66,21 @@ impl Subscriber {
 
     /// Goes on in a room: hands on the messages up to `next`, which the channel has brought as `event`
     /// or named as the last one, or all that the log has. `again`: the channel has brought another
-    /// message under this number than was heard, with this time.
+    /// message under this number than was heard.
     ///
     /// # Errors
     /// Redis does not answer.
     pub(super) async fn sync_room(
         &self,
         room: &Room,
-        again: Option<(u64, u64)>,
+        again: Option<u64>,
         next: Option<Id>,
         event: Option<Event>,
     ) -> Result<(), Error> {
         let Some(heard) = self.subscriptions.heard(room) else {
             return Ok(());
         };
-        let sync = (self.client.scripts).sync_room(room, heard.epochs.last, again, PAGE);
+        let sync = (self.client.scripts).sync_room(room, &heard, again, PAGE);
         let reply = self.client.request_early(sync).await?;
         // Without a log, what has not been heard may still come.
         let logs = self.client.scripts.keeps_logs();
@@ -120,6 +118,8 @@ impl Subscriber {
         if !whole {
             self.deliver_loss(room).await?;
         }
+        // The clock of Redis may have gone back since a message.
+        let mut at = at.max(heard.at);
         let (mut last, mut page) = (after, messages);
         loop {
             let before = last;
@@ -131,6 +131,7 @@ impl Subscriber {
                     whole = false;
                     self.deliver_loss(room).await?;
                 }
+                at = at.max(message.said_at());
                 self.deliver(message).await;
                 last = id;
             }
@@ -153,9 +154,10 @@ impl Subscriber {
             self.deliver_loss(room).await?;
         }
         if let Some(event) = event {
+            at = at.max(event.said_at());
             self.deliver(event).await;
         }
-        let (epochs, at) = (epochs.up_to(until), at.max(heard.at));
+        let epochs = epochs.up_to(until);
         self.subscriptions.set_heard(room, Heard { epochs, at });
         Ok(whole)
     }

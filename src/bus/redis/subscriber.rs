@@ -152,7 +152,6 @@ impl Subscriber {
                     return self.sync_room(&room, None, Some(id), Some(event)).await;
                 }
                 Some(Step::Lost { again }) => {
-                    let again = again.map(|n| (n, *at));
                     return self.sync_room(&event.room, again, None, None).await;
                 }
                 Some(Step::Known) | None => return Ok(()),

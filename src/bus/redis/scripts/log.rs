@@ -5,7 +5,7 @@ use redis::cmd;
 use super::{LIMIT_LOGS, LOG_LIFE, PORTION, READ_LOG, SYNC_ROOM, Scripts, text};
 use crate::chat::id::Id;
 use crate::chat::name::Room;
-use crate::chat::replay::Stretch;
+use crate::chat::replay::{Heard, Stretch};
 use crate::redis::slot::Command;
 
 impl Scripts {
@@ -21,20 +21,18 @@ impl Scripts {
     }
 
     /// What an instance has missed that has heard `heard`, and where the log stands. `again`: a number of
-    /// that epoch and the time of a message that has come under it, though another one was heard under
-    /// it.
+    /// that epoch under which another message has come than was heard.
     pub fn sync_room(
         &self,
         room: &Room,
-        heard: Id,
-        again: Option<(u64, u64)>,
+        heard: &Heard,
+        again: Option<u64>,
         most: usize,
     ) -> Command {
         let keys = ["counter", "log"].map(|what| self.room_key(room, what));
-        let heard = Some(heard).filter(|heard| *heard != Id::START);
-        let (again, at) = again.unzip();
-        let again = [again, at].map(|number| number.map_or(String::new(), |n| n.to_string()));
-        SYNC_ROOM.call(&keys, (text(heard), &again, LOG_LIFE, most, PORTION))
+        let again = again.map_or(String::new(), |n| n.to_string());
+        let heard = (text(heard.epochs.last()), heard.at, again);
+        SYNC_ROOM.call(&keys, (heard, LOG_LIFE, most, PORTION))
     }
 
     /// The first messages of a stretch: at most so many, and not more than about [`PORTION`] bytes.
