@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::env;
 use std::fs;
+use std::io;
 use std::net::SocketAddr;
 use std::process::{Command, Output};
 use std::thread;
@@ -36,10 +37,10 @@ fn ip(words: &str) {
 }
 
 /// In a network that nothing else is in, and that is gone with its last process.
-fn in_own_network(way: &[&str], program: &[&str]) -> Output {
+fn in_own_network(way: &[&str], program: &[&str]) -> io::Result<Output> {
     let mut command = Command::new("unshare");
     command.args(way).args(program).env(OWN_NETWORK, "1");
-    command.output().expect("unshare is there")
+    command.output()
 }
 
 #[test]
@@ -49,15 +50,18 @@ fn an_instance_is_cut_off_from_redis_by_the_kernel() {
     }
     let ways: [&[&str]; 2] = [&["--net"], &["--map-root-user", "--net"]];
     let try_it = "ip link add one type veth peer name two && unshare --net true";
-    let mut ways = ways.into_iter();
-    let way = ways.find(|way| in_own_network(way, &["sh", "-c", try_it]).status.success());
+    let allowed = |way: &&[&str]| {
+        let tried = in_own_network(way, &["sh", "-c", try_it]);
+        tried.is_ok_and(|tried| tried.status.success())
+    };
+    let way = ways.into_iter().find(allowed);
     let Some(way) = way else {
         return println!("skipped: no network of one's own is allowed here");
     };
     let tests = env::current_exe().unwrap();
     let this = "partition::an_instance_is_cut_off_from_redis_by_the_kernel";
     let program = [tests.to_str().unwrap(), "--exact", this, "--nocapture"];
-    let done = in_own_network(way, &program);
+    let done = in_own_network(way, &program).unwrap();
     let said = [done.stdout, done.stderr].map(|said| String::from_utf8_lossy(&said).into_owned());
     assert!(done.status.success(), "{}", said.concat());
 }
