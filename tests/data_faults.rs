@@ -1,5 +1,7 @@
 //! Power cuts and failing disks of a lone server.
 
+use std::path::PathBuf;
+
 use serde_json::json;
 
 use crate::support::alone::data;
@@ -36,6 +38,62 @@ fn thirty_power_cuts_lose_nothing_that_was_acknowledged() {
         .collect();
     let expected: Vec<&String> = said.iter().map(|(_, text)| text).collect();
     assert_eq!(kept, expected);
+}
+
+#[test]
+fn power_cuts_while_the_files_are_replaced_lose_nothing_that_was_acknowledged() {
+    const CUTS: usize = 10;
+    // So little is kept that the files are soon twice as large.
+    let mut alone = Alone::start_with(tempfile::tempdir().unwrap(), &["--max-history", "1"], &[]);
+    let filling = "日".repeat(2700);
+    let mut acknowledged: Vec<String> = Vec::new();
+    let mut while_replaced = 0;
+    for cut in 0..CUTS {
+        let mut ann = alone.typed("ann");
+        ann.put(json!({"type": "join", "room": "attic"}));
+        ann.gets_at_last(json!({"type": "joined"}));
+        let being_written = |files: &[PathBuf]| {
+            let new = |path: &PathBuf| path.extension().is_some_and(|kind| kind == "new");
+            files.iter().any(new)
+        };
+        // It is cut at another step each time: when the files have changed so often.
+        let (mut changes, mut before) = (0, Vec::new());
+        'talk: for n in 0.. {
+            let names: Vec<String> = (0..50).map(|i| format!("{cut}.{n}.{i}")).collect();
+            for name in &names {
+                let text = format!("{name} {filling}");
+                ann.put(json!({"type": "chat", "room": "attic", "text": text, "ref": name}));
+            }
+            for name in &names {
+                ann.gets_at_last(json!({"type": "ack", "ref": name}));
+                acknowledged.push(name.clone());
+                let files = alone.all_files();
+                if files != before && (changes > 0 || being_written(&files)) {
+                    changes += 1;
+                }
+                if changes > cut % 4 {
+                    while_replaced += usize::from(being_written(&files) || files.len() > 2);
+                    break 'talk;
+                }
+                before = files;
+            }
+            assert!(n < 100, "the files are never replaced: {before:?}");
+        }
+        alone.cut_and_start_again();
+        let (_, texts) = alone.comes_back("attic", "0-0");
+        let names: Vec<&str> = texts
+            .iter()
+            .filter_map(|text| text.split(' ').next())
+            .collect();
+        let kept: Vec<&str> = names
+            .into_iter()
+            .filter(|name| acknowledged.iter().any(|one| one == name))
+            .collect();
+        // The last ones, of which so many are kept.
+        assert!(kept.len() > 40, "{}", kept.len());
+        assert_eq!(kept, acknowledged[acknowledged.len() - kept.len()..]);
+    }
+    assert!(while_replaced > CUTS / 2, "{while_replaced}");
 }
 
 #[test]

@@ -5,19 +5,25 @@
 //! A disk may write in another order than it was told to, tear a write at a block, and lose what was
 //! not synced, also the name of a new file.
 
-use std::collections::{HashMap, HashSet};
-use std::fs::File;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
+use std::sync::Mutex;
 
 use rustix::fs::{FlockOperation, flock};
 use serde_json::json;
-use unsynced::{Crash, Op, Options, Report, Search, Trace, strace};
+use unsynced::{Crash, Op, Options, Report, Search, Trace, Tree, strace};
 
 use crate::support::TestServer;
 
 /// Names the folder for the process whose calls are recorded.
 const FOLDER: &str = "NATTERJACK_TEST_FOLDER";
+
+/// What is recorded.
+const CONVERSATION: &str = "a_conversation_is_recorded";
+/// Also this.
+const RECOVERY: &str = "a_recovery_is_recorded";
 
 fn server(folder: &Path) -> TestServer {
     TestServer::with(|config| {
@@ -66,16 +72,37 @@ fn a_conversation_is_recorded() {
     }
 }
 
-/// Lets a process have the conversation, and records its calls.
-fn recorded() -> Trace {
+/// What is recorded of a start after a power cut: one more message.
+#[test]
+fn a_recovery_is_recorded() {
+    let Ok(folder) = std::env::var(FOLDER) else {
+        return;
+    };
+    let server = server(Path::new(&folder));
+    let mut ann = server.typed("ann");
+    ann.put(json!({"type": "join", "room": "attic"}));
+    ann.gets(json!({"type": "joined"}));
+    ann.put(json!({"type": "chat", "room": "attic", "text": "more", "ref": "more"}));
+    let ack = ann.gets_at_last(json!({"type": "ack", "ref": "more"}));
+    let id = ack["id"].as_str().unwrap();
+    let said = format!("\nheard {id} more\nacknowledged {id} more\n");
+    std::io::stdout().write_all(said.as_bytes()).unwrap();
+}
+
+/// Lets a process do this in an empty folder, and records its calls.
+fn recorded(what: &str) -> Trace {
     let folder = tempfile::tempdir().unwrap();
-    let folder = folder.path().canonicalize().unwrap();
+    recorded_in(folder.path(), what)
+}
+
+fn recorded_in(folder: &Path, what: &str) -> Trace {
+    let folder = folder.canonicalize().unwrap();
     let test = std::env::current_exe().unwrap();
     let command = [
         "env".into(),
         format!("{FOLDER}={}", folder.display()),
         test.display().to_string(),
-        "power_cuts::a_conversation_is_recorded".into(),
+        format!("power_cuts::{what}"),
         "--exact".into(),
         "--nocapture".into(),
     ];
@@ -143,8 +170,8 @@ fn remembers_everything(server: &TestServer, crash: &Crash<'_>) -> Result<(), St
     }
 }
 
-fn explored(trace: &Trace, states: usize) -> Report {
-    let options = Options {
+fn options(states: usize) -> Options {
+    Options {
         max_states: states,
         // Long writes tear in few places, so that this takes seconds.
         block_size: 32 * 1024,
@@ -155,13 +182,81 @@ fn explored(trace: &Trace, states: usize) -> Report {
             ..Search::default()
         },
         ..Options::default()
+    }
+}
+
+fn explored(trace: &Trace, states: usize) -> Report {
+    unsynced::check(trace, &options(states), starts_with_everything).unwrap()
+}
+
+/// A state that a power cut has left, and what had been said before it.
+type State = (Tree, Vec<String>);
+
+/// For each set of files that a power cut can leave, some states with these files.
+fn states(trace: &Trace, each: usize) -> Vec<State> {
+    let found: Mutex<BTreeMap<Vec<String>, Vec<State>>> = Mutex::default();
+    let collect = |crash: &Crash<'_>| {
+        let files = fs::read_dir(crash.dir.join("data")).into_iter().flatten();
+        let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<String> = names.collect();
+        names.sort();
+        let mut found = found.lock().unwrap();
+        let states = found.entry(names).or_default();
+        if states.len() < each {
+            states.push((Tree::load(crash.dir).unwrap(), crash.marks.to_vec()));
+        }
+        Ok(())
     };
-    unsynced::check(trace, &options, starts_with_everything).unwrap()
+    unsynced::check(trace, &options(1000), collect).unwrap();
+    found
+        .into_inner()
+        .unwrap()
+        .into_values()
+        .flatten()
+        .collect()
+}
+
+/// Cuts the power once more while the server starts on what a power cut has left, and says something.
+/// Returns how many states were looked at.
+fn cut_again(each: usize, states_of_each: usize) -> usize {
+    let mut looked_at = 0;
+    for (tree, before) in states(&recorded(CONVERSATION), each) {
+        let folder = tempfile::tempdir().unwrap();
+        tree.write_to(folder.path()).unwrap();
+        let recovery = recorded_in(folder.path(), RECOVERY);
+        let check = |crash: &Crash<'_>| {
+            let marks = [&before[..], crash.marks].concat();
+            starts_with_everything(&Crash {
+                dir: crash.dir,
+                point: crash.point,
+                marks: &marks,
+            })
+        };
+        let report = unsynced::check(&recovery, &options(states_of_each), check).unwrap();
+        assert!(report.is_clean(), "{report}");
+        looked_at += report.states;
+    }
+    looked_at
+}
+
+#[test]
+fn no_power_cut_during_the_start_after_one_loses_anything() {
+    let states = cut_again(1, 5);
+    assert!(states > 20, "{states}");
+}
+
+/// `make soak` with `ALONE=1`.
+#[test]
+#[ignore = "takes minutes: ALONE=1 make soak"]
+fn a_soak_of_power_cuts_during_the_start_after_one() {
+    if std::env::var("ALONE").is_ok_and(|alone| alone == "1") {
+        println!("{} states after two power cuts", cut_again(8, 1000));
+    }
 }
 
 #[test]
 fn no_power_cut_loses_what_was_acknowledged() {
-    let trace = recorded();
+    let trace = recorded(CONVERSATION);
     let replaced = trace.ops.iter().any(|op| matches!(op, Op::Unlink { .. }));
     assert!(replaced, "the files were replaced");
     let report = explored(&trace, 1000);
@@ -172,7 +267,7 @@ fn no_power_cut_loses_what_was_acknowledged() {
 /// Shows that the exploration finds what is wrong: without syncs, acknowledged messages are lost.
 #[test]
 fn a_journal_without_syncs_is_caught() {
-    let mut trace = recorded();
+    let mut trace = recorded(CONVERSATION);
     trace.ops.retain(|op| !matches!(op, Op::Fsync { .. }));
     let report = explored(&trace, 200);
     assert!(!report.is_clean());

@@ -12,6 +12,7 @@ use super::{Client, Program};
 /// A server and its folder.
 pub struct Alone {
     folder: TempDir,
+    flags: Vec<String>,
     /// The process.
     pub program: Program,
     /// Where it listens.
@@ -26,11 +27,18 @@ impl Alone {
 
     /// With this in its environment the first time.
     pub fn start_in(folder: TempDir, environment: &[(&str, &str)]) -> Alone {
+        Alone::start_with(folder, &[], environment)
+    }
+
+    /// With these flags, and with this in its environment the first time.
+    pub fn start_with(folder: TempDir, flags: &[&str], environment: &[(&str, &str)]) -> Alone {
         let data = data(&folder).display().to_string();
-        let mut program = Program::start_with(&["--rate", "0", "--data", &data], environment);
+        let flags = [&["--rate", "0", "--data", &data], flags].concat();
+        let mut program = Program::start_with(&flags, environment);
         let addr = program.addr();
         Alone {
             folder,
+            flags: flags.into_iter().map(String::from).collect(),
             program,
             addr,
         }
@@ -38,8 +46,8 @@ impl Alone {
 
     /// Starts again where the last one was.
     pub fn start_again(&mut self) {
-        let data = self.data().display().to_string();
-        self.program = Program::start(&["--rate", "0", "--data", &data]);
+        let flags: Vec<&str> = self.flags.iter().map(String::as_str).collect();
+        self.program = Program::start(&flags);
         self.addr = self.program.addr();
     }
 
@@ -104,10 +112,14 @@ impl Alone {
 
     /// The journal's files, in order.
     pub fn files(&self) -> Vec<PathBuf> {
-        let files = fs::read_dir(self.data()).unwrap();
-        let files = files.map(|file| file.unwrap().path());
         let journal = |path: &PathBuf| path.extension().is_some_and(|kind| kind == "jsonl");
-        let mut files: Vec<_> = files.filter(journal).collect();
+        self.all_files().into_iter().filter(journal).collect()
+    }
+
+    /// All files in the folder, in order.
+    pub fn all_files(&self) -> Vec<PathBuf> {
+        let files = fs::read_dir(self.data()).unwrap();
+        let mut files: Vec<_> = files.map(|file| file.unwrap().path()).collect();
         files.sort();
         files
     }
