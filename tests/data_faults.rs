@@ -1,5 +1,6 @@
 //! Power cuts and failing disks of a lone server.
 
+use std::fs;
 use std::path::PathBuf;
 
 use serde_json::json;
@@ -178,5 +179,32 @@ fn a_message_that_was_taken_back_does_not_come_again() {
             let kept = (true.into(), vec!["three".to_string()]);
             assert_eq!(alone.comes_back("attic", &before[0]), kept);
         }
+    }
+}
+
+#[test]
+fn damaged_lines_are_not_thrown_away_when_the_disk_fails_at_the_start() {
+    for errno in [FailingDisk::FULL, FailingDisk::BROKEN] {
+        let alone = Alone::start();
+        alone.say("ann", "attic", &["one", "two"]);
+        let file = alone.files().pop().unwrap();
+        let folder = alone.cut();
+        let text = fs::read_to_string(&file).unwrap();
+        let text = text.replace("\"text\":\"one\"", "\"text\":\"eno\"");
+        fs::write(&file, &text).unwrap();
+        let damaged = text.lines().find(|line| line.contains("eno")).unwrap();
+        let disk = FailingDisk::under(&data(&folder));
+        disk.fails(errno);
+        let alone = Alone::start_in(folder, &disk.environment());
+        disk.heals();
+        eventually("it is ready again", || {
+            (Raw::get(alone.addr, "/readyz").0 == 200).then_some(())
+        });
+        let kept = alone.all_files().into_iter().find(|path| {
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            name.starts_with("damaged") && fs::read_to_string(path).unwrap().contains(damaged)
+        });
+        assert!(kept.is_some(), "{:?}", alone.all_files());
+        assert_eq!(alone.comes_back("attic", "0-0").1, ["two"]);
     }
 }

@@ -57,6 +57,12 @@ impl Alone {
         self.start_again();
     }
 
+    /// The same without another start; returns the folder.
+    pub fn cut(mut self) -> TempDir {
+        self.program.kill();
+        self.folder
+    }
+
     /// Stops it in good order.
     pub fn stop_and_start_again(&mut self) {
         self.program.signal("TERM");

@@ -37,7 +37,7 @@ use crate::count::text::{MetricsText, seconds};
 use crate::count::{Counter, Histogram};
 use crate::mutex::Mutex;
 use crate::time::{timeout, unix_millis};
-use folder::{Folder, Read};
+use folder::Folder;
 use record::Record;
 use writer::Writer;
 
@@ -124,7 +124,8 @@ impl Journal {
             (read, live_bytes)
         };
         let folder = Arc::new(folder);
-        let mut writer = Writer::new(folder.clone(), contents::live(kept), &read, live_bytes);
+        let (bytes, skipped) = (read.bytes, read.damaged.len());
+        let mut writer = Writer::new(folder.clone(), contents::live(kept), read, live_bytes);
         let journal = Journal {
             folder,
             state: Mutex::new(state),
@@ -132,32 +133,28 @@ impl Journal {
             work: Signal::new(),
             done: Signal::new(),
             health_changed: Signal::new(),
-            size: AtomicUsize::new(read.bytes as usize),
+            size: AtomicUsize::new(bytes as usize),
             bytes: Counter::default(),
             failures: Counter::default(),
-            skipped: read.damaged.len() as u64,
+            skipped: skipped as u64,
             syncs: Histogram::new(&SYNC_TIMES),
         };
-        journal.set_aside(&read);
-        if let Err(error) = writer.start(!read.damaged.is_empty()) {
+        let set_aside = writer.set_aside();
+        match &set_aside {
+            Ok(None) => {}
+            Ok(Some(path)) => journal.warn_of(skipped, &format!("are in {}", path.display())),
+            Err(error) => journal.warn_of(skipped, &format!("can't be kept elsewhere: {error}")),
+        }
+        // Lines that can't be kept elsewhere stay where they are until the repair.
+        if let Err(error) = set_aside.and_then(|_| writer.start()) {
             journal.fail(&error);
         }
         *journal.writer.lock_blocking() = Some(writer);
         Ok(Some(journal))
     }
 
-    /// Keeps damaged lines elsewhere.
-    fn set_aside(&self, read: &Read) {
-        let count = read.damaged.len();
-        if count == 0 {
-            return;
-        }
-        let number = read.files.last().copied().unwrap_or(0);
-        let place = match self.folder.set_aside(number, &read.damaged) {
-            Ok(path) => format!("they are in {}", path.display()),
-            Err(error) => format!("they can't be kept elsewhere: {error}"),
-        };
-        log::warn!("{self}: {count} lines are damaged and are skipped; {place}");
+    fn warn_of(&self, skipped: usize, what: &str) {
+        log::warn!("{self}: {skipped} lines are damaged and are skipped; they {what}");
     }
 
     /// Waits until there is room for more lines.

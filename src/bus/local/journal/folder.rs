@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
-use super::record::{HEADER, Record, read_header};
+use super::record::{HEADER, Record, read_damaged, read_header};
 
 /// The folder, which no other process uses meanwhile.
 #[derive(Debug)]
@@ -103,6 +103,13 @@ impl Folder {
         let failed = |path: &Path, error: io::Error| format!("--data: {}: {error}", path.display());
         let files = self.files().map_err(|error| failed(&self.path, error))?;
         let mut read = Read::default();
+        let mut take_one = |read: &mut Read, record: Record| {
+            read.stopped = matches!(record, Record::Stopped);
+            if matches!(record, Record::All) {
+                read.damaged.clear();
+            }
+            take(record);
+        };
         for number in files {
             let path = self.file(number);
             let bytes = fs::read(&path).map_err(|error| failed(&path, error))?;
@@ -124,15 +131,18 @@ impl Folder {
                 let last = lines.peek().is_none();
                 match Record::read(line) {
                     _ if line.is_empty() => {}
-                    Some(record) => {
-                        read.stopped = matches!(record, Record::Stopped);
-                        if matches!(record, Record::All) {
-                            read.damaged.clear();
+                    Some(record) => take_one(&mut read, record),
+                    None => {
+                        let records: Vec<Record> = read_damaged(line).collect();
+                        if last && records.is_empty() {
+                            read.torn = true;
+                            continue;
                         }
-                        take(record);
+                        read.damaged.push(line.to_vec());
+                        for record in records {
+                            take_one(&mut read, record);
+                        }
                     }
-                    None if last => read.torn = true,
-                    None => read.damaged.push(line.to_vec()),
                 }
             }
         }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, Seek, Write};
 use std::mem;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use smol::future;
@@ -44,6 +45,8 @@ pub struct Writer {
     bytes: u64,
     /// The files are replaced when they take more than this.
     limit: u64,
+    /// The damaged lines of the files that were read, until others have taken the place of these.
+    damaged: Arc<Vec<Vec<u8>>>,
     /// The older files are being replaced by one.
     replacing: Option<Replacing>,
     /// So many bytes have been appended meanwhile.
@@ -71,15 +74,16 @@ impl fmt::Debug for Writer {
 impl Writer {
     /// Goes on after the files that have been read, of which about `live_bytes` are still needed.
     /// Nothing is written yet.
-    pub fn new(folder: Arc<Folder>, live: Live, read: &Read, live_bytes: u64) -> Writer {
+    pub fn new(folder: Arc<Folder>, live: Live, read: Read, live_bytes: u64) -> Writer {
         Writer {
             folder,
             live,
             file: None,
             number: read.files.last().copied().unwrap_or(0),
-            older: read.files.clone(),
+            older: read.files,
             bytes: read.bytes,
             limit: SMALL.max(2 * live_bytes),
+            damaged: Arc::new(read.damaged),
             replacing: None,
             appended: 0,
         }
@@ -90,13 +94,25 @@ impl Writer {
         self.bytes
     }
 
+    /// Keeps damaged lines elsewhere, and returns where; `None` if there are none. Waits for the disk.
+    ///
+    /// # Errors
+    /// They can't be kept. The files must stay as they are.
+    pub fn set_aside(&self) -> io::Result<Option<PathBuf>> {
+        match &self.damaged[..] {
+            [] => Ok(None),
+            lines => self.folder.set_aside(self.number, lines).map(Some),
+        }
+    }
+
     /// Makes the file that is written to: a new one behind those that there are. If they are damaged
     /// or have grown too much, it takes their place. Waits for the disk.
     ///
     /// # Errors
     /// It can't be made. The files stay as they are.
-    pub fn start(&mut self, damaged: bool) -> io::Result<()> {
-        let (number, replaces) = (self.number + 1, damaged || self.bytes > self.limit);
+    pub fn start(&mut self) -> io::Result<()> {
+        let number = self.number + 1;
+        let replaces = !self.damaged.is_empty() || self.bytes > self.limit;
         let what = if replaces {
             What::Everything
         } else {
@@ -127,7 +143,11 @@ impl Writer {
         let number = self.number + 2;
         let (folder, live, mut older) = (self.folder.clone(), self.live.clone(), self.files());
         older.extend([self.number.saturating_sub(1), self.number + 1]);
+        let (damaged, last) = (self.damaged.clone(), self.number);
         let replace = move || {
+            if !damaged.is_empty() {
+                folder.set_aside(last, &damaged)?;
+            }
             let created = folder.create(number, live(What::Everything))?;
             folder.remove(&older)?;
             Ok(created)
@@ -232,6 +252,7 @@ impl Writer {
 
     /// One file of this length has taken the place of others.
     fn replaced(&mut self, bytes: u64) {
+        self.damaged = Arc::default();
         self.bytes = bytes;
         self.limit = SMALL.max(2 * bytes);
     }
@@ -247,8 +268,8 @@ mod tests {
         let folder = Arc::new(Folder::open(&dir.path().join("data")).unwrap());
         let read = folder.read(|_| {}).unwrap();
         let live: Live = Arc::new(|_| Box::new(std::iter::once(b"live\n".to_vec())));
-        let mut writer = Writer::new(folder, live, &read, 0);
-        writer.start(false).unwrap();
+        let mut writer = Writer::new(folder, live, read, 0);
+        writer.start().unwrap();
         let much = vec![b'\n'; SMALL as usize + 1];
         future::block_on(writer.append(much)).unwrap();
         (writer, dir)
