@@ -229,15 +229,15 @@ fn who_is_here_is_told_of_lost_messages_before_what_follows() {
 fn numbers_that_are_given_again_are_noticed_by_those_who_have_heard_them() {
     let redis = Redis::on_tcp();
     let proxy = Proxy::to(redis.port());
-    let (far, near) = (
-        TestServer::on_with(proxy.address(), |_| {}),
-        TestServer::on(&redis),
-    );
+    let far = TestServer::on_with(proxy.address(), |_| {});
+    let [near, stopped] = [1, 2].map(|_| TestServer::on(&redis));
     let mut ida = far.typed_in("ida", "attic");
-    say(&mut ida, 2);
+    let mut ann = stopped.typed_in("ann", "attic");
+    say(&mut ann, 2);
     let saved = redis.save();
-    let lost = say(&mut ida, 3);
+    let lost = say(&mut ann, 3);
     ida.gets_at_last(json!({"type": "chat", "id": lost[2]}));
+    stopped.stop();
     // Before this instance hears of it, as many messages have come again.
     proxy.delay(Duration::from_millis(300));
     redis.reload(&saved);
