@@ -46,6 +46,11 @@ pub fn memory(pid: u32) -> (u64, u64) {
     (field(&rollup, "Rss:") * 1024, field(&rollup, "Pss:") * 1024)
 }
 
+/// Memory of a process that is no part of a file, in bytes.
+pub fn anonymous_memory(pid: u32) -> u64 {
+    field(format!("/proc/{pid}/smaps_rollup"), "Anonymous:") * 1024
+}
+
 /// Memory of the kernel, in bytes: what lies in TCP buffers, and its objects of all kinds.
 pub fn kernel_memory() -> (u64, u64) {
     let sockets = fs::read_to_string("/proc/net/sockstat").unwrap_or_default();
