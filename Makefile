@@ -56,7 +56,7 @@ static-test: static tools ## test it, also in an empty root directory
 	NATTERJACK='$(if $(SUDO),/usr/bin/unshare --map-root-user) /usr/sbin/chroot $(EMPTY) /natterjack' \
 		$(PROCESS) cli:: program:: --skip over_tls
 
-image-test: static image-tools ## build the container image with buildah, run it, and test its health check
+image-test: static image-tools ## build the container image with buildah, run it, test its health check and its volume
 	$(SUDO) sh tests/deploy/image.sh
 
 # Most tests wait for a timer or a process most of the time, so several run on each core.
@@ -100,7 +100,7 @@ fuzz: fuzz-tools ## fuzz each parser in turn: SECONDS=60
 	done
 
 BENCH := $(CARGO) run --release --quiet --locked --manifest-path tests/bench/Cargo.toml --
-bench: build small bench-tools ## measure speed, memory and size; takes some minutes on an idle machine
+bench: build small bench-tools ## measure speed, memory and size; takes ten minutes on an idle machine
 	$(BENCH) target/release/natterjack
 
 bench-quick: build bench-tools ## measure the same less exactly, in about a minute
@@ -147,7 +147,7 @@ deb-arm64: arm64 deb-tools ## build the Debian package for 64-bit ARM: target/de
 	$(CARGO) deb --no-build --quiet --target aarch64-unknown-linux-gnu --output target/debian/
 	sh tests/deploy/depends.sh target/aarch64-unknown-linux-gnu/release/natterjack
 
-deb-test: deb deploy-check ## install, upgrade under load, remove and purge it in a booted Debian container
+deb-test: deb deploy-check ## install, upgrade under load, pull the plug, remove and purge it in a booted Debian container
 	$(SUDO) bash tests/deploy/deb.sh
 
 deploy-check: deb ## lint what is installed: units and their sandbox, man page, completions, scripts, package
