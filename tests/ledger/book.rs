@@ -238,6 +238,8 @@ pub struct Damaged {
     pub room: String,
     pub id: Id,
     pub at: Duration,
+    /// Nobody can see which message it was, so it may be one of any room.
+    pub vague: bool,
 }
 
 impl Damaged {

@@ -41,6 +41,18 @@ pub struct Line {
     pub message: Option<((String, Id), String)>,
 }
 
+/// A bit has changed.
+pub struct Flip {
+    /// The message in whose line.
+    pub message: ((String, Id), String),
+    /// What the line is now.
+    pub bytes: Vec<u8>,
+    /// Whether the message may be lost by that.
+    pub loses: bool,
+    /// Whether nobody can see which message it was.
+    pub vague: bool,
+}
+
 impl Disk {
     /// An empty folder.
     pub fn new() -> Disk {
@@ -114,8 +126,8 @@ impl Disk {
         fs::write(&file, bytes).unwrap();
     }
 
-    /// A bit changes in a line with a message. Returns the line, and what has become of its bytes.
-    pub fn flip(&self, rng: &mut Rng) -> Option<(Line, Vec<u8>)> {
+    /// A bit changes in a line with a message, or in its line feed.
+    pub fn flip(&self, rng: &mut Rng) -> Option<Flip> {
         let mut lines = self.lines();
         lines.retain(|line| {
             let message = line.message.as_ref();
@@ -140,7 +152,15 @@ impl Disk {
         let changed = bytes[line.range.clone()].to_vec();
         // A checksum in capitals is the same, and the last line of a file needs no line feed.
         let harmless = valid(&changed).is_some() && bytes[line.range.end] == b'\n';
-        (!harmless).then_some((line, changed))
+        let message = line.message?;
+        let ((room, id), _) = &message;
+        let begin = format!("{{\"kind\":\"message\",\"room\":\"{room}\",\"id\":\"{id}\",");
+        (!harmless).then_some(Flip {
+            vague: !changed.starts_with(begin.as_bytes()) || changed.contains(&b'\n'),
+            message,
+            bytes: changed,
+            loses: at < line.range.end,
+        })
     }
 
     /// Whether the server has set these bytes aside.
@@ -180,25 +200,36 @@ fn lines(file: &Path) -> Vec<Line> {
     let bytes = fs::read(file).unwrap();
     let mut lines = Vec::new();
     let mut start = 0;
-    for line in bytes.split(|byte| *byte == b'\n') {
-        let range = start..start + line.len();
-        start = range.end + 1;
-        let Some(line) = valid(line).filter(|_| range.end < bytes.len()) else {
-            continue;
-        };
-        let string = |name: &str| line[name].as_str().map(String::from);
-        let message = || {
-            let id = string("id")?.parse().ok()?;
-            Some(((string("room")?, id), string("text")?))
-        };
-        lines.push(Line {
-            file: file.to_path_buf(),
-            range,
-            kind: string("kind").unwrap_or_default(),
-            message: message(),
-        });
+    for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+        let before = start;
+        start += line.len();
+        // A damaged line feed makes one line of two.
+        let starts = (0..line.len()).filter(|at| line[*at..].starts_with(b"{\"kind\":\""));
+        let starts: Vec<usize> = starts.collect();
+        let ends = starts.iter().copied().skip(1).chain([line.len()]);
+        let pieces = starts.iter().zip(ends).map(|(start, end)| *start..end - 1);
+        for piece in pieces {
+            let range = before + piece.start..before + piece.end;
+            lines.extend(read(file, range, &line[piece]));
+        }
     }
     lines
+}
+
+/// What a line says, which is there.
+fn read(file: &Path, range: Range<usize>, line: &[u8]) -> Option<Line> {
+    let line = valid(line)?;
+    let string = |name: &str| line[name].as_str().map(String::from);
+    let message = || {
+        let id = string("id")?.parse().ok()?;
+        Some(((string("room")?, id), string("text")?))
+    };
+    Some(Line {
+        file: file.to_path_buf(),
+        range,
+        kind: string("kind").unwrap_or_default(),
+        message: message(),
+    })
 }
 
 /// What a line says, if its checksum is right.

@@ -240,6 +240,10 @@ impl World {
         if let Home::Alone(_) = self.home {
             self.loses_what_is_not_on_disk();
         }
+        self.launch(instance);
+    }
+
+    fn launch(&mut self, instance: usize) {
         let new = self.home.start(instance, self.stage.addrs[instance]);
         let mut old = std::mem::replace(&mut self.instances[instance], new);
         self.logs.extend(log(instance, &mut old));

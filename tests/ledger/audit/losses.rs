@@ -13,10 +13,11 @@ const HEARD: Duration = Duration::from_secs(1);
 /// Whether somebody who knew this message may be told in this visit that it misses something.
 pub fn known(book: &Book, visit: &Visit, since: Id) -> bool {
     let room = &visit.room;
-    let mut damaged = book.damaged.iter().filter(|one| one.room == *room);
+    let before = book.damaged.iter().filter(|one| one.at < visit.at);
+    let mut damaged = before.filter(|one| one.vague || one.room == *room && since <= one.id);
     book.lost(room, since).is_some()
         || book.taken_back(room, since).is_some()
-        || damaged.any(|one| since <= one.id && one.at < visit.at)
+        || damaged.next().is_some()
 }
 
 /// Whether somebody with these visits of a room may not have heard this message.

@@ -31,6 +31,7 @@ fn damaged() -> Book {
         room: "attic".into(),
         id: id(3),
         at: SECOND,
+        vague: false,
     });
     let back = &mut book.pages[BEA].visits[1];
     back.at = 2 * SECOND;

@@ -33,30 +33,32 @@ impl World {
         let mut rng = Rng::with_seed(seed);
         let safe = self.acknowledged();
         self.must_be_on_disk(&safe);
-        let before = self.home.disk().messages();
+        let mut left = self.home.disk().messages();
         if damage == Damage::Torn {
             self.home.disk().tear(&safe, &mut rng);
-            let after = self.home.disk().messages();
             self.must_be_on_disk(&safe);
-            let lost = before.into_iter().filter(|(at, _)| !after.contains_key(at));
-            self.are_damaged(lost.collect());
-            return self.start_again(0);
+            let there = self.home.disk().messages();
+            let lost = left.iter().filter(|(at, _)| !there.contains_key(*at));
+            let lost = lost.map(|(at, text)| (at.clone(), text.clone())).collect();
+            self.are_damaged(lost, true);
+            self.loses_all_but(&there);
+            return self.launch(0);
         }
-        let flipped = self.home.disk().flip(&mut rng);
-        let Some((line, bytes)) = flipped else {
-            return self.start_again(0);
+        let Some(flip) = self.home.disk().flip(&mut rng) else {
+            self.loses_all_but(&left);
+            return self.launch(0);
         };
-        let message = line.message.expect("it has one");
-        self.note(&format!(
-            "{message:?} is now {:?}",
-            String::from_utf8_lossy(&bytes)
-        ));
+        let message = flip.message;
+        let bytes = String::from_utf8_lossy(&flip.bytes);
+        self.note(&format!("{message:?} is now {bytes:?}"));
         let copies = self.home.disk().lines();
         let mut copies = copies.into_iter().filter_map(|line| line.message);
-        if !copies.any(|copy| copy == message) {
-            self.are_damaged([message].into());
+        if flip.loses && !copies.any(|copy| copy == message) {
+            left.remove(&message.0);
+            self.are_damaged([message].into(), flip.vague);
         }
-        self.start_again(0);
+        self.loses_all_but(&left);
+        self.launch(0);
         let skipped = eventually("it is there", || {
             TcpStream::connect(self.home.disk().metrics).ok()?;
             Some(self.home.disk().skipped())
@@ -65,9 +67,8 @@ impl World {
         if ![1, 2].contains(&skipped) {
             self.wrong.push(format!("{skipped} lines were skipped"));
         }
-        if !self.home.disk().has_set_aside(&bytes) {
-            let line = String::from_utf8_lossy(&bytes);
-            self.wrong.push(format!("not set aside: {line:?}"));
+        if !self.home.disk().has_set_aside(&flip.bytes) {
+            self.wrong.push(format!("not set aside: {bytes:?}"));
         }
     }
 
@@ -76,11 +77,13 @@ impl World {
     pub(super) fn loses_what_is_not_on_disk(&mut self) {
         let safe = self.acknowledged();
         self.must_be_on_disk(&safe);
-        if self.home.disk().in_good_order() {
-            return;
+        if !self.home.disk().in_good_order() {
+            self.loses_all_but(&self.home.disk().messages());
         }
+    }
+
+    fn loses_all_but(&mut self, messages: &Messages) {
         let from = *self.ends.last().expect("it has ended");
-        let messages = self.home.disk().messages();
         let last = |room: &str| {
             let mut ids = messages.keys().filter(|(found, _)| found == room);
             ids.next_back().map(|(_, id)| *id)
@@ -133,11 +136,14 @@ impl World {
         }
     }
 
-    fn are_damaged(&mut self, messages: Messages) {
+    fn are_damaged(&mut self, messages: Messages, vague: bool) {
         let at = self.now();
-        let damaged = messages
-            .into_keys()
-            .map(|(room, id)| Damaged { room, id, at });
+        let damaged = messages.into_keys().map(|(room, id)| Damaged {
+            room,
+            id,
+            at,
+            vague,
+        });
         self.damaged.extend(damaged);
     }
 }
