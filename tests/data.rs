@@ -174,6 +174,41 @@ fn a_torn_end_and_damaged_lines_cost_nothing_else() {
 }
 
 #[test]
+fn who_misses_a_damaged_message_is_told_so() {
+    // Also where no later number shows that it is missing, and where nobody can see which one it was.
+    for (damaged, damage, known) in [
+        ("two", "\"text\":\"two\"", true),
+        ("three", "\"text\":\"three\"", true),
+        ("three", "\"kind\":\"message\"", false),
+    ] {
+        let mut alone = Alone::start();
+        let ids = alone.say("ann", "attic", &["one", "two", "three"]);
+        let other = alone.say("ann", "cellar", &["other"]);
+        alone.program.kill();
+        let file = alone.files().pop().unwrap();
+        let text = fs::read_to_string(&file).unwrap();
+        let line = text.lines().find(|line| line.contains(damaged)).unwrap();
+        let changed = line.replace(damage, &damage.to_uppercase());
+        fs::write(&file, text.replace(line, &changed)).unwrap();
+        alone.start_again();
+        // Who comes from further back is told so, too, before anything else is said.
+        alone.hears_that_something_is_missing("attic");
+        alone.say("ann", "attic", &["four"]);
+        for _ in 0..2 {
+            let (complete, texts) = alone.comes_back("attic", &ids[0]);
+            assert_eq!(complete, false, "{changed}");
+            assert!(texts.ends_with(&["four".to_string()]) && texts.len() == 2);
+            // Who has heard it misses nothing, nor does anybody in another room.
+            let texts = vec!["four".to_string()];
+            assert_eq!(alone.comes_back("attic", &ids[2]), (true.into(), texts));
+            let nothing = (known.into(), vec![]);
+            assert_eq!(alone.comes_back("cellar", &other[0]), nothing);
+            alone.stop_and_start_again();
+        }
+    }
+}
+
+#[test]
 fn a_folder_that_can_not_be_used_is_one_line_and_an_exit() {
     let alone = Alone::start();
     let folder = alone.data().display().to_string();

@@ -111,6 +111,16 @@ impl Alone {
         (joined["complete"].clone(), texts)
     }
 
+    /// Somebody comes back from before everything, and is told that something is missing.
+    pub fn hears_that_something_is_missing(&self, room: &str) {
+        let mut client = self.typed("reader");
+        client.put(json!({"type": "join", "room": room, "since": "0-0"}));
+        client.gets_at_last(json!({"type": "joined", "room": room, "complete": false}));
+        client.put(json!({"type": "who", "room": room}));
+        client.gets_at_last(json!({"type": "who", "room": room}));
+        client.leave();
+    }
+
     /// The folder that it was given.
     pub fn data(&self) -> PathBuf {
         data(&self.folder)

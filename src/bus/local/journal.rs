@@ -13,6 +13,7 @@
 
 pub mod check;
 mod contents;
+mod damage;
 pub mod folder;
 pub mod record;
 pub mod writer;
@@ -115,6 +116,9 @@ impl Journal {
                 messages += u64::from(matches!(record, Record::Message(..)));
                 contents::restore(&mut kept, record, now);
             })?;
+            for message in &read.lost {
+                kept.log.lose(message.as_ref());
+            }
             if !read.stopped {
                 // So that it is known also after a stop in good order.
                 Record::Epoch(kept.log.begin_epochs()).write(&mut state.lines);

@@ -152,6 +152,23 @@ impl Log {
         self.bytes += ring.table();
     }
 
+    /// A message is damaged, or one of an unknown room. Who comes back from before it must be told that
+    /// something is missing: where numbers do not show that, one more number counts as given out.
+    pub fn lose(&mut self, message: Option<&(Room, Id)>) {
+        let known = message.filter(|(room, _)| self.rooms.contains_key(room));
+        for (room, ring) in &mut self.rooms {
+            let missing = match known {
+                Some((other, id)) => room == other && !ring.shows(*id),
+                None => true,
+            };
+            if missing && ring.last.n > 0 {
+                self.bytes -= ring.table();
+                ring.add_end(ring.last.next());
+                self.bytes += ring.table();
+            }
+        }
+    }
+
     /// Begins a new epoch in each room, and returns it: numbers may have been given out that are not
     /// known here. It begins before its first message, so that it is later than those that people may
     /// have heard of.

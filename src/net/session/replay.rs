@@ -69,7 +69,7 @@ impl Session<'_> {
         let mut replay = Replay::new(past, log);
         let page = self.page(room, &mut replay, PAGE).await?.0;
         self.welcome(room, last, replay.complete()).await;
-        self.send_pages(room, &mut replay, page).await?;
+        self.send_pages(room, &mut replay, page, last).await?;
         let mut rounds = 0;
         while self.peer.outbox.overflowed() && self.ended().is_none() {
             rounds += 1;
@@ -84,7 +84,7 @@ impl Session<'_> {
                 // The log no longer has the messages that were dropped.
                 self.peer.outbox.close(CloseReason::Slow);
             }
-            self.send_pages(room, &mut replay, page).await?;
+            self.send_pages(room, &mut replay, page, last).await?;
         }
         if rounds > 0 && self.peer.dialect() == Dialect::Typed {
             // Joins and leaves are in no log.
@@ -101,6 +101,7 @@ impl Session<'_> {
         room: &Room,
         replay: &mut Replay,
         mut page: Vec<Event>,
+        last: Option<Id>,
     ) -> Result<(), Refusal> {
         while replay.left().is_some() && self.ended().is_none() {
             let mut size = PAGE;
@@ -120,6 +121,13 @@ impl Session<'_> {
             self.wait_until_flushed().await;
             let (next, whole) = self.page(room, replay, size).await?;
             page = next;
+            if !whole && page.is_empty() {
+                // Nothing follows: the end of the log is lost.
+                if self.peer.dialect() == Dialect::Typed {
+                    self.welcome(room, last, false).await;
+                }
+                return Ok(());
+            }
             if !whole {
                 // The log was trimmed while it was read. A replay with a gap is not sent.
                 self.peer.outbox.close(CloseReason::Slow);

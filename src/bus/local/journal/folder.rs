@@ -16,7 +16,10 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
-use super::record::{HEADER, Record, read_damaged, read_header};
+use super::damage::{Piece, read_damaged};
+use super::record::{HEADER, Record, read_header};
+use crate::chat::id::Id;
+use crate::chat::name::Room;
 
 /// The folder, which no other process uses meanwhile.
 #[derive(Debug)]
@@ -53,6 +56,8 @@ pub struct Read {
     pub bytes: u64,
     /// The lines that are damaged.
     pub damaged: Vec<Vec<u8>>,
+    /// The messages in them, as far as they can be read.
+    pub lost: Vec<Option<(Room, Id)>>,
     /// The last line has no end: it was being written.
     pub torn: bool,
     /// The server stopped in good order.
@@ -107,6 +112,7 @@ impl Folder {
             read.stopped = matches!(record, Record::Stopped);
             if matches!(record, Record::All) {
                 read.damaged.clear();
+                read.lost.clear();
             }
             take(record);
         };
@@ -133,14 +139,20 @@ impl Folder {
                     _ if line.is_empty() => {}
                     Some(record) => take_one(&mut read, record),
                     None => {
-                        let records: Vec<Record> = read_damaged(line).collect();
-                        if last && records.is_empty() {
+                        let pieces: Vec<Piece> = read_damaged(line).collect();
+                        let whole = |piece: &Piece| matches!(piece, Piece::Whole(_));
+                        if last && !pieces.iter().any(whole) {
                             read.torn = true;
                             continue;
                         }
                         read.damaged.push(line.to_vec());
-                        for record in records {
-                            take_one(&mut read, record);
+                        for piece in pieces {
+                            match piece {
+                                Piece::Whole(record) => take_one(&mut read, record),
+                                // The end of the file may be torn.
+                                Piece::Lost(_) if last => {}
+                                Piece::Lost(message) => read.lost.push(message),
+                            }
                         }
                     }
                 }

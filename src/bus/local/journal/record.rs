@@ -22,7 +22,7 @@ const VERSION: u64 = 1;
 const CHECKSUM_LEN: usize = 18;
 
 /// How each line begins but the first one.
-const START: &[u8] = b"{\"kind\":\"";
+pub const START: &[u8] = b"{\"kind\":\"";
 
 /// What a line says.
 #[derive(Clone, Debug)]
@@ -141,18 +141,6 @@ impl Record {
             _ => return None,
         })
     }
-}
-
-/// The records in a damaged line that are whole: its line feed, or that of the line before, may be what
-/// is damaged. Inside of a record a text never looks like the beginning of one.
-pub fn read_damaged(line: &[u8]) -> impl Iterator<Item = Record> {
-    let is_start = |at: &usize| line[*at..].starts_with(START);
-    let starts: Vec<usize> = (0..line.len()).filter(is_start).collect();
-    let ends = starts.clone().into_iter().skip(1).chain([line.len()]);
-    starts.into_iter().zip(ends).filter_map(|(start, end)| {
-        let piece = &line[start..end];
-        Record::read(piece).or_else(|| Record::read(&piece[..piece.len() - 1]))
-    })
 }
 
 /// Whether the first line of a file names a format that this program can read.
@@ -331,24 +319,6 @@ mod tests {
                 );
             }
         }
-    }
-
-    #[test]
-    fn a_damaged_line_feed_costs_no_record() {
-        let texts = |line: &[u8]| -> Vec<String> {
-            let records = read_damaged(line).map(|record| format!("{record:?}"));
-            records.collect()
-        };
-        let (one, two) = (
-            message("{\"kind\":\"", None, None),
-            message("two", None, None),
-        );
-        let both = [&one, &two].map(|record| format!("{record:?}"));
-        let lines = line(&one) + &line(&two);
-        let damaged = lines.replace('\n', "J");
-        assert_eq!(texts(damaged.as_bytes()), both);
-        assert_eq!(texts(&damaged.as_bytes()[..damaged.len() - 9]), both[..1]);
-        assert_eq!(texts(&damaged.as_bytes()[1..]), both[1..]);
     }
 
     #[test]

@@ -104,6 +104,16 @@ impl Ring {
         self.add_end(Id::before_all(epoch));
     }
 
+    /// Whether the numbers of the messages show that this one is there, or that it is missing.
+    pub fn shows(&self, id: Id) -> bool {
+        let next = self.first_after(id);
+        let Some(before) = next.checked_sub(1) else {
+            return false;
+        };
+        let goes_on = next < self.messages.len() && self.id_at(next).epoch == id.epoch;
+        goes_on || self.id_at(before) == id
+    }
+
     /// How many messages the current run has.
     pub fn run_len(&self) -> usize {
         self.messages.len() - self.ended.iter().map(|run| run.len).sum::<usize>()
