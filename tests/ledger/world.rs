@@ -2,6 +2,7 @@
 //! is alone, and a dozen people in three rooms.
 
 mod disk;
+mod instances;
 mod losses;
 mod rosters;
 
@@ -20,6 +21,7 @@ use super::faults::Step;
 use super::home::Home;
 use super::people::{Person, Phase, Stage, come_and_go, speak_without_end};
 use crate::support::{Client, Program, Redis, Saved, free_port};
+use instances::log;
 use losses::Losing;
 
 /// An instance that is out of reach for longer may be taken for dead.
@@ -223,45 +225,6 @@ impl World {
         self.home.command_all(command);
     }
 
-    /// Ends an instance as a power cut would.
-    pub fn kill(&mut self, instance: usize) {
-        self.ends.push(self.now());
-        self.instances[instance].kill();
-    }
-
-    /// Asks an instance to stop in good order.
-    pub fn stop(&mut self, instance: usize) {
-        self.ends.push(self.now());
-        self.instances[instance].signal("TERM");
-    }
-
-    /// Starts an instance in the place of one that is gone.
-    pub fn start_again(&mut self, instance: usize) {
-        if let Home::Alone(_) = self.home {
-            self.loses_what_is_not_on_disk();
-        }
-        self.launch(instance);
-    }
-
-    fn launch(&mut self, instance: usize) {
-        let new = self.home.start(instance, self.stage.addrs[instance]);
-        let mut old = std::mem::replace(&mut self.instances[instance], new);
-        self.logs.extend(log(instance, &mut old));
-    }
-
-    /// Waits for an instance that was asked to stop, and starts another in its place.
-    pub fn stopped(&mut self, instance: usize) {
-        let begun = Instant::now();
-        let status = self.instances[instance].wait();
-        if !status.success() || begun.elapsed() > Duration::from_secs(10) {
-            self.wrong.push(format!(
-                "instance {instance} stopped with {status} after {:.2?}",
-                begun.elapsed()
-            ));
-        }
-        self.start_again(instance);
-    }
-
     /// What happened, and what the instances logged of it.
     pub fn story(&mut self) -> (Vec<String>, Vec<String>) {
         for (instance, program) in self.instances.iter_mut().enumerate() {
@@ -383,13 +346,6 @@ impl Drop for World {
             eprintln!("{chronicle:#?}{logs:#?}");
         }
     }
-}
-
-fn log(instance: usize, program: &mut Program) -> Vec<String> {
-    let lines = program.log().iter();
-    lines
-        .map(|line| format!("instance {instance}: {line}"))
-        .collect()
 }
 
 fn readyz(addr: SocketAddr) -> std::io::Result<String> {
