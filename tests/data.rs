@@ -94,10 +94,19 @@ fn a_message_that_is_said_again_after_a_restart_is_known() {
     let hello = json!({"type": "chat", "room": "attic", "text": "hello", "ref": "r1"});
     ann.put(hello.clone());
     let id = ann.gets_at_last(json!({"type": "ack", "ref": "r1"}))["id"].clone();
-    for in_good_order in [true, false] {
-        match in_good_order {
-            true => alone.stop_and_start_again(),
-            false => alone.cut_and_start_again(),
+    for how in ["in good order", "by a power cut", "with a damaged key"] {
+        match how {
+            "in good order" => alone.stop_and_start_again(),
+            _ => alone.program.kill(),
+        }
+        if how == "with a damaged key" {
+            for file in alone.files() {
+                let text = fs::read_to_string(&file).unwrap();
+                fs::write(&file, text.replacen("\"key\":\"", "\"key\":\"x", 1)).unwrap();
+            }
+        }
+        if how != "in good order" {
+            alone.start_again();
         }
         let mut ann = Client::connect(alone.addr, "/ws");
         ann.put(json!({"type": "join", "room": "attic", "user": "ann", "session": session}));

@@ -28,7 +28,10 @@ fn pieces(kept: &Kept, what: What) -> Pieces {
         (state.log.rooms(), state.references.clients(), state.key)
     };
     let mut first = Vec::new();
-    Record::Key(key).write(&mut first);
+    // Twice: without it no reference of the file is known.
+    for _ in 0..2 {
+        Record::Key(key).write(&mut first);
+    }
     if what == What::Beginning {
         return Box::new(iter::once(first));
     }
