@@ -245,11 +245,12 @@ impl Life {
                         break;
                     }
                 }
+                // Before others can know.
+                self.page().leaves(self.now(), "cut".into());
                 match how {
                     Cut::Broken => drop(line),
                     Cut::Silent => self.lost.push(line),
                 }
-                self.page().leaves(self.now(), "cut".into());
                 thread::sleep(AWAY);
                 return "cut".into();
             }
