@@ -218,6 +218,24 @@ fn who_misses_a_damaged_message_is_told_so() {
 }
 
 #[test]
+fn who_comes_from_behind_a_damaged_message_misses_nothing() {
+    for damaged in ["one", "two"] {
+        let mut alone = Alone::start();
+        let ids = alone.say("ann", "attic", &["one", "two", "three"]);
+        alone.program.kill();
+        let file = alone.files().pop().unwrap();
+        let text = fs::read_to_string(&file).unwrap();
+        let text = text.replace(&format!("\"text\":\"{damaged}\""), "\"text\":\"damaged\"");
+        fs::write(&file, text).unwrap();
+        alone.start_again();
+        alone.say("ann", "attic", &["four"]);
+        let after = (true.into(), ["three", "four"].map(String::from).to_vec());
+        assert_eq!(alone.comes_back("attic", &ids[1]), after);
+        alone.hears_that_something_is_missing("attic");
+    }
+}
+
+#[test]
 fn a_folder_that_can_not_be_used_is_one_line_and_an_exit() {
     let alone = Alone::start();
     let folder = alone.data().display().to_string();

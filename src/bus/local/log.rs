@@ -157,13 +157,14 @@ impl Log {
     pub fn lose(&mut self, message: Option<&(Room, Id)>) {
         let known = message.filter(|(room, _)| self.rooms.contains_key(room));
         for (room, ring) in &mut self.rooms {
-            let missing = match known {
-                Some((other, id)) => room == other && !ring.shows(*id),
-                None => true,
+            let end = match known {
+                Some((other, id)) if room == other => ring.end_for_damaged(*id),
+                Some(_) => None,
+                None => Some(ring.last.next()),
             };
-            if missing && ring.last.n > 0 {
+            if let Some(end) = end.filter(|_| ring.last.n > 0) {
                 self.bytes -= ring.table();
-                ring.add_end(ring.last.next());
+                ring.add_end(end);
                 self.bytes += ring.table();
             }
         }

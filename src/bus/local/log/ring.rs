@@ -104,14 +104,18 @@ impl Ring {
         self.add_end(Id::before_all(epoch));
     }
 
-    /// Whether the numbers of the messages show that this one is there, or that it is missing.
-    pub fn shows(&self, id: Id) -> bool {
+    /// This message is damaged. Which [end](Self::add_end) tells that it is missing; none if it is there,
+    /// or a later number shows it.
+    pub fn end_for_damaged(&self, id: Id) -> Option<Id> {
         let next = self.first_after(id);
-        let Some(before) = next.checked_sub(1) else {
-            return false;
-        };
+        let there = next > 0 && self.id_at(next - 1) == id;
         let goes_on = next < self.messages.len() && self.id_at(next).epoch == id.epoch;
-        goes_on || self.id_at(before) == id
+        match there || goes_on {
+            true => None,
+            // Before all others.
+            false if next == 0 && !self.messages.is_empty() => Some(id),
+            false => Some(self.last.next()),
+        }
     }
 
     /// How many messages the current run has.
