@@ -250,6 +250,22 @@ fn numbers_that_are_given_again_are_noticed_by_those_who_have_heard_them() {
 }
 
 #[test]
+fn a_private_message_finds_its_recipient_when_redis_takes_him_for_where_he_was() {
+    let redis = Redis::start();
+    let (before, now) = (TestServer::on(&redis), TestServer::on(&redis));
+    let mut ann = before.typed("ann");
+    let mut bob = now.typed("bob");
+    let key = ["HGET", "{chat-users}:owners", "ann"];
+    let place = redis.command(&key).lines().last().unwrap().to_string();
+    redis.command(&["HSET", "{chat-users}:owners", "bob", &place]);
+    ann.put(json!({"type": "chat", "to": "bob", "text": "psst", "ref": "1"}));
+    ann.gets_at_last(json!({"type": "ack", "ref": "1", "id": null}));
+    bob.gets_at_last(json!({"type": "chat", "to": "bob", "userId": "ann", "text": "psst"}));
+    ann.put(json!({"type": "chat", "to": "bob", "text": "again"}));
+    bob.gets_at_last(json!({"type": "chat", "to": "bob", "text": "again"}));
+}
+
+#[test]
 fn without_a_history_what_is_on_its_way_is_not_taken_for_lost() {
     let redis = Redis::on_tcp();
     let proxy = Proxy::to(redis.port());

@@ -212,7 +212,8 @@ impl Peers {
     }
 
     /// Sends a private message to the peer with this name; `false` if no peer here has it. `due` is
-    /// asked when nothing is waited for any more, so that the message is either sent or not due.
+    /// asked when nothing is waited for any more, so that the message is either sent or not due, which
+    /// is `true`, too.
     pub async fn send_private(
         &self,
         to: &str,
@@ -224,7 +225,7 @@ impl Peers {
         };
         let registry = self.registry.lock().await;
         if !due() {
-            return false;
+            return true;
         }
         let Some(peer) = registry.named(&user) else {
             return false;

@@ -37,13 +37,22 @@ struct Envelope<'a> {
     to: Option<String>,
     email: Option<String>,
     text: Option<String>,
+    #[serde(default)]
+    forwarded: bool,
 }
 
 /// What an instance hears on its own channel.
 #[derive(Debug, PartialEq, Eq)]
 pub enum InstanceMessage {
     /// A private message for one of its users.
-    Private(String, PrivateMessage),
+    Private {
+        /// The recipient.
+        to: String,
+        /// The message.
+        message: PrivateMessage,
+        /// Another instance had it, and not the recipient.
+        forwarded: bool,
+    },
     /// A name of its now belongs to another connection.
     Replaced(User, Origin),
     /// It was taken for dead, and what it had is being given up.
@@ -55,21 +64,34 @@ pub enum InstanceMessage {
 /// A message, as the publishing script completes it with kind, id and time in front.
 pub fn said(message: &NewMessage) -> String {
     let from = message.origin.to_string();
-    words([("from", &from), ("user", message.user.as_str())], message)
+    let people = [("from", &*from), ("user", message.user.as_str())];
+    tail(words(people, message.email.as_ref(), &message.text))
 }
 
 /// A private message, as its script completes it.
 pub fn private(to: &str, message: &NewMessage) -> String {
-    words([("user", message.user.as_str()), ("to", to)], message)
+    let people = [("user", message.user.as_str()), ("to", to)];
+    tail(words(people, message.email.as_ref(), &message.text))
 }
 
-fn words(people: [(&str, &str); 2], message: &NewMessage) -> String {
-    let email = message
-        .email
-        .as_ref()
-        .map(|email| ("email", email.as_str()));
-    let text = ("text", message.text.as_str());
-    tail(people.into_iter().chain(email).chain([text]))
+/// The same for one that goes to other instances, since its recipient is not here.
+pub fn forwarded(to: &str, message: &PrivateMessage) -> String {
+    let people = [("user", message.from.as_str()), ("to", to)];
+    let mut json = tail(words(people, message.email.as_ref(), &message.text));
+    json.insert_str(json.len() - 1, ",\"forwarded\":true");
+    json
+}
+
+fn words<'a>(
+    people: [(&'a str, &'a str); 2],
+    email: Option<&'a Email>,
+    text: &'a Text,
+) -> impl Iterator<Item = (&'a str, &'a str)> {
+    let email = email.map(|email| ("email", email.as_str()));
+    people
+        .into_iter()
+        .chain(email)
+        .chain([("text", text.as_str())])
 }
 
 /// Somebody joined a room, perhaps without a name, as the script completes it.
@@ -176,7 +198,11 @@ pub fn instance_message(payload: &[u8]) -> Option<InstanceMessage> {
                 id: envelope.id?.parse().ok()?,
                 at: envelope.at?,
             };
-            InstanceMessage::Private(envelope.to?, message)
+            InstanceMessage::Private {
+                to: envelope.to?,
+                message,
+                forwarded: envelope.forwarded,
+            }
         }
         _ => return None,
     })

@@ -198,13 +198,22 @@ impl Subscriber {
             let page = self.client.scripts.inbox(after);
             let page = self.client.request_early(page).await?;
             for note in reply::inbox(&page).unwrap_or_default() {
-                if let InstanceMessage::Private(to, message) = note {
+                if let InstanceMessage::Private {
+                    to,
+                    message,
+                    forwarded,
+                } = note
+                {
                     last = message.id;
                     let reads = || {
                         self.inbox.reads(message.id);
                         true
                     };
-                    self.peers.send_private(&to, &message, reads).await;
+                    let here = self.peers.send_private(&to, &message, reads).await;
+                    if !here && !forwarded {
+                        let command = self.client.scripts.forward_private(&to, &message);
+                        self.client.request_early(command).await?;
+                    }
                 }
             }
             if last <= after {

@@ -184,10 +184,18 @@ impl Subscriber {
     async fn handle_instance_message(&self, payload: &[u8], canary: &Canary, presence: &Presence) {
         match message::instance_message(payload) {
             Some(InstanceMessage::Canary) => canary.heard(),
-            Some(InstanceMessage::Private(to, message)) => {
+            Some(InstanceMessage::Private {
+                to,
+                message,
+                forwarded,
+            }) => {
                 let comes = || self.inbox.comes(message.id);
-                // Whom it was for may have left in this moment.
-                self.peers.send_private(&to, &message, comes).await;
+                let here = self.peers.send_private(&to, &message, comes).await;
+                // Its recipient has just left, or Redis has gone back to where it was before.
+                if !here && !forwarded {
+                    let command = self.client.scripts.forward_private(&to, &message);
+                    self.client.send(command);
+                }
             }
             Some(InstanceMessage::Replaced(user, origin)) => {
                 self.peers

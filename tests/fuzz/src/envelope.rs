@@ -48,7 +48,7 @@ pub fn survives(bytes: &[u8]) {
         }
     }
     match message::instance_message(bytes) {
-        Some(InstanceMessage::Private(to, message)) => rules::private_message(&to, &message),
+        Some(InstanceMessage::Private { to, message, .. }) => rules::private_message(&to, &message),
         Some(InstanceMessage::Replaced(user, _)) => {
             rules::user(&user);
         }

@@ -39,7 +39,7 @@ pub fn survives(bytes: &[u8]) {
             rules::event(&event);
         }
         for note in reply::inbox(&value).into_iter().flatten() {
-            if let InstanceMessage::Private(to, message) = note {
+            if let InstanceMessage::Private { to, message, .. } = note {
                 rules::private_message(&to, &message);
             }
         }

@@ -9,7 +9,8 @@ use super::{
 };
 use crate::bus::NewMessage;
 use crate::bus::redis::message;
-use crate::chat::id::{Id, Origin};
+use crate::chat::dialect::PrivateMessage;
+use crate::chat::id::{Id, Instance, Origin};
 use crate::chat::name::{Room, SessionKeyHash, User};
 use crate::redis::slot::Command;
 
@@ -33,11 +34,23 @@ impl Scripts {
             Some(name) => format!("ref:{}:{name}", message.client()),
             None => format!("ref:@{}:{sequence}", self.instance),
         };
-        let keys = ["owners", "leases", "private-counter", &named].map(|what| self.users_key(what));
-        let (channels, private) = (self.instance_channels(), message::private(written, message));
+        self.private(&named, to.key(), message::private(written, message), None)
+    }
+
+    /// Sends a private message, whose recipient is not here, to all other instances.
+    pub fn forward_private(&self, to: &str, message: &PrivateMessage) -> Command {
+        let named = format!("ref:@{}:forwarded:{}", self.instance, message.id);
+        let envelope = message::forwarded(to, message);
+        self.private(&named, to, envelope, Some(self.instance))
+    }
+
+    /// `named`: how the message is recognised; `from`: where its recipient is not.
+    fn private(&self, named: &str, to: &str, envelope: String, from: Option<Instance>) -> Command {
+        let keys = ["owners", "leases", "private-counter", named].map(|what| self.users_key(what));
+        let (channels, mail) = (self.instance_channels(), self.users_key("mail:"));
         let lives = [REFERENCE_LIFE, MAIL_MOST, MAIL_LIFE];
-        let args = (to.key(), channels, private, self.users_key("mail:"), &lives);
-        SEND_PRIVATE.call(&keys, args)
+        let from = from.map_or(String::new(), |from| from.to_string());
+        SEND_PRIVATE.call(&keys, (to, channels, envelope, mail, &lives, from))
     }
 
     /// `over`: a peer that holds the name with the same session key loses it.
