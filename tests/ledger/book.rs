@@ -195,9 +195,13 @@ impl Said {
         self.room.strip_prefix('@')
     }
 
-    /// When its sender was first told what became of it.
+    /// When its sender was first told what became of it. That a later copy was refused says nothing.
     pub fn answered(&self) -> Option<Duration> {
-        self.answers.iter().map(|(_, at)| *at).min()
+        let answers = self.answers.iter().map(|(_, at)| *at);
+        match self.put_off {
+            true => answers.max(),
+            false => answers.min(),
+        }
     }
 }
 
