@@ -142,8 +142,10 @@ impl Fault {
             | Fault::SlotMoved(_)
             | Fault::SlotHalfWay(_)
             | Fault::FarRefusal(..)
-            | Fault::RefusalOfLeavers(..) => Place::Redis,
-            Fault::EverythingForgotten(_)
+            | Fault::RefusalOfLeavers(Refusal::Misconf | Refusal::Busy, _) => Place::Redis,
+            // An instance that starts without permission ends, as it should.
+            Fault::RefusalOfLeavers(..)
+            | Fault::EverythingForgotten(_)
             | Fault::RolledBack(_)
             | Fault::RolledBackAlive(_)
             | Fault::ReplicaLags(_)
