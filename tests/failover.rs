@@ -241,7 +241,7 @@ fn a_private_message_after_lost_ones_is_heard() {
     // While bob's instance is cut off, Redis loses the second message, and a third one comes.
     way.cut();
     there.becomes(503);
-    for stream in redis.list(&["KEYS", "{chat-users}:mail:*"]) {
+    for stream in redis.list(&["KEYS", "{chat-users}:inbox:*"]) {
         redis.command(&["DEL", &stream]);
     }
     redis.command(&["SET", "{chat-users}:private-counter", &counter]);

@@ -359,9 +359,9 @@ fn messages_that_the_cluster_drops_are_read_from_the_log() {
         &["HGET", "{chat-users}:owners", "bar"],
     );
     let (instance, _) = owner.lines().nth(1).unwrap().split_once('.').unwrap();
-    let mail = format!("{{chat-users}}:mail:{instance}");
+    let inbox = format!("{{chat-users}}:inbox:{instance}");
     swallow(&nodes, &counter("lobby"), "{chat:lobby}:log", "before");
-    swallow(&nodes, "{chat-users}:private-counter", &mail, "psst");
+    swallow(&nodes, "{chat-users}:private-counter", &inbox, "psst");
     foo.hears("bar: swallowed");
     bar.hears("foo (private): swallowed");
     talk(&mut foo, &mut bar, "after");

@@ -3,13 +3,13 @@
 //! The messages of a room are numbered without gaps in each of its epochs. So two ids tell exactly
 //! which messages lie between them. This module does not know who reads the log, nor when.
 
+mod cursor;
 mod epochs;
-mod heard;
 
 use super::id::Id;
 
+pub use cursor::{Cursor, Step};
 pub use epochs::Epochs;
-pub use heard::{Heard, Step};
 
 /// Which older messages a peer wants when it joins a room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

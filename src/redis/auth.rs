@@ -294,12 +294,12 @@ mod tests {
         for (left, draw, after) in [
             (3600, 0.0, 2160.0),
             (3600, 1.0, 2880.0),
-            // Three minutes must be left …
+            // Three minutes must be left.
             (600, 0.0, 360.0),
             (600, 1.0, 420.0),
             (300, 0.5, 120.0),
             (240, 0.5, 60.0),
-            // … of a life that has them to spare.
+            // It does not live that much longer.
             (200, 0.5, 140.0),
             (10, 0.5, 7.0),
             (1, 0.5, 1.0),

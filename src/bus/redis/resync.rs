@@ -10,7 +10,7 @@ use super::subscriber::Subscriber;
 use crate::chat::event::{Event, EventKind};
 use crate::chat::id::Id;
 use crate::chat::name::Room;
-use crate::chat::replay::{Heard, Stretch};
+use crate::chat::replay::{Cursor, Stretch};
 use crate::redis::error::Error;
 use crate::redis::pipeline::BATCH;
 
@@ -30,9 +30,9 @@ impl Subscriber {
     /// Redis does not answer.
     pub async fn resync(&self) -> Result<(), Error> {
         let mut lost = 0;
-        for rooms in self.subscriptions.all_heard().chunks(ROOMS) {
+        for rooms in self.subscriptions.cursors().chunks(ROOMS) {
             let scripts = &self.client.scripts;
-            let sync = |(room, heard): &(Room, Heard)| scripts.sync_room(room, heard, None, PAGE);
+            let sync = |(room, heard): &(Room, Cursor)| scripts.sync_room(room, heard, None, PAGE);
             let commands: Vec<_> = rooms.iter().map(sync).collect();
             let replies = self.client.pipeline.request_early(&commands).await?;
             for ((room, heard), reply) in rooms.iter().zip(&replies) {
@@ -51,8 +51,8 @@ impl Subscriber {
     /// # Errors
     /// Redis does not answer.
     pub async fn check_for_gaps(&self) -> Result<(), Error> {
-        for rooms in self.subscriptions.all_heard().chunks(BATCH) {
-            let last = |(room, _): &(Room, Heard)| self.client.scripts.last(room);
+        for rooms in self.subscriptions.cursors().chunks(BATCH) {
+            let last = |(room, _): &(Room, Cursor)| self.client.scripts.last(room);
             let commands: Vec<_> = rooms.iter().map(last).collect();
             let replies = self.client.pipeline.request_early(&commands).await?;
             for ((room, heard), reply) in rooms.iter().zip(&replies) {
@@ -77,7 +77,7 @@ impl Subscriber {
         next: Option<Id>,
         event: Option<Event>,
     ) -> Result<(), Error> {
-        let Some(heard) = self.subscriptions.heard(room) else {
+        let Some(heard) = self.subscriptions.cursor(room) else {
             return Ok(());
         };
         let sync = (self.client.scripts).sync_room(room, &heard, again, PAGE);
@@ -96,7 +96,7 @@ impl Subscriber {
     async fn catch_up(
         &self,
         room: &Room,
-        heard: &Heard,
+        heard: &Cursor,
         reply: &Value,
         next: Option<Id>,
         event: Option<Event>,
@@ -158,7 +158,7 @@ impl Subscriber {
             self.deliver(event).await;
         }
         let epochs = epochs.up_to(until);
-        self.subscriptions.set_heard(room, Heard { epochs, at });
+        self.subscriptions.set_cursor(room, Cursor { epochs, at });
         Ok(whole)
     }
 

@@ -24,7 +24,7 @@ use super::subscriptions::Subscriptions;
 use crate::chat::close_reason::CloseReason;
 use crate::chat::event::{Event, EventKind};
 use crate::chat::peers::Peers;
-use crate::chat::replay::{Heard, Step};
+use crate::chat::replay::{Cursor, Step};
 use crate::redis::connection::Reader;
 use crate::redis::error::Error;
 
@@ -160,8 +160,8 @@ impl Subscriber {
                 match self.subscriptions.heard_log(&event.room) {
                     None => {
                         let (epochs, at) = (log.clone(), 0);
-                        let heard = Heard { epochs, at };
-                        self.subscriptions.set_heard(&event.room, heard);
+                        let heard = Cursor { epochs, at };
+                        self.subscriptions.set_cursor(&event.room, heard);
                     }
                     Some(heard) if heard.last == log.last => {}
                     Some(_) => {

@@ -17,7 +17,7 @@ use super::client::Client;
 use super::left_rooms::LeftRooms;
 use crate::chat::id::Id;
 use crate::chat::name::Room;
-use crate::chat::replay::{Epochs, Heard, Step};
+use crate::chat::replay::{Cursor, Epochs, Step};
 use crate::mutex::Mutex;
 use crate::redis::connection::Writer;
 use crate::redis::error::Error;
@@ -60,7 +60,7 @@ struct Wanted {
     /// How often its slot has moved since the subscription was last confirmed.
     moves: u32,
     /// How far the room has been heard; none before the first sign of where it stands.
-    heard: Option<Heard>,
+    cursor: Option<Cursor>,
 }
 
 impl fmt::Debug for State {
@@ -163,13 +163,13 @@ impl Subscriptions {
     }
 
     /// How far a room has been heard, if anything is known of it.
-    pub fn heard(&self, room: &Room) -> Option<Heard> {
-        self.state.lock().rooms.get(room)?.heard.clone()
+    pub fn cursor(&self, room: &Room) -> Option<Cursor> {
+        self.state.lock().rooms.get(room)?.cursor.clone()
     }
 
     /// Where a room's log stood when it had been heard so far.
     pub fn heard_log(&self, room: &Room) -> Option<Epochs> {
-        Some(self.heard(room)?.epochs)
+        Some(self.cursor(room)?.epochs)
     }
 
     /// The last message that was heard in a room.
@@ -178,7 +178,7 @@ impl Subscriptions {
             .lock()
             .rooms
             .get(room)?
-            .heard
+            .cursor
             .as_ref()?
             .epochs
             .last()
@@ -188,23 +188,23 @@ impl Subscriptions {
     /// the room, because nobody has joined it yet.
     pub fn hear(&self, room: &Room, id: Id, at: u64) -> Option<Step> {
         let mut state = self.state.lock();
-        let heard = state.rooms.get_mut(room)?.heard.as_mut()?;
-        Some(heard.hear(id, at))
+        let cursor = state.rooms.get_mut(room)?.cursor.as_mut()?;
+        Some(cursor.advance(id, at))
     }
 
     /// The room has been heard so far.
-    pub fn set_heard(&self, room: &Room, heard: Heard) {
+    pub fn set_cursor(&self, room: &Room, cursor: Cursor) {
         if let Some(wanted) = self.state.lock().rooms.get_mut(room) {
-            wanted.heard = Some(heard);
+            wanted.cursor = Some(cursor);
         }
     }
 
     /// How far each room has been heard that anything is known of.
-    pub fn all_heard(&self) -> Vec<(Room, Heard)> {
+    pub fn cursors(&self) -> Vec<(Room, Cursor)> {
         let state = self.state.lock();
-        let heard = state.rooms.iter();
-        heard
-            .filter_map(|(room, wanted)| Some((room.clone(), wanted.heard.clone()?)))
+        let rooms = state.rooms.iter();
+        rooms
+            .filter_map(|(room, wanted)| Some((room.clone(), wanted.cursor.clone()?)))
             .collect()
     }
 

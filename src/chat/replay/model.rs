@@ -199,7 +199,7 @@ enum Shown {
 }
 
 /// Reads the log where the channel does not go on, as the subscriber does.
-fn sync(heard: &Heard, log: &Log, at: u64, shown: &mut Vec<Shown>) -> Heard {
+fn sync(heard: &Cursor, log: &Log, at: u64, shown: &mut Vec<Shown>) -> Cursor {
     let (whole, after) = log.epochs.replay(heard.epochs.last);
     let until = log.epochs.last;
     if !whole {
@@ -217,14 +217,14 @@ fn sync(heard: &Heard, log: &Log, at: u64, shown: &mut Vec<Shown>) -> Heard {
         shown.push(Shown::Loss);
     }
     let epochs = log.epochs.clone();
-    Heard { epochs, at }
+    Cursor { epochs, at }
 }
 
 #[test]
 fn messages_lost_by_the_channel_are_read_from_the_log() {
     arbtest(|u| {
         let mut log = Log::any(u)?;
-        let mut heard = Heard {
+        let mut heard = Cursor {
             epochs: log.epochs.clone(),
             at: 0,
         };
@@ -245,7 +245,7 @@ fn messages_lost_by_the_channel_are_read_from_the_log() {
                 }
                 _ => {
                     if let Some((id, said)) = channel.pop_front() {
-                        match heard.hear(id, said) {
+                        match heard.advance(id, said) {
                             Step::Next => shown.push(Shown::Message(id)),
                             Step::Known => {}
                             Step::Lost { .. } => heard = sync(&heard, &log, at, &mut shown),

@@ -5,7 +5,7 @@ use natterjack::chat::dialect::Dialect;
 use natterjack::chat::event::EventKind;
 use natterjack::chat::id::Id;
 use natterjack::chat::name::Room;
-use natterjack::chat::replay::{Epochs, Heard};
+use natterjack::chat::replay::{Cursor, Epochs};
 
 use super::rules;
 
@@ -27,11 +27,11 @@ pub fn survives(bytes: &[u8]) {
                 rules::email(email.as_ref());
                 assert_eq!(event.origin.is_some(), id.is_some());
                 let epochs = Epochs::default();
-                Heard { epochs, at: 0 }.hear(id.unwrap_or(Id::START), 0);
+                Cursor { epochs, at: 0 }.advance(id.unwrap_or(Id::START), 0);
             }
             EventKind::Joined { log, .. } => {
                 let epochs = log.clone();
-                Heard { epochs, at: 0 }.hear(log.last.next(), 0);
+                Cursor { epochs, at: 0 }.advance(log.last.next(), 0);
                 log.replay(log.last);
             }
             EventKind::Left | EventKind::Lost { .. } | EventKind::Deleted { .. } => {}

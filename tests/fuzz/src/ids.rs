@@ -4,11 +4,11 @@
 //! `more` go on with it, anything else is a step in a room.
 
 use natterjack::chat::id::{Id, Origin};
-use natterjack::chat::replay::{Epochs, Heard, Past, Replay, Step};
+use natterjack::chat::replay::{Cursor, Epochs, Past, Replay, Step};
 
 /// Ids are written as they are read, and no id is too large to be reckoned with.
 pub fn survives(bytes: &[u8]) {
-    let mut heard = Heard {
+    let mut heard = Cursor {
         epochs: Epochs::default(),
         at: 0,
     };
@@ -48,9 +48,9 @@ pub fn survives(bytes: &[u8]) {
     }
 }
 
-fn steps(heard: &mut Heard, id: Id) {
+fn steps(heard: &mut Cursor, id: Id) {
     let last = heard.epochs.last;
-    match heard.hear(id, 1) {
+    match heard.advance(id, 1) {
         Step::Next => assert_eq!((last.next(), heard.epochs.last), (id, id)),
         Step::Known => assert!(id <= last),
         Step::Lost { again } => {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::record::{Known, Record};
-use super::writer::{Live, Pieces, What};
+use super::writer::{Live, Pieces, Scope};
 use crate::bus::local::kept::{Kept, State};
 use crate::bus::local::references::References;
 use crate::chat::event::EventKind;
@@ -19,10 +19,10 @@ const PIECE: usize = 200;
 /// Makes the lines of everything that is kept.
 pub fn live(kept: &Kept) -> Live {
     let kept = kept.clone();
-    Arc::new(move |what| pieces(&kept, what))
+    Arc::new(move |scope| pieces(&kept, scope))
 }
 
-fn pieces(kept: &Kept, what: What) -> Pieces {
+fn pieces(kept: &Kept, scope: Scope) -> Pieces {
     let (rooms, clients, key) = {
         let state = kept.lock();
         (state.log.rooms(), state.references.clients(), state.key)
@@ -32,7 +32,7 @@ fn pieces(kept: &Kept, what: What) -> Pieces {
     for _ in 0..2 {
         Record::Key(key).write(&mut first);
     }
-    if what == What::Beginning {
+    if scope == Scope::Beginning {
         return Box::new(iter::once(first));
     }
     Record::All.write(&mut first);

@@ -17,10 +17,10 @@ const SMALL: u64 = 1024 * 1024;
 
 /// Makes the lines of everything that is kept, piece by piece, or only the first piece, with which
 /// every file begins. It is called on the thread that writes.
-pub type Live = Arc<dyn Fn(What) -> Pieces + Send + Sync>;
+pub type Live = Arc<dyn Fn(Scope) -> Pieces + Send + Sync>;
 /// Which lines are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum What {
+pub enum Scope {
     /// Those of everything that is kept.
     Everything,
     /// Those with which every file begins.
@@ -113,12 +113,12 @@ impl Writer {
     pub fn start(&mut self) -> io::Result<()> {
         let number = self.number + 1;
         let replaces = !self.damaged.is_empty() || self.bytes > self.limit;
-        let what = if replaces {
-            What::Everything
+        let scope = if replaces {
+            Scope::Everything
         } else {
-            What::Beginning
+            Scope::Beginning
         };
-        let (file, bytes) = self.folder.create(number, (self.live)(what))?;
+        let (file, bytes) = self.folder.create(number, (self.live)(scope))?;
         self.file = Some(file);
         if replaces {
             self.number = number;
@@ -148,7 +148,7 @@ impl Writer {
             if !damaged.is_empty() {
                 folder.set_aside(last, &damaged)?;
             }
-            let created = folder.create(number, live(What::Everything))?;
+            let created = folder.create(number, live(Scope::Everything))?;
             folder.remove(&older)?;
             Ok(created)
         };
@@ -219,14 +219,14 @@ impl Writer {
                 self.limit = self.bytes + SMALL;
                 let number = self.number + 2;
                 let (folder, live) = (self.folder.clone(), self.live.clone());
-                let create = move || folder.create(number, live(What::Beginning));
+                let create = move || folder.create(number, live(Scope::Beginning));
                 let (file, bytes) = unblock(create).await?;
                 self.file = Some(file);
                 self.added(number, bytes);
                 self.appended = 0;
                 let (folder, live) = (self.folder.clone(), self.live.clone());
                 let write = move || {
-                    let (_, bytes) = folder.prepare(number - 1, live(What::Everything))?;
+                    let (_, bytes) = folder.prepare(number - 1, live(Scope::Everything))?;
                     Ok(bytes)
                 };
                 self.replacing = Some(Replacing::Writing(unblock(write)));

@@ -5,7 +5,7 @@ use redis::cmd;
 use super::{LIMIT_LOGS, LOG_LIFE, PORTION, READ_LOG, SYNC_ROOM, Scripts, text};
 use crate::chat::id::Id;
 use crate::chat::name::Room;
-use crate::chat::replay::{Heard, Stretch};
+use crate::chat::replay::{Cursor, Stretch};
 use crate::redis::slot::Command;
 
 impl Scripts {
@@ -25,7 +25,7 @@ impl Scripts {
     pub fn sync_room(
         &self,
         room: &Room,
-        heard: &Heard,
+        heard: &Cursor,
         again: Option<u64>,
         most: usize,
     ) -> Command {

@@ -16,10 +16,10 @@ use crate::redis::slot::Command;
 
 /// For how long an instance that was taken for dead is told so when it wakes, in milliseconds.
 const DEAD_LIFE: u64 = 24 * 3600 * 1000;
-/// Private messages kept for an instance that is not listening …
-const MAIL_MOST: u64 = 1000;
-/// … and for how long, in seconds.
-const MAIL_LIFE: u64 = 3600;
+/// How many private messages are kept for an instance that is not listening.
+const INBOX_MOST: u64 = 1000;
+/// For how long they are kept, in seconds.
+const INBOX_LIFE: u64 = 3600;
 
 impl Scripts {
     /// `written`: the recipient's name as the sender writes it.
@@ -47,10 +47,10 @@ impl Scripts {
     /// `named`: how the message is recognised; `from`: where its recipient is not.
     fn private(&self, named: &str, to: &str, envelope: String, from: Option<Instance>) -> Command {
         let keys = ["owners", "leases", "private-counter", named].map(|what| self.users_key(what));
-        let (channels, mail) = (self.instance_channels(), self.users_key("mail:"));
-        let lives = [REFERENCE_LIFE, MAIL_MOST, MAIL_LIFE];
+        let (channels, inboxes) = (self.instance_channels(), self.users_key("inbox:"));
+        let lives = [REFERENCE_LIFE, INBOX_MOST, INBOX_LIFE];
         let from = from.map_or(String::new(), |from| from.to_string());
-        SEND_PRIVATE.call(&keys, (to, channels, envelope, mail, &lives, from))
+        SEND_PRIVATE.call(&keys, (to, channels, envelope, inboxes, &lives, from))
     }
 
     /// `over`: a peer that holds the name with the same session key loses it.
@@ -169,8 +169,8 @@ impl Scripts {
     /// The first private messages for this instance after this one, of not more than about [`PORTION`]
     /// bytes.
     pub fn inbox(&self, after: Id) -> Command {
-        let key = self.users_key(&format!("mail:{}", self.instance));
+        let key = self.users_key(&format!("inbox:{}", self.instance));
         let range = (false, after.next().to_string(), "+");
-        READ_LOG.call(&[key], (range, MAIL_MOST, PORTION))
+        READ_LOG.call(&[key], (range, INBOX_MOST, PORTION))
     }
 }

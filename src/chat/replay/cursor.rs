@@ -4,7 +4,7 @@ use super::{Epochs, Id};
 
 /// What of a room has been delivered to the peers here.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Heard {
+pub struct Cursor {
     /// The last message that was delivered, or is known to be lost, with the epochs before it.
     pub epochs: Epochs,
     /// The time of that message, or when the log was read. What was published before may still come by
@@ -27,9 +27,9 @@ pub enum Step {
     },
 }
 
-impl Heard {
+impl Cursor {
     /// Notes a message that comes by the channel, if it is the next one. `at`: its time.
-    pub fn hear(&mut self, id: Id, at: u64) -> Step {
+    pub fn advance(&mut self, id: Id, at: u64) -> Step {
         let last = self.epochs.last;
         if id > last && id == last.next() {
             (self.epochs.last, self.at) = (id, at);
@@ -63,23 +63,23 @@ mod tests {
             (Id::START, id(7, 1), Step::Lost { again: None }),
         ] {
             let epochs = Epochs::until(Some(last));
-            let mut heard = Heard { epochs, at: 100 };
-            assert_eq!(heard.hear(then, 101), expected, "{then} after {last}");
+            let mut cursor = Cursor { epochs, at: 100 };
+            assert_eq!(cursor.advance(then, 101), expected, "{then} after {last}");
             let moved = if expected == Step::Next { then } else { last };
-            assert_eq!(heard.epochs.last, moved);
+            assert_eq!(cursor.epochs.last, moved);
         }
     }
 
     #[test]
     fn what_has_been_heard_may_come_again() {
         let epochs = Epochs::until(Some(id(8, 2)));
-        let mut heard = Heard { epochs, at: 100 };
+        let mut cursor = Cursor { epochs, at: 100 };
         for known in [id(7, 4), id(8, 1), id(8, 2)] {
-            assert_eq!(heard.hear(known, 100), Step::Known);
+            assert_eq!(cursor.advance(known, 100), Step::Known);
         }
         // It was published later, so it is another message.
-        assert_eq!(heard.hear(id(8, 2), 101), Step::Lost { again: Some(2) });
-        assert_eq!(heard.hear(id(8, 3), 101), Step::Next);
-        assert_eq!(heard.hear(id(8, 2), 101), Step::Known);
+        assert_eq!(cursor.advance(id(8, 2), 101), Step::Lost { again: Some(2) });
+        assert_eq!(cursor.advance(id(8, 3), 101), Step::Next);
+        assert_eq!(cursor.advance(id(8, 2), 101), Step::Known);
     }
 }
