@@ -110,7 +110,8 @@ impl<K: Clone + Eq + Hash> Book<K> {
     }
 }
 
-/// The rate of one connection, or of one request to publish: that of its name, and before it has one, that of its address.
+/// The rate of one connection, or of one request to publish: that of its name, and before it has one,
+/// that of its address.
 #[derive(Debug)]
 pub(super) struct ConnectionRate {
     from: IpAddr,

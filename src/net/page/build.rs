@@ -1,5 +1,6 @@
-//! Builds the page's files into the binary: compressed, each with a tag that changes with its content. The emoji table comes from the `emojis`
-//! crate, which follows GitHub's names. It also packs the tables for names.
+//! Builds the page's files into the binary: compressed, each with a tag that changes with its content.
+//! The emoji table comes from the `emojis` crate, which follows GitHub's names. It also packs the
+//! tables for names.
 
 #[path = "../../chat/name/build.rs"]
 mod names;
