@@ -1,6 +1,8 @@
 //! Many instances behind one Redis are one chat.
 
-use crate::support::{Redis, TestServer, eventually};
+use serde_json::json;
+
+use crate::support::{Proxy, Redis, TestServer, eventually};
 
 #[test]
 fn people_on_two_instances_talk() {
@@ -156,4 +158,36 @@ fn a_dead_instance_keeps_its_names_only_while_it_has_a_lease() {
     foo.hears("error: no such user: ghost");
     server.join("ghost");
     foo.hears("ghost: has joined the chat!");
+}
+
+/// The instance of the older connection hears nothing of it, and is the first to register its names again.
+#[test]
+fn a_name_that_was_taken_over_unheard_stays_with_its_newer_connection() {
+    let redis = Redis::on_tcp();
+    let ways = [Proxy::to(redis.port()), Proxy::to(redis.port())];
+    let [there, here] = [0, 1].map(|at: usize| TestServer::on_with(ways[at].address(), |_| {}));
+    let mut old = there.json();
+    old.put(json!({"type": "join", "room": "attic", "user": "ann"}));
+    let key = old.gets(json!({"type": "welcome"}))["session"].clone();
+    old.gets(json!({"type": "joined"}));
+    ways[0].cut();
+    there.becomes(503);
+    let mut new = here.json();
+    new.put(json!({"type": "join", "room": "attic", "user": "ann", "session": key}));
+    new.gets(json!({"type": "welcome"}));
+    new.gets(json!({"type": "joined"}));
+    ways[1].cut();
+    here.becomes(503);
+    ways[0].heal();
+    there.becomes(200);
+    let mut bob = there.typed_in("bob", "attic");
+    redis.command(&["FLUSHALL"]);
+    eventually("the names are registered again", || {
+        let owners = redis.list(&["HKEYS", "{chat-users}:owners"]);
+        owners.contains(&"bob".into()).then_some(())
+    });
+    ways[1].heal();
+    here.becomes(200);
+    bob.put(json!({"type": "chat", "to": "ann", "text": "psst"}));
+    new.gets_at_last(json!({"type": "chat", "to": "ann", "text": "psst"}));
 }

@@ -244,13 +244,19 @@ impl Peers {
         }
     }
 
-    /// Closes the connection with this name, if it has this number.
+    /// Closes the connection with this name, if it has this number. One whose name was taken over no
+    /// longer has it from here on.
     pub async fn close(&self, user: &User, number: u64, reason: CloseReason) {
-        let registry = self.registry.lock().await;
-        if let Some(peer) = registry.named(user)
-            && peer.number == number
-        {
-            peer.outbox.close(reason);
+        let mut registry = self.registry.lock().await;
+        let key = registry.names.get(user).copied();
+        let entry = key.map(|key| &registry.peers[key as usize]);
+        let Some(entry) = entry.filter(|entry| entry.peer.number == number) else {
+            return;
+        };
+        let (peer, weight) = (entry.peer.clone(), entry.weight);
+        peer.outbox.close(reason);
+        if reason == CloseReason::Replaced {
+            registry.release_name(&peer, user, weight);
         }
     }
 

@@ -139,6 +139,14 @@ pub fn messages(room: &Room, value: &Value) -> Option<Vec<Event>> {
     Some(entries(value)?.filter_map(read).collect())
 }
 
+/// The names that were taken over from an instance, and the connections that had them.
+pub fn replaced(value: Value) -> Option<Vec<(User, Origin)>> {
+    let entries: Vec<(String, String)> = from_redis_value(value).ok()?;
+    let read =
+        |(name, origin): (String, String)| Some((User::new(&name).ok()?, origin.parse().ok()?));
+    Some(entries.into_iter().filter_map(read).collect())
+}
+
 /// The private messages in an instance's inbox; `None` if it is none.
 pub fn inbox(value: &Value) -> Option<Vec<InstanceMessage>> {
     let read = message::instance_message;

@@ -7,6 +7,7 @@ use redis::Value;
 use super::message::InstanceMessage;
 use super::reply::{self, Synced};
 use super::subscriber::Subscriber;
+use crate::chat::close_reason::CloseReason;
 use crate::chat::event::{Event, EventKind};
 use crate::chat::id::Id;
 use crate::chat::name::Room;
@@ -61,6 +62,7 @@ impl Subscriber {
                 }
             }
         }
+        self.close_replaced().await?;
         self.read_inbox().await
     }
 
@@ -185,6 +187,20 @@ impl Subscriber {
     pub(super) async fn deliver(&self, event: Event) {
         // Fails only when the fan-out is gone, and then the process is on its way out.
         let _ = self.feed.send(event).await;
+    }
+
+    /// Disconnects the peers whose names were taken over without the channel saying so.
+    ///
+    /// # Errors
+    /// Redis does not answer.
+    pub async fn close_replaced(&self) -> Result<(), Error> {
+        let replaced = self.client.scripts.replaced();
+        let replaced = self.client.request_early(replaced).await?;
+        for (user, origin) in reply::replaced(replaced).unwrap_or_default() {
+            let reason = CloseReason::Replaced;
+            self.peers.close(&user, origin.peer, reason).await;
+        }
+        Ok(())
     }
 
     /// Reads the private messages that the channel has not brought, and hands them on.

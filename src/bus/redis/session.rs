@@ -149,6 +149,8 @@ async fn prepare(
         }
     }
 
+    // Names that others have now are not claimed again.
+    bus.subscriber.close_replaced().await?;
     reconciliation.prepare().await?;
     // Not those of the lobby: their node may be out of reach now.
     let [names, _] = client.scripts.try_join();

@@ -1,7 +1,8 @@
 -- Give a name to a connection, unless another connection of a living instance has it. With the right
--- hash of a session key the name is taken over, and the instance of the older connection is told. An
--- instance is alive as long as it has a lease. Names are stored by their comparison keys; owner, hash
--- and, if it differs, the displayed name are the value.
+-- hash of a session key the name is taken over, and the instance of the older connection is told. It is also
+-- noted for a while, in case that instance is not listening at the moment. An instance is alive as long as it
+-- has a lease. Names are stored by their comparison keys; owner, hash and, if it differs, the displayed name
+-- are the value.
 -- A name that no instance has, but that is visible, belongs to another program. Only a peer that
 -- registers its name again has put it there itself.
 -- Returns 0: taken, 1: granted, 2: taken over.
@@ -15,6 +16,8 @@ if owner then
     local instance = string.match(origin, '^[^.]+')
     if redis.call('ZSCORE', KEYS[3], instance) then
       if ARGV[6] ~= '1' or lock == '' or lock ~= ARGV[3] then return 0 end
+      redis.call('HSET', ARGV[8] .. instance, ARGV[7], origin)
+      redis.call('EXPIRE', ARGV[8] .. instance, ARGV[9])
       redis.call('PUBLISH', ARGV[4] .. instance, '{"natterjack":"replaced","from":"' .. origin .. '"' .. ARGV[5])
       granted = 2
     end

@@ -64,8 +64,15 @@ impl Scripts {
         let key_hash = key_hash.map_or(String::new(), |key_hash| key_hash.to_string());
         let owner = (user.key(), origin.to_string(), key_hash);
         let replaced = (self.instance_channels(), message::replaced(user));
-        let args = (owner, replaced, over, user.as_str());
+        let kept = (self.users_key("replaced:"), INBOX_LIFE);
+        let args = (owner, replaced, over, user.as_str(), kept);
         CLAIM.call(&self.name_keys(), args)
+    }
+
+    /// The names that were taken over from this instance lately, and the connections that had them.
+    pub fn replaced(&self) -> Command {
+        let key = self.users_key(&format!("replaced:{}", self.instance));
+        Command::on(&key, cmd("HGETALL").arg(&key))
     }
 
     /// `shown`: the name, if it is known that this connection had it.
