@@ -24,8 +24,9 @@ use crate::support::{Client, Program, Redis, Saved, free_port};
 use instances::log;
 use losses::Losing;
 
-/// An instance that is out of reach for longer may be taken for dead.
-const LEASE: Duration = Duration::from_secs(8);
+/// An instance that is out of reach for longer may be taken for dead: its lease has not changed for nine
+/// seconds then, since it renews it every three.
+const LEASE: Duration = Duration::from_secs(6);
 
 /// How many instances there are behind a Redis.
 pub const INSTANCES: usize = 3;
