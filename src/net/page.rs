@@ -34,6 +34,10 @@ pub fn find(path: &str) -> Option<&'static File> {
 impl File {
     /// What it holds: few clients ask for that, so the binary has it compressed only.
     fn plain(&self) -> Vec<u8> {
+        // This is known when it is built: the smallest build has no files, and no code to inflate any.
+        if FILES.is_empty() {
+            return Vec::new();
+        }
         // Around what is compressed are a head of 10 bytes and an end of 8 (RFC 1952).
         let compressed = &self.gzip[10..self.gzip.len() - 8];
         inflate::decompress_to_vec(compressed).expect("the build has compressed it")
