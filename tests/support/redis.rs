@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use natterjack::config::{RedisAddress, RedisHost};
 use tempfile::TempDir;
 
-use super::{Certs, DEADLINE, eventually, free_port};
+use super::{Certs, DEADLINE, eventually, free_pair, free_port};
 
 mod refusals;
 mod time;
@@ -50,7 +50,8 @@ impl Redis {
 
     /// One node of a cluster, with no others yet.
     pub fn as_cluster() -> Redis {
-        let port = free_port().to_string();
+        // It also listens on the port of the cluster's bus.
+        let port = free_pair(10_000).to_string();
         Redis::launch(&["--port", &port, "--cluster-enabled", "yes"], None, None)
     }
 
