@@ -41,9 +41,7 @@ fn a_conversation_is_recorded() {
         return;
     };
     let server = server(Path::new(&folder));
-    let mut ann = server.typed("ann");
-    ann.put(json!({"type": "join", "room": "attic"}));
-    ann.gets(json!({"type": "joined"}));
+    let mut ann = server.typed_in("ann", "attic");
     for round in 0..14 {
         let names: Vec<String> = (0..8).map(|n| format!("{round}.{n}")).collect();
         for name in &names {
@@ -79,9 +77,7 @@ fn a_recovery_is_recorded() {
         return;
     };
     let server = server(Path::new(&folder));
-    let mut ann = server.typed("ann");
-    ann.put(json!({"type": "join", "room": "attic"}));
-    ann.gets(json!({"type": "joined"}));
+    let mut ann = server.typed_in("ann", "attic");
     ann.put(json!({"type": "chat", "room": "attic", "text": "more", "ref": "more"}));
     let ack = ann.gets_at_last(json!({"type": "ack", "ref": "more"}));
     let id = ack["id"].as_str().unwrap();

@@ -59,8 +59,8 @@ impl<S: TryWrite + 'static> Deref for Outbox<S> {
 }
 
 impl<S: ?Sized> Outbox<S> {
-    /// Locks the state for `act`, then tells the limits how much is kept now. Ignores poisoning:
-    /// every change below leaves the state consistent.
+    /// Locks the state for `act`, then tells the limits how much is kept now. After a panic it is used
+    /// all the same: every change below leaves the state consistent.
     fn with<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
         let mut state = self.state.lock();
         let before = state.kept_bytes();

@@ -67,7 +67,7 @@ impl Socket {
         Socket { stream, tls }
     }
 
-    /// Its TLS state, where TLS is spoken. A poisoned lock is used all the same: at worst the rest
+    /// Its TLS state, where TLS is spoken. After a panic it is used all the same: at worst the rest
     /// can't be decrypted, which ends this connection.
     fn tls(&self) -> Option<MutexGuard<'_, TlsConnection>> {
         let tls = self.tls.as_ref()?;

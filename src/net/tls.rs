@@ -102,7 +102,7 @@ impl Tls {
         Ok(Some(tls))
     }
 
-    /// A poisoned lock is used all the same: every change is one assignment.
+    /// After a panic it is used all the same: every change is one assignment.
     fn current(&self) -> MutexGuard<'_, Current> {
         self.current.lock()
     }

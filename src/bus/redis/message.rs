@@ -65,33 +65,27 @@ pub enum InstanceMessage {
 pub fn said(message: &NewMessage) -> String {
     let from = message.origin.to_string();
     let people = [("from", &*from), ("user", message.user.as_str())];
-    tail(words(people, message.email.as_ref(), &message.text))
+    words(people, message.email.as_ref(), &message.text)
 }
 
 /// A private message, as its script completes it.
 pub fn private(to: &str, message: &NewMessage) -> String {
     let people = [("user", message.user.as_str()), ("to", to)];
-    tail(words(people, message.email.as_ref(), &message.text))
+    words(people, message.email.as_ref(), &message.text)
 }
 
 /// The same for one that goes to other instances, since its recipient is not here.
 pub fn forwarded(to: &str, message: &PrivateMessage) -> String {
     let people = [("user", message.from.as_str()), ("to", to)];
-    let mut json = tail(words(people, message.email.as_ref(), &message.text));
+    let mut json = words(people, message.email.as_ref(), &message.text);
     json.insert_str(json.len() - 1, ",\"forwarded\":true");
     json
 }
 
-fn words<'a>(
-    people: [(&'a str, &'a str); 2],
-    email: Option<&'a Email>,
-    text: &'a Text,
-) -> impl Iterator<Item = (&'a str, &'a str)> {
+fn words(people: [(&str, &str); 2], email: Option<&Email>, text: &Text) -> String {
     let email = email.map(|email| ("email", email.as_str()));
-    people
-        .into_iter()
-        .chain(email)
-        .chain([("text", text.as_str())])
+    let text = ("text", text.as_str());
+    tail(people.into_iter().chain(email).chain([text]))
 }
 
 /// Somebody joined a room, perhaps without a name, as the script completes it.
