@@ -240,6 +240,7 @@ pub struct Config {
     //   tolerance. When it ends, the connection is closed with code 1008.
     // * `aud` and `iss` must be `--jwt-audience` and `--jwt-issuer`.
     // * `rooms` is a list of the rooms that the client may join.
+    // * `mod` is true, or a list of rooms: there the client is a moderator.
     //
     // With a token, `POST /rooms/ROOM` sends a message without a connection. The file is read again
     // on `SIGHUP`. If the new key is not usable, the old one stays.
@@ -273,6 +274,14 @@ pub struct Config {
     #[cfg(feature = "full")]
     #[argh(option, arg_name = "claim", from_str_fn(text))]
     pub jwt_name: Option<String>,
+    /// with --jwt-key: let people without a token in, too
+    // Lets people without a token in, too, as guests. A guest takes any name that is free, and is never a
+    // moderator. A guest whose name is in a token loses it to the token's bearer. `POST` below `/rooms/`
+    // needs a token all the same.
+    // See: tls-and-tokens.md#tokens
+    #[cfg(feature = "full")]
+    #[argh(switch)]
+    pub guests: bool,
     /// print a token for this user, signed with --jwt-key (a secret, or a private key), and exit
     // Prints a token for this user and exits. `--jwt-key` is then the secret, or a private key in
     // PEM (PKCS #8) whose public key the server has. `--jwt-audience`, `--jwt-issuer` and
@@ -298,8 +307,8 @@ pub struct Config {
     #[argh(option, arg_name = "rooms")]
     pub rooms: Option<String>,
     /// with --issue: its bearer is a moderator
-    // Gives the token of --issue the claim of a moderator. The claim is `mod`. The
-    // server itself gives it no rights.
+    // Makes the bearer of the token of --issue a moderator. It is one in the rooms of `--rooms`, or in
+    // all. The claim is `mod`.
     //
     // No variable.
     #[cfg(feature = "full")]

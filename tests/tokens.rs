@@ -150,6 +150,34 @@ fn a_token_may_be_for_some_rooms_only() {
 }
 
 #[test]
+fn guests_are_let_in_without_a_token_where_the_server_says_so() {
+    let issuer = Issuer::es256();
+    let server = TestServer::with(|config| {
+        config.jwt_key = Some(issuer.file());
+        config.guests = true;
+    });
+    let mut ann = join(&server, "ann", &issuer.token("ann"));
+    let mut bob = Client::connect(server.addr(), "/chat/bob");
+    bob.hears("Welcome bob!");
+    ann.hears("bob: has joined the chat!");
+    bob.say("hello");
+    ann.hears("bob: hello");
+    let mut typed = Client::connect(server.addr(), "/ws");
+    typed.put(json!({"type": "join", "room": "lobby", "user": "carol"}));
+    typed.gets(json!({"type": "welcome", "userId": "carol"}));
+    ann.hears("carol: has joined the chat!");
+    // A guest gets no name that somebody else has.
+    let mut eve = Client::connect(server.addr(), "/chat/ann");
+    eve.hears("username ann is already taken. please retry with a different name");
+    // A bad token is no guest's, and publishing needs a token.
+    assert_eq!(status(&server, "/chat/dan", "x"), 401);
+    assert_eq!(Raw::get(server.addr(), "/ws?token=x").0, 401);
+    assert_eq!(Raw::get(server.addr(), "/ws").0, 426);
+    let post = "POST /rooms/lobby HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi";
+    assert_eq!(Raw::request(server.addr(), post.as_bytes()).0, 401);
+}
+
+#[test]
 fn a_token_for_a_name_takes_it_over() {
     let issuer = Issuer::es256();
     let redis = Redis::start();

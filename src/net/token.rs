@@ -38,6 +38,8 @@ struct Tokens {
     file: PathBuf,
     keys: RwLock<KeySet>,
     rules: ClaimRules,
+    /// Whether connections without a token are let in, too.
+    guests: bool,
 }
 
 impl Authenticator {
@@ -55,6 +57,7 @@ impl Authenticator {
             file: file.clone(),
             keys: RwLock::new(keys),
             rules: ClaimRules::new(config),
+            guests: config.guests,
         })))
     }
 
@@ -80,11 +83,12 @@ impl Authenticator {
         let tokens = self.0.as_ref()?;
         let keys = tokens.keys.read().unwrap_or_else(PoisonError::into_inner);
         let claims = claims::describe(&tokens.rules);
-        Some(format!("{}; {claims}", keys.description))
+        let guests = ["", "; guests need none"][usize::from(tokens.guests)];
+        Some(format!("{}; {claims}{guests}", keys.description))
     }
 
-    /// What the request's token grants; `None` if no token is needed. The token must be for this name
-    /// and this room.
+    /// What the request's token grants; `None` if it has none and needs none. The token must be for this
+    /// name and this room.
     ///
     /// # Errors
     /// 401 without a valid token, 403 if it is for another name or not for the room.
@@ -94,7 +98,7 @@ impl Authenticator {
         user: Option<&User>,
         room: Option<&Room>,
     ) -> Result<Option<Box<Grant>>, Answer> {
-        let grant = self.verify(head).transpose()?;
+        let grant = self.verify_unless_guest(head).transpose()?;
         grant
             .as_ref()
             .map_or(Ok(()), |grant| grant.check(user, room))?;
@@ -104,7 +108,7 @@ impl Authenticator {
     /// The answer to a request without an upgrade: that a token is needed, or `answer` with the token's
     /// name. A page can't see why a WebSocket is refused, so it asks in this way.
     pub fn without_upgrade(&self, head: &Head, answer: Answer) -> Answer {
-        match self.verify(head) {
+        match self.verify_unless_guest(head) {
             None => answer,
             Some(Err(refused)) => refused,
             Some(Ok(grant)) => {
@@ -124,7 +128,16 @@ impl Authenticator {
             .unwrap_or_else(|| Err(unauthorized(line, false)))
     }
 
-    /// Verifies a request's token; `None` if none is needed.
+    /// The same, and `None` for a guest, too.
+    fn verify_unless_guest(&self, head: &Head) -> Option<Result<Grant, Answer>> {
+        let guests = self.0.as_ref().is_some_and(|tokens| tokens.guests);
+        if guests && matches!(token(head), Ok(None)) {
+            return None;
+        }
+        self.verify(head)
+    }
+
+    /// Verifies a request's token; `None` if there is no key.
     fn verify(&self, head: &Head) -> Option<Result<Grant, Answer>> {
         let tokens = self.0.as_ref()?;
         let keys = tokens.keys.read().unwrap_or_else(PoisonError::into_inner);

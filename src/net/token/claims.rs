@@ -5,7 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::grant::Grant;
+use super::grant::{Grant, Rooms};
 use super::key_set::KeySet;
 use crate::chat::name::{Room, User};
 use crate::config::Config;
@@ -67,8 +67,13 @@ pub(super) fn verify(
     };
     let exp = time("exp").map_err(|_| WRONG_TYPE)?;
     let nbf = time("nbf").map_err(|_| WRONG_TYPE)?;
-    let rooms = claims.get("rooms").map(Vec::<String>::deserialize);
-    let rooms = rooms.transpose().map_err(|_| WRONG_TYPE)?;
+    let rooms = claims.get("rooms").map_or(Ok(Rooms::All), these)?;
+    // Tokens of other services may use this claim in another way. It gives no rights there.
+    let moderates = match claims.get("mod") {
+        Some(Value::Bool(true)) => Rooms::All,
+        Some(list @ Value::Array(_)) => these(list)?,
+        _ => Rooms::none(),
+    };
     let expires = exp.map(|exp| exp.saturating_add(LEEWAY));
     if expires.is_some_and(|expires| now >= expires) {
         return Err("it has expired".into());
@@ -84,10 +89,17 @@ pub(super) fn verify(
     check_audience(claims.get("aud"), rules.audience.as_deref())?;
     Ok(Grant {
         user: user(&claims, rules.name.as_deref())?,
-        // A string that can't be a room's name allows no room.
-        rooms: rooms.map(|rooms| rooms.iter().flat_map(|room| Room::new(room)).collect()),
+        rooms,
+        moderates,
         expires,
     })
+}
+
+/// The rooms of a list. A string that can't be a room's name names no room.
+fn these(list: &Value) -> Result<Rooms, &'static str> {
+    let names = Vec::<String>::deserialize(list).map_err(|_| WRONG_TYPE)?;
+    let rooms = names.iter().flat_map(|room| Room::new(room));
+    Ok(Rooms::These(rooms.collect()))
 }
 
 /// Checks that the token is for this server. A token for another audience must be refused (RFC

@@ -13,13 +13,39 @@ use crate::time::unix_millis;
 /// The clock is read at least this often while waiting for a token to expire, since it may be set.
 const LOOK: Duration = Duration::from_secs(600);
 
+/// Rooms that a token names.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Rooms {
+    /// Every room.
+    All,
+    /// These rooms.
+    These(Box<[Room]>),
+}
+
+impl Rooms {
+    /// No room.
+    pub fn none() -> Rooms {
+        Rooms::These(Box::new([]))
+    }
+
+    /// Whether a room is among them.
+    pub fn contain(&self, room: &Room) -> bool {
+        match self {
+            Rooms::All => true,
+            Rooms::These(rooms) => rooms.contains(room),
+        }
+    }
+}
+
 /// What a token allows a connection.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Grant {
     /// The only name that its connection may use.
     pub user: User,
-    /// The rooms that its connection may join. `None` is all rooms.
-    pub rooms: Option<Vec<Room>>,
+    /// The rooms that its connection may join.
+    pub rooms: Rooms,
+    /// The rooms in which its bearer is a moderator.
+    pub moderates: Rooms,
     /// When it expires, in milliseconds since 1970, including the leeway. `None` is never.
     pub expires: Option<u64>,
 }
@@ -27,8 +53,12 @@ pub struct Grant {
 impl Grant {
     /// Whether its connection may join a room.
     pub fn allows_room(&self, room: &Room) -> bool {
-        let rooms = self.rooms.as_ref();
-        rooms.is_none_or(|rooms| rooms.contains(room))
+        self.rooms.contain(room)
+    }
+
+    /// Whether its bearer is a moderator of a room.
+    pub fn moderates(&self, room: &Room) -> bool {
+        self.allows_room(room) && self.moderates.contain(room)
     }
 
     /// Checks that it allows this name and this room.

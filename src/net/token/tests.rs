@@ -56,6 +56,30 @@ fn claims_decide_who_it_is_and_what_is_open() {
 }
 
 #[test]
+fn a_moderator_is_one_in_the_rooms_that_the_token_says() {
+    let attic = Room::new("attic").unwrap();
+    for (claims, lobby, attic_too) in [
+        (r#"{"sub":"ann"}"#, false, false),
+        (r#"{"sub":"ann","mod":true}"#, true, true),
+        (r#"{"sub":"ann","mod":false}"#, false, false),
+        (r#"{"sub":"ann","mod":"true"}"#, false, false),
+        (r#"{"sub":"ann","mod":{}}"#, false, false),
+        (r#"{"sub":"ann","mod":[]}"#, false, false),
+        (r#"{"sub":"ann","mod":["attic","a:b"]}"#, false, true),
+        (r#"{"sub":"ann","mod":true,"rooms":["attic"]}"#, false, true),
+        (
+            r#"{"sub":"ann","mod":["lobby"],"rooms":["attic"]}"#,
+            false,
+            false,
+        ),
+    ] {
+        let grant = verdict(claims).unwrap();
+        assert_eq!(grant.moderates(&Room::lobby()), lobby, "{claims}");
+        assert_eq!(grant.moderates(&attic), attic_too, "{claims}");
+    }
+}
+
+#[test]
 fn what_is_wrong_is_said_and_nothing_else() {
     for (claims, why) in [
         (r#"{"sub":"ann","exp":-1}"#, "it has expired"),
@@ -75,6 +99,7 @@ fn what_is_wrong_is_said_and_nothing_else() {
         (r#"{"sub":"ann","rooms":"lobby"}"#, "rooms is a list"),
         (r#"{"sub":"ann","rooms":null}"#, "rooms is a list"),
         (r#"{"sub":"ann","rooms":[1]}"#, "rooms is a list"),
+        (r#"{"sub":"ann","mod":[1]}"#, "rooms is a list"),
         (r#"["ann"]"#, "it can't be read"),
         ("hunter2", "it can't be read"),
     ] {
