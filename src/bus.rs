@@ -281,6 +281,15 @@ impl Bus {
         }
     }
 
+    /// Where a room's log stands; `None` when the bus can't be asked now.
+    pub async fn epochs(&self, room: &Room) -> Option<Epochs> {
+        match self {
+            Bus::Local(bus) => Some(bus.kept.lock().log.epochs(room)),
+            #[cfg(feature = "full")]
+            Bus::Redis(bus) => bus.client.epochs(room).await,
+        }
+    }
+
     /// Reads from a room's log the first messages of a stretch, up to `most`, in order; fewer if
     /// they are large, none only if the log has none of them. `None` when the bus can't be asked now.
     pub async fn read(&self, room: &Room, stretch: Stretch, most: usize) -> Option<Vec<Event>> {

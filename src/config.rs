@@ -119,8 +119,8 @@ pub struct Config {
     // Another site whose pages may connect. Pages of the server itself always may; `*` allows all
     // sites.
     //
-    // It also allows their requests by `POST` (CORS). `null` is for pages without an origin, and
-    // `file://` for files on the reader's disk.
+    // It also allows them to read rooms and to `POST` (CORS). `null` is for pages without an origin,
+    // and `file://` for files on the reader's disk.
     // Example: https://chat.example.org,https://www.example.org
     // See: publishing.md#publish
     #[argh(option, arg_name = "origin", long = "origin", from_str_fn(origin))]

@@ -14,6 +14,8 @@ pub mod peer;
 #[cfg(feature = "full")]
 pub mod publish;
 mod rate_limits;
+#[cfg(feature = "full")]
+mod read;
 pub mod route;
 pub mod session;
 pub mod socket;

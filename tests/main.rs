@@ -105,6 +105,9 @@ mod tokens_issue;
 /// Publishing by plain HTTP.
 mod publish;
 
+/// Reading by plain HTTP.
+mod reading;
+
 /// Publishing by plain HTTP from pages of other sites.
 mod other_sites;
 

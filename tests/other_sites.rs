@@ -93,10 +93,10 @@ fn a_preflight_request_tells_what_is_allowed() {
     );
     assert_eq!(asked[0], "HTTP/1.1 204 No Content");
     for line in [
-        "Allow: POST, OPTIONS",
+        "Allow: GET, HEAD, POST, OPTIONS",
         "Access-Control-Allow-Origin: https://friend.example",
-        "Access-Control-Allow-Methods: POST",
-        "Access-Control-Allow-Headers: Authorization, Content-Type",
+        "Access-Control-Allow-Methods: GET, HEAD, POST",
+        "Access-Control-Allow-Headers: Authorization, Content-Type, If-None-Match, Last-Event-ID",
         "Vary: Origin",
     ] {
         assert!(asked.iter().any(|one| one == line), "{line}: {asked:?}");
@@ -114,7 +114,7 @@ fn a_preflight_request_tells_what_is_allowed() {
         ("GET /nowhere", "404"),
         ("GET /ws", "401"),
         ("POST /rooms/lobby", "401"),
-        ("GET /rooms/lobby", "405"),
+        ("GET /rooms/lobby", "401"),
     ] {
         let head = ask(line, friend);
         assert_eq!(head[0].split(' ').nth(1), Some(status), "{line}");

@@ -110,6 +110,17 @@ pub fn pieces(events: &[Event], bytes: usize) -> impl Iterator<Item = &[Event]> 
     })
 }
 
+/// The newest events that take at most about so many bytes; at least one.
+pub fn newest(events: &[Event], bytes: usize) -> &[Event] {
+    let mut size = 0;
+    let fits = |event: &&Event| {
+        size += event.approx_size();
+        size <= bytes
+    };
+    let count = events.iter().rev().take_while(fits).count();
+    &events[events.len() - count.max(1).min(events.len())..]
+}
+
 /// What happened in a room.
 #[derive(Clone, Debug)]
 pub enum EventKind {

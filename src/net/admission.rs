@@ -18,12 +18,13 @@ use super::cors::{check_host, cors, options};
 use super::forwarded;
 use super::http::{self, Answer, Head, NoHead};
 use super::peer::{self, Upgrade};
-#[cfg(feature = "full")]
-use super::publish;
-use super::route::{ChatRequest, Route, bad_name, route};
+use super::route::{Route, bad_name, route};
 use super::socket::{Socket, linger};
 use super::tls::error::PLAIN;
 use super::token::Grant;
+#[cfg(feature = "full")]
+use super::{publish, read};
+use crate::chat::name::{Room, User};
 use pending::eviction_answer;
 pub use pending::{MAX_BYTES, Pending, PendingConnections, PendingPermit, Stage};
 use permits::{ConnectionPermit, ConnectionPermits};
@@ -127,18 +128,32 @@ impl Admission {
                         ))
                         .await
                     }
-                    Ok(Route::Chat(request)) => match self.admit_peer(&head, from, &request) {
-                        Ok((grant, permit)) => {
-                            let upgrade = Box::new(Upgrade {
-                                request,
-                                grant,
-                                from,
-                                ahead,
-                            });
-                            return self.start_peer(socket, pending, permit, upgrade);
+                    #[cfg(feature = "full")]
+                    Ok(Route::Read(request)) => {
+                        pending.set_stage(Stage::Busy);
+                        match self.admit_peer(&head, from, None, Some(&request.room)) {
+                            // The permit is held meanwhile.
+                            Ok(_permit) => {
+                                Box::pin(read::answer(&head, request, &self.context)).await
+                            }
+                            Err(answer) => Err(answer),
                         }
-                        Err(answer) => Err(answer),
-                    },
+                    }
+                    Ok(Route::Chat(request)) => {
+                        let (user, room) = (request.user.as_ref(), request.room.as_ref());
+                        match self.admit_peer(&head, from, user, room) {
+                            Ok((grant, permit)) => {
+                                let upgrade = Box::new(Upgrade {
+                                    request,
+                                    grant,
+                                    from,
+                                    ahead,
+                                });
+                                return self.start_peer(socket, pending, permit, upgrade);
+                            }
+                            Err(answer) => Err(answer),
+                        }
+                    }
                     Err(answer) if answer.status == 426 => {
                         Err(self.context.authenticator.without_upgrade(&head, answer))
                     }
@@ -158,14 +173,14 @@ impl Admission {
         linger(&socket).await;
     }
 
-    /// Checks the token and the name of a request to chat, and takes a permit for its peer.
+    /// Checks the token and the name of a request to chat or to read, and takes a permit for its peer.
     fn admit_peer(
         &self,
         head: &Head,
         from: IpAddr,
-        request: &ChatRequest,
+        user: Option<&User>,
+        room: Option<&Room>,
     ) -> Result<(Option<Box<Grant>>, PeerPermit), Answer> {
-        let (user, room) = (request.user.as_ref(), request.room.as_ref());
         let grant = self.context.authenticator.authorize(head, user, room)?;
         if let (None, Some(user)) = (&grant, user) {
             user.may_be_chosen("").map_err(bad_name)?;

@@ -48,14 +48,14 @@ pub fn cors(head: &Head, allowed: &[Origin], mut answer: Answer) -> Answer {
     };
     answer = answer.with("Access-Control-Allow-Origin", origin).with(
         "Access-Control-Expose-Headers",
-        "Retry-After, WWW-Authenticate",
+        "ETag, Retry-After, WWW-Authenticate",
     );
     if answer.status == 204 {
         answer = answer
-            .with("Access-Control-Allow-Methods", "POST")
+            .with("Access-Control-Allow-Methods", "GET, HEAD, POST")
             .with(
                 "Access-Control-Allow-Headers",
-                "Authorization, Content-Type",
+                "Authorization, Content-Type, If-None-Match, Last-Event-ID",
             )
             .with("Access-Control-Max-Age", "3600");
     }

@@ -45,14 +45,13 @@ impl File {
 
     /// The answer to a request for it: 304 if the browser has it already.
     pub fn answer(&self, head: &Head) -> Answer {
-        let has = |tag: &str| tag == "*" || tag.trim_start_matches("W/") == &self.tag[2..];
-        let mut known = head.headers("if-none-match");
-        let answer = if known.any(|tags| tags.split(',').map(str::trim).any(has)) {
+        let answer = if head.has_tagged(self.tag) {
             Answer::empty(304).with("Cache-Control", "no-cache")
         } else {
-            let gzip = head.weight("gzip").unwrap_or(0);
+            let weight = |coding| head.weight("accept-encoding", coding);
+            let gzip = weight("gzip").unwrap_or(0);
             // Unlike other codings, `identity` is accepted where the header does not mention it.
-            let plain = head.weight("identity");
+            let plain = weight("identity");
             if gzip > 0 && gzip >= plain.unwrap_or(0) {
                 Answer::file(self.content_type, Bytes::from_static(self.gzip))
                     .with("Content-Encoding", "gzip")

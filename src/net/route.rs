@@ -1,6 +1,9 @@
 //! Decides what a request is for, from its head alone. The functions are pure, so a table can test
 //! them.
 
+#[cfg(feature = "full")]
+mod rooms;
+
 use async_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::cors::check_origin;
@@ -9,16 +12,12 @@ use super::http::{Answer, Head};
 use super::page::{self, File};
 use super::token;
 use crate::chat::dialect::Dialect;
-#[cfg(feature = "full")]
-use crate::chat::dialect::REFERENCE_BYTES;
 use crate::chat::id::Id;
 use crate::chat::name::{Room, User};
 use crate::chat::replay::Past;
 use crate::config::Origin;
-
-/// The methods of a room.
 #[cfg(feature = "full")]
-const PUBLISH_METHODS: &str = "POST, OPTIONS";
+pub use rooms::{Page, PublishRequest, ReadRequest};
 
 /// What a request is for.
 #[derive(Debug, PartialEq, Eq)]
@@ -34,6 +33,9 @@ pub enum Route {
     /// A message to publish without a WebSocket.
     #[cfg(feature = "full")]
     Publish(PublishRequest),
+    /// Messages of a room to read without a WebSocket.
+    #[cfg(feature = "full")]
+    Read(ReadRequest),
     /// `OPTIONS`, with the allowed methods. Browsers send it before a request from another site.
     Options(&'static str),
 }
@@ -53,17 +55,6 @@ pub struct ChatRequest {
     pub accept: String,
     /// The subprotocol to agree to.
     pub protocol: Option<String>,
-}
-
-/// A request to publish a message. The names in it are valid.
-#[derive(Debug, PartialEq, Eq)]
-pub struct PublishRequest {
-    /// The room.
-    pub room: Room,
-    /// The name, if it is given.
-    pub user: Option<User>,
-    /// The client's name for its message, with which it can be sent again.
-    pub reference: Option<String>,
 }
 
 /// Decides what a request is for.
@@ -88,11 +79,7 @@ pub fn route(head: &Head, origins: &[Origin]) -> Result<Route, Answer> {
     }
     #[cfg(feature = "full")]
     if let Some(room) = path.strip_prefix("/rooms/") {
-        if head.method == "OPTIONS" {
-            check_origin(head, origins)?;
-            return Ok(Route::Options(PUBLISH_METHODS));
-        }
-        return publish(head, room, query, origins).map(Route::Publish);
+        return rooms::route(head, room, query, origins);
     }
     let name = match path.strip_prefix("/chat/") {
         Some(name) => Some(decode(name)?),
@@ -135,52 +122,30 @@ pub fn route(head: &Head, origins: &[Origin]) -> Result<Route, Answer> {
     }))
 }
 
-/// Parses a request to `/rooms/{room}`.
-#[cfg(feature = "full")]
-fn publish(
-    head: &Head,
-    room: &str,
-    query: &str,
-    origins: &[Origin],
-) -> Result<PublishRequest, Answer> {
-    if head.method != "POST" {
-        return Err(Answer::wrong_method(PUBLISH_METHODS));
-    }
-    let user = parameter(query, "user")?.map(|user| User::new(&user));
-    let request = PublishRequest {
-        room: Room::new(&decode(room)?).map_err(bad_name)?,
-        user: user.transpose().map_err(bad_name)?,
-        reference: parameter(query, "ref")?,
-    };
-    let reference = request.reference.as_ref();
-    if reference.is_some_and(|name| name.len() > REFERENCE_BYTES) {
-        return Err(Answer::text(400, "ref is longer than 256 bytes"));
-    }
-    check_origin(head, origins)?;
-    Ok(request)
-}
-
 pub(super) fn bad_name(error: String) -> Answer {
     Answer::text(400, &error)
 }
 
 /// `since` takes precedence over `history`, since it is more exact.
 fn past(query: &str) -> Result<Option<Past>, Answer> {
-    if let Some(since) = parameter(query, "since")? {
-        let id: Result<Id, _> = since.parse();
-        let bad = |_| {
-            Answer::text(
-                400,
-                "bad since: it is the id of a message, such as 1700000000000-42",
-            )
-        };
-        return id.map(|id| Some(Past::Since(id))).map_err(bad);
+    if let Some(since) = id(query, "since")? {
+        return Ok(Some(Past::Since(since)));
     }
     let Some(history) = parameter(query, "history")? else {
         return Ok(None);
     };
     let bad = |_| Answer::text(400, "bad history: it is a number of messages");
     history.parse().map(|n| Some(Past::Last(n))).map_err(bad)
+}
+
+/// The id of a message in a query parameter.
+fn id(query: &str, name: &str) -> Result<Option<Id>, Answer> {
+    let bad = |_| {
+        let line = format!("bad {name}: it is the id of a message, such as 1700000000000-42");
+        Answer::text(400, &line)
+    };
+    let id = parameter(query, name)?;
+    id.map(|id| id.parse().map_err(bad)).transpose()
 }
 
 /// Checks the opening handshake (RFC 6455, section 4.2.1) and returns the value of

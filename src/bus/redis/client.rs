@@ -13,7 +13,7 @@ use crate::chat::event::{Event, Refusal};
 use crate::chat::id::Id;
 use crate::chat::name::{Room, User};
 use crate::chat::peer::Receipt;
-use crate::chat::replay::Stretch;
+use crate::chat::replay::{Epochs, Stretch};
 use crate::config::RedisAddress;
 use crate::redis::endpoint::Endpoint;
 use crate::redis::error::Error;
@@ -65,6 +65,11 @@ impl Client {
     /// Who is in a room; `None` if Redis can't be asked now.
     pub async fn roster(&self, room: &Room) -> Option<Roster> {
         reply::roster(self.pipeline.request(self.scripts.roster(room)).await?)
+    }
+
+    /// Where a room's log stands; `None` if Redis can't be asked now.
+    pub async fn epochs(&self, room: &Room) -> Option<Epochs> {
+        reply::epochs(&self.pipeline.request(self.scripts.last(room)).await?)
     }
 
     /// The first messages of a stretch of a room's log, of at most about 64 KiB; `None` if Redis can't

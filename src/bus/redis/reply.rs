@@ -107,6 +107,19 @@ pub fn last(value: &Value) -> Option<Id> {
     text(value)?.split(' ').next()?.parse().ok()
 }
 
+/// A room's counter, which says where its log stands; `None` if it is none.
+pub fn epochs(value: &Value) -> Option<Epochs> {
+    if matches!(value, Value::Nil) {
+        return Some(Epochs::default());
+    }
+    let counter = text(value)?;
+    // Before the ends: the last id, the node that gave it, and when that was looked at.
+    Some(Epochs {
+        ends: message::ends(counter.splitn(4, ' ').nth(3).unwrap_or_default())?,
+        last: last(value)?,
+    })
+}
+
 /// The answer to the script `sync_room`.
 #[derive(Debug)]
 pub struct Synced {

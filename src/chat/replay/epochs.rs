@@ -94,6 +94,11 @@ impl Epochs {
         }
     }
 
+    /// Whether no message is known to have been before this one.
+    pub fn begin_at(&self, id: Id) -> bool {
+        self.next(self.start()).is_none_or(|first| id <= first)
+    }
+
     /// Whether nothing is missing between these two messages of the log. It may have messages behind the
     /// end of an epoch: those that came between the loss of another end and its discovery.
     pub fn follows(&self, before: Id, id: Id) -> bool {
@@ -175,5 +180,7 @@ mod tests {
             assert_eq!(next, expected);
         }
         assert_eq!(log().back(100), id(3, 0));
+        assert!(log().begin_at(id(3, 1)) && !log().begin_at(id(3, 2)));
+        assert!(Epochs::default().begin_at(id(8, 1)));
     }
 }

@@ -51,17 +51,26 @@ impl Head {
         items.any(|item| item.trim().eq_ignore_ascii_case(word))
     }
 
-    /// The weight of a content coding (RFC 9110, section 12.5.3), in thousandths; 0 is not
-    /// acceptable. `None`: neither the coding nor `*` is mentioned.
-    pub fn weight(&self, coding: &str) -> Option<u16> {
+    /// The weight of a content coding or a media type in the header that lists the accepted ones
+    /// (RFC 9110, section 12.5), in thousandths; 0 is not acceptable. `None`: neither this one nor `*`
+    /// is mentioned.
+    pub fn weight(&self, header: &str, item: &str) -> Option<u16> {
         let find = |wanted: &str| {
-            let items = self.headers("accept-encoding");
+            let items = self.headers(header);
             let items = items.flat_map(|value| value.split(','));
             let mut items = items.map(|item| item.split_once(';').unwrap_or((item, "")));
             let found = items.find(|(name, _)| name.trim().eq_ignore_ascii_case(wanted));
             found.map(|(_, parameters)| quality(parameters))
         };
-        find(coding).or_else(|| find("*"))
+        find(item).or_else(|| find("*"))
+    }
+
+    /// Whether the client has what bears this entity tag (RFC 9110, section 13.1.2).
+    pub fn has_tagged(&self, tag: &str) -> bool {
+        let tags = self.headers("if-none-match");
+        let mut tags = tags.flat_map(|tags| tags.split(',')).map(str::trim);
+        let bare = tag.trim_start_matches("W/");
+        tags.any(|known| known == "*" || known.trim_start_matches("W/") == bare)
     }
 
     /// Parses a head and returns its length with it. `Ok(None)`: it is not complete yet.
@@ -296,7 +305,8 @@ mod tests {
         ] {
             let headers = format!("Host: a\r\nAccept-Encoding: {accepted}\r\n");
             let head = parsed("GET / HTTP/1.1", &headers).unwrap();
-            let weights = (head.weight("gzip"), head.weight("identity"));
+            let weight = |coding| head.weight("accept-encoding", coding);
+            let weights = (weight("gzip"), weight("identity"));
             assert_eq!(weights, (gzip, identity), "{accepted}");
         }
     }

@@ -202,19 +202,8 @@ impl Session<'_> {
             limit => self.bus().history_before(&room, before, limit).await,
         };
         let messages = read.ok_or(Refusal::Unavailable)?;
-        let messages = newest(&messages, HISTORY_BYTES);
+        let messages = event::newest(&messages, HISTORY_BYTES);
         self.peer.send(&Reply::History(&room, messages));
         Ok(())
     }
-}
-
-/// The newest messages that take at most about `most` bytes; at least one.
-fn newest(messages: &[Event], most: usize) -> &[Event] {
-    let mut size = 0;
-    let fits = |event: &&Event| {
-        size += event.approx_size();
-        size <= most
-    };
-    let count = messages.iter().rev().take_while(fits).count();
-    &messages[messages.len() - count.max(1).min(messages.len())..]
 }

@@ -5,7 +5,7 @@ use natterjack::config::Network;
 use natterjack::net::cors::options;
 use natterjack::net::forwarded;
 use natterjack::net::http::{Answer, Head};
-use natterjack::net::route::{ChatRequest, PublishRequest, Route, route};
+use natterjack::net::route::{ChatRequest, PublishRequest, ReadRequest, Route, route};
 
 use super::rules;
 
@@ -32,6 +32,7 @@ pub fn survives(bytes: &[u8]) {
         Ok(Route::Health | Route::Ready) => {}
         Ok(Route::Chat(request)) => chats(&request),
         Ok(Route::Publish(request)) => publishes(&request),
+        Ok(Route::Read(request)) => reads(&request),
         Err(refused) => whole(&refused, &[400, 403, 404, 405, 426]),
     }
 }
@@ -72,6 +73,11 @@ fn publishes(request: &PublishRequest) {
     }
     let reference = request.reference.as_ref();
     assert!(reference.is_none_or(|name| name.len() <= 256));
+}
+
+fn reads(request: &ReadRequest) {
+    rules::name(request.room.as_str());
+    assert!((1..=100).contains(&request.limit));
 }
 
 /// Nothing of a request gets into the head of its answer.
