@@ -18,13 +18,13 @@ local written_epoch, written, referred, moved
 
 local function save(number)
   written_epoch, written = epoch, number
-  -- It is enough to renew its life when the node is looked at.
+  -- It is enough to renew the lives of counter and log when the node is looked at.
   if checked ~= now then return 'SET', KEYS[1], counter(number), 'KEEPTTL' end
   return 'SET', KEYS[1], counter(number), 'EX', ARGV[5]
 end
 
 local function add(body)
-  local id = format(epoch, n + 1)
+  local id = whole(epoch) .. '-' .. string.format('%.0f', n + 1)
   local message = '{"natterjack":"said","id":"' .. id .. '","at":' .. whole(now) .. body
   if ARGV[4] == '0' then return id, message end
   return id, message, redis.pcall('XADD', KEYS[2], 'MAXLEN', '=', ARGV[4], id, 'message', message)
@@ -85,7 +85,7 @@ for i = 9, #ARGV, 3 do
 end
 if written then
   if written ~= n or written_epoch ~= epoch then redis.pcall(save(n)) end
-  redis.pcall('EXPIRE', KEYS[2], ARGV[5])
+  if checked == now then redis.pcall('EXPIRE', KEYS[2], ARGV[5]) end
 end
 if moved then
   redis.pcall('SET', KEYS[3], moved .. ' ' .. last, 'EX', ARGV[6])
