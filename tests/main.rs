@@ -27,6 +27,9 @@ mod references;
 /// The page, in a real browser.
 mod page;
 
+/// The page's module, for pages and programs of others.
+mod client_module;
+
 /// Earlier messages on the page, also after an interruption.
 mod page_history;
 

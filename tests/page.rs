@@ -284,7 +284,14 @@ fn its_files_are_small_safe_and_kept_by_browsers() {
         line.map(str::to_string)
     };
     let mut transferred = 0;
-    for path in ["/", "/style.css", "/app.js", "/icon.svg", "/emoji.json"] {
+    for path in [
+        "/",
+        "/style.css",
+        "/app.js",
+        "/client.js",
+        "/icon.svg",
+        "/emoji.json",
+    ] {
         let plain = ask(path, "");
         assert!(plain.starts_with("HTTP/1.1 200"), "{path}: {plain}");
         let policy = header(&plain, "Content-Security-Policy").expect("a policy");

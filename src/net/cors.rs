@@ -4,6 +4,9 @@
 use super::http::{Answer, Head};
 use crate::config::{Authority, Origin, host, origins};
 
+/// The header that names the sites whose pages may read an answer.
+pub(super) const ALLOW_ORIGIN: &str = "Access-Control-Allow-Origin";
+
 /// Refuses pages of other sites, which must not speak in their visitors' names (RFC 6455, section
 /// 10.2).
 pub(super) fn check_origin(head: &Head, allowed: &[Origin]) -> Result<(), Answer> {
@@ -38,6 +41,9 @@ pub fn options(methods: &str) -> Answer {
 /// Adds the headers that let a page of an allowed origin read the answer (Fetch standard, CORS
 /// protocol).
 pub fn cors(head: &Head, allowed: &[Origin], mut answer: Answer) -> Answer {
+    if answer.has(ALLOW_ORIGIN) {
+        return answer;
+    }
     // Then the answer depends on the origin.
     if !allowed.is_empty() && !allowed.contains(&Origin::Any) {
         answer = answer.with("Vary", "Origin");
@@ -46,7 +52,7 @@ pub fn cors(head: &Head, allowed: &[Origin], mut answer: Answer) -> Answer {
     let Some(origin) = origin.and_then(|origin| origins::cors(allowed, origin)) else {
         return answer;
     };
-    answer = answer.with("Access-Control-Allow-Origin", origin).with(
+    answer = answer.with(ALLOW_ORIGIN, origin).with(
         "Access-Control-Expose-Headers",
         "ETag, Retry-After, WWW-Authenticate",
     );

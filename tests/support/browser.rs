@@ -79,6 +79,16 @@ impl Page {
         })
     }
 
+    /// What an asynchronous function with this body returns; an error's code or words if it throws.
+    #[track_caller]
+    pub fn runs(&self, body: &str) -> Value {
+        let function =
+            format!("(async () => {{ {body} }})().catch((error) => error.code ?? String(error))");
+        let params = json!({"expression": function, "returnByValue": true, "awaitPromise": true});
+        let mut result = self.0.does("Runtime.evaluate", params);
+        result["result"]["value"].take()
+    }
+
     /// Waits until an expression is true.
     #[track_caller]
     pub fn until(&self, expression: &str) {

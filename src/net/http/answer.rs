@@ -75,6 +75,11 @@ impl Answer {
         self
     }
 
+    /// Whether it has a header.
+    pub fn has(&self, name: &str) -> bool {
+        self.headers.iter().any(|(known, _)| *known == name)
+    }
+
     /// The answer in bytes; only its head if the request was a `HEAD`.
     pub fn bytes(&self, head_only: bool) -> Vec<u8> {
         // `Upgrade` is a header of this connection only (RFC 9110, section 7.8).

@@ -21,7 +21,7 @@ const me = { name: '', email: '', key: '', ...known.me };
 if (bearer) Object.assign(me, { name: bearer, key: '' });
 
 function save() {
-  const { current, rooms, outbox } = chat;
+  const { current, rooms, pending } = chat;
   write('localStorage', { me });
   if (current && !leaving) current.draft = composer.draft;
   write('sessionStorage', leaving ? {} : {
@@ -29,7 +29,7 @@ function save() {
     phase: chat.entered ? 'in' : phase,
     current: current?.name,
     rooms: [...rooms.values()].map(({ name, draft }) => ({ name, draft })),
-    outbox: outbox.kept,
+    outbox: pending.kept,
   });
 }
 
@@ -44,7 +44,7 @@ const composer = new Composer((text, to) => {
 
 const chat = new Chat(me, {
   discard(message) {
-    chat.outbox.discard(message);
+    chat.pending.discard(message);
     people();
     composer.focus();
   },
@@ -59,7 +59,7 @@ const chat = new Chat(me, {
   },
   lost() {
     // Nobody is waiting to be let in: the next try comes with another name.
-    if (phase === 'login') chat.connection.stop();
+    if (phase === 'login') chat.stop();
   },
   status: showStatus,
   entered() {
@@ -103,7 +103,7 @@ function open(name) {
 }
 
 function leave(room) {
-  const waits = chat.outbox.in(room).length;
+  const waits = chat.pending.in(room).length;
   if (waits && !confirm(`Some of what you wrote in ${room.name} has not been sent. Leave all the same?`)) return;
   chat.leave(room);
   if (room === chat.current) open(chat.rooms.keys().next().value);
@@ -151,17 +151,17 @@ function newer() {
 }
 
 function showStatus() {
-  const { connection, replaced, welcomed, busWaits } = chat;
+  const { state, replaced, barred } = chat;
   if (replaced) {
-    say('You are in this chat in another window now.', 'Use it here', () => connection.start());
-  } else if (chat.barred && !connection.isOpen) {
-    say(phase === 'in' ? chat.barred : '');
-  } else if (phase !== 'login' && !welcomed) {
+    say('You are in this chat in another window now.', 'Use it here', () => chat.retry());
+  } else if (barred && state === 'offline') {
+    say(phase === 'in' ? barred : '');
+  } else if (phase !== 'login' && state === 'offline') {
     const outage = navigator.onLine ? 'No connection, trying again.' : 'You are offline.';
     const kept = phase === 'in' ? ' What you write is kept.' : '';
-    say(outage + kept, 'Try now', () => connection.retryNow());
+    say(outage + kept, 'Try now', () => chat.retry());
   } else {
-    say(busWaits ? 'Waiting for the server’s memory. What you write is kept.' : '');
+    say(state === 'waiting' ? 'Waiting for the server’s memory. What you write is kept.' : '');
   }
 }
 
@@ -225,12 +225,7 @@ function enter() {
   phase = 'joining';
   leaving = false;
   showStatus();
-  if (chat.connection.isOpen) {
-    if (!chat.welcomed) chat.join(chat.current);
-  } else {
-    chat.connection.start();
-    chat.connection.retryNow();
-  }
+  if (chat.state === 'offline') chat.start();
 }
 
 page.join.addEventListener('submit', submitLogin);
@@ -248,10 +243,10 @@ page.enter.addEventListener('submit', (event) => {
 });
 
 page.quit.addEventListener('click', () => {
-  if (!chat.outbox.isEmpty && !confirm('Some of what you wrote has not been sent. Leave all the same?')) return;
+  if (!chat.pending.isEmpty && !confirm('Some of what you wrote has not been sent. Leave all the same?')) return;
   leaving = true;
   save();
-  chat.connection.stop();
+  chat.stop();
   location.reload();
 });
 
@@ -291,7 +286,7 @@ if (tab.phase === 'in' && me.name) {
   for (const { name, draft } of tab.rooms) chat.room(name).draft = draft;
   const requested = roomInAddress();
   open(requested && !whyNot(requested) ? requested : tab.current);
-  chat.outbox.restore(tab.outbox, chat.rooms, me.name);
+  chat.pending.restore(tab.outbox, chat.rooms, me.name);
   enter();
   phase = 'in';
   showChat();

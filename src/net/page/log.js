@@ -3,7 +3,8 @@
 // Messages stand in the order of their ids, whenever they come. Own ones stay at the end until the
 // server has said where their place is.
 
-import { draw, isAfter, isFirst, restate, write } from './message.js';
+import { isAfter } from './client.js';
+import { draw, isFirst, restate, write } from './message.js';
 import { Notice } from './notice.js';
 import { button, day, make, time } from './page.js';
 
@@ -40,7 +41,7 @@ export class Log {
   #more = button('', () => this.#hooks.older(), '');
   #isWhole = false;
 
-  /** `hooks` are again(message), discard(message), answer(name), moved(), older(), and gone(message). */
+  /** `hooks` are again(message), discard(message), answer(name), moved(), and older(). */
   constructor(room, hooks) {
     this.#hooks = hooks;
     const { element } = this;
@@ -67,6 +68,11 @@ export class Log {
   /** Whether older messages are known not to be there, or there is no room for them. */
   get isFull() {
     return this.#isWhole || this.#placed.length >= 2 * MOST;
+  }
+
+  /** Whether a message is shown, in its place. */
+  has({ id, to }) {
+    return this.#placed.some((message) => message.id === id && message.to === to);
   }
 
   add(message) {
@@ -309,7 +315,7 @@ export class Log {
     const excess = this.#placed.length - (this.#atEnd ? MOST : 2 * MOST);
     if (excess <= 0) return;
     const cut = () => {
-      for (const message of this.#placed.splice(0, excess)) this.#hooks.gone(message);
+      this.#placed.splice(0, excess);
       const [{ element: first }] = this.#placed;
       while (this.#head.nextElementSibling !== first) this.#head.nextElementSibling.remove();
       this.#regroup(first);

@@ -9,17 +9,8 @@ import { isJustEmoji, render } from './text.js';
 /** Before the first message of any room. */
 export const START = '0-0';
 
-/** EPOCH-N: N counts by one, and EPOCH says when this count began. */
-const numbers = (id) => id.split('-').map(Number);
-
-/** Whether one message of a room comes after another. */
-export function isAfter(id, other) {
-  const [[epoch, n], [otherEpoch, otherN]] = [numbers(id), numbers(other)];
-  return epoch > otherEpoch || (epoch === otherEpoch && n > otherN);
-}
-
 /** Whether nothing was said before, as far as the count knows. */
-export const isFirst = (id) => numbers(id)[1] === 1;
+export const isFirst = (id) => id.endsWith('-1');
 
 /** Makes `message.element`; `hooks` are again(message), discard(message) and answer(name). */
 export function draw(message, hooks) {

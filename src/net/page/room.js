@@ -1,58 +1,46 @@
-// A room: who is there, and how much of what was said in it is on the page.
+// A room as the page shows it: how much of what was said in it is there, and what is new.
 //
 // The history is requested in three ways: the last few messages when we come for the first time,
 // all that came after the last one we know when we come back, and older ones by and by.
 
+import { isAfter } from './client.js';
 import { Log } from './log.js';
-import { START, isAfter, isFirst } from './message.js';
+import { START, isFirst } from './message.js';
 
 /** How many messages a newcomer is shown, and how many more each time older ones are requested. */
 const SOME = 50;
-/** Ids remembered, so that nothing is shown twice. */
-const MOST_IDS = 4000;
 /** A replay that does not come to its end is over after this long: the log may have lost its end. */
 const REPLAY_TIMEOUT = 3_000;
-
-/** Which messages have been shown, and which of ours have an id but were not heard yet. */
-export class Book {
-  seen = new Set();
-  acked = new Map();
-
-  isNew(id) {
-    if (this.seen.has(id)) return false;
-    this.seen.add(id);
-    if (this.seen.size > MOST_IDS) this.seen.delete(this.seen.values().next().value);
-    return true;
-  }
-}
+const NOBODY = new Set();
 
 /** A room we are in, or want to be in. */
 export class Room {
-  joined = false;
-  people = new Set();
-  count = 0;
   unread = 0;
   draft = undefined;
-  book = new Book();
+  /** The client's room, as soon as we are in it. */
+  link = null;
+  #room = null;
   /** The newest id heard: what came after it is missed while we are away. */
   #last = undefined;
   /** What is being said again: { isNews, until }. */
   #replay = null;
   #timer = 0;
-  /** The id before which older messages are requested. */
-  #olderThan = null;
+  #isAsking = false;
   #on;
 
-  /** `on` are the log's hooks, moved(room), older(room), and settled(room): all was said again. */
+  /** `on` are the log's hooks, moved(room), and settled(room): all was said again. */
   constructor(name, on) {
     this.name = name;
     this.#on = on;
-    this.log = new Log(name, {
-      ...on,
-      moved: () => on.moved(this),
-      older: () => on.older(this),
-      gone: ({ id, to }) => to === undefined && this.book.seen.delete(id),
-    });
+    this.log = new Log(name, { ...on, moved: () => on.moved(this), older: () => this.#older() });
+  }
+
+  get people() {
+    return this.#room?.people ?? NOBODY;
+  }
+
+  get count() {
+    return Math.max(this.#room?.count ?? 0, this.people.size);
   }
 
   /** How much is wanted of what was said before. */
@@ -66,10 +54,10 @@ export class Room {
   }
 
   /** We are in, and are now told what was said before. */
-  enter({ last, complete }) {
+  enter(room, { last, complete }) {
+    this.#room = room;
     const isNews = this.#last !== undefined;
     const missed = last && (!isNews || isAfter(last, this.#last));
-    this.joined = true;
     if (isNews && !complete) this.log.gap();
     if (!last) {
       // Nothing has been said, as far as the server knows.
@@ -79,10 +67,10 @@ export class Room {
       this.#last = last;
     }
     this.#replay = missed ? { isNews, until: last } : null;
-    if (missed) this.#wait();
+    if (missed) this.#waitForMore();
   }
 
-  #wait() {
+  #waitForMore() {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#settle(), REPLAY_TIMEOUT);
   }
@@ -97,54 +85,42 @@ export class Room {
 
   /** Usually nothing is older than a first message, but only the server can say so. */
   #askForBeginning() {
-    if (this.log.oldest && isFirst(this.log.oldest)) this.#on.older(this);
+    if (this.log.oldest && isFirst(this.log.oldest)) this.#older();
   }
 
   /**
    * Notes a message that is heard. Says how it has to be shown: 'live' if it was said just now,
-   * 'missed' if it was said while we were away, 'known' before we came; null if it is there already.
+   * 'missed' if it was said while we were away, 'known' before we came.
    */
   hear({ id }) {
     if (id === undefined) return 'live';
     const replay = this.#replay;
     if (this.#last === undefined || isAfter(id, this.#last)) this.#last = id;
-    const isNew = this.book.isNew(id);
-    if (!replay || isAfter(id, replay.until)) return isNew ? 'live' : null;
+    if (!replay || isAfter(id, replay.until)) return 'live';
     this.log.hush();
     if (id === replay.until) queueMicrotask(() => this.#settle());
-    else this.#wait();
-    return !isNew ? null : replay.isNews ? 'missed' : 'known';
+    else this.#waitForMore();
+    return replay.isNews ? 'missed' : 'known';
   }
 
-  /** What to request, if there may be older messages. */
-  older() {
-    if (!this.joined || this.#replay || this.#olderThan || this.log.isFull) return null;
-    this.#olderThan = this.log.oldest ?? 'none';
+  async #older() {
+    if (!this.#room || this.#replay || this.#isAsking || this.log.isFull) return;
+    const { oldest } = this.log;
+    this.#isAsking = true;
     this.log.asks(true);
-    return { room: this.name, before: this.log.oldest, limit: SOME };
-  }
-
-  /** The answer, as messages to be shown. */
-  found(messages) {
-    const isWanted = this.#olderThan === (this.log.oldest ?? 'none');
-    if (!isWanted) return;
-    if (messages.length) this.log.addOlder(messages.filter(({ id }) => this.book.isNew(id)));
-    else this.log.whole();
-    this.endRequest();
-    this.#askForBeginning();
-  }
-
-  /** No answer will come, or it has come. */
-  endRequest() {
-    this.#olderThan = null;
+    const messages = await this.#room.history({ before: oldest, limit: SOME }).catch(() => null);
+    this.#isAsking = false;
+    // Older ones may have been dropped meanwhile.
+    const isNext = messages && this.log.oldest === oldest;
+    if (isNext && messages.length) this.log.addOlder(messages.filter(({ text }) => text !== undefined).map(this.#on.message));
+    else if (isNext) this.log.whole();
     this.log.asks(false);
+    if (isNext) this.#askForBeginning();
   }
 
   lost() {
     clearTimeout(this.#timer);
-    this.joined = false;
     this.#replay = null;
-    this.#olderThan = null;
     this.log.lost();
   }
 }

@@ -51,9 +51,6 @@ async function whose() {
 
 export const bearer = await whose();
 
-/** A page can set no header of a WebSocket, but ask for a subprotocol. */
-export const protocols = token ? [`bearer.${token}`] : [];
-
 /** Why the server does not let us in, or nothing: a WebSocket does not tell. */
 export async function whyNotIn(url) {
   try {
