@@ -30,6 +30,9 @@ mod page;
 /// The page's module, for pages and programs of others.
 mod client_module;
 
+/// Texts on the page: emoji, links, directions of writing.
+mod page_text;
+
 /// Earlier messages on the page, also after an interruption.
 mod page_history;
 

@@ -34,11 +34,16 @@ export function findEmoji(typed) {
   return [...first, ...inside].slice(0, 8).map((name) => [name, table[name]]);
 }
 
-const PICTURES = /^[\p{Extended_Pictographic}\p{Regional_Indicator}\p{Emoji_Modifier}\u200d\ufe0f\u20e3\s]+$/u;
+/** One emoji as a reader sees it: in colour by itself, or made so. "1" and "©" alone are text. */
+const PICTURE = /^(?:\p{Emoji_Presentation}|\p{Emoji}(?:\ufe0f|\p{Emoji_Modifier}))/u;
 
 /** Whether a rendered text is a few emoji and nothing else; such messages are shown large. */
 export function isJustEmoji(text) {
-  return PICTURES.test(text) && /\S/.test(text) && segments(text.replace(/\s/g, '')).length <= 6;
+  const packed = text.replace(/\s/g, '');
+  // Most texts begin otherwise, and are not taken apart.
+  if (!PICTURE.test(packed)) return false;
+  const parts = segments(packed);
+  return parts.length <= 6 && parts.every((part) => PICTURE.test(part));
 }
 
 // Showing
