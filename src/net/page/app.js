@@ -1,11 +1,12 @@
 // The page: who we are, what is shown, and what is remembered.
 
 import { Chat } from './chat.js';
+import { Composer } from './composer.js';
 import {
   allowGravatar, avatar, closeDrawer, flash, make, page, read, roomInAddress, say, show, showPeople, showRooms, whyNot,
   write,
 } from './page.js';
-import { Composer, loadEmoji } from './text.js';
+import { loadEmoji } from './text.js';
 import { bearer, inAddress } from './token.js';
 
 const LOBBY = 'lobby';
