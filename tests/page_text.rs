@@ -85,3 +85,84 @@ fn a_message_of_a_few_emoji_is_large() {
     );
     assert_eq!(shown, json!(large));
 }
+
+/// Texts with `<` and `>` around what has to be a link.
+const LINKS: &[&str] = &[
+    "<https://a.example>",
+    "see <https://a.example/x>.",
+    "<HTTP://A.EXAMPLE/?q=1&r=[2]#x>, and so on",
+    "<http://[::1]:8080/>!",
+    "(<https://a.example/x>)",
+    "<https://a.example/x_(y)>",
+    "(<https://a.example/x_(y)>)).",
+    "'<https://a.example/it's>'",
+    "\u{201c}<https://a.example>\u{201d} \u{2018}<https://a.example/it\u{2019}s>\u{2019}",
+    "\u{bb}<https://a.example>\u{ab} \u{201e}<https://b.example>\u{201c}",
+    "<https://a.example>\u{2026} <https://b.example>\u{2014}which",
+    // Chinese, Japanese and Arabic have no space there.
+    "见<https://a.example/路>，好",
+    "见<https://a.example>。<https://b.example>、<https://c.example>！",
+    "「<https://a.example>」（<https://b.example>）",
+    "انظر <https://a.example>، ثم <https://b.example>؟",
+    // Markup.
+    "_<https://a.example/x_y>_ *<https://b.example>* **<https://c.example>**, ~~<https://d.example>~~",
+    "[words](<https://a.example>)",
+    "`https://a.example`",
+    // Without a scheme.
+    "<www.example.org>, (<www.example.org/x>) _<www.example.org>_",
+    "ann@www.example.org www.example www..org swww.example.org //www.example.org",
+    // What only looks like one.
+    "https:// https://\u{2026} https://. xhttps://a.example ftp://a.example javascript:alert(1)",
+];
+
+#[test]
+fn links_end_where_the_sentence_goes_on() {
+    let server = TestServer::with(|config| config.rate = 0);
+    let ann = Page::join(&server, "ann");
+    let mut foo = server.join("foo");
+    for text in LINKS {
+        foo.say(&text.replace(['<', '>'], ""));
+    }
+    foo.say("the end");
+    ann.shows("the end");
+    let shown = ann.value(
+        "[...document.querySelectorAll('.text')].slice(0, -1).map((text) => {
+            text.querySelector('.meta').remove();
+            text.querySelectorAll('code').forEach((code) => code.replaceWith('`' + code.textContent + '`'));
+            text.querySelectorAll('a').forEach((a) => a.replaceWith(`<${a.textContent}>`));
+            return text.textContent;
+        })",
+    );
+    let shown: Vec<String> = serde_json::from_value(shown).unwrap();
+    assert_eq!(shown, LINKS);
+    // One without a scheme is taken for HTTPS.
+    foo.say("www.example.net");
+    ann.until("!!document.querySelector('a[href=\"https://www.example.net/\"]')");
+    // Nothing makes an address look like another.
+    foo.say("https://a.example/\u{2066}gpj.exe");
+    ann.shows("https://a.example/%E2%81%A6gpj.exe");
+}
+
+#[test]
+fn a_link_to_a_room_of_this_chat_opens_it_in_place() {
+    let server = TestServer::start();
+    let ann = Page::join(&server, "ann");
+    let mut foo = server.join("foo");
+    let mut bar = server.join_room("bar", "attic");
+    let addr = server.addr();
+    foo.say(&format!(
+        "come to http://{addr}/#attic or http://{addr}/#token=x or http://example.org/#attic"
+    ));
+    ann.shows("come to");
+    let elsewhere = "[...document.querySelectorAll('.text a')].map((link) => link.target)";
+    assert_eq!(ann.value(elsewhere), json!(["", "_blank", "_blank"]));
+    ann.value("(document.querySelector('.text a').click(), 0)");
+    ann.until("find('Message').placeholder.includes('attic')");
+    ann.say("here I am");
+    bar.hears_at_last("ann: here I am");
+    // And back, as from any page.
+    ann.value("(history.back(), 0)");
+    ann.until("find('Message').placeholder.includes('lobby')");
+    ann.say("still here");
+    foo.hears("ann: still here");
+}

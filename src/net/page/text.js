@@ -48,7 +48,9 @@ export function isJustEmoji(text) {
 
 // Showing
 
-const SPECIAL = /```\n?([^]+?)\n?```|`([^`\n]+)`|\b(https?:\/\/[^\s<>"`]+)|:([a-z0-9_+-]+):/gi;
+/** `code`, addresses, :names:. Quotation marks and the punctuation of other scripts end an address. */
+const SPECIAL =
+  /```\n?([^]+?)\n?```|`([^`\n]+)`|((?:https?:\/\/|www\.)[^\s<>"`“”„«»‹›—「」『』【】《》〈〉（）［］｛｝。、，！？；：،؛؟]+)|:([a-z0-9_+-]+):/gi;
 
 /** A message's text as nodes: links can be clicked, `code` is code, :names: are emoji. */
 export function render(text) {
@@ -57,20 +59,20 @@ export function render(text) {
   let afterEmoji = -1;
   SPECIAL.lastIndex = 0;
   for (let match; (match = SPECIAL.exec(text)); ) {
-    const [all, block, code, address, emoji] = match;
+    const [all, block, code, found, emoji] = match;
+    const address = found && trimmed(found);
     const node =
       block !== undefined ? make('pre', '', block)
       : code !== undefined ? make('code', '', code)
-      : address !== undefined ? link(trimmed(address))
+      : address !== undefined ? link(address, text[match.index - 1])
       : picture(emoji, text, match.index, afterEmoji);
     if (!node) {
       // "a:b:c" may still have something in it that begins at the second colon.
       SPECIAL.lastIndex = match.index + 1;
       continue;
     }
-    const length = address === undefined ? all.length : node.textContent.length;
     nodes.append(text.slice(done, match.index), node);
-    done = SPECIAL.lastIndex = match.index + length;
+    done = SPECIAL.lastIndex = match.index + (address ?? all).length;
     if (emoji !== undefined) afterEmoji = done;
   }
   nodes.append(text.slice(done));
@@ -86,28 +88,37 @@ function picture(name, text, at, afterEmoji) {
   return document.createTextNode(emoji);
 }
 
-/** An address without the punctuation of the sentence it stands in. */
+const OPENING = { ')': '(', ']': '[', '}': '{' };
+
+/** An address without the punctuation and the markup of the sentence it stands in. */
 function trimmed(address) {
-  for (;;) {
-    const last = address.at(-1);
-    const opening = { ')': '(', ']': '[', '}': '{' }[last];
-    const balanced = opening && address.split(opening).length >= address.split(last).length;
-    if (balanced || !/[.,;:!?'*_~)\]}]/.test(last)) return address;
-    address = address.slice(0, -1);
+  const count = {};
+  for (const character of address) count[character] = (count[character] ?? 0) + 1;
+  let end = address.length;
+  for (; /[.,;:!?'’‘…–*_~|)\]}]/.test(address[end - 1]); end--) {
+    const last = address[end - 1];
+    if (count[last]-- <= count[OPENING[last]]) break;
   }
+  return address.slice(0, end);
 }
 
-function link(address) {
+/** What turns the direction of writing around is shown as it stands in the address. */
+const DIRECTIONS = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
+
+function link(address, before = ' ') {
+  const isBare = /^www\./i.test(address);
+  if (/[a-z0-9]/i.test(before) || (isBare && (/[@./-]/.test(before) || !/^www(\.[^.]+){2}/i.test(address)))) return null;
   let url;
   try {
-    url = new URL(address);
+    url = new URL(isBare ? `https://${address}` : address);
   } catch {
     return null;
   }
-  if (url.protocol !== 'http:' && url.protocol !== 'https:') return null;
-  const anchor = make('a', '', address);
+  const anchor = make('a', '', address.replace(DIRECTIONS, encodeURIComponent));
   anchor.href = url.href;
-  anchor.target = '_blank';
   anchor.rel = 'noopener noreferrer nofollow';
+  // Another room of this chat opens here: in a tab of its own it would take the name from this one.
+  const isHere = url.origin === location.origin && url.pathname === location.pathname;
+  if (!isHere || url.hash.startsWith('#token=')) anchor.target = '_blank';
   return anchor;
 }
