@@ -67,6 +67,12 @@ test: tools ## run all tests, with a real redis-server and a real browser
 docs: ## generate files from src/config.rs: man page, settings, completions, manual
 	DOCS=write $(CARGO) test --locked --test e2e -- deploy::
 
+# TypeScript reads them, in JavaScript it leaves nothing out.
+npm-types: ## generate deploy/npm/client.d.ts from the comments of src/net/page/client.js
+	npx --yes --package typescript@5 tsc src/net/page/client.js --declaration --allowJs --emitDeclarationOnly \
+		--target es2022 --outDir deploy/npm
+	perl -0pi -e 's{\n *\/\*\*(?:(?!\*\/).)*\@internal.*?\*\/\n *(?:constructor\(.*?\)|[^\n]*);}{}gs' deploy/npm/client.d.ts
+
 # Debian has it from 13 on.
 VALKEY ?= valkey-server
 WITH_REDIS := talk:: dialects:: refusals:: presence:: history:: references:: limits:: log_limits:: cluster:: \
@@ -211,4 +217,4 @@ fuzz-tools: # what fuzzing needs
 	@command -v c++ >/dev/null || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq g++; }
 	@$(CARGO) fuzz --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-fuzz
 
-.PHONY: help run build small arm64 arm64-test armhf armhf-test static static-test image-test test docs valkey-test soak fuzz audit bench bench-quick bench-growth bench-others bench-pi check deb deb-arm64 deb-test deploy-check tools deb-tools image-tools qemu bench-tools bench-others-tools audit-tools fuzz-tools
+.PHONY: help run build small arm64 arm64-test armhf armhf-test static static-test image-test test docs npm-types valkey-test soak fuzz audit bench bench-quick bench-growth bench-others bench-pi check deb deb-arm64 deb-test deploy-check tools deb-tools image-tools qemu bench-tools bench-others-tools audit-tools fuzz-tools

@@ -30,6 +30,9 @@ mod page;
 /// The page's module, for pages and programs of others.
 mod client_module;
 
+/// The npm package of that module: what is in it, and its examples.
+mod client_package;
+
 /// Texts on the page: emoji, links, directions of writing.
 mod page_text;
 

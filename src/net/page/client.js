@@ -3,59 +3,57 @@
  * is said in an outage is sent after it.
  *
  *     const lobby = await connect('wss://chat.example.org/ws', { user: 'door' }).join('lobby');
- *     lobby.on('chat', ({ userId, text }) => console.log(userId, text));
+ *     lobby.on('chat', ({ text }) => console.log(text));
  */
 
 /**
  * @typedef {Error & { code: string }} Failure  With the server's code, or `closed`.
  *
- * Only what other programs publish has no `id`. A private message has `to`, and `with`: the other end.
  * @typedef {{ room?: string, to?: string, with?: string, id?: string, ts: number, userId: string,
- *   text: string, avatar?: string }} Message
+ *   text: string, avatar?: string }} Message  Only what other programs publish has no `id`. A private message has
+ *   `to`, and `with`: the other end.
  *
- * A message was taken back; in a history this stands in its place.
- * @typedef {{ room?: string, to?: string, id: string, by: string }} Deleted
+ * @typedef {{ room?: string, to?: string, id: string, by: string }} Deleted  A message was taken back; in a history
+ *   this stands in its place.
  *
  * @typedef {{ users: string[], count: number }} People
  *
- * `joined` comes also when we are back; `complete` is false if messages are lost. `left`: not let in again.
  * @typedef {{ chat: Message, deleted: Deleted, left: Failure, who: People,
  *   joined: People & { last: string | null, complete: boolean },
  *   moderation: { action: string, user: string, by: string, seconds?: number },
- *   presence: { userId: string, status: string } }} RoomEvents
+ *   presence: { userId: string, status: string } }} RoomEvents  `joined` comes also when we are back; `complete` is
+ *   false if messages are lost. `left`: not let in again.
  *
  * @typedef {'online' | 'waiting' | 'offline'} State  Waiting: the server has lost its Redis.
  *
- * `gap`: older private messages are lost. `lost`: a connection has ended, with its close code; after 4001, a
- * newer one has the name, only `retry()` connects again. `error`: what rejects no promise.
  * @typedef {{ private: Message, deleted: Deleted, gap: { to: string }, state: State, error: Failure,
- *   welcome: { userId: string, session: string }, lost: { code: number } }} ChatEvents
+ *   welcome: { userId: string, session: string }, lost: { code: number } }} ChatEvents  `gap`: older private
+ *   messages are lost. `lost`: a connection has ended, with its close code; after 4001, a newer one has the name,
+ *   only `retry()` connects again. `error`: what rejects no promise.
  *
- * `session`, an earlier `chat.session`, takes the name over. `private`: the last ids of conversations; all
- * later messages, and all of other conversations, are handed on.
  * @typedef {{ user?: string, session?: string, token?: string, email?: string,
- *   private?: Record<string, string> }} Options
+ *   private?: Record<string, string> }} Options  `session`, an earlier `chat.session`, takes the name over.
+ *   `private`: the last ids of conversations; all later messages, and all of other conversations, are handed on.
  */
 
 // Milliseconds between attempts.
 const SHORTEST = 500;
 const LONGEST = 30_000;
-/** A connection that does not open or answer in this time is given up. */
+/** A connection that does not open or answer by then is given up. */
 const ANSWER = 8_000;
-/** After so long a silence we ask for a sign of life; sooner if an answer is due. */
+/** After this silence we ask for a sign of life; sooner if an answer is due. */
 const SILENCE = 30_000;
 const OVERDUE = 10_000;
-/** What waited is sent at half the rate that a server allows: so many a second. */
+/** So many of those that waited are sent in a second. */
 const BURST = 10;
 const MOST_WAITING = 10_000;
 const MOST_IDS = 4_000;
-/** More may not fit into a frame. */
 const MOST_CONVERSATIONS = 50;
 
 /** @returns {Failure} */
 const failure = (code, message = code) => Object.assign(new Error(message), { code });
 
-/** Nearly how the server compares names. */
+/** Nearly as the server compares names. */
 const fold = (name) => name?.normalize('NFKC').toLowerCase();
 
 /** Whether one id of a room, EPOCH-N, comes after another. */
@@ -116,7 +114,8 @@ export class Room extends Emitter {
     this.name = name;
     // `last` is the newest id.
     Object.assign(this, { past, last, asked: false, joined: false, heard: new Set() });
-    this.entered = new Promise((resolve, reject) => Object.assign(this, { resolve, reject }));
+    const entered = new Promise((resolve, reject) => Object.assign(this, { resolve, reject }));
+    Object.assign(this, { entered });
   }
 
   /**
@@ -431,7 +430,7 @@ export class Chat extends Emitter {
       const { last } = frame;
       room.joined = true;
       if (last === null) room.last = '0-0';
-      // Without a history, what came before is not wanted. A log may have lost its end.
+      // Without a history, older ones are not wanted. A log may have lost its end.
       else if (room.last ? !isAfter(last, room.last) : !room.past) room.last = last;
       room.emit('joined', frame);
       this.#flush();
@@ -512,7 +511,7 @@ export class Chat extends Emitter {
     const { id, ts } = frame;
     const name = fold(frame.with);
     if (!isNew(this.#heard, `${name} ${id}`)) return;
-    // After a reconnect, conversations that we don't know come with what was said before we began.
+    // Conversations that are not known come back with what was said before we began.
     this.#begun ||= this.#options.private ? 1 : ts;
     if (!this.#conversations.has(name) && ts < this.#begun) return;
     this.#conversations.delete(name);
@@ -533,4 +532,6 @@ export class Chat extends Emitter {
  * @param {string | URL} url
  * @param {Options} [options]
  */
-export const connect = (url, options = {}) => new Chat(url, options);
+export function connect(url, options = {}) {
+  return new Chat(url, options);
+}
