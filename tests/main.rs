@@ -36,6 +36,9 @@ mod client_package;
 /// Texts on the page: emoji, links, directions of writing.
 mod page_text;
 
+/// Writing on the page: commands, completion, what is too long.
+mod page_writing;
+
 /// Earlier messages on the page, also after an interruption.
 mod page_history;
 

@@ -152,7 +152,8 @@ impl Page {
         }
     }
 
-    fn insert(&self, text: &str) {
+    /// Puts a text into the focused element, as if it were pasted.
+    pub fn insert(&self, text: &str) {
         self.0.does("Input.insertText", json!({"text": text}));
     }
 
@@ -162,6 +163,9 @@ impl Page {
             "Enter" => (13, "\r"),
             "Escape" => (27, ""),
             "Delete" => (46, ""),
+            "Tab" => (9, ""),
+            "ArrowUp" => (38, ""),
+            "ArrowDown" => (40, ""),
             _ => panic!("no test has pressed {key} yet"),
         };
         let kind = if text.is_empty() {

@@ -1,10 +1,11 @@
 // The page: who we are, what is shown, and what is remembered.
 
 import { Chat } from './chat.js';
+import { HELP } from './commands.js';
 import { Composer } from './composer.js';
 import {
-  allowGravatar, avatar, closeDrawer, flash, make, page, read, roomInAddress, say, show, showPeople, showRooms, whyNot,
-  write,
+  allowGravatar, avatar, closeDrawer, flash, make, page, read, roomInAddress, say, show, showPeople, showRooms, who,
+  whyNot, write,
 } from './page.js';
 import { loadEmoji } from './text.js';
 import { bearer, inAddress } from './token.js';
@@ -38,9 +39,14 @@ function save() {
 let phase = 'login';
 let leaving = false;
 
-const composer = new Composer((text, to) => {
-  chat.write(text, to);
-  people();
+const composer = new Composer({
+  send(text, to) {
+    chat.write(text, to);
+    people();
+  },
+  show(command) {
+    chat.current.log.remark(...(command === '/who' ? who(chat.current) : [HELP]));
+  },
 });
 
 const chat = new Chat(me, {

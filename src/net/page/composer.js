@@ -1,11 +1,16 @@
 // The field where messages are written.
 
+import { command } from './commands.js';
 import { make, page } from './page.js';
 import { findEmoji } from './text.js';
 
 /** What the server takes at most: characters of a message, and bytes of the frame around it. */
 const MOST_CHARACTERS = 4096;
 const MOST_BYTES = 16_000;
+/** More than this is not even taken into the field: a browser takes seconds to lay out megabytes. */
+const MOST_PASTED = 20_000;
+/** So many letters of a name are meant as one: with fewer, Enter sends. */
+const MEANT = 3;
 const LINES = 6;
 /** Above and below the text in the field, together; the style sheet says the same. */
 const PADDING = 20;
@@ -21,18 +26,27 @@ export class Composer {
   #submit = this.#form.querySelector('[type=submit]');
   #room = '';
   #found = [];
-  #chosen = 0;
-  #send;
+  /** None is chosen with -1. */
+  #chosen = -1;
+  /** What looked like a command and was held back: sent again, it is meant as it is. */
+  #held = '';
+  #on;
 
-  /** `send(text, to)` takes what was written. */
-  constructor(send) {
-    this.#send = send;
+  /** `on` has send(text, to) and show(command). */
+  constructor(on) {
+    this.#on = on;
     this.#form.addEventListener('submit', (event) => {
       event.preventDefault();
       this.#submitted();
     });
     this.#field.addEventListener('keydown', (event) => this.#key(event));
     this.#field.addEventListener('input', () => this.#changed());
+    this.#field.addEventListener('beforeinput', (event) => {
+      const pasted = event.data ?? event.dataTransfer?.getData('text/plain') ?? '';
+      if (pasted.length <= MOST_PASTED) return;
+      event.preventDefault();
+      this.#warn(`This is too long for a message, which has at most ${MOST_CHARACTERS.toLocaleString('en')} characters.`);
+    });
     this.#field.addEventListener('click', () => this.#complete());
     this.#field.addEventListener('blur', () => this.#close());
     this.#chip.querySelector('button').addEventListener('click', () => {
@@ -72,11 +86,20 @@ export class Composer {
 
   #submitted() {
     const { value } = this.#field;
-    if (!value.trim() || this.#excess(value)) return;
+    const written = value.trim();
+    if (!written || this.#excess(value)) return;
+    const asked = written === this.#held ? null : command(written);
+    if (asked?.fault) {
+      this.#held = written;
+      return this.#warn(asked.fault);
+    }
     this.#field.value = '';
     this.#changed();
     this.focus();
-    this.#send(value.trim(), this.to);
+    const { show, text, to } = asked ?? { text: written, to: this.to };
+    if (show) this.#on.show(show);
+    else if (text) this.#on.send(text, to);
+    else this.writeTo(to);
   }
 
   #key(event) {
@@ -86,9 +109,9 @@ export class Composer {
       const count = this.#found.length;
       const act = {
         ArrowDown: () => this.#choose((this.#chosen + 1) % count),
-        ArrowUp: () => this.#choose((this.#chosen + count - 1) % count),
-        Enter: () => this.#take(this.#chosen),
-        Tab: () => this.#take(this.#chosen),
+        ArrowUp: () => this.#choose((Math.max(this.#chosen, 0) + count - 1) % count),
+        Enter: this.#chosen >= 0 && (() => this.#take(this.#chosen)),
+        Tab: () => this.#take(Math.max(this.#chosen, 0)),
         Escape: () => this.#close(),
       }[event.key];
       if (act && !event.shiftKey) {
@@ -108,10 +131,15 @@ export class Composer {
   }
 
   #changed() {
+    this.#held = '';
     this.fit();
-    this.#hint.textContent = this.#excess(this.#field.value);
-    this.#field.setAttribute('aria-invalid', !!this.#hint.textContent);
+    this.#warn(this.#excess(this.#field.value));
     this.#complete();
+  }
+
+  #warn(text) {
+    this.#hint.textContent = text;
+    this.#field.setAttribute('aria-invalid', !!text);
   }
 
   /** What is to be said about a text that is too long, or nearly. */
@@ -163,14 +191,16 @@ export class Composer {
     }));
     this.#list.hidden = false;
     for (const [name, value] of Object.entries(OPEN)) this.#field.setAttribute(name, value);
-    this.#choose(0);
+    this.#choose(where.typed.length < MEANT ? -1 : 0);
   }
 
   #choose(index) {
     this.#chosen = index;
-    [...this.#list.children].forEach((option, at) => option.setAttribute('aria-selected', at === index));
-    this.#list.children[index].scrollIntoView({ block: 'nearest' });
-    this.#field.setAttribute('aria-activedescendant', `completion-${index}`);
+    const options = [...this.#list.children];
+    options.forEach((option, at) => option.setAttribute('aria-selected', at === index));
+    options[index]?.scrollIntoView({ block: 'nearest' });
+    if (index >= 0) this.#field.setAttribute('aria-activedescendant', options[index].id);
+    else this.#field.removeAttribute('aria-activedescendant');
   }
 
   #take(index) {

@@ -186,6 +186,11 @@ export class Log {
     this.#hooks.moved();
   }
 
+  /** Answers the user, in a line of its own. */
+  remark(...content) {
+    this.#keepPlace(true, () => this.#divide(make('p', 'notice', ...content)));
+  }
+
   /** Somebody came or went. What happens between two messages is said in one line. */
   notice(name, isHere) {
     this.#keepPlace(false, () => {

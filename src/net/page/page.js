@@ -7,6 +7,8 @@ export const page = Object.fromEntries(
 
 /** More names than this make no list. */
 const MOST_NAMES = 500;
+/** And more than this no sentence. */
+const MOST_IN_SENTENCE = 100;
 /** An outage is mentioned after this long: most of them are over in a moment. */
 const MOMENT = 600;
 
@@ -24,6 +26,9 @@ export function button(className, act, ...content) {
   made.addEventListener('click', act);
   return made;
 }
+
+/** A name in a sentence: it may be written from right to left, the sentence goes on as it is. */
+export const isolated = (name) => make('bdi', '', name);
 
 const segmenter = globalThis.Intl?.Segmenter && new Intl.Segmenter();
 
@@ -155,6 +160,14 @@ export function showPeople(room, me, faces, write) {
     !room.count ? 'entering …' : room.count === 1 ? 'only you' : `${room.count.toLocaleString('en')} people`;
   page['people-title'].textContent = room.count > 1 ? `People · ${room.count.toLocaleString('en')}` : 'People';
   showEmpty(room, others);
+}
+
+/** Who is in a room, as a sentence. */
+export function who({ name, people, count }) {
+  const named = [...people].sort((a, b) => a.localeCompare(b)).slice(0, MOST_IN_SENTENCE);
+  const more = count - named.length;
+  if (more > 0) named.push(`${more.toLocaleString('en')} more`);
+  return ['In ', isolated(name), ': ', ...named.flatMap((person) => [isolated(person), ', ']).slice(0, -1)];
 }
 
 /** Replaces a list's items. The keyboard's focus stays on its item. */

@@ -1,0 +1,109 @@
+//! Writing on the page, in a real browser: commands, completion, what is too long.
+
+use serde_json::json;
+
+use crate::support::{Page, TestServer};
+
+#[test]
+fn a_command_is_obeyed_and_never_said_to_the_room() {
+    let server = TestServer::start();
+    let ann = Page::join(&server, "ann");
+    let mut bob = server.join("bob");
+    let mut eve = server.join("Eve O");
+    ann.shows("bob and Eve O joined");
+    bob.hears("Eve O: has joined the chat!");
+    ann.say("/msg bob just for you");
+    bob.hears("ann (private): just for you");
+    ann.shows("just for you");
+    // Phones begin with a capital and turn quotation marks.
+    ann.say("/Msg \u{201c}Eve O\u{201d} two\nlines");
+    eve.hears("ann (private): two\n  lines");
+    // Without a text it waits for one.
+    ann.say("/msg bob");
+    ann.says("to bob");
+    ann.say("and another");
+    bob.hears("ann (private): and another");
+    ann.press("No longer private: write to the room again");
+    ann.say("/who");
+    ann.shows("In lobby: ann, bob, Eve O");
+    ann.say("/help");
+    ann.shows("/msg NAME TEXT");
+    ann.say("fence");
+    bob.hears("ann: fence");
+    eve.hears("ann: fence");
+}
+
+#[test]
+fn what_only_looks_like_a_command_is_held_back_once() {
+    let server = TestServer::start();
+    let ann = Page::join(&server, "ann");
+    let mut bob = server.join("bob");
+    ann.shows("bob joined");
+    for text in ["/mgs bob psst", "/msg"] {
+        ann.say(text);
+        ann.says("end it as it is?");
+        assert_eq!(ann.value("find('Message').value"), json!(text));
+        // What has been changed is looked at again.
+        ann.types(" ");
+        ann.until("!document.body.innerText.includes('end it as it is?')");
+        ann.key("Enter");
+        ann.says("end it as it is?");
+        ann.key("Enter");
+        bob.hears(&format!("ann: {text}"));
+        assert_eq!(ann.value("find('Message').value"), json!(""));
+    }
+    // Paths and lines are no commands.
+    ann.say("/usr/bin is a folder");
+    bob.hears("ann: /usr/bin is a folder");
+    ann.say("/ or \\");
+    bob.hears("ann: / or \\");
+}
+
+#[test]
+fn enter_takes_a_completion_only_if_it_is_meant() {
+    let server = TestServer::start();
+    let ann = Page::join(&server, "ann");
+    let mut bob = server.join("bob");
+    let opens = "!!document.querySelector('[role=option]')?.checkVisibility()";
+    ann.shows("bob joined");
+    bob.say("the names of emoji are loaded: :duck:");
+    ann.shows("\u{1f986}");
+    let chosen = "document.querySelectorAll('[aria-selected=true]').length";
+    // Two letters may end a sentence.
+    ann.types("so :so");
+    ann.until(opens);
+    assert_eq!(ann.value(chosen), json!(0));
+    ann.key("Enter");
+    bob.hears("ann: so :so");
+    // With an arrow key, or three letters, it is meant.
+    for (text, key) in [(":so", "ArrowDown"), (":so", "ArrowUp"), (":sob", "")] {
+        ann.types(text);
+        ann.until(opens);
+        if !key.is_empty() {
+            ann.key(key);
+        }
+        assert_eq!(ann.value(chosen), json!(1));
+        ann.key("Enter");
+        ann.until("/^[^:]+ $/.test(find('Message').value)");
+        ann.key("Enter");
+        ann.until("find('Message').value === ''");
+        bob.next();
+    }
+    ann.types(":so");
+    ann.until(opens);
+    ann.key("Tab");
+    ann.until("/^[^:]+ $/.test(find('Message').value)");
+}
+
+#[test]
+fn megabytes_are_not_taken_into_the_field() {
+    let server = TestServer::start();
+    let ann = Page::join(&server, "ann");
+    ann.fill("Message", "half a word");
+    ann.insert(&"5 MB ".repeat(1_000_000));
+    ann.says("too long for a message, which has at most 4,096 characters");
+    assert_eq!(ann.value("find('Message').value"), json!("half a word"));
+    // What is a little too long can be shortened.
+    ann.fill("Message", &"x".repeat(5000));
+    ann.says("904 characters too long");
+}
