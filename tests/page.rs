@@ -104,6 +104,33 @@ fn the_room_may_be_in_the_address_and_the_name_is_remembered() {
 }
 
 #[test]
+fn the_address_may_fill_in_the_room_and_the_name() {
+    let server = TestServer::start();
+    let page = Page::open(&server, "/?room=the%20attic&name=Ann%20%C3%96");
+    page.has("Join");
+    assert_eq!(page.value("find('Name').value"), json!("Ann \u{d6}"));
+    assert_eq!(page.value("find('Room').value"), json!("the attic"));
+    let mut foo = server.join_room("foo", "the attic");
+    page.press("Join");
+    page.say("hello");
+    foo.hears_at_last("Ann \u{d6}: hello");
+    foo.leave();
+    // What the page offers to share invites to the room, under no name.
+    let alone = Page::open(&server, "/?room=cellar&name=bob");
+    alone.press("Join");
+    alone.says("only you");
+    let address = alone.value("document.querySelector('#share a').href");
+    assert_eq!(address, json!(format!("http://{}/#cellar", server.addr())));
+    // Other names and rooms that were chosen count more after a reload.
+    alone.fill("Join another room", "loft");
+    alone.press("Go");
+    alone.until("location.hash === '#loft'");
+    alone.reload();
+    alone.has("Message");
+    alone.until("document.title.includes('loft')");
+}
+
+#[test]
 fn a_restart_of_the_server_loses_nothing_that_was_typed() {
     let server = TestServer::start();
     let addr = server.addr();

@@ -3,6 +3,7 @@
 import { Chat } from './chat.js';
 import { HELP } from './commands.js';
 import { Composer } from './composer.js';
+import { asked, isFramed, isSeen, mayTakeFocus, onSight } from './frame.js';
 import {
   allowGravatar, avatar, closeDrawer, flash, make, page, read, roomInAddress, say, show, showPeople, showRooms, who,
   whyNot, write,
@@ -19,6 +20,8 @@ const touch = matchMedia('(pointer: coarse)');
 const tab = read('sessionStorage');
 const known = tab.me ? tab : read('localStorage');
 const me = { name: '', email: '', key: '', ...known.me };
+// The key belongs to the name it was given for.
+if (!tab.me && asked('name') && asked('name') !== me.name) Object.assign(me, { name: asked('name'), key: '' });
 // Who has a token is called as it says.
 if (bearer) Object.assign(me, { name: bearer, key: '' });
 
@@ -148,7 +151,7 @@ function showChat() {
   show(page.chat);
   composer.fit();
   chat.current.log.shown();
-  if (!touch.matches) composer.focus();
+  if (!touch.matches && mayTakeFocus()) composer.focus();
 }
 
 function newer() {
@@ -272,9 +275,9 @@ addEventListener('hashchange', () => {
 });
 
 addEventListener('pagehide', save);
-document.addEventListener('visibilitychange', () => {
+onSight(() => {
   if (document.hidden) return save();
-  if (chat.current?.unread) {
+  if (isSeen() && chat.current?.unread) {
     chat.current.unread = 0;
     list();
   }
@@ -285,19 +288,22 @@ page.name.value = me.name;
 page.name.readOnly = !!bearer;
 page['name-hint'].hidden = !bearer;
 page.email.value = me.email;
-page.room.value = roomInAddress() || tab.current || LOBBY;
+const requested = roomInAddress() || asked('room');
+page.room.value = requested || tab.current || LOBBY;
 
 if (tab.phase === 'in' && me.name) {
   // A reload: back to where we were, with what was written and not sent yet.
   chat.entered = true;
   for (const { name, draft } of tab.rooms) chat.room(name).draft = draft;
-  const requested = roomInAddress();
   open(requested && !whyNot(requested) ? requested : tab.current);
   chat.pending.restore(tab.outbox, chat.rooms, me.name);
   enter();
   phase = 'in';
   showChat();
+} else if (isFramed && asked('name') && !whyNot(me.name) && !whyNot(page.room.value)) {
+  open(page.room.value);
+  enter();
 } else {
   show(page.login);
-  (me.name ? page.join.querySelector('[type=submit]') : page.name).focus();
+  if (mayTakeFocus()) (me.name ? page.join.querySelector('[type=submit]') : page.name).focus();
 }

@@ -1,6 +1,7 @@
 // What we know of the chat: the rooms we are in, and what is said in them.
 
 import { connect } from './client.js';
+import { isSeen } from './frame.js';
 import { Pending } from './pending.js';
 import { Room } from './room.js';
 import { bearer, token, whyNotIn } from './token.js';
@@ -170,7 +171,7 @@ export class Chat {
     if (mine && room.log.has(message)) return;
     if (how === 'missed' && !mine) room.log.away();
     room.log.add(message);
-    if (how !== 'known' && !mine && (room !== this.current || document.hidden)) room.unread++;
+    if (how !== 'known' && !mine && (room !== this.current || !isSeen())) room.unread++;
     this.#on.unread();
     if (changed) this.#on.people();
   }

@@ -1,6 +1,8 @@
 // The page around the conversation: how people look, the lists of rooms and people, the drawers that
 // hold them on a small screen, and the line that says how the connection is.
 
+import { isFramed, tellUnread } from './frame.js';
+
 /** Everything with an id. Looked up once, while both views are in the document. */
 export const page = Object.fromEntries(
   [...document.querySelectorAll('[id]')].map((element) => [element.id, element]));
@@ -139,6 +141,7 @@ export function showRooms(rooms, current, acts) {
   page.elsewhere.hidden = !elsewhere;
   page.elsewhere.textContent = elsewhere > 99 ? '99+' : elsewhere;
   page['show-rooms'].setAttribute('aria-label', elsewhere ? `Rooms, ${elsewhere} unread` : 'Rooms');
+  tellUnread(unread);
   document.title = `${unread ? `(${unread}) ` : ''}${current.name} · natterjack`;
 }
 
@@ -184,16 +187,19 @@ function showEmpty(room, others) {
   const alone = room.count === 1;
   const who = `${list(others)} ${others.length > 1 ? 'are' : 'is'} here.`;
   page['empty-text'].textContent =
-    alone ? 'Nobody else is here yet. Share this address:' : `${others.length ? who : 'It is quiet here.'} Say hello!`;
-  page.share.hidden = !alone;
-  page.address.href = page.address.textContent = location.href;
+    alone ? `Nobody else is here yet.${isFramed ? '' : ' Share this address:'}` : `${others.length ? who : 'It is quiet here.'} Say hello!`;
+  page.share.hidden = !alone || isFramed;
+  page.address.href = page.address.textContent = invitation();
   // Browsers lend the clipboard only to pages that came over HTTPS, or from this machine.
   page.copy.hidden = !navigator.clipboard;
   page.copy.textContent = 'Copy';
 }
 
+/** The address of the room, without a name that was given in it. */
+const invitation = () => location.origin + location.pathname + location.hash;
+
 page.copy.addEventListener('click', async () => {
-  await navigator.clipboard.writeText(location.href);
+  await navigator.clipboard.writeText(invitation());
   page.copy.textContent = 'Copied';
 });
 
@@ -265,16 +271,19 @@ function put(text, label = '', act = null) {
 
 // What is remembered, and what is in the address
 
+/** Frames of one page may share their storage. */
+const KEY = isFramed ? `natterjack${location.search}` : 'natterjack';
+
 export const read = (storage) => {
   try {
-    return JSON.parse(globalThis[storage].getItem('natterjack')) ?? {};
+    return JSON.parse(globalThis[storage].getItem(KEY)) ?? {};
   } catch {
     return {};
   }
 };
 export const write = (storage, value) => {
   try {
-    globalThis[storage].setItem('natterjack', JSON.stringify(value));
+    globalThis[storage].setItem(KEY, JSON.stringify(value));
   } catch { /* A browser without storage: nothing is remembered. */ }
 };
 

@@ -1,0 +1,38 @@
+// The page in a frame of another page: smaller, without lists. All that the other page is told is how
+// much is unread. The address may say the room and the name: ?room=attic&name=ann.
+
+export const isFramed = parent !== self;
+document.documentElement.classList.toggle('framed', isFramed);
+
+const address = new URLSearchParams(location.search);
+
+/** What the address asks for: 'room' or 'name'. */
+export const asked = (key) => (address.get(key) ?? '').trim();
+
+let isOnScreen = true;
+
+/** Whether a reader can see the page: a frame may be scrolled or folded away. */
+export const isSeen = () => !document.hidden && isOnScreen && innerHeight > 0;
+
+/** Calls `act` whenever that may have changed. */
+export function onSight(act) {
+  document.addEventListener('visibilitychange', act);
+  if (!isFramed) return;
+  addEventListener('resize', act);
+  new IntersectionObserver((changes) => {
+    isOnScreen = changes.at(-1).isIntersecting;
+    act();
+  }).observe(document.documentElement);
+}
+
+/** Whether the keyboard is ours: a frame does not take it away from the page around it. */
+export const mayTakeFocus = () => !isFramed || document.hasFocus();
+
+let told = 0;
+
+export function tellUnread(unread) {
+  if (!isFramed || unread === told) return;
+  told = unread;
+  // Whose page may be around this one, the server has said.
+  parent.postMessage({ natterjack: { unread } }, '*');
+}
