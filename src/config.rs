@@ -187,6 +187,8 @@ pub struct Config {
     // Seconds without a byte from a client before it is pinged. After as many seconds more the
     // connection is closed.
     //
+    // Who follows a room by HTTP gets a comment when nothing was sent for so long.
+    //
     // A client that takes none of the bytes that wait for it in twice this time is closed with code
     // 1013.
     #[argh(option, arg_name = "seconds", default = "25", from_str_fn(number::<_, 1, 3600>))]

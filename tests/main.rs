@@ -120,6 +120,12 @@ mod publish;
 /// Reading by plain HTTP.
 mod reading;
 
+/// Following by plain HTTP: server-sent events.
+mod following;
+
+/// Followers: limits, pings and a stop; `curl` and a browser.
+mod followers;
+
 /// Publishing by plain HTTP from pages of other sites.
 mod other_sites;
 

@@ -3,6 +3,7 @@
 //! A dialect turns a frame into a [`Request`], and an [`Event`] or a [`Reply`] into text. It does
 //! not know who gets the text, nor how a request is carried out.
 
+mod events;
 mod json;
 mod plain;
 mod simple;
@@ -24,11 +25,18 @@ pub enum Dialect {
     Simple,
     /// JSON with a `type`, also at `/ws`.
     Typed,
+    /// Server-sent events at `/rooms/{room}`, for those who only listen.
+    Events,
 }
 
 impl Dialect {
     /// All dialects, in the order of the enum.
-    pub const ALL: [Dialect; 3] = [Dialect::Plain, Dialect::Simple, Dialect::Typed];
+    pub const ALL: [Dialect; 4] = [
+        Dialect::Plain,
+        Dialect::Simple,
+        Dialect::Typed,
+        Dialect::Events,
+    ];
 }
 
 /// A request of a client.
@@ -119,6 +127,17 @@ pub enum Reply<'a> {
         /// Whether the log still has all messages that were asked for.
         complete: bool,
     },
+    /// The client, who has no name, hears this room now.
+    Follows {
+        /// The room.
+        room: &'a Room,
+        /// Its last message before that.
+        last: Option<Id>,
+        /// Whether the log still has all messages that were asked for.
+        complete: bool,
+        /// The message after which the client hears everything.
+        after: Id,
+    },
     /// What the URL asks for is refused, and why: the name is taken, or the bus can't be reached.
     StartFailed(&'a Refusal),
     /// The users in the room.
@@ -173,6 +192,11 @@ impl Dialect {
     pub fn parse(self, frame: &str) -> ParsedFrame {
         let (dialect, reference, request) = match self {
             Dialect::Plain => (self, None, plain::parse(frame)),
+            Dialect::Events => (
+                self,
+                None,
+                Err(Refusal::Forbidden("you can only listen here")),
+            ),
             Dialect::Simple | Dialect::Typed => match json::read(frame) {
                 (Ok(object), reference) if object.kind.is_none() && self == Dialect::Simple => {
                     (self, reference, simple::request(object))
@@ -194,6 +218,7 @@ impl Dialect {
             Dialect::Plain => plain::render(event, out),
             Dialect::Simple => simple::render(event, out),
             Dialect::Typed => typed::render(event, out),
+            Dialect::Events => events::render(event, out),
         }
     }
 
@@ -203,6 +228,7 @@ impl Dialect {
             Dialect::Plain => plain::reply(reply, out),
             Dialect::Simple => simple::reply(reply, out),
             Dialect::Typed => typed::reply(reply, out),
+            Dialect::Events => events::reply(reply, out),
         }
     }
 

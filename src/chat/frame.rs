@@ -1,7 +1,10 @@
-//! WebSocket frames (RFC 6455, section 5.2) of texts, and of batches of events for a whole room.
+//! WebSocket frames (RFC 6455, section 5.2) of texts, and of batches of events for a whole room; and the
+//! same as server-sent events.
 //!
 //! Frames from a server are not masked. So all peers of a room with the same dialect get the same
 //! bytes: one [`Broadcast`] is rendered, and each outbox gets a reference to it.
+
+mod events;
 
 use std::io::Cursor;
 use std::ops::Range;
@@ -21,6 +24,66 @@ const MAX_UNFRAGMENTED: usize = 32 * 1024;
 /// The length of a fragment.
 const FRAGMENT: usize = 16 * 1024;
 
+/// How the messages of a connection are marked off from each other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Framing {
+    /// As WebSocket frames.
+    #[default]
+    WebSocket,
+    /// As server-sent events. The dialect writes each as a whole.
+    Events,
+}
+
+impl Framing {
+    /// How the messages of a dialect are sent.
+    pub fn of(dialect: Dialect) -> Framing {
+        match dialect {
+            Dialect::Events => Framing::Events,
+            _ => Framing::WebSocket,
+        }
+    }
+
+    /// A message.
+    pub fn message(self, message: &str) -> Bytes {
+        match self {
+            Framing::WebSocket => text(message),
+            Framing::Events => Bytes::copy_from_slice(message.as_bytes()),
+        }
+    }
+
+    fn append(self, out: &mut BytesMut, message: &str) {
+        match self {
+            Framing::WebSocket => encode(out, OpCode::Data(Data::Text), message.as_bytes()),
+            Framing::Events => out.extend_from_slice(message.as_bytes()),
+        }
+    }
+
+    /// A sign of life.
+    pub fn ping(self) -> Bytes {
+        match self {
+            Framing::WebSocket => Bytes::from_static(&[0x89, 0x00]),
+            Framing::Events => events::ping(),
+        }
+    }
+
+    /// The last thing that is sent. The reason must not be longer than 123 bytes.
+    pub fn close(self, code: u16, reason: &str) -> Bytes {
+        match self {
+            Framing::WebSocket => close(code, reason),
+            Framing::Events => events::close(reason),
+        }
+    }
+
+    /// Returns where the message ends that contains the byte before `offset`. `bytes` are whole
+    /// messages, or the answer to a handshake, which counts as one.
+    pub fn end_of_message(self, bytes: &[u8], offset: usize) -> usize {
+        match self {
+            Framing::WebSocket => end_of_frame(bytes, offset),
+            Framing::Events => events::end_of_event(bytes, offset),
+        }
+    }
+}
+
 /// A text message in one or more frames.
 pub fn text(text: &str) -> Bytes {
     let headers = 10 * (1 + text.len() / FRAGMENT);
@@ -36,15 +99,10 @@ pub fn texts(dialect: Dialect, events: &[Event]) -> Bytes {
     for event in events {
         line.clear();
         if dialect.render(event, &mut line) {
-            encode(&mut out, OpCode::Data(Data::Text), line.as_bytes());
+            Framing::of(dialect).append(&mut out, &line);
         }
     }
     out.freeze()
-}
-
-/// A ping without a payload.
-pub fn ping() -> Bytes {
-    Bytes::from_static(&[0x89, 0x00])
 }
 
 /// A close frame. The reason must not be longer than 123 bytes.
@@ -55,9 +113,7 @@ pub fn close(code: u16, reason: &str) -> Bytes {
     out.freeze()
 }
 
-/// Returns where the frame ends that contains the byte before `offset`. `bytes` are whole frames as
-/// a server sends them, or the answer to a handshake, which counts as one frame.
-pub fn end_of_frame(bytes: &[u8], offset: usize) -> usize {
+fn end_of_frame(bytes: &[u8], offset: usize) -> usize {
     let mut end = 0;
     while end < offset {
         let mut header = Cursor::new(&bytes[end..]);
@@ -96,7 +152,7 @@ fn encode(out: &mut BytesMut, mut opcode: OpCode, mut payload: &[u8]) {
     }
 }
 
-/// The frames of one batch of events in one room for one dialect, and which of them some peers do
+/// The messages of one batch of events in one room for one dialect, and which of them some peers do
 /// not get. A peer that joins by one of the events does not get those before. Where the dialect has
 /// no echo, authors do not get their own messages.
 #[derive(Debug)]
@@ -128,7 +184,7 @@ impl Broadcast {
             let (mut start, mut before) = (bytes.len(), frames);
             line.clear();
             if dialect.render(event, &mut line) {
-                encode(&mut bytes, OpCode::Data(Data::Text), line.as_bytes());
+                Framing::of(dialect).append(&mut bytes, &line);
                 frames += 1;
             }
             let Some(origin) = event.origin.filter(|origin| origin.instance == here) else {

@@ -11,7 +11,6 @@ mod state;
 mod try_write;
 
 use std::io;
-use std::mem;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -19,11 +18,12 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 
 use super::close_reason::CloseReason;
+use super::frame::Framing;
 use super::name::Room;
 use super::stats::ChatStats;
 use crate::mutex::Mutex;
 pub use limits::OutboxLimits;
-use state::State;
+use state::{Life, State};
 pub use try_write::TryWrite;
 
 /// One peer's queue towards its socket. 112 bytes while idle.
@@ -40,9 +40,13 @@ pub struct Outbox<S: ?Sized = dyn TryWrite> {
 
 impl<S: TryWrite> Outbox<S> {
     /// An empty outbox for `socket`. It counts the bytes that it keeps in `limits`.
-    pub fn new(socket: S, limits: Arc<OutboxLimits>) -> Outbox<S> {
+    pub fn new(socket: S, framing: Framing, limits: Arc<OutboxLimits>) -> Outbox<S> {
+        let state = State {
+            framing,
+            ..State::default()
+        };
         Outbox {
-            state: Mutex::default(),
+            state: Mutex::new(state),
             limits,
             socket,
         }
@@ -131,7 +135,7 @@ impl Outbox {
         }
         self.count(parts);
         self.with(|state| {
-            if state.closed.is_some() {
+            if state.closed().is_some() {
                 return;
             }
             let first = state.buffered.as_mut().and_then(|all| all.first.take());
@@ -163,7 +167,7 @@ impl Outbox {
 
     /// Why this peer was closed, if it was.
     pub fn close_reason(&self) -> Option<CloseReason> {
-        self.with(|state| state.closed)
+        self.with(|state| state.closed())
     }
 
     /// Bytes that wait: those that the socket has not taken, and those that it has taken and not
@@ -172,11 +176,15 @@ impl Outbox {
         self.with(|state| state.waiting_bytes())
     }
 
-    /// Whether bytes wait and the socket has taken none since the last call of this method.
+    /// Whether bytes wait and the socket has taken none since the last call of this method. A closed
+    /// peer has a deadline of its own.
     pub fn is_stalled(&self) -> bool {
         self.with(|state| {
-            !mem::take(&mut state.progressed)
-                && (!state.queue.is_empty() || self.socket.has_unwritten())
+            if state.life == Life::Progressed {
+                state.life = Life::Open;
+                return false;
+            }
+            state.life == Life::Open && (!state.queue.is_empty() || self.socket.has_unwritten())
         })
     }
 
@@ -203,7 +211,7 @@ impl Outbox {
                     Err(error) => return Poll::Ready(Err(error)),
                 }
             }
-            match state.closed {
+            match state.closed() {
                 Some(_) => Poll::Ready(Ok(false)),
                 None => Poll::Pending,
             }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use super::dialect::{Dialect, PrivateMessage, Reply};
 use super::event::Refusal;
-use super::frame;
+use super::frame::Framing;
 use super::id::Id;
 use super::outbox::{Outbox, TryWrite};
 
@@ -24,7 +24,8 @@ pub struct Peer<S: ?Sized = dyn TryWrite> {
     /// The index of its dialect. It is atomic, because a connection may change from simple to
     /// typed.
     dialect: AtomicU8,
-    /// When it last sent anything, in whole seconds of the peers' clock.
+    /// When it last sent anything, in whole seconds of the peers' clock; where it only listens, when
+    /// it was last sent anything.
     last_active: AtomicU32,
     /// Its outgoing queue.
     pub outbox: Outbox<S>,
@@ -53,12 +54,12 @@ impl<S: TryWrite + 'static> Deref for Peer<S> {
 }
 
 impl Peer {
-    /// Notes that it has sent something.
+    /// Notes that it has sent something, or was sent something where it only listens.
     pub fn mark_active(&self) {
         self.last_active.store(self.clock(), Ordering::Relaxed);
     }
 
-    /// Seconds since it last sent something.
+    /// Seconds since it was [active](Self::mark_active).
     pub fn idle_seconds(&self) -> u32 {
         self.clock()
             .saturating_sub(self.last_active.load(Ordering::Relaxed))
@@ -91,7 +92,7 @@ impl Peer {
         let mut line = String::new();
         let told = self.dialect().reply(reply, &mut line);
         self.outbox.stats().sent.add(u64::from(told));
-        told.then(|| frame::text(&line))
+        told.then(|| Framing::of(self.dialect()).message(&line))
     }
 }
 

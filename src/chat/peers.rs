@@ -21,6 +21,7 @@ use slab::Slab;
 
 use super::close_reason::CloseReason;
 use super::dialect::{Dialect, PrivateMessage, Reply};
+use super::frame::Framing;
 use super::id::{Instance, Origin};
 use super::name::{Room, SessionKeyHash, User};
 use super::outbox::{Outbox, OutboxLimits, TryWrite};
@@ -110,7 +111,7 @@ impl Peers {
         socket: S,
         first: Bytes,
     ) -> Arc<Peer<S>> {
-        let outbox = Outbox::new(socket, self.limits.clone());
+        let outbox = Outbox::new(socket, Framing::of(dialect), self.limits.clone());
         outbox.start_buffering(first);
         let mut registry = self.registry.lock().await;
         registry.newest += 1;
@@ -235,12 +236,10 @@ impl Peers {
         true
     }
 
-    /// Sends a reply to every peer with this dialect.
-    pub async fn send_to_all(&self, dialect: Dialect, reply: &Reply<'_>) {
+    /// Sends a reply to every peer whose dialect has words for it.
+    pub async fn send_to_all(&self, reply: &Reply<'_>) {
         for peer in self.all().await {
-            if peer.dialect() == dialect {
-                peer.send(reply);
-            }
+            peer.send(reply);
         }
     }
 

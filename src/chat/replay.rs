@@ -75,6 +75,11 @@ impl Replay {
         whole
     }
 
+    /// The message after which it goes on.
+    pub fn after(&self) -> Id {
+        self.after
+    }
+
     /// Whether the log had all messages so far.
     pub fn complete(&self) -> bool {
         self.complete

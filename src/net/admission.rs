@@ -24,6 +24,7 @@ use super::tls::error::PLAIN;
 use super::token::Grant;
 #[cfg(feature = "full")]
 use super::{publish, read};
+use crate::chat::dialect::Dialect;
 use crate::chat::name::{Room, User};
 use pending::eviction_answer;
 pub use pending::{MAX_BYTES, Pending, PendingConnections, PendingPermit, Stage};
@@ -139,15 +140,35 @@ impl Admission {
                             Err(answer) => Err(answer),
                         }
                     }
-                    Ok(Route::Chat(request)) => {
-                        let (user, room) = (request.user.as_ref(), request.room.as_ref());
-                        match self.admit_peer(&head, from, user, room) {
+                    #[cfg(feature = "full")]
+                    Ok(Route::Follow(request)) => {
+                        match self.admit_peer(&head, from, None, request.room.as_ref()) {
+                            Ok(_) if head.method == "HEAD" => Ok(Answer::events()),
                             Ok((grant, permit)) => {
+                                let answer = cors(&head, &config.origins, Answer::events());
                                 let upgrade = Box::new(Upgrade {
                                     request,
                                     grant,
                                     from,
                                     ahead,
+                                    answer: answer.bytes(true).into(),
+                                });
+                                return self.start_peer(socket, pending, permit, upgrade);
+                            }
+                            Err(answer) => Err(answer),
+                        }
+                    }
+                    Ok(Route::Chat(request, handshake)) => {
+                        let (user, room) = (request.user.as_ref(), request.room.as_ref());
+                        match self.admit_peer(&head, from, user, room) {
+                            Ok((grant, permit)) => {
+                                let protocol = handshake.protocol.as_deref();
+                                let upgrade = Box::new(Upgrade {
+                                    request,
+                                    grant,
+                                    from,
+                                    ahead,
+                                    answer: http::switching(&handshake.accept, protocol),
                                 });
                                 return self.start_peer(socket, pending, permit, upgrade);
                             }
@@ -205,7 +226,10 @@ impl Admission {
             return;
         };
         let context = self.context.clone();
-        context.requests.count("101");
+        context.requests.count(match upgrade.request.dialect {
+            Dialect::Events => "200",
+            _ => "101",
+        });
         // Ends with the connection. It is a task of its own, since the handshake needs more memory
         // than a peer is to hold.
         let life = async move {

@@ -20,13 +20,13 @@ use smol::future::{self, FutureExt};
 use smol::stream::StreamExt;
 
 use super::context::ServerContext;
-use super::http;
 use super::route::ChatRequest;
 use super::session::Session;
 use super::socket::stream::PeerStream;
 use super::socket::{self, Socket, SocketPeer};
 use super::token::{self, Grant};
 use crate::chat::close_reason::CloseReason;
+use crate::chat::dialect::Dialect;
 use crate::chat::event::Refusal;
 use crate::chat::rate::Verdict;
 
@@ -37,7 +37,7 @@ const FRAMES_IN_A_ROW: u32 = 4;
 /// The size of a peer's read buffer in bytes. Many chat messages fit into it.
 const READ_BUFFER: usize = 64;
 
-/// What the handshake hands to the peer's task.
+/// What a request hands to the task of its peer.
 #[derive(Debug)]
 pub struct Upgrade {
     /// What the URL asks for.
@@ -48,6 +48,8 @@ pub struct Upgrade {
     pub from: IpAddr,
     /// Bytes that were read after the request's head.
     pub ahead: Bytes,
+    /// The answer to the request.
+    pub answer: Bytes,
 }
 
 /// Runs an upgraded connection to its end. `upgrade` is boxed: a task stores its arguments once for
@@ -56,16 +58,15 @@ pub struct Upgrade {
 /// functions that return a future.
 pub fn serve(
     socket: Socket,
-    upgrade: Box<Upgrade>,
+    mut upgrade: Box<Upgrade>,
     context: Arc<ServerContext>,
 ) -> impl Future<Output = ()> + Send {
     async move {
-        // The 101 response goes out with the first push. The peer hears the room from that moment
-        // on, and some peers are sent nothing else.
-        let request = &upgrade.request;
-        let switching = http::switching(&request.accept, request.protocol.as_deref());
+        // The answer goes out with the first push. The peer hears the room from that moment on, and
+        // some peers are sent nothing else.
+        let answer = mem::take(&mut upgrade.answer);
         let peers = &context.peers;
-        let peer = peers.add(request.dialect, socket, switching).await;
+        let peer = peers.add(upgrade.request.dialect, socket, answer).await;
         let life = run(&context, &peer, upgrade);
         let end = AssertUnwindSafe(life).catch_unwind().await;
         let end = end.unwrap_or(CloseReason::Fault);
@@ -91,8 +92,16 @@ fn run<'a>(
         if context.draining() {
             return CloseReason::Stopping;
         }
-        let stream = PeerStream::new(peer, &mem::take(&mut upgrade.ahead));
-        let mut frames = Box::pin(reader(stream, context.config.max_message)).await;
+        let mut frames = match peer.dialect() {
+            Dialect::Events => {
+                socket::watch(&peer.outbox.socket, context.config.ping);
+                None
+            }
+            _ => {
+                let stream = PeerStream::new(peer, &mem::take(&mut upgrade.ahead));
+                Some(Box::pin(reader(stream, context.config.max_message)).await)
+            }
+        };
         let acting = AtomicBool::new(true);
         let flush = async {
             socket::flush(peer, false).await;
@@ -122,11 +131,23 @@ fn run<'a>(
             if let Some(end) = started.await {
                 return end;
             }
+            let Some(frames) = &mut frames else {
+                // Nothing is expected of a listener.
+                acting.store(false, Ordering::Relaxed);
+                let left = async {
+                    socket::discard(&peer.outbox.socket).await;
+                    CloseReason::Left
+                };
+                return match expires {
+                    None => Box::pin(left).await,
+                    expires => Box::pin(future::or(token::expire(peer, expires), left)).await,
+                };
+            };
             if expires.is_none() {
-                return read_loop(&mut frames, &mut session, context, &acting).await;
+                return read_loop(frames, &mut session, context, &acting).await;
             }
             // Boxed, so that only peers with an expiring token pay for the timer.
-            let reading = read_loop(&mut frames, &mut session, context, &acting);
+            let reading = read_loop(frames, &mut session, context, &acting);
             Box::pin(future::or(token::expire(peer, expires), reading)).await
         };
         future::or(flush, talk).await

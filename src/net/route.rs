@@ -29,7 +29,10 @@ pub enum Route {
     /// `/readyz`: whether the bus works.
     Ready,
     /// A WebSocket that will chat.
-    Chat(ChatRequest),
+    Chat(ChatRequest, Handshake),
+    /// Server-sent events of a room.
+    #[cfg(feature = "full")]
+    Follow(ChatRequest),
     /// A message to publish without a WebSocket.
     #[cfg(feature = "full")]
     Publish(PublishRequest),
@@ -51,6 +54,11 @@ pub struct ChatRequest {
     pub room: Option<Room>,
     /// Which history it asks for.
     pub past: Option<Past>,
+}
+
+/// What a WebSocket's opening handshake is answered with.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Handshake {
     /// The value of `Sec-WebSocket-Accept`.
     pub accept: String,
     /// The subprotocol to agree to.
@@ -112,14 +120,14 @@ pub fn route(head: &Head, origins: &[Origin]) -> Result<Route, Answer> {
     let past = past(query)?;
     let accept = check_upgrade(head)?;
     check_origin(head, origins)?;
-    Ok(Route::Chat(ChatRequest {
+    let request = ChatRequest {
         dialect,
         user,
         room,
         past,
-        accept,
-        protocol: token::protocol(head).map(String::from),
-    }))
+    };
+    let protocol = token::protocol(head).map(String::from);
+    Ok(Route::Chat(request, Handshake { accept, protocol }))
 }
 
 pub(super) fn bad_name(error: String) -> Answer {
@@ -251,10 +259,10 @@ mod tests {
                 user: user.map(|user| User::new(user).unwrap()),
                 room: room.map(|room| Room::new(room).unwrap()),
                 past: None,
-                accept,
-                protocol: None,
             };
-            assert_eq!(route, Ok(Route::Chat(request)), "{target}");
+            let protocol = None;
+            let handshake = Handshake { accept, protocol };
+            assert_eq!(route, Ok(Route::Chat(request, handshake)), "{target}");
         }
         for target in [
             "/chat/",
@@ -282,7 +290,7 @@ mod tests {
     #[test]
     fn a_chat_may_begin_in_the_past() {
         let past = |query: &str| match routed(&format!("GET /ws?{query} HTTP/1.1"), UPGRADE) {
-            Ok(Route::Chat(request)) => Ok(request.past),
+            Ok(Route::Chat(request, _)) => Ok(request.past),
             Ok(other) => panic!("{query}: {other:?}"),
             Err(answer) => Err(answer.status),
         };

@@ -13,7 +13,7 @@ use std::sync::MutexGuard;
 use std::task::{Poll, ready};
 use std::time::Duration;
 
-use rustix::net::{RecvFlags, recv};
+use rustix::net::{RecvFlags, recv, sockopt};
 use smol::{Async, future};
 
 use super::tls::TlsConnection;
@@ -175,6 +175,12 @@ impl Socket {
     }
 }
 
+/// Has the kernel end a connection whose other side is gone: what it sends is not confirmed within twice
+/// so many seconds. For those who never send anything themselves.
+pub fn watch(socket: &Socket, seconds: u32) {
+    let _ = sockopt::set_tcp_user_timeout(&socket.stream, seconds * 2 * 1000);
+}
+
 /// Writes what the outbox holds whenever the socket is writable. Returns when the socket broke or
 /// the peer has ended; if it has `ended` already, when all is written. Cancel safe.
 pub fn flush(peer: &SocketPeer, ended: bool) -> impl Future<Output = ()> {
@@ -220,8 +226,8 @@ pub async fn linger(socket: &Socket) {
     }
 }
 
-/// Reads and discards input until the other side closes.
-async fn discard(socket: &Socket) {
+/// Reads and discards input until the other side closes, or has sent too much.
+pub async fn discard(socket: &Socket) {
     // Bounded in bytes as well as in time, so that a client that keeps sending can't keep us busy.
     for _ in 0..256 {
         match socket.read(&mut |_| {}).await {

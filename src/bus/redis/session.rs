@@ -14,7 +14,7 @@ use super::reconcile::Reconciliation;
 use super::reply::{self, Lease};
 use super::subscriptions::Connections;
 use super::{Redis, health, listeners};
-use crate::chat::dialect::{Dialect, Reply};
+use crate::chat::dialect::Reply;
 use crate::redis::connection::Connection;
 use crate::redis::error::Error;
 use crate::redis::fence::Fence;
@@ -73,7 +73,7 @@ pub async fn run(
     if again {
         // Before any message goes out: a peer must not hear it while it believes that it waits.
         let over = Reply::Status(true);
-        bus.peers.send_to_all(Dialect::Typed, &over).await;
+        bus.peers.send_to_all(&over).await;
     }
     bus.canary.restart();
     let subscriptions = &bus.subscriber.subscriptions;

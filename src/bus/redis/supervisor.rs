@@ -10,7 +10,7 @@ use smol::future::FutureExt;
 use super::Redis;
 use super::health::Subject;
 use super::session;
-use crate::chat::dialect::{Dialect, Reply};
+use crate::chat::dialect::Reply;
 use crate::redis::connection::Connection;
 use crate::redis::error::Error;
 use crate::redis::fence::Fence;
@@ -81,7 +81,7 @@ impl Redis {
             if reached && !told {
                 told = true;
                 let waiting = Reply::Status(false);
-                self.peers.send_to_all(Dialect::Typed, &waiting).await;
+                self.peers.send_to_all(&waiting).await;
             }
             let before = self.health.set(Subject::Connection, Some(error.clone()));
             if before.is_none() || !reached && first.receiver_count() > 0 {

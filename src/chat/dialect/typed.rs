@@ -225,7 +225,7 @@ pub(super) fn reply(reply: &Reply<'_>, out: &mut String) -> bool {
         },
         Reply::StartFailed(refusal) => error(refusal, None),
         Reply::Refused(refusal, reference) => error(refusal, *reference),
-        Reply::Help => return false,
+        Reply::Follows { .. } | Reply::Help => return false,
     };
     json::write(&said, out);
     true

@@ -150,7 +150,12 @@ fn of_any_batch_everybody_gets_what_one_after_the_other_would_bring() {
 
 #[test]
 fn a_frame_that_was_begun_is_completed() {
-    let frames = [text("hi"), text(&"x".repeat(300)), ping()].concat();
+    let frames = [
+        text("hi"),
+        text(&"x".repeat(300)),
+        Framing::WebSocket.ping(),
+    ]
+    .concat();
     for (offset, end) in [(0, 0), (1, 4), (4, 4), (5, 308), (308, 308), (309, 310)] {
         assert_eq!(end_of_frame(&frames, offset), end, "{offset}");
     }

@@ -189,7 +189,7 @@ impl Both {
             closed: None,
         };
         Both {
-            outbox: Outbox::new(pipe.clone(), limits.clone()),
+            outbox: Outbox::new(pipe.clone(), Framing::WebSocket, limits.clone()),
             pipe,
             task: Arc::default(),
             limits,

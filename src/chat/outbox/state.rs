@@ -11,7 +11,7 @@ use super::Outbox;
 use super::join_buffer::JoinBuffer;
 use super::try_write::{TryWrite, VECTORS, write_through};
 use crate::chat::close_reason::CloseReason;
-use crate::chat::frame;
+use crate::chat::frame::Framing;
 use crate::chat::name::Room;
 
 /// The queue and its bookkeeping.
@@ -24,20 +24,39 @@ pub(super) struct State {
     /// How many bytes of the first buffer the socket has taken. The frame at this offset must be
     /// completed. 32 bits save memory per peer, and buffers are far smaller.
     pub(super) offset: u32,
-    /// Whether the socket has taken any bytes since [`is_stalled`](super::Outbox::is_stalled) was
-    /// last called.
-    pub(super) progressed: bool,
+    pub(super) life: Life,
+    pub(super) framing: Framing,
     /// What the socket has taken and [not written](TryWrite::unwritten): over TLS the rest of a
     /// record, which fits 16 bits. 0 after the close: these bytes can't be dropped, and last only
     /// seconds.
     pub(super) unwritten: u16,
     /// Frames that wait until the peer has joined.
     pub(super) buffered: Option<Box<JoinBuffer>>,
-    pub(super) closed: Option<CloseReason>,
     pub(super) waker: Option<Waker>,
 }
 
+/// Whether a peer is closed. One byte, so that an idle outbox stays small.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Life {
+    /// It is open.
+    #[default]
+    Open,
+    /// It is open, and the socket has taken bytes of the queue since
+    /// [`is_stalled`](super::Outbox::is_stalled) was last called.
+    Progressed,
+    /// It is closed, for this reason.
+    Closed(CloseReason),
+}
+
 impl State {
+    /// Why the peer is closed, if it is.
+    pub(super) fn closed(&self) -> Option<CloseReason> {
+        match self.life {
+            Life::Closed(reason) => Some(reason),
+            _ => None,
+        }
+    }
+
     /// Bytes that wait for the socket or the join.
     pub(super) fn waiting_bytes(&self) -> usize {
         let buffered = self.buffered.as_ref().map_or(0, |buffered| buffered.bytes);
@@ -50,7 +69,7 @@ impl State {
     }
 
     pub(super) fn push(&mut self, outbox: &Outbox, room: Option<&Room>, parts: &[Bytes]) {
-        if self.closed.is_some() || parts.is_empty() {
+        if self.closed().is_some() || parts.is_empty() {
             return;
         }
         match &mut self.buffered {
@@ -91,7 +110,7 @@ impl State {
 
     /// Notes how much the socket has taken and not written.
     fn note_unwritten(&mut self, socket: &dyn TryWrite) {
-        self.unwritten = match self.closed {
+        self.unwritten = match self.closed() {
             None => u16::try_from(socket.unwritten()).unwrap_or(u16::MAX),
             Some(_) => 0,
         };
@@ -123,7 +142,9 @@ impl State {
         let has_unwritten = socket.has_unwritten();
         let mut taken = socket.try_write(&slices[..count])?;
         self.note_unwritten(socket);
-        self.progressed = true;
+        if self.life == Life::Open {
+            self.life = Life::Progressed;
+        }
         if taken == 0 {
             return match has_unwritten {
                 true => Ok(()),
@@ -147,10 +168,10 @@ impl State {
 
     /// Only the first close counts.
     pub(super) fn close(&mut self, socket: &dyn TryWrite, reason: CloseReason) {
-        if self.closed.is_some() {
+        if self.closed().is_some() {
             return;
         }
-        self.closed = Some(reason);
+        self.life = Life::Closed(reason);
         self.unwritten = 0;
         let first = self.buffered.take().and_then(|buffered| buffered.first);
         self.wake();
@@ -160,7 +181,7 @@ impl State {
             self.keep_started_frame();
         }
         if let Some((code, text)) = reason.close_code() {
-            let close = frame::close(code, text);
+            let close = self.framing.close(code, text);
             let parts: Vec<Bytes> = first.into_iter().chain([close]).collect();
             self.send(socket, &parts);
         }
@@ -171,7 +192,7 @@ impl State {
     fn keep_started_frame(&mut self) {
         let offset = mem::take(&mut self.offset) as usize;
         let first = mem::take(&mut self.queue).pop_front().unwrap_or_default();
-        let rest = &first[offset..frame::end_of_frame(&first, offset)];
+        let rest = &first[offset..self.framing.end_of_message(&first, offset)];
         self.queued = rest.len();
         if !rest.is_empty() {
             self.queue.push_back(Bytes::copy_from_slice(rest));

@@ -38,14 +38,18 @@ fn outbox(room: usize, limit: usize) -> (Arc<Pipe>, Outbox<Arc<Pipe>>) {
     let pipe = Arc::new(Pipe::default());
     pipe.room(room);
     let limits = Arc::new(OutboxLimits::new(limit, limit));
-    (pipe.clone(), Outbox::new(pipe, limits))
+    (pipe.clone(), Outbox::new(pipe, Framing::WebSocket, limits))
 }
 
 /// An outbox whose socket takes nothing, with its limits.
 fn counted() -> (Arc<Pipe>, Arc<OutboxLimits>, Outbox<Arc<Pipe>>) {
     let pipe = Arc::new(Pipe::default());
     let limits = Arc::new(OutboxLimits::new(100, 100));
-    (pipe.clone(), limits.clone(), Outbox::new(pipe, limits))
+    (
+        pipe.clone(),
+        limits.clone(),
+        Outbox::new(pipe, Framing::WebSocket, limits),
+    )
 }
 
 pub(super) fn flush(outbox: &Outbox) -> Poll<io::Result<bool>> {
@@ -104,6 +108,40 @@ fn a_slow_reader_gets_the_frame_it_has_begun_and_the_reason() {
         pipe.room(1000);
         assert!(matches!(flush(&outbox), Poll::Ready(Ok(false))));
         assert_eq!(pipe.heard(), [finished, &close].concat(), "{room} taken");
+    }
+}
+
+#[test]
+fn a_stream_of_events_ends_between_two_of_them() {
+    let one = bytes("data: one\n\n");
+    let batch = Bytes::from([&one[..], b"data: two\n\n"].concat());
+    for (reason, room) in [
+        (CloseReason::Stopping, 3),
+        (CloseReason::Slow, 0),
+        (CloseReason::Slow, 3),
+        (CloseReason::Slow, one.len()),
+    ] {
+        let pipe = Arc::new(Pipe::default());
+        pipe.room(room);
+        let limits = Arc::new(OutboxLimits::new(100, 100));
+        let outbox = Outbox::new(pipe.clone(), Framing::Events, limits);
+        outbox.push(std::slice::from_ref(&batch));
+        outbox.close(reason);
+        pipe.room(1000);
+        assert!(matches!(flush(&outbox), Poll::Ready(Ok(false))));
+        let heard = String::from_utf8(pipe.heard()).unwrap();
+        // A slow reader gets the event that it has begun.
+        let sent = match (reason, room) {
+            (CloseReason::Stopping, _) => &batch[..],
+            (_, 0) => &[],
+            _ => &one,
+        };
+        let end = heard.as_bytes().strip_prefix(sent).unwrap();
+        let end = std::str::from_utf8(end).unwrap();
+        let (_, text) = reason.close_code().unwrap();
+        let retry = end.strip_prefix(&format!(": {text}\nretry: ")).unwrap();
+        let retry: u32 = retry.strip_suffix("\n\n").unwrap().parse().unwrap();
+        assert!(retry <= 3000, "{heard}");
     }
 }
 
@@ -305,7 +343,7 @@ fn a_peer_is_answered_before_it_is_told_anything() {
 fn closing_a_slow_peer_drops_the_rest_of_a_long_message() {
     let limits = Arc::new(OutboxLimits::new(1 << 20, 1 << 20));
     let pipe = Arc::new(Pipe::default());
-    let outbox = Outbox::new(pipe.clone(), limits.clone());
+    let outbox = Outbox::new(pipe.clone(), Framing::WebSocket, limits.clone());
     pipe.room(20_000);
     outbox.push(&[frame::text(&"x".repeat(200_000))]);
     assert!(limits.queued() > 200_000);

@@ -46,7 +46,10 @@ impl TryWrite for Arc<Sealed> {
 fn sealed() -> (Arc<Sealed>, Outbox<Arc<Sealed>>) {
     let socket = Arc::new(Sealed::default());
     let limits = Arc::new(OutboxLimits::new(100, 100));
-    (socket.clone(), Outbox::new(socket, limits))
+    (
+        socket.clone(),
+        Outbox::new(socket, Framing::WebSocket, limits),
+    )
 }
 
 #[test]
@@ -71,7 +74,7 @@ fn unwritten_bytes_are_sent_although_nothing_is_queued() {
 fn unwritten_bytes_count_as_queued_until_the_end() {
     let socket = Arc::new(Sealed::default());
     let limits = Arc::new(OutboxLimits::new(8, 100));
-    let outbox = Outbox::new(socket.clone(), limits.clone());
+    let outbox = Outbox::new(socket.clone(), Framing::WebSocket, limits.clone());
     outbox.push(&[bytes("hello")]);
     assert_eq!((outbox.queued(), limits.queued()), (5, 5));
     socket.pipe.room(2);

@@ -66,6 +66,9 @@ impl Registry {
         for &member in &members.here {
             let peer = &self.peers[member as usize].peer;
             let dialect = peer.dialect();
+            if dialect == Dialect::Events {
+                peer.mark_active();
+            }
             let broadcast = broadcasts[dialect as usize]
                 .get_or_insert_with(|| Broadcast::render(dialect, here, events, &joined));
             let (frames, bytes) = broadcast.parts_for(peer.number, parts);

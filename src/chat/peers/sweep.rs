@@ -4,7 +4,8 @@ use std::cmp::Reverse;
 
 use super::{PeerEntry, Peers, Registry};
 use crate::chat::close_reason::CloseReason;
-use crate::chat::frame;
+use crate::chat::dialect::Dialect;
+use crate::chat::frame::Framing;
 use crate::chat::outbox::OutboxLimits;
 
 /// The sweep looks at this many peers before it unlocks the registry for others.
@@ -24,7 +25,8 @@ impl Peers {
         self.registry.lock().await.evict_slowest(&self.limits);
     }
 
-    /// Looks at every peer once. Pings peers that sent nothing for `silence` seconds, and closes
+    /// Looks at every peer once. Pings peers that only listen and were sent nothing for `silence` seconds.
+    /// Pings the others if they sent nothing for `silence` seconds, and closes
     /// those that sent nothing for twice as long, or whose socket took nothing that long although
     /// bytes wait. Returns in how many seconds to call it again.
     pub async fn sweep(&self, silence: u32) -> u32 {
@@ -80,9 +82,14 @@ impl PeerEntry {
         let next = if silent < silence {
             self.pinged = false;
             silence - silent
+        } else if self.peer.dialect() == Dialect::Events {
+            // It can't answer. If the connection is broken, the kernel notices.
+            self.peer.outbox.push(&[Framing::Events.ping()]);
+            self.peer.mark_active();
+            silence
         } else if !self.pinged {
             self.pinged = true;
-            self.peer.outbox.push(&[frame::ping()]);
+            self.peer.outbox.push(&[Framing::WebSocket.ping()]);
             silence
         } else if silent >= 2 * silence {
             self.peer.outbox.close(CloseReason::Silent);

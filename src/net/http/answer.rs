@@ -20,14 +20,15 @@ pub struct Answer {
     pub status: u16,
     /// Headers beyond those that every answer has.
     headers: Vec<(&'static str, String)>,
-    body: Bytes,
+    /// `None` if it follows until the connection ends.
+    body: Option<Bytes>,
 }
 
 impl Answer {
     /// One line of text that must not be cached.
     pub fn text(status: u16, line: &str) -> Answer {
         Answer {
-            body: format!("{line}\n").into(),
+            body: Some(format!("{line}\n").into()),
             ..Answer::empty(status)
         }
         .with("Content-Type", "text/plain; charset=utf-8")
@@ -47,11 +48,24 @@ impl Answer {
     /// A file that the browser revalidates each time.
     pub fn file(content_type: &str, body: Bytes) -> Answer {
         Answer {
-            body,
+            body: Some(body),
             ..Answer::empty(200)
         }
         .with("Content-Type", content_type)
         .with("Cache-Control", "no-cache")
+    }
+
+    /// The head of a stream of server-sent events.
+    pub fn events() -> Answer {
+        Answer {
+            body: None,
+            ..Answer::empty(200)
+        }
+        .with("Content-Type", "text/event-stream")
+        .with("Cache-Control", "no-store")
+        .with("Vary", "Accept")
+        // nginx would collect some kilobytes first.
+        .with("X-Accel-Buffering", "no")
     }
 
     /// An answer without a body.
@@ -59,13 +73,14 @@ impl Answer {
         Answer {
             status,
             headers: Vec::new(),
-            body: Bytes::new(),
+            body: Some(Bytes::new()),
         }
     }
 
     /// The first line of its body.
     pub fn line(&self) -> Cow<'_, str> {
-        let line = self.body.split(|byte| *byte == b'\n').next();
+        let body = self.body.as_deref().unwrap_or_default();
+        let line = body.split(|byte| *byte == b'\n').next();
         String::from_utf8_lossy(line.unwrap_or_default())
     }
 
@@ -95,16 +110,18 @@ impl Answer {
         );
         // Writing to a String can't fail. A 304 gives the length of a body that it does not have,
         // and a 204 must not give one (RFC 9110, section 8.6).
-        if !matches!(self.status, 204 | 304) {
-            let _ = write!(head, "Content-Length: {}\r\n", self.body.len());
+        if let Some(body) = &self.body
+            && !matches!(self.status, 204 | 304)
+        {
+            let _ = write!(head, "Content-Length: {}\r\n", body.len());
         }
         for (name, value) in &self.headers {
             let _ = write!(head, "{name}: {value}\r\n");
         }
         head.push_str("\r\n");
         let mut bytes = head.into_bytes();
-        if !head_only {
-            bytes.extend_from_slice(&self.body);
+        if let Some(body) = self.body.as_ref().filter(|_| !head_only) {
+            bytes.extend_from_slice(body);
         }
         bytes
     }

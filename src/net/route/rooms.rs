@@ -1,9 +1,10 @@
-//! Requests to `/rooms/{room}`: to publish a message, and to read messages.
+//! Requests to `/rooms/{room}`: to publish a message, to read messages, and to follow a room.
 
-use super::{Route, bad_name, id};
-use crate::chat::dialect::REFERENCE_BYTES;
+use super::{ChatRequest, Route, bad_name, id};
+use crate::chat::dialect::{Dialect, REFERENCE_BYTES};
 use crate::chat::id::Id;
 use crate::chat::name::{Room, User};
+use crate::chat::replay::Past;
 use crate::config::Origin;
 use crate::net::cors::check_origin;
 use crate::net::http::query::{decode, parameter};
@@ -60,7 +61,13 @@ pub(super) fn route(
     let route = match head.method.as_str() {
         "OPTIONS" => Route::Options(METHODS),
         "POST" => Route::Publish(publish(room, query)?),
-        "GET" | "HEAD" => Route::Read(read(room, query)?),
+        "GET" | "HEAD" => {
+            let request = read(room, query)?;
+            match wants_events(head) {
+                true => Route::Follow(follow(head, request)?),
+                false => Route::Read(request),
+            }
+        }
         _ => return Err(Answer::wrong_method(METHODS)),
     };
     check_origin(head, origins)?;
@@ -96,6 +103,32 @@ fn read(room: &str, query: &str) -> Result<ReadRequest, Answer> {
         room: name(room)?,
         page,
         limit: limit.ok_or_else(|| Answer::text(400, "bad limit: it is a number from 1 to 100"))?,
+    })
+}
+
+/// Whether the client would rather have server-sent events than JSON.
+fn wants_events(head: &Head) -> bool {
+    let weight = |media_type| head.weight("accept", media_type).unwrap_or(0);
+    weight("text/event-stream") > weight("application/json")
+}
+
+/// Where a stream begins: a browser that reconnects says what it has heard.
+fn follow(head: &Head, request: ReadRequest) -> Result<ChatRequest, Answer> {
+    let heard = head.header("last-event-id").filter(|id| !id.is_empty());
+    let heard = heard.map(|id| {
+        id.parse()
+            .map_err(|_| Answer::text(400, "bad Last-Event-ID"))
+    });
+    let since = match request.page {
+        Page::Since(id) => Some(id),
+        Page::Before(None) => None,
+        Page::Before(Some(_)) => return Err(Answer::text(400, "a stream has no before")),
+    };
+    Ok(ChatRequest {
+        dialect: Dialect::Events,
+        user: None,
+        room: Some(request.room),
+        past: heard.transpose()?.or(since).map(Past::Since),
     })
 }
 

@@ -27,10 +27,11 @@ const ROUNDS: usize = 16;
 const HISTORY_BYTES: usize = 64 * 1024;
 
 impl Session<'_> {
-    /// Joins a room under the connection's name; in the simple dialect without one if it has none.
+    /// Joins a room under the connection's name; in the simple dialect and as
+    /// a listener without one if it has none.
     pub(super) async fn enter(&mut self, room: Room, past: Option<Past>) -> Result<(), Refusal> {
         let user = match self.peer.dialect() {
-            Dialect::Simple => self.user.clone(),
+            Dialect::Simple | Dialect::Events => self.user.clone(),
             _ => Some(self.ensure_name().await?),
         };
         let log = self.bus().enter(self.peer, user.as_ref(), &room).await?;
@@ -68,7 +69,7 @@ impl Session<'_> {
         let last = log.last_message();
         let mut replay = Replay::new(past, log);
         let page = self.page(room, &mut replay, PAGE).await?.0;
-        self.welcome(room, last, replay.complete()).await;
+        self.welcome(room, last, &replay).await;
         self.send_pages(room, &mut replay, page, last).await?;
         let mut rounds = 0;
         while self.peer.outbox.overflowed() && self.ended().is_none() {
@@ -123,8 +124,8 @@ impl Session<'_> {
             page = next;
             if !whole && page.is_empty() {
                 // Nothing follows: the end of the log is lost.
-                if self.peer.dialect() == Dialect::Typed {
-                    self.welcome(room, last, false).await;
+                if matches!(self.peer.dialect(), Dialect::Typed | Dialect::Events) {
+                    self.welcome(room, last, replay).await;
                 }
                 return Ok(());
             }
@@ -152,7 +153,17 @@ impl Session<'_> {
         Ok((page, whole))
     }
 
-    async fn welcome(&self, room: &Room, last: Option<Id>, complete: bool) {
+    async fn welcome(&self, room: &Room, last: Option<Id>, replay: &Replay) {
+        let complete = replay.complete();
+        if self.peer.dialect() == Dialect::Events {
+            let follows = self.peer.frame(&Reply::Follows {
+                room,
+                last,
+                complete,
+                after: replay.after(),
+            });
+            return self.peer.outbox.push_before_buffered(follows.as_slice());
+        }
         let Some(user) = &self.user else {
             return;
         };

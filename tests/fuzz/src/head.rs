@@ -5,7 +5,7 @@ use natterjack::config::Network;
 use natterjack::net::cors::options;
 use natterjack::net::forwarded;
 use natterjack::net::http::{Answer, Head};
-use natterjack::net::route::{ChatRequest, PublishRequest, ReadRequest, Route, route};
+use natterjack::net::route::{ChatRequest, Handshake, PublishRequest, ReadRequest, Route, route};
 
 use super::rules;
 
@@ -30,7 +30,8 @@ pub fn survives(bytes: &[u8]) {
         Ok(Route::Page(file)) => whole(&file.answer(&head), &[200, 304, 406]),
         Ok(Route::Options(methods)) => whole(&options(methods), &[204]),
         Ok(Route::Health | Route::Ready) => {}
-        Ok(Route::Chat(request)) => chats(&request),
+        Ok(Route::Chat(request, handshake)) => chats(&request, &handshake),
+        Ok(Route::Follow(request)) => follows(&request),
         Ok(Route::Publish(request)) => publishes(&request),
         Ok(Route::Read(request)) => reads(&request),
         Err(refused) => whole(&refused, &[400, 403, 404, 405, 426]),
@@ -50,7 +51,7 @@ fn comes_from_somewhere(head: &Head) {
     }
 }
 
-fn chats(request: &ChatRequest) {
+fn chats(request: &ChatRequest, handshake: &Handshake) {
     assert_eq!(request.user.is_none(), request.dialect == Dialect::Simple);
     assert!(request.room.is_some() || request.dialect == Dialect::Typed);
     if let Some(user) = &request.user {
@@ -60,10 +61,10 @@ fn chats(request: &ChatRequest) {
         rules::name(room.as_str());
     }
     // What is agreed to is sent back, so it must be of one line.
-    let protocol = request.protocol.as_deref().unwrap_or("bearer.");
+    let protocol = handshake.protocol.as_deref().unwrap_or("bearer.");
     assert!(protocol.starts_with("bearer.") && !protocol.contains(char::is_control));
     // The SHA-1 of the key, in base64.
-    assert!(request.accept.is_ascii() && request.accept.len() == 28);
+    assert!(handshake.accept.is_ascii() && handshake.accept.len() == 28);
 }
 
 fn publishes(request: &PublishRequest) {
@@ -73,6 +74,11 @@ fn publishes(request: &PublishRequest) {
     }
     let reference = request.reference.as_ref();
     assert!(reference.is_none_or(|name| name.len() <= 256));
+}
+
+fn follows(request: &ChatRequest) {
+    assert_eq!((request.dialect, &request.user), (Dialect::Events, &None));
+    rules::name(request.room.as_ref().expect("a room").as_str());
 }
 
 fn reads(request: &ReadRequest) {

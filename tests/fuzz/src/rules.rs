@@ -80,8 +80,11 @@ pub fn event(event: &Event) {
                 assert_eq!(out["email"], email.as_ref().map_or("", Email::as_str));
             }
             (Dialect::Simple, kind) => panic!("{kind:?}: {out}"),
-            (Dialect::Typed, kind) => {
-                let out = object(&out);
+            (Dialect::Typed | Dialect::Events, kind) => {
+                let out = match dialect {
+                    Dialect::Events => sent_event(&out, event),
+                    _ => object(&out),
+                };
                 assert_eq!(out["room"], event.room.as_str());
                 assert_eq!(out["userId"], user.unwrap());
                 if let EventKind::Said { text, id, at, .. } = kind {
@@ -108,6 +111,7 @@ pub fn private_message(to: &str, message: &PrivateMessage) {
                 let words = lines(&message.text);
                 assert_eq!(out, format!("{} (private): {words}", message.from));
             }
+            Dialect::Events => panic!("nobody may overhear {out}"),
             Dialect::Simple => assert_eq!(object(&out)["username"], message.from.as_str()),
             Dialect::Typed => {
                 let out = object(&out);
@@ -129,8 +133,10 @@ pub fn reply(reply: &Reply<'_>) -> Vec<(Dialect, String)> {
     for dialect in Dialect::ALL {
         let mut out = String::new();
         if dialect.reply(reply, &mut out) {
-            if dialect != Dialect::Plain {
-                object(&out);
+            match dialect {
+                Dialect::Plain => {}
+                Dialect::Events => assert!(out.ends_with("\n\n")),
+                Dialect::Simple | Dialect::Typed => drop(object(&out)),
             }
             if let Reply::Refused(refusal, _) = reply {
                 assert!(!refusal.to_string().contains(harmful));
@@ -141,6 +147,20 @@ pub fn reply(reply: &Reply<'_>) -> Vec<(Dialect, String)> {
         }
     }
     said
+}
+
+/// The object of a server-sent event, which is whole and has the id of a message.
+fn sent_event(out: &str, event: &Event) -> Value {
+    let mut lines = out.lines();
+    let kind = lines.next().and_then(|line| line.strip_prefix("event: "));
+    if let Some(id) = event.id() {
+        assert_eq!(lines.next(), Some(&*format!("id: {id}")));
+    }
+    let data = lines.next().and_then(|line| line.strip_prefix("data: "));
+    assert_eq!((lines.next(), lines.next()), (Some(""), None), "{out:?}");
+    let object = object(data.expect("data"));
+    assert_eq!(object["type"].as_str(), kind);
+    object
 }
 
 fn object(json: &str) -> Value {
