@@ -212,6 +212,27 @@ fn it_comes_back_where_a_failed_connection_fires_only_an_error() {
 }
 
 #[test]
+fn a_connection_that_died_in_silence_is_replaced_when_its_user_is_back() {
+    let (site, server) = site_and_server();
+    let proxy = Proxy::to(server.addr().port());
+    let mut foo = server.join("foo");
+    let page = page_of(&site, proxy.addr());
+    page.runs("return join('ann')");
+    foo.hears("ann: has joined the chat!");
+    // Neither side sees an end.
+    proxy.hold();
+    foo.say("is anybody there?");
+    page.runs("globalThis.answered = lobby.say('yes')");
+    page.runs("dispatchEvent(new Event('online'))");
+    page.runs("await answered");
+    foo.hears_at_last("ann: yes");
+    page.until("heard.includes('ann: yes')");
+    let heard = page.value("JSON.stringify(heard.filter((line) => line.includes(': ')))");
+    let expected = json!(["foo: is anybody there?", "ann: yes"]).to_string();
+    assert_eq!(heard.as_str().unwrap(), expected);
+}
+
+#[test]
 fn without_a_room_one_can_still_be_told_something_and_answer() {
     let (site, server) = site_and_server();
     let proxy = Proxy::to(server.addr().port());

@@ -78,8 +78,8 @@ export class Chat extends Emitter<ChatEvents> {
     leave(name: string): void;
     /** Connects at once. */
     retry(): void;
-    /** Asks for a sign of life. */
-    check(): void;
+    /** Gives up a connection that shows no sign of life. */
+    check(time?: number): void;
     /** Ends it. What waits is rejected. */
     close(why?: Failure): void;
     #private;
@@ -105,8 +105,8 @@ export type Message = {
     avatar?: string;
 };
 /**
- * A message was taken back; in a history
- *   this stands in its place.
+ * In a history, it stands for a message
+ *   that was taken back.
  */
 export type Deleted = {
     room?: string;
@@ -120,7 +120,7 @@ export type People = {
 };
 /**
  * `joined` comes also when we are back; `complete` is
- *  false if messages are lost. `left`: not let in again.
+ *  false if messages are lost. `left`: removed, or not let in again.
  */
 export type RoomEvents = {
     chat: Message;
@@ -168,8 +168,8 @@ export type ChatEvents = {
     };
 };
 /**
- * `session`, an earlier `chat.session`, takes the name over.
- *  `private`: the last ids of conversations; all later messages, and all of other conversations, are handed on.
+ * `session`: an earlier `chat.session`. `private`: the
+ *  last ids of conversations; all that came later is handed on, and all of other conversations.
  */
 export type Options = {
     user?: string;

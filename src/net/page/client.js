@@ -1,9 +1,8 @@
 /**
- * A client of a natterjack server. It reconnects. Each message is handed on once and in order, one's own too. What
- * is said in an outage is sent after it.
+ * A client of a natterjack server. It reconnects, hands on each message once and in order, one's own too, and sends
+ * after an outage what was said in it.
  *
  *     const lobby = await connect('wss://chat.example.org/ws', { user: 'door' }).join('lobby');
- *     lobby.on('chat', ({ text }) => console.log(text));
  */
 
 /**
@@ -13,8 +12,8 @@
  *   text: string, avatar?: string }} Message  Only what other programs publish has no `id`. A private message has
  *   `to`, and `with`: the other end.
  *
- * @typedef {{ room?: string, to?: string, id: string, by: string }} Deleted  A message was taken back; in a history
- *   this stands in its place.
+ * @typedef {{ room?: string, to?: string, id: string, by: string }} Deleted  In a history, it stands for a message
+ *   that was taken back.
  *
  * @typedef {{ users: string[], count: number }} People
  *
@@ -22,7 +21,7 @@
  *   joined: People & { last: string | null, complete: boolean },
  *   moderation: { action: string, user: string, by: string, seconds?: number },
  *   presence: { userId: string, status: string } }} RoomEvents  `joined` comes also when we are back; `complete` is
- *   false if messages are lost. `left`: not let in again.
+ *   false if messages are lost. `left`: removed, or not let in again.
  *
  * @typedef {'online' | 'waiting' | 'offline'} State  Waiting: the server has lost its Redis.
  *
@@ -32,14 +31,14 @@
  *   only `retry()` connects again. `error`: what rejects no promise.
  *
  * @typedef {{ user?: string, session?: string, token?: string, email?: string,
- *   private?: Record<string, string> }} Options  `session`, an earlier `chat.session`, takes the name over.
- *   `private`: the last ids of conversations; all later messages, and all of other conversations, are handed on.
+ *   private?: Record<string, string> }} Options  `session`: an earlier `chat.session`. `private`: the
+ *   last ids of conversations; all that came later is handed on, and all of other conversations.
  */
 
 // Milliseconds between attempts.
 const SHORTEST = 500;
 const LONGEST = 30_000;
-/** A connection that does not open or answer by then is given up. */
+/** By then, a connection must open or answer. */
 const ANSWER = 8_000;
 /** After this silence we ask for a sign of life; sooner if an answer is due. */
 const SILENCE = 30_000;
@@ -92,7 +91,7 @@ class Emitter {
       try {
         listener(event);
       } catch (error) {
-        // Others hear the event all the same.
+        // Others hear it all the same.
         queueMicrotask(() => { throw error; });
       }
     }
@@ -178,10 +177,10 @@ export class Chat extends Emitter {
     this.session = session;
     this.#options = options;
     for (const [name, id] of Object.entries(options.private ?? {})) this.#conversations.set(fold(name), id);
-    const look = () => (this.#isOpen ? this.check() : this.#isWanted && this.retry());
+    const look = () => (this.#isOpen ? this.check(1_500) : this.#isWanted && this.retry());
     const { signal } = this.#closed;
     for (const type of ['online', 'offline', 'visibilitychange']) globalThis.addEventListener?.(type, look, { signal });
-    // How the name is claimed depends on the rooms that are joined at once.
+    // What is joined at once decides how the name is claimed.
     queueMicrotask(() => this.#open());
   }
 
@@ -251,10 +250,10 @@ export class Chat extends Emitter {
     if (!this.#socket) this.#open();
   }
 
-  /** Asks for a sign of life. */
-  check() {
+  /** Gives up a connection that shows no sign of life. */
+  check(time = ANSWER) {
     if (!this.#isOpen || this.#timers.alarm) return;
-    this.#timers.alarm = setTimeout(() => this.#lost(1006), ANSWER);
+    this.#timers.alarm = setTimeout(() => this.#lost(1006), time);
     if (this.#isNamed) this.history(this.user, { limit: 0 }).catch(() => {});
   }
 
@@ -283,13 +282,14 @@ export class Chat extends Emitter {
     clearTimeout(this.#timers.connect);
     const url = new URL(this.#url);
     const { token } = this.#options;
-    // A session is rather not in the address, which proxies log, but without a room there is no join. With a
-    // token, the room where nameless connections begin may be forbidden.
+    // Proxies log addresses, so a join has the session, if there is a room. With a token, the room where
+    // nameless connections begin may be forbidden.
     const isInAddress = this.user && (token || !this.#rooms.size);
     if (isInAddress) {
-      const { user, session, private: read } = this.#claim();
-      const claim = { user, session, private: read && JSON.stringify(read) };
-      for (const [key, value] of Object.entries(claim)) if (value) url.searchParams.set(key, value);
+      const { email, ...claim } = this.#claim();
+      for (const [key, value] of Object.entries(claim)) {
+        if (value) url.searchParams.set(key, key === 'private' ? JSON.stringify(value) : value);
+      }
     }
     const socket = (this.#socket = new WebSocket(url, token ? [`bearer.${token}`] : []));
     // Nobody listens to a socket that was given up.
@@ -376,7 +376,6 @@ export class Chat extends Emitter {
     }
   }
 
-  /** Sends what has not been sent on this connection. */
   #flush() {
     if (this.#timers.pause) return;
     let most = BURST;
@@ -403,7 +402,7 @@ export class Chat extends Emitter {
     if (type === 'joined' && room?.resolve) {
       room.resolve(room);
       room.resolve = undefined;
-      // Those who waited for the room can listen before more is handed on.
+      // First, those who waited for the room can listen.
       this.#held = [frame];
       this.#later('held', 0, () => {
         const held = this.#held;
@@ -447,7 +446,7 @@ export class Chat extends Emitter {
 
     chat: (frame, room) => {
       const { id, to, userId } = frame;
-      if (to !== undefined) this.#private({ ...frame, with: fold(userId) === fold(this.user) ? to : userId });
+      if (to !== undefined) this.#private({ ...frame, with: this.#isMe(userId) ? to : userId });
       else if (room && (id === undefined || this.#isNext(room, id))) room.emit('chat', frame);
     },
 
@@ -457,24 +456,27 @@ export class Chat extends Emitter {
       (room ?? this).emit('deleted', frame);
     },
 
+    moderation: (frame, room) => {
+      room?.emit('moderation', frame);
+      if (room && /^(kick|ban)$/.test(frame.action) && this.#isMe(frame.user)) this.#forget(room, failure('banned'));
+    },
+
     history: (frame) => {
-      const { room, to, messages, complete } = frame;
-      if (complete === false) return this.emit('gap', frame);
-      for (const [ref, { frame: asked, sent, resolve }] of this.#waiting) {
-        if (sent && asked.type === 'history' && asked.room === room && fold(asked.to) === fold(to)) {
-          this.#waiting.delete(ref);
-          return resolve(messages);
+      if (frame.complete === false) return this.emit('gap', frame);
+      for (const [ref, { frame: asked, sent }] of this.#waiting) {
+        if (sent && asked.type === 'history' && asked.room === frame.room && fold(asked.to) === fold(frame.to)) {
+          return this.#take(ref).resolve(frame.messages);
         }
       }
     },
 
-    ack: ({ ref, id }) => this.#settled(ref)?.resolve(id),
+    ack: ({ ref, id }) => this.#take(ref)?.resolve(id),
 
     status: ({ bus }) => this.#become(bus === 'waiting' ? bus : 'online'),
 
     error: ({ code, message, ref = '' }) => {
       const why = failure(code, message);
-      const waiting = this.#settled(ref);
+      const waiting = this.#take(ref);
       const room = ref.startsWith('join:') && this.#rooms.get(ref.slice(5));
       if (waiting) {
         waiting.reject(why);
@@ -495,7 +497,11 @@ export class Chat extends Emitter {
     },
   };
 
-  #settled(ref) {
+  #isMe(name) {
+    return fold(name) === fold(this.user);
+  }
+
+  #take(ref) {
     const waiting = this.#waiting.get(ref);
     this.#waiting.delete(ref);
     return waiting;
@@ -522,7 +528,7 @@ export class Chat extends Emitter {
   #forget(room, why) {
     this.#rooms.delete(room.name);
     room.reject(why);
-    for (const [ref, { frame }] of this.#waiting) if (frame.room === room.name) this.#settled(ref).reject(why);
+    for (const [ref, { frame }] of this.#waiting) if (frame.room === room.name) this.#take(ref).reject(why);
     if (why.code !== 'closed') room.emit('left', why);
   }
 }
