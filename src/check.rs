@@ -7,7 +7,7 @@ use crate::bus;
 use crate::certificate::SOON;
 use crate::config::Config;
 #[cfg(feature = "full")]
-use crate::config::TlsFiles;
+use crate::config::{Origin, TlsFiles};
 use crate::limits;
 use crate::net::listener::{self, Listener};
 #[cfg(feature = "full")]
@@ -48,6 +48,10 @@ pub async fn check(config: &Config, handed: Result<Vec<Listener>, String>) -> bo
     free(&mut report, "metrics", config.metrics.as_slice());
     if config.hosts.is_empty() {
         report.ok("host: any name is this server's own; --host names those it goes by");
+    }
+    #[cfg(feature = "full")]
+    if config.embed.contains(&Origin::Any) {
+        report.warn("embed: any site may show the page in a frame, and lay something over it");
     }
     open_files(&mut report, config);
     memory(&mut report, config);

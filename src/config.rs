@@ -33,6 +33,7 @@ pub use networks::Network;
 pub use origins::Origin;
 pub use redis::{RedisAddress, RedisHost, Sentinels};
 use redis_url::redis_url;
+pub use values::TlsFiles;
 use values::*;
 
 /// A small chat server that any WebSocket client can talk to. Alone it needs nothing else; many
@@ -125,6 +126,17 @@ pub struct Config {
     // See: publishing.md#publish
     #[argh(option, arg_name = "origin", long = "origin", from_str_fn(origin))]
     pub origins: Vec<Origin>,
+    /// a site whose pages may show the page in a frame; repeatable, * for any (default: nobody)
+    // Site whose pages may show the page in a frame. By default no page may.
+    //
+    // The address of the frame may say the room and the name: `/?room=lobby&name=ann`. The page in a
+    // frame connects as the server's own, so `--origin` is not needed for it. `*` allows all sites, also
+    // those that lay something over the frame to misguide clicks.
+    // Example: https://www.example.org
+    // See: protocol.md#in-a-frame
+    #[cfg(feature = "full")]
+    #[argh(option, arg_name = "origin", from_str_fn(site))]
+    pub embed: Vec<Origin>,
     /// a name that this server goes by, requests for others being refused; repeatable (default: any)
     // Host name of this server. A request with another `Host` is answered with 421, also that of a
     // health check. By default every name is accepted.
@@ -372,13 +384,4 @@ impl Config {
         }
         None
     }
-}
-
-/// The files of a certificate and its key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TlsFiles {
-    /// The server's certificate, then its intermediate certificates, in PEM.
-    pub cert: PathBuf,
-    /// Its key in PEM, not encrypted.
-    pub key: PathBuf,
 }

@@ -80,6 +80,13 @@ fn configured_host_names_cause_no_warning() {
 }
 
 #[test]
+fn a_page_that_anybody_may_frame_is_a_warning() {
+    finds(&["--embed", "*"], &[], "warn  embed: any site");
+    let (_, said) = check(&["--embed", "https://www.example.org"], &[]);
+    assert!(!said.contains("embed"), "{said}");
+}
+
+#[test]
 fn a_limit_per_address_needs_to_know_the_proxy() {
     let limit = ["--max-peers-per-ip", "5"];
     finds(&limit, &[], "warn  --max-peers-per-ip counts all who come");

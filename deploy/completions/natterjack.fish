@@ -10,6 +10,7 @@ complete -c natterjack -l data -x -d 'Folder in which a server without Redis kee
 complete -c natterjack -l history -x -d 'Messages that the log of a room keeps'
 complete -c natterjack -l max-history -x -d 'MiB that the logs of all rooms may take together'
 complete -c natterjack -l origin -x -d 'Another site whose pages may connect'
+complete -c natterjack -l embed -x -d 'Site whose pages may show the page in a frame'
 complete -c natterjack -l host -x -d 'Host name of this server'
 complete -c natterjack -l max-message -x -d 'Bytes of the longest frame'
 complete -c natterjack -l rate -x -d 'Messages per second of one user'

@@ -111,6 +111,17 @@ pub fn origin(value: &str) -> Result<Origin, String> {
     Origin::parse(value).ok_or_else(|| bad(value, allowed))
 }
 
+/// An origin of pages that a browser loads from a server.
+#[cfg(feature = "full")]
+pub fn site(value: &str) -> Result<Origin, String> {
+    let origin = Origin::parse(value).filter(|origin| match origin {
+        Origin::Any => true,
+        Origin::Site { scheme, .. } => matches!(scheme.as_str(), "http" | "https"),
+        _ => false,
+    });
+    origin.ok_or_else(|| bad(value, "* or http[s]://host[:port]"))
+}
+
 pub fn host(value: &str) -> Result<Authority, String> {
     Authority::parse(value).ok_or_else(|| bad(value, "NAME or NAME:PORT"))
 }
@@ -118,4 +129,13 @@ pub fn host(value: &str) -> Result<Authority, String> {
 pub fn network(value: &str) -> Result<Network, String> {
     let allowed = "an address, or ADDRESS/BITS such as 10.0.0.0/8";
     Network::parse(value).ok_or_else(|| bad(value, allowed))
+}
+
+/// The files of a certificate and its key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The server's certificate, then its intermediate certificates, in PEM.
+    pub cert: PathBuf,
+    /// Its key in PEM, not encrypted.
+    pub key: PathBuf,
 }

@@ -116,7 +116,11 @@ impl Admission {
                 let checked = check_host(&head, &config.hosts);
                 let answer = match checked.and_then(|()| route(&head, &config.origins)) {
                     Ok(Route::Options(methods)) => Ok(options(methods)),
-                    Ok(Route::Page(file)) => Ok(file.answer(&head)),
+                    #[cfg(feature = "full")]
+                    Ok(Route::Page(file)) => Ok(file.answer(&head, &config.embed)),
+                    // The smallest build has no page.
+                    #[cfg(not(feature = "full"))]
+                    Ok(Route::Page(file)) => Ok(file.answer(&head, &[])),
                     Ok(Route::Health) => Ok(Answer::text(200, "ok")),
                     Ok(Route::Ready) => Ok(self.ready()),
                     #[cfg(feature = "full")]

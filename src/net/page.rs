@@ -6,6 +6,7 @@ use miniz_oxide::inflate;
 
 use super::cors::ALLOW_ORIGIN;
 use super::http::{Answer, Head};
+use crate::config::Origin;
 
 /// One file of the page.
 #[derive(Debug, PartialEq, Eq)]
@@ -21,11 +22,11 @@ pub struct File {
 /// Empty in the smallest build.
 static FILES: &[File] = &include!(concat!(env!("OUT_DIR"), "/page.rs"));
 
-/// The content security policy: only our own scripts, only Gravatar's pictures from other sites, no
-/// frame around the page.
+/// The content security policy: only our own scripts, only Gravatar's pictures from other sites. Who may
+/// put a frame around the page follows.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
     img-src 'self' data: https://gravatar.com https://www.gravatar.com; connect-src 'self'; \
-    manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+    manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors";
 
 /// The file at a path.
 pub fn find(path: &str) -> Option<&'static File> {
@@ -44,8 +45,9 @@ impl File {
         inflate::decompress_to_vec(compressed).expect("the build has compressed it")
     }
 
-    /// The answer to a request for it: 304 if the browser has it already.
-    pub fn answer(&self, head: &Head) -> Answer {
+    /// The answer to a request for it: 304 if the browser has it already. Pages of the sites in `embed` may
+    /// show it in a frame.
+    pub fn answer(&self, head: &Head, embed: &[Origin]) -> Answer {
         let answer = if head.has_tagged(self.tag) {
             Answer::empty(304).with("Cache-Control", "no-cache")
         } else {
@@ -68,10 +70,17 @@ impl File {
             "/client.js" => answer.with(ALLOW_ORIGIN, "*"),
             _ => answer,
         };
+        let mut policy = POLICY.to_string();
+        for site in embed {
+            policy.extend([" ", &site.to_string()]);
+        }
+        if embed.is_empty() {
+            policy.push_str(" 'none'");
+        }
         answer
             .with("ETag", self.tag)
             .with("Vary", "Accept-Encoding")
-            .with("Content-Security-Policy", POLICY)
+            .with("Content-Security-Policy", policy)
             .with("Referrer-Policy", "no-referrer")
     }
 }
@@ -95,7 +104,7 @@ mod tests {
     fn answered(headers: &str) -> String {
         let head = format!("GET / HTTP/1.1\r\nHost: a\r\n{headers}\r\n");
         let (head, _) = Head::parse(head.as_bytes()).unwrap().unwrap();
-        let answer = find("/").unwrap().answer(&head).bytes(true);
+        let answer = find("/").unwrap().answer(&head, &[]).bytes(true);
         String::from_utf8(answer).unwrap()
     }
 

@@ -122,6 +122,26 @@ fn a_bad_value_is_named_in_one_line() {
 
 #[cfg(feature = "full")]
 #[test]
+fn only_sites_may_embed_the_page() {
+    for bad in [
+        "null",
+        "file://",
+        "tauri://localhost",
+        "me",
+        "https://a.example/path",
+    ] {
+        let line = usage(&["--embed", bad], &[]);
+        assert!(
+            line.contains("is not allowed: * or http[s]://host"),
+            "{line}"
+        );
+    }
+    let variable = [("NATTERJACK_EMBED", "https://a.example,http://b.example:81")];
+    assert_eq!(config(&[], &variable).unwrap().embed.len(), 2);
+}
+
+#[cfg(feature = "full")]
+#[test]
 fn a_certificate_and_its_key_come_together() {
     let variable = [("NATTERJACK_TLS_KEY", "k")];
     let files = config(&["--tls-cert", "c"], &variable)

@@ -27,7 +27,7 @@ pub fn survives(bytes: &[u8]) {
     );
     comes_from_somewhere(&head);
     match route(&head, &[]) {
-        Ok(Route::Page(file)) => whole(&file.answer(&head), &[200, 304, 406]),
+        Ok(Route::Page(file)) => whole(&file.answer(&head, &[]), &[200, 304, 406]),
         Ok(Route::Options(methods)) => whole(&options(methods), &[204]),
         Ok(Route::Health | Route::Ready) => {}
         Ok(Route::Chat(request, handshake)) => chats(&request, &handshake),
