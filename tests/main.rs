@@ -45,6 +45,9 @@ mod page_history;
 /// The page on a server that needs tokens.
 mod page_token;
 
+/// The descriptions of the protocol for programs.
+mod descriptions;
+
 /// The page in a frame of another site.
 mod embed;
 
