@@ -33,8 +33,11 @@ mod client_module;
 /// The npm package of that module: what is in it, and its examples.
 mod client_package;
 
-/// Texts on the page: emoji, links, directions of writing.
+/// Texts on the page: emoji, links.
 mod page_text;
+
+/// Writing from right to left on the page.
+mod page_directions;
 
 /// Writing on the page: commands, completion, what is too long.
 mod page_writing;

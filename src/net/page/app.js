@@ -5,8 +5,8 @@ import { HELP } from './commands.js';
 import { Composer } from './composer.js';
 import { asked, isFramed, isSeen, mayTakeFocus, onSight } from './frame.js';
 import {
-  allowGravatar, avatar, closeDrawer, flash, make, page, read, roomInAddress, say, show, showPeople, showRooms, who,
-  whyNot, write,
+  allowGravatar, avatar, closeDrawer, flash, isolated, make, page, quoted, read, roomInAddress, say, show, showPeople,
+  showRooms, who, whyNot, write,
 } from './page.js';
 import { loadEmoji } from './text.js';
 import { bearer, inAddress } from './token.js';
@@ -106,7 +106,7 @@ function open(name) {
   }
   chat.show(room);
   if (room !== current) room.log.shown();
-  page.title.textContent = room.name;
+  page.title.replaceChildren(isolated(room.name));
   history.replaceState(null, '', `#${encodeURIComponent(room.name)}`);
   list();
   people();
@@ -114,7 +114,7 @@ function open(name) {
 
 function leave(room) {
   const waits = chat.pending.in(room).length;
-  if (waits && !confirm(`Some of what you wrote in ${room.name} has not been sent. Leave all the same?`)) return;
+  if (waits && !confirm(`Some of what you wrote in ${quoted(room.name)} has not been sent. Leave all the same?`)) return;
   chat.leave(room);
   if (room === chat.current) open(chat.rooms.keys().next().value);
   else list();
@@ -146,7 +146,7 @@ function list() {
 }
 
 function showChat() {
-  page.me.replaceChildren(avatar(me.name, chat.faces.get(me.name)), make('b', '', me.name));
+  page.me.replaceChildren(avatar(me.name, chat.faces.get(me.name)), make('b', '', isolated(me.name)));
   if (page.chat.isConnected && !page.chat.hidden) return;
   show(page.chat);
   composer.fit();
@@ -177,7 +177,7 @@ function showStatus() {
 
 // The login form
 
-function refuse(field, text) {
+function refuse(field, ...content) {
   if (phase !== 'login') {
     // The server has refused it, and with it the key.
     if (field === 'name') me.key = '';
@@ -185,7 +185,7 @@ function refuse(field, text) {
   }
   phase = 'login';
   show(page.login);
-  page[`${field}-error`].textContent = text;
+  page[`${field}-error`].replaceChildren(...content);
   page[field].setAttribute('aria-invalid', 'true');
   page[field].focus();
   say('');
@@ -204,17 +204,17 @@ function requireToken(text) {
 /** The token is not for this room. */
 function closed(room, reason) {
   if (chat.entered && chat.rooms.size > 1) {
-    flash(`${room.name}: ${reason}`);
+    flash(isolated(room.name), `: ${reason}`);
     return leave(room);
   }
-  refuse('room', `${room.name}: ${reason}.`);
+  refuse('room', isolated(room.name), `: ${reason}.`);
 }
 
 function submitLogin(event) {
   event.preventDefault();
   page['token-error'].textContent = '';
   const name = page.name.value.trim();
-  const room = page.room.value.trim() || LOBBY;
+  const room = page.room.value.trim().normalize() || LOBBY;
   for (const field of ['name', 'room']) {
     page[`${field}-error`].textContent = '';
     page[field].removeAttribute('aria-invalid');
@@ -242,7 +242,7 @@ page.join.addEventListener('submit', submitLogin);
 
 page.enter.addEventListener('submit', (event) => {
   event.preventDefault();
-  const name = page.other.value.trim();
+  const name = page.other.value.trim().normalize();
   const fault = whyNot(name);
   page['other-error'].textContent = fault && `This can’t be a room: ${fault}.`;
   if (!name || fault) return;

@@ -2,6 +2,7 @@
 
 import { connect } from './client.js';
 import { isSeen } from './frame.js';
+import { quoted } from './page.js';
 import { Pending } from './pending.js';
 import { Room } from './room.js';
 import { bearer, token, whyNotIn } from './token.js';
@@ -189,7 +190,7 @@ export class Chat {
     if (code === 'name_taken' || code === 'bad_name') {
       this.stop();
       this.#on.refused('name', code === 'bad_name' ? `This can’t be a name: it ${rule}.`
-        : `Somebody is called ${this.#me.name} already. Please choose another name.`);
+        : `Somebody is called ${quoted(this.#me.name)} already. Please choose another name.`);
     } else if (!room) {
       this.#on.said(reason);
     } else if (code === 'bad_room' && this.state === 'offline') {

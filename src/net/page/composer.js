@@ -1,7 +1,7 @@
 // The field where messages are written.
 
 import { command } from './commands.js';
-import { make, page } from './page.js';
+import { isolated, make, page, quoted } from './page.js';
 import { findEmoji } from './text.js';
 
 /** What the server takes at most: characters of a message, and bytes of the frame around it. */
@@ -79,9 +79,9 @@ export class Composer {
   writeTo(name) {
     this.to = name;
     this.#chip.hidden = name === null;
-    this.#chip.firstChild.textContent = name === null ? '' : `to ${name}`;
+    this.#chip.firstChild.replaceChildren('to ', isolated(name ?? ''));
     this.#form.classList.toggle('private', name !== null);
-    this.#field.placeholder = name === null ? `Say something in ${this.#room}` : 'Only they will see it';
+    this.#field.placeholder = name === null ? `Say something in ${quoted(this.#room)}` : 'Only they will see it';
   }
 
   #submitted() {

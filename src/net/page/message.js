@@ -3,7 +3,7 @@
 // A message is { ref, id, ts, from, to, text, avatar, mine, state, error }. One of our own is
 // 'pending' until it is acknowledged, and 'failed' if it was refused; everything else is 'sent'.
 
-import { avatar, button, make, paint, time } from './page.js';
+import { avatar, button, isolated, make, paint, time } from './page.js';
 import { isJustEmoji, render } from './text.js';
 
 /** Before the first message of any room. */
@@ -16,10 +16,10 @@ export const isFirst = (id) => id.endsWith('-1');
 export function draw(message, hooks) {
   const { from, to, mine, ts } = message;
   const isPrivate = to !== undefined;
-  const head = make('header', '', mine ? make('b', 'name', 'You') : paint(make('b', 'name', from), from));
+  const head = make('header', '', mine ? make('b', 'name', 'You') : paint(make('b', 'name', isolated(from)), from));
   const bubble = make('div', 'bubble');
   if (isPrivate) {
-    const mark = make('p', 'mark', mine ? `private, to ${to}` : 'private');
+    const mark = make('p', 'mark', make('span', '', ...(mine ? ['private, to ', isolated(to)] : ['private'])));
     if (!mine) {
       const answer = button('', () => hooks.answer(from), 'Answer');
       answer.setAttribute('aria-label', `Answer ${from} privately`);

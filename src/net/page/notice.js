@@ -18,8 +18,8 @@ export class Notice {
     }
     const parts = [[this.#came, 'joined'], [this.#went, 'left'], [this.#passed, 'looked in']]
       .filter(([people]) => people.size)
-      .map(([people, what]) => `${list([...people])} ${what}`);
-    this.element.textContent = parts.join(' · ');
+      .flatMap(([people, what]) => [' · ', ...list([...people]), ` ${what}`]);
+    this.element.replaceChildren(...parts.slice(1));
     this.element.hidden = !parts.length;
   }
 }

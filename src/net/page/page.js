@@ -32,6 +32,9 @@ export function button(className, act, ...content) {
 /** A name in a sentence: it may be written from right to left, the sentence goes on as it is. */
 export const isolated = (name) => make('bdi', '', name);
 
+/** The same where there is no markup. */
+export const quoted = (name) => `\u2068${name}\u2069`;
+
 const segmenter = globalThis.Intl?.Segmenter && new Intl.Segmenter();
 
 /** What a reader would call characters. */
@@ -106,9 +109,10 @@ export function day(ts) {
 
 /** "ann", "ann and bob", "ann, bob and 3 others". */
 export function list(people) {
-  const [first, second, ...others] = people;
-  if (people.length < 3) return people.join(' and ');
-  return `${first}, ${second} and ${others.length === 1 ? others[0] : `${others.length} others`}`;
+  const [first, second, ...others] = people.map(isolated);
+  if (!second) return people.length ? [first] : [];
+  if (!others.length) return [first, ' and ', second];
+  return [first, ', ', second, ' and ', others.length === 1 ? others[0] : `${others.length} others`];
 }
 
 // Views and lists
@@ -123,7 +127,7 @@ export function show(view) {
 /** Lists the rooms; `acts` are enter(room) and leave(room). */
 export function showRooms(rooms, current, acts) {
   refill(page['room-list'], [...rooms.values()].map((room) => {
-    const enter = button('', () => acts.enter(room), make('span', 'label', room.name));
+    const enter = button('', () => acts.enter(room), make('span', 'label', isolated(room.name)));
     enter.dataset.key = `enter ${room.name}`;
     if (room === current) enter.setAttribute('aria-current', 'true');
     if (room.unread) enter.append(make('span', 'badge', String(room.unread), make('span', 'unseen', ' unread')));
@@ -142,15 +146,15 @@ export function showRooms(rooms, current, acts) {
   page.elsewhere.textContent = elsewhere > 99 ? '99+' : elsewhere;
   page['show-rooms'].setAttribute('aria-label', elsewhere ? `Rooms, ${elsewhere} unread` : 'Rooms');
   tellUnread(unread);
-  document.title = `${unread ? `(${unread}) ` : ''}${current.name} · natterjack`;
+  document.title = `${unread ? `(${unread}) ` : ''}${quoted(current.name)} · natterjack`;
 }
 
 /** Lists who is in a room, ourselves first; `write(name)` begins a private message. */
 export function showPeople(room, me, faces, write) {
   const others = [...room.people].filter((name) => name !== me).sort((a, b) => a.localeCompare(b));
-  const self = make('li', 'self', avatar(me, faces.get(me)), make('span', 'label', me), make('span', 'soft', 'you'));
+  const self = make('li', 'self', avatar(me, faces.get(me)), make('span', 'label', isolated(me)), make('span', 'soft', 'you'));
   refill(page['people-list'], [self, ...others.slice(0, MOST_NAMES).map((name) => {
-    const choice = button('', () => write(name), avatar(name, faces.get(name)), make('span', 'label', name));
+    const choice = button('', () => write(name), avatar(name, faces.get(name)), make('span', 'label', isolated(name)));
     choice.dataset.key = `write ${name}`;
     choice.title = 'Write privately';
     return make('li', '', choice);
@@ -185,9 +189,9 @@ function showEmpty(room, others) {
   page.empty.hidden = !room.log.isEmpty || !room.count || room.isReplaying;
   if (page.empty.hidden) return;
   const alone = room.count === 1;
-  const who = `${list(others)} ${others.length > 1 ? 'are' : 'is'} here.`;
-  page['empty-text'].textContent =
-    alone ? `Nobody else is here yet.${isFramed ? '' : ' Share this address:'}` : `${others.length ? who : 'It is quiet here.'} Say hello!`;
+  const here = others.length ? [...list(others), ` ${others.length > 1 ? 'are' : 'is'} here.`] : ['It is quiet here.'];
+  page['empty-text'].replaceChildren(
+    ...(alone ? ['Nobody else is here yet.', isFramed ? '' : ' Share this address:'] : [...here, ' Say hello!']));
   page.share.hidden = !alone || isFramed;
   page.address.href = page.address.textContent = invitation();
   // Browsers lend the clipboard only to pages that came over HTTPS, or from this machine.
@@ -251,19 +255,20 @@ export function say(text, label = '', act = null) {
   clearTimeout(statusTimer);
   const isShown = !!statusText.textContent;
   if (!text && isShown && !statusButton.hidden) return flash('Connected again.');
-  statusTimer = setTimeout(() => put(text, label, act), text && !isShown ? MOMENT : 0);
+  statusTimer = setTimeout(() => put([text], label, act), text && !isShown ? MOMENT : 0);
 }
 
 /** Says something that is soon forgotten. */
-export function flash(text) {
+export function flash(...content) {
   clearTimeout(statusTimer);
-  put(text);
-  statusTimer = setTimeout(() => put(''), 4000);
+  put(content);
+  statusTimer = setTimeout(() => put([]), 4000);
 }
 
-function put(text, label = '', act = null) {
-  if (statusText.textContent !== text) statusText.textContent = text;
-  page.status.classList.toggle('shown', !!text);
+function put(content, label = '', act = null) {
+  const { childNodes, textContent } = make('p', '', ...content);
+  if (statusText.textContent !== textContent) statusText.replaceChildren(...childNodes);
+  page.status.classList.toggle('shown', !!textContent);
   statusButton.hidden = !label;
   statusButton.textContent = label;
   statusButton.onclick = act;
@@ -289,7 +294,7 @@ export const write = (storage, value) => {
 
 export function roomInAddress() {
   try {
-    return decodeURIComponent(location.hash.slice(1)).trim();
+    return decodeURIComponent(location.hash.slice(1)).trim().normalize();
   } catch {
     return '';
   }
@@ -297,7 +302,9 @@ export function roomInAddress() {
 
 /** What is wrong with a name; the server's rules, to say it at once and at the right field. */
 export function whyNot(name) {
-  if ([...name].length > 32 || new TextEncoder().encode(name).length > 64) return 'it is longer than 32 characters';
+  if ([...name].length > 32) return 'it is longer than 32 characters';
+  const bytes = new TextEncoder().encode(name).length;
+  if (bytes > 64) return `it is too long: it has ${bytes} bytes of at most 64`;
   if (/[:/@#]/.test(name)) return 'it contains one of : / @ #';
   if (/\p{Cc}/u.test(name)) return 'it contains a control character';
   // The server also looks whether joiners and the styles of emoji are where they belong.

@@ -1,8 +1,10 @@
 // What we have written, until it has its place in the conversation. It survives a reload: what was not
 // acknowledged is sent again under the same ref, and the server delivers it once.
 
+import { quoted } from './page.js';
+
 const ERRORS = {
-  no_such_user: ({ to }) => `${to} isn’t here any more.`,
+  no_such_user: ({ to }) => `${quoted(to)} isn’t here any more.`,
   rate_limited: () => 'That was too fast for the server.',
   unavailable: () => 'The server can’t take messages right now.',
   too_long: () => 'This is too long for one message.',
