@@ -39,6 +39,9 @@ mod page_text;
 /// Writing from right to left on the page.
 mod page_directions;
 
+/// The page in its window: Back, zoom, a dropped file, the end of a day.
+mod page_window;
+
 /// Writing on the page: commands, completion, what is too long.
 mod page_writing;
 

@@ -215,6 +215,12 @@ impl Page {
         self.until("!globalThis.isOld && document.readyState === 'complete'");
     }
 
+    /// Runs a command of the developer tools that this has no other word for.
+    #[track_caller]
+    pub fn does(&self, method: &str, params: Value) -> Value {
+        self.0.does(method, params)
+    }
+
     /// A phone of this size in CSS pixels from now on.
     pub fn phone(&self, width: u32, height: u32) {
         let params =

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{ChildStdin, Command, Stdio};
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
@@ -79,7 +79,15 @@ impl DevTools {
         std::thread::spawn(move || {
             for answer in answers.map_while(Result::ok) {
                 let answer: Value = serde_json::from_slice(&answer).unwrap();
-                // An event has no number.
+                // An event has no number. A page that asks whether to leave it is told yes.
+                if answer["method"] == "Page.javascriptDialogOpening" {
+                    let params = json!({"accept": true});
+                    DevTools::get().send(
+                        &answer["sessionId"],
+                        "Page.handleJavaScriptDialog",
+                        params,
+                    );
+                }
                 if let Some(number) = answer["id"].as_u64()
                     && let Some(asker) = told.lock().unwrap().remove(&number)
                 {
@@ -93,20 +101,24 @@ impl DevTools {
         DevTools { commands, waiting }
     }
 
-    /// Runs a command, in a tab or in the browser, and returns its result.
-    fn run(&self, session: &Value, method: &str, params: Value) -> Result<Value, String> {
+    /// Sends a command, to a tab or to the browser. The answer comes over the channel.
+    fn send(&self, session: &Value, method: &str, params: Value) -> Receiver<Value> {
         let (asker, answer) = channel();
-        {
-            let (number, pipe) = &mut *self.commands.lock().unwrap();
-            *number += 1;
-            self.waiting.lock().unwrap().insert(*number, asker);
-            let mut command = json!({"id": *number, "method": method, "params": params});
-            if !session.is_null() {
-                command["sessionId"] = session.clone();
-            }
-            // If it has ended, nobody answers.
-            let _ = write!(pipe, "{command}\0");
+        let (number, pipe) = &mut *self.commands.lock().unwrap();
+        *number += 1;
+        self.waiting.lock().unwrap().insert(*number, asker);
+        let mut command = json!({"id": *number, "method": method, "params": params});
+        if !session.is_null() {
+            command["sessionId"] = session.clone();
         }
+        // If it has ended, nobody answers.
+        let _ = write!(pipe, "{command}\0");
+        answer
+    }
+
+    /// Runs a command and returns its result.
+    fn run(&self, session: &Value, method: &str, params: Value) -> Result<Value, String> {
+        let answer = self.send(session, method, params);
         let mut answer = answer.recv_timeout(PATIENCE).map_err(|error| {
             format!("{method}: {error}; chromium must be installed: apt-get install chromium")
         })?;
@@ -130,6 +142,8 @@ impl Tab {
         let params = json!({"targetId": target, "flatten": true});
         let session = run("Target.attachToTarget", params)["sessionId"].take();
         let tab = Tab { context, session };
+        // Without this, a question of a page is heard by nobody.
+        tab.does("Page.enable", json!({}));
         // Or else only one tab of all would have the focus.
         let params = json!({"enabled": true});
         tab.does("Emulation.setFocusEmulationEnabled", params);

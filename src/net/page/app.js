@@ -5,8 +5,8 @@ import { HELP } from './commands.js';
 import { Composer } from './composer.js';
 import { asked, isFramed, isSeen, mayTakeFocus, onSight } from './frame.js';
 import {
-  allowGravatar, avatar, closeDrawer, flash, isolated, make, page, quoted, read, roomInAddress, say, show, showPeople,
-  showRooms, who, whyNot, write,
+  allowGravatar, avatar, closeDrawer, flash, isolated, make, page, putInAddress, quoted, read, roomInAddress, say, show,
+  showPeople, showRooms, who, whyNot, write,
 } from './page.js';
 import { loadEmoji } from './text.js';
 import { bearer, inAddress } from './token.js';
@@ -107,7 +107,7 @@ function open(name) {
   chat.show(room);
   if (room !== current) room.log.shown();
   page.title.replaceChildren(isolated(room.name));
-  history.replaceState(null, '', `#${encodeURIComponent(room.name)}`);
+  putInAddress(room.name);
   list();
   people();
 }
@@ -274,9 +274,31 @@ addEventListener('hashchange', () => {
   else page.room.value = name;
 });
 
+/** What was "Today" is so no more after midnight. */
+function redate() {
+  for (const { log } of chat.rooms.values()) log.redate();
+}
+
+function redateAtMidnight() {
+  const midnight = new Date().setHours(24, 0, 0, 0);
+  setTimeout(() => {
+    redate();
+    redateAtMidnight();
+  }, midnight - Date.now());
+}
+redateAtMidnight();
+
+addEventListener('beforeunload', (event) => {
+  const { current, rooms, pending } = chat;
+  const drafts = [...rooms.values()].map((room) => (room === current ? composer.draft : room.draft));
+  // A reload keeps it all, but no page can tell that from the end.
+  if (!leaving && (!pending.isEmpty || drafts.some((draft) => draft?.text.trim()))) event.preventDefault();
+});
 addEventListener('pagehide', save);
 onSight(() => {
   if (document.hidden) return save();
+  // While a device sleeps, its timers do, too.
+  redate();
   if (isSeen() && chat.current?.unread) {
     chat.current.unread = 0;
     list();

@@ -347,14 +347,13 @@ export class Log {
     else if (mark) mark.firstChild.textContent = label;
     else {
       element.prepend(make('p', 'day', make('span', '', label)));
-      this.#redate(element);
+      this.redate();
     }
   }
 
-  /** What was "Today" above a new day's mark no longer is. */
-  #redate(newest) {
+  /** What was "Today" no longer is. */
+  redate() {
     for (const mark of this.element.querySelectorAll('.day')) {
-      if (mark.parentElement === newest) continue;
       mark.firstChild.textContent = day(this.#ofElement.get(mark.parentElement).ts);
     }
   }

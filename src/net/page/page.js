@@ -211,6 +211,8 @@ page.copy.addEventListener('click', async () => {
 
 const talk = page.composer.closest('main');
 let drawer = null;
+/** Whether the drawer has a place in the history of the tab, so that Back closes it. */
+let isInHistory = false;
 
 export function closeDrawer() {
   if (!drawer) return;
@@ -221,11 +223,22 @@ export function closeDrawer() {
   page.shade.hidden = true;
   talk.inert = false;
   opener.focus();
+  if (isInHistory) history.back();
 }
+
+addEventListener('popstate', () => {
+  if (!isInHistory) return;
+  isInHistory = false;
+  // Another room may have been opened from the drawer.
+  putInAddress(shownRoom);
+  closeDrawer();
+});
 
 for (const [side, opener] of [[page.rooms, page['show-rooms']], [page.people, page['show-people']]]) {
   opener.addEventListener('click', () => {
     drawer = { side, opener };
+    if (!isInHistory) history.pushState(null, '');
+    isInHistory = true;
     side.classList.add('open');
     opener.setAttribute('aria-expanded', 'true');
     page.shade.hidden = false;
@@ -240,9 +253,23 @@ addEventListener('keydown', (event) => event.key === 'Escape' && closeDrawer());
 
 // iOS puts its keyboard over the page instead of making the page smaller.
 visualViewport?.addEventListener('resize', () => {
-  document.body.style.height = `${visualViewport.height}px`;
-  scrollTo(0, 0);
+  const { width, height } = visualViewport;
+  // Two fingers make it smaller as well, and then it is a window that is moved over the page. Not every
+  // browser tells the scale.
+  const scale = document.documentElement.clientWidth / width;
+  const isZoomed = scale > 1.01;
+  document.body.style.height = `${isZoomed ? height * scale : height}px`;
+  if (!isZoomed) scrollTo(0, 0);
 });
+
+// A file that is dropped would be opened instead of the chat.
+for (const type of ['dragover', 'drop']) {
+  addEventListener(type, (event) => {
+    if (!event.dataTransfer.types.includes('Files')) return;
+    event.preventDefault();
+    if (type === 'drop') flash('Files can’t be sent here.');
+  });
+}
 
 // Status
 
@@ -291,6 +318,13 @@ export const write = (storage, value) => {
     globalThis[storage].setItem(KEY, JSON.stringify(value));
   } catch { /* A browser without storage: nothing is remembered. */ }
 };
+
+let shownRoom = '';
+
+export function putInAddress(room) {
+  shownRoom = room;
+  history.replaceState(null, '', `#${encodeURIComponent(room)}`);
+}
 
 export function roomInAddress() {
   try {

@@ -1,0 +1,135 @@
+//! The page in its window, in a real browser: Back, zoom, a dropped file, closing, the end of a day.
+
+use serde_json::json;
+
+use crate::support::{Page, TestServer};
+
+#[test]
+fn back_closes_a_drawer_and_then_leaves_the_page() {
+    let server = TestServer::start();
+    let ann = Page::open(&server, "/");
+    ann.phone(390, 844);
+    ann.fill("Name", "ann");
+    ann.press("Join");
+    ann.has("Message");
+    let before = ann.value("history.length");
+    let is_open = "document.querySelector('.side.open') !== null";
+    ann.press("People");
+    ann.until(is_open);
+    ann.value("(history.back(), 0)");
+    ann.until(&format!("!({is_open})"));
+    // A drawer that is closed otherwise takes its place in the history with it.
+    ann.press("Rooms");
+    ann.fill("Join another room", "attic");
+    ann.press("Go");
+    ann.until(&format!("location.hash === '#attic' && !({is_open})"));
+    ann.say("up here");
+    ann.shows("up here");
+    ann.press("Rooms");
+    ann.until(is_open);
+    ann.key("Escape");
+    ann.until(&format!("!({is_open})"));
+    assert_eq!(ann.value("location.hash"), json!("#attic"));
+    // There was one place more, once.
+    assert_eq!(
+        ann.value("history.length"),
+        json!(before.as_u64().unwrap() + 1)
+    );
+    ann.value("(history.back(), 0)");
+    ann.until("location.href === 'about:blank'");
+}
+
+#[test]
+fn zooming_with_two_fingers_leaves_the_page_as_high_as_it_is() {
+    let server = TestServer::start();
+    let ann = Page::open(&server, "/");
+    ann.phone(390, 844);
+    ann.fill("Name", "ann");
+    ann.press("Join");
+    ann.has("Message");
+    ann.value(
+        "(globalThis.resized = 0, visualViewport.addEventListener('resize', () => resized++), 0)",
+    );
+    ann.does(
+        "Emulation.setPageScaleFactor",
+        json!({"pageScaleFactor": 2}),
+    );
+    ann.until("visualViewport.scale === 2 && resized > 0");
+    ann.until("Math.abs(document.body.offsetHeight - 844) <= 1");
+    ann.does(
+        "Emulation.setPageScaleFactor",
+        json!({"pageScaleFactor": 1}),
+    );
+    ann.until("visualViewport.scale === 1 && document.body.offsetHeight === 844");
+    // A keyboard leaves less room.
+    ann.phone(390, 500);
+    ann.until("document.body.offsetHeight === 500");
+}
+
+#[test]
+fn a_dropped_file_does_not_replace_the_chat() {
+    let server = TestServer::start();
+    let ann = Page::join(&server, "ann");
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let data = json!({"items": [], "files": [file.path()], "dragOperationsMask": 1});
+    for kind in ["dragEnter", "dragOver", "drop"] {
+        let params = json!({"type": kind, "x": 600, "y": 400, "data": data});
+        ann.does("Input.dispatchDragEvent", params);
+    }
+    ann.says("Files can\u{2019}t be sent here.");
+    // Words can be dropped into the field.
+    let is_taken = "((drag) => { drag.setData('text/plain', 'words'); return !dispatchEvent(new DragEvent('drop', { dataTransfer: drag, cancelable: true })); })(new DataTransfer())";
+    assert_eq!(ann.value(is_taken), json!(false));
+    ann.say("still here");
+    ann.shows("still here");
+}
+
+#[test]
+fn closing_the_tab_with_unsent_words_asks_first() {
+    let server = TestServer::start();
+    let ann = Page::join(&server, "ann");
+    let asks = "!dispatchEvent(new Event('beforeunload', { cancelable: true }))";
+    assert_eq!(ann.value(asks), json!(false));
+    ann.fill("Message", "half a word");
+    assert_eq!(ann.value(asks), json!(true));
+    // In another room, too.
+    ann.fill("Join another room", "attic");
+    ann.press("Go");
+    ann.until("location.hash === '#attic' && find('Message').value === ''");
+    assert_eq!(ann.value(asks), json!(true));
+    ann.press_containing("lobby");
+    ann.until("find('Message').value === 'half a word'");
+    ann.key("Enter");
+    ann.until("!document.querySelector('.pending')");
+    ann.until(&format!("!({asks})"));
+}
+
+/// The clock of the page goes differently: this long before midnight, from when it was loaded.
+fn before_midnight(page: &Page, seconds: u32) {
+    let script = format!(
+        "const Real = Date, skew = new Real().setHours(24, 0, 0, 0) - Real.now() - {seconds} * 1000;
+         globalThis.Date = class extends Real {{
+             constructor(...parts) {{ parts.length ? super(...parts) : super(Real.now() + skew); }}
+             static now() {{ return Real.now() + skew; }}
+         }};"
+    );
+    page.does(
+        "Page.addScriptToEvaluateOnNewDocument",
+        json!({"source": script}),
+    );
+    page.reload();
+}
+
+#[test]
+fn today_is_yesterday_after_midnight() {
+    let server = TestServer::start();
+    let mut foo = server.join("foo");
+    let ann = Page::open(&server, "/");
+    before_midnight(&ann, 6);
+    foo.say("good night");
+    ann.fill("Name", "ann");
+    ann.press("Join");
+    ann.shows("good night");
+    ann.until("/Today|Yesterday/.test(document.querySelector('.day').innerText)");
+    ann.until("document.querySelector('.day').innerText === 'Yesterday'");
+}
