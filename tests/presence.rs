@@ -85,6 +85,28 @@ fn large_rooms_announce_neither_joins_nor_leaves() {
 }
 
 #[test]
+fn while_people_come_and_go_there_are_as_many_as_there_are_names() {
+    let script = |server: &TestServer| {
+        let mut ann = server.typed_in("ann", "attic");
+        let join_and_leave = |n: usize| {
+            for m in 0..50 {
+                server.typed_in(&format!("{n}-{m}"), "attic").leave();
+            }
+        };
+        thread::scope(|scope| {
+            let crowd = [0, 1, 2, 3].map(|n| scope.spawn(move || join_and_leave(n)));
+            while crowd.iter().any(|one| !one.is_finished()) {
+                ann.put(json!({"type": "who", "room": "attic"}));
+                let who = ann.hears_of("who");
+                let names = who["users"].as_array().unwrap().len();
+                assert_eq!(who["count"], json!(names), "{who}");
+            }
+        });
+    };
+    on_both_buses_with(|config| config.rate = 0, script);
+}
+
+#[test]
 fn a_takeover_of_a_name_is_no_leave() {
     on_both_buses(|server| {
         let mut pi = server.typed_in("pi", "attic");

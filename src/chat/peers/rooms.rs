@@ -102,7 +102,8 @@ impl Peers {
             users.sort_unstable();
         }
         Roster {
-            count,
+            // Those who are still joining are counted, but not listed: their presence follows.
+            count: if count <= most { users.len() } else { count },
             users,
             last: None,
         }
