@@ -1,15 +1,14 @@
 //! The npm package of `/client.js`: what is in it, and that its examples run as they stand.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener};
+use std::fs;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command};
-use std::{fs, thread};
 
 use natterjack::config::Origin;
 
-use crate::support::{Alone, Client, Page, Proxy, TestServer};
+use crate::support::{Alone, Client, Page, Proxy, TestServer, site};
 
 const MODULE: &str = "src/net/page/client.js";
 const PACKAGE: &str = "deploy/npm";
@@ -112,24 +111,6 @@ fn the_bot_survives_a_restart_and_a_cut_without_loss_or_double() {
     assert_eq!(answers.collect::<Vec<_>>(), expected);
 }
 
-/// A site with this one page.
-fn site(page: String) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let addr = listener.local_addr().unwrap();
-    let answer = format!(
-        "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{page}",
-        page.len()
-    );
-    // Ends with the process.
-    thread::spawn(move || {
-        for mut browser in listener.incoming().flatten() {
-            let _ = browser.read(&mut [0; 4096]);
-            let _ = browser.write_all(answer.as_bytes());
-        }
-    });
-    addr
-}
-
 #[test]
 fn the_page_of_the_examples_chats_from_another_site() {
     let server = TestServer::with(|config| config.origins = vec![Origin::Any]);
@@ -138,7 +119,7 @@ fn the_page_of_the_examples_chats_from_another_site() {
     foo.say("before");
     foo.is_taken();
     let page = page.replace("localhost:8080", &server.addr().to_string());
-    let page = Page::open_at(site(page), "/");
+    let page = Page::open_at(site(&page), "/");
     page.says("foo: before");
     page.until("!find('Message').disabled");
     page.say("hello");

@@ -33,6 +33,9 @@ mod client_module;
 /// The npm package of that module: what is in it, and its examples.
 mod client_package;
 
+/// The page in a frame of another page, and where nothing can be kept.
+mod page_frame;
+
 /// Texts on the page: emoji, links.
 mod page_text;
 

@@ -10,8 +10,9 @@ use serde_json::{Value, json};
 use super::devtools::Tab;
 use super::{DEADLINE, TestServer};
 
-/// A tab with storage of its own: another person's browser. It is closed when dropped.
-pub struct Page(Tab);
+/// A tab with storage of its own: another person's browser. It is closed when dropped. The second is the
+/// frame in it that is meant, if not the page itself.
+pub struct Page(Tab, Option<Value>);
 
 /// Finds a control by its label, as a screen reader does.
 const FIND: &str = r#"
@@ -37,12 +38,27 @@ impl Page {
 
     /// The same by `http` or `https`.
     pub fn open_as(scheme: &str, addr: SocketAddr, path: &str) -> Page {
-        let page = Page(Tab::open());
+        Page(Tab::open(), None).goes_to(scheme, addr, path)
+    }
+
+    /// Opens it in a browser that lets no page keep anything.
+    pub fn open_without_storage(addr: SocketAddr, path: &str) -> Page {
+        let page = Page(Tab::open(), None);
+        let deny =
+            "for (const storage of ['localStorage', 'sessionStorage']) Object.defineProperty(
+            window, storage, { get() { throw new DOMException('denied', 'SecurityError'); } });";
+        let source = json!({"source": deny});
+        page.0.does("Page.enable", json!({}));
+        page.0.does("Page.addScriptToEvaluateOnNewDocument", source);
+        page.goes_to("http", addr, path)
+    }
+
+    fn goes_to(self, scheme: &str, addr: SocketAddr, path: &str) -> Page {
         let url = format!("{scheme}://{addr}{path}");
-        let opened = page.0.does("Page.navigate", json!({"url": url}));
+        let opened = self.0.does("Page.navigate", json!({"url": url}));
         assert!(opened.get("errorText").is_none(), "{url}: {opened}");
-        page.until("document.readyState === 'complete'");
-        page
+        self.until("document.readyState === 'complete'");
+        self
     }
 
     /// Opens the page and joins the lobby.
@@ -68,10 +84,33 @@ impl Page {
         }
     }
 
+    /// The frame in it is meant from now on.
+    pub fn enter_frame(&mut self) {
+        let tree = self.0.does("Page.getFrameTree", json!({}));
+        let frame = &tree["frameTree"]["childFrames"][0]["frame"]["id"];
+        self.1 = Some(frame.clone());
+    }
+
+    /// The page around the frame is meant from now on.
+    pub fn leave_frame(&mut self) {
+        self.1 = None;
+    }
+
+    fn evaluation(&self, expression: &str) -> Result<Value, String> {
+        let mut params = json!({"expression": expression, "returnByValue": true});
+        if let Some(frame) = &self.1 {
+            // A frame may have loaded another page since.
+            let world = json!({"frameId": frame, "worldName": "test"});
+            let mut world = self.0.run("Page.createIsolatedWorld", world)?;
+            params["contextId"] = world["executionContextId"].take();
+        }
+        Ok(params)
+    }
+
     /// Null if it throws; an error while one page takes another's place.
     fn evaluate(&self, expression: &str) -> Result<Value, String> {
         let function = format!("(() => {{ {FIND} return ({expression}); }})()");
-        let params = json!({"expression": function, "returnByValue": true});
+        let params = self.evaluation(&function)?;
         let mut result = self.0.run("Runtime.evaluate", params)?;
         Ok(match result.get("exceptionDetails") {
             Some(_) => Value::Null,
@@ -84,7 +123,8 @@ impl Page {
     pub fn runs(&self, body: &str) -> Value {
         let function =
             format!("(async () => {{ {body} }})().catch((error) => error.code ?? String(error))");
-        let params = json!({"expression": function, "returnByValue": true, "awaitPromise": true});
+        let mut params = self.evaluation(&function).unwrap();
+        params["awaitPromise"] = json!(true);
         let mut result = self.0.does("Runtime.evaluate", params);
         result["result"]["value"].take()
     }

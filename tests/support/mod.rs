@@ -19,6 +19,7 @@ mod schema;
 pub mod secure;
 mod sentinels;
 mod server;
+mod site;
 mod stream;
 mod token_service;
 
@@ -39,6 +40,7 @@ pub use redis::{Redis, Saved, is_before_7};
 pub use schema::Descriptions;
 pub use sentinels::Sentinels;
 pub use server::TestServer;
+pub use site::site;
 pub use stream::Stream;
 pub use token_service::{TokenService, token};
 
