@@ -5,7 +5,9 @@ use std::process::{Child, Command, Stdio};
 use rustix::net::sockopt::set_socket_recv_buffer_size;
 use serde_json::json;
 
-use crate::support::{Follower, Page, Raw, Redis, TestServer, eventually, free_port};
+use crate::support::{
+    Follower, Page, Raw, Redis, TestServer, eventually, free_port, in_own_network, ip,
+};
 
 const STREAM: &str = "Accept: text/event-stream\r\n";
 
@@ -57,6 +59,31 @@ fn a_follower_sees_a_comment_while_nothing_is_said() {
     }
     server.join_room("ann", "attic");
     assert_eq!(follower.hears("presence").data["status"], "online");
+}
+
+#[test]
+fn a_follower_behind_a_dead_network_is_closed() {
+    in_own_network(
+        "followers::a_follower_behind_a_dead_network_is_closed",
+        || {
+            ip("link set lo up");
+            ip("address add 10.99.3.1/32 dev lo");
+            let server = TestServer::with(|config| {
+                config.listen = vec![([0, 0, 0, 0], 0).into()];
+                (config.max_peers, config.ping) = (1, 1);
+            });
+            let port = server.addr().port();
+            let far = ([10, 99, 3, 1], port).into();
+            let mut follower = Follower::open(far, "/rooms/attic", "");
+            follower.hears("joined");
+            // What it is sent is lost from here on. It never sends anything itself.
+            ip("address del 10.99.3.1/32 dev lo");
+            eventually("its place is free", || {
+                let near = ([127, 0, 0, 1], port).into();
+                (Raw::get(near, "/rooms/attic").0 == 200).then_some(())
+            });
+        },
+    );
 }
 
 #[test]

@@ -2,17 +2,15 @@
 //! the instance has given up, and delivers it when the line is there again.
 
 use std::collections::BTreeSet;
-use std::env;
 use std::fs;
-use std::io;
 use std::net::SocketAddr;
-use std::process::{Command, Output};
+use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::{Client, Program, Raw, Redis, TestServer, eventually};
+use crate::support::{Client, Program, Raw, Redis, TestServer, eventually, in_own_network, ip};
 
 /// Where Redis is reached.
 const REDIS: &str = "10.99.1.1";
@@ -24,46 +22,15 @@ until ip link show redis1 && ip link show people1; do sleep 0.01; done >/dev/nul
 ip address add 10.99.1.2/24 dev redis1 && ip link set redis1 up
 ip address add 10.99.2.2/24 dev people1 && ip link set people1 up
 exec "$0" "$@""#;
-/// Tells the test that it is in a network of its own.
-const OWN_NETWORK: &str = "NATTERJACK_OWN_NETWORK";
-
 /// Partitions of so many seconds. In the shortest one the instance does not notice it.
 const PARTITIONS: [u64; 3] = [7, 9, 11];
 
-/// Changes the network.
-fn ip(words: &str) {
-    let done = Command::new("ip").args(words.split(' ')).status();
-    assert!(done.unwrap().success(), "ip {words}");
-}
-
-/// In a network that nothing else is in, and that is gone with its last process.
-fn in_own_network(way: &[&str], program: &[&str]) -> io::Result<Output> {
-    let mut command = Command::new("unshare");
-    command.args(way).args(program).env(OWN_NETWORK, "1");
-    command.output()
-}
-
 #[test]
 fn an_instance_is_cut_off_from_redis_by_the_kernel() {
-    if env::var_os(OWN_NETWORK).is_some() {
-        return partitions();
-    }
-    let ways: [&[&str]; 2] = [&["--net"], &["--map-root-user", "--net"]];
-    let try_it = "ip link add one type veth peer name two && unshare --net true";
-    let allowed = |way: &&[&str]| {
-        let tried = in_own_network(way, &["sh", "-c", try_it]);
-        tried.is_ok_and(|tried| tried.status.success())
-    };
-    let way = ways.into_iter().find(allowed);
-    let Some(way) = way else {
-        return println!("skipped: no network of one's own is allowed here");
-    };
-    let tests = env::current_exe().unwrap();
-    let this = "partition::an_instance_is_cut_off_from_redis_by_the_kernel";
-    let program = [tests.to_str().unwrap(), "--exact", this, "--nocapture"];
-    let done = in_own_network(way, &program).unwrap();
-    let said = [done.stdout, done.stderr].map(|said| String::from_utf8_lossy(&said).into_owned());
-    assert!(done.status.success(), "{}", said.concat());
+    in_own_network(
+        "partition::an_instance_is_cut_off_from_redis_by_the_kernel",
+        partitions,
+    );
 }
 
 /// The far instance and Redis are joined by one line, the people and the far instance by another.

@@ -18,7 +18,7 @@ use tungstenite::handshake::client::Request;
 use tungstenite::{Error, HandshakeError, Message, WebSocket};
 
 use crate::support::{
-    Certs, Client, DEADLINE, Issuer, Raw, TestServer, connect_from, eventually, free_port,
+    Certs, Client, DEADLINE, Follower, Issuer, Raw, TestServer, connect_from, eventually, free_port,
 };
 
 const SNIPPET: &str = include_str!("../deploy/nginx.conf");
@@ -38,10 +38,15 @@ struct Nginx {
 impl Nginx {
     /// In front of this server, with our snippet as it is but for ports, paths and addresses.
     fn before(server: SocketAddr) -> Nginx {
+        Nginx::with(server, SNIPPET)
+    }
+
+    /// The same with this snippet.
+    fn with(server: SocketAddr, snippet: &str) -> Nginx {
         let (folder, certs) = (tempfile::tempdir().unwrap(), Certs::for_host(NAME));
         let (plain, tls) = (free_port(), free_port());
         let path = |name: &str| certs.path(name).display().to_string();
-        let mut snippet = SNIPPET.to_string();
+        let mut snippet = snippet.to_string();
         for (ours, here) in [
             ("server 127.0.0.1:8080;", format!("server {server};")),
             ("listen 443 ssl;", format!("listen 127.0.0.1:{tls} ssl;")),
@@ -152,6 +157,32 @@ impl Nginx {
         headers.insert("x-forwarded-for", says.parse().unwrap());
         headers.insert("forwarded", format!("for={says}").parse().unwrap());
         upgrade(request, self.connect_from(from))
+    }
+}
+
+#[test]
+fn followers_hear_at_once_through_nginx_even_where_it_buffers() {
+    let server = TestServer::start();
+    let off = "        proxy_buffering off;\n";
+    let buffering = SNIPPET.replace(off, "");
+    assert_ne!(buffering, SNIPPET);
+    for snippet in [SNIPPET, &buffering] {
+        let nginx = Nginx::with(server.addr(), snippet);
+        // Of HTTP/1.0, since to others nginx sends it in chunks.
+        let request = format!(
+            "GET /rooms/attic HTTP/1.0\r\nHost: {NAME}\r\nAccept: text/event-stream\r\n\r\n"
+        );
+        let mut follower = Follower::over(nginx.connect(), &request);
+        assert_eq!(follower.head[0], "HTTP/1.1 200 OK");
+        follower.hears("joined");
+        let mut ann = server.typed_in("ann", "attic");
+        follower.hears("presence");
+        for text in ["one", "two"] {
+            ann.put(json!({"type": "chat", "room": "attic", "text": text}));
+            ann.gets(json!({"type": "chat"}));
+            follower.hears_texts(&[text]);
+        }
+        ann.leave();
     }
 }
 

@@ -1,6 +1,7 @@
 //! The generator: many WebSocket clients on one thread, on non-blocking sockets and one epoll
 //! instance. Counts their messages in `Counts`; an unexpected end of a connection is an error.
 
+mod hear;
 mod write;
 
 use std::io::ErrorKind;
@@ -18,7 +19,7 @@ use rustls::ClientConfig;
 
 use crate::counts::{Counts, Shape};
 use crate::line::{self, Line};
-use crate::subject::{Speech, Subject};
+use crate::subject::{Listeners, Speech, Subject};
 use crate::{nats, wire};
 
 /// Connections that are under way at once while everybody joins.
@@ -26,6 +27,8 @@ const JOINING: usize = 64;
 /// The token of `Crowd::tick`; peers are numbered from 0.
 const TICK: u64 = u64::MAX;
 
+const FOLLOW: &str =
+    "GET /rooms/lobby HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: text/event-stream\r\n\r\n";
 const UPGRADE: &str = "HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 
@@ -57,6 +60,7 @@ pub struct Crowd {
     epoll: OwnedFd,
     server: SocketAddrV4,
     speech: Speech,
+    listeners: Listeners,
     peers: Vec<Option<Peer>>,
     ready: Vec<Event>,
     buffer: Vec<u8>,
@@ -95,6 +99,7 @@ impl Crowd {
                 .map_err(|error| format!("epoll: {error}"))?,
             server: subject.address,
             speech: subject.speech,
+            listeners: subject.listeners,
             peers: (0..shape.all_peers()).map(|_| None).collect(),
             ready: Vec::with_capacity(1024),
             buffer: vec![0; 1 << 20],
@@ -173,14 +178,26 @@ impl Crowd {
             socket: line.map_err(|error| format!("TLS: {error}"))?,
             stage: Stage::Connecting,
             rest: Vec::new(),
-            out: match self.speech {
-                Speech::Nats => nats::HELLO.into(),
+            out: match (self.speech, self.speaks(at)) {
+                (Speech::Nats, _) => nats::HELLO.into(),
+                (_, Listeners::Events) => FOLLOW.into(),
+                (_, Listeners::Typed) => {
+                    format!("GET /ws?room=lobby&user={target} {UPGRADE}").into_bytes()
+                }
                 _ => format!("GET /chat/{target} {UPGRADE}").into_bytes(),
             },
             watched: true,
         });
         self.joining += 1;
         Ok(())
+    }
+
+    /// What that peer speaks.
+    fn speaks(&self, at: usize) -> Listeners {
+        match at % self.shape.peers < self.shape.authors {
+            true => Listeners::Alike,
+            false => self.listeners,
+        }
     }
 
     /// Wakes `turn` whenever that timer fires.
@@ -246,78 +263,6 @@ impl Crowd {
         used.map(drop)
     }
 
-    /// Takes whole frames and says how many bytes they were.
-    fn hear(&mut self, at: usize, bytes: &[u8]) -> Result<usize, String> {
-        let now = Instant::now();
-        if self.speech == Speech::Nats {
-            return self.hear_nats(at, bytes, now);
-        }
-        let mut used = 0;
-        let Some(peer) = &mut self.peers[at] else {
-            return Ok(0);
-        };
-        if peer.stage == Stage::Upgrading {
-            let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") else {
-                return Ok(0);
-            };
-            if !bytes.starts_with(b"HTTP/1.1 101") {
-                let line = String::from_utf8_lossy(&bytes[..bytes.len().min(100)]).into_owned();
-                return self.ended(at, &line).map(|()| bytes.len());
-            }
-            peer.stage = Stage::Greeting;
-            used = end + 4;
-            if self.speech == Speech::Plain {
-                self.greeted(at)?;
-            }
-        }
-        let mut open = matches!(&self.peers[at], Some(peer) if peer.stage == Stage::Open);
-        while let Some(frame) = wire::frame(&bytes[used..]) {
-            let payload = &bytes[used..][frame.payload.clone()];
-            used += frame.payload.end;
-            match frame.kind {
-                wire::TEXT if open => {
-                    // Notices of joins and leaves have no number.
-                    if let Some((author, number)) = wire::read_text(payload, self.size)
-                        && self.counts.hear(at, author, number, now)
-                    {
-                        self.heard.push(author);
-                    }
-                }
-                kind => self.control(at, kind, payload)?,
-            }
-            let Some(peer) = &self.peers[at] else {
-                return Ok(bytes.len());
-            };
-            open = peer.stage == Stage::Open;
-        }
-        Ok(used)
-    }
-
-    fn hear_nats(&mut self, at: usize, bytes: &[u8], now: Instant) -> Result<usize, String> {
-        let mut used = 0;
-        while let Some((said, length)) = nats::next(&bytes[used..]) {
-            match said {
-                nats::Said::Message(range) => {
-                    let payload = &bytes[used..][range];
-                    if let Some((author, number)) = wire::read_text(payload, self.size)
-                        && self.counts.hear(at, author, number, now)
-                    {
-                        self.heard.push(author);
-                    }
-                }
-                nats::Said::Ping => self.control(at, wire::PING, b"")?,
-                nats::Said::Pong => self.greeted(at)?,
-                nats::Said::Error => {
-                    let line = String::from_utf8_lossy(&bytes[used..][..length]).into_owned();
-                    return self.ended(at, &line).map(|()| bytes.len());
-                }
-                nats::Said::Other => {}
-            }
-            used += length;
-        }
-        Ok(used)
-    }
-
     fn control(&mut self, at: usize, kind: u8, payload: &[u8]) -> Result<(), String> {
         let Some(peer) = &mut self.peers[at] else {
             return Ok(());
@@ -326,6 +271,8 @@ impl Crowd {
             wire::TEXT if peer.stage == Stage::Greeting && payload.starts_with(b"Welcome ") => {
                 return self.greeted(at);
             }
+            wire::TEXT if payload.starts_with(b"{\"type\":\"welcome\"") => {}
+            wire::TEXT if payload.starts_with(b"{\"type\":\"joined\"") => return self.greeted(at),
             wire::TEXT if peer.stage == Stage::Greeting => {
                 return self.ended(at, &String::from_utf8_lossy(payload));
             }

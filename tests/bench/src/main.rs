@@ -11,6 +11,7 @@ mod crowd;
 mod deaf;
 mod disk;
 mod flood;
+mod followers;
 mod growth;
 mod held;
 mod journal;

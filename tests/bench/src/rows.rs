@@ -4,6 +4,7 @@
 use crate::arrivals;
 use crate::cluster;
 use crate::flood;
+use crate::followers;
 use crate::journal;
 use crate::measure::{self, Heard, Idle, Pace};
 use crate::plan::Plan;
@@ -17,7 +18,7 @@ use crate::threads;
 type Row = fn(&Plan, &mut Table) -> Result<f64, String>;
 
 /// Everything, by the names that `--row` takes.
-const ROWS: [(&str, Row); 13] = [
+const ROWS: [(&str, Row); 14] = [
     ("steady", steady),
     ("saturated", saturated),
     ("redis", through_redis),
@@ -31,6 +32,7 @@ const ROWS: [(&str, Row); 13] = [
     ("threads", threads::rows),
     ("tls", secure::rows),
     ("journal", journal::rows),
+    ("followers", followers::rows),
 ];
 
 /// Runs everything, or one row.

@@ -23,10 +23,23 @@ pub enum Speech {
     Nats,
 }
 
+/// What those speak who only listen.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Listeners {
+    /// The same as the authors.
+    Alike,
+    /// The typed dialect.
+    Typed,
+    /// Server-sent events.
+    Events,
+}
+
 /// A running server, and its Redis where it has one. Both end with it.
 pub struct Subject {
     /// What it speaks.
     pub speech: Speech,
+    /// What the peers speak who are no authors.
+    pub listeners: Listeners,
     /// Where it listens.
     pub address: SocketAddrV4,
     /// From the start of its process to the first answer.
@@ -162,10 +175,17 @@ impl Subject {
         self
     }
 
+    /// The same, for peers of whom some speak differently.
+    pub fn before(mut self, listeners: Listeners) -> Self {
+        self.listeners = listeners;
+        self
+    }
+
     fn none() -> Result<Self, String> {
         Ok(Self {
             address: free_address()?,
             speech: Speech::Greeting,
+            listeners: Listeners::Alike,
             ready_after: Duration::ZERO,
             tls: false,
             spread: false,
