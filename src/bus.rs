@@ -5,8 +5,10 @@
 //! once, a name belongs to one connection at a time. Both end in the one [fan-out](fanout) loop,
 //! the only place from where a room is spoken to.
 
+mod conversation;
 pub mod fanout;
 pub mod local;
+mod names;
 mod new_message;
 #[cfg(feature = "full")]
 pub mod redis;
@@ -20,7 +22,7 @@ use smol::future::Boxed;
 use crate::chat::dialect::Roster;
 use crate::chat::event::{Event, Refusal};
 use crate::chat::id::Id;
-use crate::chat::name::{Room, SessionKeyHash, User};
+use crate::chat::name::{Room, User};
 use crate::chat::peer::Peer;
 use crate::chat::peers::Peers;
 use crate::chat::replay::{Epochs, Stretch};
@@ -29,6 +31,7 @@ use crate::count::text::MetricsText;
 use crate::report::Report;
 use crate::time::timeout;
 
+pub use conversation::{Away, Conversation};
 pub use local::Local;
 pub use new_message::NewMessage;
 #[cfg(feature = "full")]
@@ -44,6 +47,8 @@ pub enum Bus {
     Redis(Arc<Redis>),
 }
 
+/// How many messages a private conversation keeps.
+const CONVERSATION_MOST: usize = 200;
 /// How long a peer may take to enter a room, once that has been announced.
 const ENTER_TIME: Duration = Duration::from_secs(3);
 /// How often its join is announced: the first time may have been lost with a connection.
@@ -86,37 +91,6 @@ impl Bus {
             _ => Bus::Local(Arc::new(Local::new(peers, feed, config)?)),
         };
         Ok((bus, events))
-    }
-
-    /// Claims a name for a seated peer, instead of the one it may have had. A name under a lock can
-    /// be taken over from an older connection by another claim with the same lock. Takes no longer
-    /// than some seconds.
-    ///
-    /// # Errors
-    /// Somebody else has the name, or the bus can't be reached.
-    pub async fn claim(
-        &self,
-        peer: &Peer,
-        user: &User,
-        key_hash: Option<SessionKeyHash>,
-    ) -> Result<(), Refusal> {
-        match self {
-            Bus::Local(bus) => match bus.peers.claim(peer, user, key_hash).await {
-                true => Ok(()),
-                false => Err(Refusal::NameTaken(user.to_string())),
-            },
-            #[cfg(feature = "full")]
-            Bus::Redis(bus) => bus.presence.claim(peer, user, key_hash).await,
-        }
-    }
-
-    /// Gives a name back that the connection no longer has.
-    fn release(&self, peer: &Peer, user: &User) {
-        // Alone, the registry is all there is, and there it is gone already.
-        #[cfg(feature = "full")]
-        if let Bus::Redis(bus) = self {
-            bus.presence.release(peer, user);
-        }
     }
 
     /// Joins a room and, if the peer has a name, announces it. From then on its outbox
@@ -172,18 +146,6 @@ impl Bus {
     pub async fn leave(&self, peer: &Peer, user: Option<&User>, room: &Room) {
         if self.peers().leave(peer, room).await {
             self.left(peer, user, room).await;
-        }
-    }
-
-    /// Takes a peer out of everything, and lets its rooms know.
-    pub async fn depart(&self, peer: &Peer) {
-        let (user, rooms) = self.peers().remove(peer).await;
-        // First: a peer that sees a user leave may want to claim that name at once.
-        if let Some(user) = &user {
-            self.release(peer, user);
-        }
-        for room in &rooms {
-            self.left(peer, user.as_ref(), room).await;
         }
     }
 
@@ -271,25 +233,6 @@ impl Bus {
         }
     }
 
-    /// Hands over a message for one user, wherever connected; refused by its receipt when there is
-    /// no such user.
-    pub async fn send_private(&self, to: String, message: NewMessage) {
-        match self {
-            Bus::Local(bus) => bus.send_private(&to, message).await,
-            #[cfg(feature = "full")]
-            Bus::Redis(bus) => bus.client.send_private(to, message).await,
-        }
-    }
-
-    /// Where a room's log stands; `None` when the bus can't be asked now.
-    pub async fn epochs(&self, room: &Room) -> Option<Epochs> {
-        match self {
-            Bus::Local(bus) => Some(bus.kept.lock().log.epochs(room)),
-            #[cfg(feature = "full")]
-            Bus::Redis(bus) => bus.client.epochs(room).await,
-        }
-    }
-
     /// Reads from a room's log the first messages of a stretch, up to `most`, in order; fewer if
     /// they are large, none only if the log has none of them. `None` when the bus can't be asked now.
     pub async fn read(&self, room: &Room, stretch: Stretch, most: usize) -> Option<Vec<Event>> {
@@ -312,6 +255,15 @@ impl Bus {
             Bus::Local(bus) => Some(bus.kept.lock().log.history_before(room, id, most)),
             #[cfg(feature = "full")]
             Bus::Redis(bus) => bus.client.history_before(room, id, most).await,
+        }
+    }
+
+    /// Where a room's log stands; `None` when the bus can't be asked now.
+    pub async fn epochs(&self, room: &Room) -> Option<Epochs> {
+        match self {
+            Bus::Local(bus) => Some(bus.kept.lock().log.epochs(room)),
+            #[cfg(feature = "full")]
+            Bus::Redis(bus) => bus.client.epochs(room).await,
         }
     }
 

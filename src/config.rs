@@ -116,6 +116,16 @@ pub struct Config {
     // Example: 1024
     #[argh(option, arg_name = "mib", from_str_fn(mib))]
     pub max_history: Option<usize>,
+    /// days for which a name waits for its holder, with what is said to it (default 0: a minute)
+    // Days for which a name stays its holder's after the last connection has ended. Private messages to
+    // the holder wait for as long. By default it is a minute, for those who were only cut off.
+    //
+    // The holder is known by the session key or the token. A name without either is free at once, and
+    // that of a guest after a minute.
+    // Example: 30
+    // See: protocol.md#private-conversations
+    #[argh(option, arg_name = "days", default = "0", from_str_fn(number::<_, 0, DECADE>))]
+    pub keep_names: u32,
     /// a site whose pages may connect, besides the server's own; repeatable, * for any
     // Another site whose pages may connect. Pages of the server itself always may; `*` allows all
     // sites.

@@ -9,6 +9,9 @@ mod talk;
 /// The two JSON dialects, and one room in which all three are spoken.
 mod dialects;
 
+/// Private conversations, and names that wait for their holders.
+mod conversations;
+
 /// What the JSON dialects refuse.
 mod refusals;
 

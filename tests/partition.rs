@@ -50,7 +50,7 @@ fn partitions() {
     becomes_ready();
     let typed = |user: &str| {
         let mut client = Client::connect(far_addr, "/ws");
-        client.put(json!({"type": "join", "room": "attic", "user": user}));
+        client.put(json!({"type": "join", "room": "attic", "user": user, "session": user}));
         client.gets_at_last(json!({"type": "joined", "room": "attic"}));
         client
     };
@@ -72,7 +72,8 @@ fn partitions() {
         }
         // Some come and go just before the instance gives its connections up.
         for (n, (left, came)) in leave.into_iter().zip(&mut come).enumerate() {
-            came.put(json!({"type": "join", "room": "attic", "user": format!("came{n}")}));
+            let user = format!("came{n}");
+            came.put(json!({"type": "join", "room": "attic", "user": user, "session": user}));
             left.leave();
             thread::sleep(Duration::from_millis(500));
         }
@@ -100,8 +101,8 @@ fn partitions() {
             });
         }
         are_here(&redis, &["ann", "pip"]);
-        ann.put(json!({"type": "chat", "to": "came0", "text": "still there?"}));
-        ann.gets_at_last(json!({"type": "error", "code": "no_such_user"}));
+        ann.put(json!({"type": "who", "room": "attic"}));
+        ann.gets_at_last(json!({"type": "who", "users": ["ann", "pip"]}));
     }
     drop(far);
 }

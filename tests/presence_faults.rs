@@ -47,8 +47,8 @@ fn held_commands_come_late(redis: &Redis, proxy: &Proxy, address: RedisAddress) 
         now.is_disjoint(&old).then_some(())
     });
     are_here(redis, &["ann"]);
-    ann.put(json!({"type": "chat", "to": "eve", "text": "still there?"}));
-    ann.gets_at_last(json!({"type": "error", "code": "no_such_user"}));
+    ann.put(json!({"type": "who", "room": "attic"}));
+    ann.gets_at_last(json!({"type": "who", "users": ["ann"]}));
 }
 
 #[test]
@@ -101,7 +101,7 @@ impl People {
     fn before_and_after(redis: &Redis) -> People {
         let servers = [TestServer::on(redis), TestServer::on(redis)];
         let ann = servers[0].typed_in("ann", "attic");
-        let old = [0, 1].map(|n| servers[n].typed_in(&format!("old{n}"), "attic"));
+        let old = [0, 1].map(|n| servers[n].join_room(&format!("old{n}"), "attic"));
         let saved = redis.save();
         old.into_iter().for_each(Client::leave);
         let new = ["new", "old0"];

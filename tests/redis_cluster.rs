@@ -351,17 +351,12 @@ fn messages_that_the_cluster_drops_are_read_from_the_log() {
     let nodes = Nodes::start();
     let (_servers, mut foo, mut bar) = foo_and_bar(&nodes);
     talk(&mut foo, &mut bar, "before");
-    // A private message is kept for the instance whose user it is for.
     foo.say("/msg bar psst");
     bar.hears("foo (private): psst");
-    let owner = nodes.command(
-        nodes.node_of_key("chat-users"),
-        &["HGET", "{chat-users}:owners", "bar"],
-    );
-    let (instance, _) = owner.lines().nth(1).unwrap().split_once('.').unwrap();
-    let inbox = format!("{{chat-users}}:inbox:{instance}");
-    swallow(&nodes, &counter("lobby"), "{chat:lobby}:log", "before");
-    swallow(&nodes, "{chat-users}:private-counter", &inbox, "psst");
+    for (room, words) in [("lobby", "before"), ("@bar@foo", "psst")] {
+        let log = format!("{{chat:{room}}}:log");
+        swallow(&nodes, &counter(room), &log, words);
+    }
     foo.hears("bar: swallowed");
     bar.hears("foo (private): swallowed");
     talk(&mut foo, &mut bar, "after");

@@ -56,18 +56,20 @@ fn a_message_sent_again_is_acknowledged_again_and_said_once() {
 fn a_ref_belongs_to_a_client_and_not_to_its_name() {
     on_both_buses(|server| {
         let mut pi = server.typed_in("pi", "lobby");
-        for (hello, psst) in [("hello", "psst"), ("another hello", "another psst")] {
-            // Another client each time, which happens to use the same refs.
-            let mut bob = server.typed_in("bob", "lobby");
+        for hello in ["hello", "another hello"] {
+            // Another client each time, which happens to use the same ref.
+            let mut bob = server.json();
+            bob.put(json!({"username": "bob", "message": hello, "ref": "r1"}));
             pi.gets(json!({"type": "presence", "status": "online"}));
-            bob.put(json!({"type": "chat", "room": "lobby", "text": hello, "ref": "r1"}));
-            bob.gets_at_last(json!({"type": "ack", "ref": "r1"}));
             pi.gets(json!({"type": "chat", "room": "lobby", "text": hello}));
-            bob.put(json!({"type": "chat", "to": "pi", "text": psst, "ref": "r2"}));
-            bob.gets_at_last(json!({"type": "ack", "ref": "r2"}));
-            pi.gets(json!({"type": "chat", "to": "pi", "text": psst}));
             bob.leave();
             pi.gets(json!({"type": "presence", "status": "offline"}));
+        }
+        for (name, psst) in [("ann", "psst"), ("eve", "another psst")] {
+            let mut client = server.typed(name);
+            client.put(json!({"type": "chat", "to": "pi", "text": psst, "ref": "r2"}));
+            client.gets_at_last(json!({"type": "ack", "ref": "r2"}));
+            pi.gets(json!({"type": "chat", "to": "pi", "text": psst}));
         }
         let mut bob = server.json();
         for (name, text) in [("bob", "a third hello"), ("rob", "a fourth hello")] {

@@ -2,11 +2,14 @@
 //! [`journal`] keeps on disk what is in memory.
 
 mod announced;
+mod away;
 mod heap;
 #[cfg_attr(not(feature = "full"), path = "local/journal/without.rs")]
 pub mod journal;
 mod kept;
 mod log;
+mod names;
+mod private;
 mod references;
 
 use std::sync::Arc;
@@ -18,6 +21,7 @@ use smol::future::{self, Boxed};
 use super::NewMessage;
 use crate::chat::dialect::Roster;
 use crate::chat::event::{Event, EventKind, Refusal};
+use crate::chat::id::Id;
 use crate::chat::name::{Room, User};
 use crate::chat::peer::Peer;
 use crate::chat::peers::Peers;
@@ -26,7 +30,9 @@ use crate::count::text::MetricsText;
 use crate::time::unix_millis;
 use announced::Announced;
 use journal::Journal;
+use journal::Record;
 use kept::{Kept, Message};
+use private::Ends;
 
 /// This process alone.
 #[derive(Debug)]
@@ -39,6 +45,8 @@ pub struct Local {
     /// Locked until the channel has taken an event, so that the channel's order is that of the log
     /// and of what has been announced.
     announced: Mutex<Announced>,
+    /// Locked while a name changes hands: nobody gets one that its holder has just left.
+    names: Mutex<()>,
     journal: Option<Journal>,
 }
 
@@ -60,6 +68,7 @@ impl Local {
             journal: Journal::open(config, &kept)?,
             kept,
             announced: Mutex::default(),
+            names: Mutex::default(),
         })
     }
 
@@ -108,13 +117,18 @@ impl Local {
     }
 
     pub(super) async fn publish(&self, room: &Room, message: NewMessage) {
+        self.publish_between(room, message, None).await;
+    }
+
+    /// The same in a private conversation, between these two.
+    async fn publish_between(&self, room: &Room, message: NewMessage, ends: Option<Ends>) {
         if let Some(journal) = &self.journal
             && let Err(refusal) = journal.ready().await
         {
             return message.receipt.refuse(&refusal);
         }
         let order = self.announced.lock().await;
-        if let Some(event) = self.keep(room, message) {
+        if let Some(event) = self.keep(room, message, ends) {
             self.send(event).await;
         }
         drop(order);
@@ -122,10 +136,16 @@ impl Local {
 
     /// Keeps a message and returns it as an event, unless it is a repeated one. Its sender is told
     /// when it is on the disk, or at once if there is no journal.
-    fn keep(&self, room: &Room, message: NewMessage) -> Option<Event> {
+    fn keep(&self, room: &Room, message: NewMessage, ends: Option<Ends>) -> Option<Event> {
         let mut kept = self.kept.lock();
-        let reference = kept.references.of(&message, Some(room));
+        let reference = kept.references.of(&message, room);
         let known = reference.and_then(|reference| kept.references.find(reference));
+        let before = kept.log.last(room).unwrap_or(Id::START);
+        let too_many = |ends: &Ends| ends.too_many_wait(&kept.log, room);
+        if known.is_none() && ends.as_ref().is_some_and(too_many) {
+            message.receipt.refuse(&Refusal::Unavailable);
+            return None;
+        }
         let id = known.unwrap_or_else(|| kept.log.next(room));
         let (user, receipt) = (message.user.clone(), message.receipt);
         let event = Event {
@@ -137,6 +157,7 @@ impl Local {
                 email: message.email,
                 id: Some(id),
                 at: unix_millis(),
+                to: message.to,
             },
         };
         if known.is_none() {
@@ -162,27 +183,18 @@ impl Local {
                 }
             }
         }
+        if let (None, Some(ends)) = (known, ends) {
+            let journal = |record: Record| self.note(&record);
+            ends.note(&mut kept, room, before, journal);
+        }
         known.is_none().then_some(event)
     }
 
-    pub(super) async fn send_private(&self, to: &str, message: NewMessage) {
-        let reference = {
-            let kept = self.kept.lock();
-            let reference = kept.references.of(&message, None);
-            if let Some(known) = reference.and_then(|reference| kept.references.find(reference)) {
-                return message.receipt.accept(known);
-            }
-            reference
-        };
-        let id = self.kept.lock().log.next_private();
-        let (private, receipt) = message.into_private(id, unix_millis());
-        if !self.peers.send_private(to, &private, || true).await {
-            return receipt.refuse(&Refusal::NoSuchUser(to.to_string()));
+    /// Notes something on the disk, if there is a journal.
+    fn note(&self, record: &Record) {
+        if let Some(journal) = &self.journal {
+            journal.note(record);
         }
-        if let Some(reference) = reference {
-            self.kept.lock().references.keep(reference, id);
-        }
-        receipt.delivered(to, &private);
     }
 
     /// Writes the journal until the server stops. Without a journal it ends at once.

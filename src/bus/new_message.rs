@@ -1,8 +1,7 @@
 //! A message before it has an id.
 
-use crate::chat::dialect::PrivateMessage;
 use crate::chat::event::Text;
-use crate::chat::id::{Id, Origin};
+use crate::chat::id::Origin;
 use crate::chat::name::{Email, SessionKeyHash, User};
 use crate::chat::peer::Receipt;
 
@@ -20,6 +19,8 @@ pub struct NewMessage {
     pub email: Option<Email>,
     /// The text.
     pub text: Text,
+    /// Whom it is for, if it is private.
+    pub to: Option<User>,
     /// Tells the sender what became of it.
     pub receipt: Receipt,
 }
@@ -35,17 +36,5 @@ impl NewMessage {
             Some(key_hash) => format!("#{key_hash}"),
             None => format!("@{}", self.origin),
         }
-    }
-
-    /// The message for its recipient, and the receipt for its sender.
-    pub(super) fn into_private(self, id: Id, at: u64) -> (PrivateMessage, Receipt) {
-        let private = PrivateMessage {
-            from: self.user,
-            email: self.email,
-            text: self.text,
-            id,
-            at,
-        };
-        (private, self.receipt)
     }
 }

@@ -14,6 +14,7 @@
 
 mod check;
 mod client;
+mod conversations;
 mod health;
 mod heartbeat;
 mod inbox;
@@ -29,6 +30,7 @@ mod reconcile;
 pub mod reply;
 mod resync;
 mod scripts;
+mod sending;
 mod session;
 mod subscriber;
 mod subscriptions;
@@ -40,9 +42,10 @@ use std::sync::Arc;
 use smol::channel::Sender;
 
 use super::NewMessage;
-use crate::chat::event::Event;
-use crate::chat::name::Room;
-use crate::chat::peers::Peers;
+use crate::chat::event::{Event, Refusal};
+use crate::chat::name::{Room, User};
+use crate::chat::peer::Peer;
+use crate::chat::peers::{Departed, Peers};
 use crate::config::{Config, RedisAddress};
 use crate::count::Counter;
 use crate::count::text::{MetricsText, seconds};
@@ -52,6 +55,7 @@ use heartbeat::Canary;
 use log_limit::LogLimit;
 use presence::Presence;
 use scripts::Scripts;
+use sending::Sending;
 use subscriber::Subscriber;
 
 pub(super) use check::check;
@@ -91,11 +95,37 @@ impl Redis {
         })
     }
 
+    /// Removes a peer and releases its name.
+    pub(super) async fn remove(&self, peer: &Peer) -> Departed {
+        let departed = self.peers.remove(peer).await;
+        if let Some(user) = &departed.user {
+            let heard = self.subscriber.subscriptions.conversations(user);
+            self.presence.release(peer, user, &heard);
+        }
+        departed
+    }
+
     /// Publishes a message for a room.
     pub(super) async fn publish(&self, room: &Room, message: NewMessage) {
         self.log_limit.note(room);
         let heard = self.subscriber.subscriptions.heard_until(room);
         self.client.publish(room, message, heard).await;
+    }
+
+    /// Publishes a message in the private conversation with its recipient.
+    pub(super) async fn send_private(self: &Arc<Redis>, to: User, mut message: NewMessage) {
+        let bytes = message.text.as_str().len();
+        if !self.client.pipeline.reserve(bytes).await {
+            return message.receipt.refuse(&Refusal::Unavailable);
+        }
+        message.to = Some(to.clone());
+        let sending = Sending {
+            bus: self.clone(),
+            room: Room::conversation(&message.user, &to),
+            to,
+            message,
+        };
+        sending.start();
     }
 
     /// Writes the metrics.

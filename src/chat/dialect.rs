@@ -15,6 +15,7 @@ use super::name::{Email, Room, User};
 use super::replay::Past;
 
 pub use json::REFERENCE_BYTES;
+pub use typed::read;
 
 /// The dialect of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,16 +70,30 @@ pub enum Request {
     Join(Box<Join>),
     /// Leave a room.
     Leave(Room),
-    /// Read older messages of a room.
+    /// Free the name as soon as the connection ends.
+    Forget,
+    /// Read older messages.
     History {
-        /// The room.
-        room: Room,
+        /// Where they were said.
+        of: Target,
         /// Only messages before this one; without it, the newest.
         before: Option<Id>,
         /// The most messages to return.
         limit: usize,
     },
 }
+
+/// Where something was said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// In a room.
+    Room(Room),
+    /// In the private conversation with this user.
+    User(User),
+}
+
+/// How far a client has read its private conversations: the last message of each one that it names.
+pub type Read = Vec<(User, Id)>;
 
 /// A request to join a room. The first one of a connection also gives its name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,6 +108,8 @@ pub struct Join {
     pub session: Option<String>,
     /// Which older messages to send first.
     pub past: Option<Past>,
+    /// Which private messages to send first: all that came after these.
+    pub private: Option<Read>,
 }
 
 /// A frame, parsed as far as possible.
@@ -142,38 +159,18 @@ pub enum Reply<'a> {
     StartFailed(&'a Refusal),
     /// The users in the room.
     Who(&'a Room, &'a Roster),
-    /// Messages of the room, in order.
-    History(&'a Room, &'a [Event]),
+    /// Messages of a room or a private conversation, in order.
+    History(&'a Target, &'a [Event]),
+    /// The log no longer has all messages of the private conversation with this user that were asked for.
+    Incomplete(&'a User),
     /// Whether messages are delivered now, or wait for Redis.
     Status(bool),
     /// The list of commands.
     Help,
-    /// A private message, to its recipient or as a copy to its sender.
-    Private {
-        /// The recipient.
-        to: &'a str,
-        /// The message.
-        message: &'a PrivateMessage,
-    },
     /// The message with this reference is accepted and has this id.
     Accepted(&'a str, Id),
     /// The request is refused, with the reason and the reference of the message.
     Refused(&'a Refusal, Option<&'a str>),
-}
-
-/// A private message.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PrivateMessage {
-    /// The sender.
-    pub from: User,
-    /// The sender's address, for clients that show a picture.
-    pub email: Option<Email>,
-    /// The text.
-    pub text: Text,
-    /// Its id among all private messages.
-    pub id: Id,
-    /// When, in milliseconds since 1970.
-    pub at: u64,
 }
 
 /// The users in a room, on all instances.
@@ -234,6 +231,10 @@ impl Dialect {
 
     /// Whether the connection that caused an event gets it, too.
     pub fn echoes(self, event: &Event) -> bool {
-        self != Dialect::Plain && event.is_speech()
+        match self {
+            Dialect::Plain => false,
+            Dialect::Simple => event.is_speech() && !event.room.is_conversation(),
+            Dialect::Typed | Dialect::Events => event.is_speech(),
+        }
     }
 }

@@ -80,7 +80,6 @@ impl Event {
     }
 
     /// The time of a message; 0 if this is none.
-    #[cfg(feature = "full")]
     pub fn said_at(&self) -> u64 {
         match self.kind {
             EventKind::Said { at, .. } => at,
@@ -134,6 +133,8 @@ pub enum EventKind {
         id: Option<Id>,
         /// When, in milliseconds since 1970.
         at: u64,
+        /// In a private conversation, whom it is for, as the sender writes the name.
+        to: Option<User>,
     },
     /// The user joined.
     Joined {

@@ -9,6 +9,7 @@ use std::array;
 use std::borrow::Cow;
 use std::fmt;
 use std::hash::{Hash, Hasher};
+use std::ops::Range;
 use std::sync::{Arc, LazyLock};
 
 use sha2::{Digest, Sha256};
@@ -66,12 +67,16 @@ impl User {
     /// # Errors
     /// If it is the name of another guest.
     pub fn may_be_chosen(&self, session: &str) -> Result<(), String> {
-        let guest = self.key().starts_with(rules::GUEST);
-        if guest && (session.is_empty() || *self != User::guest(session)) {
+        if self.is_guest() && (session.is_empty() || *self != User::guest(session)) {
             let rule = "begins with guest-, as only the server's names do";
             return Err(format!("bad user name: it {rule}"));
         }
         Ok(())
+    }
+
+    /// Whether the server has given this name to somebody who chose none.
+    pub fn is_guest(&self) -> bool {
+        self.key().starts_with(rules::GUEST)
     }
 
     /// The name as its owner writes it.
@@ -112,6 +117,55 @@ impl Room {
         };
         rules::check(&name).map_err(|rule| format!("bad room name: it {rule}"))?;
         Ok(Room(name.as_ref().into()))
+    }
+
+    /// The private conversation of two users, which is a room of its own. Nobody can enter it: no name
+    /// has an `@`.
+    pub fn conversation(one: &User, other: &User) -> Room {
+        let (first, second) = (one.key().min(other.key()), one.key().max(other.key()));
+        Room(format!("@{first}@{second}").into())
+    }
+
+    /// A name as this server has written it, also that of a private conversation.
+    ///
+    /// # Errors
+    /// A sentence that says which rule of names is broken.
+    pub fn read(name: &str) -> Result<Room, String> {
+        match name.strip_prefix('@').and_then(|ends| ends.split_once('@')) {
+            Some((one, other)) => Ok(Room::conversation(&User::new(one)?, &User::new(other)?)),
+            None => Room::new(name),
+        }
+    }
+
+    /// Between which names those of all private conversations are.
+    pub fn conversations() -> Range<Room> {
+        Room("@".into())..Room("A".into())
+    }
+
+    /// Whether this is a private conversation.
+    pub fn is_conversation(&self) -> bool {
+        self.0.starts_with('@')
+    }
+
+    /// Whether this is a private conversation of this user.
+    pub fn is_of(&self, user: &User) -> bool {
+        let ends = self
+            .0
+            .strip_prefix('@')
+            .and_then(|ends| ends.split_once('@'));
+        ends.is_some_and(|(one, other)| one == user.key() || other == user.key())
+    }
+
+    /// The two users whose private conversation this is, if it is one.
+    pub fn ends(&self) -> Option<[User; 2]> {
+        let (first, second) = self.0.strip_prefix('@')?.split_once('@')?;
+        Some([first, second].map(|key| User(key.into())))
+    }
+
+    /// Of the two users whose private conversation this is, the other one.
+    pub fn other_end(&self, user: &User) -> Option<User> {
+        let [one, other] = self.ends()?;
+        Some(if one == *user { other } else { one })
     }
 
     /// The room everybody starts in.
@@ -191,6 +245,12 @@ impl SessionKeyHash {
     pub fn of(secret: &str) -> SessionKeyHash {
         let digest = Sha256::digest(secret.as_bytes());
         SessionKeyHash(array::from_fn(|at| digest[at]))
+    }
+
+    /// What was written by [`Display`](fmt::Display).
+    pub fn read(hash: &str) -> Option<SessionKeyHash> {
+        let number = u128::from_str_radix(hash, 16).ok()?;
+        (hash.len() == 32).then(|| SessionKeyHash(number.to_be_bytes()))
     }
 
     /// The marker for names that a token (JWT) grants. Every connection with such a token may take

@@ -103,11 +103,18 @@ impl Outbox {
         self.limits.started.elapsed().as_secs() as u32
     }
 
-    /// Buffers all pushes until [`send_buffered`](Self::send_buffered). `first`, the answer to the
+    /// [Buffers](Self::buffer) all pushes. `first`, the answer to the
     /// handshake, is put before the next bytes that are written, even before a close frame. So both
     /// leave in one packet.
     pub fn start_buffering(&self, first: Bytes) {
         self.with(|state| state.buffered.get_or_insert_default().first = Some(first));
+    }
+
+    /// Buffers all pushes until [`send_buffered`](Self::send_buffered).
+    pub fn buffer(&self) {
+        self.with(|state| {
+            state.buffered.get_or_insert_default();
+        });
     }
 
     /// The peer joins a room now: buffers all pushes, so that the peer first gets the roster and

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use async_lock::OnceCell;
 use bytes::Bytes;
 
-use super::dialect::{Dialect, PrivateMessage, Reply};
+use super::dialect::{Dialect, Reply};
 use super::event::Refusal;
 use super::frame::Framing;
 use super::id::Id;
@@ -145,16 +145,6 @@ impl Receipt {
             }
             Sender::Caller(outcome) => drop(outcome.set_blocking(Ok(id))),
         }
-    }
-
-    /// Reports that the private message is sent. A sender with the typed dialect gets a copy.
-    pub fn delivered(self, to: &str, message: &PrivateMessage) {
-        if let Sender::Peer(peer) = &self.sender
-            && peer.dialect() == Dialect::Typed
-        {
-            peer.send(&Reply::Private { to, message });
-        }
-        self.accept(message.id);
     }
 
     /// Reports that the message was not sent, and why.

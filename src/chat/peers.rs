@@ -20,7 +20,7 @@ use bytes::Bytes;
 use slab::Slab;
 
 use super::close_reason::CloseReason;
-use super::dialect::{Dialect, PrivateMessage, Reply};
+use super::dialect::{Dialect, Reply};
 use super::frame::Framing;
 use super::id::{Instance, Origin};
 use super::name::{Room, SessionKeyHash, User};
@@ -73,6 +73,17 @@ struct PeerEntry {
     /// Since which second of the peers' clock every sweep has found that its socket takes nothing,
     /// although bytes wait.
     stalled_since: Option<u32>,
+}
+
+/// A peer that has been removed.
+#[derive(Debug)]
+pub struct Departed {
+    /// Its name.
+    pub user: Option<User>,
+    /// The hash of its session key, unless another connection here has the name now.
+    pub key_hash: Option<SessionKeyHash>,
+    /// The rooms where it was a member.
+    pub rooms: Vec<Room>,
 }
 
 impl Peers {
@@ -165,8 +176,8 @@ impl Peers {
     }
 
     /// Removes a peer from its rooms and from the registry, and frees its name. From here on it
-    /// gets nothing. Returns its name, and the rooms where it was a member.
-    pub async fn remove(&self, peer: &Peer) -> (Option<User>, Vec<Room>) {
+    /// gets nothing.
+    pub async fn remove(&self, peer: &Peer) -> Departed {
         let mut registry = self.registry.lock().await;
         registry.take_pending(peer.number);
         registry.renaming.remove(&peer.number);
@@ -174,11 +185,17 @@ impl Peers {
         for room in &rooms {
             registry.leave(peer, room);
         }
-        let PeerEntry { user, weight, .. } = registry.peers.remove(peer.key as usize);
-        if let Some(user) = &user {
-            registry.release_name(peer, user, weight);
+        let entry = registry.peers.remove(peer.key as usize);
+        let mut held = false;
+        if let Some(user) = &entry.user {
+            held = registry.names.get(user) == Some(&peer.key);
+            registry.release_name(peer, user, entry.weight);
         }
-        (user, rooms)
+        Departed {
+            user: entry.user,
+            key_hash: entry.key_hash.filter(|_| held),
+            rooms,
+        }
     }
 
     /// How many peers there are.
@@ -212,28 +229,20 @@ impl Peers {
         &self.limits.stats
     }
 
-    /// Sends a private message to the peer with this name; `false` if no peer here has it. `due` is
-    /// asked when nothing is waited for any more, so that the message is either sent or not due, which
-    /// is `true`, too.
-    pub async fn send_private(
-        &self,
-        to: &str,
-        message: &PrivateMessage,
-        due: impl FnOnce() -> bool,
-    ) -> bool {
-        let Ok(user) = User::new(to) else {
-            return false;
-        };
+    /// Whether a peer here has this name.
+    pub async fn holds(&self, user: &User) -> bool {
+        self.registry.lock().await.names.contains_key(user)
+    }
+
+    /// Whose these names are, if peers here have them: the hash of the session key or token or, where there
+    /// is none, that of the connection.
+    pub async fn holders<const N: usize>(&self, users: [&User; N]) -> [Option<SessionKeyHash>; N] {
         let registry = self.registry.lock().await;
-        if !due() {
-            return true;
-        }
-        let Some(peer) = registry.named(&user) else {
-            return false;
-        };
-        peer.send(&Reply::Private { to, message });
-        registry.evict_slowest(&self.limits);
-        true
+        users.map(|user| {
+            let entry = &registry.peers[*registry.names.get(user)? as usize];
+            let connection = || SessionKeyHash::of(&registry.origin(&entry.peer).to_string());
+            Some(entry.key_hash.unwrap_or_else(connection))
+        })
     }
 
     /// Sends a reply to every peer whose dialect has words for it.

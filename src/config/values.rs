@@ -20,6 +20,8 @@ pub const MOST_MESSAGE: u32 = 16 * 1024 * 1024;
 /// Days.
 #[cfg(feature = "full")]
 pub const CENTURY: u32 = 36_525;
+/// Ten years in days, the longest that names are kept.
+pub const DECADE: u32 = 3650;
 
 fn bad(value: &str, allowed: impl Display) -> String {
     format!("{NAME} \"{value}\" is not allowed: {allowed}")

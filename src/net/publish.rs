@@ -71,6 +71,7 @@ pub(super) async fn receive(
         key_hash: Some(SessionKeyHash::for_token()),
         email: None,
         text,
+        to: None,
         receipt,
     };
     let publish = async {

@@ -3,19 +3,20 @@
 
 #[cfg(feature = "full")]
 mod rooms;
-
-use async_tungstenite::tungstenite::handshake::derive_accept_key;
+mod upgrade;
 
 use super::cors::check_origin;
 use super::http::query::{decode, parameter};
 use super::http::{Answer, Head};
 use super::page::{self, File};
 use super::token;
-use crate::chat::dialect::Dialect;
+use crate::chat::dialect::{self, Dialect, Read};
 use crate::chat::id::Id;
 use crate::chat::name::{Room, User};
 use crate::chat::replay::Past;
 use crate::config::Origin;
+use upgrade::check_upgrade;
+
 #[cfg(feature = "full")]
 pub use rooms::{Page, PublishRequest, ReadRequest};
 
@@ -52,8 +53,12 @@ pub struct ChatRequest {
     pub user: Option<User>,
     /// The room asked for; none or any in the typed dialect.
     pub room: Option<Room>,
+    /// The session key, which takes the name over from an older connection.
+    pub session: Option<String>,
     /// Which history it asks for.
     pub past: Option<Past>,
+    /// Which private messages it asks for.
+    pub private: Option<Read>,
 }
 
 /// What a WebSocket's opening handshake is answered with.
@@ -64,6 +69,9 @@ pub struct Handshake {
     /// The subprotocol to agree to.
     pub protocol: Option<String>,
 }
+
+/// The most bytes of a client's session key.
+pub(super) const KEY_BYTES: usize = 128;
 
 /// Decides what a request is for.
 ///
@@ -118,13 +126,25 @@ pub fn route(head: &Head, origins: &[Origin]) -> Result<Route, Answer> {
         _ => Some(room.unwrap_or_else(Room::lobby)),
     };
     let past = past(query)?;
+    let session = parameter(query, "session")?.filter(|key| !key.is_empty());
+    if session.as_ref().is_some_and(|key| key.len() > KEY_BYTES) {
+        return Err(Answer::text(400, "session is longer than 128 bytes"));
+    }
+    let private = match parameter(query, "private")? {
+        Some(private) if dialect == Dialect::Typed => {
+            Some(dialect::read(&private).map_err(bad_name)?)
+        }
+        _ => None,
+    };
     let accept = check_upgrade(head)?;
     check_origin(head, origins)?;
     let request = ChatRequest {
         dialect,
         user,
         room,
+        session,
         past,
+        private,
     };
     let protocol = token::protocol(head).map(String::from);
     Ok(Route::Chat(request, Handshake { accept, protocol }))
@@ -154,29 +174,6 @@ fn id(query: &str, name: &str) -> Result<Option<Id>, Answer> {
     };
     let id = parameter(query, name)?;
     id.map(|id| id.parse().map_err(bad)).transpose()
-}
-
-/// Checks the opening handshake (RFC 6455, section 4.2.1) and returns the value of
-/// `Sec-WebSocket-Accept`.
-fn check_upgrade(head: &Head) -> Result<String, Answer> {
-    if !head.lists("connection", "upgrade") || !head.lists("upgrade", "websocket") {
-        return Err(
-            Answer::text(426, "a WebSocket is needed here: connect with ws://")
-                .with("Upgrade", "websocket"),
-        );
-    }
-    if head.header("sec-websocket-version") != Some("13") {
-        return Err(Answer::text(426, "WebSocket version 13 is needed")
-            .with("Upgrade", "websocket")
-            .with("Sec-WebSocket-Version", "13"));
-    }
-    let key = head.header("sec-websocket-key").unwrap_or_default();
-    let base64 = |b: u8| b.is_ascii_alphanumeric() || b == b'+' || b == b'/';
-    let is_key = |digits: &str| digits.len() == 22 && digits.bytes().all(base64);
-    if !head.http11 || !key.strip_suffix("==").is_some_and(is_key) {
-        return Err(Answer::text(400, "broken WebSocket handshake"));
-    }
-    Ok(derive_accept_key(key.as_bytes()))
 }
 
 #[cfg(test)]
@@ -258,7 +255,9 @@ mod tests {
                 dialect,
                 user: user.map(|user| User::new(user).unwrap()),
                 room: room.map(|room| Room::new(room).unwrap()),
+                session: None,
                 past: None,
+                private: None,
             };
             let protocol = None;
             let handshake = Handshake { accept, protocol };

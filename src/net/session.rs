@@ -2,6 +2,8 @@
 //! the same for all dialects; they differ in what is sent to which peer.
 
 mod credential;
+mod naming;
+mod private;
 mod replay;
 mod rooms;
 
@@ -11,14 +13,14 @@ use std::time::Instant;
 
 use super::context::ServerContext;
 use super::rate_limits::ConnectionRate;
-use super::route::ChatRequest;
+use super::route::{ChatRequest, KEY_BYTES};
 use super::socket::SocketPeer;
 use super::token::Grant;
 use crate::bus::{Bus, NewMessage};
 use crate::chat::close_reason::CloseReason;
-use crate::chat::dialect::{Dialect, Join, Reply, Request};
+use crate::chat::dialect::{Dialect, Join, Read, Reply, Request};
 use crate::chat::event::{Refusal, Text};
-use crate::chat::name::{Email, Room, User, hex};
+use crate::chat::name::{Email, Room, User};
 use crate::chat::peer::Receipt;
 use crate::chat::rate::Verdict;
 use credential::Credential;
@@ -26,8 +28,6 @@ use rooms::JoinedRoom;
 
 /// The most rooms that a connection may be in; a request for one more is refused as forbidden.
 const MOST_ROOMS: usize = 100;
-/// The most bytes of a client's session key.
-const KEY_BYTES: usize = 128;
 
 /// One connection's name and rooms. [`Bus::depart`] releases both.
 pub(super) struct Session<'a> {
@@ -71,17 +71,31 @@ impl<'a> Session<'a> {
         grant: Option<Box<Grant>>,
     ) -> Option<CloseReason> {
         let ChatRequest {
-            user, room, past, ..
+            user,
+            room,
+            session,
+            past,
+            private,
+            ..
         } = request;
-        self.credential = Credential::Token(grant);
+        self.credential = match (grant, session) {
+            (None, Some(key)) => Credential::Key(key.into()),
+            (grant, _) => Credential::Token(grant),
+        };
         let started = async {
-            if let Some(user) = user {
-                self.claim(user).await?;
+            let mut away = None;
+            match user {
+                // A terminal is told first that it is welcome.
+                Some(user) if self.peer.dialect() == Dialect::Plain => {
+                    away = self.claim(user).await?;
+                }
+                user if user.is_some() || private.is_some() => self.begin(user, private).await?,
+                _ => {}
             }
-            match room {
-                Some(room) => self.enter(room, past).await,
-                None => Ok(()),
+            if let Some(room) = room {
+                self.enter(room, past).await?;
             }
+            self.catch_up(None, away).await
         };
         let started = started.await;
         self.peer.outbox.send_buffered();
@@ -160,6 +174,8 @@ impl<'a> Session<'a> {
             Request::Private { to, text } => {
                 let user = self.ensure_name().await?;
                 self.count_for_new_name()?;
+                // What is no name nobody has.
+                let to = User::new(&to).map_err(|_| Refusal::NoSuchUser(to))?;
                 let message = self.new_message(user, text, reference);
                 self.bus().send_private(to, message).await;
                 Ok(())
@@ -179,11 +195,8 @@ impl<'a> Session<'a> {
             }
             Request::Join(join) => self.join(*join).await,
             Request::Leave(room) => self.leave(room).await,
-            Request::History {
-                room,
-                before,
-                limit,
-            } => self.history(room, before, limit).await,
+            Request::Forget => self.forget().await,
+            Request::History { of, before, limit } => self.history(of, before, limit).await,
         }
     }
 
@@ -223,6 +236,7 @@ impl<'a> Session<'a> {
             key_hash,
             email: self.email.clone(),
             text,
+            to: None,
             receipt: Receipt::new(self.peer.clone(), reference),
         }
     }
@@ -242,6 +256,7 @@ impl<'a> Session<'a> {
             email,
             session,
             past,
+            private,
         } = join;
         self.credential.may_enter(&room)?;
         if self.user.is_none() {
@@ -256,12 +271,11 @@ impl<'a> Session<'a> {
                 self.credential.may_use_name(user)?;
             }
             self.email = email;
-            match user {
-                Some(user) => self.claim(user).await?,
-                None => {
-                    self.ensure_name().await?;
-                }
-            }
+            // What comes while private messages are replayed follows them.
+            self.peer.outbox.buffer();
+            let begun = self.begin(user, private).await;
+            self.peer.outbox.send_buffered();
+            begun?;
         } else if user.is_some() && user != self.user {
             return Err(Refusal::Forbidden("this connection has a name already"));
         } else if self.rooms.is_empty() && self.email.is_none() {
@@ -276,7 +290,21 @@ impl<'a> Session<'a> {
                 "a connection may be in 100 rooms at most",
             ));
         }
-        self.enter(room, past).await
+        let entered = self.enter(room, past).await;
+        self.peer.outbox.send_buffered();
+        entered
+    }
+
+    /// Claims a name and sends the private messages that the user has missed.
+    async fn begin(&mut self, user: Option<User>, private: Option<Read>) -> Result<(), Refusal> {
+        let away = match user {
+            Some(user) => self.claim(user).await?,
+            None => {
+                self.ensure_name().await?;
+                None
+            }
+        };
+        self.catch_up(private, away).await
     }
 
     async fn leave(&mut self, room: Room) -> Result<(), Refusal> {
@@ -289,91 +317,24 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// Claims a first name.
-    async fn claim(&mut self, user: User) -> Result<(), Refusal> {
-        if self.peer.dialect() != Dialect::Plain
-            && matches!(self.credential, Credential::Token(None))
-        {
-            self.credential = Credential::Key(new_session_key()?);
-        }
-        let key_hash = self.credential.key_hash();
-        self.bus().claim(self.peer, &user, key_hash).await?;
-        let named = self.peer.frame(&Reply::Named {
-            user: &user,
-            session: self.credential.key(),
-        });
-        self.peer.outbox.push_before_buffered(named.as_slice());
-        let limits = &self.context.rate_limits;
-        self.rate.rename(limits, &user, Instant::now());
-        self.user = Some(user);
-        Ok(())
-    }
-
-    /// The connection's name. If it has none, it claims a guest's name, which its session key
-    /// entitles it to.
-    async fn ensure_name(&mut self) -> Result<User, Refusal> {
-        for _ in 0..GUEST_ATTEMPTS {
-            if let Some(user) = &self.user {
-                return Ok(user.clone());
-            }
-            let (name, only) = match &self.credential {
-                Credential::Token(Some(grant)) => (grant.user.clone(), true),
-                Credential::Key(key) => (User::guest(key), false),
-                Credential::Token(None) => {
-                    let key = new_session_key()?;
-                    let name = User::guest(&key);
-                    self.credential = Credential::Key(key);
-                    (name, false)
-                }
-            };
-            match self.claim(name).await {
-                // Another key gives another guest's name.
-                Err(Refusal::NameTaken(_)) if !only => self.credential = Credential::Token(None),
-                done => done?,
-            }
-        }
-        self.user.clone().ok_or(Refusal::Unavailable)
-    }
-
-    /// Takes another name. In the rooms it looks as if one user left and another one joined.
-    async fn rename(&mut self, user: User) -> Result<(), Refusal> {
-        self.credential.may_use_name(&user)?;
-        let old = self.user.take();
-        if let Err(refusal) = self.claim(user).await {
-            self.user = old;
-            return Err(refusal);
-        }
-        let Some(user) = &self.user else {
-            return Ok(());
-        };
-        let rooms: Vec<&Room> = self.rooms.iter().map(|joined| &joined.room).collect();
-        let (bus, old) = (self.bus(), old.as_ref());
-        bus.announce_rename(self.peer, old, user, &rooms).await;
-        Ok(())
-    }
-
     /// Switches from the simple to the typed dialect. The connection keeps its name and leaves its
     /// room.
     async fn switch_to_typed(&mut self, dialect: Dialect) {
-        let user = self.user.as_ref();
+        let user = self.user.clone();
         // It leaves first, so that it hears nothing of the room in its new dialect.
         for JoinedRoom { room, .. } in std::mem::take(&mut self.rooms) {
-            self.bus().leave(self.peer, user, &room).await;
+            self.bus().leave(self.peer, user.as_ref(), &room).await;
         }
         self.peer.set_dialect(dialect);
-        if let Some(user) = user {
-            let session = self.credential.key();
-            self.peer.send(&Reply::Named { user, session });
+        let Some(user) = &user else { return };
+        if matches!(self.credential, Credential::Token(None)) {
+            // Once more, now with a session key.
+            if self.claim(user.clone()).await.is_ok() {
+                return;
+            }
+            self.credential = Credential::Token(None);
         }
+        let session = self.credential.key();
+        self.peer.send(&Reply::Named { user, session });
     }
-}
-
-/// How many guests' names are tried. There are two thousand million.
-const GUEST_ATTEMPTS: usize = 5;
-
-/// A session key that can't be guessed: 128 bits in hexadecimal digits.
-fn new_session_key() -> Result<Box<str>, Refusal> {
-    let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).map_err(|_| Refusal::Unavailable)?;
-    Ok(hex(&bytes).into())
 }

@@ -156,6 +156,13 @@ impl<P: Part + Send> Pipeline<P> {
         }
     }
 
+    /// Reserves room for a request that follows one which was answered just now, and frees its place.
+    pub fn reserve_next(&self, bytes: usize) {
+        let mut state = self.state.lock();
+        state.reserved += 1;
+        state.reserved_bytes += bytes;
+    }
+
     /// Sends a request for which `bytes` are reserved, now or when Redis is back. `request` is
     /// given its number: the numbers rise in the order in which requests go out, so a repeated one
     /// can be told from a new one.

@@ -1,7 +1,7 @@
 //! The ledger: what everybody said, what became of it, and what everybody heard. Each person keeps
 //! a page; nobody judges here, that is the [audit](super::audit)'s.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
@@ -56,6 +56,10 @@ pub struct Page {
     pub visits: Vec<Visit>,
     /// The private messages to it that it has heard.
     pub private_messages: Vec<Heard>,
+    /// The last message that it has heard of its private conversation with each other person.
+    pub read: BTreeMap<String, Id>,
+    /// The private messages that it was told are taken back: with whom, and which.
+    pub private_taken_back: BTreeSet<(String, Id)>,
     /// Violations that no fault excuses.
     pub oddities: Vec<String>,
     /// Its connections so far.
@@ -137,6 +141,8 @@ impl Page {
             said: Vec::new(),
             visits: Vec::new(),
             private_messages: Vec::new(),
+            read: BTreeMap::new(),
+            private_taken_back: BTreeSet::new(),
             oddities: Vec::new(),
             stays: Vec::new(),
             here: false,
@@ -264,8 +270,6 @@ pub struct Book {
     pub cut_off: Vec<(Duration, Duration)>,
     /// What was damaged in the files of a lone server.
     pub damaged: Vec<Damaged>,
-    /// When a lone server has ended.
-    pub ends: Vec<Duration>,
     /// How often a room may begin a new epoch: Redis has lost data, or it is another node.
     pub turns: usize,
 }

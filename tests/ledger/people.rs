@@ -5,7 +5,7 @@
 //! and under the same `ref`, what was neither acknowledged nor refused. What they make of what
 //! they hear is written down on their page, and nothing else.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -195,8 +195,11 @@ impl Life {
                 self.page().arrives(self.now());
             }
             Dialect::Typed => {
+                let read = self.page().read.clone().into_iter();
+                let read: BTreeMap<_, _> = read.map(|(with, id)| (with, id.to_string())).collect();
                 for room in &rooms {
                     let mut join = json!({"type": "join", "room": room, "user": name});
+                    join["private"] = json!(read);
                     if let Some(session) = &self.session {
                         join["session"] = json!(session);
                     }

@@ -215,7 +215,6 @@ impl World {
             refusals: std::mem::take(&mut self.refusals),
             cut_off: std::mem::take(&mut self.cut_off),
             damaged: std::mem::take(&mut self.damaged),
-            ends: std::mem::take(&mut self.ends),
             turns: self.turns,
         };
         (book, std::mem::take(&mut self.wrong))
@@ -287,7 +286,7 @@ impl World {
 
     fn admit(&self, name: &str, instance: usize) -> Client {
         let addr = self.stage.addrs[instance];
-        let mut client = Client::connect(addr, &format!("/ws?user={name}"));
+        let mut client = Client::connect(addr, &format!("/ws?user={name}&session={name}"));
         client.gets(json!({"type": "welcome"}));
         client
     }

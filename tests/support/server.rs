@@ -112,9 +112,10 @@ impl TestServer {
         Client::connect(self.addr, "/ws")
     }
 
-    /// Connects as a typed client with this name, and takes its welcome.
+    /// Connects as a typed client with this name and a session key of its own, and takes its welcome.
     pub fn typed(&self, user: &str) -> Client {
-        let mut client = Client::connect(self.addr, &format!("/ws?user={user}"));
+        let target = format!("/ws?user={user}&session=key+of+{user}");
+        let mut client = Client::connect(self.addr, &target);
         client.gets(json!({"type": "welcome", "userId": user}));
         client
     }

@@ -39,8 +39,9 @@ use crate::count::{Counter, Histogram};
 use crate::mutex::Mutex;
 use crate::time::{timeout, unix_millis};
 use folder::Folder;
-use record::Record;
 use writer::Writer;
+
+pub use record::Record;
 
 /// There is at most one sync in this time.
 const SYNC_PERIOD: Duration = Duration::from_millis(100);
@@ -119,6 +120,7 @@ impl Journal {
             for message in &read.lost {
                 kept.log.lose(message.as_ref());
             }
+            kept.away.cut_off(now);
             if !read.stopped {
                 // So that it is known also after a stop in good order.
                 Record::Epoch(kept.log.begin_epochs()).write(&mut state.lines);
@@ -190,6 +192,16 @@ impl Journal {
         Record::Message(event, reference).write(&mut state.lines);
         state.messages.push(message);
         self.work.notify(1);
+    }
+
+    /// Appends what is known of names and conversations. It is written with the next messages, or alone.
+    pub fn note(&self, record: &Record) {
+        let mut state = self.state.lock();
+        // After a failure everything is written to a new file, from what is in memory.
+        if state.failure.is_none() {
+            record.write(&mut state.lines);
+            self.work.notify(1);
+        }
     }
 
     /// Tells the sender of a repeated message that it was accepted, when that is on the disk.

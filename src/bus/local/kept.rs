@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, MutexGuard};
 
+use super::away::Away;
 use super::log::Log;
 use super::references::{Reference, References};
 use crate::chat::id::Id;
@@ -22,6 +23,8 @@ pub struct State {
     pub log: Log,
     /// Their references.
     pub references: References,
+    /// The names that wait for their holders.
+    pub away: Away,
     /// The key of the references' hashes.
     pub key: u128,
 }
@@ -33,6 +36,7 @@ impl Kept {
         Kept(Arc::new(Mutex::new(State {
             log: Log::new(config.history, config.max_history),
             references: References::new(key),
+            away: Away::new(config),
             key,
         })))
     }

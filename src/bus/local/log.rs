@@ -5,18 +5,22 @@
 //! are forgotten first, so that nobody can fill the memory by making up rooms. A room that was
 //! forgotten begins a new epoch.
 
+mod conversations;
 mod ring;
 
 use std::collections::BTreeMap;
 use std::mem::size_of;
 
 use super::heap;
+use crate::bus::CONVERSATION_MOST;
 use crate::chat::event::{Event, EventKind};
 use crate::chat::id::Id;
 use crate::chat::name::Room;
 use crate::chat::replay::{Epochs, Stretch};
 use crate::time::unix_millis;
 use ring::{Message, Ring};
+
+pub use ring::Party;
 
 /// How many bytes all logs together may take, where the settings don't say.
 const LOG_BYTES: usize = 16 * 1024 * 1024;
@@ -40,8 +44,6 @@ pub struct Log {
     turn: u64,
     bytes: usize,
     newest_epoch: u64,
-    /// The last private message.
-    last_private: Option<Id>,
 }
 
 impl Log {
@@ -55,7 +57,6 @@ impl Log {
             turn: 0,
             bytes: 0,
             newest_epoch: 0,
-            last_private: None,
         }
     }
 
@@ -101,15 +102,6 @@ impl Log {
     fn new_epoch(&mut self) -> u64 {
         self.newest_epoch = unix_millis().max(self.newest_epoch + 1);
         self.newest_epoch
-    }
-
-    /// The id of the next private message.
-    pub fn next_private(&mut self) -> Id {
-        let id = self
-            .last_private
-            .map_or_else(|| Id::first(unix_millis()), Id::next);
-        self.last_private = Some(id);
-        id
     }
 
     /// Keeps a message that was kept before a restart. They come in the order in which they were said.
@@ -203,16 +195,25 @@ impl Log {
     /// Keeps a message that has the [next](Self::next) id. Anything else is not kept.
     pub fn keep(&mut self, event: Event, id: Id) {
         let EventKind::Said {
-            text, email, at, ..
+            text,
+            email,
+            at,
+            to,
+            ..
         } = event.kind
         else {
             return;
+        };
+        let most = match event.room.ends() {
+            Some(_) => CONVERSATION_MOST,
+            None => self.history,
         };
         let message = Message {
             user: event.user,
             text,
             email,
             at,
+            to: to.map(Box::new),
         };
         let turn = self.turn + 1;
         let ring = self.rooms.entry(event.room.clone()).or_insert_with(|| {
@@ -228,7 +229,7 @@ impl Log {
         self.bytes -= ring.table();
         self.bytes += message.bytes();
         ring.push(message, id);
-        if ring.messages.len() > self.history {
+        if ring.messages.len() > most {
             self.bytes -= ring.pop();
         }
         self.bytes += ring.table();

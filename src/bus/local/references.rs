@@ -82,16 +82,16 @@ impl References {
         }
     }
 
-    /// The reference of a message for a room, or of a private one, if its client has given it one.
-    pub fn of(&self, message: &NewMessage, room: Option<&Room>) -> Option<Reference> {
+    /// The reference of a message for a room, if its client has given it one.
+    pub fn of(&self, message: &NewMessage, room: &Room) -> Option<Reference> {
         let name = message.receipt.reference()?;
         Some(self.reference(&message.client(), room, name))
     }
 
-    fn reference(&self, client: &str, room: Option<&Room>, name: &str) -> Reference {
+    fn reference(&self, client: &str, room: &Room, name: &str) -> Reference {
         Reference {
             client: self.hash(client),
-            name: self.hash((room, name)),
+            name: self.hash((Some(room), name)),
         }
     }
 
@@ -234,13 +234,13 @@ mod tests {
 
     fn keep(references: &mut References, client: &str, names: std::ops::Range<u64>) {
         for n in names {
-            let reference = references.reference(client, None, &n.to_string());
+            let reference = references.reference(client, &Room::lobby(), &n.to_string());
             references.keep(reference, Id::first(n));
         }
     }
 
     fn found(references: &References, client: &str, name: u64) -> Option<u64> {
-        let reference = references.reference(client, None, &name.to_string());
+        let reference = references.reference(client, &Room::lobby(), &name.to_string());
         references.find(reference).map(|id| id.epoch)
     }
 
@@ -253,14 +253,13 @@ mod tests {
     fn a_reference_is_its_clients_and_its_rooms() {
         let mut references = References::new(7);
         let (lobby, attic) = (Room::lobby(), Room::new("attic").unwrap());
-        let said = references.reference("ann", Some(&lobby), "r1");
+        let said = references.reference("ann", &lobby, "r1");
         references.keep(said, Id::first(7));
         assert_eq!(references.find(said), Some(Id::first(7)));
         for (client, room, name) in [
-            ("bob", Some(&lobby), "r1"),
-            ("ann", Some(&attic), "r1"),
-            ("ann", None, "r1"),
-            ("ann", Some(&lobby), "r2"),
+            ("bob", &lobby, "r1"),
+            ("ann", &attic, "r1"),
+            ("ann", &lobby, "r2"),
         ] {
             let other = references.reference(client, room, name);
             assert_eq!(references.find(other), None, "{client} {room:?} {name}");

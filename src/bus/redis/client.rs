@@ -7,7 +7,7 @@ use redis::Value;
 
 use super::reply;
 use super::scripts::{MESSAGE_LIFE, Publication, Scripts};
-use crate::bus::NewMessage;
+use crate::bus::{Conversation, NewMessage};
 use crate::chat::dialect::Roster;
 use crate::chat::event::{Event, Refusal};
 use crate::chat::id::Id;
@@ -99,33 +99,42 @@ impl Client {
         Some(messages)
     }
 
+    /// The private conversations of a user in the last week, or only the one with this other user; `None`
+    /// if Redis can't be asked now.
+    pub async fn conversations(
+        &self,
+        user: &User,
+        with: Option<&User>,
+    ) -> Option<Vec<Conversation>> {
+        let room = with.map(|with| Room::conversation(user, with));
+        let command = self.scripts.conversations(user, room.as_ref());
+        reply::conversations(self.pipeline.request(command).await?)
+    }
+
     /// Publishes a message for a room that this instance has heard up to `heard`.
     pub async fn publish(&self, room: &Room, message: NewMessage, heard: Option<Id>) {
         let bytes = message.text.as_str().len();
         if !self.pipeline.reserve(bytes).await {
             return message.receipt.refuse(&Refusal::Unavailable);
         }
-        self.pipeline.send_reserved(bytes, |sequence| {
-            let publication = self.scripts.publication(room, &message, heard, sequence);
-            let on_reply = move |reply| published(message.receipt, reply);
-            (Payload::Part(publication), Box::new(on_reply))
-        });
+        self.publish_reserved(room, message, heard, None);
     }
 
-    /// Sends a private message.
-    pub async fn send_private(&self, to: String, message: NewMessage) {
-        // What is no name nobody has.
-        let Ok(user) = User::new(&to) else {
-            return message.receipt.refuse(&Refusal::NoSuchUser(to));
-        };
+    /// The same for a message for which there is room already. It is not waited for. If its recipient is
+    /// away, `waiting_after` is the last message before those that wait.
+    pub fn publish_reserved(
+        &self,
+        room: &Room,
+        message: NewMessage,
+        heard: Option<Id>,
+        waiting_after: Option<Id>,
+    ) {
         let bytes = message.text.as_str().len();
-        if !self.pipeline.reserve(bytes).await {
-            return message.receipt.refuse(&Refusal::Unavailable);
-        }
         self.pipeline.send_reserved(bytes, |sequence| {
-            let command = self.scripts.send_private(&user, &to, &message, sequence);
-            let on_reply = move |reply| delivered(&to, message, reply);
-            (Payload::Command(command), Box::new(on_reply))
+            let scripts = &self.scripts;
+            let publication = scripts.publication(room, &message, heard, waiting_after, sequence);
+            let on_reply = move |reply| published(message.receipt, reply);
+            (Payload::Part(publication), Box::new(on_reply))
         });
     }
 }
@@ -136,22 +145,7 @@ fn published(receipt: Receipt, reply: Option<Value>) {
     match published.as_ref().map(reply::id) {
         Some(Some(id)) => receipt.accept(id),
         // It was published before, and its sender needs no id.
-        Some(None) if receipt.reference().is_none() => {}
+        Some(None) if receipt.reference().is_none() && !published.is_some_and(reply::full) => {}
         _ => receipt.refuse(&Refusal::Unavailable),
     }
-}
-
-/// Tells the sender whether a private message found its user.
-fn delivered(to: &str, message: NewMessage, reply: Option<Value>) {
-    let refusal = match reply {
-        None | Some(Value::ServerError(_)) => Refusal::Unavailable,
-        Some(value) => match reply::stamp(&value) {
-            Some((id, at)) => {
-                let (private, receipt) = message.into_private(id, at);
-                return receipt.delivered(to, &private);
-            }
-            None => Refusal::NoSuchUser(to.to_string()),
-        },
-    };
-    message.receipt.refuse(&refusal);
 }

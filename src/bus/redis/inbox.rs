@@ -1,51 +1,28 @@
-//! Private messages to this instance's users: how far they have been heard.
-//!
-//! They come on the instance's own channel, and are kept for a while beside it for an instance
-//! that was not listening.
+//! The invitations of this instance: which are new. They come on its own channel, and are kept for a while
+//! beside it for an instance that was not listening.
 
-use crate::chat::id::Id;
+use std::collections::HashSet;
+
+use crate::chat::name::{Room, User};
 use crate::mutex::Mutex;
 
-/// How far the inbox has been read.
-#[derive(Debug, Default)]
-pub struct Inbox(Mutex<State>);
+/// An invitation that is older than the last one by so much, in milliseconds, is new: the clock of Redis has
+/// gone back. Those that are kept are not that old.
+const CLOCK_BACK: u64 = 2 * 3600 * 1000;
 
+/// The last invitations: when they were written, in milliseconds of Redis' time, and all of that moment.
 #[derive(Debug, Default)]
-struct State {
-    /// The last message heard.
-    last: Option<Id>,
-    /// The messages after this one, up to `until`, have been read from the stream and may still come
-    /// on the channel.
-    after: Option<Id>,
-    /// See `after`.
-    until: Option<Id>,
-}
+pub struct Inbox(Mutex<(u64, HashSet<(User, Room)>)>);
 
 impl Inbox {
-    /// Notes that the stream is read now. Returns the last message heard: later ones are missing when
-    /// the channel was broken.
-    pub fn begin_reading(&self) -> Id {
-        let mut state = self.0.lock();
-        state.after = state.last;
-        state.last.unwrap_or(Id::START)
-    }
-
-    /// Notes a message that was read from the stream. Call it when nothing can keep the message from
-    /// its recipient any more.
-    pub fn reads(&self, id: Id) {
-        let mut state = self.0.lock();
-        (state.until, state.last) = (Some(id), Some(id));
-    }
-
-    /// Notes a message that comes on the channel; `false` if it has been read before. Call it when
-    /// nothing can keep the message from its recipient any more.
-    pub fn comes(&self, id: Id) -> bool {
-        let mut state = self.0.lock();
-        let read = state.after < Some(id) && Some(id) <= state.until;
-        if !read {
-            state.last = Some(id);
+    /// Whether an invitation is new. The same one may come twice.
+    pub fn is_new(&self, at: u64, to: &User, room: &Room) -> bool {
+        let (last, known) = &mut *self.0.lock();
+        if at > *last || *last - at >= CLOCK_BACK {
+            *last = at;
+            known.clear();
         }
-        !read
+        at == *last && known.insert((to.clone(), room.clone()))
     }
 }
 
@@ -54,21 +31,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_private_message_is_heard_once() {
+    fn an_invitation_is_new_once() {
         let inbox = Inbox::default();
-        let id = |n| Id { epoch: 7, n };
-        assert_eq!(inbox.begin_reading(), Id::START);
-        assert!(inbox.comes(id(1)) && inbox.comes(id(2)));
-        // The channel breaks and is subscribed again; 3 and 4 are read, 4 comes as well.
-        assert_eq!(inbox.begin_reading(), id(2));
-        inbox.reads(id(3));
-        // The next connection breaks before 4 is read.
-        assert_eq!(inbox.begin_reading(), id(3));
-        inbox.reads(id(4));
-        assert!(!inbox.comes(id(4)));
-        assert!(inbox.comes(id(5)));
-        assert_eq!(inbox.begin_reading(), id(5));
-        // A Redis that lost its end gives numbers out again: nothing is held back for that.
-        assert!(inbox.comes(id(2)));
+        let user = |name| User::new(name).unwrap();
+        let talk = Room::conversation(&user("ann"), &user("bob"));
+        let now = 10 * CLOCK_BACK;
+        for (at, to, new) in [
+            (now, "ann", true),
+            (now, "ann", false),
+            (now, "bob", true),
+            (now + 1, "ann", true),
+            (now, "ann", false),
+            (now + 1, "ann", false),
+            (now + 1 - CLOCK_BACK, "ann", true),
+        ] {
+            assert_eq!(inbox.is_new(at, &user(to), &talk), new, "{at} {to}");
+        }
     }
 }

@@ -66,7 +66,7 @@ async fn measure(client: &Client, rooms: &[Room]) -> Result<(), Error> {
     let deleted = client.request_early(report).await?;
     let deleted = reply::texts(&deleted).unwrap_or_default();
     for rooms in deleted.chunks(BATCH) {
-        let rooms = rooms.iter().filter_map(|room| Room::new(room).ok());
+        let rooms = rooms.iter().filter_map(|room| Room::read(room).ok());
         let delete: Vec<_> = rooms.map(|room| scripts.delete_log(&room)).collect();
         client.pipeline.request_early(&delete).await?;
     }

@@ -7,11 +7,10 @@ use std::borrow::Cow;
 use serde::Deserialize;
 
 use crate::bus::NewMessage;
-use crate::chat::dialect::PrivateMessage;
 use crate::chat::event::{Event, EventKind, Text};
 use crate::chat::id::{Id, Origin};
 use crate::chat::name::{Email, Room, User};
-use crate::chat::replay::Epochs;
+use crate::chat::replay::{Cursor, Epochs};
 use crate::time::unix_millis;
 
 /// How every envelope begins.
@@ -35,6 +34,8 @@ struct Envelope<'a> {
     last: Option<String>,
     ends: Option<String>,
     to: Option<String>,
+    room: Option<String>,
+    heard: Option<u64>,
     email: Option<String>,
     text: Option<String>,
     #[serde(default)]
@@ -44,13 +45,13 @@ struct Envelope<'a> {
 /// What an instance hears on its own channel.
 #[derive(Debug, PartialEq, Eq)]
 pub enum InstanceMessage {
-    /// A private message for one of its users.
-    Private {
-        /// The recipient.
-        to: String,
-        /// The message.
-        message: PrivateMessage,
-        /// Another instance had it, and not the recipient.
+    /// One of its users has a private conversation.
+    Invited {
+        /// To which.
+        invitation: Invitation,
+        /// When this was written, in milliseconds of Redis' time.
+        at: u64,
+        /// Another instance had it, and not the user.
         forwarded: bool,
     },
     /// A name of its now belongs to another connection.
@@ -61,31 +62,47 @@ pub enum InstanceMessage {
     Canary,
 }
 
+/// Tells an instance of a private conversation of one of its users.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invitation {
+    /// The user.
+    pub to: User,
+    /// The conversation.
+    pub room: Room,
+    /// How far the other instance has heard it. What comes after this is new.
+    pub cursor: Cursor,
+}
+
 /// A message, as the publishing script completes it with kind, id and time in front.
 pub fn said(message: &NewMessage) -> String {
     let from = message.origin.to_string();
-    let people = [("from", &*from), ("user", message.user.as_str())];
-    words(people, message.email.as_ref(), &message.text)
+    let email = message
+        .email
+        .as_ref()
+        .map(|email| ("email", email.as_str()));
+    let to = message.to.as_ref().map(|to| ("to", to.as_str()));
+    let people = [("from", &*from), ("user", message.user.as_str())].into_iter();
+    let text = ("text", message.text.as_str());
+    tail(people.chain(email).chain(to).chain([text]))
 }
 
-/// A private message, as its script completes it.
-pub fn private(to: &str, message: &NewMessage) -> String {
-    let people = [("user", message.user.as_str()), ("to", to)];
-    words(people, message.email.as_ref(), &message.text)
-}
-
-/// The same for one that goes to other instances, since its recipient is not here.
-pub fn forwarded(to: &str, message: &PrivateMessage) -> String {
-    let people = [("user", message.from.as_str()), ("to", to)];
-    let mut json = words(people, message.email.as_ref(), &message.text);
-    json.insert_str(json.len() - 1, ",\"forwarded\":true");
+/// An invitation, as its script completes it with its time in front.
+pub fn invitation(invitation: &Invitation, forwarded: bool) -> String {
+    let Invitation { to, room, cursor } = invitation;
+    let (last, ends) = (
+        cursor.epochs.last.to_string(),
+        ends_text(&cursor.epochs.ends),
+    );
+    let texts = [
+        ("to", to.as_str()),
+        ("room", room.as_str()),
+        ("last", &last),
+        ("ends", &ends),
+    ];
+    let mut json = tail(texts);
+    let more = format!(",\"heard\":{},\"forwarded\":{forwarded}", cursor.at);
+    json.insert_str(json.len() - 1, &more);
     json
-}
-
-fn words(people: [(&str, &str); 2], email: Option<&Email>, text: &Text) -> String {
-    let email = email.map(|email| ("email", email.as_str()));
-    let text = ("text", text.as_str());
-    tail(people.into_iter().chain(email).chain([text]))
 }
 
 /// Somebody joined a room, perhaps without a name, as the script completes it.
@@ -140,6 +157,10 @@ pub fn event(room: Room, payload: &[u8]) -> Option<Event> {
             email: Email::given(envelope.email.as_deref()).ok()?,
             id: Some(id(envelope.id)?),
             at: envelope.at?,
+            to: match room.is_conversation() {
+                true => Some(User::new(&envelope.to?).ok()?),
+                false => None,
+            },
         },
         kind @ ("joined" | "joined quietly") => EventKind::Joined {
             announced: kind == "joined",
@@ -176,6 +197,11 @@ pub fn ends(text: &str) -> Option<Vec<Id>> {
         .collect()
 }
 
+fn ends_text(ends: &[Id]) -> String {
+    let ends: Vec<String> = ends.iter().map(Id::to_string).collect();
+    ends.join(" ")
+}
+
 /// Reads what came on this instance's own channel.
 pub fn instance_message(payload: &[u8]) -> Option<InstanceMessage> {
     let envelope = parse(payload)?;
@@ -184,20 +210,21 @@ pub fn instance_message(payload: &[u8]) -> Option<InstanceMessage> {
         "canary" => InstanceMessage::Canary,
         "expired" => InstanceMessage::Expired,
         "replaced" => InstanceMessage::Replaced(user?, envelope.from?.parse().ok()?),
-        "private" => {
-            let message = PrivateMessage {
-                from: user?,
-                email: Email::given(envelope.email.as_deref()).ok()?,
-                text: Text::cut(&envelope.text?)?,
-                id: envelope.id?.parse().ok()?,
-                at: envelope.at?,
-            };
-            InstanceMessage::Private {
-                to: envelope.to?,
-                message,
-                forwarded: envelope.forwarded,
-            }
-        }
+        "conversation" => InstanceMessage::Invited {
+            invitation: Invitation {
+                to: User::new(&envelope.to?).ok()?,
+                room: Room::read(&envelope.room?).ok()?,
+                cursor: Cursor {
+                    epochs: Epochs {
+                        ends: ends(&envelope.ends?)?,
+                        last: envelope.last?.parse().ok()?,
+                    },
+                    at: envelope.heard?,
+                },
+            },
+            at: envelope.at?,
+            forwarded: envelope.forwarded,
+        },
         _ => return None,
     })
 }
@@ -234,6 +261,7 @@ pub fn foreign(room: Room, payload: &[u8]) -> Option<Event> {
             email: None,
             id: None,
             at,
+            to: None,
         },
     })
 }

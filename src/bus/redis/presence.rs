@@ -13,7 +13,9 @@ use super::client::Client;
 use super::lease_watch::LeaseWatch;
 use super::reply;
 use super::suspects::Suspects;
+use crate::bus::Away;
 use crate::chat::event::Refusal;
+use crate::chat::id::Id;
 use crate::chat::name::{Room, SessionKeyHash, User};
 use crate::chat::peer::Peer;
 use crate::chat::peers::Peers;
@@ -61,13 +63,13 @@ impl Presence {
         self.suspects.add_all();
     }
 
-    /// Claims a name for a peer.
+    /// Claims a name for a peer. If its holder was away, returns since when.
     pub async fn claim(
         &self,
         peer: &Peer,
         user: &User,
         key_hash: Option<SessionKeyHash>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<Option<Away>, Refusal> {
         self.peers.begin_name_change(peer).await;
         let claimed = self.claim_changing(peer, user, key_hash).await;
         self.peers.end_name_change(peer).await;
@@ -79,17 +81,22 @@ impl Presence {
         peer: &Peer,
         user: &User,
         key_hash: Option<SessionKeyHash>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<Option<Away>, Refusal> {
         let origin = self.peers.origin(peer);
         let claim = self.client.scripts.claim(user, origin, key_hash, true);
         let reply = self.client.pipeline.request(claim).await;
         let taken = || Refusal::NameTaken(user.to_string());
-        match reply.as_ref().and_then(reply::number) {
+        let away = reply.as_ref().and_then(reply::away);
+        let granted = match &reply {
+            Some(reply) => reply::number(reply).or(away.as_ref().map(|_| 1)),
+            None => None,
+        };
+        match granted {
             Some(0) => Err(taken()),
             // Redis has compared the key hashes, but this instance may know a holder that Redis has lost.
-            Some(1 | 2) if self.peers.claim(peer, user, key_hash).await => Ok(()),
+            Some(1 | 2) if self.peers.claim(peer, user, key_hash).await => Ok(away),
             Some(_) => {
-                self.release(peer, user);
+                self.release(peer, user, &[]);
                 self.suspects.add_names();
                 Err(taken())
             }
@@ -101,11 +108,20 @@ impl Presence {
         }
     }
 
-    /// Gives a name back.
-    pub fn release(&self, peer: &Peer, user: &User) {
+    /// Nothing waits any more for the holder of a name, who has come back.
+    pub async fn returned(&self, user: &User) {
+        let returned = self.client.scripts.returned(user);
+        self.client.pipeline.request(returned).await;
+    }
+
+    /// Gives a name back. `heard`: how far its private conversations have been heard.
+    pub fn release(&self, peer: &Peer, user: &User, heard: &[(Room, Id)]) {
         let origin = self.peers.origin(peer);
         let suspects = self.suspects.clone();
-        let release = self.client.scripts.release(user.key(), origin, Some(user));
+        let release = self
+            .client
+            .scripts
+            .release(user.key(), origin, Some(user), heard);
         self.send(release, move || suspects.add_names());
     }
 
@@ -139,7 +155,7 @@ impl Presence {
             self.announce_join(peer, Some(user), room).await;
         }
         if let Some(old) = old.filter(|old| *old != user) {
-            self.release(peer, old);
+            self.release(peer, old, &[]);
         }
         self.peers.end_name_change(peer).await;
     }

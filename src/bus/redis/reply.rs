@@ -2,7 +2,8 @@
 
 use redis::{Value, from_redis_value, from_redis_value_ref};
 
-use super::message::{self, InstanceMessage};
+use super::message::{self, InstanceMessage, Invitation};
+use crate::bus::{Away, Conversation};
 use crate::chat::dialect::Roster;
 use crate::chat::event::Event;
 use crate::chat::id::{Id, Origin};
@@ -16,10 +17,23 @@ pub fn id(value: &Value) -> Option<Id> {
     text(value)?.parse().ok()
 }
 
-/// The answer to the script `send_private`, if the message found its user: id and time.
-pub fn stamp(value: &Value) -> Option<(Id, u64)> {
-    let (id, at) = from_redis_value_ref::<(String, u64)>(value).ok()?;
-    Some((id.parse().ok()?, at))
+/// Whether the script `publish` has refused a message, because too many wait.
+pub fn full(value: Value) -> bool {
+    text(&value).as_deref() == Some("full")
+}
+
+/// The answer to the script `conversations`.
+pub fn conversations(value: Value) -> Option<Vec<Conversation>> {
+    let noted: Vec<(String, String, u64, bool)> = from_redis_value(value).ok()?;
+    let read = |(room, begun, noted, goes_on): (String, String, u64, bool)| {
+        Some(Conversation {
+            room: Room::read(&room).ok()?,
+            begun: begun.parse().ok()?,
+            noted,
+            goes_on,
+        })
+    };
+    Some(noted.into_iter().filter_map(read).collect())
 }
 
 /// The answer to the script `roster`.
@@ -152,6 +166,21 @@ pub fn messages(room: &Room, value: &Value) -> Option<Vec<Event>> {
     Some(entries(value)?.filter_map(read).collect())
 }
 
+/// The answer to the script `claim`, if the holder of the name has private conversations.
+pub fn away(value: &Value) -> Option<Away> {
+    let [since, heard] = &texts(value)?[..] else {
+        return None;
+    };
+    let read = |line: &str| {
+        let (id, room) = line.split_once(' ')?;
+        Some((Room::read(room).ok()?, id.parse().ok()?))
+    };
+    Some(Away {
+        since: since.parse().ok(),
+        heard: heard.lines().filter_map(read).collect(),
+    })
+}
+
 /// The names that were taken over from an instance, and the connections that had them.
 pub fn replaced(value: Value) -> Option<Vec<(User, Origin)>> {
     let entries: Vec<(String, String)> = from_redis_value(value).ok()?;
@@ -160,9 +189,17 @@ pub fn replaced(value: Value) -> Option<Vec<(User, Origin)>> {
     Some(entries.into_iter().filter_map(read).collect())
 }
 
-/// The private messages in an instance's inbox; `None` if it is none.
-pub fn inbox(value: &Value) -> Option<Vec<InstanceMessage>> {
-    let read = message::instance_message;
+/// The invitations in an instance's inbox, when each was written, and whether it was passed on; `None`
+/// if it is no inbox.
+pub fn inbox(value: &Value) -> Option<Vec<(Invitation, u64, bool)>> {
+    let read = |payload: &[u8]| match message::instance_message(payload)? {
+        InstanceMessage::Invited {
+            invitation,
+            at,
+            forwarded,
+        } => Some((invitation, at, forwarded)),
+        _ => None,
+    };
     Some(entries(value)?.filter_map(read).collect())
 }
 

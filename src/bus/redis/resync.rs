@@ -4,7 +4,7 @@
 
 use redis::Value;
 
-use super::message::InstanceMessage;
+use super::message::Invitation;
 use super::reply::{self, Synced};
 use super::subscriber::Subscriber;
 use crate::chat::close_reason::CloseReason;
@@ -14,6 +14,7 @@ use crate::chat::name::Room;
 use crate::chat::replay::{Cursor, Stretch};
 use crate::redis::error::Error;
 use crate::redis::pipeline::BATCH;
+use crate::redis::slot::Command;
 
 /// How many messages are read from a room's log at once.
 const PAGE: usize = 200;
@@ -85,7 +86,7 @@ impl Subscriber {
         let sync = (self.client.scripts).sync_room(room, &heard, again, PAGE);
         let reply = self.client.request_early(sync).await?;
         // Without a log, what has not been heard may still come.
-        let logs = self.client.scripts.keeps_logs();
+        let logs = self.client.scripts.keeps_log(room);
         let next = next.or((!logs).then_some(heard.epochs.last));
         if !self.catch_up(room, &heard, &reply, next, event).await? {
             log::warn!("redis has lost messages of a room; they can't be delivered any more");
@@ -203,39 +204,41 @@ impl Subscriber {
         Ok(())
     }
 
-    /// Reads the private messages that the channel has not brought, and hands them on.
+    /// Reads the invitations that the channel has not brought.
     ///
     /// # Errors
     /// Redis does not answer.
     pub async fn read_inbox(&self) -> Result<(), Error> {
-        let mut after = self.inbox.begin_reading();
-        loop {
-            let mut last = after;
-            let page = self.client.scripts.inbox(after);
-            let page = self.client.request_early(page).await?;
-            for note in reply::inbox(&page).unwrap_or_default() {
-                if let InstanceMessage::Private {
-                    to,
-                    message,
-                    forwarded,
-                } = note
-                {
-                    last = message.id;
-                    let reads = || {
-                        self.inbox.reads(message.id);
-                        true
-                    };
-                    let here = self.peers.send_private(&to, &message, reads).await;
-                    if !here && !forwarded {
-                        let command = self.client.scripts.forward_private(&to, &message);
-                        self.client.request_early(command).await?;
-                    }
-                }
+        let inbox = self.client.scripts.inbox();
+        let inbox = self.client.request_early(inbox).await?;
+        let mut invitations = reply::inbox(&inbox).unwrap_or_default();
+        invitations.reverse();
+        for (invitation, at, forwarded) in invitations {
+            if let Some(forward) = self.invited(invitation, at, forwarded).await {
+                self.client.request_early(forward).await?;
             }
-            if last <= after {
-                return Ok(());
-            }
-            after = last;
         }
+        Ok(())
+    }
+
+    /// Opens a private conversation for a user of this instance, if the invitation is new. Returns the
+    /// command that passes it on if the user is not here.
+    pub(super) async fn invited(
+        &self,
+        invitation: Invitation,
+        at: u64,
+        forwarded: bool,
+    ) -> Option<Command> {
+        if !self.inbox.is_new(at, &invitation.to, &invitation.room) {
+            return None;
+        }
+        if self.peers.holds(&invitation.to).await {
+            let Invitation { room, cursor, .. } = invitation;
+            self.conversations
+                .open_at(&self.subscriptions, &room, cursor);
+            return None;
+        }
+        // Its user has just left, or Redis has gone back to where it was before.
+        (!forwarded).then(|| self.client.scripts.forward(&invitation))
     }
 }

@@ -21,7 +21,7 @@ use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
 use super::message;
-use crate::bus::NewMessage;
+use crate::bus::{CONVERSATION_MOST, NewMessage};
 use crate::chat::id::{Id, Instance, Origin};
 use crate::chat::name::{Room, User, hex};
 use crate::config::Config;
@@ -33,6 +33,8 @@ use listeners::Listeners;
 
 /// A room's log goes a week after its last message, in seconds.
 const LOG_LIFE: u64 = 7 * 24 * 3600;
+/// A name stays its holder's for so long after the connection has ended, in seconds, if not for longer.
+const AWAY_LIFE: u64 = 60;
 /// How many bytes all logs together may take, where the settings don't say.
 const MAX_HISTORY: usize = 128 * 1024 * 1024;
 /// For how long a message is known by its instance's number, and by the name its client gave it, in
@@ -51,6 +53,8 @@ type Lua = LazyLock<Script>;
 const TELL: &str = include_str!("scripts/tell.lua");
 /// What scripts that change a roster or the names begin with.
 const SUMS: &str = include_str!("scripts/sums.lua");
+/// What scripts that look whose a name is begin with.
+const AWAY: &str = include_str!("scripts/away.lua");
 /// What scripts that number messages begin with.
 const EPOCH: &str = include_str!("scripts/epoch.lua");
 /// What scripts that read a log begin with.
@@ -61,9 +65,9 @@ const LOG_POSITION: &str = include_str!("scripts/log_position.lua");
 static PUBLISH: Lua = Lua::new(|| Script::of(&[TELL, EPOCH, include_str!("scripts/publish.lua")]));
 static SYNC_ROOM: Lua =
     Lua::new(|| Script::of(&[EPOCH, READ_PORTION, include_str!("scripts/sync_room.lua")]));
-static CLAIM: Lua = Lua::new(|| Script::of(&[SUMS, include_str!("scripts/claim.lua")]));
+static CLAIM: Lua = Lua::new(|| Script::of(&[SUMS, AWAY, include_str!("scripts/claim.lua")]));
 static TRY_JOIN: Lua = Lua::new(|| Script::new(include_str!("scripts/try_join.lua")));
-static RELEASE: Lua = Lua::new(|| Script::of(&[SUMS, include_str!("scripts/release.lua")]));
+static RELEASE: Lua = Lua::new(|| Script::of(&[SUMS, AWAY, include_str!("scripts/release.lua")]));
 static JOIN: Lua =
     Lua::new(|| Script::of(&[TELL, LOG_POSITION, SUMS, include_str!("scripts/join.lua")]));
 static JOIN_ANONYMOUS: Lua = Lua::new(|| {
@@ -87,7 +91,9 @@ static LIST_MEMBERS: Lua =
 static READ_SUMS: Lua = Lua::new(|| Script::of(&[SUMS, include_str!("scripts/read_sums.lua")]));
 static LIST_NAMES: Lua = Lua::new(|| Script::new(include_str!("scripts/list_names.lua")));
 static ROSTER: Lua = Lua::new(|| Script::new(include_str!("scripts/roster.lua")));
-static SEND_PRIVATE: Lua = Lua::new(|| Script::new(include_str!("scripts/send_private.lua")));
+static INVITE: Lua = Lua::new(|| Script::of(&[AWAY, include_str!("scripts/invite.lua")]));
+static CONVERSATIONS: Lua =
+    Lua::new(|| Script::of(&[AWAY, include_str!("scripts/conversations.lua")]));
 static RENEW_LEASE: Lua = Lua::new(|| Script::new(include_str!("scripts/renew_lease.lua")));
 static READ_LOG: Lua =
     Lua::new(|| Script::of(&[READ_PORTION, include_str!("scripts/read_log.lua")]));
@@ -95,12 +101,12 @@ static MARK_DEAD: Lua = Lua::new(|| Script::new(include_str!("scripts/mark_dead.
 static EXPIRE_ROOM: Lua =
     Lua::new(|| Script::of(&[TELL, SUMS, include_str!("scripts/expire_room.lua")]));
 static EXPIRE_NAMES: Lua =
-    Lua::new(|| Script::of(&[SUMS, include_str!("scripts/expire_names.lua")]));
+    Lua::new(|| Script::of(&[SUMS, AWAY, include_str!("scripts/expire_names.lua")]));
 static LIMIT_LOGS: Lua = Lua::new(|| Script::new(include_str!("scripts/limit_logs.lua")));
 static DELETE_INSTANCE: Lua = Lua::new(|| Script::new(include_str!("scripts/delete_instance.lua")));
 
 /// All of them.
-static ALL: [&Lua; 21] = [
+static ALL: [&Lua; 22] = [
     &PUBLISH,
     &CLAIM,
     &TRY_JOIN,
@@ -113,7 +119,8 @@ static ALL: [&Lua; 21] = [
     &READ_SUMS,
     &LIST_NAMES,
     &ROSTER,
-    &SEND_PRIVATE,
+    &INVITE,
+    &CONVERSATIONS,
     &RENEW_LEASE,
     &SYNC_ROOM,
     &READ_LOG,
@@ -159,6 +166,10 @@ pub struct Scripts {
     /// How many bytes all logs together may take.
     max_history: usize,
     notices: usize,
+    /// For how long a name waits for its holder, in milliseconds.
+    away_life: u64,
+    /// For how long a private conversation is kept after its last message, in seconds.
+    conversation_life: u64,
     /// Other programs that scripts can't see.
     pub listeners: Listeners,
     /// Whether envelopes go by sharded PUBSUB.
@@ -176,6 +187,8 @@ pub struct Publication {
     reference: String,
     /// How far its instance had heard the room.
     heard: Option<Id>,
+    /// If its recipient is away: the last message before those that wait.
+    waiting_after: Option<Id>,
     envelope: String,
 }
 
@@ -198,12 +211,15 @@ impl Part for Publication {
 impl Scripts {
     /// The commands of `instance`, with every key and channel under the prefix of the settings.
     pub fn new(config: &Config, instance: Instance) -> Scripts {
+        let names_life = 24 * 3600 * u64::from(config.keep_names);
         Scripts {
             prefix: config.prefix.clone(),
             instance,
             history: config.history,
             max_history: config.max_history.unwrap_or(MAX_HISTORY),
             notices: config.notices,
+            away_life: 1000 * names_life.max(AWAY_LIFE),
+            conversation_life: names_life.max(LOG_LIFE),
             listeners: Listeners::default(),
             sharded: AtomicBool::new(false),
         }
@@ -238,6 +254,7 @@ impl Scripts {
         room: &Room,
         message: &NewMessage,
         heard: Option<Id>,
+        waiting_after: Option<Id>,
         sequence: u64,
     ) -> Publication {
         let reference = message.receipt.reference();
@@ -247,6 +264,7 @@ impl Scripts {
             sequence,
             reference: reference.map_or(String::new(), |name| short(&message.client(), name)),
             heard,
+            waiting_after,
             envelope: message::said(message),
         }
     }
@@ -267,9 +285,17 @@ impl Scripts {
             .map(|message| (message.sequence, &message.reference, &message.envelope))
             .collect();
         let heard = messages().filter_map(|message| message.heard).max();
-        let lives = [LOG_LIFE, REFERENCE_LIFE];
         let heard = text(heard);
-        let args = (self.told(room), self.history, &lives, before, heard, words);
+        let (history, life) = match room.is_conversation() {
+            true => (CONVERSATION_MOST, self.conversation_life),
+            false => (self.history, LOG_LIFE),
+        };
+        let lives = [life, REFERENCE_LIFE];
+        // The last message knows best whether its recipient is away.
+        let waiting_after = messages().last().and_then(|message| message.waiting_after);
+        let waiting_after = waiting_after.map_or(String::new(), |id| id.to_string());
+        let marks = (before, heard, waiting_after);
+        let args = (self.told(room), history, &lives, marks, words);
         PUBLISH.call(&keys, args)
     }
 
@@ -338,9 +364,8 @@ impl Scripts {
 
     /// What shows whether somebody can join: a trial on the keys of names, and on those of the lobby.
     pub fn try_join(&self) -> [Command; 2] {
-        let [owners, sums, private_counter] =
-            ["owners", "sums", "private-counter"].map(|what| self.users_key(what));
-        let names = [self.visible_key(), owners, sums, private_counter];
+        let [owners, sums, tried] = ["owners", "sums", "tried"].map(|what| self.users_key(what));
+        let names = [self.visible_key(), owners, sums, tried];
         [
             TRY_JOIN.call(&names, ("set", "hash", "hash", "string")),
             TRY_JOIN.call(

@@ -93,6 +93,7 @@ pub async fn run(
         Box::pin(health::watch(client, &bus.health)),
         Box::pin(listeners::watch(client, subscriptions, count)),
         Box::pin(limit_logs(client, &bus.log_limit)),
+        Box::pin(bus.subscriber.conversations.close_idle(subscriptions)),
         Box::pin(reconciliation.run(again)),
         task(reauth),
         Box::pin(client.endpoint.primary_changed(primary.as_ref())),

@@ -13,6 +13,7 @@ use smol::channel::Sender;
 use smol::future;
 
 use super::client::Client;
+use super::conversations::Conversations;
 use super::heartbeat::Canary;
 use super::inbox::Inbox;
 use super::message::{self, InstanceMessage};
@@ -23,6 +24,7 @@ use super::scripts::Channel;
 use super::subscriptions::Subscriptions;
 use crate::chat::close_reason::CloseReason;
 use crate::chat::event::{Event, EventKind};
+use crate::chat::name::Room;
 use crate::chat::peers::Peers;
 use crate::chat::replay::{Cursor, Step};
 use crate::redis::connection::Reader;
@@ -39,19 +41,30 @@ pub struct Subscriber {
     pub(super) feed: Sender<Event>,
     /// The rooms.
     pub subscriptions: Subscriptions,
-    /// The private messages.
+    /// The private conversations.
+    pub conversations: Conversations,
     pub(super) inbox: Inbox,
 }
 
 impl Subscriber {
-    /// No rooms yet. What is heard goes into `feed`, and to `peers` what is private.
+    /// No rooms yet. What is heard goes into `feed`.
     pub fn new(client: Arc<Client>, peers: Arc<Peers>, feed: Sender<Event>) -> Subscriber {
         Subscriber {
             subscriptions: Subscriptions::new(client.clone()),
+            conversations: Conversations::default(),
             client,
             peers,
             feed,
             inbox: Inbox::default(),
+        }
+    }
+
+    /// Goes on hearing a private conversation for a while after a peer has entered it. An invitation to it
+    /// that is still on its way has nothing new then.
+    pub fn keep_open(&self, room: &Room) {
+        if let Some(cursor) = self.subscriptions.cursor(room) {
+            self.conversations
+                .open_at(&self.subscriptions, room, cursor);
         }
     }
 
@@ -142,6 +155,9 @@ impl Subscriber {
 
     /// Hands an event on in its place: messages missing before it are read from the log first.
     async fn handle_event(&self, mut event: Event) -> Result<(), Error> {
+        if event.room.is_conversation() {
+            self.conversations.touch(&event.room);
+        }
         match &mut event.kind {
             EventKind::Said {
                 id: Some(id), at, ..
@@ -184,17 +200,13 @@ impl Subscriber {
     async fn handle_instance_message(&self, payload: &[u8], canary: &Canary, presence: &Presence) {
         match message::instance_message(payload) {
             Some(InstanceMessage::Canary) => canary.heard(),
-            Some(InstanceMessage::Private {
-                to,
-                message,
+            Some(InstanceMessage::Invited {
+                invitation,
+                at,
                 forwarded,
             }) => {
-                let comes = || self.inbox.comes(message.id);
-                let here = self.peers.send_private(&to, &message, comes).await;
-                // Its recipient has just left, or Redis has gone back to where it was before.
-                if !here && !forwarded {
-                    let command = self.client.scripts.forward_private(&to, &message);
-                    self.client.send(command);
+                if let Some(forward) = self.invited(invitation, at, forwarded).await {
+                    self.client.send(forward);
                 }
             }
             Some(InstanceMessage::Replaced(user, origin)) => {

@@ -16,7 +16,7 @@ use event_listener::Event;
 use super::client::Client;
 use super::left_rooms::LeftRooms;
 use crate::chat::id::Id;
-use crate::chat::name::Room;
+use crate::chat::name::{Room, User};
 use crate::chat::replay::{Cursor, Epochs, Step};
 use crate::mutex::Mutex;
 use crate::redis::connection::Writer;
@@ -45,8 +45,9 @@ struct State {
     left: LeftRooms,
     up: bool,
     connections: Connections,
-    /// Rooms that follow their slot to another node.
-    moving: Vec<Room>,
+    /// Rooms whose logs are to be read when their subscriptions are confirmed: those that follow their
+    /// slot to another node, and private conversations that were opened.
+    unsynced: Vec<Room>,
 }
 
 #[derive(Default)]
@@ -89,8 +90,11 @@ impl Subscriptions {
             let wanted = state.rooms.entry(room.clone()).or_default();
             wanted.peers += 1;
             if wanted.peers == 1 {
-                wanted.tracked = state.up;
-                self.track_room(room, true);
+                // A private conversation has no roster.
+                if !room.is_conversation() {
+                    wanted.tracked = state.up;
+                    self.track_room(room, true);
+                }
                 state.subscribe(room, &self.client.scripts.channels(room));
                 self.work.notify(usize::MAX);
             }
@@ -106,6 +110,20 @@ impl Subscriptions {
             }
         };
         timeout(REPLY_TIME, subscribed).await.unwrap_or(false)
+    }
+
+    /// Hears a private conversation from here on, without waiting, and then what its log has after the
+    /// cursor. It counts as a peer.
+    pub fn open(&self, room: &Room, cursor: Cursor) {
+        let state = &mut *self.state.lock();
+        let wanted = state.rooms.entry(room.clone()).or_default();
+        wanted.peers += 1;
+        wanted.cursor.get_or_insert(cursor);
+        if wanted.peers == 1 {
+            state.subscribe(room, &self.client.scripts.channels(room));
+            state.unsynced.push(room.clone());
+            self.work.notify(usize::MAX);
+        }
     }
 
     /// Counts a peer out of a room; the last one ends the subscription.
@@ -135,7 +153,8 @@ impl Subscriptions {
         let state = self.state.lock();
         let left = state.left.iter();
         let left = left.filter(|room| !state.rooms.contains_key(room));
-        state.rooms.keys().chain(left).cloned().collect()
+        let rooms = state.rooms.keys().filter(|room| !room.is_conversation());
+        rooms.chain(left).cloned().collect()
     }
 
     /// A room's roster is right. If the room was left long enough ago, it is watched no longer.
@@ -199,6 +218,15 @@ impl Subscriptions {
         }
     }
 
+    /// How far the private conversations of a user have been heard.
+    pub fn conversations(&self, user: &User) -> Vec<(Room, Id)> {
+        let state = self.state.lock();
+        let rooms = state.rooms.iter().filter(|(room, _)| room.is_of(user));
+        rooms
+            .filter_map(|(room, wanted)| Some((room.clone(), wanted.cursor.as_ref()?.epochs.last)))
+            .collect()
+    }
+
     /// How far each room has been heard that anything is known of.
     pub fn cursors(&self) -> Vec<(Room, Cursor)> {
         let state = self.state.lock();
@@ -222,7 +250,9 @@ impl Subscriptions {
         for room in rooms {
             let place = state.connections.place(&channels(room));
             match state.rooms.get_mut(room) {
-                Some(wanted) => (wanted.place, wanted.tracked) = (Some(place), true),
+                Some(wanted) => {
+                    (wanted.place, wanted.tracked) = (Some(place), !room.is_conversation())
+                }
                 None => (state.connections).unsubscribe(place.connection, &channels(room)),
             }
         }
@@ -233,6 +263,9 @@ impl Subscriptions {
         let missing: Vec<Room> = missing.map(|(room, _)| room.clone()).collect();
         for room in missing {
             state.subscribe(&room, &channels(&room));
+            if room.is_conversation() {
+                state.unsynced.push(room);
+            }
         }
         self.work.notify(usize::MAX);
         self.changed.notify(usize::MAX);
@@ -242,7 +275,7 @@ impl Subscriptions {
     pub fn down(&self) {
         let mut state = self.state.lock();
         (state.up, state.connections) = (false, Connections::default());
-        state.moving.clear();
+        state.unsynced.clear();
         for wanted in state.rooms.values_mut() {
             (wanted.place, wanted.moves) = (None, 0);
         }

@@ -1,6 +1,7 @@
 //! What the two JSON dialects share: one object per frame, whose `type` tells what it is.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::de::{IgnoredAny, MapAccess, Visitor};
@@ -32,6 +33,7 @@ pub(super) struct Object {
     pub before: Option<String>,
     pub history: Option<Number>,
     pub limit: Option<Number>,
+    pub private: Option<BTreeMap<String, String>>,
 }
 
 /// Reads an object and its reference. The reference is also returned if the rest is wrong.

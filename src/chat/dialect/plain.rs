@@ -39,8 +39,8 @@ pub(super) fn render(event: &Event, out: &mut String) -> bool {
     };
     out.push_str(user.as_str());
     match &event.kind {
-        EventKind::Said { text, .. } => {
-            out.push_str(": ");
+        EventKind::Said { text, to, .. } => {
+            out.push_str(if to.is_some() { " (private): " } else { ": " });
             push_lines(text, out);
         }
         EventKind::Joined {
@@ -77,11 +77,6 @@ pub(super) fn reply(reply: &Reply<'_>, out: &mut String) -> bool {
         }
         Reply::Who(room, roster) => write!(out, "in {room}: {}", roster.users.join(", ")),
         Reply::Help => write!(out, "{HELP}"),
-        Reply::Private { message, .. } => {
-            let written = write!(out, "{} (private): ", message.from);
-            push_lines(&message.text, out);
-            written
-        }
         Reply::Refused(refusal, _) => write!(out, "error: {refusal}"),
         _ => return false,
     };
@@ -91,8 +86,6 @@ pub(super) fn reply(reply: &Reply<'_>, out: &mut String) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::chat::dialect::PrivateMessage;
-    use crate::chat::id::Id;
     use crate::chat::name::{Room, User};
 
     fn say(text: &str) -> Result<Request, Refusal> {
@@ -107,6 +100,14 @@ mod tests {
     }
 
     fn said(name: &str, text: &str) -> String {
+        rendered(name, text, None)
+    }
+
+    fn told(name: &str, text: &str) -> String {
+        rendered(name, text, User::new("bar").ok())
+    }
+
+    fn rendered(name: &str, text: &str, to: Option<User>) -> String {
         let event = Event {
             room: Room::lobby(),
             user: Some(User::new(name).unwrap()),
@@ -116,29 +117,11 @@ mod tests {
                 email: None,
                 id: None,
                 at: 0,
+                to,
             },
         };
         let mut out = String::new();
         assert!(render(&event, &mut out));
-        out
-    }
-
-    fn told(name: &str, text: &str) -> String {
-        let message = PrivateMessage {
-            from: User::new(name).unwrap(),
-            email: None,
-            text: Text::new(text).unwrap(),
-            id: Id::first(1),
-            at: 0,
-        };
-        let mut out = String::new();
-        assert!(reply(
-            &Reply::Private {
-                to: "bar",
-                message: &message
-            },
-            &mut out
-        ));
         out
     }
 

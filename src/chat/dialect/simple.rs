@@ -22,23 +22,28 @@ pub(super) fn request(object: Object) -> Result<Request, Refusal> {
 }
 
 pub(super) fn render(event: &Event, out: &mut String) -> bool {
-    let (EventKind::Said { text, email, .. }, Some(user)) = (&event.kind, &event.user) else {
+    let (
+        EventKind::Said {
+            text, email, to, ..
+        },
+        Some(user),
+    ) = (&event.kind, &event.user)
+    else {
         return false;
     };
-    post(user, email.as_ref(), text.as_str(), out);
+    let text = match to {
+        Some(_) => &format!("(private) {}", text.as_str()),
+        None => text.as_str(),
+    };
+    post(user, email.as_ref(), text, out);
     true
 }
 
 pub(super) fn reply(reply: &Reply<'_>, out: &mut String) -> bool {
     match reply {
-        Reply::StartFailed(_) | Reply::Refused(..) => return typed::reply(reply, out),
-        Reply::Private { message, .. } => {
-            let text = format!("(private) {}", message.text.as_str());
-            post(&message.from, message.email.as_ref(), &text, out);
-        }
-        _ => return false,
+        Reply::StartFailed(_) | Reply::Refused(..) => typed::reply(reply, out),
+        _ => false,
     }
-    true
 }
 
 fn post(user: &User, email: Option<&Email>, message: &str, out: &mut String) {

@@ -1,9 +1,11 @@
 //! The typed JSON dialect: every object has a `type`.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use super::json::{self, Object};
-use super::{Join, Reply, Request};
+use super::{Join, Read, Reply, Request, Target};
 use crate::chat::event::{Event, EventKind, Refusal, Text};
 use crate::chat::id::Id;
 use crate::chat::name::{Email, LOBBY, Room, User};
@@ -52,7 +54,10 @@ enum Said<'a> {
         status: &'static str,
     },
     Deleted {
-        room: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        room: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        to: Option<String>,
         id: String,
         by: &'a str,
     },
@@ -62,8 +67,13 @@ enum Said<'a> {
         count: usize,
     },
     History {
-        room: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        room: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        to: Option<&'a str>,
         messages: Vec<Said<'a>>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        complete: Option<bool>,
     },
     Status {
         bus: &'static str,
@@ -106,11 +116,16 @@ pub(super) fn request(object: Object) -> Result<Request, Refusal> {
                 email,
                 session: object.session,
                 past: since.or(json::count("history", object.history)?.map(Past::Last)),
+                private: object.private.map(named_ids).transpose()?,
             })))
         }
         Some("leave") => Ok(Request::Leave(room(object.room)?)),
+        Some("forget") => Ok(Request::Forget),
         Some("history") => Ok(Request::History {
-            room: room(object.room)?,
+            of: match object.to {
+                Some(to) => Target::User(User::new(&to).map_err(|_| Refusal::NoSuchUser(to))?),
+                None => Target::Room(room(object.room)?),
+            },
             before: id("before", object.before.as_deref())?,
             limit: json::count("limit", object.limit)?
                 .unwrap_or(HISTORY_USUAL)
@@ -119,6 +134,39 @@ pub(super) fn request(object: Object) -> Result<Request, Refusal> {
         Some("who") => Ok(Request::Who(Some(room(object.room)?))),
         kind => Err(Refusal::UnknownType(kind.unwrap_or("none").to_string())),
     }
+}
+
+/// Reads how far private conversations have been read, an object of names and ids.
+///
+/// # Errors
+/// One line about what is wrong with it.
+pub fn read(json: &str) -> Result<Read, String> {
+    let bad = |_| "bad private: it is an object of names with the last id seen of each".to_string();
+    let private = serde_json::from_str(json).map_err(bad)?;
+    named_ids(private).map_err(|refusal| refusal.to_string())
+}
+
+/// Nobody has a name that is none.
+fn named_ids(private: BTreeMap<String, String>) -> Result<Read, Refusal> {
+    let named = private
+        .iter()
+        .filter_map(|(name, last)| Some((User::new(name).ok()?, last)));
+    let read = named.map(|(user, last)| {
+        let last = id("private", Some(last))?;
+        Ok((user, last.unwrap_or(Id::START)))
+    });
+    read.collect()
+}
+
+/// Whom a message of a private conversation was for.
+fn other_end(event: &Event) -> Option<String> {
+    let [one, other] = event.room.ends()?;
+    let to = if event.user.as_ref() == Some(&one) {
+        other
+    } else {
+        one
+    };
+    Some(to.to_string())
 }
 
 fn id(key: &str, text: Option<&str>) -> Result<Option<Id>, Refusal> {
@@ -157,9 +205,10 @@ fn said(event: &Event) -> Option<Said<'_>> {
             email,
             id,
             at,
+            to,
         } => Said::Chat {
-            room: Some(room),
-            to: None,
+            room: to.is_none().then_some(room),
+            to: to.as_ref().map(User::as_str),
             id: id.as_ref().map(Id::to_string),
             ts: *at,
             user_id,
@@ -172,7 +221,8 @@ fn said(event: &Event) -> Option<Said<'_>> {
         EventKind::Joined { .. } | EventKind::Lost { .. } => return None,
         EventKind::Left => presence("offline"),
         EventKind::Deleted { id } => Said::Deleted {
-            room,
+            room: (!event.room.is_conversation()).then_some(room),
+            to: other_end(event),
             id: id.to_string(),
             by: user_id,
         },
@@ -203,21 +253,28 @@ pub(super) fn reply(reply: &Reply<'_>, out: &mut String) -> bool {
             users: &roster.users,
             count: roster.count,
         },
-        Reply::History(room, messages) => Said::History {
-            room: room.as_str(),
-            messages: messages.iter().filter_map(said).collect(),
+        Reply::History(of, messages) => {
+            let (room, to) = match of {
+                Target::Room(room) => (Some(room.as_str()), None),
+                Target::User(user) => (None, Some(user.as_str())),
+            };
+            let messages = messages.iter().filter_map(said).collect();
+            let complete = None;
+            Said::History {
+                room,
+                to,
+                messages,
+                complete,
+            }
+        }
+        Reply::Incomplete(user) => Said::History {
+            room: None,
+            to: Some(user.as_str()),
+            messages: Vec::new(),
+            complete: Some(false),
         },
         Reply::Status(up) => Said::Status {
             bus: if *up { "ok" } else { "waiting" },
-        },
-        Reply::Private { to, message } => Said::Chat {
-            room: None,
-            to: Some(to),
-            id: Some(message.id.to_string()),
-            ts: message.at,
-            user_id: message.from.as_str(),
-            text: message.text.as_str(),
-            avatar: message.email.as_ref().map(Email::avatar),
         },
         Reply::Accepted(reference, id) => Said::Ack {
             reference,

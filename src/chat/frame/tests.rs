@@ -17,6 +17,7 @@ fn said(name: &str, peer: Option<u64>, text: &str) -> Event {
         email: None,
         id: None,
         at: 0,
+        to: None,
     };
     Event {
         room: Room::lobby(),

@@ -21,8 +21,8 @@ pub(super) struct JoinBuffer {
 #[derive(Debug)]
 struct Waiting {
     bytes: Bytes,
-    /// Whether it is from the room that the peer joins: then it can be read from the log again.
-    logged: bool,
+    /// The room that it is from. What is from the room that the peer joins can be read from its log again.
+    from: Option<Room>,
 }
 
 impl JoinBuffer {
@@ -30,20 +30,20 @@ impl JoinBuffer {
     /// log.
     pub fn begin_join(&mut self, room: &Room) {
         self.room = Some(room.clone());
-        self.forget_logged();
+        self.forget();
         self.overflowed = false;
     }
 
     /// Buffers whole frames: of a room, or for this peer alone.
     pub fn push(&mut self, parts: &[Bytes], from: Option<&Room>) {
-        let logged = from.is_some() && from == self.room.as_ref();
         // Frames after a gap are useless: all of them are read from the log.
-        if logged && self.overflowed {
+        if self.overflowed && from.is_some() && from == self.room.as_ref() {
             return;
         }
         for bytes in parts.iter().cloned() {
             self.bytes += bytes.len();
-            self.waiting.push(Waiting { bytes, logged });
+            let from = from.cloned();
+            self.waiting.push(Waiting { bytes, from });
         }
     }
 
@@ -51,11 +51,14 @@ impl JoinBuffer {
     /// the next [`begin_join`](Self::begin_join).
     pub fn overflow(&mut self) {
         self.overflowed = true;
-        self.forget_logged();
+        self.forget();
     }
 
-    fn forget_logged(&mut self) {
-        self.waiting.retain(|waiting| !waiting.logged);
+    /// Drops what is from the room that the peer joins.
+    fn forget(&mut self) {
+        let room = self.room.as_ref();
+        self.waiting
+            .retain(|waiting| waiting.from.is_none() || waiting.from.as_ref() != room);
         self.bytes = self.waiting.iter().map(|waiting| waiting.bytes.len()).sum();
     }
 

@@ -75,9 +75,8 @@ impl Model {
         }
         match &mut self.buffered {
             Some(buffered) => {
-                let logged = from_attic && self.entering;
-                if !(logged && self.overflowed) {
-                    buffered.extend(parts.iter().map(|part| (part.clone(), logged)));
+                if !(from_attic && self.entering && self.overflowed) {
+                    buffered.extend(parts.iter().map(|part| (part.clone(), from_attic)));
                 }
             }
             None => self.send(parts),
@@ -101,15 +100,16 @@ impl Model {
             (self.entering, self.overflowed) = (false, false);
         }
         if entering {
-            self.forget_logged();
             (self.entering, self.overflowed) = (true, false);
+            self.forget_logged();
         }
     }
 
     fn forget_logged(&mut self) {
+        let entering = self.entering;
         self.buffered
             .iter_mut()
-            .for_each(|buffered| buffered.retain(|(_, logged)| !logged));
+            .for_each(|buffered| buffered.retain(|(_, from_attic)| !(entering && *from_attic)));
     }
 
     fn cancel_join(&mut self) {

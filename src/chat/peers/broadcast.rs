@@ -57,14 +57,11 @@ impl Registry {
         let Some(room) = events.first().map(|event| &event.room) else {
             return;
         };
-        let Some(members) = self.rooms.get(room) else {
-            return;
-        };
         let mut broadcasts = Dialect::ALL.map(|_| None);
         // Added once at the end: to update a shared counter for every peer would be slow.
         let mut sent = (0, 0);
-        for &member in &members.here {
-            let peer = &self.peers[member as usize].peer;
+        let send = |key: u32| {
+            let peer = &self.peers[key as usize].peer;
             let dialect = peer.dialect();
             if dialect == Dialect::Events {
                 peer.mark_active();
@@ -74,6 +71,19 @@ impl Registry {
             let (frames, bytes) = broadcast.parts_for(peer.number, parts);
             sent = (sent.0 + frames, sent.1 + bytes);
             peer.outbox.push_from(room, parts);
+        };
+        match room.ends() {
+            // Of a private conversation, those who have the names.
+            Some([one, other]) => {
+                let other = Some(&other).filter(|other| **other != one);
+                let keys = [Some(&one), other].into_iter().flatten();
+                let keys = keys.filter_map(|end| self.names.get(end)).copied();
+                keys.for_each(send);
+            }
+            None => {
+                let members = self.rooms.get(room).into_iter();
+                members.flat_map(|room| &room.here).copied().for_each(send);
+            }
         }
         stats.sent.add(sent.0);
         stats.sent_bytes.add(sent.1);
@@ -89,7 +99,9 @@ impl Registry {
         let pending = self.take_pending(origin.peer)?;
         let peer = &self.peers[pending.key as usize].peer;
         peer.outbox.begin_join(&pending.room);
-        self.enter(pending.key, &pending.room);
+        if !pending.room.is_conversation() {
+            self.enter(pending.key, &pending.room);
+        }
         // Only this function sets it, and only once.
         let _ = pending.signal.set_blocking(log.clone());
         Some(origin.peer)

@@ -194,8 +194,8 @@ impl Registry {
 }
 
 impl PeerEntry {
-    /// Whether it would add a name to the room.
+    /// Whether it would add a name to the room. A private conversation has no members.
     fn is_new(&self, room: &Room) -> bool {
-        self.user.is_some() && !self.rooms.contains(room)
+        self.user.is_some() && !self.rooms.contains(room) && !room.is_conversation()
     }
 }

@@ -3,7 +3,7 @@
 use super::{Epochs, Id};
 
 /// What of a room has been delivered to the peers here.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cursor {
     /// The last message that was delivered, or is known to be lost, with the epochs before it.
     pub epochs: Epochs,

@@ -128,6 +128,8 @@ fn follow(head: &Head, request: ReadRequest) -> Result<ChatRequest, Answer> {
         dialect: Dialect::Events,
         user: None,
         room: Some(request.room),
+        session: None,
+        private: None,
         past: heard.transpose()?.or(since).map(Past::Since),
     })
 }

@@ -6,7 +6,7 @@ use std::task::Poll;
 use super::Session;
 use super::rooms::JoinedRoom;
 use crate::chat::close_reason::CloseReason;
-use crate::chat::dialect::{Dialect, Reply, Roster};
+use crate::chat::dialect::{Dialect, Reply, Roster, Target};
 use crate::chat::event::{self, Event, Refusal};
 use crate::chat::frame;
 use crate::chat::id::Id;
@@ -27,8 +27,8 @@ const ROUNDS: usize = 16;
 const HISTORY_BYTES: usize = 64 * 1024;
 
 impl Session<'_> {
-    /// Joins a room under the connection's name; in the simple dialect and as
-    /// a listener without one if it has none.
+    /// Joins a room under the connection's name; in the simple dialect and as a listener without one if it
+    /// has none. The caller sends what is buffered.
     pub(super) async fn enter(&mut self, room: Room, past: Option<Past>) -> Result<(), Refusal> {
         let user = match self.peer.dialect() {
             Dialect::Simple | Dialect::Events => self.user.clone(),
@@ -48,7 +48,6 @@ impl Session<'_> {
             self.leave(room).await?;
             self.peer.outbox.cancel_join();
         }
-        self.peer.outbox.send_buffered();
         told
     }
 
@@ -65,7 +64,12 @@ impl Session<'_> {
     }
 
     /// Sends the welcome and the history up to the end of `log`, ahead of the messages since.
-    async fn replay(&self, room: &Room, log: Epochs, past: Option<Past>) -> Result<(), Refusal> {
+    pub(super) async fn replay(
+        &self,
+        room: &Room,
+        log: Epochs,
+        past: Option<Past>,
+    ) -> Result<(), Refusal> {
         let last = log.last_message();
         let mut replay = Replay::new(past, log);
         let page = self.page(room, &mut replay, PAGE).await?.0;
@@ -167,6 +171,13 @@ impl Session<'_> {
         let Some(user) = &self.user else {
             return;
         };
+        if let Some(with) = room.other_end(user) {
+            if !complete {
+                let incomplete = self.peer.frame(&Reply::Incomplete(&with));
+                self.peer.outbox.push_before_buffered(incomplete.as_slice());
+            }
+            return;
+        }
         let mut roster = Roster::default();
         if self.peer.dialect() == Dialect::Typed {
             roster = self.bus().roster(room).await.unwrap_or_default();
@@ -199,22 +210,37 @@ impl Session<'_> {
 
     /// Sends the messages before a message.
     pub(super) async fn history(
-        &self,
-        room: Room,
+        &mut self,
+        of: Target,
         before: Option<Id>,
         limit: usize,
     ) -> Result<(), Refusal> {
-        self.credential.may_enter(&room)?;
-        if !self.is_in(&room) {
-            return Err(Refusal::NotInRoom(room));
-        }
+        let mut begun = Id::START;
+        let room = match &of {
+            Target::User(with) => {
+                let user = self.ensure_name().await?;
+                let own = self.bus().conversations(&user, Some(with)).await;
+                // What is no conversation of this user has no messages for them.
+                let own = own.ok_or(Refusal::Unavailable)?.pop();
+                begun = own.map_or(Id::LAST, |own| own.begun);
+                Room::conversation(&user, with)
+            }
+            Target::Room(room) => {
+                self.credential.may_enter(room)?;
+                if !self.is_in(room) {
+                    return Err(Refusal::NotInRoom(room.clone()));
+                }
+                room.clone()
+            }
+        };
         let read = match limit {
             0 => Some(Vec::new()),
             limit => self.bus().history_before(&room, before, limit).await,
         };
-        let messages = read.ok_or(Refusal::Unavailable)?;
+        let mut messages = read.ok_or(Refusal::Unavailable)?;
+        messages.retain(|event| event.id() > Some(begun));
         let messages = event::newest(&messages, HISTORY_BYTES);
-        self.peer.send(&Reply::History(&room, messages));
+        self.peer.send(&Reply::History(&of, messages));
         Ok(())
     }
 }

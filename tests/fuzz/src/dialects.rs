@@ -1,6 +1,6 @@
 //! Frames from clients, in each dialect.
 
-use natterjack::chat::dialect::{Dialect, Join, PrivateMessage, Reply, Request, Roster};
+use natterjack::chat::dialect::{Dialect, Join, Reply, Request, Roster, Target};
 use natterjack::chat::event::{Event, EventKind, Refusal, Text};
 use natterjack::chat::id::Id;
 use natterjack::chat::name::{Room, User};
@@ -46,22 +46,20 @@ fn carry_out(request: &Request) {
             rules::event(&said(Room::lobby(), user.clone(), text));
         }
         Request::Private { to, text } => {
-            let message = PrivateMessage {
-                from: guest,
-                email: None,
-                text: text.clone(),
-                id: Id::first(7),
-                at: 7,
-            };
-            rules::private_message(to, &message);
+            if let Ok(to) = User::new(to) {
+                rules::private_message(&guest, &to, text);
+            }
         }
         Request::Join(join) => enter(join, &guest),
         Request::Who(Some(room)) | Request::Leave(room) => rules::name(room.as_str()),
-        Request::History { room, limit, .. } => {
-            rules::name(room.as_str());
+        Request::History { of, limit, .. } => {
+            rules::name(match of {
+                Target::Room(room) => room.as_str(),
+                Target::User(user) => user.as_str(),
+            });
             assert!(*limit <= 100);
         }
-        Request::Who(None) => {}
+        Request::Who(None) | Request::Forget => {}
         Request::Help => {
             rules::reply(&Reply::Help);
         }
@@ -74,6 +72,7 @@ fn said(room: Room, user: User, text: &Text) -> Event {
         email: None,
         id: Some(Id::first(7)),
         at: 7,
+        to: None,
     };
     Event {
         room,

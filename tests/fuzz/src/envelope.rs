@@ -48,7 +48,20 @@ pub fn survives(bytes: &[u8]) {
         }
     }
     match message::instance_message(bytes) {
-        Some(InstanceMessage::Private { to, message, .. }) => rules::private_message(&to, &message),
+        Some(InstanceMessage::Invited { invitation, .. }) => {
+            rules::user(&invitation.to);
+            // What it would say of it, others understand.
+            let invited = message::invitation(&invitation, false);
+            let invited = format!("{{\"natterjack\":\"conversation\",\"at\":7{invited}");
+            let read = message::instance_message(invited.as_bytes());
+            let (at, forwarded) = (7, false);
+            let expected = InstanceMessage::Invited {
+                invitation,
+                at,
+                forwarded,
+            };
+            assert_eq!(read, Some(expected));
+        }
         Some(InstanceMessage::Replaced(user, _)) => {
             rules::user(&user);
         }

@@ -4,7 +4,6 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use natterjack::bus::redis::message::InstanceMessage;
 use natterjack::bus::redis::reply;
 use natterjack::chat::name::Room;
 use natterjack::redis::resp::Replies;
@@ -28,7 +27,8 @@ pub fn survives(bytes: &[u8]) {
         reply::push(&value);
         reply::number(&value);
         reply::id(&value);
-        reply::stamp(&value);
+        reply::full(value.clone());
+        reply::conversations(value.clone());
         reply::pulse(&value);
         reply::text(&value);
         reply::texts(&value);
@@ -38,10 +38,8 @@ pub fn survives(bytes: &[u8]) {
         {
             rules::event(&event);
         }
-        for note in reply::inbox(&value).into_iter().flatten() {
-            if let InstanceMessage::Private { to, message, .. } = note {
-                rules::private_message(&to, &message);
-            }
+        for (invitation, ..) in reply::inbox(&value).into_iter().flatten() {
+            rules::user(&invitation.to);
         }
         reply::sums(&value);
         reply::members(value.clone());

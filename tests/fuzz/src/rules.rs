@@ -1,9 +1,10 @@
 //! Rules that every parsed value obeys, from any source.
 
-use natterjack::chat::dialect::{Dialect, PrivateMessage, Reply};
+use natterjack::chat::dialect::{Dialect, Reply, Target};
 use natterjack::chat::event::{Event, EventKind, TEXT_CHARS, Text};
 use natterjack::chat::frame;
-use natterjack::chat::name::{Email, User};
+use natterjack::chat::id::Id;
+use natterjack::chat::name::{Email, Room, User};
 use serde_json::Value;
 
 /// The rules of names, of users as well as rooms.
@@ -97,26 +98,38 @@ pub fn event(event: &Event) {
         }
     }
     let history = [event.clone()];
-    reply(&Reply::History(&event.room, &history));
+    reply(&Reply::History(&Target::Room(event.room.clone()), &history));
 }
 
 /// A private message, too.
-pub fn private_message(to: &str, message: &PrivateMessage) {
-    user(&message.from);
-    text(&message.text);
-    email(message.email.as_ref());
-    for (dialect, out) in reply(&Reply::Private { to, message }) {
+pub fn private_message(from: &User, to: &User, words: &Text) {
+    let event = Event {
+        room: Room::conversation(from, to),
+        user: Some(from.clone()),
+        origin: None,
+        kind: EventKind::Said {
+            text: words.clone(),
+            email: None,
+            id: Some(Id::first(7)),
+            at: 7,
+            to: Some(to.clone()),
+        },
+    };
+    let ends = event.room.ends().expect("it has two");
+    assert!(ends.contains(from) && ends.contains(to));
+    assert_eq!(Room::read(event.room.as_str()), Ok(event.room.clone()));
+    for dialect in Dialect::ALL {
+        let mut out = String::new();
+        assert!(dialect.render(&event, &mut out));
         match dialect {
-            Dialect::Plain => {
-                let words = lines(&message.text);
-                assert_eq!(out, format!("{} (private): {words}", message.from));
-            }
+            Dialect::Plain => assert_eq!(out, format!("{from} (private): {}", lines(words))),
             Dialect::Events => panic!("nobody may overhear {out}"),
-            Dialect::Simple => assert_eq!(object(&out)["username"], message.from.as_str()),
+            Dialect::Simple => assert_eq!(object(&out)["username"], from.as_str()),
             Dialect::Typed => {
                 let out = object(&out);
-                assert_eq!(out["to"], to);
-                assert_eq!(out["text"], message.text.as_str());
+                assert_eq!(out["to"], to.as_str());
+                assert_eq!(out["text"], words.as_str());
+                assert!(out.get("room").is_none());
             }
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::promises::answered_once;
 use super::{DELIVERY, utter};
-use crate::ledger::book::{Book, Dialect, Page, Said};
+use crate::ledger::book::{Book, Dialect, Heard, Loss, Page, Said};
 
 /// In a cluster one node after the other loses its data.
 const MOMENT: Duration = Duration::from_secs(1);
@@ -16,10 +16,11 @@ const BACK: Duration = Duration::from_secs(5);
 
 /// All of them.
 pub fn audit(book: &Book, wrong: &mut Vec<String>) {
-    let mut heard: HashMap<(&str, &str), usize> = HashMap::new();
+    let mut heard: HashMap<(&str, &str), Vec<&Heard>> = HashMap::new();
     for page in &book.pages {
         for message in &page.private_messages {
-            *heard.entry((&page.name, &message.text)).or_default() += 1;
+            let heard = heard.entry((&page.name, &message.text));
+            heard.or_default().push(message);
         }
     }
     for page in book
@@ -29,14 +30,14 @@ pub fn audit(book: &Book, wrong: &mut Vec<String>) {
     {
         for said in &page.said {
             let Some(to) = said.recipient() else { continue };
-            let count = heard.remove(&(to, said.text.as_str())).unwrap_or(0);
+            let heard = heard.remove(&(to, said.text.as_str())).unwrap_or_default();
             let recipient = book.pages.iter().find(|page| page.name == to);
             audit_one(
                 book,
                 page,
                 said,
                 recipient.expect("it is somebody"),
-                count,
+                &heard,
                 wrong,
             );
         }
@@ -51,7 +52,7 @@ fn audit_one(
     page: &Page,
     said: &Said,
     to: &Page,
-    count: usize,
+    heard: &[&Heard],
     wrong: &mut Vec<String>,
 ) {
     let what = utter(page, said);
@@ -59,10 +60,17 @@ fn audit_one(
     let Some(told) = said.answered() else {
         return wrong.push(format!("{what}: neither acknowledged nor refused"));
     };
-    // A lone server does not keep them.
-    let mut ends = book.ends.iter();
-    let forgotten = ends.any(|end| said.at <= *end && told >= *end);
-    if count > 1 && !forgotten && !book.may_be_written_again(said) {
+    // Without ids nobody is told so but the sender.
+    let taken_back = |heard: &&&Heard| match heard.id {
+        Some(id) => to.private_taken_back.contains(&(page.name.clone(), id)),
+        None => page
+            .private_taken_back
+            .iter()
+            .any(|(with, _)| *with == to.name),
+    };
+    let kept = heard.iter().filter(|heard| !taken_back(heard));
+    let count = kept.count();
+    if count > 1 && !book.may_be_written_again(said) {
         wrong.push(format!("{what}: {} heard it {count} times", to.name));
     }
     // On one connection from before it was said.
@@ -72,6 +80,18 @@ fn audit_one(
             here && stay.ended.is_none_or(|end| until < end)
         })
     };
+    // Those with ids ask for what they have missed. Others hear it if they are there.
+    let comes = |told| match to.dialect {
+        Dialect::Typed => to.stays.last().is_some_and(|stay| {
+            stay.here.is_some() && stay.ended.is_none_or(|end| told + DELIVERY < end)
+        }),
+        _ => there(told + DELIVERY),
+    };
+    // Until it was heard for certain.
+    let back = to.stays.iter().filter_map(|stay| stay.here);
+    let back = back.filter(|here| *here > told).min().unwrap_or(told);
+    let during = |loss: &Loss| said.at <= loss.to && back + MOMENT >= loss.from;
+    let lost = book.losses.iter().any(during);
     match &said.refused {
         Some(code) if !said.acks.is_empty() => {
             wrong.push(format!("{what}: refused ({code}) and acknowledged"));
@@ -93,7 +113,7 @@ fn audit_one(
                 ));
             }
         }
-        None if count == 0 && there(told + DELIVERY) && !book.may_be_lost(said) => {
+        None if count == 0 && comes(told) && !lost => {
             wrong.push(format!(
                 "{what}: acknowledged, and not heard by {}",
                 to.name

@@ -66,16 +66,25 @@ impl Life {
                 if self.visits.contains_key(string("room")) && object["complete"] != false => {}
             (Dialect::Typed, "joined") => self.enter(string("room"), instance, &object),
             (Dialect::Typed, "chat") if object["to"].is_string() => {
-                // Who sends one gets a copy.
-                let mine = string("to") == self.page().name;
-                if mine {
-                    self.note_private(string("text"));
-                }
+                self.note_conversation(
+                    string("to"),
+                    string("userId"),
+                    string("id"),
+                    string("text"),
+                );
             }
             (Dialect::Typed, "chat") => {
                 self.note(string("room"), Some(string("id")), string("text"))
             }
             (Dialect::Typed, "deleted") => match string("id").parse() {
+                Ok(id) if object["to"].is_string() => {
+                    let mut page = self.page();
+                    let with = match string("to") == page.name {
+                        true => string("by"),
+                        false => string("to"),
+                    };
+                    page.private_taken_back.insert((with.into(), id));
+                }
                 Ok(id) => self.note_taken_back(string("room"), id),
                 Err(odd) => self.page().oddities.push(odd),
             },
@@ -152,6 +161,26 @@ impl Life {
             None => page.oddities.push(format!(
                 "was told that {id} is taken back before it was told that it had joined {room}"
             )),
+        }
+    }
+
+    /// Who sends a private message gets a copy, and both hear all in the same order.
+    fn note_conversation(&self, to: &str, from: &str, id: &str, text: &str) {
+        let at = self.now();
+        let mut page = self.page();
+        let id: Id = match id.parse() {
+            Ok(id) => id,
+            Err(odd) => return page.oddities.push(format!("heard {text:?}, and {odd}")),
+        };
+        let with = if to == page.name { from } else { to };
+        let last = page.read.insert(with.into(), id);
+        if let Some(last) = last.filter(|last| *last >= id) {
+            let odd = format!("heard {id} {text:?} of its talk with {with} after {last}");
+            page.oddities.push(odd);
+        }
+        if to == page.name {
+            let (id, text) = (Some(id), text.to_string());
+            page.private_messages.push(Heard { id, text, at });
         }
     }
 

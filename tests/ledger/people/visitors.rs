@@ -47,7 +47,8 @@ pub fn speak_without_end(name: &str, stage: &Arc<Stage>) -> JoinHandle<()> {
         let phase = || *stage.phase.lock().unwrap();
         while [Phase::Listen, Phase::Talk].contains(&phase()) {
             let speak = || {
-                let mut line = Line::connect(&stage.addrs, 0, &format!("/ws?user={name}"))?;
+                let mut line =
+                    Line::connect(&stage.addrs, 0, &format!("/ws?user={name}&session={name}"))?;
                 line.say(&json!({"type": "join", "room": "shed"}).to_string())?;
                 while phase() == Phase::Talk {
                     line.say(&json!({"type": "chat", "room": "shed", "text": text}).to_string())?;

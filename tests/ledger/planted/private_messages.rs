@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{ANN, BEA, PIP, SECOND, finds, good, id, said};
-use crate::ledger::book::{Book, Heard, Loss};
+use crate::ledger::book::{Book, Heard, Loss, Stay};
 
 fn heard(book: &mut Book, who: usize, text: &str) {
     book.pages[who].private_messages.push(Heard {
@@ -47,6 +47,19 @@ fn a_private_message_is_heard_once_and_by_its_recipient() {
         }
     };
     finds(told(), away, &[]);
+    // She has come back, and was to hear it then.
+    let back = |book: &mut Book| {
+        away(book);
+        let here = Some(5 * SECOND);
+        let (ended, errors) = (None, 0);
+        let stays = &mut book.pages[BEA].stays;
+        stays.push(Stay {
+            here,
+            ended,
+            errors,
+        });
+    };
+    finds(told(), back, &[&missed]);
 }
 
 #[test]
@@ -76,6 +89,14 @@ fn a_private_message_is_answered_once_and_truly() {
     let lie = |book: &mut Book| refuse(book, "unavailable");
     let expected = format!("{what}: refused (unavailable) and heard by bea");
     finds(told(), lie, &[&expected]);
+    // The disk was full.
+    let taken_back = |book: &mut Book| {
+        lie(book);
+        book.pages[BEA].private_messages[0].id = Some(id(9));
+        let one = ("ann".to_string(), id(9));
+        book.pages[BEA].private_taken_back.insert(one);
+    };
+    finds(told(), taken_back, &[]);
     let unknown = |book: &mut Book| {
         refuse(book, "no_such_user");
         book.pages[BEA].private_messages.clear();

@@ -23,9 +23,10 @@ pub fn live(kept: &Kept) -> Live {
 }
 
 fn pieces(kept: &Kept, scope: Scope) -> Pieces {
-    let (rooms, clients, key) = {
+    let (rooms, clients, key, names) = {
         let state = kept.lock();
-        (state.log.rooms(), state.references.clients(), state.key)
+        let clients = state.references.clients();
+        (state.log.rooms(), clients, state.key, state.away.all())
     };
     let mut first = Vec::new();
     // Twice: without it no reference of the file is known.
@@ -36,12 +37,18 @@ fn pieces(kept: &Kept, scope: Scope) -> Pieces {
         return Box::new(iter::once(first));
     }
     Record::All.write(&mut first);
+    for (user, holder) in names {
+        Record::Name(user, holder.key_hash, holder.since).write(&mut first);
+    }
     let (kept, other) = (kept.clone(), kept.clone());
     let messages = rooms.into_iter().flat_map(move |room| {
         let (kept, mut after) = (kept.clone(), Id::START);
         let mut lines = Vec::new();
         for end in kept.lock().log.ends(&room) {
             Record::End(room.clone(), end).write(&mut lines);
+        }
+        for party in kept.lock().log.parties(&room) {
+            Record::Party(room.clone(), party).write(&mut lines);
         }
         let ends = Some(lines).filter(|lines| !lines.is_empty());
         let messages = iter::from_fn(move || {
@@ -96,6 +103,14 @@ pub fn restore(state: &mut State, record: Record, now: u64) {
         Record::All => {
             state.log.clear();
             state.references = References::new(state.key);
+            state.away.clear();
+        }
+        Record::Party(room, party) => state.log.set_party(&room, party),
+        Record::Name(user, key_hash, since) => {
+            state.away.note(user, key_hash, since, now);
+        }
+        Record::Free(user) => {
+            state.away.forget(&user);
         }
         Record::Epoch(epoch) => state.log.restore_epoch(epoch),
         Record::End(room, id) => state.log.restore_end(&room, id),

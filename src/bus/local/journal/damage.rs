@@ -47,7 +47,7 @@ fn message_of(line: &[u8]) -> Option<(Room, Id)> {
     let (room, rest) = rest.split_once(",\"id\":\"")?;
     let room: String = serde_json::from_str(room).ok()?;
     let (id, _) = rest.split_once('"')?;
-    Some((Room::new(&room).ok()?, id.parse().ok()?))
+    Some((Room::read(&room).ok()?, id.parse().ok()?))
 }
 
 #[cfg(test)]
@@ -65,6 +65,7 @@ mod tests {
                 email: None,
                 id: Some(Id { epoch: 7, n: 3 }),
                 at: 1,
+                to: None,
             },
         };
         Record::Message(event, None)

@@ -9,10 +9,11 @@ use std::io::Write;
 
 use serde::Deserialize;
 
+use crate::bus::local::log::Party;
 use crate::bus::local::references::Reference;
 use crate::chat::event::{Event, EventKind, Text};
 use crate::chat::id::Id;
-use crate::chat::name::{Email, Room, User};
+use crate::chat::name::{Email, Room, SessionKeyHash, User};
 
 /// The first line of a file, without its end.
 pub const HEADER: &str = "{\"natterjack\":\"journal\",\"version\":1}";
@@ -39,6 +40,12 @@ pub enum Record {
     End(Room, Id),
     /// Each room begins this epoch.
     Epoch(u64),
+    /// A user of a private conversation that has a message already.
+    Party(Room, Party),
+    /// Who holds a name, and since when the holder is away, in milliseconds since 1970, if that is so.
+    Name(User, SessionKeyHash, Option<u64>),
+    /// A name that nobody holds any more.
+    Free(User),
     /// The server stopped in good order: everything before this line is all there was.
     Stopped,
 }
@@ -63,6 +70,7 @@ impl Record {
                     email,
                     id: Some(id),
                     at,
+                    to,
                 } = &event.kind
                 else {
                     return;
@@ -76,6 +84,9 @@ impl Record {
                 }
                 if let Some(email) = email {
                     text(out, "email", email.as_str());
+                }
+                if let Some(to) = to {
+                    text(out, "to", to.as_str());
                 }
                 text(out, "text", said.as_str());
                 if let Some(reference) = reference {
@@ -101,6 +112,28 @@ impl Record {
             Record::Epoch(epoch) => {
                 begin(out, "epoch");
                 plain(out, "id", Id::before_all(*epoch));
+            }
+            Record::Party(room, party) => {
+                begin(out, "party");
+                text(out, "room", room.as_str());
+                plain(out, "id", party.begun);
+                text(out, "user", party.user.as_str());
+                plain(out, "key", party.holder);
+                if let Some(id) = party.waiting_after {
+                    plain(out, "waiting", id);
+                }
+            }
+            Record::Name(user, key_hash, since) => {
+                begin(out, "name");
+                if let Some(since) = since {
+                    number(out, "at", *since);
+                }
+                text(out, "user", user.as_str());
+                plain(out, "key", key_hash);
+            }
+            Record::Free(user) => {
+                begin(out, "free");
+                text(out, "user", user.as_str());
             }
             Record::Stopped => begin(out, "stopped"),
         }
@@ -137,6 +170,17 @@ impl Record {
             "all" => Record::All,
             "end" => Record::End(line.room()?, line.id?.parse().ok()?),
             "epoch" => Record::Epoch(line.id?.parse::<Id>().ok()?.epoch),
+            "party" => Record::Party(
+                line.room()?,
+                Party {
+                    user: line.user()?,
+                    holder: SessionKeyHash::read(line.key?)?,
+                    begun: line.id?.parse().ok()?,
+                    waiting_after: line.waiting.map(str::parse).transpose().ok()?,
+                },
+            ),
+            "name" => Record::Name(line.user()?, SessionKeyHash::read(line.key?)?, line.at),
+            "free" => Record::Free(line.user()?),
             "stopped" => Record::Stopped,
             _ => return None,
         })
@@ -198,31 +242,36 @@ struct Line<'a> {
     #[serde(borrow)]
     email: Option<Cow<'a, str>>,
     #[serde(borrow)]
+    to: Option<Cow<'a, str>>,
+    #[serde(borrow)]
     text: Option<Cow<'a, str>>,
     #[serde(rename = "ref")]
     reference: Option<&'a str>,
     key: Option<&'a str>,
+    waiting: Option<&'a str>,
 }
 
 impl Line<'_> {
     fn room(&self) -> Option<Room> {
-        Room::new(self.room.as_ref()?).ok()
+        Room::read(self.room.as_ref()?).ok()
+    }
+
+    fn user(&self) -> Option<User> {
+        User::new(self.user.as_ref()?).ok()
     }
 
     fn message(&self) -> Option<Event> {
-        let user = match &self.user {
-            Some(user) => Some(User::new(user).ok()?),
-            None => None,
-        };
+        let user = |name: &Option<Cow<'_, str>>| name.as_deref().map(User::new).transpose();
         Some(Event {
             room: self.room()?,
-            user,
+            user: user(&self.user).ok()?,
             origin: None,
             kind: EventKind::Said {
                 text: Text::new(self.text.as_ref()?).ok()?,
                 email: Email::given(self.email.as_deref()).ok()?,
                 id: Some(self.id?.parse().ok()?),
                 at: self.at?,
+                to: user(&self.to).ok()?,
             },
         })
     }
@@ -255,6 +304,7 @@ mod tests {
                 email: Email::given(email).unwrap(),
                 id: Some(Id { epoch: 7, n: 3 }),
                 at: 1_764_000_000_123,
+                to: None,
             },
         };
         Record::Message(event, reference)
@@ -284,6 +334,16 @@ mod tests {
         let (client, name) = (u64::MAX, 1);
         let reference = Reference { client, name };
         let id = Id { epoch: 7, n: 3 };
+        let user = User::new("Änn").unwrap();
+        let party = |waiting_after| {
+            let party = Party {
+                user: user.clone(),
+                holder: SessionKeyHash::of("key"),
+                begun: id,
+                waiting_after,
+            };
+            Record::Party(Room::conversation(&user, &user), party)
+        };
         for record in [
             message("hello", None, None),
             message("two\nlines", Some("a@b.c"), Some(reference)),
@@ -292,6 +352,11 @@ mod tests {
             Record::All,
             Record::End(Room::new("attic").unwrap(), id),
             Record::Epoch(7),
+            party(None),
+            party(Some(id)),
+            Record::Name(user.clone(), SessionKeyHash::of("key"), None),
+            Record::Name(user.clone(), SessionKeyHash::of("key"), Some(12)),
+            Record::Free(user),
             Record::Stopped,
         ] {
             let line = line(&record);

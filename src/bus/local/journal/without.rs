@@ -3,14 +3,25 @@
 use smol::future::Boxed;
 
 use super::kept::{Kept, Message};
+use super::log::Party;
 use super::references::Reference;
 use crate::chat::event::{Event, Refusal};
+use crate::chat::name::{Room, SessionKeyHash, User};
 use crate::config::Config;
 use crate::count::text::MetricsText;
 
 /// There is none.
 #[derive(Debug)]
 pub enum Journal {}
+
+/// What it would say of names and conversations.
+#[allow(missing_docs)]
+#[derive(Debug)]
+pub enum Record {
+    Party(Room, Party),
+    Name(User, SessionKeyHash, Option<u64>),
+    Free(User),
+}
 
 #[allow(missing_docs, clippy::missing_errors_doc)]
 impl Journal {
@@ -23,6 +34,10 @@ impl Journal {
     }
 
     pub fn append(&self, _: Event, _: Option<Reference>, _: Message) {
+        match *self {}
+    }
+
+    pub fn note(&self, _: &Record) {
         match *self {}
     }
 

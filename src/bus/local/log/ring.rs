@@ -6,7 +6,7 @@ use std::mem::size_of;
 use super::super::heap;
 use crate::chat::event::{Event, EventKind, Text};
 use crate::chat::id::Id;
-use crate::chat::name::{Email, Room, User};
+use crate::chat::name::{Email, Room, SessionKeyHash, User};
 
 /// A room's places for messages grow by a half, but by no more than so many.
 const MOST_PLACES: usize = 1000;
@@ -20,6 +20,21 @@ pub struct Ring {
     /// The runs before, oldest first. Almost always there are none.
     pub ended: Vec<Run>,
     pub turn: u64,
+    /// The one or two users of a private conversation.
+    pub parties: Vec<Party>,
+}
+
+/// A user of a private conversation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Party {
+    /// The name.
+    pub user: User,
+    /// Whose the name is: another holder of it does not get these messages.
+    pub holder: SessionKeyHash,
+    /// The last message before the conversation was this holder's.
+    pub begun: Id,
+    /// If messages wait for the user: the last one before them.
+    pub waiting_after: Option<Id>,
 }
 
 /// Messages that are numbered without a gap. A run without messages tells how far its epoch went.
@@ -36,6 +51,8 @@ pub struct Message {
     pub text: Text,
     pub email: Option<Email>,
     pub at: u64,
+    /// In a private conversation, whom it is for.
+    pub to: Option<Box<User>>,
 }
 
 impl Ring {
@@ -46,6 +63,7 @@ impl Ring {
             messages: VecDeque::new(),
             ended: Vec::new(),
             turn,
+            parties: Vec::new(),
         }
     }
 
@@ -162,6 +180,7 @@ impl Ring {
     pub fn table(&self) -> usize {
         heap::allocation(self.messages.capacity() * size_of::<Message>())
             + heap::allocation(self.ended.capacity() * size_of::<Run>())
+            + heap::allocation(self.parties.capacity() * size_of::<Party>())
     }
 
     pub fn bytes(&self) -> usize {
@@ -174,7 +193,8 @@ impl Message {
     pub fn bytes(&self) -> usize {
         let user = self.user.as_ref().map(User::as_str);
         let email = self.email.as_ref().map(Email::as_str);
-        let parts = [user, email, Some(self.text.as_str())];
+        let to = self.to.as_ref().map(|to| to.as_str());
+        let parts = [user, email, to, Some(self.text.as_str())];
         parts.into_iter().flatten().map(heap::shared).sum()
     }
 
@@ -188,6 +208,7 @@ impl Message {
                 email: self.email.clone(),
                 id: Some(id),
                 at: self.at,
+                to: self.to.as_deref().cloned(),
             },
         }
     }

@@ -10,6 +10,7 @@ fn say(log: &mut Log, room: &str, text: &str) -> Id {
         email: None,
         id: Some(id),
         at: 0,
+        to: None,
     };
     let event = Event {
         room,

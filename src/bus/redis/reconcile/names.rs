@@ -94,7 +94,7 @@ impl Reconciliation<'_> {
                         // Whether it is right will only be known later.
                         changing = true;
                     } else {
-                        release.push(scripts.release(&key, owner.origin, None));
+                        release.push(scripts.release(&key, owner.origin, None, &[]));
                     }
                 }
                 released += release.len();

@@ -34,6 +34,8 @@ impl Scripts {
     pub fn channels(&self, room: &Room) -> [String; 2] {
         let plain = match room.as_str() {
             LOBBY => self.prefix.clone(),
+            // What is private is published for no other program.
+            _ if room.is_conversation() => self.envelope_channel(room),
             room => format!("{}:{room}", self.prefix),
         };
         [plain, self.envelope_channel(room)]
@@ -78,7 +80,7 @@ impl Scripts {
             return Room::new(rest).ok().map(Channel::Plain);
         };
         let room = rest.strip_prefix(&self.prefix)?.strip_prefix(':')?;
-        let room = Room::new(room.strip_suffix('}')?).ok()?;
+        let room = Room::read(room.strip_suffix('}')?).ok()?;
         Some(Channel::Envelopes(room))
     }
 }

@@ -5,7 +5,10 @@
 -- are the value.
 -- A name that no instance has, but that is visible, belongs to another program. Only a peer that
 -- registers its name again has put it there itself.
--- Returns 0: taken, 1: granted, 2: taken over.
+-- A name whose holder is away is granted to the holder alone. What waits for the holder does so until the
+-- record of that is deleted.
+-- Returns 0: taken, 1: granted, 2: taken over. If the holder has private conversations: since when the holder
+-- was away, or nothing, and how far they had been heard.
 clear_if_empty(KEYS[2], KEYS[4])
 local granted = 1
 local owner = redis.call('HGET', KEYS[2], ARGV[1])
@@ -20,16 +23,29 @@ if owner then
       redis.call('EXPIRE', ARGV[8] .. instance, ARGV[9])
       redis.call('PUBLISH', ARGV[4] .. instance, '{"natterjack":"replaced","from":"' .. origin .. '"' .. ARGV[5])
       granted = 2
+    elseif lock ~= '' and lock ~= ARGV[3] then
+      -- Its instance has died, and the holder may come back.
+      return 0
     end
   end
   if origin ~= ARGV[2] then change_sum(KEYS[4], ARGV[1], origin, -1) end
   if shown == '' then shown = ARGV[1] end
   if shown ~= ARGV[7] then redis.call('SREM', KEYS[1], shown) end
-elseif ARGV[6] == '1' then
+end
+local since, hash, lines = away(ARGV[10], ARGV[1])
+if not owner and ARGV[6] == '1' then
+  if since and hash ~= ARGV[3] then return 0 end
   for _, spelling in ipairs({ARGV[7], ARGV[1]}) do
     if redis.call('SISMEMBER', KEYS[1], spelling) == 1 then return 0 end
   end
 end
+if since and hash == ARGV[3] and ARGV[6] == '1' then
+  redis.call('SET', ARGV[10] .. ARGV[1], since .. ' ' .. hash .. lines, 'PX', ARGV[11])
+  granted = {since, lines}
+elseif ARGV[3] ~= '' and redis.call('HGET', KEYS[5], '') == ARGV[3] then
+  granted = {'', ''}
+end
+if since and (hash ~= ARGV[3] or ARGV[6] ~= '1') then redis.call('DEL', ARGV[10] .. ARGV[1]) end
 local value = ARGV[2] .. ' ' .. ARGV[3]
 if ARGV[7] ~= ARGV[1] then value = value .. ' ' .. ARGV[7] end
 redis.call('HSET', KEYS[2], ARGV[1], value)

@@ -9,9 +9,14 @@ use crate::chat::replay::{Cursor, Stretch};
 use crate::redis::slot::Command;
 
 impl Scripts {
-    /// Whether messages are kept.
+    /// Whether messages of rooms are kept.
     pub fn keeps_logs(&self) -> bool {
         self.history > 0
+    }
+
+    /// Whether messages of this room are kept. Those of private conversations always are.
+    pub fn keeps_log(&self, room: &Room) -> bool {
+        self.keeps_logs() || room.is_conversation()
     }
 
     /// The room's last message.
@@ -32,7 +37,11 @@ impl Scripts {
         let keys = ["counter", "log"].map(|what| self.room_key(room, what));
         let again = again.map_or(String::new(), |n| n.to_string());
         let heard = (text(heard.epochs.last()), heard.at, again);
-        SYNC_ROOM.call(&keys, (heard, LOG_LIFE, most, PORTION))
+        let life = match room.is_conversation() {
+            true => self.conversation_life,
+            false => LOG_LIFE,
+        };
+        SYNC_ROOM.call(&keys, (heard, life, most, PORTION))
     }
 
     /// The first messages of a stretch: at most so many, and not more than about [`PORTION`] bytes.
@@ -65,7 +74,9 @@ impl Scripts {
     pub fn limit_logs<'a>(&self, sizes: impl Iterator<Item = (&'a Room, i64)>) -> Command {
         let keys = ["spoken", "log-sizes", "log-bytes"].map(|what| self.users_key(what));
         let sizes: Vec<_> = sizes.map(|(room, size)| (room.as_str(), size)).collect();
-        LIMIT_LOGS.call(&keys, (self.max_history, LOG_LIFE, sizes))
+        // Those of rooms that have expired before are the first to go.
+        let life = self.conversation_life;
+        LIMIT_LOGS.call(&keys, (self.max_history, life, sizes))
     }
 
     pub fn delete_log(&self, room: &Room) -> Command {

@@ -6,14 +6,16 @@
 -- KEYS: counter, log, the instance's last number; if there are references, the references and the older
 -- ones. ARGV: the room's channels and whether other programs listen elsewhere, how many messages the log
 -- keeps, how long the log lives, how long number and references do, the number of the instance's message
--- before these if it may still be on its way, or 0, the last id that the instance has heard; then for each
--- message its number, its reference or nothing, and its body.
+-- before these if it may still be on its way, or 0, the last id that the instance has heard, and the last id
+-- before the messages that wait for somebody who is away, or nothing; then for each message its number, its
+-- reference or nothing, and its body.
 -- Returns an id for each message; an empty one for a repeated message without a reference that was not the
--- instance's last one in this room; an error for a message that is refused. Returns 0 and does nothing if
+-- instance's last one in this room; an error for a message that is refused; 'full' for one that would push out
+-- of the log what waits. Returns 0 and does nothing if
 -- the message before these has not come.
 local seen, last = string.match(redis.call('GET', KEYS[3]) or '', '^(%d+) (.*)$')
 seen = tonumber(seen) or 0
-if tonumber(ARGV[9]) > seen and tonumber(ARGV[7]) > seen then return 0 end
+if tonumber(ARGV[10]) > seen and tonumber(ARGV[7]) > seen then return 0 end
 local written_epoch, written, referred, moved
 
 local function save(number)
@@ -21,6 +23,18 @@ local function save(number)
   -- It is enough to renew the lives of counter and log when the node is looked at.
   if checked ~= now then return 'SET', KEYS[1], counter(number), 'KEEPTTL' end
   return 'SET', KEYS[1], counter(number), 'EX', ARGV[5]
+end
+
+-- How many messages of this room have come after one.
+local function count_after(id)
+  local from_epoch, from_n = parse(id)
+  local count = 0
+  for last in string.gmatch(ends .. ' ' .. format(epoch, n), '%S+') do
+    local last_epoch, last_n = parse(last)
+    if last_epoch > from_epoch then count = count + last_n end
+    if last_epoch == from_epoch then count = math.max(last_n - from_n, 0) end
+  end
+  return count
 end
 
 local function add(body)
@@ -35,9 +49,10 @@ local function write(body, left)
   if not written then
     check_epoch(ARGV[8])
     if not epoch then begin() end
-    -- Refused here, nothing has happened.
-    redis.call(save(n + left))
   end
+  if ARGV[9] ~= '' and count_after(ARGV[9]) >= tonumber(ARGV[4]) then return nil, 'full' end
+  -- Refused here, nothing has happened.
+  if not written then redis.call(save(n + left)) end
   local id, message, added = add(body)
   if type(added) == 'table' and added.err and string.find(added.err, 'equal or smaller', 1, true) then
     -- The log has more than the counter knows, because somebody has changed one of them: go on behind both.
@@ -65,7 +80,7 @@ local function write(body, left)
 end
 
 local answers = {}
-for i = 9, #ARGV, 3 do
+for i = 10, #ARGV, 3 do
   local number, ref, body = tonumber(ARGV[i]), ARGV[i + 1], ARGV[i + 2]
   local id = ref ~= '' and (redis.call('HGET', KEYS[4], ref) or redis.call('HGET', KEYS[5], ref))
   local refused

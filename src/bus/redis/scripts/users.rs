@@ -5,52 +5,64 @@ use redis::cmd;
 
 use super::{CLAIM, DELETE_INSTANCE, EXPIRE_NAMES, EXPIRE_ROOM, MARK_DEAD, RELEASE, RENEW_LEASE};
 use super::{
-    LIST_MEMBERS, LIST_NAMES, PORTION, READ_LOG, READ_SUMS, REFERENCE_LIFE, SEND_PRIVATE, Scripts,
+    CONVERSATIONS, INVITE, LIST_MEMBERS, LIST_NAMES, PORTION, READ_LOG, READ_SUMS, Scripts,
 };
-use crate::bus::NewMessage;
-use crate::bus::redis::message;
-use crate::chat::dialect::PrivateMessage;
-use crate::chat::id::{Id, Instance, Origin};
+use crate::bus::redis::message::{self, Invitation};
+use crate::chat::id::{Id, Origin};
 use crate::chat::name::{Room, SessionKeyHash, User};
 use crate::redis::slot::Command;
 
 /// For how long an instance that was taken for dead is told so when it wakes, in milliseconds.
 const DEAD_LIFE: u64 = 24 * 3600 * 1000;
-/// How many private messages are kept for an instance that is not listening.
+/// A dead instance was alive no longer ago than this, in milliseconds.
+const LEASE_LIFE: u64 = 15 * 1000;
+/// So many private conversations of a user are known. Of more, the oldest is forgotten.
+const MOST_CONVERSATIONS: usize = 1000;
+/// How many invitations are kept for an instance that is not listening.
 const INBOX_MOST: u64 = 1000;
 /// For how long they are kept, in seconds.
 const INBOX_LIFE: u64 = 3600;
 
 impl Scripts {
-    /// `written`: the recipient's name as the sender writes it.
-    pub fn send_private(
-        &self,
-        to: &User,
-        written: &str,
-        message: &NewMessage,
-        sequence: u64,
-    ) -> Command {
-        let named = match message.receipt.reference() {
-            Some(name) => format!("ref:{}:{name}", message.client()),
-            None => format!("ref:@{}:{sequence}", self.instance),
-        };
-        self.private(&named, to.key(), message::private(written, message), None)
+    /// Invites the instance of a user, unless it is the one that was `invited` lately.
+    pub fn invite(&self, invitation: &Invitation, invited: Option<&str>) -> Command {
+        self.invitation(invitation, invited.unwrap_or_default(), String::new())
     }
 
-    /// Sends a private message, whose recipient is not here, to all other instances.
-    pub fn forward_private(&self, to: &str, message: &PrivateMessage) -> Command {
-        let named = format!("ref:@{}:forwarded:{}", self.instance, message.id);
-        let envelope = message::forwarded(to, message);
-        self.private(&named, to, envelope, Some(self.instance))
+    /// Passes an invitation on to all other instances, since its user is not here.
+    pub fn forward(&self, invitation: &Invitation) -> Command {
+        self.invitation(invitation, "", self.instance.to_string())
     }
 
-    /// `named`: how the message is recognised; `from`: where its recipient is not.
-    fn private(&self, named: &str, to: &str, envelope: String, from: Option<Instance>) -> Command {
-        let keys = ["owners", "leases", "private-counter", named].map(|what| self.users_key(what));
-        let (channels, inboxes) = (self.instance_channels(), self.users_key("inbox:"));
-        let lives = [REFERENCE_LIFE, INBOX_MOST, INBOX_LIFE];
-        let from = from.map_or(String::new(), |from| from.to_string());
-        SEND_PRIVATE.call(&keys, (to, channels, envelope, inboxes, &lives, from))
+    fn invitation(&self, invitation: &Invitation, invited: &str, from: String) -> Command {
+        let Invitation { to, room, cursor } = invitation;
+        let [owners, leases] = ["owners", "leases"].map(|what| self.users_key(what));
+        let other = room.other_end(to).unwrap_or_else(|| to.clone());
+        let [own, others] = [to, &other].map(|user| self.conversations_key(user));
+        let names = (to.key().to_string(), other.key().to_string());
+        let last = cursor.epochs.last.to_string();
+        let noted = (
+            room.as_str(),
+            last,
+            MOST_CONVERSATIONS,
+            self.conversation_life,
+        );
+        let inboxes = (self.instance_channels(), self.users_key("inbox:"));
+        let limits = [INBOX_MOST, INBOX_LIFE];
+        let envelope = message::invitation(invitation, !from.is_empty());
+        let known = (invited, from, self.away_keys());
+        let args = (names, noted, inboxes, &limits, envelope, known);
+        INVITE.call(&[owners, leases, own, others], args)
+    }
+
+    fn conversations_key(&self, user: &User) -> String {
+        self.users_key(&format!("conversations:{}", user.key()))
+    }
+
+    /// The private conversations of a user that are still noted, or this one.
+    pub fn conversations(&self, user: &User, room: Option<&Room>) -> Command {
+        let keys = [self.users_key("owners"), self.conversations_key(user)];
+        CONVERSATIONS.call(&keys, (user.key(), room.map_or("", Room::as_str)))
     }
 
     /// `over`: a peer that holds the name with the same session key loses it.
@@ -65,8 +77,11 @@ impl Scripts {
         let owner = (user.key(), origin.to_string(), key_hash);
         let replaced = (self.instance_channels(), message::replaced(user));
         let kept = (self.users_key("replaced:"), INBOX_LIFE);
-        let args = (owner, replaced, over, user.as_str(), kept);
-        CLAIM.call(&self.name_keys(), args)
+        let away = (self.away_keys(), self.away_life);
+        let args = (owner, replaced, over, user.as_str(), kept, away);
+        let [visible, owners, leases, sums] = self.name_keys();
+        let conversations = self.conversations_key(user);
+        CLAIM.call(&[visible, owners, leases, sums, conversations], args)
     }
 
     /// The names that were taken over from this instance lately, and the connections that had them.
@@ -75,12 +90,32 @@ impl Scripts {
         Command::on(&key, cmd("HGETALL").arg(&key))
     }
 
-    /// `shown`: the name, if it is known that this connection had it.
-    pub fn release(&self, key: &str, origin: Origin, shown: Option<&User>) -> Command {
+    /// `shown`: the name, if it is known that this connection had it. `heard`: how far it has heard its
+    /// private conversations.
+    pub fn release(
+        &self,
+        key: &str,
+        origin: Origin,
+        shown: Option<&User>,
+        heard: &[(Room, Id)],
+    ) -> Command {
         let [owners, sums] = ["owners", "sums"].map(|what| self.users_key(what));
         let keys = [self.visible_key(), owners, sums];
         let shown = shown.map_or("", User::as_str);
-        RELEASE.call(&keys, (key, origin.to_string(), shown))
+        let heard = heard.iter().map(|(room, id)| format!("\n{id} {room}"));
+        let away = (self.away_keys(), self.away_life, heard.collect::<String>());
+        RELEASE.call(&keys, (key, origin.to_string(), shown, away))
+    }
+
+    /// Nothing waits for this user any more.
+    pub fn returned(&self, user: &User) -> Command {
+        let key = format!("{}{}", self.away_keys(), user.key());
+        Command::on(&key, cmd("DEL").arg(&key))
+    }
+
+    /// How the keys begin that note who is away.
+    fn away_keys(&self) -> String {
+        self.users_key("away:")
     }
 
     pub fn renew_lease(&self) -> Command {
@@ -156,7 +191,8 @@ impl Scripts {
     }
 
     pub fn expire_names(&self, dead: &str, lease: &str, from: &str) -> Command {
-        let args = (dead, from, self.expired(dead), lease);
+        let away = (self.away_keys(), LEASE_LIFE, self.away_life);
+        let args = (dead, from, self.expired(dead), lease, away);
         EXPIRE_NAMES.call(&self.name_keys(), args)
     }
 
@@ -173,11 +209,9 @@ impl Scripts {
         DELETE_INSTANCE.call(&keys, (dead, lease))
     }
 
-    /// The first private messages for this instance after this one, of not more than about [`PORTION`]
-    /// bytes.
-    pub fn inbox(&self, after: Id) -> Command {
+    /// The last invitations of this instance, newest first, of not more than about [`PORTION`] bytes.
+    pub fn inbox(&self) -> Command {
         let key = self.users_key(&format!("inbox:{}", self.instance));
-        let range = (false, after.next().to_string(), "+");
-        READ_LOG.call(&[key], (range, INBOX_MOST, PORTION))
+        READ_LOG.call(&[key], (true, "+", "-", INBOX_MOST, PORTION))
     }
 }

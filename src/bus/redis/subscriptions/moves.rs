@@ -14,22 +14,22 @@ use crate::redis::error::Error;
 const MOST: u32 = 8;
 
 impl Subscriptions {
-    /// Redis has confirmed the oldest subscription asked for on a connection. Returns the rooms that
-    /// have moved to another node and are heard again.
+    /// Redis has confirmed the oldest subscription asked for on a connection. Returns the rooms whose logs
+    /// are to be read now.
     pub fn confirmed(&self, connection: usize, sharded: bool) -> Vec<Room> {
         let state = &mut *self.state.lock();
         state.connections.confirm(connection, sharded);
         self.changed.notify(usize::MAX);
-        let moving = mem::take(&mut state.moving);
-        let done = |room: &Room| state.is_subscribed(room) != Some(false);
-        let (moved, moving) = moving.into_iter().partition(done);
-        state.moving = moving;
-        for room in &moved {
+        let unsynced = mem::take(&mut state.unsynced);
+        let heard = |room: &Room| state.is_subscribed(room) != Some(false);
+        let (done, unsynced) = unsynced.into_iter().partition(heard);
+        state.unsynced = unsynced;
+        for room in &done {
             if let Some(wanted) = state.rooms.get_mut(room) {
                 wanted.moves = 0;
             }
         }
-        moved
+        done
     }
 
     /// A sharded subscription has ended. If not by us, the slot has moved, and the node says where to
@@ -45,7 +45,7 @@ impl Subscriptions {
         {
             wanted.place = Some(state.connections.subscribe_shard(connection, &channel));
             moves(wanted)?;
-            state.moving.push(room);
+            state.unsynced.push(room);
             self.work.notify(usize::MAX);
         }
         Ok(())
@@ -64,7 +64,7 @@ impl Subscriptions {
             state.connections.unsubscribe_moved(connection, &channels);
             wanted.place = Some(state.connections.subscribe(&channels));
             moves(wanted)?;
-            state.moving.push(room);
+            state.unsynced.push(room);
             self.work.notify(usize::MAX);
         }
         Ok(())

@@ -1,0 +1,73 @@
+//! Names that change hands, and those that wait for their holders.
+
+use super::Local;
+use super::journal::Record;
+use crate::bus::Away;
+use crate::chat::event::Refusal;
+use crate::chat::name::{SessionKeyHash, User};
+use crate::chat::peer::Peer;
+use crate::chat::peers::Departed;
+use crate::time::unix_millis;
+
+impl Local {
+    /// Claims a name for a peer. If private messages wait for its holder, returns which.
+    pub(in crate::bus) async fn claim(
+        &self,
+        peer: &Peer,
+        user: &User,
+        key_hash: Option<SessionKeyHash>,
+    ) -> Result<Option<Away>, Refusal> {
+        let _changes = self.names.lock().await;
+        let holder = self
+            .kept
+            .lock()
+            .away
+            .find(user)
+            .map(|holder| holder.key_hash);
+        let is_holder = holder.is_none() || holder == key_hash;
+        if !is_holder || !self.peers.claim(peer, user, key_hash).await {
+            return Err(Refusal::NameTaken(user.to_string()));
+        }
+        let mut kept = self.kept.lock();
+        match key_hash.filter(|_| kept.away.keeps_names()) {
+            Some(key_hash) => {
+                if kept.away.note(user.clone(), key_hash, None, unix_millis()) {
+                    self.note(&Record::Name(user.clone(), key_hash, None));
+                }
+            }
+            None => {
+                if kept.away.forget(user) && kept.away.keeps_names() {
+                    self.note(&Record::Free(user.clone()));
+                }
+            }
+        }
+        let Some(key_hash) = key_hash else {
+            return Ok(None);
+        };
+        let heard = kept.log.waiting(user, key_hash);
+        let since = None;
+        Ok((!heard.is_empty()).then_some(Away { since, heard }))
+    }
+
+    /// Removes a peer. If its name has a session key or token, the name waits for its holder.
+    pub(in crate::bus) async fn remove(&self, peer: &Peer) -> Departed {
+        let _changes = self.names.lock().await;
+        let departed = self.peers.remove(peer).await;
+        if let (Some(user), Some(key_hash)) = (&departed.user, departed.key_hash) {
+            let (now, mut kept) = (unix_millis(), self.kept.lock());
+            kept.away.note(user.clone(), key_hash, Some(now), now);
+            if kept.away.keeps_names() {
+                self.note(&Record::Name(user.clone(), key_hash, Some(now)));
+            }
+        }
+        departed
+    }
+
+    /// Nothing waits any more for the holder of a name, who has come back.
+    pub(in crate::bus) fn returned(&self, user: &User) {
+        let mut kept = self.kept.lock();
+        for (room, party) in kept.log.end_waiting(user) {
+            self.note(&Record::Party(room, party));
+        }
+    }
+}
