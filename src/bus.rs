@@ -64,6 +64,9 @@ pub async fn check(config: &Config, report: &mut Report) {
             match &config.data {
                 #[cfg(feature = "full")]
                 Some(path) => local::journal::check::check(path, report),
+                None if config.keep_names > 0 => {
+                    report.warn("data: kept only in memory, so --keep-names ends with the server; --data names a folder");
+                }
                 _ => report.ok("data: kept only in memory; --data names a folder"),
             }
         }

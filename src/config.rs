@@ -116,9 +116,9 @@ pub struct Config {
     // Example: 1024
     #[argh(option, arg_name = "mib", from_str_fn(mib))]
     pub max_history: Option<usize>,
-    /// days for which a name waits for its holder, with what is said to it (default 0: a minute)
-    // Days for which a name stays its holder's after the last connection has ended. Private messages to
-    // the holder wait for as long. By default it is a minute, for those who were only cut off.
+    /// days for which a name and private messages wait for the holder (default 0)
+    // Days for which a name waits for its holder after the last connection has ended. Private messages
+    // to the holder wait for as long. With 0 it is a minute, for those who were only cut off.
     //
     // The holder is known by the session key or the token. A name without either is free at once, and
     // that of a guest after a minute.

@@ -3,9 +3,12 @@
 use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
-use crate::support::{Client, Redis, TestServer, eventually, on_both_buses, on_both_buses_with};
+use crate::support::{
+    Alone, Client, Raw, Redis, TestServer, eventually, on_both_buses, on_both_buses_with,
+};
 
 /// Tells somebody something, and returns the id.
 #[track_caller]
@@ -257,5 +260,138 @@ fn a_terminal_keeps_its_name_with_a_session_key() {
         bob.hears_in_order(&["Welcome bob!", "ann (private): two"]);
         tell(&mut ann, "bob", "three");
         bob.hears("ann (private): three");
+    });
+}
+
+#[test]
+fn nobody_begins_conversations_without_end() {
+    on_both_buses_with(
+        |config| config.rate = 10_000,
+        |server| {
+            let mut ann = server.typed("ann");
+            let mut tell = |n: usize, code: &str| {
+                ann.put(json!({"type": "chat", "to": format!("nobody {n}"), "text": "psst"}));
+                ann.gets(json!({"type": "error", "code": code}));
+            };
+            for n in 0..100 {
+                tell(n, "no_such_user");
+            }
+            tell(100, "rate_limited");
+        },
+    );
+}
+
+#[test]
+fn kept_names_and_what_waits_for_them_survive_a_power_cut() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut alone = Alone::start_with(folder, &["--keep-names", "2"], &[]);
+    let taken = |alone: &Alone, name: &str| {
+        let mut eve = Client::connect(alone.addr, "/ws");
+        let join = json!({"type": "join", "room": "lobby", "user": name, "session": "another"});
+        eve.is_refused(join, "name_taken");
+    };
+    let bob = alone.typed("bob");
+    let mut ann = alone.typed("ann");
+    tell(&mut ann, "bob", "one");
+    bob.leave();
+    eventually("bob is away", || {
+        taken(&alone, "bob");
+        Some(())
+    });
+    // Ann is here when the power goes.
+    alone.cut_and_start_again();
+    taken(&alone, "ann");
+    taken(&alone, "bob");
+    let mut cat = alone.typed("cat");
+    tell(&mut cat, "ann", "two");
+    tell(&mut cat, "bob", "three");
+    alone.cut_and_start_again();
+    let mut ann = alone.typed("ann");
+    ann.gets(json!({"type": "chat", "to": "ann", "userId": "cat", "text": "two"}));
+    tell(&mut ann, "bob", "four");
+    alone.stop_and_start_again();
+    taken(&alone, "ann");
+    let mut bob = alone.typed("bob");
+    for (from, text) in [("cat", "three"), ("ann", "four")] {
+        bob.gets(json!({"type": "chat", "to": "bob", "userId": from, "text": text}));
+    }
+    bob.put(json!({"type": "forget"}));
+    bob.put(json!({"type": "history", "to": "ann"}));
+    bob.gets(json!({"type": "history", "to": "ann", "messages": []}));
+    bob.leave();
+    alone.cut_and_start_again();
+    let mut other = Client::connect(alone.addr, "/ws?user=bob&session=another&private=%7B%7D");
+    other.gets(json!({"type": "welcome", "userId": "bob"}));
+    other.put(json!({"type": "history", "to": "ann"}));
+    other.gets(json!({"type": "history", "to": "ann", "messages": []}));
+}
+
+#[test]
+fn names_are_kept_in_redis_for_so_many_days() {
+    const DAY: u64 = 24 * 3600;
+    let redis = Redis::start();
+    let server = TestServer::on_with(redis.address(), |config| config.keep_names = 30);
+    let mut ann = server.typed_in("ann", "lobby");
+    let bob = server.typed_in("bob", "lobby");
+    tell(&mut ann, "bob", "one");
+    bob.leave();
+    let life = |key: &str| {
+        let left = redis.command(&["TTL", key]);
+        let left = left.trim_start_matches(':').trim().parse::<i64>().unwrap();
+        u64::try_from(left).unwrap_or(0).div_ceil(DAY)
+    };
+    eventually("bob is away", || {
+        (life("{chat-users}:away:bob") == 30).then_some(())
+    });
+    tell(&mut ann, "bob", "two");
+    for key in [
+        "{chat:@ann@bob}:log",
+        "{chat:@ann@bob}:counter",
+        "{chat-users}:away:bob",
+        "{chat-users}:conversations:ann",
+        "{chat-users}:conversations:bob",
+    ] {
+        assert_eq!(life(key), 30, "{key}");
+    }
+    assert_eq!(life("{chat:lobby}:log"), 0);
+    ann.put(json!({"type": "chat", "room": "lobby", "text": "hi", "ref": "hi"}));
+    ann.gets_at_last(json!({"type": "ack", "ref": "hi"}));
+    assert_eq!(life("{chat:lobby}:log"), 7);
+}
+
+#[test]
+fn what_has_been_read_is_an_object_of_names_and_ids() {
+    on_both_buses(|server| {
+        let mut ann = server.typed("ann");
+        let mut bob = server.typed("bob");
+        let seen = tell(&mut ann, "bob", "one");
+        bob.gets(json!({"type": "chat", "text": "one"}));
+        tell(&mut ann, "bob", "two");
+        bob.gets(json!({"type": "chat", "text": "two"}));
+        let join = |private: Value| json!({"type": "join", "room": "lobby", "user": "eve", "private": private});
+        let mut eve = server.json();
+        for bad in [
+            json!([]),
+            json!("x"),
+            json!({"bob": 7}),
+            json!({"bob": "x"}),
+        ] {
+            eve.is_refused(join(bad), "bad_json");
+        }
+        eve.put(join(json!({"nobody": "7-7", "": "7-7"})));
+        eve.gets(json!({"type": "welcome"}));
+        for private in ["x", "%7B", "%7B%22bob%22:%22x%22%7D"] {
+            let (status, line) =
+                Raw::get(server.addr(), &format!("/ws?user=zoe&private={private}"));
+            assert!(status == 400 && line.contains("private"), "{status} {line}");
+        }
+        // Names are compared as names.
+        bob.leave();
+        let private = format!("{{\"ANN\":\"{seen}\"}}");
+        let private = utf8_percent_encode(&private, NON_ALPHANUMERIC);
+        let target = format!("/ws?user=bob&session=key+of+bob&private={private}");
+        let mut bob = Client::connect(server.addr(), &target);
+        bob.gets(json!({"type": "welcome"}));
+        bob.gets(json!({"type": "chat", "text": "two"}));
     });
 }

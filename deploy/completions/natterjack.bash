@@ -11,11 +11,11 @@ _natterjack() {
         --log)
             mapfile -t COMPREPLY < <(compgen -W 'error warn info debug trace' -- "$word")
             ;;
-        --listen | --redis | --redis-auth-command | --prefix | --data | --history | --max-history | --origin | --embed | --host | --max-message | --rate | --outbox | --max-queued | --max-peers | --max-peers-per-ip | --trust-proxy | --ping | --notices | --threads | --jwt-audience | --jwt-issuer | --jwt-name | --issue | --days | --rooms | --metrics)
+        --listen | --redis | --redis-auth-command | --prefix | --data | --history | --max-history | --keep-names | --origin | --embed | --host | --max-message | --rate | --outbox | --max-queued | --max-peers | --max-peers-per-ip | --trust-proxy | --ping | --notices | --threads | --jwt-audience | --jwt-issuer | --jwt-name | --issue | --days | --rooms | --metrics)
             :
             ;;
         *)
-            mapfile -t COMPREPLY < <(compgen -W '--listen --redis --redis-ca --redis-auth-command --prefix --data --history --max-history --origin --embed --host --max-message --rate --outbox --max-queued --max-peers --max-peers-per-ip --trust-proxy --ping --notices --threads --tls-cert --tls-key --jwt-key --jwt-audience --jwt-issuer --jwt-name --guests --issue --days --rooms --mod --metrics --log --check --probe --version --help' -- "$word")
+            mapfile -t COMPREPLY < <(compgen -W '--listen --redis --redis-ca --redis-auth-command --prefix --data --history --max-history --keep-names --origin --embed --host --max-message --rate --outbox --max-queued --max-peers --max-peers-per-ip --trust-proxy --ping --notices --threads --tls-cert --tls-key --jwt-key --jwt-audience --jwt-issuer --jwt-name --guests --issue --days --rooms --mod --metrics --log --check --probe --version --help' -- "$word")
             ;;
         # flags: end
     esac

@@ -9,6 +9,7 @@ complete -c natterjack -l prefix -x -d 'Prefix of every key and channel in Redis
 complete -c natterjack -l data -x -d 'Folder in which a server without Redis keeps messages, so that a restart or a power cut loses none that was acknowledged'
 complete -c natterjack -l history -x -d 'Messages that the log of a room keeps'
 complete -c natterjack -l max-history -x -d 'MiB that the logs of all rooms may take together'
+complete -c natterjack -l keep-names -x -d 'Days for which a name waits for its holder after the last connection has ended'
 complete -c natterjack -l origin -x -d 'Another site whose pages may connect'
 complete -c natterjack -l embed -x -d 'Site whose pages may show the page in a frame'
 complete -c natterjack -l host -x -d 'Host name of this server'

@@ -58,6 +58,15 @@ impl Bus {
         self.unsubscribe(room);
     }
 
+    /// Whether somebody has spoken in a private conversation, over Redis lately and to people here.
+    pub fn has_begun(&self, room: &Room) -> bool {
+        match self {
+            Bus::Local(bus) => bus.kept.lock().log.last(room).is_some(),
+            #[cfg(feature = "full")]
+            Bus::Redis(bus) => bus.subscriber.subscriptions.cursor(room).is_some(),
+        }
+    }
+
     /// Hands over a message for one user, wherever connected; refused by its receipt when there is
     /// no such user.
     pub async fn send_private(&self, to: User, message: NewMessage) {

@@ -99,7 +99,11 @@ impl Redis {
     pub(super) async fn remove(&self, peer: &Peer) -> Departed {
         let departed = self.peers.remove(peer).await;
         if let Some(user) = &departed.user {
-            let heard = self.subscriber.subscriptions.conversations(user);
+            // Without a key nothing waits for anybody.
+            let heard = match departed.key_hash {
+                Some(_) => self.subscriber.subscriptions.conversations(user),
+                None => Vec::new(),
+            };
             self.presence.release(peer, user, &heard);
         }
         departed

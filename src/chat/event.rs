@@ -250,7 +250,7 @@ impl fmt::Display for Refusal {
                 format!("too many messages, at most {rate} a second: this one was not sent")
             }
             Refusal::NewRooms => {
-                "too many new rooms: this message was not sent, please try again later".into()
+                "too many new rooms and conversations: this message was not sent, please try again later".into()
             }
             Refusal::NoSuchUser(user) => format!("no such user: {user}"),
             Refusal::Usage(usage) => format!("usage: {usage}"),

@@ -176,6 +176,7 @@ impl<'a> Session<'a> {
                 self.count_for_new_name()?;
                 // What is no name nobody has.
                 let to = User::new(&to).map_err(|_| Refusal::NoSuchUser(to))?;
+                self.count_new_conversation(&Room::conversation(&user, &to))?;
                 let message = self.new_message(user, text, reference);
                 self.bus().send_private(to, message).await;
                 Ok(())
@@ -273,7 +274,7 @@ impl<'a> Session<'a> {
             self.email = email;
             // What comes while private messages are replayed follows them.
             self.peer.outbox.buffer();
-            let begun = self.begin(user, private).await;
+            let begun = Box::pin(self.begin(user, private)).await;
             self.peer.outbox.send_buffered();
             begun?;
         } else if user.is_some() && user != self.user {
@@ -299,10 +300,7 @@ impl<'a> Session<'a> {
     async fn begin(&mut self, user: Option<User>, private: Option<Read>) -> Result<(), Refusal> {
         let away = match user {
             Some(user) => self.claim(user).await?,
-            None => {
-                self.ensure_name().await?;
-                None
-            }
+            None => self.ensure_claim().await?,
         };
         self.catch_up(private, away).await
     }

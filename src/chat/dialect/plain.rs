@@ -7,7 +7,8 @@ use crate::chat::event::{Event, EventKind, Refusal, Text};
 
 const USAGE_MSG: &str = "/msg NAME TEXT, or /msg \"A NAME WITH SPACES\" TEXT";
 const HELP: &str = "/who lists who is here, /msg NAME TEXT sends a private message, \
-                    /help shows this; anything else is said to the room";
+                    /help shows this; anything else is said to the room. \
+                    ?session=KEY in the address keeps your name";
 
 pub(super) fn parse(frame: &str) -> Result<Request, Refusal> {
     let (word, rest) = frame.split_once(char::is_whitespace).unwrap_or((frame, ""));

@@ -42,12 +42,18 @@ impl Session<'_> {
         Ok(away)
     }
 
-    /// The connection's name. If it has none, it claims a guest's name, which its session key
-    /// entitles it to.
+    /// The connection's name. If it has none, it claims one.
     pub(super) async fn ensure_name(&mut self) -> Result<User, Refusal> {
+        self.ensure_claim().await?;
+        self.user.clone().ok_or(Refusal::Unavailable)
+    }
+
+    /// Claims the name that the connection's token grants, or else a guest's name, which its session key
+    /// entitles it to, if it has none yet. If its holder was away, returns since when.
+    pub(super) async fn ensure_claim(&mut self) -> Result<Option<Away>, Refusal> {
         for _ in 0..GUEST_ATTEMPTS {
-            if let Some(user) = &self.user {
-                return Ok(user.clone());
+            if self.user.is_some() {
+                break;
             }
             let (name, only) = match &self.credential {
                 Credential::Token(Some(grant)) => (grant.user.clone(), true),
@@ -62,10 +68,10 @@ impl Session<'_> {
             match self.claim(name).await {
                 // Another key gives another guest's name.
                 Err(Refusal::NameTaken(_)) if !only => self.credential = Credential::Token(None),
-                done => drop(done?),
+                done => return done,
             }
         }
-        self.user.clone().ok_or(Refusal::Unavailable)
+        Ok(None)
     }
 
     /// Takes another name. In the rooms it looks as if one user left and another one joined.

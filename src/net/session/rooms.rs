@@ -33,4 +33,12 @@ impl Session<'_> {
         joined.silent = false;
         Ok(())
     }
+
+    /// Counts a private conversation like a room, if the message begins it.
+    pub(super) fn count_new_conversation(&mut self, room: &Room) -> Result<(), Refusal> {
+        match self.bus().has_begun(room) || self.rate.begin_room(Instant::now()) {
+            true => Ok(()),
+            false => Err(Refusal::NewRooms),
+        }
+    }
 }
