@@ -123,7 +123,7 @@ fn the_typed_dialect_is_as_described() {
         client: Client::connect(server.addr(), "/ws"),
         seen: BTreeSet::new(),
     };
-    ann.put(json!({"type": "join", "room": "attic", "user": "ann", "email": "ann@example.org", "since": "0-0"}));
+    ann.put(json!({"type": "join", "room": "attic", "user": "ann", "email": "ann@example.org", "since": "0-0", "private": {}}));
     ann.gets(json!({"type": "welcome"}));
     ann.gets(json!({"type": "joined", "last": null}));
     ann.put(json!({"type": "chat", "room": "attic", "text": "hello", "ref": "1"}));
@@ -143,6 +143,9 @@ fn the_typed_dialect_is_as_described() {
     ann.gets(json!({"type": "chat", "to": "ann"}));
     ann.put(json!({"type": "chat", "to": "bob", "text": "psst"}));
     ann.gets(json!({"type": "chat", "to": "bob"}));
+    ann.put(json!({"type": "history", "to": "bob", "limit": 10}));
+    ann.gets(json!({"type": "history", "to": "bob"}));
+    ann.put(json!({"type": "forget"}));
     redis.command(&["PUBLISH", "chat:attic", "ops: back at five"]);
     ann.gets(json!({"type": "chat", "userId": "ops"}));
     // What can't be done.
@@ -180,7 +183,8 @@ fn the_typed_dialect_is_as_described() {
     redis.restart();
     ann.gets(json!({"type": "status", "bus": "ok"}));
     // Only a journal that fails takes a message back.
-    ann.seen.insert("Deleted".into());
+    ann.seen
+        .extend(["Deleted", "PrivateDeleted"].map(String::from));
     let mut described = all(&descriptions, "hear");
     described.extend(all(&descriptions, "tell"));
     assert_eq!(ann.seen, described);
