@@ -6,7 +6,6 @@ use crate::chat::name::{Room, SessionKeyHash, User};
 use crate::chat::peer::Peer;
 use crate::chat::peers::Departed;
 
-#[cfg_attr(not(feature = "full"), expect(unused_variables))]
 impl Bus {
     /// Claims a name for a seated peer, instead of the one it may have had. A name under a lock can
     /// be taken over from an older connection by another claim with the same lock. Takes no longer
