@@ -319,7 +319,7 @@ fn kept_names_and_what_waits_for_them_survive_a_power_cut() {
     bob.put(json!({"type": "history", "to": "ann"}));
     bob.gets(json!({"type": "history", "to": "ann", "messages": []}));
     bob.leave();
-    alone.cut_and_start_again();
+    alone.stop_and_start_again();
     let mut other = Client::connect(alone.addr, "/ws?user=bob&session=another&private=%7B%7D");
     other.gets(json!({"type": "welcome", "userId": "bob"}));
     other.put(json!({"type": "history", "to": "ann"}));

@@ -137,7 +137,7 @@ fn a_restart_refuses_nobody_and_loses_nothing() {
     let listener = std::thread::spawn(move || {
         let (mut heard, mut since) = (0, json!("0-0"));
         while heard < 400 {
-            let mut bob = Client::connect(addr, "/ws?user=bob");
+            let mut bob = Client::connect(addr, "/ws?user=bob&session=bob");
             bob.put(json!({"type": "join", "room": "attic", "since": since}));
             while let Some(object) = bob.object_or_close(1001) {
                 if object["type"] == "joined" {

@@ -21,6 +21,9 @@ pub(super) fn render(event: &Event, out: &mut String) -> bool {
         joined(event.room.as_str(), last, false, None, out);
         return true;
     }
+    if event.room.is_conversation() {
+        return false;
+    }
     let mut data = String::new();
     let said = typed::render(event, &mut data);
     if said {

@@ -24,9 +24,9 @@ impl Session<'_> {
     /// Claims a name. If its holder was away, returns since when.
     pub(super) async fn claim(&mut self, user: User) -> Result<Option<Away>, Refusal> {
         // Only these clients can be told it. A name without a key is free as soon as it is left.
-        if self.peer.dialect() == Dialect::Typed
-            && matches!(self.credential, Credential::Token(None))
-        {
+        let new_key = self.peer.dialect() == Dialect::Typed
+            && matches!(self.credential, Credential::Token(None));
+        if new_key {
             self.credential = Credential::Key(new_session_key()?);
         }
         let key_hash = self.credential.key_hash();
@@ -39,6 +39,10 @@ impl Session<'_> {
         let limits = &self.context.rate_limits;
         self.rate.rename(limits, &user, Instant::now());
         self.user = Some(user);
+        if new_key && self.ended().is_some() {
+            // It has not been told its key, and could not come back with it.
+            self.forget().await?;
+        }
         Ok(away)
     }
 
