@@ -8,6 +8,8 @@
 mod conversation;
 pub mod fanout;
 pub mod local;
+mod membership;
+mod moderation;
 mod names;
 mod new_message;
 #[cfg(feature = "full")]
@@ -20,10 +22,9 @@ use smol::channel::Receiver;
 use smol::future::Boxed;
 
 use crate::chat::dialect::Roster;
-use crate::chat::event::{Event, Refusal};
+use crate::chat::event::Event;
 use crate::chat::id::Id;
-use crate::chat::name::{Room, User};
-use crate::chat::peer::Peer;
+use crate::chat::name::Room;
 use crate::chat::peers::Peers;
 use crate::chat::replay::{Epochs, Stretch};
 use crate::config::Config;
@@ -33,6 +34,8 @@ use crate::time::timeout;
 
 pub use conversation::{Away, Conversation};
 pub use local::Local;
+pub use membership::Visitor;
+pub use moderation::Deletion;
 pub use new_message::NewMessage;
 #[cfg(feature = "full")]
 pub use redis::Redis;
@@ -49,11 +52,6 @@ pub enum Bus {
 
 /// How many messages a private conversation keeps.
 const CONVERSATION_MOST: usize = 200;
-/// How long a peer may take to enter a room, once that has been announced.
-const ENTER_TIME: Duration = Duration::from_secs(3);
-/// How often its join is announced: the first time may have been lost with a connection.
-const ENTER_ATTEMPTS: usize = 2;
-
 /// Looks at what the bus of these settings needs, and reports how it is.
 pub async fn check(config: &Config, report: &mut Report) {
     match &config.redis {
@@ -73,7 +71,6 @@ pub async fn check(config: &Config, report: &mut Report) {
     }
 }
 
-#[cfg_attr(not(feature = "full"), expect(unused_variables))]
 impl Bus {
     /// The bus the settings ask for, and the events it brings, which somebody must hand to
     /// [`fanout::run`].
@@ -94,135 +91,6 @@ impl Bus {
             _ => Bus::Local(Arc::new(Local::new(peers, feed, config)?)),
         };
         Ok((bus, events))
-    }
-
-    /// Joins a room and, if the peer has a name, announces it. From then on its outbox
-    /// [buffers](crate::chat::outbox::Outbox::begin_join), so that it first gets the room's state.
-    /// Returns where the room's log stood before the join. Takes no longer than some seconds.
-    ///
-    /// # Errors
-    /// The bus can't be reached.
-    pub async fn enter(
-        &self,
-        peer: &Peer,
-        user: Option<&User>,
-        room: &Room,
-    ) -> Result<Epochs, Refusal> {
-        if !self.subscribe(room).await {
-            self.unsubscribe(room);
-            return Err(Refusal::Unavailable);
-        }
-        let joined = self.join(peer, user, room).await;
-        if joined.is_err() {
-            self.left(peer, user, room).await;
-        }
-        joined
-    }
-
-    /// The same for a peer that is in the room already. The outbox buffers what comes after the last
-    /// message of the log that is returned.
-    ///
-    /// # Errors
-    /// The bus can't be reached.
-    pub async fn join(
-        &self,
-        peer: &Peer,
-        user: Option<&User>,
-        room: &Room,
-    ) -> Result<Epochs, Refusal> {
-        let joining = self.peers().begin_join(peer, room).await;
-        for _ in 0..ENTER_ATTEMPTS {
-            if self.announce_join(peer, user, room).await
-                && let Some(log) = timeout(ENTER_TIME, joining.wait()).await
-            {
-                return Ok(log.clone());
-            }
-        }
-        // It may have entered in the last moment.
-        match self.peers().cancel_join(peer).await {
-            true => Err(Refusal::Unavailable),
-            false => Ok(joining.wait().await.clone()),
-        }
-    }
-
-    /// Takes a peer out of a room, if it is there, and lets the room know if it has a name.
-    pub async fn leave(&self, peer: &Peer, user: Option<&User>, room: &Room) {
-        if self.peers().leave(peer, room).await {
-            self.left(peer, user, room).await;
-        }
-    }
-
-    async fn left(&self, peer: &Peer, user: Option<&User>, room: &Room) {
-        if let Some(user) = user {
-            self.announce_leave(peer, user, room).await;
-        }
-        self.unsubscribe(room);
-    }
-
-    fn peers(&self) -> &Peers {
-        match self {
-            Bus::Local(bus) => &bus.peers,
-            #[cfg(feature = "full")]
-            Bus::Redis(bus) => &bus.peers,
-        }
-    }
-
-    /// Counts a peer into a room and waits until what is said there arrives here. `false`: the bus
-    /// can't be reached. Either way, [`unsubscribe`](Self::unsubscribe) must follow one day.
-    async fn subscribe(&self, room: &Room) -> bool {
-        match self {
-            Bus::Local(_) => true,
-            #[cfg(feature = "full")]
-            Bus::Redis(bus) => bus.subscriber.subscriptions.enter(room).await,
-        }
-    }
-
-    fn unsubscribe(&self, room: &Room) {
-        #[cfg(feature = "full")]
-        if let Bus::Redis(bus) = self {
-            bus.subscriber.subscriptions.leave(room);
-        }
-    }
-
-    /// Tells a room that somebody has come; of a peer without a name, only the instances hear.
-    /// `false`: the bus can't be reached.
-    async fn announce_join(&self, peer: &Peer, user: Option<&User>, room: &Room) -> bool {
-        match self {
-            Bus::Local(bus) => {
-                bus.announce_join(peer, None, user, room).await;
-                true
-            }
-            #[cfg(feature = "full")]
-            Bus::Redis(bus) => bus.presence.announce_join(peer, user, room).await,
-        }
-    }
-
-    /// Tells rooms that a peer has another name than the `old` one, and frees the old one.
-    pub async fn announce_rename(
-        &self,
-        peer: &Peer,
-        old: Option<&User>,
-        user: &User,
-        rooms: &[&Room],
-    ) {
-        match self {
-            Bus::Local(bus) => {
-                for room in rooms {
-                    bus.announce_join(peer, old, Some(user), room).await;
-                }
-            }
-            #[cfg(feature = "full")]
-            Bus::Redis(bus) => bus.presence.announce_rename(peer, old, user, rooms).await,
-        }
-    }
-
-    /// Tells a room that somebody has gone, if it had been told of the coming.
-    async fn announce_leave(&self, peer: &Peer, user: &User, room: &Room) {
-        match self {
-            Bus::Local(bus) => bus.announce_leave(peer, user, room).await,
-            #[cfg(feature = "full")]
-            Bus::Redis(bus) => bus.presence.announce_leave(peer, user, room),
-        }
     }
 
     /// Hands over a message for a room. Messages of one caller stay in order. Waits while the bus

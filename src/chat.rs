@@ -4,11 +4,13 @@
 //! socket is only something that can [try to write](outbox::TryWrite), and events come from outside
 //! as [`Event`](event::Event)s.
 
+pub mod address;
 pub mod close_reason;
 pub mod dialect;
 pub mod event;
 pub mod frame;
 pub mod id;
+pub mod moderation;
 pub mod name;
 pub mod outbox;
 pub mod peer;

@@ -19,6 +19,8 @@ mod read;
 pub mod route;
 pub mod session;
 pub mod socket;
+#[cfg(feature = "full")]
+mod take_back;
 #[cfg_attr(not(feature = "full"), path = "net/tls/without.rs")]
 pub mod tls;
 #[cfg_attr(not(feature = "full"), path = "net/token/without.rs")]

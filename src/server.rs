@@ -209,8 +209,13 @@ impl Server {
         };
         let watched = async { match tls::watch(context.tls.as_ref()).await {} };
         let swept = sweep(&context);
+        let removed = async {
+            context.bus.announce_removals().await;
+            Ok(())
+        };
         // The first that ends wins: only the first two can.
-        let result = stopped.or(failed).or(swept).or(watched).or(measured).await;
+        let rest = swept.or(watched).or(measured).or(removed);
+        let result = stopped.or(failed).or(rest).await;
         context.drain();
         for task in accepting {
             // An accepted connection is served: the task is only cancelled while it waits for the

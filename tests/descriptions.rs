@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use natterjack::chat::event::Refusal;
 use serde_json::{Value, json};
 
-use crate::support::{Client, Descriptions, Follower, Issuer, Raw, Redis, TestServer};
+use crate::support::{Client, Descriptions, Follower, Issuer, Raw, Redis, TestServer, serve};
 
 /// A typed client whose objects, both ways, are looked up in the description.
 struct Described<'a> {
@@ -117,10 +117,12 @@ fn what_is_not_described_is_noticed() {
 fn the_typed_dialect_is_as_described() {
     let descriptions = Descriptions::read();
     let mut redis = Redis::start();
-    let server = TestServer::on(&redis);
+    let issuer = Issuer::hs256();
+    let server = serve(redis.address(), &issuer);
+    let token = issuer.sign(json!({"sub": "ann", "mod": true}));
     let mut ann = Described {
         descriptions: &descriptions,
-        client: Client::connect(server.addr(), "/ws"),
+        client: Client::connect(server.addr(), &format!("/ws?token={token}")),
         seen: BTreeSet::new(),
     };
     ann.put(json!({"type": "join", "room": "attic", "user": "ann", "email": "ann@example.org", "since": "0-0", "private": {}}));
@@ -142,9 +144,11 @@ fn the_typed_dialect_is_as_described() {
     bob.put(json!({"type": "chat", "to": "ann", "text": "psst"}));
     ann.gets(json!({"type": "chat", "to": "ann"}));
     ann.put(json!({"type": "chat", "to": "bob", "text": "psst"}));
-    ann.gets(json!({"type": "chat", "to": "bob"}));
+    let private = ann.gets(json!({"type": "chat", "to": "bob"}));
     ann.put(json!({"type": "history", "to": "bob", "limit": 10}));
     ann.gets(json!({"type": "history", "to": "bob"}));
+    ann.put(json!({"type": "delete", "to": "bob", "id": private["id"]}));
+    ann.gets(json!({"type": "deleted", "to": "bob"}));
     ann.put(json!({"type": "forget"}));
     redis.command(&["PUBLISH", "chat:attic", "ops: back at five"]);
     ann.gets(json!({"type": "chat", "userId": "ops"}));
@@ -178,13 +182,21 @@ fn the_typed_dialect_is_as_described() {
     ann.put(json!({"type": "join", "room": "attic", "history": 1}));
     ann.gets(json!({"type": "joined"}));
     ann.gets(json!({"type": "chat"}));
+    // Moderators, and messages taken back.
+    ann.put(json!({"type": "delete", "room": "attic", "id": both[0]["id"]}));
+    ann.gets(json!({"type": "deleted", "room": "attic"}));
+    for kind in ["kick", "ban", "unban", "mute"] {
+        ann.put(json!({"type": kind, "room": "attic", "user": "eve", "reason": "spam"}));
+        ann.gets(json!({"type": "moderation", "action": kind}));
+    }
+    ann.put(json!({"type": "ban", "room": "attic", "user": "eve"}));
+    ann.gets(json!({"type": "moderation"}));
+    ann.put(json!({"type": "banned", "room": "attic"}));
+    ann.gets(json!({"type": "banned"}));
     redis.kill();
     ann.gets(json!({"type": "status", "bus": "waiting"}));
     redis.restart();
     ann.gets(json!({"type": "status", "bus": "ok"}));
-    // Only a journal that fails takes a message back.
-    ann.seen
-        .extend(["Deleted", "PrivateDeleted"].map(String::from));
     let mut described = all(&descriptions, "hear");
     described.extend(all(&descriptions, "tell"));
     assert_eq!(ann.seen, described);
@@ -295,6 +307,21 @@ fn plain_http_is_as_described() {
             "{method} {target}"
         );
     }
+    let message = format!("/rooms/lobby/{}", id.trim_end());
+    let window = format!("Authorization: Bearer {}\r\n\r\n", issuer.token("window"));
+    let boss = issuer.sign(json!({"sub": "boss", "mod": true}));
+    let boss = format!("Authorization: Bearer {boss}\r\n\r\n");
+    for (target, more, status) in [
+        (&*message, &*window, 403),
+        (&message, "\r\n", 401),
+        (&message, &boss, 204),
+        (&message, &boss, 404),
+        ("/rooms/a:b/7-1", &boss, 400),
+    ] {
+        let (answer, _) = ask("DELETE", "/rooms/{room}/{id}", target, more);
+        assert_eq!(answer, status, "{target}");
+    }
+    ask("OPTIONS", "/rooms/{room}/{id}", &message, "\r\n");
     while ask("POST", room, "/rooms/lobby", &post("again")).0 != 429 {}
     for path in ["/healthz", "/readyz"] {
         assert_eq!(ask("GET", path, path, "\r\n").0, 200);
@@ -303,6 +330,10 @@ fn plain_http_is_as_described() {
     let joined = follower.hears("joined").data;
     descriptions
         .check("openapi.json#/components/schemas/Follows", &joined)
+        .unwrap();
+    let deleted = follower.hears("deleted").data;
+    descriptions
+        .check("asyncapi.json#/components/schemas/Deleted", &deleted)
         .unwrap();
     let chat = follower.hears("chat").data;
     descriptions

@@ -12,6 +12,15 @@ mod dialects;
 /// Private conversations, and names that wait for their holders.
 mod conversations;
 
+/// Order in a room: moderators kick, ban and mute.
+mod moderation;
+
+/// Messages taken back.
+mod taken_back;
+
+/// Order in a room after restarts and interruptions.
+mod kept_order;
+
 /// What the JSON dialects refuse.
 mod refusals;
 

@@ -8,6 +8,8 @@ mod heap;
 pub mod journal;
 mod kept;
 mod log;
+mod moderation;
+mod moderators;
 mod names;
 mod private;
 mod references;
@@ -18,7 +20,7 @@ use async_lock::Mutex;
 use smol::channel::Sender;
 use smol::future::{self, Boxed};
 
-use super::NewMessage;
+use super::{NewMessage, Visitor};
 use crate::chat::dialect::Roster;
 use crate::chat::event::{Event, EventKind, Refusal};
 use crate::chat::id::Id;
@@ -72,19 +74,47 @@ impl Local {
         })
     }
 
-    /// Tells a room that a peer has joined it, or has another name than the `old` one.
+    /// Tells a room that a peer has joined it.
     pub(super) async fn announce_join(
         &self,
+        peer: &Peer,
+        visitor: Visitor<'_>,
+        room: &Room,
+    ) -> Result<(), Refusal> {
+        let mut announced = self.announced.lock().await;
+        self.admit(visitor, room)?;
+        self.joined(&mut announced, peer, None, visitor.user, room)
+            .await;
+        Ok(())
+    }
+
+    /// Tells a room that a peer has another name than the `old` one.
+    pub(super) async fn announce_rename(
+        &self,
+        peer: &Peer,
+        old: Option<&User>,
+        visitor: Visitor<'_>,
+        room: &Room,
+    ) {
+        let mut announced = self.announced.lock().await;
+        // The caller has asked.
+        let _ = self.admit(visitor, room);
+        self.joined(&mut announced, peer, old, visitor.user, room)
+            .await;
+    }
+
+    async fn joined(
+        &self,
+        announced: &mut Announced,
         peer: &Peer,
         old: Option<&User>,
         user: Option<&User>,
         room: &Room,
     ) {
-        let mut announced = self.announced.lock().await;
         // The peer is counted, also while its name changes.
         let small = self.peers.people(room).await <= self.notices;
         if let Some(old) = old {
-            self.leave(&mut announced, peer, old, room, small).await;
+            self.leave(announced, peer, old, room, small).await;
         }
         if let Some(old) = user.and_then(|user| announced.written_otherwise(room, user)) {
             self.notice(peer, Some(&old), room, EventKind::Left).await;
@@ -147,6 +177,7 @@ impl Local {
             return None;
         }
         let id = known.unwrap_or_else(|| kept.log.next(room));
+        let author = Some(message.author());
         let (user, receipt) = (message.user.clone(), message.receipt);
         let event = Event {
             room: room.clone(),
@@ -158,6 +189,7 @@ impl Local {
                 id: Some(id),
                 at: unix_millis(),
                 to: message.to,
+                author,
             },
         };
         if known.is_none() {
@@ -179,7 +211,10 @@ impl Local {
                 };
                 match known {
                     Some(_) => journal.accept(message),
-                    None => journal.append(event.clone(), reference, message),
+                    None => {
+                        let record = Record::Message(event.clone(), reference);
+                        journal.append(&record, message);
+                    }
                 }
             }
         }
@@ -207,9 +242,14 @@ impl Local {
                 if !message.repeated {
                     self.send(Event {
                         room: message.room,
-                        user: Some(message.user),
+                        user: Some(message.user.clone()),
                         origin: None,
-                        kind: EventKind::Deleted { id: message.id },
+                        kind: EventKind::Deleted {
+                            id: message.id,
+                            at: 0,
+                            by: message.user,
+                            start: None,
+                        },
                     })
                     .await;
                 }

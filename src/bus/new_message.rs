@@ -2,6 +2,7 @@
 
 use crate::chat::event::Text;
 use crate::chat::id::Origin;
+use crate::chat::moderation::Author;
 use crate::chat::name::{Email, SessionKeyHash, User};
 use crate::chat::peer::Receipt;
 
@@ -12,8 +13,7 @@ pub struct NewMessage {
     pub user: User,
     /// Its connection.
     pub origin: Origin,
-    /// The hash of the session key under which its client has the name. Not used if the message has no
-    /// `ref`.
+    /// The hash of the session key under which its client has the name.
     pub key_hash: Option<SessionKeyHash>,
     /// The author's e-mail address, if it is known. Its hash chooses the avatar.
     pub email: Option<Email>,
@@ -36,5 +36,10 @@ impl NewMessage {
             Some(key_hash) => format!("#{key_hash}"),
             None => format!("@{}", self.origin),
         }
+    }
+
+    /// Whose it is.
+    pub fn author(&self) -> Author {
+        Author::new(&self.user, self.key_hash, self.origin)
     }
 }

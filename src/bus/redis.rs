@@ -15,6 +15,7 @@
 mod check;
 mod client;
 mod conversations;
+pub mod foreign;
 mod health;
 mod heartbeat;
 mod inbox;
@@ -23,6 +24,8 @@ mod left_rooms;
 mod listeners;
 mod log_limit;
 pub mod message;
+mod missed_moderation;
+mod moderators;
 mod own_lines;
 mod presence;
 mod reauth;
@@ -36,6 +39,7 @@ mod subscriber;
 mod subscriptions;
 mod supervisor;
 mod suspects;
+mod tombstones;
 
 use std::sync::Arc;
 

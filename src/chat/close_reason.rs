@@ -23,6 +23,8 @@ pub enum CloseReason {
     Flooding,
     /// Its token expired.
     Expired,
+    /// A moderator removed it.
+    Removed,
     /// The client sent a binary frame.
     Binary,
     /// The client sent text that is not UTF-8.
@@ -39,7 +41,7 @@ impl CloseReason {
     /// All reasons, in the order of the enum. Each with its code (RFC 6455, section 7.4), its word
     /// in the metrics and the text of its close frame. Without a text no close frame is sent: the
     /// client is gone, or the closing handshake is done.
-    pub const ALL: [(CloseReason, u16, &str, &str); 15] = [
+    pub const ALL: [(CloseReason, u16, &str, &str); 16] = [
         (CloseReason::Left, 1000, "left", ""),
         (CloseReason::Lost, 1006, "lost", ""),
         (CloseReason::Silent, 1006, "silent", ""),
@@ -65,6 +67,12 @@ impl CloseReason {
             "rate limit ignored",
         ),
         (CloseReason::Expired, 1008, "token_expired", "token expired"),
+        (
+            CloseReason::Removed,
+            4003,
+            "removed",
+            "removed by a moderator",
+        ),
         (CloseReason::Binary, 1003, "binary", "text frames only"),
         (CloseReason::NotText, 1007, "not_text", "not UTF-8"),
         (CloseReason::TooBig, 1009, "too_big", "frame too big"),

@@ -11,6 +11,7 @@ mod typed;
 
 use super::event::{Event, Refusal, Text};
 use super::id::Id;
+use super::moderation::{Action, Ban, Measure};
 use super::name::{Email, Room, User};
 use super::replay::Past;
 
@@ -81,6 +82,39 @@ pub enum Request {
         /// The most messages to return.
         limit: usize,
     },
+    /// Do something to a user of a room, as a moderator.
+    Moderate {
+        /// The room; without one, the connection's only one.
+        room: Option<Room>,
+        /// What.
+        action: Action,
+        /// To whom.
+        user: User,
+        /// For how long.
+        seconds: Option<u64>,
+        /// Why; may be empty.
+        reason: String,
+    },
+    /// List who can't enter a room; without a room, the connection's only one.
+    Banned(Option<Room>),
+    /// Take a message back.
+    Delete {
+        /// Where it was said; `None` for the connection's only room.
+        of: Option<Target>,
+        /// The message.
+        which: Which,
+    },
+}
+
+/// Which message is meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// The one with this id.
+    Id(Id),
+    /// One's own last.
+    OwnLast,
+    /// The last of this user.
+    LastOf(User),
 }
 
 /// Where something was said.
@@ -163,6 +197,10 @@ pub enum Reply<'a> {
     History(&'a Target, &'a [Event]),
     /// The log no longer has all messages of the private conversation with this user that were asked for.
     Incomplete(&'a User),
+    /// Who can't enter a room.
+    Banned(&'a Room, &'a [Ban]),
+    /// A moderator has removed the client from the room.
+    Removed(&'a Room, &'a Measure),
     /// Whether messages are delivered now, or wait for Redis.
     Status(bool),
     /// The list of commands.

@@ -7,6 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::id::{Id, Origin};
+use super::moderation::{Author, ENTRIES_MOST, Measure};
 use super::name::{Email, LongEmail, Room, User};
 use super::replay::Epochs;
 use super::sanitize::{self, is_unsafe_on_terminal};
@@ -71,18 +72,19 @@ impl Event {
         matches!(self.kind, EventKind::Said { .. })
     }
 
-    /// The id of the message, if it is one that has an id.
+    /// The id of the message, if it is one that has an id, or in whose place this is.
     pub fn id(&self) -> Option<Id> {
         match self.kind {
             EventKind::Said { id, .. } => id,
+            EventKind::Deleted { id, .. } => Some(id),
             _ => None,
         }
     }
 
-    /// The time of a message; 0 if this is none.
+    /// The time of that message; 0 if there is none.
     pub fn said_at(&self) -> u64 {
         match self.kind {
-            EventKind::Said { at, .. } => at,
+            EventKind::Said { at, .. } | EventKind::Deleted { at, .. } => at,
             _ => 0,
         }
     }
@@ -135,6 +137,8 @@ pub enum EventKind {
         at: u64,
         /// In a private conversation, whom it is for, as the sender writes the name.
         to: Option<User>,
+        /// Whose it is, where that is known.
+        author: Option<Author>,
     },
     /// The user joined.
     Joined {
@@ -155,11 +159,19 @@ pub enum EventKind {
         /// The room's last message.
         last: Option<Id>,
     },
-    /// A message of the user was taken back.
+    /// A message of the user was taken back. In a log this is in its place.
     Deleted {
         /// The message's id.
         id: Id,
+        /// When it was said, in milliseconds since 1970; 0 where that is not known.
+        at: u64,
+        /// Who took it back.
+        by: User,
+        /// How its text began, for those who are told of it when it happens.
+        start: Option<Box<str>>,
     },
+    /// A moderator has done something to the user.
+    Moderated(Arc<Measure>),
 }
 
 /// Why a request of a peer is refused. The connection stays open.
@@ -195,11 +207,27 @@ pub enum Refusal {
     NotInRoom(Room),
     /// The connection may not do this, and why.
     Forbidden(&'static str),
+    /// There is no such message.
+    NoSuchMessage,
+    /// The message is somebody else's.
+    NotOwn,
+    /// The message is older than one's own may be.
+    TooOld,
+    /// The user is a moderator.
+    Moderator,
+    /// Nobody is banned under this name.
+    NotBanned(String),
+    /// As many people are banned or muted in the room as can be.
+    TooManyBans,
+    /// The user may not speak in the room.
+    Muted(Room),
+    /// The user may not enter the room, for so many seconds or for ever, and why.
+    Banned(Box<(Room, Option<u64>, String)>),
 }
 
 impl Refusal {
     /// All codes.
-    pub const CODES: [&str; 12] = [
+    pub const CODES: [&str; 14] = [
         "bad_json",
         "unknown_type",
         "bad_name",
@@ -212,7 +240,15 @@ impl Refusal {
         "no_such_user",
         "unavailable",
         "forbidden",
+        "muted",
+        "banned",
     ];
+
+    /// For a user who has just been removed from a room.
+    pub fn removed(room: &Room, measure: &Measure) -> Refusal {
+        let reason = measure.reason.clone();
+        Refusal::Banned(Box::new((room.clone(), measure.seconds, reason)))
+    }
 
     /// Its code in the JSON dialects.
     pub fn code(&self) -> &'static str {
@@ -220,7 +256,7 @@ impl Refusal {
             Refusal::Empty => "empty",
             Refusal::TooLong | Refusal::LongEmail => "too_long",
             Refusal::RateLimited(_) | Refusal::NewRooms => "rate_limited",
-            Refusal::NoSuchUser(_) => "no_such_user",
+            Refusal::NoSuchUser(_) | Refusal::NotBanned(_) => "no_such_user",
             Refusal::Usage(_) | Refusal::BadJson(_) => "bad_json",
             Refusal::Unavailable => "unavailable",
             Refusal::UnknownType(_) => "unknown_type",
@@ -228,7 +264,14 @@ impl Refusal {
             Refusal::NameTaken(_) => "name_taken",
             Refusal::BadRoom(_) => "bad_room",
             Refusal::NotInRoom(_) => "not_in_room",
-            Refusal::Forbidden(_) => "forbidden",
+            Refusal::Forbidden(_)
+            | Refusal::NoSuchMessage
+            | Refusal::NotOwn
+            | Refusal::TooOld
+            | Refusal::Moderator
+            | Refusal::TooManyBans => "forbidden",
+            Refusal::Muted(_) => "muted",
+            Refusal::Banned(_) => "banned",
         }
     }
 }
@@ -263,6 +306,21 @@ impl fmt::Display for Refusal {
             Refusal::NotInRoom(room) => format!("you are not in {room}"),
             Refusal::BadName(why) | Refusal::BadRoom(why) => why.clone(),
             Refusal::Forbidden(why) => why.to_string(),
+            Refusal::NotBanned(user) => format!("{user} is not banned"),
+            Refusal::TooManyBans => format!(
+                "{ENTRIES_MOST} people are banned or muted in this room, and no more can be: /unban some"
+            ),
+            Refusal::NotOwn => "this message is somebody else's".into(),
+            Refusal::TooOld => "this message is older than an hour".into(),
+            Refusal::Moderator => "a moderator can't be removed, banned or muted".into(),
+            Refusal::NoSuchMessage => "there is no such message".into(),
+            Refusal::Muted(room) => format!("you are muted in {room}: this was not sent"),
+            Refusal::Banned(ban) => {
+                let (room, seconds, reason) = &**ban;
+                let time = seconds.map_or(String::new(), |time| format!(" for {time} s"));
+                let colon = if reason.is_empty() { "" } else { ": " };
+                format!("you are banned from {room}{time}{colon}{reason}")
+            }
         };
         f.write_str(&text.replace(is_unsafe_on_terminal, "\u{fffd}"))
     }

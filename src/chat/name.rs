@@ -253,6 +253,11 @@ impl SessionKeyHash {
         (hash.len() == 32).then(|| SessionKeyHash(number.to_be_bytes()))
     }
 
+    /// The first half of the hash.
+    pub fn first_half(self) -> u64 {
+        u64::from_be_bytes(array::from_fn(|at| self.0[at]))
+    }
+
     /// The marker for names that a token (JWT) grants. Every connection with such a token may take
     /// the name over. No session key has this hash.
     pub const fn for_token() -> SessionKeyHash {

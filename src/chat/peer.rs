@@ -2,11 +2,12 @@
 
 use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 
 use async_lock::OnceCell;
 use bytes::Bytes;
 
+use super::address::Address;
 use super::dialect::{Dialect, Reply};
 use super::event::Refusal;
 use super::frame::Framing;
@@ -24,6 +25,10 @@ pub struct Peer<S: ?Sized = dyn TryWrite> {
     /// The index of its dialect. It is atomic, because a connection may change from simple to
     /// typed.
     dialect: AtomicU8,
+    /// A moderator has removed it from a room, of which its session does not know yet.
+    removed: AtomicBool,
+    /// Where it comes from.
+    pub address: Address,
     /// When it last sent anything, in whole seconds of the peers' clock; where it only listens, when
     /// it was last sent anything.
     last_active: AtomicU32,
@@ -32,12 +37,20 @@ pub struct Peer<S: ?Sized = dyn TryWrite> {
 }
 
 impl<S: TryWrite + 'static> Peer<S> {
-    pub(super) fn new(number: u64, key: u32, dialect: Dialect, outbox: Outbox<S>) -> Peer<S> {
+    pub(super) fn new(
+        number: u64,
+        key: u32,
+        dialect: Dialect,
+        address: Address,
+        outbox: Outbox<S>,
+    ) -> Peer<S> {
         let last_active = AtomicU32::new(outbox.clock());
         Peer {
             number,
             key,
             dialect: AtomicU8::new(dialect as u8),
+            removed: AtomicBool::new(false),
+            address,
             last_active,
             outbox,
         }
@@ -68,6 +81,17 @@ impl Peer {
     /// The clock that all peers share, in whole seconds.
     pub fn clock(&self) -> u32 {
         self.outbox.clock()
+    }
+
+    /// A moderator has removed it from a room.
+    pub(super) fn mark_removed(&self) {
+        self.removed.store(true, Ordering::Release);
+    }
+
+    /// Whether a moderator has removed it from a room since the last call.
+    pub fn take_removed(&self) -> bool {
+        // Almost always it was not, and this is asked for each frame.
+        self.removed.load(Ordering::Relaxed) && self.removed.swap(false, Ordering::Acquire)
     }
 
     /// Its dialect.

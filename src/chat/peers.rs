@@ -8,6 +8,7 @@
 
 mod broadcast;
 mod census;
+mod removal;
 mod rooms;
 mod sweep;
 
@@ -15,10 +16,11 @@ use std::collections::{HashMap, HashSet};
 use std::mem;
 use std::sync::Arc;
 
-use async_lock::Mutex;
+use async_lock::{Mutex, Semaphore};
 use bytes::Bytes;
 use slab::Slab;
 
+use super::address::Address;
 use super::close_reason::CloseReason;
 use super::dialect::{Dialect, Reply};
 use super::frame::Framing;
@@ -32,6 +34,7 @@ use census::weight;
 use rooms::{Members, PendingJoin};
 
 pub use census::{Census, NamedPeer};
+pub use removal::Removed;
 
 /// The registry of this instance's peers.
 #[derive(Debug)]
@@ -40,6 +43,8 @@ pub struct Peers {
     pub instance: Instance,
     registry: Mutex<Registry>,
     limits: Arc<OutboxLimits>,
+    /// Tells that peers were removed from rooms.
+    removals: Semaphore,
 }
 
 /// What the lock guards.
@@ -58,6 +63,8 @@ struct Registry {
     joining: HashMap<u64, PendingJoin>,
     /// The numbers of peers whose names are about to change.
     renaming: HashSet<u64>,
+    /// Peers that moderators have removed from rooms, of which these are to be told.
+    removed: Vec<Removed>,
 }
 
 #[derive(Debug)]
@@ -93,6 +100,7 @@ impl Peers {
             instance,
             registry: Mutex::new(Registry::new(instance)),
             limits: Arc::new(limits),
+            removals: Semaphore::new(0),
         }
     }
 
@@ -119,6 +127,7 @@ impl Peers {
     pub async fn add<S: TryWrite + 'static>(
         &self,
         dialect: Dialect,
+        address: Address,
         socket: S,
         first: Bytes,
     ) -> Arc<Peer<S>> {
@@ -128,7 +137,13 @@ impl Peers {
         registry.newest += 1;
         let number = registry.newest;
         let place = registry.peers.vacant_entry();
-        let peer = Arc::new(Peer::new(number, place.key() as u32, dialect, outbox));
+        let peer = Arc::new(Peer::new(
+            number,
+            place.key() as u32,
+            dialect,
+            address,
+            outbox,
+        ));
         place.insert(PeerEntry {
             peer: peer.clone(),
             user: None,
@@ -287,6 +302,7 @@ impl Registry {
             rooms: HashMap::new(),
             joining: HashMap::new(),
             renaming: HashSet::new(),
+            removed: Vec::new(),
         }
     }
 

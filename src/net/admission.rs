@@ -23,7 +23,7 @@ use super::socket::{Socket, linger};
 use super::tls::error::PLAIN;
 use super::token::Grant;
 #[cfg(feature = "full")]
-use super::{publish, read};
+use super::{publish, read, take_back};
 use crate::chat::dialect::Dialect;
 use crate::chat::name::{Room, User};
 use pending::eviction_answer;
@@ -143,6 +143,11 @@ impl Admission {
                             }
                             Err(answer) => Err(answer),
                         }
+                    }
+                    #[cfg(feature = "full")]
+                    Ok(Route::Delete(request)) => {
+                        pending.set_stage(Stage::Busy);
+                        Box::pin(take_back::receive(&head, from, request, &self.context)).await
                     }
                     #[cfg(feature = "full")]
                     Ok(Route::Follow(request)) => {

@@ -56,9 +56,9 @@ pub fn cors(head: &Head, allowed: &[Origin], mut answer: Answer) -> Answer {
         "Access-Control-Expose-Headers",
         "ETag, Retry-After, WWW-Authenticate",
     );
-    if answer.status == 204 {
+    if head.method == "OPTIONS" {
         answer = answer
-            .with("Access-Control-Allow-Methods", "GET, HEAD, POST")
+            .with("Access-Control-Allow-Methods", "GET, HEAD, POST, DELETE")
             .with(
                 "Access-Control-Allow-Headers",
                 "Authorization, Content-Type, If-None-Match, Last-Event-ID",

@@ -8,6 +8,7 @@
 use std::net::{IpAddr, Ipv6Addr};
 
 use super::http::Head;
+use crate::chat::address::Address;
 use crate::config::Network;
 
 /// The address of the client that a request comes from. `from` is the connection's.
@@ -114,6 +115,14 @@ pub(super) fn ip_key(ip: IpAddr) -> IpAddr {
         IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64).into(),
         v4 => v4,
     }
+}
+
+/// The same for the chat.
+pub(super) fn address(ip: IpAddr) -> Address {
+    Address::new(match ip_key(ip) {
+        IpAddr::V4(ip) => ip.to_ipv6_mapped().to_bits(),
+        IpAddr::V6(ip) => ip.to_bits(),
+    })
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ use smol::future::{self, FutureExt};
 use smol::stream::StreamExt;
 
 use super::context::ServerContext;
+use super::forwarded;
 use super::route::ChatRequest;
 use super::session::Session;
 use super::socket::stream::PeerStream;
@@ -66,7 +67,8 @@ pub fn serve(
         // some peers are sent nothing else.
         let answer = mem::take(&mut upgrade.answer);
         let peers = &context.peers;
-        let peer = peers.add(upgrade.request.dialect, socket, answer).await;
+        let (dialect, from) = (upgrade.request.dialect, forwarded::address(upgrade.from));
+        let peer = peers.add(dialect, from, socket, answer).await;
         let life = run(&context, &peer, upgrade);
         let end = AssertUnwindSafe(life).catch_unwind().await;
         let end = end.unwrap_or(CloseReason::Fault);
@@ -116,7 +118,7 @@ fn run<'a>(
             peer.outbox.close_reason().unwrap_or(CloseReason::Lost)
         };
         let talk = async {
-            let mut session = Session::new(context, peer, upgrade.from);
+            let mut session = Session::new(context, peer);
             let grant = upgrade.grant.as_ref();
             let expires = grant.and_then(|grant| grant.expires);
             // Boxed with its arguments.

@@ -9,13 +9,14 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::context::ServerContext;
+use super::forwarded::address;
 use super::http::{Answer, HEAD_TIME, Head};
 use super::rate_limits::ConnectionRate;
 use super::route::PublishRequest;
 use super::socket::Socket;
 use crate::bus::NewMessage;
 use crate::chat::event::{Refusal, TEXT_CHARS, Text};
-use crate::chat::name::SessionKeyHash;
+use crate::chat::name::{Room, SessionKeyHash, User};
 use crate::chat::peer::Receipt;
 use crate::chat::rate::Verdict;
 use crate::time::timeout;
@@ -25,7 +26,7 @@ const LINE_END_BYTES: usize = 2;
 /// The most bytes of a text and its line end.
 const BODY_BYTES: usize = TEXT_CHARS * 4 + LINE_END_BYTES;
 /// How long publishing may take. A Redis that fails over is back by then.
-const BUS_TIME: Duration = Duration::from_secs(10);
+pub(super) const BUS_TIME: Duration = Duration::from_secs(10);
 
 /// Publishes the body of a request, and answers with the message's id. Not cancel safe: the message may
 /// be published all the same.
@@ -46,8 +47,14 @@ pub(super) async fn receive(
         return Err(Answer::retry_later(503, "the server shuts down"));
     }
     let user = &grant.user;
-    let mut rate = ConnectionRate::new(from);
-    if rate.check(&context.rate_limits, Some(user), Instant::now()) != Verdict::Pass {
+    let mut rate = ConnectionRate::default();
+    if rate.check(
+        &context.rate_limits,
+        address(from),
+        Some(user),
+        Instant::now(),
+    ) != Verdict::Pass
+    {
         let why = Refusal::RateLimited(context.config.rate).to_string();
         return Err(Answer::text(429, &why).with("Retry-After", "1"));
     }
@@ -56,6 +63,7 @@ pub(super) async fn receive(
     let body = timeout(HEAD_TIME, reading).await;
     let body = body.ok_or_else(|| Answer::text(408, "no complete body within 10 seconds"))??;
     let text = text(&body, context.config.max_message)?;
+    may_publish(context, user, &request.room).await?;
     // Redis is asked only for those who have begun many rooms.
     if !rate.may_begin_room(Instant::now()) {
         let roster = context.bus.roster(&request.room).await;
@@ -91,6 +99,21 @@ pub(super) async fn receive(
             Err(Answer::text(503, line).with("Retry-After", "5"))
         }
     }
+}
+
+/// Checks that moderators of the room let the user speak there.
+async fn may_publish(context: &ServerContext, user: &User, room: &Room) -> Result<(), Answer> {
+    let asked = timeout(BUS_TIME, context.bus.may_publish(room, user)).await;
+    match asked.unwrap_or(Err(Refusal::Unavailable)) {
+        Ok(()) => Ok(()),
+        Err(Refusal::Unavailable) => Err(unavailable()),
+        Err(refusal) => Err(Answer::text(403, &refusal.to_string())),
+    }
+}
+
+/// The answer while the bus can't be asked.
+pub(super) fn unavailable() -> Answer {
+    Answer::text(503, &Refusal::Unavailable.to_string()).with("Retry-After", "5")
 }
 
 /// The length of the body (RFC 9112, section 6), which must be given, and is at most that of a text of

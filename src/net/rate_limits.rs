@@ -9,11 +9,10 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::forwarded::ip_key;
+use crate::chat::address::Address;
 use crate::chat::name::User;
 use crate::chat::rate::{Rate, Verdict};
 use crate::mutex::Mutex;
@@ -36,7 +35,7 @@ pub(super) struct RateLimits {
     /// Messages per second; 0 is no limit, and then nothing is stored.
     rate: u32,
     names: Mutex<Book<User>>,
-    addresses: Mutex<Book<IpAddr>>,
+    addresses: Mutex<Book<Address>>,
 }
 
 /// The buckets of names or of addresses, bounded in number.
@@ -64,8 +63,8 @@ impl RateLimits {
         self.names.lock().bucket(user, self.rate, now)
     }
 
-    fn of_address(&self, from: IpAddr, now: Instant) -> Option<Bucket> {
-        self.addresses.lock().bucket(&ip_key(from), self.rate, now)
+    fn of_address(&self, from: Address, now: Instant) -> Option<Bucket> {
+        self.addresses.lock().bucket(&from, self.rate, now)
     }
 }
 
@@ -111,10 +110,9 @@ impl<K: Clone + Eq + Hash> Book<K> {
 }
 
 /// The rate of one connection, or of one request to publish: that of its name, and before it has one,
-/// that of its address.
-#[derive(Debug)]
+/// that of its address. Nothing is allocated before the first message.
+#[derive(Debug, Default)]
 pub(super) struct ConnectionRate {
-    from: IpAddr,
     /// The bucket of its name, or where it has none, a bucket of its own.
     own: Option<Bucket>,
     /// The bucket of its address, while it has no name or the book of names is full. It refuses
@@ -128,36 +126,26 @@ pub(super) struct ConnectionRate {
 }
 
 impl ConnectionRate {
-    /// Nothing is allocated before the first message.
-    pub(super) fn new(from: IpAddr) -> ConnectionRate {
-        ConnectionRate {
-            from,
-            own: None,
-            shared: None,
-            spoken: false,
-            renamed: false,
-        }
-    }
-
     /// The connection has a new name. The rest of the old name's burst moves to it, so a rename is
     /// no new burst.
-    pub(super) fn rename(&mut self, limits: &RateLimits, user: &User, now: Instant) {
+    pub(super) fn rename(&mut self, limits: &RateLimits, from: Address, user: &User, now: Instant) {
         if !self.spoken {
             return;
         }
         let old = self.own.take().map(|old| old.lock().clone());
         self.shared = None;
-        self.open(limits, Some(user), now);
+        self.open(limits, from, Some(user), now);
         if let (Some(own), Some(old)) = (&self.own, old) {
             own.lock().inherit(&old);
         }
         self.renamed = true;
     }
 
-    /// Counts a message from a connection with this name.
+    /// Counts a message from a connection with this address and this name.
     pub(super) fn check(
         &mut self,
         limits: &RateLimits,
+        from: Address,
         user: Option<&User>,
         now: Instant,
     ) -> Verdict {
@@ -165,7 +153,7 @@ impl ConnectionRate {
             return Verdict::Pass;
         }
         if self.own.is_none() {
-            self.open(limits, user, now);
+            self.open(limits, from, user, now);
         }
         self.renamed = false;
         let free = !self.spoken && user.is_none();
@@ -198,10 +186,10 @@ impl ConnectionRate {
     }
 
     /// Looks up its buckets.
-    fn open(&mut self, limits: &RateLimits, user: Option<&User>, now: Instant) {
+    fn open(&mut self, limits: &RateLimits, from: Address, user: Option<&User>, now: Instant) {
         self.own = user.and_then(|user| limits.of_name(user, now));
         if self.own.is_none() {
-            self.shared = limits.of_address(self.from, now);
+            self.shared = limits.of_address(from, now);
             self.own = Some(Arc::new(Mutex::new(Rate::new(limits.rate, now))));
         }
     }
@@ -218,15 +206,15 @@ mod tests {
         User::new(&format!("user {n}")).unwrap()
     }
 
-    fn address(n: usize) -> IpAddr {
-        IpAddr::from((n as u32).to_be_bytes())
+    fn address(n: usize) -> Address {
+        Address::new(n as u128)
     }
 
     /// How many of ten messages pass.
     fn passed(limits: &RateLimits, n: usize, from: usize, now: Instant) -> usize {
         let pass = |_: &usize| {
-            let mut request = ConnectionRate::new(address(from));
-            request.check(limits, Some(&user(n)), now) == Verdict::Pass
+            let mut request = ConnectionRate::default();
+            request.check(limits, address(from), Some(&user(n)), now) == Verdict::Pass
         };
         (0..10).filter(pass).count()
     }
@@ -282,8 +270,8 @@ mod tests {
     #[test]
     fn what_a_connection_holds_is_not_forgotten() {
         let (limits, start) = (limits(1), Instant::now());
-        let mut connection = ConnectionRate::new(address(0));
-        let mut check = |now| connection.check(&limits, Some(&user(0)), now);
+        let mut connection = ConnectionRate::default();
+        let mut check = |now| connection.check(&limits, address(0), Some(&user(0)), now);
         assert_eq!(check(start), Verdict::Pass);
         // Its bucket is full again, but it is still its own.
         assert_eq!(passed(&limits, 1, 0, start + BURST), 3, "by its address");
@@ -297,14 +285,14 @@ mod tests {
     #[test]
     fn a_rename_keeps_the_rest_of_the_burst() {
         let (limits, start) = (limits(100), Instant::now());
-        let mut connection = ConnectionRate::new(address(0));
+        let mut connection = ConnectionRate::default();
         let mut passed = 0;
         for n in 0..10_usize {
             // The message that renames is counted for both names, and once for what is left.
             let name = n.checked_sub(1).map(user);
-            if connection.check(&limits, name.as_ref(), start) == Verdict::Pass {
-                connection.rename(&limits, &user(n), start);
-                let counted = connection.check(&limits, Some(&user(n)), start);
+            if connection.check(&limits, address(0), name.as_ref(), start) == Verdict::Pass {
+                connection.rename(&limits, address(0), &user(n), start);
+                let counted = connection.check(&limits, address(0), Some(&user(n)), start);
                 passed += usize::from(counted == Verdict::Pass);
             }
         }
@@ -314,22 +302,30 @@ mod tests {
     #[test]
     fn a_shared_address_closes_nobody() {
         let (limits, start) = (limits(100), Instant::now());
-        let [mut loud, mut other] = [0, 0].map(|n| ConnectionRate::new(address(n)));
+        let [mut loud, mut other] = [0, 0].map(|_| ConnectionRate::default());
         let mut last = Verdict::Pass;
         // Fifteen messages a second where one is allowed.
         for n in 0..15 * 12 {
-            last = loud.check(&limits, None, start + Duration::from_secs(1) * n / 15);
+            last = loud.check(
+                &limits,
+                address(0),
+                None,
+                start + Duration::from_secs(1) * n / 15,
+            );
         }
         assert_eq!(last, Verdict::Flood);
         let now = start + Duration::from_secs(12);
-        assert_eq!(other.check(&limits, None, now), Verdict::Pass);
+        assert_eq!(other.check(&limits, address(0), None, now), Verdict::Pass);
         for _ in 0..10 {
-            assert_ne!(other.check(&limits, None, now), Verdict::Flood);
+            assert_ne!(other.check(&limits, address(0), None, now), Verdict::Flood);
         }
         // Under a name it has a rate of its own.
-        other.rename(&limits, &user(0), now);
-        let mut named = ConnectionRate::new(address(0));
-        assert_eq!(named.check(&limits, Some(&user(1)), now), Verdict::Pass);
+        other.rename(&limits, address(0), &user(0), now);
+        let mut named = ConnectionRate::default();
+        assert_eq!(
+            named.check(&limits, address(0), Some(&user(1)), now),
+            Verdict::Pass
+        );
     }
 
     #[test]
@@ -338,14 +334,16 @@ mod tests {
         let flood = |connection: &mut ConnectionRate, from: u32, to: u32| {
             (from * 15..to * 15)
                 .map(|n| start + Duration::from_secs(1) * n / 15)
-                .find(|now| connection.check(&limits, Some(&user(0)), *now) == Verdict::Flood)
+                .find(|now| {
+                    connection.check(&limits, address(0), Some(&user(0)), *now) == Verdict::Flood
+                })
         };
         // Six seconds on one connection and six on the next are more than ten.
-        assert_eq!(flood(&mut ConnectionRate::new(address(0)), 0, 6), None);
-        let end = flood(&mut ConnectionRate::new(address(0)), 6, 12);
+        assert_eq!(flood(&mut ConnectionRate::default(), 0, 6), None);
+        let end = flood(&mut ConnectionRate::default(), 6, 12);
         assert!(end.is_some());
-        let mut third = ConnectionRate::new(address(0));
-        let verdict = third.check(&limits, Some(&user(0)), end.unwrap());
+        let mut third = ConnectionRate::default();
+        let verdict = third.check(&limits, address(0), Some(&user(0)), end.unwrap());
         assert_eq!(verdict, Verdict::Flood);
     }
 }

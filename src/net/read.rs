@@ -13,7 +13,8 @@ use crate::chat::replay::{Epochs, Past, Replay};
 /// The most bytes of the messages in one answer, unless one alone has more.
 const PAGE_BYTES: usize = 64 * 1024;
 
-/// Answers with messages of a room in JSON; 304 if the client has the room's last message. Cancel safe.
+/// Answers with messages of a room in JSON; 304 if the client has them: the room's last message
+/// and what was taken back since. Cancel safe.
 ///
 /// # Errors
 /// 503 while Redis is away.
@@ -26,7 +27,12 @@ pub(super) async fn answer(
     let epochs = context.bus.epochs(&request.room).await;
     let epochs = epochs.ok_or_else(unavailable)?;
     let last = epochs.last_message().map(|last| last.to_string());
-    let tag = last.as_ref().map(|last| format!("\"{last}\""));
+    let deletions = context.bus.deletions(&request.room).await;
+    let tag = match (&last, deletions.map_err(|_| unavailable())?) {
+        (None, _) => None,
+        (Some(last), 0) => Some(format!("\"{last}\"")),
+        (Some(last), deletions) => Some(format!("\"{last}.{deletions}\"")),
+    };
     let answer = if tag.as_ref().is_some_and(|tag| head.has_tagged(tag)) {
         Answer::empty(304).with("Cache-Control", "no-cache")
     } else {

@@ -18,7 +18,7 @@ use crate::config::Origin;
 use upgrade::check_upgrade;
 
 #[cfg(feature = "full")]
-pub use rooms::{Page, PublishRequest, ReadRequest};
+pub use rooms::{DeleteRequest, Page, PublishRequest, ReadRequest};
 
 /// What a request is for.
 #[derive(Debug, PartialEq, Eq)]
@@ -40,6 +40,9 @@ pub enum Route {
     /// Messages of a room to read without a WebSocket.
     #[cfg(feature = "full")]
     Read(ReadRequest),
+    /// A message of a room to take back.
+    #[cfg(feature = "full")]
+    Delete(DeleteRequest),
     /// `OPTIONS`, with the allowed methods. Browsers send it before a request from another site.
     Options(&'static str),
 }
@@ -79,7 +82,7 @@ pub(super) const KEY_BYTES: usize = 128;
 /// The answer that refuses the request: 400, 403, 404, 405 or 426, with one line that says why.
 pub fn route(head: &Head, origins: &[Origin]) -> Result<Route, Answer> {
     if head.target == "*" {
-        return Ok(Route::Options("GET, HEAD, POST, OPTIONS"));
+        return Ok(Route::Options("GET, HEAD, POST, DELETE, OPTIONS"));
     }
     let (path, query) = head.target.split_once('?').unwrap_or((&head.target, ""));
     let page = match path {

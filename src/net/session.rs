@@ -2,12 +2,12 @@
 //! the same for all dialects; they differ in what is sent to which peer.
 
 mod credential;
+mod moderation;
 mod naming;
 mod private;
 mod replay;
 mod rooms;
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -20,6 +20,7 @@ use crate::bus::{Bus, NewMessage};
 use crate::chat::close_reason::CloseReason;
 use crate::chat::dialect::{Dialect, Join, Read, Reply, Request};
 use crate::chat::event::{Refusal, Text};
+use crate::chat::moderation::Measure;
 use crate::chat::name::{Email, Room, User};
 use crate::chat::peer::Receipt;
 use crate::chat::rate::Verdict;
@@ -42,18 +43,14 @@ pub(super) struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    /// A connection from this address that has no name and no room.
-    pub(super) fn new(
-        context: &'a ServerContext,
-        peer: &'a Arc<SocketPeer>,
-        from: IpAddr,
-    ) -> Session<'a> {
+    /// A connection that has no name and no room.
+    pub(super) fn new(context: &'a ServerContext, peer: &'a Arc<SocketPeer>) -> Session<'a> {
         Session {
             context,
             peer,
             user: None,
             email: None,
-            rate: ConnectionRate::new(from),
+            rate: ConnectionRate::default(),
             credential: Credential::Token(None),
             rooms: Vec::new(),
         }
@@ -106,6 +103,11 @@ impl<'a> Session<'a> {
                 // A client that speaks JSON may try another name on the same connection.
                 (self.peer.dialect() == Dialect::Plain).then_some(CloseReason::Taken)
             }
+            Err(banned @ Refusal::Banned(_)) => {
+                self.peer.send(&Reply::StartFailed(&banned));
+                // A typed client may enter another room.
+                (self.peer.dialect() != Dialect::Typed).then_some(CloseReason::Removed)
+            }
             Err(_) => {
                 self.peer.send(&Reply::StartFailed(&Refusal::Unavailable));
                 Some(CloseReason::Unavailable)
@@ -121,7 +123,9 @@ impl<'a> Session<'a> {
     /// Counts a frame for the connection's name, before it is parsed.
     pub(super) fn check_rate(&mut self) -> Verdict {
         let limits = &self.context.rate_limits;
-        self.rate.check(limits, self.user.as_ref(), Instant::now())
+        let from = self.peer.address;
+        self.rate
+            .check(limits, from, self.user.as_ref(), Instant::now())
     }
 
     /// Counts a message again if it brought its own name. Without this, each connection could send
@@ -137,10 +141,18 @@ impl<'a> Session<'a> {
     /// Handles a frame. Returns whether that was much more work than a message, such as a look into
     /// the log: then other tasks go first.
     pub(super) async fn handle_frame(&mut self, frame: &str) -> bool {
+        if self.peer.take_removed() {
+            let rooms = self.context.peers.rooms(self.peer).await;
+            self.rooms.retain(|joined| rooms.contains(&joined.room));
+        }
         let frame = self.peer.dialect().parse(frame);
         let heavy = matches!(
             frame.request,
-            Ok(Request::History { .. } | Request::Join(_) | Request::Who(_))
+            Ok(Request::History { .. }
+                | Request::Join(_)
+                | Request::Who(_)
+                | Request::Banned(_)
+                | Request::Delete { .. })
         );
         if frame.dialect != self.peer.dialect() {
             self.switch_to_typed(frame.dialect).await;
@@ -198,6 +210,25 @@ impl<'a> Session<'a> {
             Request::Leave(room) => self.leave(room).await,
             Request::Forget => self.forget().await,
             Request::History { of, before, limit } => self.history(of, before, limit).await,
+            Request::Moderate {
+                room,
+                action,
+                user,
+                seconds,
+                reason,
+            } => {
+                let by = self.ensure_name().await?;
+                let measure = Measure {
+                    action,
+                    user,
+                    by,
+                    seconds,
+                    reason,
+                };
+                self.moderate(room, measure).await
+            }
+            Request::Banned(room) => self.banned(room).await,
+            Request::Delete { of, which } => self.delete(of, which).await,
         }
     }
 
@@ -211,6 +242,7 @@ impl<'a> Session<'a> {
         self.count_for_new_name()?;
         match &self.user {
             Some(user) if self.is_in(&room) => {
+                self.bus().may_speak(&room, user)?;
                 let user = user.clone();
                 self.count_new_room(&room)?;
                 let message = self.new_message(user, text, reference);
@@ -229,12 +261,10 @@ impl<'a> Session<'a> {
 
     fn new_message(&self, user: User, text: Text, reference: &mut Option<String>) -> NewMessage {
         let reference = reference.take();
-        // The key's hash is computed only where it is needed.
-        let key_hash = reference.as_ref().and_then(|_| self.credential.key_hash());
         NewMessage {
             user,
             origin: self.context.peers.origin(self.peer),
-            key_hash,
+            key_hash: self.credential.key_hash(),
             email: self.email.clone(),
             text,
             to: None,

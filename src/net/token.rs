@@ -118,12 +118,12 @@ impl Authenticator {
         }
     }
 
-    /// What the token of a request to publish grants. Publishing always needs a token.
+    /// What the token of a request to publish or to delete grants. Both always need a token.
     ///
     /// # Errors
     /// 401 without a valid token, or without a key.
     pub fn authenticate(&self, head: &Head) -> Result<Grant, Answer> {
-        let line = "publishing needs a token: start the server with --jwt-key";
+        let line = "this needs a token: start the server with --jwt-key";
         self.verify(head)
             .unwrap_or_else(|| Err(unauthorized(line, false)))
     }

@@ -178,28 +178,35 @@ impl<P: Part + Send> Pipeline<P> {
     /// [`REPLY_TIME`]. When the connection breaks meanwhile, the command is sent again on the next
     /// one.
     pub async fn request(&self, command: Command) -> Option<Value> {
-        let reply = async {
+        self.requests(&[command]).await?.pop()
+    }
+
+    /// The same for commands that go out together, in order.
+    async fn requests(&self, commands: &[Command]) -> Option<Vec<Value>> {
+        let replies = async {
             loop {
-                let receiver = self.push_if(Gate::Open, command.clone())?;
-                match receiver.recv().await {
-                    Ok(value) => return Some(value),
-                    Err(_) => {
+                let receivers = commands.iter().cloned();
+                let receivers = receivers.map(|command| self.push_if(Gate::Open, command));
+                let receivers = receivers.collect::<Option<Vec<_>>>()?;
+                match all(receivers).await {
+                    Some(replies) => return Some(replies),
+                    None => {
                         self.wait_until(|state| state.queues.gate == Gate::Open)
                             .await
                     }
                 }
             }
         };
-        timeout(REPLY_TIME, reply).await.flatten()
+        timeout(REPLY_TIME, replies).await.flatten()
     }
 
-    /// The same for a command with a large reply. Only some of these are in flight to a node, so that
-    /// other replies come through between them; the others wait for [`TURN_TIME`] at most.
-    pub async fn request_large(&self, command: Command) -> Option<Value> {
-        let node = self.state.lock().queues.node_of(command.slot);
+    /// The same for commands of one slot with large replies. Only some of these are in flight to a node, so
+    /// that other replies come through between them; the others wait for [`TURN_TIME`] at most.
+    pub async fn request_large(&self, commands: &[Command]) -> Option<Vec<Value>> {
+        let node = self.state.lock().queues.node_of(commands.first()?.slot);
         let turn = self.turns[node % TURNS].acquire();
         let _turn = timeout(TURN_TIME, turn).await?;
-        self.request(command).await
+        self.requests(commands).await
     }
 
     /// Sends commands, at most [`BATCH`], and waits for all replies. Also goes out while the gate
@@ -344,16 +351,18 @@ impl Replies {
     /// # Errors
     /// Redis does not answer.
     pub async fn all(self) -> Result<Vec<Value>, Error> {
-        let replies = async {
-            let mut replies = Vec::with_capacity(self.receivers.len());
-            for receiver in self.receivers {
-                replies.push(receiver.recv().await.ok()?);
-            }
-            Some(replies)
-        };
-        let replies = timeout(self.limit, replies).await;
+        let replies = timeout(self.limit, all(self.receivers)).await;
         replies.flatten().ok_or_else(|| no_answer(self.limit))
     }
+}
+
+/// `None`: the connection is gone.
+async fn all(receivers: Vec<Receiver<Value>>) -> Option<Vec<Value>> {
+    let mut replies = Vec::with_capacity(receivers.len());
+    for receiver in receivers {
+        replies.push(receiver.recv().await.ok()?);
+    }
+    Some(replies)
 }
 
 #[cfg(test)]

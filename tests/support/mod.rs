@@ -23,6 +23,7 @@ mod server;
 mod site;
 mod stream;
 mod token_service;
+mod two_servers;
 
 pub use alone::Alone;
 pub use browser::Page;
@@ -45,6 +46,7 @@ pub use server::TestServer;
 pub use site::site;
 pub use stream::Stream;
 pub use token_service::{TokenService, token};
+pub use two_servers::{TwoServers, on_one_and_on_two, open_to_guests, say, serve};
 
 use std::collections::BTreeSet;
 use std::net::TcpListener;

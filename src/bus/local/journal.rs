@@ -31,8 +31,7 @@ use smol::Timer;
 use smol::future::Boxed;
 
 use super::kept::{Kept, Message};
-use super::references::Reference;
-use crate::chat::event::{Event, Refusal};
+use crate::chat::event::Refusal;
 use crate::config::Config;
 use crate::count::text::{MetricsText, seconds};
 use crate::count::{Counter, Histogram};
@@ -186,10 +185,10 @@ impl Journal {
             .unwrap_or(Err(Refusal::Unavailable))
     }
 
-    /// Appends a message, whose sender is told when it is on the disk.
-    pub fn append(&self, event: Event, reference: Option<Reference>, message: Message) {
+    /// Appends a message or what was done, and tells its sender when that is on the disk.
+    pub fn append(&self, record: &Record, message: Message) {
         let mut state = self.state.lock();
-        Record::Message(event, reference).write(&mut state.lines);
+        record.write(&mut state.lines);
         state.messages.push(message);
         self.work.notify(1);
     }

@@ -4,6 +4,7 @@ use std::sync::{Arc, MutexGuard};
 
 use super::away::Away;
 use super::log::Log;
+use super::moderation::Moderation;
 use super::references::{Reference, References};
 use crate::chat::id::Id;
 use crate::chat::name::{Room, User};
@@ -25,6 +26,8 @@ pub struct State {
     pub references: References,
     /// The names that wait for their holders.
     pub away: Away,
+    /// Who is banned and muted.
+    pub moderation: Moderation,
     /// The key of the references' hashes.
     pub key: u128,
 }
@@ -37,6 +40,7 @@ impl Kept {
             log: Log::new(config.history, config.max_history),
             references: References::new(key),
             away: Away::new(config),
+            moderation: Moderation::default(),
             key,
         })))
     }

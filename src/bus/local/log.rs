@@ -12,13 +12,14 @@ use std::collections::BTreeMap;
 use std::mem::size_of;
 
 use super::heap;
-use crate::bus::CONVERSATION_MOST;
-use crate::chat::event::{Event, EventKind};
+use crate::bus::{CONVERSATION_MOST, Deletion};
+use crate::chat::event::{Event, EventKind, Refusal};
 use crate::chat::id::Id;
+use crate::chat::moderation::{self};
 use crate::chat::name::Room;
 use crate::chat::replay::{Epochs, Stretch};
 use crate::time::unix_millis;
-use ring::{Message, Ring};
+use ring::{Message, Ring, Words};
 
 pub use ring::Party;
 
@@ -104,11 +105,57 @@ impl Log {
         self.newest_epoch
     }
 
-    /// Keeps a message that was kept before a restart. They come in the order in which they were said.
+    /// Takes a message back, and returns the event of that. `now`: in milliseconds since 1970.
+    ///
+    /// # Errors
+    /// There is no such message, or it is somebody else's, or too old.
+    pub fn delete(&mut self, room: &Room, deletion: &Deletion, now: u64) -> Result<Event, Refusal> {
+        let ring = self.rooms.get_mut(room).ok_or(Refusal::NoSuchMessage)?;
+        let message = ring.find(deletion.id).ok_or(Refusal::NoSuchMessage)?;
+        let Words::Said { text, .. } = &message.words else {
+            return Err(Refusal::NoSuchMessage);
+        };
+        let start = Some(moderation::start(text.as_str()).into());
+        let age = now.saturating_sub(message.at);
+        deletion.check(message.author == Some(deletion.author), age)?;
+        self.bytes -= message.bytes();
+        message.words = Words::Deleted(deletion.by.clone());
+        message.author = None;
+        self.bytes += message.bytes();
+        let mut event = message.event(room, deletion.id);
+        if let EventKind::Deleted { start: told, .. } = &mut event.kind {
+            *told = start;
+        }
+        Ok(event)
+    }
+
+    /// The sum of the numbers of the messages of a room that were taken back and not forgotten since.
+    pub fn deletions(&self, room: &Room) -> u64 {
+        let Some(ring) = self.rooms.get(room) else {
+            return 0;
+        };
+        let deleted = ring
+            .numbered(0)
+            .filter(|(_, message)| matches!(message.words, Words::Deleted(_)));
+        deleted.map(|(id, _)| id.n).sum()
+    }
+
+    /// Keeps a message that was kept before a restart, or takes it back, as then. They come in the order in
+    /// which they were said.
     pub fn restore(&mut self, event: Event) {
         let Some(id) = event.id() else {
             return;
         };
+        if let EventKind::Deleted { by, .. } = &event.kind
+            && let Some(ring) = self.rooms.get_mut(&event.room)
+            && let Some(message) = ring.find(id)
+        {
+            self.bytes -= message.bytes();
+            message.words = Words::Deleted(by.clone());
+            message.author = None;
+            self.bytes += message.bytes();
+            return;
+        }
         if self.last(&event.room).is_none_or(|last| last < id) {
             self.newest_epoch = self.newest_epoch.max(id.epoch);
             self.keep(event, id);
@@ -194,36 +241,22 @@ impl Log {
 
     /// Keeps a message that has the [next](Self::next) id. Anything else is not kept.
     pub fn keep(&mut self, event: Event, id: Id) {
-        let EventKind::Said {
-            text,
-            email,
-            at,
-            to,
-            ..
-        } = event.kind
-        else {
+        let Some((room, message)) = Message::of(event) else {
             return;
         };
-        let most = match event.room.ends() {
+        let most = match room.ends() {
             Some(_) => CONVERSATION_MOST,
             None => self.history,
         };
-        let message = Message {
-            user: event.user,
-            text,
-            email,
-            at,
-            to: to.map(Box::new),
-        };
         let turn = self.turn + 1;
-        let ring = self.rooms.entry(event.room.clone()).or_insert_with(|| {
-            self.bytes += room_bytes(&event.room);
+        let ring = self.rooms.entry(room.clone()).or_insert_with(|| {
+            self.bytes += room_bytes(&room);
             Ring::new(id, turn)
         });
         // The room that was spoken in last has its place already.
         if ring.turn != self.turn {
             self.silent.remove(&ring.turn);
-            self.silent.insert(turn, event.room);
+            self.silent.insert(turn, room);
             (ring.turn, self.turn) = (turn, turn);
         }
         self.bytes -= ring.table();
@@ -268,7 +301,7 @@ impl Log {
         messages
             .take_while(|(id, _)| *id <= stretch.until)
             .take(most)
-            .map(|(id, message)| message.said(room, id))
+            .map(|(id, message)| message.event(room, id))
             .collect()
     }
 
@@ -284,7 +317,7 @@ impl Log {
         let messages = ring.numbered(end.saturating_sub(most));
         messages
             .take(end.min(most))
-            .map(|(id, message)| message.said(room, id))
+            .map(|(id, message)| message.event(room, id))
             .collect()
     }
 }

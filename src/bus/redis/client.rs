@@ -7,6 +7,7 @@ use redis::Value;
 
 use super::reply;
 use super::scripts::{MESSAGE_LIFE, Publication, Scripts};
+use super::tombstones::{self, Direction};
 use crate::bus::{Conversation, NewMessage};
 use crate::chat::dialect::Roster;
 use crate::chat::event::{Event, Refusal};
@@ -75,8 +76,13 @@ impl Client {
     /// The first messages of a stretch of a room's log, of at most about 64 KiB; `None` if Redis can't
     /// be asked now.
     pub async fn read(&self, room: &Room, stretch: Stretch, most: usize) -> Option<Vec<Event>> {
-        let command = self.scripts.read(room, stretch, most);
-        reply::messages(room, &self.pipeline.request_large(command).await?)
+        let scripts = &self.scripts;
+        let commands = vec![
+            scripts.read(room, stretch, most),
+            scripts.tombstones(room, stretch, most),
+        ];
+        self.messages(room, commands, Direction::Forward, most)
+            .await
     }
 
     /// The last messages before one, or before now, in order, of at most about 64 KiB; `None` if Redis
@@ -92,11 +98,30 @@ impl Client {
             // Nothing is before the beginning.
             return Some(Vec::new());
         }
-        let command = self.scripts.up_to(room, last.flatten(), most);
-        let reply = self.pipeline.request_large(command).await?;
-        let mut messages = reply::messages(room, &reply)?;
+        let (last, scripts) = (last.flatten(), &self.scripts);
+        let commands = vec![
+            scripts.up_to(room, last, most),
+            scripts.tombstones_up_to(room, last, most),
+        ];
+        let mut messages = self.messages(room, commands, Direction::Back, most).await?;
         messages.reverse();
         Some(messages)
+    }
+
+    /// Reads a portion of a log and its tombstones.
+    async fn messages(
+        &self,
+        room: &Room,
+        commands: Vec<Command>,
+        direction: Direction,
+        most: usize,
+    ) -> Option<Vec<Event>> {
+        let replies = self.pipeline.request_large(&commands).await?;
+        let [portion, graves] = &replies[..] else {
+            return None;
+        };
+        let logged = tombstones::merge(room, portion, graves, direction, most)?;
+        Some(logged.into_iter().map(|one| one.event).collect())
     }
 
     /// The private conversations of a user in the last week, or only the one with this other user; `None`

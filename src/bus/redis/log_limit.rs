@@ -60,6 +60,9 @@ async fn measure(client: &Client, rooms: &[Room]) -> Result<(), Error> {
     let scripts = &client.scripts;
     let sizes: Vec<_> = rooms.iter().map(|room| scripts.log_size(room)).collect();
     let sizes = client.pipeline.replies(&sizes).await?;
+    for room in rooms {
+        client.send(scripts.keep_tombstones(room));
+    }
     let sizes = rooms.iter().zip(&sizes);
     let sizes = sizes.filter_map(|(room, size)| Some((room, reply::number(size)?)));
     let report = scripts.limit_logs(sizes);

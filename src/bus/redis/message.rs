@@ -3,24 +3,22 @@
 //! has. What other programs publish on the plain channels is text.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use serde::Deserialize;
 
 use crate::bus::NewMessage;
 use crate::chat::event::{Event, EventKind, Text};
 use crate::chat::id::{Id, Origin};
+use crate::chat::moderation::{self, Action, Measure};
 use crate::chat::name::{Email, Room, User};
 use crate::chat::replay::{Cursor, Epochs};
-use crate::time::unix_millis;
 
 /// How every envelope begins.
 const MARK: &str = "{\"natterjack\":";
 
 /// How an envelope ends if a line for other programs follows it.
 const PLAIN: &[u8] = b",\"plain\":true}";
-
-/// Who a foreign message without a name is from.
-const NOBODY: &str = "redis";
 
 /// Everything an envelope may hold; which of it is there depends on `kind`.
 #[derive(Debug, Deserialize)]
@@ -38,8 +36,25 @@ struct Envelope<'a> {
     heard: Option<u64>,
     email: Option<String>,
     text: Option<String>,
+    author: Option<String>,
+    by: Option<String>,
+    start: Option<String>,
+    action: Option<String>,
+    seconds: Option<u64>,
+    reason: Option<String>,
+    revision: Option<u64>,
+    before: Option<u64>,
     #[serde(default)]
     forwarded: bool,
+}
+
+/// How what moderators do in a room, and what is taken back there, follows one another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Revision {
+    /// Of this, or of the last that was done before it.
+    pub at: u64,
+    /// That of the one before.
+    pub before: Option<u64>,
 }
 
 /// What an instance hears on its own channel.
@@ -82,8 +97,9 @@ pub fn said(message: &NewMessage) -> String {
         .map(|email| ("email", email.as_str()));
     let to = message.to.as_ref().map(|to| ("to", to.as_str()));
     let people = [("from", &*from), ("user", message.user.as_str())].into_iter();
-    let text = ("text", message.text.as_str());
-    tail(people.chain(email).chain(to).chain([text]))
+    let author = message.author().to_string();
+    let (author, text) = (("author", &*author), ("text", message.text.as_str()));
+    tail(people.chain(email).chain(to).chain([author, text]))
 }
 
 /// An invitation, as its script completes it with its time in front.
@@ -161,7 +177,24 @@ pub fn event(room: Room, payload: &[u8]) -> Option<Event> {
                 true => Some(User::new(&envelope.to?).ok()?),
                 false => None,
             },
+            author: envelope.author.and_then(|author| author.parse().ok()),
         },
+        "deleted" => EventKind::Deleted {
+            id: id(envelope.id)?,
+            at: envelope.at?,
+            by: User::new(&envelope.by?).ok()?,
+            start: (envelope.start).map(|start| moderation::start(&start).into()),
+        },
+        "moderation" => {
+            let user = User::new(envelope.user.as_ref()?).ok()?;
+            EventKind::Moderated(Arc::new(Measure {
+                action: Action::named(&envelope.action?)?,
+                user,
+                by: User::new(&envelope.by?).ok()?,
+                seconds: envelope.seconds,
+                reason: Measure::reason(&envelope.reason.unwrap_or_default()),
+            }))
+        }
         kind @ ("joined" | "joined quietly") => EventKind::Joined {
             announced: kind == "joined",
             log: Epochs {
@@ -181,12 +214,64 @@ pub fn event(room: Room, payload: &[u8]) -> Option<Event> {
     if user.is_none() && !anonymous {
         return None;
     }
+    let origin = match kind {
+        // Everybody is told, those who have done it, too.
+        EventKind::Deleted { .. } | EventKind::Moderated(_) => None,
+        _ => Some(envelope.from?.parse().ok()?),
+    };
     Some(Event {
         room,
         user,
-        origin: Some(envelope.from?.parse().ok()?),
+        origin,
         kind,
     })
+}
+
+/// Reads the revision of an envelope of a room, if it has one.
+pub fn revision(payload: &[u8]) -> Option<Revision> {
+    let Envelope {
+        revision, before, ..
+    } = parse(payload)?;
+    let at = revision?;
+    Some(Revision { at, before })
+}
+
+/// What a room's hash says of a ban, a kick or a mute.
+#[derive(Debug, Deserialize)]
+pub struct Entry {
+    action: String,
+    user: String,
+    by: String,
+    seconds: Option<u64>,
+    /// Until when, in milliseconds of Redis' time; none: for ever.
+    pub until: Option<u64>,
+    reason: String,
+    /// When it was done.
+    #[serde(default)]
+    pub revision: u64,
+}
+
+impl Entry {
+    /// Reads one.
+    pub fn read(json: &str) -> Option<Entry> {
+        serde_json::from_str(json).ok()
+    }
+
+    /// What was done.
+    pub fn measure(&self) -> Option<Measure> {
+        Some(Measure {
+            action: Action::named(&self.action)?,
+            user: User::new(&self.user).ok()?,
+            by: User::new(&self.by).ok()?,
+            seconds: self.seconds,
+            reason: Measure::reason(&self.reason),
+        })
+    }
+
+    /// How many milliseconds are left. `now`: in milliseconds of Redis' time.
+    pub fn left(&self, now: u64) -> Option<u64> {
+        Some(self.until?.saturating_sub(now))
+    }
 }
 
 /// Reads the last ids of a log's earlier epochs, as scripts write them.
@@ -236,36 +321,6 @@ fn parse(payload: &[u8]) -> Option<Envelope<'_>> {
     serde_json::from_slice(payload).ok()
 }
 
-/// Reads what another program published on a room's plain channel: `user: text`, or text from nobody in
-/// particular. What can't be a name, the server's own words above all, is part of the text. `None`:
-/// nothing that anybody could be told.
-pub fn foreign(room: Room, payload: &[u8]) -> Option<Event> {
-    let payload = String::from_utf8_lossy(payload);
-    let named = payload.split_once(':').and_then(|(name, text)| {
-        // Neither `see http://…` nor JSON names a user.
-        let named = !text.starts_with("//") && !name.starts_with(['{', '[']);
-        let user = User::new(name).ok().filter(|_| named)?;
-        Some((user, Text::cut(text.strip_prefix(' ').unwrap_or(text))?))
-    });
-    let (user, text) = match named {
-        Some(named) => named,
-        None => (User::new(NOBODY).ok()?, Text::cut(&payload)?),
-    };
-    let at = unix_millis();
-    Some(Event {
-        room,
-        user: Some(user),
-        origin: None,
-        kind: EventKind::Said {
-            text,
-            email: None,
-            id: None,
-            at,
-            to: None,
-        },
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -273,14 +328,6 @@ mod tests {
 
     fn user(name: &str) -> User {
         User::new(name).unwrap()
-    }
-
-    fn heard(payload: &str) -> Option<(String, String)> {
-        let event = foreign(Room::lobby(), payload.as_bytes())?;
-        let EventKind::Said { text, id: None, .. } = &event.kind else {
-            panic!("{event:?}")
-        };
-        Some((event.user?.to_string(), text.as_str().to_string()))
     }
 
     #[test]
@@ -320,34 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn what_others_publish_is_words() {
-        for (payload, name, text) in [
-            ("ops: back at five", "ops", "back at five"),
-            ("ops:back at five", "ops", "back at five"),
-            ("back at five", "redis", "back at five"),
-            ("see http://example.org", "redis", "see http://example.org"),
-            ("see: http://example.org", "see", "http://example.org"),
-            ("a/b: c", "redis", "a/b: c"),
-            ("Error: full", "redis", "Error: full"),
-            ("in lobby: bar", "redis", "in lobby: bar"),
-            ("foo (private): hi", "redis", "foo (private): hi"),
-            ("o\u{200b}ps: hi", "redis", "o\u{200b}ps: hi"),
-            ("\u{3164}: hi", "redis", "\u{3164}: hi"),
-            (
-                "{\"natterjack\":\"left\"}",
-                "redis",
-                "{\"natterjack\":\"left\"}",
-            ),
-        ] {
-            assert_eq!(
-                heard(payload),
-                Some((name.into(), text.into())),
-                "{payload}"
-            );
-        }
-        assert_eq!(heard(" "), None);
-        assert_eq!(heard("ops: "), Some(("redis".into(), "ops: ".into())));
-        assert!(foreign(Room::lobby(), b"\xff\xfe").is_some());
+    fn what_makes_no_sense_is_nothing() {
         for senseless in ["hello", "{\"natterjack\":\"said\"}"] {
             assert!(event(Room::lobby(), senseless.as_bytes()).is_none());
         }

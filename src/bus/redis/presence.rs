@@ -13,7 +13,7 @@ use super::client::Client;
 use super::lease_watch::LeaseWatch;
 use super::reply;
 use super::suspects::Suspects;
-use crate::bus::Away;
+use crate::bus::{Away, Visitor};
 use crate::chat::event::Refusal;
 use crate::chat::id::Id;
 use crate::chat::name::{Room, SessionKeyHash, User};
@@ -125,18 +125,28 @@ impl Presence {
         self.send(release, move || suspects.add_names());
     }
 
-    /// Puts a peer on a room's roster and tells the room. `false`: Redis can't be reached.
-    pub async fn announce_join(&self, peer: &Peer, user: Option<&User>, room: &Room) -> bool {
+    /// Puts a peer on a room's roster and tells the room.
+    ///
+    /// # Errors
+    /// The peer is banned, or Redis can't be reached.
+    pub async fn announce_join(
+        &self,
+        peer: &Peer,
+        visitor: Visitor<'_>,
+        room: &Room,
+    ) -> Result<(), Refusal> {
         let origin = self.peers.origin(peer);
-        let command = match user {
-            Some(user) => self.client.scripts.join(room, user, origin),
-            None => self.client.scripts.join_anonymous(room, origin),
+        let scripts = &self.client.scripts;
+        let command = match visitor.user {
+            Some(user) => scripts.join(room, user, origin, visitor),
+            None => scripts.join_anonymous(room, origin, visitor),
         };
         let reply = self.client.pipeline.request(command).await;
         if matches!(reply, None | Some(Value::ServerError(_))) {
             self.suspects.add_room(room);
         }
-        reply.is_some()
+        let reply = reply.ok_or(Refusal::Unavailable)?;
+        reply::refused(room, &reply).map_or(Ok(()), Err)
     }
 
     /// Tells rooms that a peer has another name than the `old` one, which is free then.
@@ -145,14 +155,15 @@ impl Presence {
         peer: &Peer,
         old: Option<&User>,
         user: &User,
-        rooms: &[&Room],
+        rooms: &[(Room, Visitor<'_>)],
     ) {
         self.peers.begin_name_change(peer).await;
-        for room in rooms {
+        for (room, visitor) in rooms {
             if let Some(old) = old {
                 self.announce_leave(peer, old, room);
             }
-            self.announce_join(peer, Some(user), room).await;
+            // The caller has asked. One that is missing on the roster is found when it is compared.
+            let _ = self.announce_join(peer, *visitor, room).await;
         }
         if let Some(old) = old.filter(|old| *old != user) {
             self.release(peer, old, &[]);

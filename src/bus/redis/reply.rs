@@ -2,11 +2,12 @@
 
 use redis::{Value, from_redis_value, from_redis_value_ref};
 
-use super::message::{self, InstanceMessage, Invitation};
+use super::message::{self, Entry, InstanceMessage, Invitation};
 use crate::bus::{Away, Conversation};
 use crate::chat::dialect::Roster;
-use crate::chat::event::Event;
+use crate::chat::event::{Event, Refusal};
 use crate::chat::id::{Id, Origin};
+use crate::chat::moderation::{Ban, Measure};
 use crate::chat::name::{Room, User};
 use crate::chat::replay::Epochs;
 
@@ -142,7 +143,43 @@ pub struct Synced {
     /// The time at Redis.
     pub at: u64,
     /// The first messages of what has been missed.
-    pub messages: Vec<Event>,
+    pub messages: Vec<Logged>,
+}
+
+/// The answer to the script `sync_moderation`.
+#[derive(Debug)]
+pub struct SyncedModeration {
+    /// The revision of the room's moderation.
+    pub revision: u64,
+    /// The time at Redis.
+    pub now: u64,
+    /// The bans, kicks and mutes, if it is another revision than was heard.
+    pub entries: Vec<Entry>,
+}
+
+/// Reads the answer to the script `sync_moderation`.
+pub fn synced_moderation(value: &Value) -> Option<SyncedModeration> {
+    let [revision, now, entries] = value.as_sequence()? else {
+        return None;
+    };
+    let entries = texts(entries)?;
+    Some(SyncedModeration {
+        revision: text(revision)?.parse().ok()?,
+        now: text(now)?.parse().ok()?,
+        entries: entries
+            .iter()
+            .filter_map(|json| Entry::read(json))
+            .collect(),
+    })
+}
+
+/// An entry of a log.
+#[derive(Debug)]
+pub struct Logged {
+    /// The message, or what stands in its place.
+    pub event: Event,
+    /// When it was taken back, if it was: the revision of the room's moderation.
+    pub revision: u64,
 }
 
 /// Reads the answer to the script `sync_room`.
@@ -156,8 +193,56 @@ pub fn synced(room: &Room, value: &Value) -> Option<Synced> {
             last: id(last).unwrap_or(Id::START),
         },
         at: u64::try_from(number(at)?).ok()?,
-        messages: messages(room, log)?,
+        messages: logged(room, log)?,
     })
+}
+
+/// The entries of an excerpt of a room's log; `None` if it is none.
+pub fn logged(room: &Room, value: &Value) -> Option<Vec<Logged>> {
+    let read = |payload: &[u8]| {
+        let event = message::event(room.clone(), payload)?;
+        let revision = match event.is_speech() {
+            true => None,
+            false => message::revision(payload),
+        };
+        let revision = revision.map_or(0, |revision| revision.at);
+        Some(Logged { event, revision })
+    };
+    Some(entries(value)?.filter_map(read).collect())
+}
+
+/// Whether a portion of a log is the last one.
+pub fn ended(value: &Value) -> bool {
+    let last = value.as_sequence().and_then(<[Value]>::last);
+    last.is_some_and(|last| last.as_sequence().is_none())
+}
+
+/// Why a peer is not let in, if that is the answer to a script that lets peers in.
+pub fn refused(room: &Room, value: &Value) -> Option<Refusal> {
+    let [banned, seconds, reason] = &texts(value)?[..] else {
+        return None;
+    };
+    let ban = (room.clone(), seconds.parse().ok(), Measure::reason(reason));
+    (banned == "banned").then(|| Refusal::Banned(Box::new(ban)))
+}
+
+/// The answer to the script `list_bans`.
+pub fn bans(value: &Value) -> Option<Vec<Ban>> {
+    let words = texts(value)?;
+    let (now, entries) = words.split_first()?;
+    let now = now.parse().ok()?;
+    let read = |json: &String| {
+        let entry = Entry::read(json)?;
+        let measure = entry.measure()?;
+        Some(Ban {
+            user: measure.user,
+            until: entry.until,
+            seconds: entry.left(now).map(|left| left.div_ceil(1000)),
+            by: measure.by,
+            reason: measure.reason,
+        })
+    };
+    Some(entries.iter().filter_map(read).collect())
 }
 
 /// The messages in an excerpt of a room's log; `None` if it is none.

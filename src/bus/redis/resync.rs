@@ -5,8 +5,9 @@
 use redis::Value;
 
 use super::message::Invitation;
-use super::reply::{self, Synced};
+use super::reply::{self, Logged, Synced};
 use super::subscriber::Subscriber;
+use super::tombstones::{self, Direction};
 use crate::chat::close_reason::CloseReason;
 use crate::chat::event::{Event, EventKind};
 use crate::chat::id::Id;
@@ -33,12 +34,11 @@ impl Subscriber {
     pub async fn resync(&self) -> Result<(), Error> {
         let mut lost = 0;
         for rooms in self.subscriptions.cursors().chunks(ROOMS) {
-            let scripts = &self.client.scripts;
-            let sync = |(room, heard): &(Room, Cursor)| scripts.sync_room(room, heard, None, PAGE);
-            let commands: Vec<_> = rooms.iter().map(sync).collect();
+            let sync = |(room, heard): &(Room, Cursor)| self.sync(room, heard, None);
+            let commands: Vec<_> = rooms.iter().flat_map(sync).collect();
             let replies = self.client.pipeline.request_early(&commands).await?;
-            for ((room, heard), reply) in rooms.iter().zip(&replies) {
-                let whole = self.catch_up(room, heard, reply, None, None).await?;
+            for ((room, heard), replies) in rooms.iter().zip(replies.chunks(2)) {
+                let whole = self.catch_up(room, heard, replies, None, None).await?;
                 lost += usize::from(!whole);
             }
         }
@@ -57,8 +57,13 @@ impl Subscriber {
             let last = |(room, _): &(Room, Cursor)| self.client.scripts.last(room);
             let commands: Vec<_> = rooms.iter().map(last).collect();
             let replies = self.client.pipeline.request_early(&commands).await?;
-            for ((room, heard), reply) in rooms.iter().zip(&replies) {
-                if reply::last(reply).is_some_and(|last| last != heard.epochs.last) {
+            let revision = |(room, _): &(Room, Cursor)| self.client.scripts.revision(room);
+            let commands: Vec<_> = rooms.iter().map(revision).collect();
+            let revisions = self.client.pipeline.request_early(&commands).await?;
+            for (((room, heard), reply), revision) in rooms.iter().zip(&replies).zip(&revisions) {
+                let revision = reply::text(revision).and_then(|text| text.parse().ok());
+                let last = reply::last(reply).is_some_and(|last| last != heard.epochs.last);
+                if last || revision.is_some() && revision != self.subscriptions.revision(room) {
                     self.sync_room(room, None, None, None).await?;
                 }
             }
@@ -83,34 +88,50 @@ impl Subscriber {
         let Some(heard) = self.subscriptions.cursor(room) else {
             return Ok(());
         };
-        let sync = (self.client.scripts).sync_room(room, &heard, again, PAGE);
-        let reply = self.client.request_early(sync).await?;
+        let sync = self.sync(room, &heard, again);
+        let replies = self.client.pipeline.request_early(&sync).await?;
         // Without a log, what has not been heard may still come.
         let logs = self.client.scripts.keeps_log(room);
         let next = next.or((!logs).then_some(heard.epochs.last));
-        if !self.catch_up(room, &heard, &reply, next, event).await? {
+        if !self.catch_up(room, &heard, &replies, next, event).await? {
             log::warn!("redis has lost messages of a room; they can't be delivered any more");
         }
         Ok(())
     }
 
-    /// Hands on what comes after `heard`, by the answer to the script `sync_room`. `false` if the log no
-    /// longer has all of it.
+    /// Asks what moderators have done in a room and where its log stands, in this order: what is taken back
+    /// in between comes by the channel.
+    fn sync(&self, room: &Room, heard: &Cursor, again: Option<u64>) -> [Command; 2] {
+        let scripts = &self.client.scripts;
+        let revision = self.subscriptions.revision(room);
+        [
+            scripts.sync_moderation(room, revision),
+            scripts.sync_room(room, heard, again, PAGE),
+        ]
+    }
+
+    /// Hands on what comes after `heard`, by the answers to these. `false` if the log no longer has all of
+    /// it.
     async fn catch_up(
         &self,
         room: &Room,
         heard: &Cursor,
-        reply: &Value,
+        replies: &[Value],
         next: Option<Id>,
         event: Option<Event>,
     ) -> Result<bool, Error> {
-        let synced = reply::synced(room, reply);
         let senseless = || Error::Transient("an answer that makes no sense".into());
+        let [moderation, synced] = replies else {
+            return Err(senseless());
+        };
+        let moderation = reply::synced_moderation(moderation).ok_or_else(senseless)?;
+        let revision = moderation.revision;
+        self.catch_up_moderation(room, moderation).await?;
         let Synced {
             epochs,
             at,
             messages,
-        } = synced.ok_or_else(senseless)?;
+        } = reply::synced(room, synced).ok_or_else(senseless)?;
         let (mut whole, after) = epochs.replay(heard.epochs.last);
         let until = match next {
             None => epochs.last,
@@ -124,9 +145,13 @@ impl Subscriber {
         // The clock of Redis may have gone back since a message.
         let mut at = at.max(heard.at);
         let (mut last, mut page) = (after, messages);
+        if revision > 0 {
+            page = self.page(room, after, until).await?;
+        }
         loop {
             let before = last;
             for message in page {
+                let (message, taken_back) = (message.event, message.revision);
                 // Other ids than these: the log was tampered with.
                 let id = message.id().filter(|id| last < *id && *id <= until);
                 let Some(id) = id else { continue };
@@ -135,16 +160,16 @@ impl Subscriber {
                     self.deliver_loss(room).await?;
                 }
                 at = at.max(message.said_at());
-                self.deliver(message).await;
+                // What was taken back after the answer comes by the channel.
+                if taken_back <= revision {
+                    self.deliver(message).await;
+                }
                 last = id;
             }
             if last == before || last >= until {
                 break;
             }
-            let stretch = Stretch { after: last, until };
-            let read = self.client.scripts.read(room, stretch, PAGE);
-            let reply = self.client.request_early(read).await?;
-            page = reply::messages(room, &reply).unwrap_or_default();
+            page = self.page(room, last, until).await?;
         }
         // Without a log, there is still what the channel has brought.
         let event = event.filter(|event| last < until && event.id() == Some(until));
@@ -182,6 +207,21 @@ impl Subscriber {
         })
         .await;
         Ok(())
+    }
+
+    /// Reads the next messages, and what stands in the place of some.
+    async fn page(&self, room: &Room, after: Id, until: Id) -> Result<Vec<Logged>, Error> {
+        let (stretch, scripts) = (Stretch { after, until }, &self.client.scripts);
+        let read = [
+            scripts.read(room, stretch, PAGE),
+            scripts.tombstones(room, stretch, PAGE),
+        ];
+        let replies = self.client.pipeline.request_early(&read).await?;
+        let [portion, graves] = &replies[..] else {
+            return Ok(Vec::new());
+        };
+        let page = tombstones::merge(room, portion, graves, Direction::Forward, PAGE);
+        Ok(page.unwrap_or_default())
     }
 
     /// Hands an event on.

@@ -7,6 +7,8 @@ mod acl_probe;
 mod channels;
 mod listeners;
 mod log;
+mod members;
+mod moderation;
 mod users;
 
 use std::iter;
@@ -22,8 +24,8 @@ use sha2::{Digest, Sha256};
 
 use super::message;
 use crate::bus::{CONVERSATION_MOST, NewMessage};
-use crate::chat::id::{Id, Instance, Origin};
-use crate::chat::name::{Room, User, hex};
+use crate::chat::id::{Id, Instance};
+use crate::chat::name::{Room, hex};
 use crate::config::Config;
 use crate::redis::pipeline::Part;
 use crate::redis::slot::{Command, slot};
@@ -53,6 +55,10 @@ type Lua = LazyLock<Script>;
 const TELL: &str = include_str!("scripts/tell.lua");
 /// What scripts that change a roster or the names begin with.
 const SUMS: &str = include_str!("scripts/sums.lua");
+/// What scripts about a room's moderators begin with.
+const MODERATION: &str = include_str!("scripts/moderation.lua");
+/// What scripts about messages that were taken back begin with.
+const TOMBSTONES: &str = include_str!("scripts/tombstones.lua");
 /// What scripts that look whose a name is begin with.
 const AWAY: &str = include_str!("scripts/away.lua");
 /// What scripts that number messages begin with.
@@ -65,15 +71,25 @@ const LOG_POSITION: &str = include_str!("scripts/log_position.lua");
 static PUBLISH: Lua = Lua::new(|| Script::of(&[TELL, EPOCH, include_str!("scripts/publish.lua")]));
 static SYNC_ROOM: Lua =
     Lua::new(|| Script::of(&[EPOCH, READ_PORTION, include_str!("scripts/sync_room.lua")]));
+static SYNC_MODERATION: Lua =
+    Lua::new(|| Script::of(&[MODERATION, include_str!("scripts/sync_moderation.lua")]));
 static CLAIM: Lua = Lua::new(|| Script::of(&[SUMS, AWAY, include_str!("scripts/claim.lua")]));
 static TRY_JOIN: Lua = Lua::new(|| Script::new(include_str!("scripts/try_join.lua")));
 static RELEASE: Lua = Lua::new(|| Script::of(&[SUMS, AWAY, include_str!("scripts/release.lua")]));
-static JOIN: Lua =
-    Lua::new(|| Script::of(&[TELL, LOG_POSITION, SUMS, include_str!("scripts/join.lua")]));
+static JOIN: Lua = Lua::new(|| {
+    Script::of(&[
+        TELL,
+        LOG_POSITION,
+        SUMS,
+        MODERATION,
+        include_str!("scripts/join.lua"),
+    ])
+});
 static JOIN_ANONYMOUS: Lua = Lua::new(|| {
     Script::of(&[
         TELL,
         LOG_POSITION,
+        MODERATION,
         include_str!("scripts/join_anonymous.lua"),
     ])
 });
@@ -97,6 +113,22 @@ static CONVERSATIONS: Lua =
 static RENEW_LEASE: Lua = Lua::new(|| Script::new(include_str!("scripts/renew_lease.lua")));
 static READ_LOG: Lua =
     Lua::new(|| Script::of(&[READ_PORTION, include_str!("scripts/read_log.lua")]));
+static MODERATE: Lua =
+    Lua::new(|| Script::of(&[TELL, MODERATION, include_str!("scripts/moderate.lua")]));
+static LIST_BANS: Lua =
+    Lua::new(|| Script::of(&[MODERATION, include_str!("scripts/list_bans.lua")]));
+static CHECK_USER: Lua =
+    Lua::new(|| Script::of(&[MODERATION, include_str!("scripts/check_user.lua")]));
+static BAN_ADDRESS: Lua =
+    Lua::new(|| Script::of(&[MODERATION, include_str!("scripts/ban_address.lua")]));
+static DELETE_MESSAGE: Lua = Lua::new(|| {
+    Script::of(&[
+        TELL,
+        MODERATION,
+        TOMBSTONES,
+        include_str!("scripts/delete_message.lua"),
+    ])
+});
 static MARK_DEAD: Lua = Lua::new(|| Script::new(include_str!("scripts/mark_dead.lua")));
 static EXPIRE_ROOM: Lua =
     Lua::new(|| Script::of(&[TELL, SUMS, include_str!("scripts/expire_room.lua")]));
@@ -106,7 +138,7 @@ static LIMIT_LOGS: Lua = Lua::new(|| Script::new(include_str!("scripts/limit_log
 static DELETE_INSTANCE: Lua = Lua::new(|| Script::new(include_str!("scripts/delete_instance.lua")));
 
 /// All of them.
-static ALL: [&Lua; 22] = [
+static ALL: [&Lua; 28] = [
     &PUBLISH,
     &CLAIM,
     &TRY_JOIN,
@@ -129,6 +161,12 @@ static ALL: [&Lua; 22] = [
     &EXPIRE_NAMES,
     &DELETE_INSTANCE,
     &LIMIT_LOGS,
+    &SYNC_MODERATION,
+    &MODERATE,
+    &LIST_BANS,
+    &CHECK_USER,
+    &BAN_ADDRESS,
+    &DELETE_MESSAGE,
 ];
 
 /// A script and its SHA-1, by which it is called.
@@ -244,6 +282,14 @@ impl Scripts {
         format!("{{{}-users}}:{what}", self.prefix)
     }
 
+    /// For how long a room's log is kept after its last message, in seconds.
+    fn log_life(&self, room: &Room) -> u64 {
+        match room.is_conversation() {
+            true => self.conversation_life,
+            false => LOG_LIFE,
+        }
+    }
+
     fn visible_key(&self) -> String {
         format!("{}-users", self.prefix)
     }
@@ -286,97 +332,17 @@ impl Scripts {
             .collect();
         let heard = messages().filter_map(|message| message.heard).max();
         let heard = text(heard);
-        let (history, life) = match room.is_conversation() {
-            true => (CONVERSATION_MOST, self.conversation_life),
-            false => (self.history, LOG_LIFE),
+        let history = match room.is_conversation() {
+            true => CONVERSATION_MOST,
+            false => self.history,
         };
-        let lives = [life, REFERENCE_LIFE];
+        let lives = [self.log_life(room), REFERENCE_LIFE];
         // The last message knows best whether its recipient is away.
         let waiting_after = messages().last().and_then(|message| message.waiting_after);
         let waiting_after = waiting_after.map_or(String::new(), |id| id.to_string());
         let marks = (before, heard, waiting_after);
         let args = (self.told(room), history, &lives, marks, words);
         PUBLISH.call(&keys, args)
-    }
-
-    pub fn join(&self, room: &Room, user: &User, origin: Origin) -> Command {
-        JOIN.call(&self.member_keys(room), self.member(room, user, origin))
-    }
-
-    /// For a peer that is there already. `told`: others may have been told that it had left.
-    pub fn restore_member(&self, room: &Room, user: &User, origin: Origin, told: bool) -> Command {
-        let member = self.member(room, user, origin);
-        RESTORE_MEMBER.call(&self.member_keys(room), (member, told))
-    }
-
-    fn member_keys(&self, room: &Room) -> [String; 3] {
-        ["roster", "counter", "sums"].map(|what| self.room_key(room, what))
-    }
-
-    fn member(&self, room: &Room, user: &User, origin: Origin) -> impl ToRedisArgs {
-        // Whose the name is, and how it is shown, if that is not its key.
-        let entry = match user.as_str() {
-            shown if shown == user.key() => origin.to_string(),
-            shown => format!("{origin} {shown}"),
-        };
-        let joined = message::joined(Some(user), origin);
-        (
-            user.key().to_string(),
-            entry,
-            self.told(room),
-            joined,
-            self.notices,
-        )
-    }
-
-    /// For a peer without a name.
-    pub fn join_anonymous(&self, room: &Room, origin: Origin) -> Command {
-        let joined = message::joined(None, origin);
-        JOIN_ANONYMOUS.call(&[self.room_key(room, "counter")], (self.told(room), joined))
-    }
-
-    pub fn leave(&self, room: &Room, user: &User, origin: Origin) -> Command {
-        let left = message::left(user, origin);
-        let args = (
-            user.key(),
-            origin.to_string(),
-            self.told(room),
-            left,
-            self.notices,
-        );
-        LEAVE.call(&self.roster_keys(room), args)
-    }
-
-    fn roster_keys(&self, room: &Room) -> [String; 2] {
-        ["roster", "sums"].map(|what| self.room_key(room, what))
-    }
-
-    /// The sums of all instances over their entries on a room's roster.
-    pub fn room_sums(&self, room: &Room) -> Command {
-        READ_SUMS.call(&self.roster_keys(room), &[""; 0])
-    }
-
-    /// What a room's roster holds of this instance.
-    pub fn list_members(&self, room: &Room) -> Command {
-        let args = (self.instance.to_string(), true);
-        LIST_MEMBERS.call(&self.roster_keys(room), args)
-    }
-
-    /// What shows whether somebody can join: a trial on the keys of names, and on those of the lobby.
-    pub fn try_join(&self) -> [Command; 2] {
-        let [owners, sums, tried] = ["owners", "sums", "tried"].map(|what| self.users_key(what));
-        let names = [self.visible_key(), owners, sums, tried];
-        [
-            TRY_JOIN.call(&names, ("set", "hash", "hash", "string")),
-            TRY_JOIN.call(
-                &self.member_keys(&Room::lobby()),
-                ("hash", "string", "hash"),
-            ),
-        ]
-    }
-
-    pub fn roster(&self, room: &Room) -> Command {
-        ROSTER.call(&self.member_keys(room), self.notices)
     }
 }
 

@@ -14,14 +14,15 @@ use smol::future;
 
 use super::client::Client;
 use super::conversations::Conversations;
+use super::foreign::foreign;
 use super::heartbeat::Canary;
 use super::inbox::Inbox;
-use super::message::{self, InstanceMessage};
+use super::message::{self, InstanceMessage, Revision};
 use super::own_lines::OwnLines;
 use super::presence::Presence;
 use super::reply::{self, Push};
 use super::scripts::Channel;
-use super::subscriptions::Subscriptions;
+use super::subscriptions::{Follows, Subscriptions};
 use crate::chat::close_reason::CloseReason;
 use crate::chat::event::{Event, EventKind};
 use crate::chat::name::Room;
@@ -110,7 +111,11 @@ impl Subscriber {
                 Some(Push::Message { channel, payload }) => {
                     let event = self.read(from, channel, payload, &mut own_lines);
                     if let Some(event) = event {
-                        self.handle_event(event).await?;
+                        let revision = match event.is_speech() {
+                            true => None,
+                            false => message::revision(payload),
+                        };
+                        self.handle_event(event, revision).await?;
                     }
                 }
                 Some(Push::Subscribed { sharded }) => {
@@ -142,7 +147,7 @@ impl Subscriber {
         }
         match channel {
             Channel::Plain(room) if own_lines.take(&room, payload) => None,
-            Channel::Plain(room) => message::foreign(room, payload),
+            Channel::Plain(room) => foreign(room, payload),
             Channel::Envelopes(room) => {
                 let event = message::event(room, payload)?;
                 if message::has_line(payload) {
@@ -154,7 +159,11 @@ impl Subscriber {
     }
 
     /// Hands an event on in its place: messages missing before it are read from the log first.
-    async fn handle_event(&self, mut event: Event) -> Result<(), Error> {
+    async fn handle_event(
+        &self,
+        mut event: Event,
+        revision: Option<Revision>,
+    ) -> Result<(), Error> {
         if event.room.is_conversation() {
             self.conversations.touch(&event.room);
         }
@@ -185,10 +194,20 @@ impl Subscriber {
                         self.sync_room(&event.room, None, last, None).await?;
                     }
                 }
+                self.check_revision(&event.room, revision).await?;
                 // The peer that joins gets from the log what has been delivered here before, and all
                 // that comes after.
                 if let Some(heard) = self.subscriptions.heard_log(&event.room) {
                     *log = heard;
+                }
+            }
+            EventKind::Deleted { .. } | EventKind::Moderated(_) => {
+                match self.follows(&event, revision) {
+                    Some(Follows::Next) => self.ban_address(&event).await,
+                    Some(Follows::Lost) => {
+                        return self.sync_room(&event.room, None, None, None).await;
+                    }
+                    Some(Follows::Known) | None => return Ok(()),
                 }
             }
             _ => {}

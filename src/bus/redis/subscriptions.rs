@@ -2,6 +2,7 @@
 //! and how far it has heard each of them.
 
 mod connections;
+mod moderation;
 mod moves;
 
 use std::collections::HashMap;
@@ -9,6 +10,7 @@ use std::convert::Infallible;
 use std::fmt;
 use std::slice;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant};
 
 use event_listener::Event;
@@ -24,8 +26,10 @@ use crate::redis::error::Error;
 use crate::redis::pipeline::REPLY_TIME;
 use crate::time::timeout;
 use connections::Place;
+use moderation::Moderation;
 
 pub use connections::Connections;
+pub use moderation::Follows;
 
 /// The subscriptions, as wanted and as confirmed.
 #[derive(Debug)]
@@ -36,6 +40,8 @@ pub struct Subscriptions {
     work: Event,
     /// A subscription was confirmed, or the connection broke.
     changed: Event,
+    /// How many users are muted in these rooms, or more.
+    muted: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -62,6 +68,8 @@ struct Wanted {
     moves: u32,
     /// How far the room has been heard; none before the first sign of where it stands.
     cursor: Option<Cursor>,
+    /// What its moderators have done; none before the first sign of that.
+    moderation: Option<Box<Moderation>>,
 }
 
 impl fmt::Debug for State {
@@ -79,6 +87,7 @@ impl Subscriptions {
             state: Mutex::default(),
             work: Event::new(),
             changed: Event::new(),
+            muted: AtomicUsize::new(0),
         }
     }
 

@@ -27,7 +27,9 @@ pub(super) fn render(event: &Event, out: &mut String) -> bool {
     let mut data = String::new();
     let said = typed::render(event, &mut data);
     if said {
-        push(event.id(), &data, out);
+        // A browser comes back from the last id, and what is taken back is an older message.
+        let id = event.id().filter(|_| event.is_speech());
+        push(id, &data, out);
     }
     said
 }

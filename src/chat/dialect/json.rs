@@ -34,6 +34,9 @@ pub(super) struct Object {
     pub history: Option<Number>,
     pub limit: Option<Number>,
     pub private: Option<BTreeMap<String, String>>,
+    pub id: Option<String>,
+    pub seconds: Option<Number>,
+    pub reason: Option<String>,
 }
 
 /// Reads an object and its reference. The reference is also returned if the rest is wrong.

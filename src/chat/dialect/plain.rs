@@ -2,13 +2,22 @@
 
 use std::fmt::Write;
 
-use super::{Reply, Request};
+use super::{Reply, Request, Which, typed};
 use crate::chat::event::{Event, EventKind, Refusal, Text};
+use crate::chat::moderation::{Action, Ban, Measure};
+use crate::chat::name::{Room, User};
 
 const USAGE_MSG: &str = "/msg NAME TEXT, or /msg \"A NAME WITH SPACES\" TEXT";
+const USAGE_MUTE: &str = "/mute NAME [SECONDS]";
+const USAGE_KICK: &str = "/kick NAME [SECONDS] [REASON]";
+const USAGE_BAN: &str = "/ban NAME [REASON]";
+const USAGE_UNBAN: &str = "/unban NAME";
+const USAGE_DELETE: &str = "/delete for your last message, /delete ID, or /delete NAME";
 const HELP: &str = "/who lists who is here, /msg NAME TEXT sends a private message, \
-                    /help shows this; anything else is said to the room. \
-                    ?session=KEY in the address keeps your name";
+                    /delete takes your last message back, /help shows this; anything else is said to \
+                    the room. ?session=KEY in the address keeps your name. \
+                    Moderators: /kick NAME [SECONDS] [REASON], /ban NAME [REASON], \
+                    /unban NAME, /mute NAME [SECONDS], /delete NAME, /banned";
 
 pub(super) fn parse(frame: &str) -> Result<Request, Refusal> {
     let (word, rest) = frame.split_once(char::is_whitespace).unwrap_or((frame, ""));
@@ -22,8 +31,66 @@ pub(super) fn parse(frame: &str) -> Result<Request, Refusal> {
                 text: Text::new(text.trim_start())?,
             })
         }
+        "/kick" => moderate(Action::Kick, rest, USAGE_KICK),
+        "/ban" => moderate(Action::Ban, rest, USAGE_BAN),
+        "/unban" => moderate(Action::Unban, rest, USAGE_UNBAN),
+        "/mute" => moderate(Action::Mute, rest, USAGE_MUTE),
+        "/banned" => Ok(Request::Banned(None)),
+        "/delete" => delete(rest.trim()),
         _ => Text::new(frame).map(|text| Request::Say(None, text)),
     }
+}
+
+fn moderate(action: Action, rest: &str, usage: &'static str) -> Result<Request, Refusal> {
+    let (name, mut rest) = name(rest.trim()).ok_or(Refusal::Usage(usage))?;
+    let user = User::new(name).map_err(Refusal::BadName)?;
+    let mut seconds = None;
+    let (word, reason) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
+    if matches!(action, Action::Kick | Action::Mute) && is_number(word) {
+        seconds = Some(word.parse().map_err(|_| Refusal::Usage(usage))?);
+        rest = reason;
+    }
+    // These have no reason: what follows is part of a name without its quotes.
+    if matches!(action, Action::Unban | Action::Mute) && !rest.is_empty() {
+        return Err(Refusal::Usage(usage));
+    }
+    Ok(Request::Moderate {
+        room: None,
+        action,
+        user,
+        seconds: typed::seconds(action, seconds)?,
+        reason: Measure::reason(rest),
+    })
+}
+
+/// Whether a word is a number, also one that can't be a number of seconds.
+fn is_number(word: &str) -> bool {
+    word.starts_with(|c: char| c.is_ascii_digit() || "+-.".contains(c))
+        && word.parse::<f64>().is_ok()
+}
+
+fn delete(rest: &str) -> Result<Request, Refusal> {
+    let which = match (rest, rest.parse()) {
+        ("", _) => Which::OwnLast,
+        (_, Ok(id)) => Which::Id(id),
+        _ => match name(rest) {
+            Some((name, "")) => Which::LastOf(User::new(name).map_err(Refusal::BadName)?),
+            _ => return Err(Refusal::Usage(USAGE_DELETE)),
+        },
+    };
+    Ok(Request::Delete { of: None, which })
+}
+
+/// Splits `NAME REST` or `"NAME" REST`, of which the rest may be empty.
+fn name(rest: &str) -> Option<(&str, &str)> {
+    if let Some(quoted) = rest.strip_prefix('"')
+        && let Some((name, rest)) = quoted.split_once('"')
+        && (rest.is_empty() || rest.starts_with(char::is_whitespace))
+    {
+        return Some((name, rest.trim_start()));
+    }
+    let (name, rest) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
+    (!name.is_empty()).then_some((name, rest.trim_start()))
 }
 
 /// Splits `NAME TEXT` or `"NAME" TEXT`.
@@ -38,7 +105,14 @@ pub(super) fn render(event: &Event, out: &mut String) -> bool {
     let Some(user) = &event.user else {
         return false;
     };
-    out.push_str(user.as_str());
+    match &event.kind {
+        EventKind::Deleted { by, start, .. } => {
+            let start = start.as_deref().unwrap_or("…");
+            return write(out, deleted(user, by, start));
+        }
+        EventKind::Moderated(measure) => return write(out, moderated(measure)),
+        _ => out.push_str(user.as_str()),
+    }
     match &event.kind {
         EventKind::Said { text, to, .. } => {
             out.push_str(if to.is_some() { " (private): " } else { ": " });
@@ -48,11 +122,74 @@ pub(super) fn render(event: &Event, out: &mut String) -> bool {
             announced: true, ..
         } => out.push_str(": has joined the chat!"),
         EventKind::Left => out.push_str(": has left the chat!"),
-        EventKind::Joined { .. } | EventKind::Lost { .. } | EventKind::Deleted { .. } => {
-            return false;
-        }
+        _ => return false,
     }
     true
+}
+
+fn write(out: &mut String, line: String) -> bool {
+    out.push_str(&line);
+    true
+}
+
+/// The server's own lines begin with `* `, as no name does.
+fn deleted(user: &User, by: &User, start: &str) -> String {
+    match user == by {
+        true => format!("* {user} took back: {start}"),
+        false => format!("* {by} took back a message of {user}: {start}"),
+    }
+}
+
+fn moderated(measure: &Measure) -> String {
+    let Measure { user, by, .. } = measure;
+    let (done, time) = done(measure);
+    format!("* {user} {done}{time} by {by}")
+}
+
+/// What was done to a user, and for how long.
+fn done(measure: &Measure) -> (&'static str, String) {
+    let done = match (measure.action, measure.seconds) {
+        (Action::Kick, _) => "was removed",
+        (Action::Ban, _) => "was banned",
+        (Action::Unban, _) => "is no longer banned",
+        (Action::Mute, Some(0)) => return ("may speak again", String::new()),
+        (Action::Mute, _) => "was muted",
+    };
+    let time = measure.seconds.filter(|seconds| *seconds > 0);
+    (
+        done,
+        time.map_or(String::new(), |time| format!(" for {time} s")),
+    )
+}
+
+fn removed(measure: &Measure) -> String {
+    let (done, time) = done(measure);
+    let (done, by) = (done.replace("was", "were"), &measure.by);
+    format!("* you {done} by {by}{time}{}", reason(&measure.reason))
+}
+
+fn reason(reason: &str) -> String {
+    match reason {
+        "" => String::new(),
+        reason => format!(": {reason}"),
+    }
+}
+
+/// Every line after the first begins with two spaces.
+fn banned(room: &Room, bans: &[Ban]) -> String {
+    let mut lines = format!("* banned from {room}: {}", bans.len());
+    for ban in bans {
+        let time = ban
+            .seconds
+            .map_or(String::new(), |left| format!(" for {left} s"));
+        lines += &format!(
+            "\n  {}{time}, by {}{}",
+            ban.user,
+            ban.by,
+            reason(&ban.reason)
+        );
+    }
+    lines
 }
 
 /// Writes a text. Every line after the first begins with two spaces, which no name does. So no line
@@ -72,11 +209,14 @@ pub(super) fn reply(reply: &Reply<'_>, out: &mut String) -> bool {
     let _ = match reply {
         Reply::Joined { user, .. } => write!(out, "Welcome {user}!"),
         Reply::StartFailed(taken @ Refusal::NameTaken(_)) => write!(out, "{taken}"),
+        Reply::StartFailed(banned @ Refusal::Banned(_)) => write!(out, "error: {banned}"),
         Reply::StartFailed(_) => write!(out, "failed to connect. please try again"),
         Reply::Who(room, roster) if roster.users.len() < roster.count => {
             write!(out, "in {room}: {} people", roster.count)
         }
         Reply::Who(room, roster) => write!(out, "in {room}: {}", roster.users.join(", ")),
+        Reply::Banned(room, bans) => write!(out, "{}", banned(room, bans)),
+        Reply::Removed(_, measure) => write!(out, "{}", removed(measure)),
         Reply::Help => write!(out, "{HELP}"),
         Reply::Refused(refusal, _) => write!(out, "error: {refusal}"),
         _ => return false,
@@ -119,6 +259,7 @@ mod tests {
                 id: None,
                 at: 0,
                 to,
+                author: None,
             },
         };
         let mut out = String::new();

@@ -42,6 +42,10 @@ pub(super) fn render(event: &Event, out: &mut String) -> bool {
 pub(super) fn reply(reply: &Reply<'_>, out: &mut String) -> bool {
     match reply {
         Reply::StartFailed(_) | Reply::Refused(..) => typed::reply(reply, out),
+        Reply::Removed(room, measure) => {
+            let banned = Refusal::removed(room, measure);
+            typed::reply(&Reply::Refused(&banned, None), out)
+        }
         _ => false,
     }
 }

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::json::{self, Object};
-use super::{Join, Read, Reply, Request, Target};
+use super::{Join, Read, Reply, Request, Target, Which};
 use crate::chat::event::{Event, EventKind, Refusal, Text};
 use crate::chat::id::Id;
+use crate::chat::moderation::{Action, Ban, Measure, SECONDS_MOST, SECONDS_USUAL};
 use crate::chat::name::{Email, LOBBY, Room, User};
 use crate::chat::replay::Past;
 
@@ -15,6 +16,10 @@ use crate::chat::replay::Past;
 const HISTORY_MOST: u64 = 100;
 /// How many messages a reply with a history has if the client gives no limit.
 const HISTORY_USUAL: u64 = 50;
+
+/// A list of bans has reasons of at most so many bytes. With the names of as many people as can be banned,
+/// it is below the limit of an outbox.
+const REASONS_BYTES: usize = 32 * 1024;
 
 /// Every object that the server sends; its `type` tells which.
 #[derive(Debug, Serialize)]
@@ -61,6 +66,20 @@ enum Said<'a> {
         id: String,
         by: &'a str,
     },
+    Moderation {
+        room: &'a str,
+        action: &'static str,
+        user: &'a str,
+        by: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        seconds: Option<u64>,
+        #[serde(skip_serializing_if = "str::is_empty")]
+        reason: &'a str,
+    },
+    Banned {
+        room: &'a str,
+        entries: Vec<Entry<'a>>,
+    },
     Who {
         room: &'a str,
         users: &'a [String],
@@ -91,11 +110,16 @@ enum Said<'a> {
     },
 }
 
+/// A user who can't enter a room.
+#[derive(Debug, Serialize)]
+struct Entry<'a> {
+    user: &'a str,
+    until: Option<u64>,
+    by: &'a str,
+    reason: &'a str,
+}
+
 pub(super) fn request(object: Object) -> Result<Request, Refusal> {
-    let room = |name: Option<String>| {
-        let name = name.ok_or_else(|| Refusal::BadRoom("room is missing".into()))?;
-        Room::new(&name).map_err(Refusal::BadRoom)
-    };
     match object.kind.as_deref() {
         Some("chat") => {
             let text = Text::new(&object.text.unwrap_or_default())?;
@@ -122,17 +146,58 @@ pub(super) fn request(object: Object) -> Result<Request, Refusal> {
         Some("leave") => Ok(Request::Leave(room(object.room)?)),
         Some("forget") => Ok(Request::Forget),
         Some("history") => Ok(Request::History {
-            of: match object.to {
-                Some(to) => Target::User(User::new(&to).map_err(|_| Refusal::NoSuchUser(to))?),
-                None => Target::Room(room(object.room)?),
-            },
+            of: target(object.room, object.to)?,
             before: id("before", object.before.as_deref())?,
             limit: json::count("limit", object.limit)?
                 .unwrap_or(HISTORY_USUAL)
                 .min(HISTORY_MOST) as usize,
         }),
         Some("who") => Ok(Request::Who(Some(room(object.room)?))),
-        kind => Err(Refusal::UnknownType(kind.unwrap_or("none").to_string())),
+        Some("banned") => Ok(Request::Banned(Some(room(object.room)?))),
+        Some("delete") => Ok(Request::Delete {
+            of: Some(target(object.room, object.to)?),
+            which: match id("id", object.id.as_deref())? {
+                Some(id) => Which::Id(id),
+                None => return Err(Refusal::BadJson("id is missing".into())),
+            },
+        }),
+        kind => match kind.and_then(Action::named) {
+            Some(action) => Ok(Request::Moderate {
+                room: Some(room(object.room)?),
+                action,
+                user: User::new(&object.user.unwrap_or_default()).map_err(Refusal::BadName)?,
+                seconds: seconds(action, json::count("seconds", object.seconds)?)?,
+                reason: Measure::reason(&object.reason.unwrap_or_default()),
+            }),
+            None => Err(Refusal::UnknownType(kind.unwrap_or("none").to_string())),
+        },
+    }
+}
+
+fn room(name: Option<String>) -> Result<Room, Refusal> {
+    let name = name.ok_or_else(|| Refusal::BadRoom("room is missing".into()))?;
+    Room::new(&name).map_err(Refusal::BadRoom)
+}
+
+fn target(name: Option<String>, to: Option<String>) -> Result<Target, Refusal> {
+    match to {
+        Some(to) => match User::new(&to) {
+            Ok(user) => Ok(Target::User(user)),
+            Err(_) => Err(Refusal::NoSuchUser(to)),
+        },
+        None => Ok(Target::Room(room(name)?)),
+    }
+}
+
+/// How long an action holds.
+pub(super) fn seconds(action: Action, seconds: Option<u64>) -> Result<Option<u64>, Refusal> {
+    match (action, seconds) {
+        (Action::Ban | Action::Unban, _) => Ok(None),
+        (_, Some(seconds)) if seconds > SECONDS_MOST => {
+            let most = format!("seconds is more than {SECONDS_MOST}, a year");
+            Err(Refusal::BadJson(most))
+        }
+        (_, seconds) => Ok(Some(seconds.unwrap_or(SECONDS_USUAL))),
     }
 }
 
@@ -206,6 +271,7 @@ fn said(event: &Event) -> Option<Said<'_>> {
             id,
             at,
             to,
+            ..
         } => Said::Chat {
             room: to.is_none().then_some(room),
             to: to.as_ref().map(User::as_str),
@@ -220,13 +286,41 @@ fn said(event: &Event) -> Option<Said<'_>> {
         } => presence("online"),
         EventKind::Joined { .. } | EventKind::Lost { .. } => return None,
         EventKind::Left => presence("offline"),
-        EventKind::Deleted { id } => Said::Deleted {
+        EventKind::Deleted { id, by, .. } => Said::Deleted {
             room: (!event.room.is_conversation()).then_some(room),
             to: other_end(event),
             id: id.to_string(),
-            by: user_id,
+            by: by.as_str(),
         },
+        EventKind::Moderated(measure) => moderation(&event.room, measure),
     })
+}
+
+fn moderation<'a>(room: &'a Room, measure: &'a Measure) -> Said<'a> {
+    Said::Moderation {
+        room: room.as_str(),
+        action: measure.action.name(),
+        user: measure.user.as_str(),
+        by: measure.by.as_str(),
+        seconds: measure.seconds,
+        reason: &measure.reason,
+    }
+}
+
+/// Reasons are left out where the list would be longer than one answer should be.
+fn banned<'a>(room: &'a Room, bans: &'a [Ban]) -> Said<'a> {
+    let reasons: usize = bans.iter().map(|ban| ban.reason.len()).sum();
+    let short = reasons <= REASONS_BYTES;
+    let entry = |ban: &'a Ban| Entry {
+        user: ban.user.as_str(),
+        until: ban.until,
+        by: ban.by.as_str(),
+        reason: if short { &ban.reason } else { "" },
+    };
+    Said::Banned {
+        room: room.as_str(),
+        entries: bans.iter().map(entry).collect(),
+    }
 }
 
 pub(super) fn reply(reply: &Reply<'_>, out: &mut String) -> bool {
@@ -273,6 +367,8 @@ pub(super) fn reply(reply: &Reply<'_>, out: &mut String) -> bool {
             messages: Vec::new(),
             complete: Some(false),
         },
+        Reply::Banned(room, bans) => banned(room, bans),
+        Reply::Removed(room, measure) => moderation(room, measure),
         Reply::Status(up) => Said::Status {
             bus: if *up { "ok" } else { "waiting" },
         },

@@ -64,7 +64,11 @@ pub fn user(name: &str) -> Result<Cow<'_, str>, &'static str> {
     let key = key(name);
     if key.contains(RESERVED) {
         Err("contains what reads as one of : / @ #")
-    } else if key == "error" || key.starts_with("in ") || key.ends_with(" (private)") {
+    } else if key == "error"
+        || key.starts_with("in ")
+        || key.starts_with("* ")
+        || key.ends_with(" (private)")
+    {
         Err("reads as words of the server's own")
     } else if key.is_empty() {
         Err("is empty")

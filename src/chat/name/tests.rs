@@ -112,6 +112,9 @@ fn no_name_reads_as_the_servers_own_words() {
         "In Lobby",
         "in\u{a0}lobby",
         "in x",
+        "* bar was muted for 600 s by mod",
+        "＊ bar",
+        "*\u{3000}bar",
         "bar (private)",
         "bar (PRIVATE)",
         "bar\u{3000}（private）",
@@ -121,7 +124,16 @@ fn no_name_reads_as_the_servers_own_words() {
     ] {
         assert!(User::new(bad).is_err(), "{bad:?} must be refused");
     }
-    for good in ["errors", "inn", "in", "private", "bar(private)", "Terror"] {
+    for good in [
+        "errors",
+        "inn",
+        "in",
+        "*",
+        "*bar",
+        "private",
+        "bar(private)",
+        "Terror",
+    ] {
         assert!(User::new(good).is_ok(), "{good:?}");
     }
     assert!(Room::new("error").is_ok());

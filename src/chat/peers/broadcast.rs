@@ -27,8 +27,14 @@ impl Peers {
                 while !events.is_empty() {
                     // A member that joins again must get the events before its join, and get them
                     // before its outbox buffers.
-                    let again = |at: &usize| registry.joins_again(&events[*at], self.instance);
-                    let end = (1..events.len()).find(again).unwrap_or(events.len());
+                    // One that is removed must get those before that, and none after it.
+                    registry.remove(&events[0]);
+                    let apart = |at: &usize| {
+                        let event = &events[*at];
+                        registry.joins_again(event, self.instance)
+                            || matches!(event.kind, EventKind::Moderated(_))
+                    };
+                    let end = (1..events.len()).find(apart).unwrap_or(events.len());
                     let (now, rest) = events.split_at(end);
                     registry.broadcast(self.instance, now, &mut parts, stats);
                     events = rest;
@@ -36,6 +42,7 @@ impl Peers {
                 registry.evict_slowest(&self.limits);
             }
         }
+        self.announce_removals(&registry);
         batch.clear();
     }
 }

@@ -143,6 +143,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
+    use crate::chat::address::Address;
     use crate::chat::dialect::Dialect;
     use crate::chat::event::{Event, EventKind};
     use crate::chat::id::Instance;
@@ -204,7 +205,12 @@ mod tests {
             for _ in 0..u.int_in_range(1..=60)? {
                 let room = u.choose(&rooms)?;
                 if here.is_empty() || u.ratio(1, 8)? {
-                    here.push(now(peers.add(Dialect::Typed, Nowhere, Bytes::new())));
+                    here.push(now(peers.add(
+                        Dialect::Typed,
+                        Address::new(1),
+                        Nowhere,
+                        Bytes::new(),
+                    )));
                     continue;
                 }
                 let place = u.choose_index(here.len())?;

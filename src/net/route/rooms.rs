@@ -1,4 +1,5 @@
-//! Requests to `/rooms/{room}`: to publish a message, to read messages, and to follow a room.
+//! Requests to `/rooms/{room}`: to publish a message, to read messages, to take one back, and to follow a
+//! room.
 
 use super::{ChatRequest, Route, bad_name, id};
 use crate::chat::dialect::{Dialect, REFERENCE_BYTES};
@@ -12,6 +13,8 @@ use crate::net::http::{Answer, Head};
 
 /// The methods of a room.
 const METHODS: &str = "GET, HEAD, POST, OPTIONS";
+/// The methods of a message.
+const MESSAGE_METHODS: &str = "DELETE, OPTIONS";
 /// The most messages that one answer may have.
 const MOST_MESSAGES: usize = 100;
 /// How many messages an answer has if the client gives no limit.
@@ -39,6 +42,15 @@ pub struct ReadRequest {
     pub limit: usize,
 }
 
+/// A request to take a message back. The name in it is valid.
+#[derive(Debug, PartialEq, Eq)]
+pub struct DeleteRequest {
+    /// The room.
+    pub room: Room,
+    /// The message; `None` if there can't be one.
+    pub id: Option<Id>,
+}
+
 /// Which messages of a room to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Page {
@@ -59,6 +71,7 @@ pub(super) fn route(
     origins: &[Origin],
 ) -> Result<Route, Answer> {
     let route = match head.method.as_str() {
+        _ if room.contains('/') => message(head, room)?,
         "OPTIONS" => Route::Options(METHODS),
         "POST" => Route::Publish(publish(room, query)?),
         "GET" | "HEAD" => {
@@ -72,6 +85,19 @@ pub(super) fn route(
     };
     check_origin(head, origins)?;
     Ok(route)
+}
+
+/// A request about one message: `room` is its room and its id.
+fn message(head: &Head, room: &str) -> Result<Route, Answer> {
+    let (room, id) = room.split_once('/').unwrap_or((room, ""));
+    match head.method.as_str() {
+        "OPTIONS" => Ok(Route::Options(MESSAGE_METHODS)),
+        "DELETE" => Ok(Route::Delete(DeleteRequest {
+            room: name(room)?,
+            id: id.parse().ok(),
+        })),
+        _ => Err(Answer::wrong_method(MESSAGE_METHODS)),
+    }
 }
 
 fn publish(room: &str, query: &str) -> Result<PublishRequest, Answer> {

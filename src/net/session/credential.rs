@@ -36,6 +36,11 @@ impl Credential {
         }
     }
 
+    /// Whether the connection is a moderator of a room.
+    pub(super) fn moderates(&self, room: &Room) -> bool {
+        self.grant().is_some_and(|grant| grant.moderates(room))
+    }
+
     /// Checks that the token, if there is one, allows a room.
     pub(super) fn may_enter(&self, room: &Room) -> Result<(), Refusal> {
         match self.grant() {

@@ -7,7 +7,7 @@ use super::credential::Credential;
 use crate::bus::Away;
 use crate::chat::dialect::{Dialect, Reply};
 use crate::chat::event::Refusal;
-use crate::chat::name::{Room, User, hex};
+use crate::chat::name::{User, hex};
 
 /// How many guests' names are tried. There are two thousand million.
 const GUEST_ATTEMPTS: usize = 5;
@@ -37,7 +37,8 @@ impl Session<'_> {
         });
         self.peer.outbox.push_before_buffered(named.as_slice());
         let limits = &self.context.rate_limits;
-        self.rate.rename(limits, &user, Instant::now());
+        let from = self.peer.address;
+        self.rate.rename(limits, from, &user, Instant::now());
         self.user = Some(user);
         if new_key && self.ended().is_some() {
             // It has not been told its key, and could not come back with it.
@@ -81,6 +82,11 @@ impl Session<'_> {
     /// Takes another name. In the rooms it looks as if one user left and another one joined.
     pub(super) async fn rename(&mut self, user: User) -> Result<(), Refusal> {
         self.credential.may_use_name(&user)?;
+        for joined in &self.rooms {
+            if !self.credential.moderates(&joined.room) {
+                self.bus().may_enter(&joined.room, &user).await?;
+            }
+        }
         let old = self.user.take();
         if let Err(refusal) = self.claim(user).await {
             self.user = old;
@@ -89,7 +95,11 @@ impl Session<'_> {
         let Some(user) = &self.user else {
             return Ok(());
         };
-        let rooms: Vec<&Room> = self.rooms.iter().map(|joined| &joined.room).collect();
+        let visits = self.rooms.iter().map(|joined| {
+            let visitor = self.visitor(Some(user), &joined.room);
+            (joined.room.clone(), visitor)
+        });
+        let rooms: Vec<_> = visits.collect();
         let (bus, old) = (self.bus(), old.as_ref());
         bus.announce_rename(self.peer, old, user, &rooms).await;
         Ok(())

@@ -1,7 +1,7 @@
 //! What a user who comes back is sent of their private conversations.
 
 use super::Session;
-use crate::bus::{Away, Conversation};
+use crate::bus::{Away, Conversation, Visitor};
 use crate::chat::dialect::Read;
 use crate::chat::event::{Event, Refusal};
 use crate::chat::id::Id;
@@ -95,7 +95,10 @@ impl Session<'_> {
         }
         ordered.sort_by(|one, other| (one.0, &one.1).cmp(&(other.0, &other.1)));
         for (_, room, past) in ordered {
-            let log = self.bus().enter(self.peer, None, &room).await?;
+            let log = self
+                .bus()
+                .enter(self.peer, Visitor::default(), &room)
+                .await?;
             let told = self.replay(&room, log, past).await;
             self.bus().leave_conversation(&room);
             told?;

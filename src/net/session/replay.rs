@@ -5,6 +5,7 @@ use std::task::Poll;
 
 use super::Session;
 use super::rooms::JoinedRoom;
+use crate::bus::Visitor;
 use crate::chat::close_reason::CloseReason;
 use crate::chat::dialect::{Dialect, Reply, Roster, Target};
 use crate::chat::event::{self, Event, Refusal};
@@ -34,7 +35,8 @@ impl Session<'_> {
             Dialect::Simple | Dialect::Events => self.user.clone(),
             _ => Some(self.ensure_name().await?),
         };
-        let log = self.bus().enter(self.peer, user.as_ref(), &room).await?;
+        let visitor = self.visitor(user.as_ref(), &room);
+        let log = self.bus().enter(self.peer, visitor, &room).await?;
         // Most connections are in one room for all their life.
         self.rooms.reserve_exact(1);
         self.rooms.push(JoinedRoom {
@@ -53,7 +55,7 @@ impl Session<'_> {
 
     /// Sends the roster and the history of a room again. Live messages come after that.
     pub(super) async fn reenter(&self, room: &Room, past: Option<Past>) -> Result<(), Refusal> {
-        let log = self.bus().join(self.peer, None, room).await?;
+        let log = self.bus().join(self.peer, Visitor::default(), room).await?;
         let told = self.replay(room, log, past).await;
         if told.is_err() && self.peer.outbox.overflowed() {
             // Live messages were dropped. The client can reconnect and ask for them.
@@ -82,7 +84,7 @@ impl Session<'_> {
                 self.peer.outbox.close(CloseReason::Slow);
             }
             // More live messages came than can be buffered: they are read from the log, too.
-            let log = self.bus().join(self.peer, None, room).await?;
+            let log = self.bus().join(self.peer, Visitor::default(), room).await?;
             let grown = replay.extend(log);
             let (page, whole) = self.page(room, &mut replay, PAGE).await?;
             if !(grown && whole) {

@@ -1,8 +1,9 @@
 //! Frames from clients, in each dialect.
 
-use natterjack::chat::dialect::{Dialect, Join, Reply, Request, Roster, Target};
+use natterjack::chat::dialect::{Dialect, Join, Reply, Request, Roster, Target, Which};
 use natterjack::chat::event::{Event, EventKind, Refusal, Text};
 use natterjack::chat::id::Id;
+use natterjack::chat::moderation::Measure;
 use natterjack::chat::name::{Room, User};
 use natterjack::chat::replay::Epochs;
 
@@ -59,7 +60,31 @@ fn carry_out(request: &Request) {
             });
             assert!(*limit <= 100);
         }
-        Request::Who(None) | Request::Forget => {}
+        Request::Moderate {
+            action,
+            user,
+            seconds,
+            reason,
+            ..
+        } => {
+            let measure = Measure {
+                action: *action,
+                user: user.clone(),
+                by: guest,
+                seconds: *seconds,
+                reason: reason.clone(),
+            };
+            rules::measure(&measure);
+        }
+        Request::Delete { of, which } => {
+            if let Some(Target::Room(room)) = of {
+                rules::name(room.as_str());
+            }
+            if let Which::LastOf(user) = which {
+                rules::user(user);
+            }
+        }
+        Request::Who(None) | Request::Banned(_) | Request::Forget => {}
         Request::Help => {
             rules::reply(&Reply::Help);
         }
@@ -73,6 +98,7 @@ fn said(room: Room, user: User, text: &Text) -> Event {
         id: Some(Id::first(7)),
         at: 7,
         to: None,
+        author: None,
     };
     Event {
         room,

@@ -1,5 +1,6 @@
 //! Messages on the channels of Redis, from other instances and from others.
 
+use natterjack::bus::redis::foreign;
 use natterjack::bus::redis::message::{self, InstanceMessage};
 use natterjack::chat::dialect::Dialect;
 use natterjack::chat::event::EventKind;
@@ -11,7 +12,7 @@ use super::rules;
 
 /// Whatever is understood obeys the rules, and can be said in every dialect.
 pub fn survives(bytes: &[u8]) {
-    if let Some(event) = message::foreign(Room::lobby(), bytes) {
+    if let Some(event) = foreign::foreign(Room::lobby(), bytes) {
         rules::event(&event);
         assert!(event.is_speech() && event.user.is_some() && event.origin.is_none());
     } else {
@@ -34,6 +35,7 @@ pub fn survives(bytes: &[u8]) {
                 Cursor { epochs, at: 0 }.advance(log.last.next(), 0);
                 log.replay(log.last);
             }
+            EventKind::Moderated(measure) => rules::measure(measure),
             EventKind::Left | EventKind::Lost { .. } | EventKind::Deleted { .. } => {}
         }
         if let (Some(user), Some(origin)) = (&event.user, event.origin) {

@@ -34,6 +34,7 @@ pub fn survives(bytes: &[u8]) {
         Ok(Route::Follow(request)) => follows(&request),
         Ok(Route::Publish(request)) => publishes(&request),
         Ok(Route::Read(request)) => reads(&request),
+        Ok(Route::Delete(request)) => rules::name(request.room.as_str()),
         Err(refused) => whole(&refused, &[400, 403, 404, 405, 426]),
     }
 }

@@ -1,9 +1,12 @@
 //! Rules that every parsed value obeys, from any source.
 
+use std::sync::Arc;
+
 use natterjack::chat::dialect::{Dialect, Reply, Target};
-use natterjack::chat::event::{Event, EventKind, TEXT_CHARS, Text};
+use natterjack::chat::event::{Event, EventKind, Refusal, TEXT_CHARS, Text};
 use natterjack::chat::frame;
 use natterjack::chat::id::Id;
+use natterjack::chat::moderation::{Action, Measure};
 use natterjack::chat::name::{Email, Room, User};
 use serde_json::Value;
 
@@ -73,6 +76,9 @@ pub fn event(event: &Event) {
             (Dialect::Plain, EventKind::Said { text, .. }) => {
                 assert_eq!(out, format!("{}: {}", user.unwrap(), lines(text)));
             }
+            (Dialect::Plain, EventKind::Deleted { .. } | EventKind::Moderated(_)) => {
+                assert!(out.starts_with("* ") && !out.contains('\n'), "{out}");
+            }
             (Dialect::Plain, _) => assert!(out.starts_with(user.unwrap())),
             (Dialect::Simple, EventKind::Said { text, email, .. }) => {
                 let out = object(&out);
@@ -87,7 +93,11 @@ pub fn event(event: &Event) {
                     _ => object(&out),
                 };
                 assert_eq!(out["room"], event.room.as_str());
-                assert_eq!(out["userId"], user.unwrap());
+                match kind {
+                    EventKind::Deleted { by, .. } => assert_eq!(out["by"], by.as_str()),
+                    EventKind::Moderated(_) => assert_eq!(out["user"], user.unwrap()),
+                    _ => assert_eq!(out["userId"], user.unwrap()),
+                }
                 if let EventKind::Said { text, id, at, .. } = kind {
                     assert_eq!(out["text"], text.as_str());
                     assert_eq!(out["ts"], *at);
@@ -99,6 +109,25 @@ pub fn event(event: &Event) {
     }
     let history = [event.clone()];
     reply(&Reply::History(&Target::Room(event.room.clone()), &history));
+}
+
+/// What a moderator does is told in one line, to those whom it concerns, too.
+pub fn measure(measure: &Measure) {
+    user(&measure.user);
+    user(&measure.by);
+    assert!(measure.reason.chars().count() <= 100);
+    assert!(!measure.reason.contains(char::is_control));
+    assert!(Action::named(measure.action.name()) == Some(measure.action));
+    let room = Room::lobby();
+    event(&Event {
+        room: room.clone(),
+        user: Some(measure.user.clone()),
+        origin: None,
+        kind: EventKind::Moderated(Arc::new(measure.clone())),
+    });
+    let told = reply(&Reply::Removed(&room, measure));
+    assert_eq!(told.len(), Dialect::ALL.len());
+    reply(&Reply::Refused(&Refusal::removed(&room, measure), None));
 }
 
 /// A private message, too.
@@ -113,6 +142,7 @@ pub fn private_message(from: &User, to: &User, words: &Text) {
             id: Some(Id::first(7)),
             at: 7,
             to: Some(to.clone()),
+            author: None,
         },
     };
     let ends = event.room.ends().expect("it has two");

@@ -23,10 +23,11 @@ pub fn live(kept: &Kept) -> Live {
 }
 
 fn pieces(kept: &Kept, scope: Scope) -> Pieces {
-    let (rooms, clients, key, names) = {
+    let (rooms, clients, key, names, measures) = {
         let state = kept.lock();
-        let clients = state.references.clients();
-        (state.log.rooms(), clients, state.key, state.away.all())
+        let (clients, names) = (state.references.clients(), state.away.all());
+        let measures = state.moderation.all();
+        (state.log.rooms(), clients, state.key, names, measures)
     };
     let mut first = Vec::new();
     // Twice: without it no reference of the file is known.
@@ -72,7 +73,22 @@ fn pieces(kept: &Kept, scope: Scope) -> Pieces {
         }
         lines
     });
-    Box::new(iter::once(first).chain(messages).chain(references))
+    let measures = measures
+        .into_iter()
+        .map(|(room, measure, until, addresses)| {
+            let (mut lines, user) = (Vec::new(), measure.user.clone());
+            Record::Measure(room.clone(), measure, until).write(&mut lines);
+            for address in addresses {
+                Record::Address(room.clone(), user.clone(), address).write(&mut lines);
+            }
+            lines
+        });
+    Box::new(
+        iter::once(first)
+            .chain(messages)
+            .chain(references)
+            .chain(measures),
+    )
 }
 
 /// Takes what a record says. `now`: in milliseconds since 1970.
@@ -94,6 +110,12 @@ pub fn restore(state: &mut State, record: Record, now: u64) {
         Record::Reference(reference, Known { id, at }) => {
             state.references.restore(reference, id, age(at));
         }
+        Record::Measure(room, measure, until) => {
+            state.moderation.restore(&room, measure, until, now);
+        }
+        Record::Address(room, user, address) => {
+            state.moderation.note_address(&room, &user, address);
+        }
         Record::Key(key) => {
             if key != state.key {
                 state.key = key;
@@ -102,6 +124,7 @@ pub fn restore(state: &mut State, record: Record, now: u64) {
         }
         Record::All => {
             state.log.clear();
+            state.moderation.clear();
             state.references = References::new(state.key);
             state.away.clear();
         }

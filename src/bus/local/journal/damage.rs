@@ -6,7 +6,16 @@ use crate::chat::id::Id;
 use crate::chat::name::Room;
 
 /// The kinds of records without a message, as they begin.
-const OTHER_KINDS: [&str; 6] = ["ref\"", "key\"", "all\"", "epoch\"", "end\"", "stopped\""];
+const OTHER_KINDS: [&str; 8] = [
+    "ref\"",
+    "key\"",
+    "all\"",
+    "epoch\"",
+    "end\"",
+    "stopped\"",
+    "moderation\"",
+    "address\"",
+];
 
 /// What can be read of a damaged line.
 #[derive(Clone, Debug)]
@@ -43,7 +52,11 @@ fn is_of(line: &[u8], kind: &str) -> bool {
 /// Which message a damaged line had.
 fn message_of(line: &[u8]) -> Option<(Room, Id)> {
     let line = String::from_utf8_lossy(line);
-    let rest = line.strip_prefix("{\"kind\":\"message\",\"room\":")?;
+    let rest = line.strip_prefix("{\"kind\":\"")?;
+    let rest = rest
+        .strip_prefix("message")
+        .or_else(|| rest.strip_prefix("deleted"))?;
+    let rest = rest.strip_prefix("\",\"room\":")?;
     let (room, rest) = rest.split_once(",\"id\":\"")?;
     let room: String = serde_json::from_str(room).ok()?;
     let (id, _) = rest.split_once('"')?;
@@ -66,6 +79,7 @@ mod tests {
                 id: Some(Id { epoch: 7, n: 3 }),
                 at: 1,
                 to: None,
+                author: None,
             },
         };
         Record::Message(event, None)

@@ -11,8 +11,10 @@ use serde::Deserialize;
 
 use crate::bus::local::log::Party;
 use crate::bus::local::references::Reference;
+use crate::chat::address::Address;
 use crate::chat::event::{Event, EventKind, Text};
 use crate::chat::id::Id;
+use crate::chat::moderation::{Action, Measure};
 use crate::chat::name::{Email, Room, SessionKeyHash, User};
 
 /// The first line of a file, without its end.
@@ -28,8 +30,12 @@ pub const START: &[u8] = b"{\"kind\":\"";
 /// What a line says.
 #[derive(Clone, Debug)]
 pub enum Record {
-    /// A message that has an id, and its reference if its client gave it one.
+    /// A message that has an id, and its reference if its client gave it one; or that one was taken back.
     Message(Event, Option<Reference>),
+    /// What a moderator did in a room, and until when it holds, in milliseconds since 1970.
+    Measure(Room, Measure, Option<u64>),
+    /// From where a banned user of a room comes.
+    Address(Room, User, Address),
     /// A reference that is still known, of a message whose record does not have it.
     Reference(Reference, Known),
     /// The key with which references are hashed.
@@ -65,33 +71,63 @@ impl Record {
         let start = out.len();
         match self {
             Record::Message(event, reference) => {
-                let EventKind::Said {
-                    text: said,
-                    email,
-                    id: Some(id),
-                    at,
-                    to,
-                } = &event.kind
-                else {
-                    return;
+                let kind = match &event.kind {
+                    EventKind::Said { id: Some(_), .. } => "message",
+                    EventKind::Deleted { .. } => "deleted",
+                    _ => return,
                 };
-                begin(out, "message");
+                begin(out, kind);
                 text(out, "room", event.room.as_str());
-                plain(out, "id", id);
-                number(out, "at", *at);
+                if let Some(id) = event.id() {
+                    plain(out, "id", id);
+                }
+                number(out, "at", event.said_at());
                 if let Some(user) = &event.user {
                     text(out, "user", user.as_str());
                 }
-                if let Some(email) = email {
-                    text(out, "email", email.as_str());
+                match &event.kind {
+                    EventKind::Said {
+                        text: said,
+                        email,
+                        to,
+                        author,
+                        ..
+                    } => {
+                        if let Some(email) = email {
+                            text(out, "email", email.as_str());
+                        }
+                        if let Some(to) = to {
+                            text(out, "to", to.as_str());
+                        }
+                        if let Some(author) = author {
+                            plain(out, "author", author);
+                        }
+                        text(out, "text", said.as_str());
+                    }
+                    EventKind::Deleted { by, .. } => text(out, "by", by.as_str()),
+                    _ => {}
                 }
-                if let Some(to) = to {
-                    text(out, "to", to.as_str());
-                }
-                text(out, "text", said.as_str());
                 if let Some(reference) = reference {
                     write_reference(out, *reference);
                 }
+            }
+            Record::Measure(room, measure, until) => {
+                begin(out, "moderation");
+                text(out, "room", room.as_str());
+                plain(out, "action", measure.action.name());
+                text(out, "user", measure.user.as_str());
+                text(out, "by", measure.by.as_str());
+                if let (Some(seconds), Some(until)) = (measure.seconds, until) {
+                    number(out, "seconds", seconds);
+                    number(out, "until", *until);
+                }
+                text(out, "reason", &measure.reason);
+            }
+            Record::Address(room, user, address) => {
+                begin(out, "address");
+                text(out, "room", room.as_str());
+                text(out, "user", user.as_str());
+                plain(out, "address", address);
             }
             Record::Reference(reference, Known { id, at }) => {
                 begin(out, "ref");
@@ -160,6 +196,21 @@ impl Record {
                     None => None,
                 };
                 Record::Message(line.message()?, reference)
+            }
+            "deleted" => Record::Message(line.deleted()?, None),
+            "moderation" => {
+                let measure = Measure {
+                    action: Action::named(line.action?)?,
+                    user: line.user()?,
+                    by: User::new(line.by.as_ref()?).ok()?,
+                    seconds: line.seconds,
+                    reason: line.reason.as_deref().unwrap_or_default().to_string(),
+                };
+                Record::Measure(line.room()?, measure, line.until)
+            }
+            "address" => {
+                let address = line.address?.parse().ok()?;
+                Record::Address(line.room()?, line.user()?, address)
             }
             "ref" => {
                 let id = line.id?.parse().ok()?;
@@ -249,6 +300,15 @@ struct Line<'a> {
     reference: Option<&'a str>,
     key: Option<&'a str>,
     waiting: Option<&'a str>,
+    author: Option<&'a str>,
+    #[serde(borrow)]
+    by: Option<Cow<'a, str>>,
+    action: Option<&'a str>,
+    seconds: Option<u64>,
+    until: Option<u64>,
+    #[serde(borrow)]
+    reason: Option<Cow<'a, str>>,
+    address: Option<&'a str>,
 }
 
 impl Line<'_> {
@@ -258,6 +318,20 @@ impl Line<'_> {
 
     fn user(&self) -> Option<User> {
         User::new(self.user.as_ref()?).ok()
+    }
+
+    fn deleted(&self) -> Option<Event> {
+        Some(Event {
+            room: self.room()?,
+            user: Some(self.user()?),
+            origin: None,
+            kind: EventKind::Deleted {
+                id: self.id?.parse().ok()?,
+                at: self.at?,
+                by: User::new(self.by.as_ref()?).ok()?,
+                start: None,
+            },
+        })
     }
 
     fn message(&self) -> Option<Event> {
@@ -272,6 +346,7 @@ impl Line<'_> {
                 id: Some(self.id?.parse().ok()?),
                 at: self.at?,
                 to: user(&self.to).ok()?,
+                author: self.author.and_then(|author| author.parse().ok()),
             },
         })
     }
@@ -291,108 +366,4 @@ fn read_reference(text: &str) -> Option<Reference> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn message(text: &str, email: Option<&str>, reference: Option<Reference>) -> Record {
-        let event = Event {
-            room: Room::new("attic").unwrap(),
-            user: User::new("Änn").ok(),
-            origin: None,
-            kind: EventKind::Said {
-                text: Text::new(text).unwrap(),
-                email: Email::given(email).unwrap(),
-                id: Some(Id { epoch: 7, n: 3 }),
-                at: 1_764_000_000_123,
-                to: None,
-            },
-        };
-        Record::Message(event, reference)
-    }
-
-    fn line(record: &Record) -> String {
-        let mut line = Vec::new();
-        record.write(&mut line);
-        String::from_utf8(line).unwrap()
-    }
-
-    #[test]
-    fn a_record_is_a_line_that_anybody_can_read() {
-        let said = line(&message("grüß \"dich\" 👋", None, None));
-        let json = "{\"kind\":\"message\",\"room\":\"attic\",\"id\":\"7-3\",\"at\":1764000000123,\
-                    \"user\":\"Änn\",\"text\":\"grüß \\\"dich\\\" 👋\",\"crc\":\"";
-        assert!(said.starts_with(json), "{said}");
-        assert!(said.ends_with("\"}\n"), "{said}");
-        assert_eq!(
-            line(&Record::Stopped),
-            "{\"kind\":\"stopped\",\"crc\":\"2f3290fe\"}\n"
-        );
-    }
-
-    #[test]
-    fn what_is_written_is_read_again() {
-        let (client, name) = (u64::MAX, 1);
-        let reference = Reference { client, name };
-        let id = Id { epoch: 7, n: 3 };
-        let user = User::new("Änn").unwrap();
-        let party = |waiting_after| {
-            let party = Party {
-                user: user.clone(),
-                holder: SessionKeyHash::of("key"),
-                begun: id,
-                waiting_after,
-            };
-            Record::Party(Room::conversation(&user, &user), party)
-        };
-        for record in [
-            message("hello", None, None),
-            message("two\nlines", Some("a@b.c"), Some(reference)),
-            Record::Reference(reference, Known { id, at: 12 }),
-            Record::Key(u128::MAX / 3),
-            Record::All,
-            Record::End(Room::new("attic").unwrap(), id),
-            Record::Epoch(7),
-            party(None),
-            party(Some(id)),
-            Record::Name(user.clone(), SessionKeyHash::of("key"), None),
-            Record::Name(user.clone(), SessionKeyHash::of("key"), Some(12)),
-            Record::Free(user),
-            Record::Stopped,
-        ] {
-            let line = line(&record);
-            let read = Record::read(line.trim_end().as_bytes()).unwrap();
-            assert_eq!(format!("{read:?}"), format!("{record:?}"));
-            assert_eq!(line.matches('\n').count(), 1);
-        }
-    }
-
-    #[test]
-    fn no_damage_goes_unnoticed() {
-        let whole = line(&message("hello", None, None));
-        let whole = whole.trim_end().as_bytes();
-        assert!(Record::read(whole).is_some());
-        for at in 0..whole.len() {
-            assert!(Record::read(&whole[..at]).is_none(), "cut at {at}");
-            for bit in 0..8 {
-                let mut damaged = whole.to_vec();
-                damaged[at] ^= 1 << bit;
-                // A checksum in capitals is the same.
-                let same = damaged.eq_ignore_ascii_case(whole) && at >= whole.len() - CHECKSUM_LEN;
-                assert!(
-                    Record::read(&damaged).is_none() || same,
-                    "bit {bit} of {at}"
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn a_newer_format_is_known_for_one() {
-        assert_eq!(read_header(HEADER.as_bytes()), Ok(true));
-        let newer = HEADER.replace(":1", ":2");
-        assert_eq!(read_header(newer.as_bytes()), Err(2));
-        for other in ["", "{}", "{\"natterjack\":\"said\",\"version\":1}"] {
-            assert_eq!(read_header(other.as_bytes()), Ok(false));
-        }
-    }
-}
+mod tests;

@@ -5,7 +5,9 @@ use smol::future::Boxed;
 use super::kept::{Kept, Message};
 use super::log::Party;
 use super::references::Reference;
+use crate::chat::address::Address;
 use crate::chat::event::{Event, Refusal};
+use crate::chat::moderation::Measure;
 use crate::chat::name::{Room, SessionKeyHash, User};
 use crate::config::Config;
 use crate::count::text::MetricsText;
@@ -14,10 +16,13 @@ use crate::count::text::MetricsText;
 #[derive(Debug)]
 pub enum Journal {}
 
-/// What it would say of names and conversations.
+/// What it would say.
 #[allow(missing_docs)]
 #[derive(Debug)]
 pub enum Record {
+    Message(Event, Option<Reference>),
+    Measure(Room, Measure, Option<u64>),
+    Address(Room, User, Address),
     Party(Room, Party),
     Name(User, SessionKeyHash, Option<u64>),
     Free(User),
@@ -33,7 +38,7 @@ impl Journal {
         match *self {}
     }
 
-    pub fn append(&self, _: Event, _: Option<Reference>, _: Message) {
+    pub fn append(&self, _: &Record, _: Message) {
         match *self {}
     }
 

@@ -6,6 +6,7 @@ use std::mem::size_of;
 use super::super::heap;
 use crate::chat::event::{Event, EventKind, Text};
 use crate::chat::id::Id;
+use crate::chat::moderation::Author;
 use crate::chat::name::{Email, Room, SessionKeyHash, User};
 
 /// A room's places for messages grow by a half, but by no more than so many.
@@ -48,11 +49,22 @@ pub struct Run {
 #[derive(Debug)]
 pub struct Message {
     pub user: Option<User>,
-    pub text: Text,
-    pub email: Option<Email>,
+    pub words: Words,
     pub at: u64,
     /// In a private conversation, whom it is for.
     pub to: Option<Box<User>>,
+    pub author: Option<Author>,
+}
+
+/// What a message says.
+#[derive(Debug)]
+pub enum Words {
+    Said {
+        text: Text,
+        email: Option<Email>,
+    },
+    /// It was taken back by this user.
+    Deleted(User),
 }
 
 impl Ring {
@@ -176,6 +188,13 @@ impl Ring {
         Id { n, ..last }
     }
 
+    /// The message with this id.
+    pub fn find(&mut self, id: Id) -> Option<&mut Message> {
+        let place = self.first_after(id).checked_sub(1)?;
+        let found = self.id_at(place) == id;
+        self.messages.get_mut(place).filter(|_| found)
+    }
+
     /// What its messages' places take.
     pub fn table(&self) -> usize {
         heap::allocation(self.messages.capacity() * size_of::<Message>())
@@ -189,27 +208,65 @@ impl Ring {
 }
 
 impl Message {
+    /// The message that an event of a log is.
+    pub fn of(event: Event) -> Option<(Room, Message)> {
+        let (words, at, to, author) = match event.kind {
+            EventKind::Said {
+                text,
+                email,
+                at,
+                to,
+                author,
+                ..
+            } => (Words::Said { text, email }, at, to.map(Box::new), author),
+            EventKind::Deleted { at, by, .. } => (Words::Deleted(by), at, None, None),
+            _ => return None,
+        };
+        let message = Message {
+            user: event.user,
+            words,
+            at,
+            to,
+            author,
+        };
+        Some((event.room, message))
+    }
+
     /// What it takes beside its place.
     pub fn bytes(&self) -> usize {
         let user = self.user.as_ref().map(User::as_str);
-        let email = self.email.as_ref().map(Email::as_str);
         let to = self.to.as_ref().map(|to| to.as_str());
-        let parts = [user, email, to, Some(self.text.as_str())];
+        let (text, other) = match &self.words {
+            Words::Said { text, email } => (Some(text.as_str()), email.as_ref().map(Email::as_str)),
+            Words::Deleted(by) => (None, Some(by.as_str())),
+        };
+        let parts = [user, other, to, text];
         parts.into_iter().flatten().map(heap::shared).sum()
     }
 
-    pub fn said(&self, room: &Room, id: Id) -> Event {
+    pub fn event(&self, room: &Room, id: Id) -> Event {
+        let at = self.at;
+        let kind = match &self.words {
+            Words::Said { text, email } => EventKind::Said {
+                text: text.clone(),
+                email: email.clone(),
+                id: Some(id),
+                at,
+                to: self.to.as_deref().cloned(),
+                author: self.author,
+            },
+            Words::Deleted(by) => EventKind::Deleted {
+                id,
+                at,
+                by: by.clone(),
+                start: None,
+            },
+        };
         Event {
             room: room.clone(),
             user: self.user.clone(),
             origin: None,
-            kind: EventKind::Said {
-                text: self.text.clone(),
-                email: self.email.clone(),
-                id: Some(id),
-                at: self.at,
-                to: self.to.as_deref().cloned(),
-            },
+            kind,
         }
     }
 }

@@ -33,6 +33,9 @@ const ON_KEYS: &[(&str, &str, &str)] = &[
     ("ZRANGE", "sorted", "0 0"),
     ("ZRANGEBYSCORE", "sorted", "0 1"),
     ("ZCARD", "sorted", ""),
+    ("ZRANGEBYLEX", "sorted", "[a [b"),
+    ("ZREVRANGEBYLEX", "sorted", "[b [a"),
+    ("ZREMRANGEBYLEX", "sorted", "[c [d"),
     ("ZREM", "sorted", "c"),
     ("ZREMRANGEBYSCORE", "sorted", "2 3"),
     // To its own name: `@` is the key.

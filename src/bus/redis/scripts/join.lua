@@ -2,7 +2,10 @@
 -- all other cases only the instances are told, which let the peer in by it. The id of the room's last
 -- message goes along. In the roster a ~ after the connection marks a name of which the room was not
 -- told. If the name was there in another spelling, the room is told that the other spelling has left.
--- Returns how many are in the room.
+-- KEYS: roster, counter, sums, moderation. Who is banned is not let in.
+-- Returns how many are in the room; or for how long and why the peer is banned.
+local banned = refused(KEYS[4], ARGV[1], {ARGV[8], ARGV[9], ARGV[10], ARGV[11]})
+if banned then return banned end
 clear_if_empty(KEYS[1], KEYS[3])
 local entry = redis.call('HGET', KEYS[1], ARGV[1]) or ''
 local owner, quiet, shown = string.match(entry, '^([^ ~]+)(~?) ?(.*)$')
@@ -21,5 +24,5 @@ if owner ~= origin then
 end
 redis.call('HSET', KEYS[1], ARGV[1], origin .. ((known or announced) and '' or '~') .. written)
 local envelope = announced and '{"natterjack":"joined"' or '{"natterjack":"joined quietly"'
-tell(ARGV[3], ARGV[4], ARGV[5], envelope .. log_position(KEYS[2]) .. ARGV[6])
+tell(ARGV[3], ARGV[4], ARGV[5], envelope .. revision_now(KEYS[4]) .. log_position(KEYS[2]) .. ARGV[6])
 return count

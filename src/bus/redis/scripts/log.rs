@@ -80,7 +80,7 @@ impl Scripts {
     }
 
     pub fn delete_log(&self, room: &Room) -> Command {
-        let key = self.room_key(room, "log");
-        Command::on(&key, cmd("DEL").arg(&key))
+        let keys = ["log", "tombstones"].map(|what| self.room_key(room, what));
+        Command::on(&keys[0], cmd("DEL").arg(&keys))
     }
 }

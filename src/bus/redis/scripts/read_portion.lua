@@ -1,8 +1,8 @@
 -- Read entries of a log until they have some size, so that no reply holds up what comes behind it for
 -- long, however large the entries are: `most` entries at most, and about `size` bytes. `back`: from the
--- newest to the oldest.
+-- newest to the oldest. Returns them, and whether there are no more.
 local function read_portion(key, back, from, to, most, size)
-  local found, bytes = {}, 0
+  local found, bytes, ended = {}, 0, false
   while #found < most and bytes < size do
     -- A few at first; then as many as fit if they are like those before.
     local step = 4
@@ -18,10 +18,10 @@ local function read_portion(key, back, from, to, most, size)
       found[#found + 1] = entry
       bytes = bytes + #entry[2][2]
     end
-    if #entries < step then break end
-    local epoch, n = string.match(entries[step][1], '^(%d+)%-(%d+)$')
-    if back and n == '0' then break end
+    local epoch, n = string.match(#entries == step and entries[step][1] or '', '^(%d+)%-(%d+)$')
+    ended = not epoch or back and n == '0'
+    if ended then break end
     from = epoch .. '-' .. string.format('%.0f', back and n - 1 or n + 1)
   end
-  return found
+  return found, ended
 end

@@ -40,4 +40,5 @@ for id in string.gmatch(ends .. ' ' .. format(epoch, n), '%S+') do
   end
 end
 local after = format(after_epoch, after_n + 1)
-return {format(epoch, n), ends, now, read_portion(KEYS[2], false, after, '+', tonumber(ARGV[5]), tonumber(ARGV[6]))}
+local messages = read_portion(KEYS[2], false, after, '+', tonumber(ARGV[5]), tonumber(ARGV[6]))
+return {format(epoch, n), ends, now, messages}
