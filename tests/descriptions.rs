@@ -326,6 +326,9 @@ fn plain_http_is_as_described() {
     for path in ["/healthz", "/readyz"] {
         assert_eq!(ask("GET", path, path, "\r\n").0, 200);
     }
+    let gate = format!("Authorization: Bearer {}\r\n", issuer.token("gate"));
+    let hello = format!("{gate}Content-Length: 5\r\n\r\nhello");
+    assert_eq!(ask("POST", room, "/rooms/lobby", &hello).0, 200);
     let mut follower = Follower::open(server.addr(), "/rooms/lobby?since=0-0", &bearer);
     let joined = follower.hears("joined").data;
     descriptions
