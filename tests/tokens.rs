@@ -1,5 +1,6 @@
 //! Tokens: the name, the rooms and the time that they grant.
 
+use natterjack::config::Config;
 use serde_json::json;
 use tungstenite::handshake::client::Request;
 
@@ -208,6 +209,53 @@ fn a_token_for_a_name_takes_it_over() {
         bob.say("who is there?");
         last.hears_at_last("bob: who is there?");
         bob.is_taken();
+    }
+}
+
+#[test]
+fn a_token_takes_its_name_over_from_a_guest_who_is_here_or_away() {
+    let issuer = Issuer::es256();
+    let redis = Redis::start();
+    let with_guests = |config: &mut Config| {
+        config.jwt_key = Some(issuer.file());
+        config.guests = true;
+    };
+    let alone = TestServer::with(with_guests);
+    let one = TestServer::on_with(redis.address(), with_guests);
+    let two = TestServer::on_with(redis.address(), with_guests);
+    let names = [["ann", "bob", "carol"], ["dan", "eve", "fay"]];
+    for (here, there, [ann_name, bob_name, carol_name]) in [
+        (&alone, &alone, names[0]),
+        (&one, &one, names[0]),
+        (&one, &two, names[1]),
+    ] {
+        let mut text = Client::connect(here.addr(), &format!("/chat/{ann_name}"));
+        text.hears(&format!("Welcome {ann_name}!"));
+        let mut ann = join(there, ann_name, &issuer.token(ann_name));
+        text.is_closed(4001);
+        // A guest with a session key is no stronger, whether here or cut off.
+        let mut here_still =
+            Client::connect(here.addr(), &format!("/ws?user={bob_name}&session=key"));
+        here_still.gets(json!({"type": "welcome", "userId": bob_name}));
+        let mut bob = join(there, bob_name, &issuer.token(bob_name));
+        here_still.is_closed(4001);
+        ann.hears(&format!("{bob_name}: has joined the chat!"));
+        let mut cut_off = Client::connect(
+            here.addr(),
+            &format!("/ws?user={carol_name}&session=key&room=lobby"),
+        );
+        cut_off.gets(json!({"type": "welcome", "userId": carol_name}));
+        ann.hears(&format!("{carol_name}: has joined the chat!"));
+        drop(cut_off);
+        ann.hears(&format!("{carol_name}: has left the chat!"));
+        let mut carol = join(there, carol_name, &issuer.token(carol_name));
+        ann.hears(&format!("{carol_name}: has joined the chat!"));
+        // And takes nothing back.
+        let mut back = Client::connect(here.addr(), &format!("/ws?user={carol_name}&session=key"));
+        back.gets(json!({"type": "error", "code": "name_taken"}));
+        carol.say("it is me");
+        ann.hears(&format!("{carol_name}: it is me"));
+        bob.hears_at_last(&format!("{carol_name}: it is me"));
     }
 }
 

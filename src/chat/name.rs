@@ -263,6 +263,12 @@ impl SessionKeyHash {
     pub const fn for_token() -> SessionKeyHash {
         SessionKeyHash(*b"holds a token...")
     }
+
+    /// Whether its connection may take a name over from one with the hash `held`, or with none. A token
+    /// says whose the name is.
+    pub fn takes_over(self, held: Option<SessionKeyHash>) -> bool {
+        self == SessionKeyHash::for_token() || held == Some(self)
+    }
 }
 
 impl fmt::Display for SessionKeyHash {

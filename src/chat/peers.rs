@@ -157,9 +157,9 @@ impl Peers {
     }
 
     /// Gives a peer a name, in place of its older one, which may be another spelling of the same
-    /// name. If another peer here has the name with the same key hash, that peer loses it and is
-    /// closed with [`CloseReason::Replaced`]; its events still carry the name until it has left.
-    /// `false` if the other one has another key hash, or none.
+    /// name. If another peer here has the name and [loses it](SessionKeyHash::takes_over) to this one, that
+    /// peer is closed with [`CloseReason::Replaced`]; its events still carry the name until it has left.
+    /// `false` if the other one keeps the name.
     pub async fn claim(&self, peer: &Peer, user: &User, key_hash: Option<SessionKeyHash>) -> bool {
         let mut registry = self.registry.lock().await;
         let registry = &mut *registry;
@@ -167,7 +167,7 @@ impl Peers {
             && other != peer.key
         {
             let other = &registry.peers[other as usize];
-            if key_hash.is_none() || other.key_hash != key_hash {
+            if !key_hash.is_some_and(|key_hash| key_hash.takes_over(other.key_hash)) {
                 return false;
             }
             other.peer.outbox.close(CloseReason::Replaced);

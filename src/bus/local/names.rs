@@ -24,8 +24,9 @@ impl Local {
             .away
             .find(user)
             .map(|holder| holder.key_hash);
-        let is_holder = holder.is_none() || holder == key_hash;
-        if !is_holder || !self.peers.claim(peer, user, key_hash).await {
+        let takes_over = || key_hash.is_some_and(|key_hash| key_hash.takes_over(holder));
+        let is_free = holder.is_none() || takes_over();
+        if !is_free || !self.peers.claim(peer, user, key_hash).await {
             return Err(Refusal::NameTaken(user.to_string()));
         }
         let mut kept = self.kept.lock();

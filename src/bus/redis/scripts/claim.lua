@@ -1,5 +1,5 @@
 -- Give a name to a connection, unless another connection of a living instance has it. With the right
--- hash of a session key the name is taken over, and the instance of the older connection is told. It is also
+-- hash of a session key, or with a token, the name is taken over, and the instance of the older connection is told. It is also
 -- noted for a while, in case that instance is not listening at the moment. An instance is alive as long as it
 -- has a lease. Names are stored by their comparison keys; owner, hash and, if it differs, the displayed name
 -- are the value.
@@ -10,6 +10,7 @@
 -- Returns 0: taken, 1: granted, 2: taken over. If the holder has private conversations: since when the holder
 -- was away, or nothing, and how far they had been heard.
 clear_if_empty(KEYS[2], KEYS[4])
+local token = ARGV[12] == '1'
 local granted = 1
 local owner = redis.call('HGET', KEYS[2], ARGV[1])
 local origin, lock, shown
@@ -18,12 +19,12 @@ if owner then
   if origin ~= ARGV[2] then
     local instance = string.match(origin, '^[^.]+')
     if redis.call('ZSCORE', KEYS[3], instance) then
-      if ARGV[6] ~= '1' or lock == '' or lock ~= ARGV[3] then return 0 end
+      if ARGV[6] ~= '1' or not token and (lock == '' or lock ~= ARGV[3]) then return 0 end
       redis.call('HSET', ARGV[8] .. instance, ARGV[7], origin)
       redis.call('EXPIRE', ARGV[8] .. instance, ARGV[9])
       redis.call('PUBLISH', ARGV[4] .. instance, '{"natterjack":"replaced","from":"' .. origin .. '"' .. ARGV[5])
       granted = 2
-    elseif lock ~= '' and lock ~= ARGV[3] then
+    elseif lock ~= '' and lock ~= ARGV[3] and not token then
       -- Its instance has died, and the holder may come back.
       return 0
     end
@@ -34,7 +35,7 @@ if owner then
 end
 local since, hash, lines = away(ARGV[10], ARGV[1])
 if not owner and ARGV[6] == '1' then
-  if since and hash ~= ARGV[3] then return 0 end
+  if since and hash ~= ARGV[3] and not token then return 0 end
   for _, spelling in ipairs({ARGV[7], ARGV[1]}) do
     if redis.call('SISMEMBER', KEYS[1], spelling) == 1 then return 0 end
   end

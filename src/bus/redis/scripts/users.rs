@@ -73,12 +73,13 @@ impl Scripts {
         key_hash: Option<SessionKeyHash>,
         over: bool,
     ) -> Command {
+        let token = key_hash == Some(SessionKeyHash::for_token());
         let key_hash = key_hash.map_or(String::new(), |key_hash| key_hash.to_string());
         let owner = (user.key(), origin.to_string(), key_hash);
         let replaced = (self.instance_channels(), message::replaced(user));
         let kept = (self.users_key("replaced:"), INBOX_LIFE);
         let away = (self.away_keys(), self.away_life);
-        let args = (owner, replaced, over, user.as_str(), kept, away);
+        let args = (owner, replaced, over, user.as_str(), kept, away, token);
         let [visible, owners, leases, sums] = self.name_keys();
         let conversations = self.conversations_key(user);
         CLAIM.call(&[visible, owners, leases, sums, conversations], args)
