@@ -57,6 +57,9 @@ mod page_directions;
 /// The page in its window: Back, zoom, a dropped file, the end of a day.
 mod page_window;
 
+/// How the page looks: contrast, small screens, long and strange texts, paper.
+mod page_looks;
+
 /// Writing on the page: commands, completion, what is too long.
 mod page_writing;
 

@@ -160,7 +160,8 @@ export class Composer {
     const line = parseFloat(getComputedStyle(this.#field).lineHeight) || 24;
     style.height = 'auto';
     const { scrollHeight, offsetHeight, clientHeight } = this.#field;
-    const most = LINES * line + PADDING;
+    // On a screen that is low, or zoomed in, more than the field has to be seen.
+    const most = Math.min(LINES * line + PADDING, document.body.clientHeight * 0.4);
     style.height = `${Math.min(scrollHeight, most) + offsetHeight - clientHeight}px`;
     style.overflowY = scrollHeight > most ? 'auto' : 'hidden';
   }

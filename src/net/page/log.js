@@ -34,6 +34,8 @@ export class Log {
   #isMarked = false;
   #atEnd = true;
   #top = 0;
+  /** A browser scrolls by whole pixels. What is left is made up for the next time. */
+  #rest = 0;
   #following = 0;
   #hushed = 0;
   /** What stands above the first message: a way to older ones, or that there are none. */
@@ -43,8 +45,9 @@ export class Log {
 
   /** `hooks` are again(message), discard(message), answer(name), moved(), and older(). */
   constructor(room, hooks) {
-    this.#hooks = hooks;
     const { element } = this;
+    // A reader who unfolds a message at the end begins at its beginning.
+    this.#hooks = { ...hooks, folded: () => (this.#atEnd = this.#isNearEnd) };
     element.tabIndex = 0;
     element.setAttribute('role', 'log');
     element.setAttribute('aria-live', 'polite');
@@ -237,10 +240,15 @@ export class Log {
     else this.element.scrollTop = this.#top;
   }
 
-  #scrolled() {
+  get #isNearEnd() {
     const { scrollTop, scrollHeight, clientHeight } = this.element;
+    return scrollHeight - scrollTop - clientHeight < NEAR;
+  }
+
+  #scrolled() {
+    const { scrollTop, clientHeight } = this.element;
     if (!clientHeight) return;
-    if (scrollHeight - scrollTop - clientHeight < NEAR) {
+    if (this.#isNearEnd) {
       this.#atEnd = true;
       this.unseen = 0;
     } else if (scrollTop < this.#top) {
@@ -264,9 +272,14 @@ export class Log {
   #keepSight(change) {
     const { element } = this;
     if (!element.isConnected) return change();
-    const fromEnd = element.scrollHeight - element.scrollTop;
+    const end = () => element.lastElementChild.getBoundingClientRect().bottom;
+    const before = end();
     change();
-    element.scrollTop = this.#top = element.scrollHeight - fromEnd;
+    const wanted = element.scrollTop + end() - before + this.#rest;
+    element.scrollTop = wanted;
+    this.#top = element.scrollTop;
+    // At the beginning or the end it may be more.
+    this.#rest = Math.abs(wanted - this.#top) < 1 ? wanted - this.#top : 0;
   }
 
   #add(message) {

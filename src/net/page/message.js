@@ -12,7 +12,13 @@ export const START = '0-0';
 /** Whether nothing was said before, as far as the count knows. */
 export const isFirst = (id) => id.endsWith('-1');
 
-/** Makes `message.element`; `hooks` are again(message), discard(message) and answer(name). */
+/** A message of more lines is folded. How long lines are depends on the screen; this is a guess. */
+const MOST_LINES = 30;
+const LINE = 80;
+
+const lines = (text) => text.split('\n').reduce((sum, line) => sum + 1 + Math.floor(line.length / LINE), 0);
+
+/** Makes `message.element`; `hooks` are again(message), discard(message), answer(name) and folded(). */
 export function draw(message, hooks) {
   const { from, to, mine, ts } = message;
   const isPrivate = to !== undefined;
@@ -30,12 +36,15 @@ export function draw(message, hooks) {
   const text = make('div', 'text');
   text.dir = 'auto';
   bubble.append(text);
+  message.fold = lines(message.text) > MOST_LINES && fold(message, hooks);
+  if (message.fold) bubble.append(message.fold);
   message.meta = make('span', 'meta', make('span', 'state'), time(ts));
   const body = make('div', 'body', head, bubble);
   const element = make('article', 'message', make('div', 'line', body));
   if (!mine) element.lastChild.prepend(avatar(from, message.avatar));
   element.classList.toggle('mine', mine);
   element.classList.toggle('private', isPrivate);
+  element.classList.toggle('folded', !!message.fold);
   message.element = element;
   write(message);
   restate(message, hooks);
@@ -46,7 +55,20 @@ export function write(message) {
   const text = message.element.querySelector('.text');
   text.replaceChildren(render(message.text));
   message.element.classList.toggle('large', message.to === undefined && isJustEmoji(text.textContent));
-  text.append(message.meta);
+  (message.fold || text).append(message.meta);
+}
+
+/** What is below a long text: the way to the rest of it, and back. */
+function fold(message, hooks) {
+  const toggle = button('', () => {
+    const isFolded = message.element.classList.toggle('folded');
+    toggle.textContent = isFolded ? 'Show all' : 'Show less';
+    toggle.setAttribute('aria-expanded', !isFolded);
+    if (isFolded) message.element.scrollIntoView({ block: 'nearest' });
+    hooks.folded();
+  }, 'Show all');
+  toggle.setAttribute('aria-expanded', 'false');
+  return make('p', 'fold', toggle);
 }
 
 /** Shows what has become of it. */

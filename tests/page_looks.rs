@@ -1,0 +1,222 @@
+//! How the page looks, in a real browser: contrast, small screens, long and strange texts, paper.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+use crate::support::{Client, Page, TestServer};
+
+/// Texts that are hard to read: those with less than 4.5:1 against what is behind them (WCAG 1.4.3).
+const PALE: &str = r#"(() => {
+    const context = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+    // Layers on each other, and what comes out: its luminance.
+    const luminance = (layers) => {
+        context.fillStyle = "white";
+        for (const layer of ["white", ...layers]) {
+            context.fillStyle = layer;
+            context.fillRect(0, 0, 1, 1);
+        }
+        const [r, g, b] = [...context.getImageData(0, 0, 1, 1).data].map((value) =>
+            value / 255 <= 0.04045 ? value / 255 / 12.92 : ((value / 255 + 0.055) / 1.055) ** 2.4);
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+    };
+    const pale = [];
+    for (const element of document.querySelectorAll("body *")) {
+        const words = [...element.childNodes].filter((node) => node.nodeType === 3).map((node) => node.data.trim()).join("");
+        if (!/[\p{L}\p{N}]/u.test(words) || !element.checkVisibility({ opacityProperty: true })) continue;
+        const behind = [];
+        for (let at = element; at; at = at.parentElement) behind.unshift(getComputedStyle(at).backgroundColor);
+        const [a, b] = [luminance(behind), luminance([...behind, getComputedStyle(element).color])];
+        const contrast = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+        if (contrast < 4.5) pale.push(`${contrast.toFixed(2)}: ${words.slice(0, 40)}`);
+    }
+    return pale;
+})()"#;
+
+fn theme(page: &Page, scheme: &str) {
+    let features = json!([{"name": "prefers-color-scheme", "value": scheme}]);
+    page.does("Emulation.setEmulatedMedia", json!({"features": features}));
+}
+
+#[test]
+fn every_text_can_be_read_in_both_themes() {
+    let server = TestServer::with(|config| config.rate = 5);
+    let ann = Page::join(&server, "ann");
+    let mut foo = server.join("foo");
+    ann.shows("foo joined");
+    foo.say("see `code` at https://example.org");
+    foo.say("/msg ann psst, https://example.org");
+    ann.shows("psst");
+    ann.say("my own, with https://example.org");
+    ann.say("/msg foo for you");
+    foo.hears_at_last("ann (private): for you");
+    // Some of these are too fast.
+    let many = r#"(() => { const field = find("Message"); for (let n = 0; n < 40; n++) {
+        field.value = `message ${n}`;
+        field.dispatchEvent(new Event("input", { bubbles: true }));
+        field.form.requestSubmit(); } return 0; })()"#;
+    ann.value(many);
+    ann.shows("too fast");
+    ann.until("!document.querySelector('.pending')");
+    ann.say("/msg foo");
+    ann.says("to foo");
+    ann.say("/nothing");
+    ann.says("Send it as it is?");
+    for scheme in ["light", "dark"] {
+        theme(&ann, scheme);
+        assert_eq!(ann.value(PALE), json!([]), "{scheme}");
+    }
+    let door = Page::open(&server, "/");
+    door.press("Join");
+    door.says("Please choose a name.");
+    for scheme in ["light", "dark"] {
+        theme(&door, scheme);
+        assert_eq!(door.value(PALE), json!([]), "{scheme}");
+    }
+}
+
+#[test]
+fn send_can_be_reached_on_a_low_screen() {
+    let server = TestServer::start();
+    let ann = Page::join(&server, "ann");
+    // 1280 by 1024 with 400 % zoom.
+    ann.phone(320, 256);
+    ann.say("/msg bob");
+    ann.says("to bob");
+    ann.fill("Message", "/nothing\n2\n3\n4\n5\n6\n7");
+    ann.key("Enter");
+    ann.says("Send it as it is?");
+    for part in [
+        "find('Send')",
+        "find('Message')",
+        "document.getElementById('message-hint')",
+        "document.getElementById('chip')",
+    ] {
+        let place = format!("(({part}).getBoundingClientRect())");
+        ann.until(&format!(
+            "{place}.top >= 0 && {place}.bottom <= 256 && {place}.right <= 320"
+        ));
+    }
+}
+
+#[test]
+fn a_long_message_is_folded_until_somebody_wants_to_read_it() {
+    let server = TestServer::start();
+    let ann = Page::join(&server, "ann");
+    let mut foo = server.join("foo");
+    let long: Vec<_> = (0..400).map(|n| format!("line {n}")).collect();
+    foo.say(&long.join("\n"));
+    ann.shows("line 399");
+    let height = |page: &Page| {
+        page.value("document.querySelector('.message').offsetHeight")
+            .as_u64()
+            .unwrap()
+    };
+    assert!(height(&ann) < 400, "{}", height(&ann));
+    ann.press("Show all");
+    assert!(height(&ann) > 5000, "{}", height(&ann));
+    // Whoever reads it is not taken to the end by what comes next.
+    let top = "document.querySelector('.message').getBoundingClientRect().top";
+    let before = ann.value(top);
+    foo.say("news");
+    ann.shows("news");
+    ann.has("New messages");
+    assert_eq!(ann.value(top), before);
+    ann.press("Show less");
+    assert!(height(&ann) < 400, "{}", height(&ann));
+    // Thirty lines are not many.
+    foo.say(&long[..30].join("\n"));
+    foo.say("the end");
+    ann.shows("the end");
+    ann.has("Show all");
+    assert_eq!(ann.count("Show all"), 1);
+}
+
+/// A picture of a part of the page.
+fn picture_of(page: &Page, element: &str) -> Value {
+    let place = page.value(&format!(
+        "(({{ x, y, width, height }}) => ({{ x, y, width, height, scale: 1 }}))({element}.getBoundingClientRect())"
+    ));
+    page.does("Page.captureScreenshot", json!({"clip": place}))["data"].take()
+}
+
+#[test]
+fn marks_that_are_piled_up_do_not_cover_other_messages() {
+    let server = TestServer::start();
+    let ann = Page::join(&server, "ann");
+    let mut foo = server.join("foo");
+    foo.say("above");
+    ann.shows("above");
+    let above = "document.querySelector('.message')";
+    let before = picture_of(&ann, above);
+    let marks: String = ('\u{300}'..='\u{36f}').collect();
+    foo.say(&format!("a{marks}{marks}").repeat(5));
+    foo.say("below");
+    ann.shows("below");
+    assert!(before == picture_of(&ann, above), "it is covered");
+}
+
+#[test]
+fn a_conversation_is_printed_on_as_many_sheets_as_it_needs() {
+    let server = TestServer::with(|config| config.rate = 0);
+    let ann = Page::join(&server, "ann");
+    let mut foo = server.join("foo");
+    for n in 0..100 {
+        foo.say(&format!("line {n}"));
+    }
+    ann.shows("line 99");
+    let paper = ann.does("Page.printToPDF", json!({}));
+    let paper = STANDARD.decode(paper["data"].as_str().unwrap()).unwrap();
+    let sheets = String::from_utf8_lossy(&paper)
+        .matches("/Type /Page\n")
+        .count();
+    assert!((3..=6).contains(&sheets), "{sheets} sheets");
+}
+
+#[test]
+fn the_chosen_completion_is_marked_in_forced_colours() {
+    let server = TestServer::start();
+    let ann = Page::join(&server, "ann");
+    let mut foo = server.join("foo");
+    foo.say(":duck:");
+    ann.shows("\u{1f986}");
+    let forced = json!({"features": [{"name": "forced-colors", "value": "active"}]});
+    ann.does("Emulation.setEmulatedMedia", forced);
+    ann.types(":dog");
+    ann.until("document.querySelectorAll('[role=option]').length > 1");
+    let outlines = "[...document.querySelectorAll('[role=option]')].slice(0, 2).map((e) => getComputedStyle(e).outlineStyle)";
+    assert_eq!(ann.value(outlines), json!(["solid", "none"]));
+}
+
+/// A keyboard shortcut of the browser.
+fn shortcut(page: &Page, command: &str) {
+    let params = json!({"type": "keyDown", "key": "Unidentified", "commands": [command]});
+    page.does("Input.dispatchKeyEvent", params);
+}
+
+#[test]
+fn messages_are_copied_without_initials_and_times() {
+    let server = TestServer::start();
+    let ann = Page::join(&server, "ann");
+    let mut foo = server.join("foo");
+    let say = |foo: &mut Client, text: &str| {
+        foo.say(text);
+        ann.shows(text);
+    };
+    say(&mut foo, "first");
+    say(&mut foo, "second");
+    ann.say("third");
+    ann.until(
+        "document.querySelectorAll('.message').length === 3 && !document.querySelector('.pending')",
+    );
+    ann.value("(getSelection().setBaseAndExtent(document.querySelector('.message'), 0, document.querySelector('.message:last-child'), 1), 0)");
+    shortcut(&ann, "copy");
+    ann.fill("Message", "");
+    shortcut(&ann, "paste");
+    ann.until("find('Message').value.includes('third')");
+    let copied = ann.value("find('Message').value.split(/\\s*\\n\\s*/)");
+    assert_eq!(
+        copied,
+        json!(["Today", "foo", "first", "foo", "second", "You", "third"])
+    );
+}
