@@ -227,6 +227,50 @@ fn several_rooms_count_what_is_unread() {
     attic.hears_at_last("ann: has left the chat!");
 }
 
+/// Presses the mouse on the button that says this, lets go after `meanwhile`.
+fn slow_click(page: &Page, text: &str, meanwhile: impl FnOnce()) {
+    let button = format!(
+        "[...document.querySelectorAll('.side button')].find((b) => b.innerText.includes({text:?}))"
+    );
+    page.until(&format!("!!{button}"));
+    let place =
+        format!("(({{ x, y }}) => ({{ x: x + 20, y: y + 10 }}))({button}.getBoundingClientRect())");
+    let place = page.value(&place);
+    let mouse = |kind: &str| {
+        let params = json!({"type": kind, "x": place["x"], "y": place["y"], "button": "left", "clickCount": 1});
+        page.does("Input.dispatchMouseEvent", params);
+    };
+    mouse("mousePressed");
+    meanwhile();
+    mouse("mouseReleased");
+}
+
+#[test]
+fn a_click_is_not_lost_while_messages_arrive() {
+    let server = TestServer::start();
+    let ann = Page::join(&server, "ann");
+    let mut foo = server.join("foo");
+    ann.shows("foo joined");
+    ann.fill("Join another room", "attic");
+    ann.press("Go");
+    ann.until("location.hash === '#attic'");
+    let mut bar = server.join_room("bar", "attic");
+    ann.shows("bar joined");
+    slow_click(&ann, "lobby", || {
+        foo.say("news");
+        ann.until("/lobby\\s*1/.test(document.querySelector('nav').innerText)");
+    });
+    ann.until("location.hash === '#lobby'");
+    ann.press_containing("attic");
+    // Nor is one on a person, while others come.
+    slow_click(&ann, "bar", || {
+        let _baz = server.join_room("baz", "attic");
+        bar.hears("baz: has joined the chat!");
+        ann.until("document.querySelector('aside').innerText.includes('baz')");
+    });
+    ann.says("to bar");
+}
+
 #[test]
 fn a_name_in_the_list_is_written_to_in_private() {
     let server = TestServer::start();

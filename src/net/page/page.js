@@ -126,20 +126,19 @@ export function show(view) {
 
 /** Lists the rooms; `acts` are enter(room) and leave(room). */
 export function showRooms(rooms, current, acts) {
-  refill(page['room-list'], [...rooms.values()].map((room) => {
-    const enter = button('', () => acts.enter(room), make('span', 'label', isolated(room.name)));
-    enter.dataset.key = `enter ${room.name}`;
+  fill(page['room-list'], rooms.values(), (room) => {
+    const badge = make('span', 'badge', '', make('span', 'unseen', ' unread'));
+    const enter = button('', () => acts.enter(room), make('span', 'label', isolated(room.name)), badge);
+    const exit = button('icon', () => acts.leave(room), '×');
+    exit.setAttribute('aria-label', `Leave ${room.name}`);
+    return make('li', '', enter, exit);
+  }, ({ firstChild: enter, lastChild: exit }, room) => {
     if (room === current) enter.setAttribute('aria-current', 'true');
-    if (room.unread) enter.append(make('span', 'badge', String(room.unread), make('span', 'unseen', ' unread')));
-    const item = make('li', '', enter);
-    if (rooms.size > 1) {
-      const exit = button('icon', () => acts.leave(room), '×');
-      exit.dataset.key = `leave ${room.name}`;
-      exit.setAttribute('aria-label', `Leave ${room.name}`);
-      item.append(exit);
-    }
-    return item;
-  }));
+    else enter.removeAttribute('aria-current');
+    enter.lastChild.hidden = !room.unread;
+    enter.lastChild.firstChild.data = room.unread;
+    exit.hidden = rooms.size === 1;
+  });
   const unread = [...rooms.values()].reduce((sum, room) => sum + room.unread, 0);
   const elsewhere = unread - current.unread;
   page.elsewhere.hidden = !elsewhere;
@@ -152,13 +151,20 @@ export function showRooms(rooms, current, acts) {
 /** Lists who is in a room, ourselves first; `write(name)` begins a private message. */
 export function showPeople(room, me, faces, write) {
   const others = [...room.people].filter((name) => name !== me).sort((a, b) => a.localeCompare(b));
-  const self = make('li', 'self', avatar(me, faces.get(me)), make('span', 'label', isolated(me)), make('span', 'soft', 'you'));
-  refill(page['people-list'], [self, ...others.slice(0, MOST_NAMES).map((name) => {
-    const choice = button('', () => write(name), avatar(name, faces.get(name)), make('span', 'label', isolated(name)));
-    choice.dataset.key = `write ${name}`;
+  // No name has a colon.
+  fill(page['people-list'], [`me:${me}`, ...others.slice(0, MOST_NAMES)], (key) => {
+    const label = (name) => make('span', 'label', isolated(name));
+    if (key.includes(':')) return make('li', 'self', '', label(me), make('span', 'soft', 'you'));
+    const choice = button('', () => write(key), '', label(key));
     choice.title = 'Write privately';
     return make('li', '', choice);
-  })]);
+  }, (item, key) => {
+    const name = key.includes(':') ? me : key;
+    const face = faces.get(name) ?? '';
+    if (item.dataset.face === face) return;
+    item.dataset.face = face;
+    (item.querySelector('button') ?? item).firstChild.replaceWith(avatar(name, face));
+  });
   const unlisted = room.count - 1 - Math.min(others.length, MOST_NAMES);
   page['people-note'].textContent =
     unlisted > 0 ? `and ${unlisted.toLocaleString('en')} more`
@@ -177,11 +183,24 @@ export function who({ name, people, count }) {
   return ['In ', isolated(name), ': ', ...named.flatMap((person) => [isolated(person), ', ']).slice(0, -1)];
 }
 
-/** Replaces a list's items. The keyboard's focus stays on its item. */
-function refill(element, items) {
-  const key = element.contains(document.activeElement) && document.activeElement.dataset.key;
-  element.replaceChildren(...items);
-  if (key) element.querySelector(`[data-key="${CSS.escape(key)}"]`)?.focus();
+/** Which element of a list stands for what. */
+const drawn = new WeakMap();
+
+/**
+ * Makes a list show these things, and draws only what has changed: an element that is there stays, since
+ * a press and its release must meet the same one, and the keyboard's focus, too.
+ */
+function fill(list, things, draw, update) {
+  const before = drawn.get(list) ?? new Map();
+  const now = new Map([...things].map((thing) => [thing, before.get(thing) ?? draw(thing)]));
+  for (const [thing, element] of before) if (!now.has(thing)) element.remove();
+  let next = list.firstChild;
+  for (const [thing, element] of now) {
+    if (element === next) next = next.nextSibling;
+    else list.insertBefore(element, next);
+    update(element, thing);
+  }
+  drawn.set(list, now);
 }
 
 /** What stands where no message is yet. */
