@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use natterjack::config::Origin;
 use serde_json::{Value, json};
 
-use crate::support::{Page, Proxy, TestServer, free_port};
+use crate::support::{Client, Page, Proxy, TestServer, free_port};
 
 /// A page of another site, with the module from this server loaded. `join(user)` enters the lobby, and
 /// what is heard from then on is in `heard`.
@@ -230,6 +230,77 @@ fn a_connection_that_died_in_silence_is_replaced_when_its_user_is_back() {
     let heard = page.value("JSON.stringify(heard.filter((line) => line.includes(': ')))");
     let expected = json!(["foo: is anybody there?", "ann: yes"]).to_string();
     assert_eq!(heard.as_str().unwrap(), expected);
+}
+
+#[test]
+fn private_messages_from_before_during_and_after_a_cut_are_heard_once() {
+    let (site, server) = site_and_server();
+    let proxy = Proxy::to(server.addr().port());
+    let mut foo = server.typed("foo");
+    let mut bar = server.typed("bar");
+    let tell = |client: &mut Client, text: &str| {
+        client.put(json!({"type": "chat", "to": "ann", "text": text, "ref": text}));
+        client.gets_at_last(json!({"type": "ack", "ref": text}));
+    };
+    let page = page_of(&site, proxy.addr());
+    // What was said to her in another life she has not heard in this one.
+    page.runs("await join('ann', { session: 'secret' })");
+    tell(&mut bar, "long ago");
+    page.until("heard.length === 1");
+    page.runs("chat.close(); heard.length = 0; await join('ann', { session: 'secret' })");
+    tell(&mut foo, "one");
+    page.until("heard.length === 1");
+    // The next message reaches a connection that is dead, without her knowing.
+    proxy.stall_after(0);
+    tell(&mut foo, "two");
+    proxy.cut();
+    page.until("chat.state === 'offline'");
+    tell(&mut foo, "three");
+    tell(&mut bar, "hello");
+    page.runs("globalThis.four = chat.tell('foo', 'four')");
+    proxy.heal();
+    page.runs("chat.retry(); await four");
+    tell(&mut foo, "five");
+    page.until("heard.some((line) => line.endsWith('five'))");
+    let heard = page.value("JSON.stringify(heard.filter((line) => !line.startsWith('bar')))");
+    let expected = json!([
+        "foo in private: one",
+        "foo in private: two",
+        "foo in private: three",
+        "ann in private: four",
+        "foo in private: five"
+    ]);
+    assert_eq!(heard.as_str().unwrap(), expected.to_string());
+    let of_bar = page.value("JSON.stringify(heard.filter((line) => line.startsWith('bar')))");
+    assert_eq!(of_bar, json!(r#"["bar in private: hello"]"#));
+    // A page that is loaded again may ask for all that is kept.
+    page.runs(
+        "chat.close(); heard.length = 0; await join('ann', { session: 'secret', private: {} })",
+    );
+    page.until("heard.length === 7");
+    let past = page.runs("return (await chat.history('bar')).map(({ text }) => text)");
+    assert_eq!(past, json!(["long ago", "hello"]));
+}
+
+#[test]
+fn a_guest_without_a_room_comes_back_under_the_same_name() {
+    let (site, server) = site_and_server();
+    let proxy = Proxy::to(server.addr().port());
+    let mut foo = server.typed("foo");
+    let page = page_of(&site, server.addr());
+    page.runs(&format!(
+        "const {{ connect }} = await import('http://{}/client.js');
+         globalThis.chat = connect('ws://{}/ws');
+         await chat.tell('foo', 'hello');",
+        server.addr(),
+        proxy.addr()
+    ));
+    let guest = foo.gets(json!({"type": "chat", "text": "hello"}))["userId"].clone();
+    proxy.cut();
+    page.until("chat.state === 'offline'");
+    proxy.heal();
+    page.runs("chat.retry(); chat.tell('foo', 'it is me')");
+    foo.gets(json!({"type": "chat", "text": "it is me", "userId": guest}));
 }
 
 #[test]

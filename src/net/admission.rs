@@ -136,7 +136,7 @@ impl Admission {
                     #[cfg(feature = "full")]
                     Ok(Route::Read(request)) => {
                         pending.set_stage(Stage::Busy);
-                        match self.admit_peer(&head, from, None, Some(&request.room)) {
+                        match self.admit_peer(&head, from, None, None, Some(&request.room)) {
                             // The permit is held meanwhile.
                             Ok(_permit) => {
                                 Box::pin(read::answer(&head, request, &self.context)).await
@@ -151,7 +151,7 @@ impl Admission {
                     }
                     #[cfg(feature = "full")]
                     Ok(Route::Follow(request)) => {
-                        match self.admit_peer(&head, from, None, request.room.as_ref()) {
+                        match self.admit_peer(&head, from, None, None, request.room.as_ref()) {
                             Ok(_) if head.method == "HEAD" => Ok(Answer::events()),
                             Ok((grant, permit)) => {
                                 let answer = cors(&head, &config.origins, Answer::events());
@@ -169,7 +169,8 @@ impl Admission {
                     }
                     Ok(Route::Chat(request, handshake)) => {
                         let (user, room) = (request.user.as_ref(), request.room.as_ref());
-                        match self.admit_peer(&head, from, user, room) {
+                        let session = request.session.as_deref();
+                        match self.admit_peer(&head, from, user, session, room) {
                             Ok((grant, permit)) => {
                                 let protocol = handshake.protocol.as_deref();
                                 let upgrade = Box::new(Upgrade {
@@ -209,11 +210,13 @@ impl Admission {
         head: &Head,
         from: IpAddr,
         user: Option<&User>,
+        session: Option<&str>,
         room: Option<&Room>,
     ) -> Result<(Option<Box<Grant>>, PeerPermit), Answer> {
         let grant = self.context.authenticator.authorize(head, user, room)?;
         if let (None, Some(user)) = (&grant, user) {
-            user.may_be_chosen("").map_err(bad_name)?;
+            let session = session.unwrap_or_default();
+            user.may_be_chosen(session).map_err(bad_name)?;
         }
         let alive = self.peers.upgrade();
         let alive = alive.ok_or_else(|| Answer::retry_later(503, "the server shuts down"))?;
