@@ -278,6 +278,9 @@ fn followers_are_told_that_redis_is_away_and_hear_what_waited() {
     assert_eq!((waiting.data, waiting.id), (status("waiting"), None));
     ann.gets_at_last(json!({"type": "status", "bus": "waiting"}));
     ann.put(json!({"type": "chat", "room": "attic", "text": "later"}));
+    // A browser gives up where it is refused, and comes back where a stream ends.
+    let mut early = Follower::open(server.addr(), "/rooms/hall", "");
+    early.is_closed("try again later");
     redis.restart();
     assert_eq!(follower.hears("status").data, status("ok"));
     let mut heard = follower.event().unwrap();

@@ -2,6 +2,7 @@
 //! told.
 
 use natterjack::config::Origin;
+use serde_json::json;
 
 use crate::support::{Client, Issuer, Page, Raw, TestServer};
 
@@ -65,6 +66,46 @@ fn a_page_of_an_allowed_site_may_post_and_read_the_response() {
     );
     assert!(fence.starts_with("200 "), "{fence}");
     ann.hears("door: fence");
+}
+
+#[test]
+fn a_page_of_an_allowed_site_may_read_and_follow_a_room() {
+    let site = TestServer::start();
+    let origin = Origin::parse(&format!("http://{}", site.addr())).unwrap();
+    let server = TestServer::with(|config| config.origins = vec![origin]);
+    let mut ann = server.typed_in("ann", "attic");
+    let mut say = |text: &str| {
+        ann.put(json!({"type": "chat", "room": "attic", "text": text}));
+        ann.gets(json!({"type": "chat"}))["id"]
+            .as_str()
+            .unwrap()
+            .to_string()
+    };
+    let id = say("1");
+    let read = |page: &Page| {
+        let url = format!("http://{}/rooms/attic", server.addr());
+        // With headers that have to be asked for.
+        page.value(&format!(
+            "(globalThis.got = null, fetch({url:?}, {{headers: {{'If-None-Match': '\"x\"'}}}}) \
+             .then(async (r) => {{ got = [r.headers.get('ETag'), (await r.json()).messages[0].text]; }}, \
+                   () => {{ got = 'refused'; }}), \
+             globalThis.heard = [], globalThis.source = new EventSource({url:?}), \
+             source.onerror = () => {{ if (source.readyState === 2) heard.push('refused'); }}, \
+             source.addEventListener('joined', () => heard.push('joined')), \
+             source.addEventListener('chat', (e) => heard.push(JSON.parse(e.data).text)), 0)"
+        ));
+        page.until("got !== null && heard.length > 0");
+    };
+    let page = Page::open_at(site.addr(), "/healthz");
+    read(&page);
+    assert_eq!(page.value("got"), json!([format!("\"{id}\""), "1"]));
+    say("2");
+    page.until("heard.length > 1");
+    assert_eq!(page.value("heard"), json!(["joined", "2"]));
+    let stranger = TestServer::start();
+    let page = Page::open_at(stranger.addr(), "/healthz");
+    read(&page);
+    assert_eq!(page.value("[got, ...heard]"), json!(["refused", "refused"]));
 }
 
 /// The head of an answer.
