@@ -15,6 +15,9 @@ pub fn survives(bytes: &[u8]) {
             rules::event(event);
             assert!(event.id().is_some());
         }
+        if let Record::Measure(_, measure, _) = &record {
+            rules::measure(measure);
+        }
         let mut written = Vec::new();
         record.write(&mut written);
         let again = Record::read(written.trim_ascii_end()).expect("it is whole");

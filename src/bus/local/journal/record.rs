@@ -204,7 +204,7 @@ impl Record {
                     user: line.user()?,
                     by: User::new(line.by.as_ref()?).ok()?,
                     seconds: line.seconds,
-                    reason: line.reason.as_deref().unwrap_or_default().to_string(),
+                    reason: Measure::reason(line.reason.as_deref().unwrap_or_default()),
                 };
                 Record::Measure(line.room()?, measure, line.until)
             }
