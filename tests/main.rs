@@ -63,6 +63,9 @@ mod page_looks;
 /// Writing on the page: commands, completion, what is too long.
 mod page_writing;
 
+/// Commands of moderators on the page.
+mod page_moderation;
+
 /// Earlier messages on the page, also after an interruption.
 mod page_history;
 

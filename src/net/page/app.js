@@ -47,8 +47,13 @@ const composer = new Composer({
     chat.write(text, to);
     people();
   },
-  show(command) {
-    chat.current.log.remark(...(command === '/who' ? who(chat.current) : [HELP]));
+  obey({ show, frame, takeBack }) {
+    const { log } = chat.current;
+    if (show) return log.answer(...(show === '/who' ? who(chat.current) : [HELP]));
+    if (frame) return chat.ask(frame);
+    const id = /^\d+-\d+$/.test(takeBack) ? takeBack : log.lastOf(takeBack || me.name);
+    if (id) chat.ask({ type: 'delete', id });
+    else flash('There is nothing to take back.');
   },
 });
 
@@ -201,12 +206,14 @@ function requireToken(text) {
   say('');
 }
 
-/** The token is not for this room. */
+/** The token is not for this room, or a moderator wants us out of it. */
 function closed(room, reason) {
   if (chat.entered && chat.rooms.size > 1) {
     flash(isolated(room.name), `: ${reason}`);
     return leave(room);
   }
+  // Joined again if the user asks for it again.
+  chat.leave(room);
   refuse('room', isolated(room.name), `: ${reason}.`);
 }
 

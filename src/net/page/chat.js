@@ -2,6 +2,7 @@
 
 import { connect } from './client.js';
 import { isSeen } from './frame.js';
+import { banned, told } from './order.js';
 import { quoted } from './page.js';
 import { Pending } from './pending.js';
 import { Room } from './room.js';
@@ -74,6 +75,11 @@ export class Chat {
     this.pending.write(text, to, this.current, this.#me.name);
   }
 
+  /** Asks something of the server about the room that is shown. */
+  ask(frame) {
+    if (!this.#client?.send({ ...frame, room: this.current.name })) this.#on.said('There is no connection.');
+  }
+
   /** Connects under our name. */
   start() {
     this.stop();
@@ -88,6 +94,7 @@ export class Chat {
     on('state', () => this.#on.status());
     on('lost', ({ code }) => this.#lost(code));
     on('private', (frame) => this.#heard(frame, this.current));
+    on('deleted', (frame) => this.rooms.forEach((room) => room.log.takeBack(frame)));
     on('error', (error) => this.#refused(null, error));
     for (const room of new Set([this.current, ...this.rooms.values()])) this.#join(room);
     this.pending.open(user);
@@ -133,11 +140,18 @@ export class Chat {
       people();
     });
     on('who', people);
+    on('moderation', (deed) => room.log.remark(...told(deed)));
+    on('banned', ({ entries }) => room.log.answer(...banned(entries)));
     on('presence', ({ userId, status }) => {
       room.log.notice(userId, status === 'online');
       people();
     });
     on('chat', (frame) => this.#heard(frame, room));
+    on('deleted', (frame) => {
+      // In what is said again it stands for a message.
+      room.hear(frame);
+      room.log.takeBack(frame);
+    });
     on('left', (error) => this.#refused(room, error));
   }
 
@@ -187,6 +201,8 @@ export class Chat {
   #refused(room, { code, message: reason }) {
     const rule = reason.replace(/^bad (user|room) name: it /, '');
     if (code === 'closed') return;
+    // The server has said no more than that.
+    if (reason === 'banned') reason = 'you were removed from this room';
     if (code === 'name_taken' || code === 'bad_name') {
       this.stop();
       this.#on.refused('name', code === 'bad_name' ? `This can’t be a name: it ${rule}.`

@@ -32,7 +32,7 @@ export class Composer {
   #held = '';
   #on;
 
-  /** `on` has send(text, to) and show(command). */
+  /** `on` has send(text, to), and obey(asked) for other commands. */
   constructor(on) {
     this.#on = on;
     this.#form.addEventListener('submit', (event) => {
@@ -96,10 +96,10 @@ export class Composer {
     this.#field.value = '';
     this.#changed();
     this.focus();
-    const { show, text, to } = asked ?? { text: written, to: this.to };
-    if (show) this.#on.show(show);
-    else if (text) this.#on.send(text, to);
-    else this.writeTo(to);
+    const { text, to } = asked ?? { text: written, to: this.to };
+    if (text) this.#on.send(text, to);
+    else if (to) this.writeTo(to);
+    else this.#on.obey(asked);
   }
 
   #key(event) {

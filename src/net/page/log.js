@@ -179,6 +179,15 @@ export class Log {
     });
   }
 
+  /** A message was taken back: its words go, its place stays. */
+  takeBack({ id, to, by }) {
+    const isIt = (message) => message.id === id && (message.to === undefined) === (to === undefined);
+    const message = this.#placed.find(isIt);
+    if (!message) return;
+    Object.assign(message, { text: '', by });
+    this.#keepPlace(false, () => write(message));
+  }
+
   remove(message) {
     const next = message.element.nextElementSibling;
     message.element.remove();
@@ -189,9 +198,21 @@ export class Log {
     this.#hooks.moved();
   }
 
-  /** Answers the user, in a line of its own. */
+  /** Says something in a line of its own. */
   remark(...content) {
-    this.#keepPlace(true, () => this.#divide(make('p', 'notice', ...content)));
+    this.#keepPlace(false, () => this.#divide(make('p', 'notice', ...content)));
+  }
+
+  /** The same to a user who has asked. */
+  answer(...content) {
+    this.#atEnd = true;
+    this.remark(...content);
+  }
+
+  /** The id of the last message of a name. */
+  lastOf(name) {
+    const isTheirs = ({ from }) => from.toLowerCase() === name.toLowerCase();
+    return this.#placed.findLast((message) => hasPlace(message) && message.text && isTheirs(message))?.id;
   }
 
   /** Somebody came or went. What happens between two messages is said in one line. */

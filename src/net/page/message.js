@@ -53,8 +53,14 @@ export function draw(message, hooks) {
 /** Puts the text in, again once the names of emoji are known. */
 export function write(message) {
   const text = message.element.querySelector('.text');
-  text.replaceChildren(render(message.text));
+  const { by, from } = message;
+  text.replaceChildren(by ? make('i', 'soft', 'taken back', ...(by === from ? [] : [' by ', isolated(by)])) : render(message.text));
   message.element.classList.toggle('large', message.to === undefined && isJustEmoji(text.textContent));
+  if (by && message.fold) {
+    message.fold.remove();
+    message.fold = null;
+    message.element.classList.remove('folded');
+  }
   (message.fold || text).append(message.meta);
 }
 
