@@ -48,6 +48,9 @@ mod client_package;
 /// The page in a frame of another page, and where nothing can be kept.
 mod page_frame;
 
+/// What moderators do, and what is taken back, on the page and in the client.
+mod page_order;
+
 /// Texts on the page: emoji, links.
 mod page_text;
 

@@ -108,14 +108,24 @@ export class Room {
     const { oldest } = this.log;
     this.#isAsking = true;
     this.log.asks(true);
-    const messages = await this.#room.history({ before: oldest, limit: SOME }).catch(() => null);
+    const messages = await this.#before(oldest).catch(() => null);
     this.#isAsking = false;
     // Older ones may have been dropped meanwhile.
     const isNext = messages && this.log.oldest === oldest;
-    if (isNext && messages.length) this.log.addOlder(messages.filter(({ text }) => text !== undefined).map(this.#on.message));
+    if (isNext && messages.length) this.log.addOlder(messages.map(this.#on.message));
     else if (isNext) this.log.whole();
     this.log.asks(false);
     if (isNext) this.#askForBeginning();
+  }
+
+  /** The messages before an id that have not been taken back; none if there are no more. */
+  async #before(id) {
+    for (;;) {
+      const all = await this.#room.history({ before: id, limit: SOME });
+      const messages = all.filter(({ text }) => text !== undefined);
+      if (messages.length || !all.length) return messages;
+      id = all[0].id;
+    }
   }
 
   lost() {
