@@ -1,5 +1,6 @@
 //! Private conversations: each is numbered and kept like a room, for the two whose it is.
 
+use std::collections::BTreeMap;
 use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -7,12 +8,12 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
 use crate::support::{
-    Alone, Client, Raw, Redis, TestServer, eventually, on_both_buses, on_both_buses_with,
+    Client, Raw, Redis, TestServer, eventually, on_both_buses, on_both_buses_with,
 };
 
 /// Tells somebody something, and returns the id.
 #[track_caller]
-fn tell(from: &mut Client, to: &str, text: &str) -> String {
+pub fn tell(from: &mut Client, to: &str, text: &str) -> String {
     from.put(json!({"type": "chat", "to": to, "text": text, "ref": text}));
     let ack = from.gets_at_last(json!({"type": "ack", "ref": text, "id": null}));
     ack["id"].as_str().unwrap().to_string()
@@ -142,25 +143,6 @@ fn they_wait(here: &TestServer, there: &TestServer) {
 }
 
 #[test]
-fn a_name_that_its_holder_forgets_is_free_at_once() {
-    on_both_buses(|server| {
-        let mut ann = server.typed_in("ann", "lobby");
-        let mut bob = server.typed_in("bob", "lobby");
-        bob.put(json!({"type": "forget"}));
-        // It is his as long as he is here.
-        let mut eve = server.json();
-        let join = json!({"type": "join", "room": "lobby", "user": "bob", "session": "another"});
-        eve.is_refused(join.clone(), "name_taken");
-        bob.leave();
-        ann.gets_at_last(json!({"type": "presence", "userId": "bob", "status": "offline"}));
-        ann.put(json!({"type": "chat", "to": "bob", "text": "still there?"}));
-        ann.gets(json!({"type": "error", "code": "no_such_user"}));
-        eve.put(join);
-        eve.gets(json!({"type": "welcome", "userId": "bob"}));
-    });
-}
-
-#[test]
 fn so_many_messages_wait_for_somebody_and_no_more() {
     on_both_buses_with(
         |config| config.rate = 0,
@@ -234,36 +216,6 @@ fn who_takes_a_free_name_gets_nothing_that_was_said_to_another() {
 }
 
 #[test]
-fn a_terminal_keeps_its_name_with_a_session_key() {
-    on_both_buses(|server| {
-        let comes = |key: &str| Client::connect(server.addr(), &format!("/chat/bob?session={key}"));
-        let mut ann = server.typed_in("ann", "lobby");
-        let mut bob = comes("secret");
-        bob.hears("Welcome bob!");
-        tell(&mut ann, "bob", "one");
-        bob.hears("ann (private): one");
-        // It takes its name over.
-        let mut again = comes("secret");
-        again.hears("Welcome bob!");
-        bob.is_closed(4001);
-        again.leave();
-        eventually("bob is away", || {
-            ann.put(json!({"type": "who", "room": "lobby"}));
-            let who = ann.gets_at_last(json!({"type": "who"}));
-            (who["users"] == json!(["ann"])).then_some(())
-        });
-        tell(&mut ann, "bob", "two");
-        let mut eve = comes("another");
-        eve.hears("username bob is already taken. please retry with a different name");
-        eve.is_closed(1008);
-        let mut bob = comes("secret");
-        bob.hears_in_order(&["Welcome bob!", "ann (private): two"]);
-        tell(&mut ann, "bob", "three");
-        bob.hears("ann (private): three");
-    });
-}
-
-#[test]
 fn nobody_begins_conversations_without_end() {
     on_both_buses_with(
         |config| config.rate = 10_000,
@@ -279,84 +231,6 @@ fn nobody_begins_conversations_without_end() {
             tell(100, "rate_limited");
         },
     );
-}
-
-#[test]
-fn kept_names_and_what_waits_for_them_survive_a_power_cut() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut alone = Alone::start_with(folder, &["--keep-names", "2"], &[]);
-    let taken = |alone: &Alone, name: &str| {
-        let mut eve = Client::connect(alone.addr, "/ws");
-        let join = json!({"type": "join", "room": "lobby", "user": name, "session": "another"});
-        eve.is_refused(join, "name_taken");
-    };
-    let bob = alone.typed("bob");
-    let mut ann = alone.typed("ann");
-    tell(&mut ann, "bob", "one");
-    bob.leave();
-    eventually("bob is away", || {
-        taken(&alone, "bob");
-        Some(())
-    });
-    // Ann is here when the power goes.
-    alone.cut_and_start_again();
-    taken(&alone, "ann");
-    taken(&alone, "bob");
-    let mut cat = alone.typed("cat");
-    tell(&mut cat, "ann", "two");
-    tell(&mut cat, "bob", "three");
-    alone.cut_and_start_again();
-    let mut ann = alone.typed("ann");
-    ann.gets(json!({"type": "chat", "to": "ann", "userId": "cat", "text": "two"}));
-    tell(&mut ann, "bob", "four");
-    alone.stop_and_start_again();
-    taken(&alone, "ann");
-    let mut bob = alone.typed("bob");
-    for (from, text) in [("cat", "three"), ("ann", "four")] {
-        bob.gets(json!({"type": "chat", "to": "bob", "userId": from, "text": text}));
-    }
-    bob.put(json!({"type": "forget"}));
-    bob.put(json!({"type": "history", "to": "ann"}));
-    bob.gets(json!({"type": "history", "to": "ann", "messages": []}));
-    bob.leave();
-    alone.stop_and_start_again();
-    let mut other = Client::connect(alone.addr, "/ws?user=bob&session=another&private=%7B%7D");
-    other.gets(json!({"type": "welcome", "userId": "bob"}));
-    other.put(json!({"type": "history", "to": "ann"}));
-    other.gets(json!({"type": "history", "to": "ann", "messages": []}));
-}
-
-#[test]
-fn names_are_kept_in_redis_for_so_many_days() {
-    const DAY: u64 = 24 * 3600;
-    let redis = Redis::start();
-    let server = TestServer::on_with(redis.address(), |config| config.keep_names = 30);
-    let mut ann = server.typed_in("ann", "lobby");
-    let bob = server.typed_in("bob", "lobby");
-    tell(&mut ann, "bob", "one");
-    bob.leave();
-    let life = |key: &str| {
-        let left = redis.command(&["TTL", key]);
-        let left = left.trim_start_matches(':').trim().parse::<i64>().unwrap();
-        u64::try_from(left).unwrap_or(0).div_ceil(DAY)
-    };
-    eventually("bob is away", || {
-        (life("{chat-users}:away:bob") == 30).then_some(())
-    });
-    tell(&mut ann, "bob", "two");
-    for key in [
-        "{chat:@ann@bob}:log",
-        "{chat:@ann@bob}:counter",
-        "{chat-users}:away:bob",
-        "{chat-users}:conversations:ann",
-        "{chat-users}:conversations:bob",
-    ] {
-        assert_eq!(life(key), 30, "{key}");
-    }
-    assert_eq!(life("{chat:lobby}:log"), 0);
-    ann.put(json!({"type": "chat", "room": "lobby", "text": "hi", "ref": "hi"}));
-    ann.gets_at_last(json!({"type": "ack", "ref": "hi"}));
-    assert_eq!(life("{chat:lobby}:log"), 7);
 }
 
 #[test]
@@ -393,5 +267,76 @@ fn what_has_been_read_is_an_object_of_names_and_ids() {
         let mut bob = Client::connect(server.addr(), &target);
         bob.gets(json!({"type": "welcome"}));
         bob.gets(json!({"type": "chat", "text": "two"}));
+    });
+}
+
+#[test]
+fn who_is_told_that_the_log_does_not_reach_back_gets_what_there_is() {
+    on_both_buses_with(
+        |config| config.rate = 0,
+        |server| {
+            let mut ann = server.typed("ann");
+            let mut bob = server.typed("bob");
+            let first = tell(&mut ann, "bob", "0");
+            for n in 1..=202 {
+                tell(&mut ann, "bob", &n.to_string());
+            }
+            bob.gets_at_last(json!({"type": "chat", "text": "202"}));
+            bob.leave();
+            let mut bob = comes(server, "bob", "key of bob", &json!({"ann": first}));
+            let lost = json!({"type": "history", "to": "ann", "messages": [], "complete": false});
+            bob.gets(lost);
+            for n in 3..=202 {
+                bob.gets(json!({"type": "chat", "to": "bob", "text": n.to_string()}));
+            }
+            bob.gets(json!({"type": "joined"}));
+        },
+    );
+}
+
+#[test]
+fn messages_that_come_while_others_are_replayed_come_once_and_in_order() {
+    let alone = TestServer::with(|config| config.rate = 0);
+    they_come_once(&alone, &alone);
+    let redis = Redis::start();
+    let two = [0, 1].map(|_| TestServer::on_with(redis.address(), |config| config.rate = 0));
+    they_come_once(&two[0], &two[1]);
+}
+
+#[track_caller]
+fn they_come_once(here: &TestServer, there: &TestServer) {
+    const EACH: usize = 150;
+    let _bob = here.typed("bob");
+    let speakers = ["ann", "cat", "dan"];
+    std::thread::scope(|scope| {
+        for name in speakers {
+            scope.spawn(move || {
+                let mut client = there.typed(name);
+                for n in 0..EACH {
+                    tell(&mut client, "bob", &format!("{name} {n}"));
+                }
+            });
+        }
+        let mut seen: BTreeMap<String, String> = BTreeMap::new();
+        let mut heard: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        while heard.values().map(Vec::len).sum::<usize>() < speakers.len() * EACH {
+            // He comes again and again, on one instance and on the other.
+            let server = [here, there][fastrand::usize(..2)];
+            let mut bob = comes(server, "bob", "key of bob", &json!(seen));
+            for _ in 0..fastrand::usize(1..40) {
+                let chat = bob.gets_at_last(json!({"type": "chat", "to": "bob"}));
+                let [from, id, text] =
+                    ["userId", "id", "text"].map(|key| chat[key].as_str().unwrap().to_string());
+                heard.entry(from.clone()).or_default().push(text);
+                seen.insert(from, id);
+                if heard.values().map(Vec::len).sum::<usize>() == speakers.len() * EACH {
+                    break;
+                }
+            }
+        }
+        for name in speakers {
+            let expected: Vec<String> = (0..EACH).map(|n| format!("{name} {n}")).collect();
+            assert_eq!(heard[name], expected);
+        }
     });
 }

@@ -9,8 +9,11 @@ mod talk;
 /// The two JSON dialects, and one room in which all three are spoken.
 mod dialects;
 
-/// Private conversations, and names that wait for their holders.
+/// Private conversations.
 mod conversations;
+
+/// Names that wait for their holders, and what waits with them.
+mod kept_names;
 
 /// Order in a room: moderators kick, ban and mute.
 mod moderation;
