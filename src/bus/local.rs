@@ -171,7 +171,7 @@ impl Local {
         let reference = kept.references.of(&message, room);
         let known = reference.and_then(|reference| kept.references.find(reference));
         let before = kept.log.last(room).unwrap_or(Id::START);
-        let too_many = |ends: &Ends| ends.too_many_wait(&kept.log, room);
+        let too_many = |ends: &Ends| ends.too_many_wait(&kept, room);
         if known.is_none() && ends.as_ref().is_some_and(too_many) {
             message.receipt.refuse(&Refusal::Unavailable);
             return None;

@@ -249,6 +249,15 @@ impl Peers {
         self.registry.lock().await.names.contains_key(user)
     }
 
+    /// The name of a peer and the hash of its session key, if it holds the name with one.
+    pub async fn held(&self, peer: &Peer) -> Option<(User, SessionKeyHash)> {
+        let registry = self.registry.lock().await;
+        let PeerEntry { user, key_hash, .. } = registry.peers.get(peer.key as usize)?;
+        let user = user.as_ref()?;
+        let holds = registry.names.get(user) == Some(&peer.key);
+        holds.then_some((user.clone(), (*key_hash)?))
+    }
+
     /// Whose these names are, if peers here have them: the hash of the session key or token or, where there
     /// is none, that of the connection.
     pub async fn holders<const N: usize>(&self, users: [&User; N]) -> [Option<SessionKeyHash>; N] {

@@ -53,15 +53,15 @@ impl Local {
     /// Removes a peer. If its name has a session key or token, the name waits for its holder.
     pub(in crate::bus) async fn remove(&self, peer: &Peer) -> Departed {
         let _changes = self.names.lock().await;
-        let departed = self.peers.remove(peer).await;
-        if let (Some(user), Some(key_hash)) = (&departed.user, departed.key_hash) {
+        // First, so that no private message is taken for heard that comes meanwhile.
+        if let Some((user, key_hash)) = self.peers.held(peer).await {
             let (now, mut kept) = (unix_millis(), self.kept.lock());
             kept.away.note(user.clone(), key_hash, Some(now), now);
             if kept.away.keeps_names() {
-                self.note(&Record::Name(user.clone(), key_hash, Some(now)));
+                self.note(&Record::Name(user, key_hash, Some(now)));
             }
         }
-        departed
+        self.peers.remove(peer).await
     }
 
     /// Nothing waits any more for the holder of a name, who has come back.
