@@ -32,6 +32,8 @@ impl Life {
         };
         if dialect == Dialect::Plain {
             match text.split_once(": ") {
+                // A message was taken back.
+                _ if text.starts_with("* ") => {}
                 Some(("error", _)) => self.page().stay().errors += 1,
                 Some((name, text)) if name.ends_with(" (private)") => self.note_private(text),
                 None => {}
