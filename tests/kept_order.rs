@@ -247,3 +247,37 @@ fn an_instance_that_was_cut_off_catches_up_before_it_delivers() {
     moderator.put(json!({"type": "unban", "room": "lobby", "user": "bar"}));
     eve.hears("* bar is no longer banned by mod");
 }
+
+#[test]
+fn a_redis_that_goes_back_in_time_is_followed() {
+    let issuer = &Issuer::hs256();
+    let redis = Redis::start();
+    let (here, there) = (
+        &serve(redis.address(), issuer),
+        &serve(redis.address(), issuer),
+    );
+    let servers = TwoServers {
+        issuer,
+        here,
+        there,
+    };
+    let mut moderator = servers.moderator();
+    let mut bar = servers.typed(2, "bar");
+    let mut eve = servers.typed(3, "eve");
+    let mute = |user: &str| json!({"type": "mute", "room": "lobby", "user": user});
+    moderator.put(mute("foo"));
+    moderator.hears_of("moderation");
+    let before = redis.save();
+    moderator.put(mute("bar"));
+    bar.gets_at_last(json!({"type": "moderation", "user": "bar"}));
+    let hello = json!({"type": "chat", "room": "lobby", "text": "hello"});
+    bar.is_refused(hello.clone(), "muted");
+    redis.reload(&before);
+    // The next thing that is done does not follow the last one that was heard.
+    moderator.put(mute("eve"));
+    eve.gets_at_last(json!({"type": "moderation", "user": "eve"}));
+    eve.put(hello.clone());
+    eve.gets_at_last(json!({"type": "error", "code": "muted"}));
+    bar.put(hello);
+    eve.gets_at_last(json!({"type": "chat", "userId": "bar", "text": "hello"}));
+}

@@ -4,7 +4,8 @@ use natterjack::config::Origin;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Client, Issuer, Raw, TestServer, on_both_buses_with, on_one_and_on_two, open_to_guests, say,
+    Client, Issuer, Raw, Redis, TestServer, TwoServers, on_both_buses_with, on_one_and_on_two,
+    open_to_guests, say, serve,
 };
 
 /// What is in the lobby's history, from `chat` the texts.
@@ -330,4 +331,36 @@ fn heard_before(heard: &str, end: &str) -> String {
         .map(|number| number.trim_start_matches('-'));
     let before: Vec<&str> = numbers.take_while(|number| *number != end).collect();
     before.join(" ")
+}
+
+#[test]
+fn after_an_hour_only_moderators_take_a_message_back() {
+    let issuer = &Issuer::hs256();
+    let redis = Redis::start();
+    let server = &serve(redis.address(), issuer);
+    let servers = TwoServers {
+        issuer,
+        here: server,
+        there: server,
+    };
+    let mut moderator = servers.moderator();
+    let mut bar = servers.typed(2, "bar");
+    let id = say(&mut bar, "long ago");
+    // As if an hour had passed since.
+    let earlier = "local entry = redis.call('XRANGE', KEYS[1], '-', '+')[1] \
+                   local body = string.gsub(entry[2][2], '\"at\":(%d+)', function(at) \
+                     return '\"at\":' .. string.format('%.0f', at - 3600001) end) \
+                   redis.call('DEL', KEYS[1]) \
+                   return redis.call('XADD', KEYS[1], entry[1], 'message', body)";
+    assert!(
+        redis
+            .command(&["EVAL", earlier, "1", "{chat:lobby}:log"])
+            .contains(&id)
+    );
+    let delete = json!({"type": "delete", "room": "lobby", "id": id});
+    bar.put(delete.clone());
+    let old = json!({"type": "error", "code": "forbidden", "message": "this message is older than an hour"});
+    bar.gets_at_last(old);
+    moderator.put(delete);
+    bar.gets(json!({"type": "deleted", "id": id, "by": "mod"}));
 }

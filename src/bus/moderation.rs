@@ -139,3 +139,29 @@ impl Bus {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chat::id::{Instance, Origin};
+
+    #[test]
+    fn ones_own_messages_may_be_taken_back_for_an_hour() {
+        let by = User::new("ann").unwrap();
+        let origin = Origin {
+            instance: Instance(1),
+            peer: 1,
+        };
+        let deletion = |moderator| Deletion {
+            id: Id::first(7),
+            author: Author::new(&by, None, origin),
+            by: by.clone(),
+            moderator,
+        };
+        let (ann, moderator) = (deletion(false), deletion(true));
+        assert_eq!(ann.check(true, OWN_TIME), Ok(()));
+        assert_eq!(ann.check(true, OWN_TIME + 1), Err(Refusal::TooOld));
+        assert_eq!(ann.check(false, 0), Err(Refusal::NotOwn));
+        assert_eq!(moderator.check(false, u64::MAX), Ok(()));
+    }
+}
