@@ -69,7 +69,12 @@ impl<S: TryWrite + 'static> Deref for Peer<S> {
 impl Peer {
     /// Notes that it has sent something, or was sent something where it only listens.
     pub fn mark_active(&self) {
-        self.last_active.store(self.clock(), Ordering::Relaxed);
+        self.mark_active_at(self.clock());
+    }
+
+    /// The same, at this second of the peers' clock.
+    pub(super) fn mark_active_at(&self, now: u32) {
+        self.last_active.store(now, Ordering::Relaxed);
     }
 
     /// Seconds since it was [active](Self::mark_active).

@@ -67,11 +67,13 @@ impl Registry {
         let mut broadcasts = Dialect::ALL.map(|_| None);
         // Added once at the end: to update a shared counter for every peer would be slow.
         let mut sent = (0, 0);
+        let mut now = None;
         let send = |key: u32| {
             let peer = &self.peers[key as usize].peer;
             let dialect = peer.dialect();
             if dialect == Dialect::Events {
-                peer.mark_active();
+                // The clock is read once for all of them.
+                peer.mark_active_at(*now.get_or_insert_with(|| peer.clock()));
             }
             let broadcast = broadcasts[dialect as usize]
                 .get_or_insert_with(|| Broadcast::render(dialect, here, events, &joined));
