@@ -115,7 +115,7 @@ fn a_long_message_is_folded_until_somebody_wants_to_read_it() {
     assert!(height(&ann) < 400, "{}", height(&ann));
     ann.press("Show all");
     assert!(height(&ann) > 5000, "{}", height(&ann));
-    // Whoever reads it is not taken to the end by what comes next.
+    // Its reader is not taken to the end by what comes next.
     let top = "document.querySelector('.message').getBoundingClientRect().top";
     let before = ann.value(top);
     foo.say("news");

@@ -203,7 +203,7 @@ export class Log {
     this.#keepPlace(false, () => this.#divide(make('p', 'notice', ...content)));
   }
 
-  /** The same to a user who has asked. */
+  /** Answers the user in a line at the end, and goes there. */
   answer(...content) {
     this.#atEnd = true;
     this.remark(...content);

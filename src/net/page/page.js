@@ -9,7 +9,7 @@ export const page = Object.fromEntries(
 
 /** More names than this make no list. */
 const MOST_NAMES = 500;
-/** And more than this no sentence. */
+/** More names than this are not put into a sentence. */
 const MOST_IN_SENTENCE = 100;
 /** An outage is mentioned after this long: most of them are over in a moment. */
 const MOMENT = 600;
@@ -32,7 +32,7 @@ export function button(className, act, ...content) {
 /** A name in a sentence: it may be written from right to left, the sentence goes on as it is. */
 export const isolated = (name) => make('bdi', '', name);
 
-/** The same where there is no markup. */
+/** A name in a sentence without markup, such as a title. Invisible characters isolate it. */
 export const quoted = (name) => `\u2068${name}\u2069`;
 
 const segmenter = globalThis.Intl?.Segmenter && new Intl.Segmenter();
@@ -183,7 +183,7 @@ export function who({ name, people, count }) {
   return ['In ', isolated(name), ': ', ...named.flatMap((person) => [isolated(person), ', ']).slice(0, -1)];
 }
 
-/** Which element of a list stands for what. */
+/** For each list, the element that shows each thing. */
 const drawn = new WeakMap();
 
 /**
@@ -248,7 +248,7 @@ export function closeDrawer() {
 addEventListener('popstate', () => {
   if (!isInHistory) return;
   isInHistory = false;
-  // Another room may have been opened from the drawer.
+  // Another room may have been opened from the drawer; the address keeps it.
   putInAddress(shownRoom);
   closeDrawer();
 });
