@@ -136,7 +136,7 @@ fn a_preflight_request_tells_what_is_allowed() {
     for line in [
         "Allow: GET, HEAD, POST, OPTIONS",
         "Access-Control-Allow-Origin: https://friend.example",
-        "Access-Control-Allow-Methods: GET, HEAD, POST",
+        "Access-Control-Allow-Methods: GET, HEAD, POST, DELETE",
         "Access-Control-Allow-Headers: Authorization, Content-Type, If-None-Match, Last-Event-ID",
         "Vary: Origin",
     ] {
