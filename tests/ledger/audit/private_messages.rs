@@ -87,10 +87,10 @@ fn audit_one(
         }),
         _ => there(told + DELIVERY),
     };
-    // Until it was heard for certain.
+    // Until it was heard for certain: Redis may lose what is still under way.
     let back = to.stays.iter().filter_map(|stay| stay.here);
     let back = back.filter(|here| *here > told).min().unwrap_or(told);
-    let during = |loss: &Loss| said.at <= loss.to && back + MOMENT >= loss.from;
+    let during = |loss: &Loss| said.at <= loss.to && back + DELIVERY >= loss.from;
     let lost = book.losses.iter().any(during);
     match &said.refused {
         Some(code) if !said.acks.is_empty() => {

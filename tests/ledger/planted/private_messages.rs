@@ -125,7 +125,7 @@ fn a_private_message_may_be_lost_with_the_data() {
         }
     };
     finds(told(), lost(SECOND, 4 * SECOND), &[]);
-    let before = lost(5 * SECOND, 6 * SECOND);
+    let before = lost(30 * SECOND, 31 * SECOND);
     let expected =
         ["\"secret\" (by ann at 2.00s, sent 1 times): acknowledged, and not heard by bea"];
     finds(told(), before, &expected);
