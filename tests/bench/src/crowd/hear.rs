@@ -1,5 +1,6 @@
 //! How what comes is cut into messages and counted.
 
+use std::io::BufRead;
 use std::time::Instant;
 
 use super::{Crowd, Stage};
@@ -75,7 +76,7 @@ impl Crowd {
         mut used: usize,
         now: Instant,
     ) -> Result<usize, String> {
-        while let Some(end) = bytes[used..].windows(2).position(|two| two == b"\n\n") {
+        while let Some(end) = end_of_event(&bytes[used..]) {
             let event = &bytes[used..used + end];
             let text = event.strip_suffix(b"\"}").unwrap_or(event);
             if let Some((author, number)) = wire::read_text(text, self.size)
@@ -111,5 +112,21 @@ impl Crowd {
             used += length;
         }
         Ok(used)
+    }
+}
+
+/// Where the empty line behind the first whole event begins. Line by line, since the standard library
+/// finds one byte much faster than two.
+fn end_of_event(bytes: &[u8]) -> Option<usize> {
+    let mut rest = bytes;
+    loop {
+        let line = rest.skip_until(b'\n').ok()?;
+        let read = bytes.len() - rest.len();
+        match line {
+            0 => return None,
+            _ if !bytes[..read].ends_with(b"\n") => return None,
+            1 => return Some(read.saturating_sub(2)),
+            _ => {}
+        }
     }
 }
