@@ -12,7 +12,7 @@ use std::process::{Child, Command, Stdio};
 use tungstenite::{Message, WebSocket};
 
 /// The largest size of the binary that `make small` makes, in bytes.
-const MOST: u64 = 1_000_000;
+const MOST: u64 = 1_150_000;
 
 fn binary() -> PathBuf {
     let named = std::env::var_os("NATTERJACK").map(PathBuf::from);
