@@ -166,6 +166,7 @@ tools: target/tools/usr/bin/promtool # what the tests start
 	command -v faketime >/dev/null || missing="$$missing faketime"; \
 	command -v openssl >/dev/null || missing="$$missing openssl"; \
 	command -v strace >/dev/null || missing="$$missing strace"; \
+	command -v node >/dev/null || missing="$$missing nodejs"; \
 	[ -e /usr/share/fonts/truetype/noto/NotoColorEmoji.ttf ] || missing="$$missing fonts-noto-color-emoji"; \
 	[ -e /usr/sbin/nginx ] || missing="$$missing nginx-light"; \
 	[ -z "$$missing" ] || { $(SUDO) apt-get update -qq && \
