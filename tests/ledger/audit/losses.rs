@@ -15,12 +15,7 @@ pub fn known(book: &Book, visit: &Visit, since: Id) -> bool {
     let room = &visit.room;
     let before = book.damaged.iter().filter(|one| one.at < visit.at);
     let mut damaged = before.filter(|one| one.vague || one.room == *room && since <= one.id);
-    // What came after the message is lost even if the message itself is not.
-    let next = Id {
-        n: since.n + 1,
-        ..since
-    };
-    book.lost(room, next).is_some()
+    book.lost(room, since).is_some()
         || book.taken_back(room, since).is_some()
         || damaged.next().is_some()
 }
