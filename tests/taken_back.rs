@@ -338,14 +338,11 @@ fn after_an_hour_only_moderators_take_a_message_back() {
     let issuer = &Issuer::hs256();
     let redis = Redis::start();
     let server = &serve(redis.address(), issuer);
-    let servers = TwoServers {
-        issuer,
-        here: server,
-        there: server,
-    };
+    let servers = TwoServers::new(issuer, server, server);
     let mut moderator = servers.moderator();
     let mut bar = servers.typed(2, "bar");
     let id = say(&mut bar, "long ago");
+    moderator.gets_at_last(json!({"type": "chat", "text": "long ago"}));
     // As if an hour had passed since.
     let earlier = "local entry = redis.call('XRANGE', KEYS[1], '-', '+')[1] \
                    local body = string.gsub(entry[2][2], '\"at\":(%d+)', function(at) \
