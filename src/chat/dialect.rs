@@ -88,7 +88,7 @@ pub enum Request {
         room: Option<Room>,
         /// What.
         action: Action,
-        /// To whom.
+        /// The user it is done to.
         user: User,
         /// For how long.
         seconds: Option<u64>,

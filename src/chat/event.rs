@@ -135,7 +135,7 @@ pub enum EventKind {
         id: Option<Id>,
         /// When, in milliseconds since 1970.
         at: u64,
-        /// In a private conversation, whom it is for, as the sender writes the name.
+        /// The recipient, in a private conversation, as the sender writes the name.
         to: Option<User>,
         /// Whose it is, where that is known.
         author: Option<Author>,

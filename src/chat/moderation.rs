@@ -69,7 +69,7 @@ impl Action {
 pub struct Measure {
     /// What.
     pub action: Action,
-    /// To whom.
+    /// The user it is done to.
     pub user: User,
     /// The moderator.
     pub by: User,

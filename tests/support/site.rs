@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::thread;
 
-/// Where it is served, whatever is asked for. Ends with the process.
+/// Serves the page under every path, and returns the address. Ends with the process.
 pub fn site(page: &str) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = listener.local_addr().unwrap();

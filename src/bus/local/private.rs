@@ -9,7 +9,7 @@ use crate::chat::event::Refusal;
 use crate::chat::id::Id;
 use crate::chat::name::{Room, SessionKeyHash, User};
 
-/// The two between whom a private message is, each with whose the name is.
+/// The sender and the recipient of a private message, each with the holder of the name.
 pub(super) struct Ends {
     from: (User, SessionKeyHash),
     to: (User, SessionKeyHash),

@@ -50,7 +50,7 @@ impl Peers {
 }
 
 impl Registry {
-    /// Removes the member whom this event removes, after telling it so. A typed peer stays connected;
+    /// Removes the member that this event names, after telling it so. A typed peer stays connected;
     /// the connection of another one ends, and is a member until then.
     pub(super) fn remove(&mut self, event: &Event) {
         let EventKind::Moderated(measure) = &event.kind else {

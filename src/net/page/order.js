@@ -4,7 +4,7 @@ import { day, isolated, time } from './page.js';
 
 const DEEDS = { kick: 'was removed', ban: 'was banned', unban: 'is no longer banned', mute: 'was muted' };
 
-/** Who was removed, banned or silenced, for how long, and by whom. */
+/** Who was removed, banned or silenced, for how long, and which moderator did it. */
 export function told({ user, action, by, seconds }) {
   const isOver = action === 'mute' && seconds === 0;
   const span = seconds % 60 ? `${seconds} seconds` : seconds === 60 ? 'a minute' : `${seconds / 60} minutes`;

@@ -51,7 +51,7 @@ pub struct Message {
     pub user: Option<User>,
     pub words: Words,
     pub at: u64,
-    /// In a private conversation, whom it is for.
+    /// The recipient, in a private conversation.
     pub to: Option<Box<User>>,
     pub author: Option<Author>,
 }
