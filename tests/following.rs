@@ -81,13 +81,7 @@ fn a_follower_that_comes_back_hears_what_it_missed_once() {
         |config| config.history = 3,
         |server| {
             let mut ann = server.typed_in("ann", "attic");
-            let mut say = |text: &str| {
-                ann.put(json!({"type": "chat", "room": "attic", "text": text}));
-                ann.gets(json!({"type": "chat"}))["id"]
-                    .as_str()
-                    .unwrap()
-                    .to_string()
-            };
+            let mut say = |text: &str| ann.says_in("attic", text);
             // Cut off before the first message: what it has got is an id all the same.
             let before = follow(server, "").hears("joined").id.unwrap();
             let ids = ["1", "2", "3"].map(&mut say);
@@ -284,7 +278,7 @@ fn followers_are_told_that_redis_is_away_and_hear_what_waited() {
     redis.restart();
     assert_eq!(follower.hears("status").data, status("ok"));
     let mut heard = follower.event().unwrap();
-    // Redis has forgotten everything, so the room begins anew, perhaps after a word about that.
+    // Redis has forgotten everything, so the room begins again from nothing, perhaps after a word about that.
     while heard.kind != "chat" {
         assert!(["joined", "presence"].contains(&&*heard.kind), "{heard:?}");
         heard = follower.event().unwrap();

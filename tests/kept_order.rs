@@ -113,11 +113,7 @@ fn what_moderators_do_survives_the_restart_of_both_redis_and_the_instances() {
             &serve(redis.address(), issuer),
             &serve(redis.address(), issuer),
         );
-        let servers = TwoServers {
-            issuer,
-            here,
-            there,
-        };
+        let servers = TwoServers::new(issuer, here, there);
         let mut moderator = servers.moderator();
         let mut foo = servers.typed(2, "foo");
         let mut bar = servers.typed(3, "bar");
@@ -146,11 +142,7 @@ fn what_moderators_do_survives_the_restart_of_both_redis_and_the_instances() {
         &serve(redis.address(), issuer),
         &serve(redis.address(), issuer),
     );
-    let servers = TwoServers {
-        issuer,
-        here,
-        there,
-    };
+    let servers = TwoServers::new(issuer, here, there);
     let target = "/ws?user=foo&room=lobby&session=key+of+foo";
     let mut foo = servers.comes_from(9, target);
     foo.gets(json!({"type": "welcome"}));
@@ -184,11 +176,7 @@ fn an_instance_that_was_cut_off_catches_up_before_it_delivers() {
         &serve(redis.address(), issuer),
         &serve(proxy.address(), issuer),
     );
-    let servers = TwoServers {
-        issuer,
-        here,
-        there,
-    };
+    let servers = TwoServers::new(issuer, here, there);
     let mut moderator = servers.moderator();
     let mut bar = servers.typed(2, "bar");
     let mut eve = servers.text(3, "eve");
@@ -256,11 +244,7 @@ fn a_redis_that_goes_back_in_time_is_followed() {
         &serve(redis.address(), issuer),
         &serve(redis.address(), issuer),
     );
-    let servers = TwoServers {
-        issuer,
-        here,
-        there,
-    };
+    let servers = TwoServers::new(issuer, here, there);
     let mut moderator = servers.moderator();
     let mut bar = servers.typed(2, "bar");
     let mut eve = servers.typed(3, "eve");

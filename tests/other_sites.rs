@@ -74,13 +74,7 @@ fn a_page_of_an_allowed_site_may_read_and_follow_a_room() {
     let origin = Origin::parse(&format!("http://{}", site.addr())).unwrap();
     let server = TestServer::with(|config| config.origins = vec![origin]);
     let mut ann = server.typed_in("ann", "attic");
-    let mut say = |text: &str| {
-        ann.put(json!({"type": "chat", "room": "attic", "text": text}));
-        ann.gets(json!({"type": "chat"}))["id"]
-            .as_str()
-            .unwrap()
-            .to_string()
-    };
+    let mut say = |text: &str| ann.says_in("attic", text);
     let id = say("1");
     let read = |page: &Page| {
         let url = format!("http://{}/rooms/attic", server.addr());

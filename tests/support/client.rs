@@ -79,6 +79,14 @@ impl Client {
         self.send(Message::text(text));
     }
 
+    /// Says a text in a room, in the typed dialect, and returns its id.
+    #[track_caller]
+    pub fn says_in(&mut self, room: &str, text: &str) -> String {
+        self.put(json!({"type": "chat", "room": room, "text": text}));
+        let said = self.gets(json!({"type": "chat"}));
+        said["id"].as_str().unwrap().to_string()
+    }
+
     /// Sends any message.
     #[track_caller]
     pub fn send(&mut self, message: Message) {

@@ -20,21 +20,13 @@ pub struct TwoServers<'a> {
 pub fn on_one_and_on_two(script: impl Fn(TwoServers<'_>)) {
     let issuer = &Issuer::hs256();
     let alone = &TestServer::with(|config| open_to_guests(config, issuer));
-    script(TwoServers {
-        issuer,
-        here: alone,
-        there: alone,
-    });
+    script(TwoServers::new(issuer, alone, alone));
     let redis = Redis::start();
     let (here, there) = (
         &serve(redis.address(), issuer),
         &serve(redis.address(), issuer),
     );
-    script(TwoServers {
-        issuer,
-        here,
-        there,
-    });
+    script(TwoServers::new(issuer, here, there));
 }
 
 /// An instance behind Redis at this address.
@@ -49,7 +41,16 @@ pub fn open_to_guests(config: &mut Config, issuer: &Issuer) {
     config.rate = 0;
 }
 
-impl TwoServers<'_> {
+impl<'a> TwoServers<'a> {
+    /// Two instances of one chat, or one server twice.
+    pub fn new(issuer: &'a Issuer, here: &'a TestServer, there: &'a TestServer) -> TwoServers<'a> {
+        TwoServers {
+            issuer,
+            here,
+            there,
+        }
+    }
+
     /// A moderator in the lobby.
     #[track_caller]
     pub fn moderator(&self) -> Client {
