@@ -1,4 +1,4 @@
-// A conversation: which messages are shown, in which order, and where the reader is in them.
+// A conversation: which messages are shown, and in which order.
 //
 // Messages stand in the order of their ids, whenever they come. Own ones stay at the end until the
 // server has said where their place is.
@@ -7,15 +7,12 @@ import { isAfter } from './client.js';
 import { draw, isFirst, restate, write } from './message.js';
 import { Notice } from './notice.js';
 import { button, day, make, time } from './page.js';
+import { Reader } from './reader.js';
 
 /** More than this is not kept on the page; twice as much while somebody reads further up. */
 const MOST = 1000;
 /** Messages of one person within this time are shown as one group. */
 const GROUP = 5 * 60_000;
-/** So close to the end counts as at the end. */
-const NEAR = 40;
-/** So close to the beginning, more is requested. */
-const AHEAD = 300;
 /** Screen readers look at what has changed a little later. */
 const HUSH = 1000;
 
@@ -32,11 +29,7 @@ export class Log {
   /** The line above what was said while we were away, and whether there is one, or a gap. */
   #away = null;
   #isMarked = false;
-  #atEnd = true;
-  #top = 0;
-  /** A browser scrolls by whole pixels. What is left is made up for the next time. */
-  #rest = 0;
-  #following = 0;
+  #reader = new Reader(this.element, { moved: () => this.#moved(), older: () => this.#hooks.older() });
   #hushed = 0;
   /** What stands above the first message: a way to older ones, or that there are none. */
   #head = make('div', 'older');
@@ -47,15 +40,12 @@ export class Log {
   constructor(room, hooks) {
     const { element } = this;
     // A reader who unfolds a message at the end begins at its beginning.
-    this.#hooks = { ...hooks, folded: () => (this.#atEnd = this.#isNearEnd) };
+    this.#hooks = { ...hooks, folded: () => this.#reader.look() };
     element.tabIndex = 0;
     element.setAttribute('role', 'log');
     element.setAttribute('aria-live', 'polite');
     element.setAttribute('aria-label', `Conversation in ${room}`);
     element.append(this.#head);
-    element.addEventListener('scroll', () => this.#scrolled(), { passive: true });
-    // The keyboard of a phone, a longer text in the field: what was in view at the end stays there.
-    new ResizeObserver(() => this.#atEnd && this.toEnd()).observe(element);
     this.asks(false);
   }
 
@@ -81,7 +71,7 @@ export class Log {
   add(message) {
     const isPending = message.state === 'pending';
     if (isPending) this.#cameBack();
-    const follows = this.#keepPlace(isPending, () => this.#add(message));
+    const follows = this.#reader.keepPlace(() => this.#add(message), isPending);
     this.#trim();
     this.unseen++;
     if (!follows) this.#hooks.moved();
@@ -90,7 +80,7 @@ export class Log {
   /** Adds what was said before; what the reader looks at stays where it is. */
   addOlder(messages) {
     this.hush();
-    this.#keepPlace(false, () => this.#keepSight(() => messages.forEach((message) => this.#add(message))));
+    this.#reader.keepPlace(() => this.#reader.keepSight(() => messages.forEach((message) => this.#add(message))));
   }
 
   /** Nothing older can be had. */
@@ -159,7 +149,7 @@ export class Log {
   fail(message, error) {
     message.state = 'failed';
     message.error = error;
-    this.#keepPlace(false, () => restate(message, this.#hooks));
+    this.#reader.keepPlace(() => restate(message, this.#hooks));
   }
 
   retry(message) {
@@ -172,7 +162,7 @@ export class Log {
     if (!this.#waiting.includes(message)) return;
     this.#waiting = this.#waiting.filter((other) => other !== message);
     Object.assign(message, { id, ts, avatar: hash, state: 'sent' });
-    this.#keepPlace(false, () => {
+    this.#reader.keepPlace(() => {
       message.element.querySelector('time').replaceWith(time(ts));
       restate(message, this.#hooks);
       this.#insert(message);
@@ -185,7 +175,7 @@ export class Log {
     const message = this.#placed.find(isIt);
     if (!message) return;
     Object.assign(message, { text: '', by });
-    this.#keepPlace(false, () => write(message));
+    this.#reader.keepPlace(() => write(message));
   }
 
   remove(message) {
@@ -200,12 +190,12 @@ export class Log {
 
   /** Says something in a line of its own. */
   remark(...content) {
-    this.#keepPlace(false, () => this.#divide(make('p', 'notice', ...content)));
+    this.#reader.keepPlace(() => this.#divide(make('p', 'notice', ...content)));
   }
 
   /** Answers the user in a line at the end, and goes there. */
   answer(...content) {
-    this.#atEnd = true;
+    this.#reader.isAtEnd = true;
     this.remark(...content);
   }
 
@@ -217,7 +207,7 @@ export class Log {
 
   /** Somebody came or went. What happens between two messages is said in one line. */
   notice(name, isHere) {
-    this.#keepPlace(false, () => {
+    this.#reader.keepPlace(() => {
       if (!this.#notice || this.#notice.element !== this.#lastElement()) {
         this.#notice = new Notice();
         this.#divide(this.#notice.element);
@@ -228,7 +218,7 @@ export class Log {
 
   /** The names of emoji are known now. */
   redraw() {
-    this.#keepPlace(false, () => {
+    this.#reader.keepPlace(() => {
       for (const message of [...this.#placed, ...this.#waiting]) {
         if (message.text.includes(':')) write(message);
       }
@@ -236,71 +226,19 @@ export class Log {
   }
 
   toEnd() {
-    this.#atEnd = true;
-    this.unseen = 0;
+    this.#reader.isAtEnd = true;
     this.#trim();
-    this.element.scrollTop = this.element.scrollHeight;
-    this.#top = this.element.scrollTop;
-    this.#hooks.moved();
-  }
-
-  /** To the end, once for all that comes until the next frame is drawn. */
-  #follow() {
-    this.#atEnd = true;
-    this.#following ||= requestAnimationFrame(() => {
-      this.#following = 0;
-      // The reader may have moved up since the last frame, and has not seen what came then.
-      if (this.#atEnd) this.toEnd();
-      else this.#hooks.moved();
-    });
+    this.#reader.toEnd();
   }
 
   /** The log has been put (back) into the document. */
   shown() {
-    if (this.#atEnd) this.toEnd();
-    else this.element.scrollTop = this.#top;
+    this.#reader.shown();
   }
 
-  get #isNearEnd() {
-    const { scrollTop, scrollHeight, clientHeight } = this.element;
-    return scrollHeight - scrollTop - clientHeight < NEAR;
-  }
-
-  #scrolled() {
-    const { scrollTop, clientHeight } = this.element;
-    if (!clientHeight) return;
-    if (this.#isNearEnd) {
-      this.#atEnd = true;
-      this.unseen = 0;
-    } else if (scrollTop < this.#top) {
-      // Only a reader moves up; everything else that changes the distance keeps the place.
-      this.#atEnd = false;
-    }
-    this.#top = scrollTop;
+  #moved() {
+    if (this.#reader.isAtEnd) this.unseen = 0;
     this.#hooks.moved();
-    if (!this.#atEnd && scrollTop < AHEAD) this.#hooks.older();
-  }
-
-  /** Changes something and goes to the end, if that is where the reader was. Says whether. */
-  #keepPlace(always, change) {
-    const follow = always || this.#atEnd;
-    change();
-    if (follow) this.#follow();
-    return follow;
-  }
-
-  /** Changes something above what the reader looks at. */
-  #keepSight(change) {
-    const { element } = this;
-    if (!element.isConnected) return change();
-    const end = () => element.lastElementChild.getBoundingClientRect().bottom;
-    const before = end();
-    change();
-    const wanted = element.scrollTop + end() - before + this.#rest;
-    element.scrollTop = wanted;
-    this.#top = element.scrollTop;
-    // At the beginning or the end it may be more.
-    this.#rest = Math.abs(wanted - this.#top) < 1 ? wanted - this.#top : 0;
   }
 
   #add(message) {
@@ -351,7 +289,7 @@ export class Log {
 
   /** Takes the oldest away when there are too many. */
   #trim() {
-    const excess = this.#placed.length - (this.#atEnd ? MOST : 2 * MOST);
+    const excess = this.#placed.length - (this.#reader.isAtEnd ? MOST : 2 * MOST);
     if (excess <= 0) return;
     const cut = () => {
       this.#placed.splice(0, excess);
@@ -361,8 +299,8 @@ export class Log {
       this.#isWhole = false;
       this.asks(false);
     };
-    if (this.#atEnd) cut();
-    else this.#keepSight(cut);
+    if (this.#reader.isAtEnd) cut();
+    else this.#reader.keepSight(cut);
   }
 
   /** Whether a message continues the one above, and whether a day begins with it. */
