@@ -78,6 +78,9 @@ mod page_history;
 /// The page on a server that needs tokens.
 mod page_token;
 
+/// The page where no WebSocket opens, or one dies in silence.
+mod page_connection;
+
 /// The descriptions of the protocol for programs.
 mod descriptions;
 

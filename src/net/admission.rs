@@ -186,7 +186,7 @@ impl Admission {
                         }
                     }
                     Err(answer) if answer.status == 426 => {
-                        Err(self.context.authenticator.without_upgrade(&head, answer))
+                        Err(self.without_upgrade(&head, from, answer))
                     }
                     Err(answer) => Err(answer),
                 };
@@ -218,9 +218,23 @@ impl Admission {
             let session = session.unwrap_or_default();
             user.may_be_chosen(session).map_err(bad_name)?;
         }
+        Ok((grant, self.permit_peer(from)?))
+    }
+
+    fn permit_peer(&self, from: IpAddr) -> Result<PeerPermit, Answer> {
         let alive = self.peers.upgrade();
         let alive = alive.ok_or_else(|| Answer::retry_later(503, "the server shuts down"))?;
-        Ok((grant, (self.permits.acquire(from)?, alive)))
+        Ok((self.permits.acquire(from)?, alive))
+    }
+
+    /// The answer to a request for a WebSocket without an upgrade: why one would be refused, if it would.
+    /// Browsers do not tell their pages that of a WebSocket itself.
+    fn without_upgrade(&self, head: &Head, from: IpAddr, answer: Answer) -> Answer {
+        let answer = self.context.authenticator.without_upgrade(head, answer);
+        match self.permit_peer(from) {
+            Err(refused) if answer.status == 426 => refused,
+            _ => answer,
+        }
     }
 
     fn start_peer(

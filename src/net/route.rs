@@ -106,6 +106,8 @@ pub fn route(head: &Head, origins: &[Origin]) -> Result<Route, Answer> {
         None => return Err(Answer::text(404, "not found")),
     };
     if head.method != "GET" {
+        // Browsers hide why a WebSocket was refused. The page asks by `POST`, which has an origin, too.
+        check_origin(head, origins)?;
         return Err(Answer::wrong_method("GET"));
     }
     let (dialect, name) = match name {

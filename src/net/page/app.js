@@ -166,13 +166,13 @@ function newer() {
 }
 
 function showStatus() {
-  const { state, replaced, barred } = chat;
+  const { state, replaced, barred, hint } = chat;
   if (replaced) {
     say('You are in this chat in another window now.', 'Use it here', () => chat.retry());
   } else if (barred && state === 'offline') {
     say(phase === 'in' ? barred : '');
   } else if (phase !== 'login' && state === 'offline') {
-    const outage = navigator.onLine ? 'No connection, trying again.' : 'You are offline.';
+    const outage = navigator.onLine ? hint || 'No connection, trying again.' : 'You are offline.';
     const kept = phase === 'in' ? ' What you write is kept.' : '';
     say(outage + kept, 'Try now', () => chat.retry());
   } else {

@@ -5,8 +5,9 @@ import { isSeen } from './frame.js';
 import { banned, told } from './order.js';
 import { quoted } from './page.js';
 import { Pending } from './pending.js';
+import { whyNotIn } from './refusal.js';
 import { Room } from './room.js';
-import { bearer, token, whyNotIn } from './token.js';
+import { bearer, token } from './token.js';
 
 /** The close code that says: another window has taken this name over. */
 const REPLACED = 4001;
@@ -23,6 +24,10 @@ export class Chat {
   replaced = false;
   /** Why the server lets nobody in without another token. */
   barred = '';
+  /** What the server says instead of opening a WebSocket, for as long as that is so. */
+  hint = '';
+  /** Attempts since the last connection. */
+  #attempts = 0;
   pending = new Pending((message) => this.#send(message));
   #client = null;
   #me;
@@ -84,6 +89,7 @@ export class Chat {
   start() {
     this.stop();
     this.replaced = false;
+    this.#attempts = 0;
     const { name: user, email, key: session } = this.#me;
     const client = (this.#client = connect(new URL('ws', location.href), { user: bearer || user, session, email, token }));
     const on = (type, act) => client.on(type, (event) => client === this.#client && act(event));
@@ -91,7 +97,10 @@ export class Chat {
       Object.assign(this.#me, { name: userId, key: session });
       this.#on.welcome();
     });
-    on('state', () => this.#on.status());
+    on('state', (state) => {
+      if (state !== 'offline') Object.assign(this, { hint: '' }).#attempts = -1;
+      this.#on.status();
+    });
     on('lost', ({ code }) => this.#lost(code));
     on('private', (frame) => this.#heard(frame, this.current));
     on('deleted', (frame) => this.rooms.forEach((room) => room.log.takeBack(frame)));
@@ -109,6 +118,7 @@ export class Chat {
   /** Tries at once to connect, here again if another window has the name. */
   retry() {
     this.replaced = false;
+    this.#attempts = 0;
     this.#client?.retry();
     this.#on.status();
   }
@@ -161,15 +171,19 @@ export class Chat {
     for (const room of this.rooms.values()) room.lost();
     this.#on.lost();
     this.#on.status();
-    if (!this.replaced) this.#ask();
+    // The end of a connection is no attempt. After 1, 2, 4, 8 … attempts the answer may be another one.
+    const attempts = ++this.#attempts;
+    if (!this.replaced && attempts && !(attempts & (attempts - 1))) this.#ask();
   }
 
-  /** Whether it was the token. If so, there is nothing to be tried again. */
+  /** Why there is no connection. If it is the token, there is nothing to be tried again. */
   async #ask() {
-    this.barred = await whyNotIn('ws');
-    if (!this.barred || this.state !== 'offline') return;
+    const { barred = '', hint = '' } = await whyNotIn();
+    if (this.state !== 'offline') return;
+    Object.assign(this, { barred, hint });
+    if (!barred) return this.#on.status();
     this.stop();
-    this.#on.barred(this.barred);
+    this.#on.barred(barred);
   }
 
   #heard(frame, room) {

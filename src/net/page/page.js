@@ -318,6 +318,8 @@ function put(content, label = '', act = null) {
   statusButton.hidden = !label;
   statusButton.textContent = label;
   statusButton.onclick = act;
+  // So much of the conversation is behind it.
+  document.body.style.setProperty('--status', `${page.status.offsetHeight}px`);
 }
 
 // What is remembered, and what is in the address

@@ -5,11 +5,12 @@ import { ask, token } from './token.js';
 
 /** What the server says and what its operator can do, by status. */
 const REASONS = {
-  403: `The server takes this page for one of another site (403). Its operator can let the proxy pass on the Host \
-header, or start the server with --origin ${location.origin}.`,
-  421: `The server doesn’t go by the name ${location.host} (421). Its operator can start it with --host ${location.host}.`,
-  426: 'A proxy on the way lets no WebSocket through (426). Its operator can let it pass on the Upgrade header.',
-  429: 'There are too many connections from your address (429). The server’s operator can raise --max-peers-per-ip.',
+  403: `The server takes this page for one of another site (403). Its operator can let the proxy pass on Host, or add \
+--origin ${location.origin}.`,
+  421: `The server doesn’t go by the name ${location.host} (421). Its operator can add --host ${location.host}.`,
+  426: 'A proxy on the way lets no WebSocket through (426). Its operator can let it pass on Upgrade.',
+  429: `Too many connections come from your address (429). The server’s operator can raise --max-peers-per-ip, or name \
+the proxy with --trust-proxy.`,
 };
 
 /** { barred } if only another token helps, { hint } if the answer says something, or nothing. */
@@ -37,7 +38,7 @@ async function other(answer) {
   const { status } = answer;
   // Ours are one line; a proxy's would be a page.
   const line = (await answer.text()).trim();
-  if (status === 503 && !/[\n<]/.test(line)) return `The server lets nobody in at the moment (503: ${line}).`;
+  if (status === 503 && !/[\n<]/.test(line)) return `The server lets nobody in at the moment (503: ${line.split(',')[0]}).`;
   if (status >= 500) return `A proxy answers, but not the server behind it (${status}).`;
   return `Something else than the chat answers here (${status}).`;
 }

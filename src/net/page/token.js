@@ -28,17 +28,17 @@ function take() {
 
 export const token = take();
 
-/** Asks without an upgrade: the server says first whether the token is good. */
-function ask(url) {
+/** Asks for a WebSocket without an upgrade: the server says what it would refuse one for. */
+export function ask(method = 'GET') {
   const headers = token ? { Authorization: `Bearer ${token}` } : {};
-  return fetch(url, { headers, cache: 'no-store', signal: AbortSignal.timeout(8_000) });
+  return fetch('ws', { method, headers, cache: 'no-store', signal: AbortSignal.timeout(8_000) });
 }
 
 /** Whose it is: the server says so, for it knows which claim counts. Else as far as one can tell. */
 async function whose() {
   if (!token) return '';
   try {
-    const answer = await ask('ws').catch(() => null);
+    const answer = await ask().catch(() => null);
     const user = answer?.headers.get('Natterjack-User');
     if (user) return decodeURIComponent(user);
     const base64 = token.split('.')[1].replace(/-/g, '+').replace(/_/g, '/');
@@ -50,18 +50,3 @@ async function whose() {
 }
 
 export const bearer = await whose();
-
-/** Why the server does not let us in, or nothing: a WebSocket does not tell. */
-export async function whyNotIn(url) {
-  try {
-    const answer = await ask(url);
-    if (answer.status !== 401) return '';
-    if (!token) return 'This chat needs a token: please open the address that you were given for it.';
-    const why = await answer.text();
-    return /expired/.test(why)
-      ? 'Your token has expired: please open a new address.'
-      : 'This chat does not accept your token: please open the address that you were given for it again.';
-  } catch {
-    return '';
-  }
-}

@@ -1,0 +1,120 @@
+//! The page where no WebSocket opens: behind proxies that are set up wrongly, and at the server's limits.
+
+use std::net::SocketAddr;
+
+use natterjack::config::Authority;
+use serde_json::json;
+
+use crate::support::{Nginx, Page, TestServer};
+
+/// Opens the page behind nginx and tries to join.
+fn join_behind(nginx: &Nginx) -> Page {
+    let page = Page::open_as("https", at(nginx), "/");
+    page.fill("Name", "ann");
+    page.press("Join");
+    page
+}
+
+fn at(nginx: &Nginx) -> SocketAddr {
+    ([127, 0, 0, 1], nginx.tls).into()
+}
+
+#[test]
+fn a_proxy_that_hides_the_host_is_reported_with_the_origin_to_allow() {
+    let server = TestServer::start();
+    let nginx = Nginx::without(server.addr(), "proxy_set_header Host $http_host;");
+    let page = join_behind(&nginx);
+    page.says("takes this page for one of another site (403)");
+    page.says(&format!("--origin https://{}", at(&nginx)));
+    // It goes on trying, and what is said stays the same.
+    page.press("Try now");
+    page.says("(403)");
+}
+
+#[test]
+fn a_proxy_that_passes_no_upgrade_on_is_reported() {
+    let server = TestServer::start();
+    let nginx = Nginx::without(server.addr(), "proxy_set_header Upgrade $http_upgrade;");
+    let page = join_behind(&nginx);
+    page.says("lets no WebSocket through (426)");
+}
+
+#[test]
+fn a_proxy_that_calls_the_server_by_another_name_is_reported() {
+    let server =
+        TestServer::with(|config| config.hosts = vec![Authority::parse("127.0.0.1").unwrap()]);
+    let wrong = "location = /ws {
+        proxy_pass http://natterjack;
+        proxy_http_version 1.1;
+        proxy_set_header Upgrade $http_upgrade;
+        proxy_set_header Connection $natterjack_connection;
+        proxy_set_header Host chat.example;
+    }
+    location / {";
+    let nginx = Nginx::replacing(server.addr(), "location / {", wrong);
+    let page = join_behind(&nginx);
+    page.says(&format!("doesn’t go by the name {} (421)", at(&nginx)));
+    page.says("--host");
+}
+
+#[test]
+fn a_full_server_says_so_and_lets_people_in_once_there_is_room() {
+    let server = TestServer::with(|config| config.max_peers = 1);
+    let foo = server.join("foo");
+    let page = Page::open(&server, "/");
+    page.fill("Name", "ann");
+    page.press("Join");
+    page.says("The server lets nobody in at the moment (503: too many peers).");
+    foo.leave();
+    page.has("Message");
+    page.until("!document.querySelector('#status').innerText.includes('503')");
+}
+
+#[test]
+fn too_many_connections_from_one_address_are_reported() {
+    let server = TestServer::with(|config| config.max_peers_per_ip = Some(1));
+    let _foo = server.join("foo");
+    let page = Page::open(&server, "/");
+    page.fill("Name", "ann");
+    page.press("Join");
+    page.says("Too many connections come from your address (429).");
+}
+
+#[test]
+fn a_server_that_is_down_behind_its_proxy_is_reported_and_tried_again() {
+    let server = TestServer::start();
+    let addr = server.addr();
+    let nginx = Nginx::before(addr);
+    let page = join_behind(&nginx);
+    page.say("before");
+    page.shows("before");
+    server.stop();
+    page.says("A proxy answers, but not the server behind it (502). What you write is kept.");
+    let _server = TestServer::with(|config| config.listen = vec![addr]);
+    page.says("Connected again.");
+}
+
+#[test]
+fn not_every_attempt_costs_a_second_request() {
+    let server = TestServer::start();
+    let nginx = Nginx::without(server.addr(), "proxy_set_header Upgrade $http_upgrade;");
+    let page = Page::open_as("https", at(&nginx), "/");
+    page.value(
+        "(globalThis.attempts = 0, globalThis.asked = [],
+          globalThis.WebSocket = class extends WebSocket {
+              constructor(...all) { super(...all); attempts++; }
+          },
+          globalThis.fetch = ((fetch) => (...all) => {
+              if (all[0] === 'ws') asked.push(attempts);
+              return fetch(...all);
+          })(fetch), 0)",
+    );
+    page.fill("Name", "ann");
+    page.press("Join");
+    page.until("attempts >= 4");
+    // Each time by GET, and by POST, to which a browser adds the origin.
+    assert_eq!(
+        page.value("JSON.stringify(asked.filter((attempt) => attempt < 4))"),
+        json!("[1,1,2,2]")
+    );
+}
