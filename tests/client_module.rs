@@ -233,6 +233,40 @@ fn a_connection_that_died_in_silence_is_replaced_when_its_user_is_back() {
 }
 
 #[test]
+fn who_is_back_does_not_wait_for_what_was_begun_before() {
+    let (site, server) = site_and_server();
+    let proxy = Proxy::to(server.addr().port());
+    let page = page_of(&site, proxy.addr());
+    page.runs(
+        "globalThis.attempts = 0;
+         globalThis.WebSocket = class extends WebSocket {
+             constructor(...all) { super(...all); attempts++; }
+         };
+         return join('ann')",
+    );
+    // A check of a connection that may take its time is hurried up.
+    proxy.hold();
+    let first = page.runs(
+        "const lost = new Promise((lost) => chat.on('lost', () => lost('lost')));
+         chat.check();
+         dispatchEvent(new Event('pageshow'));
+         return Promise.race([lost, new Promise((late) => setTimeout(late, 6_000, 'late'))])",
+    );
+    assert_eq!(first, json!("lost"));
+    // An attempt that has heard nothing yet is begun again.
+    page.until("chat.state === 'online'");
+    proxy.stall();
+    page.runs("chat.check(1)");
+    page.until("attempts === 3");
+    page.runs("dispatchEvent(new Event('pageshow'))");
+    assert_eq!(page.value("attempts"), json!(4));
+    proxy.hold();
+    proxy.heal();
+    page.runs("dispatchEvent(new Event('online'))");
+    page.until("chat.state === 'online'");
+}
+
+#[test]
 fn private_messages_from_before_during_and_after_a_cut_are_heard_once() {
     let (site, server) = site_and_server();
     let proxy = Proxy::to(server.addr().port());

@@ -1,11 +1,12 @@
-//! The page where no WebSocket opens: behind proxies that are set up wrongly, and at the server's limits.
+//! The page where no WebSocket opens: behind proxies that are set up wrongly, and at the server's limits. And
+//! where one dies in silence.
 
 use std::net::SocketAddr;
 
 use natterjack::config::Authority;
 use serde_json::json;
 
-use crate::support::{Nginx, Page, TestServer};
+use crate::support::{Nginx, Page, Proxy, TestServer};
 
 /// Opens the page behind nginx and tries to join.
 fn join_behind(nginx: &Nginx) -> Page {
@@ -117,4 +118,26 @@ fn not_every_attempt_costs_a_second_request() {
         page.value("JSON.stringify(asked.filter((attempt) => attempt < 4))"),
         json!("[1,1,2,2]")
     );
+}
+
+#[test]
+fn a_phone_out_of_a_pocket_shows_at_once_what_was_missed() {
+    let server = TestServer::start();
+    let proxy = Proxy::to(server.addr().port());
+    let mut foo = server.join("foo");
+    let page = Page::join_at(proxy.addr(), "ann");
+    foo.hears("ann: has joined the chat!");
+    // The network has forgotten the connection, and tells neither side.
+    proxy.hold();
+    foo.say("are you there?");
+    page.runs(
+        "globalThis.first = Promise.race([
+             new Promise((late) => setTimeout(late, 5_000, 'late')),
+             new Promise((shown) => new MutationObserver(() => {
+                 if (document.body.innerText.includes('are you there?')) shown('shown');
+             }).observe(document.body, { childList: true, subtree: true })),
+         ]);
+         document.dispatchEvent(new Event('visibilitychange', { bubbles: true }))",
+    );
+    assert_eq!(page.runs("return first"), json!("shown"));
 }

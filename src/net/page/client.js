@@ -177,9 +177,9 @@ export class Chat extends Emitter {
     this.session = session;
     this.#options = options;
     for (const [name, id] of Object.entries(options.private ?? {})) this.#conversations.set(fold(name), id);
-    const look = () => (this.#isOpen ? this.check(1_500) : this.#isWanted && this.retry());
+    const look = () => this.#isWanted && (this.check(1_200), this.retry());
     const { signal } = this.#closed;
-    for (const type of ['online', 'offline', 'visibilitychange']) globalThis.addEventListener?.(type, look, { signal });
+    for (const type of ['online', 'offline', 'pageshow', 'visibilitychange']) globalThis.addEventListener?.(type, look, { signal });
     // What is joined at once decides how the name is claimed.
     queueMicrotask(() => this.#open());
   }
@@ -247,12 +247,15 @@ export class Chat extends Emitter {
     if (this.#closed.signal.aborted) return;
     this.#isWanted = true;
     this.#wait = SHORTEST;
-    if (!this.#socket) this.#open();
+    // An older attempt may hang.
+    if (!this.#isOpen) this.#drop();
+    this.#open();
   }
 
   /** Gives up a connection that shows no sign of life. */
   check(time = ANSWER) {
-    if (!this.#isOpen || this.#timers.alarm) return;
+    if (!this.#isOpen || (this.#timers.alarm && time === ANSWER)) return;
+    clearTimeout(this.#timers.alarm);
     this.#timers.alarm = setTimeout(() => this.#lost(1006), time);
     if (this.#isNamed) this.history(this.user, { limit: 0 }).catch(() => {});
   }
