@@ -77,7 +77,7 @@ npm-types: ## generate deploy/npm/client.d.ts from the comments of src/net/page/
 VALKEY ?= valkey-server
 WITH_REDIS := talk:: dialects:: refusals:: presence:: history:: references:: limits:: log_limits:: cluster:: \
 	other_servers:: presence_faults:: dead_instances:: secure:: outage:: partition:: overtaking:: slow_line:: \
-	numbers:: rollback:: readiness:: failover:: redis_cluster:: sentinel:: ledger:: shutdown:: metrics:: check:: \
+	numbers:: rollback:: rollback_joins:: readiness:: failover:: redis_cluster:: sentinel:: ledger:: shutdown:: metrics:: check:: \
 	rights::
 valkey-test: tools ## run the tests that use Redis with Valkey or another Redis: VALKEY=/path/of/valkey-server
 	@command -v $(VALKEY) >/dev/null || { $(SUDO) apt-get update -qq && DEBIAN_FRONTEND=noninteractive \

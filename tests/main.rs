@@ -189,6 +189,9 @@ mod numbers;
 /// Redis goes back in time.
 mod rollback;
 
+/// Redis goes back in time in the middle of a join.
+mod rollback_joins;
+
 /// `/readyz`: whether the server is ready, and why not.
 mod readiness;
 

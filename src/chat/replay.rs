@@ -80,6 +80,11 @@ impl Replay {
         self.after
     }
 
+    /// The last message of the log.
+    pub fn last_message(&self) -> Option<Id> {
+        self.epochs.last_message()
+    }
+
     /// Whether the log had all messages so far.
     pub fn complete(&self) -> bool {
         self.complete

@@ -72,26 +72,33 @@ impl Session<'_> {
         log: Epochs,
         past: Option<Past>,
     ) -> Result<(), Refusal> {
-        let last = log.last_message();
         let mut replay = Replay::new(past, log);
-        let page = self.page(room, &mut replay, PAGE).await?.0;
-        self.welcome(room, last, &replay).await;
-        self.send_pages(room, &mut replay, page, last).await?;
+        let (mut page, mut whole) = self.page(room, &mut replay, PAGE).await?;
+        if !whole && page.is_empty() {
+            // The log may have lost its end since the join: the peer joins what is left of it.
+            replay = Replay::new(past, self.join_again(room).await?);
+            (page, _) = self.page(room, &mut replay, PAGE).await?;
+        }
+        self.welcome(room, &replay).await;
+        whole = self.send_pages(room, &mut replay, page).await?;
         let mut rounds = 0;
-        while self.peer.outbox.overflowed() && self.ended().is_none() {
+        while (!whole || self.peer.outbox.overflowed()) && self.ended().is_none() {
             rounds += 1;
             if rounds > ROUNDS {
                 self.peer.outbox.close(CloseReason::Slow);
             }
-            // More live messages came than can be buffered: they are read from the log, too.
-            let log = self.bus().join(self.peer, Visitor::default(), room).await?;
-            let grown = replay.extend(log);
-            let (page, whole) = self.page(room, &mut replay, PAGE).await?;
-            if !(grown && whole) {
+            // More live messages came than can be buffered, or what is buffered comes after a gap: they
+            // are read from the log, too.
+            let grown = replay.extend(self.join_again(room).await?);
+            let (page, found) = self.page(room, &mut replay, PAGE).await?;
+            if whole && !(grown && found) {
                 // The log no longer has the messages that were dropped.
                 self.peer.outbox.close(CloseReason::Slow);
             }
-            self.send_pages(room, &mut replay, page, last).await?;
+            if !whole && matches!(self.peer.dialect(), Dialect::Typed | Dialect::Events) {
+                self.welcome(room, &replay).await;
+            }
+            whole = self.send_pages(room, &mut replay, page).await?;
         }
         if rounds > 0 && self.peer.dialect() == Dialect::Typed {
             // Joins and leaves are in no log.
@@ -102,14 +109,19 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// Sends a page of the log, and then the rest of the replay.
+    /// Where the log stands now. The outbox drops what it has buffered of the room, and buffers what comes
+    /// after that.
+    async fn join_again(&self, room: &Room) -> Result<Epochs, Refusal> {
+        self.bus().join(self.peer, Visitor::default(), room).await
+    }
+
+    /// Sends a page of the log, and then the rest of the replay. `false` if the end of the log is lost.
     async fn send_pages(
         &self,
         room: &Room,
         replay: &mut Replay,
         mut page: Vec<Event>,
-        last: Option<Id>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<bool, Refusal> {
         while replay.left().is_some() && self.ended().is_none() {
             let mut size = PAGE;
             for piece in event::pieces(&page, PIECE) {
@@ -129,18 +141,14 @@ impl Session<'_> {
             let (next, whole) = self.page(room, replay, size).await?;
             page = next;
             if !whole && page.is_empty() {
-                // Nothing follows: the end of the log is lost.
-                if matches!(self.peer.dialect(), Dialect::Typed | Dialect::Events) {
-                    self.welcome(room, last, replay).await;
-                }
-                return Ok(());
+                return Ok(false);
             }
             if !whole {
                 // The log was trimmed while it was read. A replay with a gap is not sent.
                 self.peer.outbox.close(CloseReason::Slow);
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Reads the next messages of a replay. Returns them, and whether none is missing before them.
@@ -159,8 +167,8 @@ impl Session<'_> {
         Ok((page, whole))
     }
 
-    async fn welcome(&self, room: &Room, last: Option<Id>, replay: &Replay) {
-        let complete = replay.complete();
+    async fn welcome(&self, room: &Room, replay: &Replay) {
+        let (last, complete) = (replay.last_message(), replay.complete());
         if self.peer.dialect() == Dialect::Events {
             let follows = self.peer.frame(&Reply::Follows {
                 room,

@@ -9,9 +9,8 @@ use crate::ledger::book::{Book, Dialect, Heard, Id, Page, Visit};
 pub fn typed(book: &Book, page: &Page, room: &str, order: &Order<'_>, wrong: &mut Vec<String>) {
     let visits: Vec<&Visit> = page.visits.iter().filter(|v| v.room == room).collect();
     let Some(first) = visits.first() else { return };
-    for visit in &visits[1..] {
-        let since = visit.since.unwrap_or(Id { epoch: 0, n: 0 });
-        if !visit.complete && !losses::known(book, visit, since) {
+    for (place, visit) in visits.iter().enumerate().skip(1) {
+        if !visit.complete && !losses::known(book, visit, &visits[..place]) {
             wrong.push(format!(
                 "{}: was told that {room}'s log does not reach back, though nothing was lost: {}",
                 page.name,

@@ -10,12 +10,17 @@ use crate::ledger::book::{Book, Id, Page, Visit};
 /// An acknowledgement this long before the loss: others have heard the message before it.
 const HEARD: Duration = Duration::from_secs(1);
 
-/// Whether somebody who knew this message may be told in this visit that it misses something.
-pub fn known(book: &Book, visit: &Visit, since: Id) -> bool {
+/// Whether somebody may be told in this visit, after these, that it misses something: it has heard a part of
+/// what is lost, or was told on this connection that it would.
+pub fn known(book: &Book, visit: &Visit, earlier: &[&Visit]) -> bool {
     let room = &visit.room;
+    let since = visit.since.unwrap_or(Id { epoch: 0, n: 0 });
+    let here = earlier.iter().filter(|one| one.stay == visit.stay);
+    let mut promised = here.filter_map(|one| one.last);
     let before = book.damaged.iter().filter(|one| one.at < visit.at);
     let mut damaged = before.filter(|one| one.vague || one.room == *room && since <= one.id);
     book.lost(room, since).is_some()
+        || promised.any(|last| book.lost(room, last).is_some())
         || book.taken_back(room, since).is_some()
         || damaged.next().is_some()
 }

@@ -128,6 +128,33 @@ fn who_has_heard_a_part_of_what_is_lost_is_told() {
 }
 
 #[test]
+fn who_is_told_of_a_last_message_that_is_lost_is_told_of_the_loss() {
+    // Bea comes back before the loss, and is told of it before she has heard anything.
+    let promised = |last: Id, stay: usize| {
+        move |book: &mut Book| {
+            let visits = &mut book.pages[BEA].visits;
+            let mut before = visits[1].clone();
+            (before.last, before.stay) = (Some(last), stay);
+            before.heard.clear();
+            visits[1].complete = false;
+            visits.insert(1, before);
+        }
+    };
+    finds(gone_back(), promised(id(4), 1), &[]);
+    let expected = ["bea: was told that attic's log does not reach back"];
+    // What she was told of is not lost.
+    finds(gone_back(), promised(id(2), 1), &expected);
+    // She was told so on another connection, and has not asked for it since.
+    finds(gone_back(), promised(id(4), 0), &expected);
+    // The first answer that says so is as wrong as before.
+    let stale = |book: &mut Book| {
+        promised(id(4), 1)(book);
+        book.pages[BEA].visits[1].complete = false;
+    };
+    finds(gone_back(), stale, &expected);
+}
+
+#[test]
 fn a_number_that_is_given_twice_is_found() {
     let twice = |book: &mut Book| {
         let bea = &mut book.pages[BEA];
