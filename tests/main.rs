@@ -78,6 +78,9 @@ mod page_history;
 /// The page on a server that needs tokens.
 mod page_token;
 
+/// The page as an app: installed, and without a connection.
+mod page_app;
+
 /// The page where no WebSocket opens, or one dies in silence.
 mod page_connection;
 

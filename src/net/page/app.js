@@ -10,6 +10,7 @@ import {
 } from './page.js';
 import { loadEmoji } from './text.js';
 import { bearer, inAddress } from './token.js';
+import { startWorker } from './worker.js';
 
 const LOBBY = 'lobby';
 const touch = matchMedia('(pointer: coarse)');
@@ -70,6 +71,7 @@ const chat = new Chat(me, {
     allowGravatar(!!me.email);
     showChat();
     save();
+    startWorker();
     loadEmoji().then((loaded) => loaded && chat.rooms.forEach((room) => room.log.redraw()));
   },
   lost() {

@@ -16,6 +16,7 @@ use flate2::write::GzEncoder;
 use sha2::{Digest, Sha256};
 
 const FOLDER: &str = "src/net/page";
+const WORKER: &str = "sw.js";
 
 fn main() {
     println!("cargo::rerun-if-changed={FOLDER}");
@@ -37,15 +38,18 @@ fn main() {
         .collect();
     files.push(("emoji.json".into(), emoji()));
     files.sort();
+    let kept = kept(&files);
+    for (name, bytes) in &mut files {
+        if name == WORKER {
+            bytes.splice(..0, kept.bytes());
+        }
+    }
 
     let mut table = String::from("[\n");
     for (name, bytes) in &files {
-        let path = if name == "index.html" { "" } else { name };
+        let path = path(name);
         let content_type = content_type(Path::new(name)).expect("the others were left out");
-        let tag: String = Sha256::digest(bytes)[..8]
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let tag = tag(bytes);
         let gzip = out.join(format!("{name}.gz"));
         fs::write(&gzip, compressed(bytes)).expect("OUT_DIR can be written");
         writeln!(
@@ -59,13 +63,47 @@ fn main() {
     fs::write(out.join("page.rs"), table).expect("OUT_DIR can be written");
 }
 
+fn path(name: &str) -> &str {
+    if name == "index.html" { "" } else { name }
+}
+
+fn tag(bytes: &[u8]) -> String {
+    let bytes = &Sha256::digest(bytes)[..8];
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// What the service worker is to know: the files that it keeps, each with its tag, and their version.
+fn kept(files: &[(String, Vec<u8>)]) -> String {
+    let is_kept = |name: &str| name != WORKER && !is_for_systems(Path::new(name));
+    let files: BTreeMap<String, String> = files
+        .iter()
+        .filter(|(name, _)| is_kept(name))
+        .map(|(name, bytes)| (format!("./{}", path(name)), tag(bytes)))
+        .collect();
+    let files = serde_json::to_string(&files).expect("strings are JSON");
+    let version = tag(files.as_bytes());
+    format!("const VERSION = \"{version}\";\nconst FILES = {files};\n")
+}
+
+/// Whether it is an icon for a system where the page is installed, or the list of them.
+fn is_for_systems(path: &Path) -> bool {
+    let extension = path.extension().and_then(|extension| extension.to_str());
+    matches!(extension, Some("png" | "ico" | "webmanifest"))
+}
+
 fn content_type(path: &Path) -> Option<&'static str> {
+    // There is also a picture for the README.
+    if path.file_stem()? == "screenshot" {
+        return None;
+    }
     Some(match path.extension()?.to_str()? {
         "html" => "text/html; charset=utf-8",
         "css" => "text/css; charset=utf-8",
         "js" => "text/javascript; charset=utf-8",
         "svg" => "image/svg+xml",
         "json" => "application/json",
+        "png" => "image/png",
+        "ico" => "image/x-icon",
         "webmanifest" => "application/manifest+json",
         _ => return None,
     })
