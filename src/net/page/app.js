@@ -4,9 +4,10 @@ import { Chat } from './chat.js';
 import { HELP } from './commands.js';
 import { Composer } from './composer.js';
 import { asked, isFramed, isSeen, mayTakeFocus, onSight } from './frame.js';
+import { showPeople, showRooms, who } from './lists.js';
 import {
   allowGravatar, avatar, closeDrawer, flash, isolated, make, page, putInAddress, quoted, read, roomInAddress, say, show,
-  showPeople, showRooms, who, whyNot, write,
+  whyNot, write,
 } from './page.js';
 import { loadEmoji } from './text.js';
 import { bearer, inAddress } from './token.js';

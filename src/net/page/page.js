@@ -1,16 +1,12 @@
-// The page around the conversation: how people look, the lists of rooms and people, the drawers that
-// hold them on a small screen, and the line that says how the connection is.
+// The page around the conversation: how people look, the drawers on a small screen, and the line that
+// says how the connection is.
 
-import { isFramed, tellUnread } from './frame.js';
+import { isFramed } from './frame.js';
 
 /** Everything with an id. Looked up once, while both views are in the document. */
 export const page = Object.fromEntries(
   [...document.querySelectorAll('[id]')].map((element) => [element.id, element]));
 
-/** More names than this make no list. */
-const MOST_NAMES = 500;
-/** More names than this are not put into a sentence. */
-const MOST_IN_SENTENCE = 100;
 /** An outage is mentioned after this long: most of them are over in a moment. */
 const MOMENT = 600;
 
@@ -115,7 +111,7 @@ export function list(people) {
   return [first, ', ', second, ' and ', others.length === 1 ? others[0] : `${others.length} others`];
 }
 
-// Views and lists
+// Views
 
 /** Shows one of the two views. The other one leaves the document, so that nothing finds it there. */
 export function show(view) {
@@ -123,108 +119,6 @@ export function show(view) {
   view.hidden = false;
   if (!view.isConnected) document.body.prepend(view);
 }
-
-/** Lists the rooms; `acts` are enter(room) and leave(room). */
-export function showRooms(rooms, current, acts) {
-  fill(page['room-list'], rooms.values(), (room) => {
-    const badge = make('span', 'badge', '', make('span', 'unseen', ' unread'));
-    const enter = button('', () => acts.enter(room), make('span', 'label', isolated(room.name)), badge);
-    const exit = button('icon', () => acts.leave(room), '×');
-    exit.setAttribute('aria-label', `Leave ${room.name}`);
-    return make('li', '', enter, exit);
-  }, ({ firstChild: enter, lastChild: exit }, room) => {
-    if (room === current) enter.setAttribute('aria-current', 'true');
-    else enter.removeAttribute('aria-current');
-    enter.lastChild.hidden = !room.unread;
-    enter.lastChild.firstChild.data = room.unread;
-    exit.hidden = rooms.size === 1;
-  });
-  const unread = [...rooms.values()].reduce((sum, room) => sum + room.unread, 0);
-  const elsewhere = unread - current.unread;
-  page.elsewhere.hidden = !elsewhere;
-  page.elsewhere.textContent = elsewhere > 99 ? '99+' : elsewhere;
-  page['show-rooms'].setAttribute('aria-label', elsewhere ? `Rooms, ${elsewhere} unread` : 'Rooms');
-  tellUnread(unread);
-  document.title = `${unread ? `(${unread}) ` : ''}${quoted(current.name)} · natterjack`;
-}
-
-/** Lists who is in a room, ourselves first; `write(name)` begins a private message. */
-export function showPeople(room, me, faces, write) {
-  const others = [...room.people].filter((name) => name !== me).sort((a, b) => a.localeCompare(b));
-  // No name has a colon.
-  fill(page['people-list'], [`me:${me}`, ...others.slice(0, MOST_NAMES)], (key) => {
-    const label = (name) => make('span', 'label', isolated(name));
-    if (key.includes(':')) return make('li', 'self', '', label(me), make('span', 'soft', 'you'));
-    const choice = button('', () => write(key), '', label(key));
-    choice.title = 'Write privately';
-    return make('li', '', choice);
-  }, (item, key) => {
-    const name = key.includes(':') ? me : key;
-    const face = faces.get(name) ?? '';
-    if (item.dataset.face === face) return;
-    item.dataset.face = face;
-    (item.querySelector('button') ?? item).firstChild.replaceWith(avatar(name, face));
-  });
-  const unlisted = room.count - 1 - Math.min(others.length, MOST_NAMES);
-  page['people-note'].textContent =
-    unlisted > 0 ? `and ${unlisted.toLocaleString('en')} more`
-    : others.length ? 'Choose somebody to write to them privately.' : '';
-  page.subtitle.textContent =
-    !room.count ? 'entering …' : room.count === 1 ? 'only you' : `${room.count.toLocaleString('en')} people`;
-  page['people-title'].textContent = room.count > 1 ? `People · ${room.count.toLocaleString('en')}` : 'People';
-  showEmpty(room, others);
-}
-
-/** Who is in a room, as a sentence. */
-export function who({ name, people, count }) {
-  const named = [...people].sort((a, b) => a.localeCompare(b)).slice(0, MOST_IN_SENTENCE);
-  const more = count - named.length;
-  if (more > 0) named.push(`${more.toLocaleString('en')} more`);
-  return ['In ', isolated(name), ': ', ...named.flatMap((person) => [isolated(person), ', ']).slice(0, -1)];
-}
-
-/** For each list, the element that shows each thing. */
-const drawn = new WeakMap();
-
-/**
- * Makes a list show these things, and draws only what has changed: an element that is there stays, since
- * a press and its release must meet the same one, and the keyboard's focus, too.
- */
-function fill(list, things, draw, update) {
-  const before = drawn.get(list) ?? new Map();
-  const now = new Map([...things].map((thing) => [thing, before.get(thing) ?? draw(thing)]));
-  for (const [thing, element] of before) if (!now.has(thing)) element.remove();
-  let next = list.firstChild;
-  for (const [thing, element] of now) {
-    if (element === next) next = next.nextSibling;
-    else list.insertBefore(element, next);
-    update(element, thing);
-  }
-  drawn.set(list, now);
-}
-
-/** What stands where no message is yet. */
-function showEmpty(room, others) {
-  page.empty.hidden = !room.log.isEmpty || !room.count || room.isReplaying;
-  if (page.empty.hidden) return;
-  const alone = room.count === 1;
-  const here = others.length ? [...list(others), ` ${others.length > 1 ? 'are' : 'is'} here.`] : ['It is quiet here.'];
-  page['empty-text'].replaceChildren(
-    ...(alone ? ['Nobody else is here yet.', isFramed ? '' : ' Share this address:'] : [...here, ' Say hello!']));
-  page.share.hidden = !alone || isFramed;
-  page.address.href = page.address.textContent = invitation();
-  // Browsers lend the clipboard only to pages that came over HTTPS, or from this machine.
-  page.copy.hidden = !navigator.clipboard;
-  page.copy.textContent = 'Copy';
-}
-
-/** The address of the room, without a name that was given in it. */
-const invitation = () => location.origin + location.pathname + location.hash;
-
-page.copy.addEventListener('click', async () => {
-  await navigator.clipboard.writeText(invitation());
-  page.copy.textContent = 'Copied';
-});
 
 // Drawers
 
