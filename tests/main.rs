@@ -57,6 +57,9 @@ mod page_order;
 /// Texts on the page: emoji, links.
 mod page_text;
 
+/// Private conversations on the page.
+mod page_private;
+
 /// Writing from right to left on the page.
 mod page_directions;
 

@@ -153,17 +153,13 @@ fn a_restart_of_the_server_loses_nothing_that_was_typed() {
 }
 
 #[test]
-fn private_messages_and_errors_are_marked() {
+fn what_can_not_be_sent_stays_in_the_field() {
     let server = TestServer::start();
     let ann = Page::join(&server, "ann");
     let mut foo = server.join("foo");
     ann.shows("foo joined");
-    foo.say("/msg ann psst");
-    ann.shows("psst");
-    ann.until("/private/i.test(document.querySelector('[role=log]').innerText)");
     ann.say(&"x".repeat(4097));
     ann.says("too long");
-    // What can't be sent is not lost.
     assert_eq!(ann.value("find('Message').value.length"), json!(4097));
     foo.say("fine");
     ann.shows("fine");
@@ -268,25 +264,7 @@ fn a_click_is_not_lost_while_messages_arrive() {
         bar.hears("baz: has joined the chat!");
         ann.until("document.querySelector('aside').innerText.includes('baz')");
     });
-    ann.says("to bar");
-}
-
-#[test]
-fn a_name_in_the_list_is_written_to_in_private() {
-    let server = TestServer::start();
-    let ann = Page::join(&server, "ann");
-    let mut foo = server.join("foo");
-    let mut bar = server.join("bar");
-    foo.hears("bar: has joined the chat!");
-    ann.until("document.querySelector('aside').innerText.includes('bar')");
-    ann.press_containing("foo");
-    ann.until("document.activeElement === find('Message')");
-    ann.say("just for you");
-    foo.hears("ann (private): just for you");
-    ann.shows("just for you");
-    // The terminal that is not meant hears the next public word only.
-    foo.say("fence");
-    bar.hears("foo: fence");
+    ann.until("location.hash === '#%40bar'");
 }
 
 #[test]

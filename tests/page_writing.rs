@@ -20,10 +20,12 @@ fn a_command_is_obeyed_and_never_said_to_the_room() {
     eve.hears("ann (private): two\n  lines");
     // Without a text it waits for one.
     ann.say("/msg bob");
-    ann.says("to bob");
+    ann.shows("just for you");
     ann.say("and another");
     bob.hears("ann (private): and another");
-    ann.press("No longer private: write to the room again");
+    ann.say("/who");
+    ann.says("That can be asked in a room.");
+    ann.press_containing("lobby");
     ann.say("/who");
     ann.shows("In lobby: ann, bob, Eve O");
     ann.say("/help");

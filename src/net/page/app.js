@@ -9,6 +9,7 @@ import {
   allowGravatar, avatar, closeDrawer, flash, isolated, make, page, putInAddress, quoted, read, roomInAddress, say, show,
   whyNot, write,
 } from './page.js';
+import { AT } from './room.js';
 import { loadEmoji } from './text.js';
 import { bearer, inAddress } from './token.js';
 import { startWorker } from './worker.js';
@@ -21,14 +22,22 @@ const touch = matchMedia('(pointer: coarse)');
 
 const tab = read('sessionStorage');
 const known = tab.me ? tab : read('localStorage');
-const me = { name: '', email: '', key: '', ...known.me };
-// The key belongs to the name it was given for.
-if (!tab.me && asked('name') && asked('name') !== me.name) Object.assign(me, { name: asked('name'), key: '' });
+const me = { name: '', email: '', key: '', seen: {}, ...known.me };
+if (!tab.me && asked('name')) become(asked('name'));
 // Who has a token is called as it says.
-if (bearer) Object.assign(me, { name: bearer, key: '' });
+if (bearer) {
+  become(bearer);
+  me.key = '';
+}
+
+/** The key belongs to the name it was given for, and so does what was seen in private. */
+function become(name) {
+  if (name !== me.name) Object.assign(me, { name, key: '', seen: {} });
+}
 
 function save() {
   const { current, rooms, pending } = chat;
+  me.seen = chat.seen;
   write('localStorage', { me });
   if (current && !leaving) current.draft = composer.draft;
   write('sessionStorage', leaving ? {} : {
@@ -45,12 +54,16 @@ let phase = 'login';
 let leaving = false;
 
 const composer = new Composer({
-  send(text, to) {
-    chat.write(text, to);
+  send(text) {
+    chat.write(text);
     people();
   },
-  obey({ show, frame, takeBack }) {
-    const { log } = chat.current;
+  obey({ to, text, show, frame, takeBack }) {
+    if (to) writeTo(to);
+    if (text) this.send(text);
+    if (to) return;
+    const { log, isPrivate } = chat.current;
+    if (isPrivate && (frame || show === '/who')) return flash('That can be asked in a room.');
     if (show) return log.answer(...(show === '/who' ? who(chat.current) : [HELP]));
     if (frame) return chat.ask(frame);
     const id = /^\d+-\d+$/.test(takeBack) ? takeBack : log.lastOf(takeBack || me.name);
@@ -97,11 +110,16 @@ const chat = new Chat(me, {
 
 function writeTo(name) {
   closeDrawer();
-  composer.writeTo(name);
+  open(chat.talk(name).name);
   composer.focus();
 }
 
 // Rooms
+
+/** Whether a name, of a room or in the address, is that of a private conversation. */
+function isTalk(name) {
+  return name.startsWith(AT) && !whyNot(name.slice(AT.length));
+}
 
 function open(name) {
   const room = chat.room(name);
@@ -110,21 +128,23 @@ function open(name) {
     if (current) current.draft = composer.draft;
     current?.log.element.remove();
     page.stage.prepend(room.log.element);
-    composer.open(room.name, room.draft);
+    composer.open(room);
   }
   chat.show(room);
   if (room !== current) room.log.shown();
-  page.title.replaceChildren(isolated(room.name));
+  page.title.replaceChildren(isolated(room.label));
+  page.chat.classList.toggle('private', room.isPrivate);
   putInAddress(room.name);
   list();
   people();
 }
 
 function leave(room) {
-  const waits = chat.pending.in(room).length;
-  if (waits && !confirm(`Some of what you wrote in ${quoted(room.name)} has not been sent. Leave all the same?`)) return;
+  const draft = room === chat.current ? composer.draft : room.draft;
+  const waits = chat.pending.in(room).length || draft?.text.trim();
+  if (waits && !confirm(`Some of what you wrote in ${quoted(room.label)} has not been sent. Leave all the same?`)) return;
   chat.leave(room);
-  if (room === chat.current) open(chat.rooms.keys().next().value);
+  if (room === chat.current) open(chat.places[0].name);
   else list();
   save();
 }
@@ -142,7 +162,7 @@ function people() {
 }
 
 function list() {
-  showRooms(chat.rooms, chat.current, {
+  showRooms(chat, {
     enter(room) {
       open(room.name);
       closeDrawer();
@@ -211,7 +231,7 @@ function requireToken(text) {
 
 /** The token is not for this room, or a moderator wants us out of it. */
 function closed(room, reason) {
-  if (chat.entered && chat.rooms.size > 1) {
+  if (chat.entered && chat.places.length > 1) {
     flash(isolated(room.name), `: ${reason}`);
     return leave(room);
   }
@@ -231,14 +251,16 @@ function submitLogin(event) {
   }
   if (!name) return refuse('name', 'Please choose a name.');
   if (whyNot(room)) return refuse('room', `This can’t be a room: ${whyNot(room)}.`);
-  // The key belongs to the name it was given for.
-  if (name !== me.name) me.key = '';
-  Object.assign(me, { name, email: page.email.value.trim() });
+  // Another one has other conversations.
+  if (name !== me.name) chat.rooms.forEach((room) => room.isPrivate && chat.leave(room));
+  become(name);
+  me.email = page.email.value.trim();
   if (whyNot(name)) return refuse('name', `This can’t be a name: ${whyNot(name)}.`);
   // A room that was refused before is no longer wanted.
   if (!chat.entered) chat.rooms.clear();
   open(room);
   enter();
+  if (isTalk(requested)) open(requested);
 }
 
 function enter() {
@@ -253,8 +275,8 @@ page.join.addEventListener('submit', submitLogin);
 page.enter.addEventListener('submit', (event) => {
   event.preventDefault();
   const name = page.other.value.trim().normalize();
-  const fault = whyNot(name);
-  page['other-error'].textContent = fault && `This can’t be a room: ${fault}.`;
+  const fault = !isTalk(name) && whyNot(name);
+  page['other-error'].textContent = fault ? `This can’t be a room: ${fault}.` : '';
   if (!name || fault) return;
   page.other.value = '';
   open(name);
@@ -279,7 +301,7 @@ addEventListener('hashchange', () => {
   // Another token, perhaps of somebody else: as if the page were opened with it.
   if (inAddress()) return location.reload();
   const name = roomInAddress();
-  if (!name || whyNot(name)) return;
+  if (!name || (!isTalk(name) && whyNot(name))) return;
   if (phase === 'in') open(name);
   else page.room.value = name;
 });
@@ -310,7 +332,7 @@ onSight(() => {
   // While a device sleeps, its timers do, too.
   redate();
   if (isSeen() && chat.current?.unread) {
-    chat.current.unread = 0;
+    chat.current.see();
     list();
   }
 });
@@ -321,14 +343,14 @@ page.name.readOnly = !!bearer;
 page['name-hint'].hidden = !bearer;
 page.email.value = me.email;
 const requested = roomInAddress() || asked('room');
-page.room.value = requested || tab.current || LOBBY;
+page.room.value = (!isTalk(requested) && requested) || tab.current || LOBBY;
 
 if (tab.phase === 'in' && me.name) {
   // A reload: back to where we were, with what was written and not sent yet.
   chat.entered = true;
   for (const { name, draft } of tab.rooms) chat.room(name).draft = draft;
-  open(requested && !whyNot(requested) ? requested : tab.current);
-  chat.pending.restore(tab.outbox, chat.rooms, me.name);
+  open(requested && (isTalk(requested) || !whyNot(requested)) ? requested : tab.current);
+  chat.pending.restore(tab.outbox, (name) => chat.find(name) ?? (isTalk(name) && chat.room(name)), me.name);
   enter();
   phase = 'in';
   showChat();

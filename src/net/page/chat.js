@@ -1,20 +1,24 @@
-// What we know of the chat: the rooms we are in, and what is said in them.
+// What we know of the chat: the rooms we are in, our private conversations, and what is said in them.
 
 import { connect } from './client.js';
 import { isSeen } from './frame.js';
 import { banned, told } from './order.js';
-import { quoted } from './page.js';
+import { fold, quoted } from './page.js';
 import { Pending } from './pending.js';
 import { whyNotIn } from './refusal.js';
-import { Room } from './room.js';
+import { AT, Room } from './room.js';
 import { bearer, token } from './token.js';
+
+/** Names of rooms are compared in this form; people's, nearly as the server compares them. */
+const key = (name) => (name.startsWith(AT) ? fold(name) : name.normalize('NFC'));
 
 /** The close code that says: another window has taken this name over. */
 const REPLACED = 4001;
 
 export class Chat {
-  /** The room that is shown. */
+  /** The room or conversation that is shown. */
   current = null;
+  /** By their keys, conversations among them. */
   rooms = new Map();
   /** The Gravatar of everybody we have heard something from. */
   faces = new Map();
@@ -34,7 +38,7 @@ export class Chat {
   #on;
 
   /**
-   * `me` is { name, email, key }. `on` are the hooks of a log, and welcome(), lost(), status(),
+   * `me` is { name, email, key, seen }. `on` are the hooks of a log, and welcome(), lost(), status(),
    * entered(), people(), unread(), said(text), refused(field, text), barred(text),
    * and closed(room).
    */
@@ -48,41 +52,80 @@ export class Chat {
     return this.#client?.state ?? 'offline';
   }
 
-  /** The room of this name, new if need be. */
-  room(written) {
-    // The form in which the server compares the names of rooms.
-    const name = written.normalize('NFC');
-    if (!this.rooms.has(name)) {
-      const room = new Room(name, {
+  /** The rooms among them. */
+  get places() {
+    return [...this.rooms.values()].filter((room) => !room.isPrivate);
+  }
+
+  /** The room of this name, or the conversation, if it is there. */
+  find(name) {
+    return this.rooms.get(key(name));
+  }
+
+  /** The same, new if need be. */
+  room(name) {
+    if (!this.find(name)) {
+      const room = new Room(name.normalize('NFC'), {
         ...this.#on,
         again: (message) => this.pending.again(message),
         message: (frame) => this.#message(frame),
-        settled: (room) => room === this.current && this.#on.people(),
+        settled: (room) => {
+          if (room !== this.current) return;
+          if (isSeen()) room.see();
+          this.#on.people();
+        },
       });
-      this.rooms.set(name, room);
+      room.seen = this.#me.seen[key(name)];
+      this.rooms.set(key(name), room);
       if (this.#client) this.#join(room);
     }
-    return this.rooms.get(name);
+    return this.find(name);
+  }
+
+  /** The conversation with somebody, under the name as it is written where they are seen. */
+  talk(name) {
+    const seen = [...this.rooms.values()].flatMap(({ people }) => [...people]);
+    return this.room(AT + (seen.find((other) => fold(other) === fold(name)) ?? name));
   }
 
   show(room) {
     this.current = room;
-    room.unread = 0;
+    room.see();
+    if (room.isPrivate && this.#client) room.converse(this.#link(room.to));
+  }
+
+  /** What is said with one person, in the same way as in a room. */
+  #link(to) {
+    return {
+      people: new Set([this.#me.name, to]),
+      say: (text, ref) => this.#client.tell(to, text, ref),
+      history: (what) => this.#client.history(to, what),
+    };
+  }
+
+  /** What has been seen of private conversations, so that it is not new again. */
+  get seen() {
+    const here = [...this.rooms].filter(([, { isPrivate, seen }]) => isPrivate && seen);
+    return { ...this.#me.seen, ...Object.fromEntries(here.map(([key, { seen }]) => [key, seen])) };
   }
 
   leave(room) {
     for (const message of this.pending.in(room)) this.pending.discard(message);
-    this.rooms.delete(room.name);
-    this.#client?.leave(room.name);
+    this.#me.seen = this.seen;
+    this.rooms.delete(key(room.name));
+    if (!room.isPrivate) this.#client?.leave(room.name);
   }
 
-  write(text, to) {
-    this.pending.write(text, to, this.current, this.#me.name);
+  write(text) {
+    this.current.see();
+    this.pending.write(text, this.current, this.#me.name);
   }
 
-  /** Asks something of the server about the room that is shown. */
+  /** Asks something of the server about the room or conversation that is shown. */
   ask(frame) {
-    if (!this.#client?.send({ ...frame, room: this.current.name })) this.#on.said('There is no connection.');
+    const { to, name } = this.current;
+    const where = to === undefined ? { room: name } : { to };
+    if (!this.#client?.send({ ...frame, ...where })) this.#on.said('There is no connection.');
   }
 
   /** Connects under our name. */
@@ -91,7 +134,9 @@ export class Chat {
     this.replaced = false;
     this.#attempts = 0;
     const { name: user, email, key: session } = this.#me;
-    const client = (this.#client = connect(new URL('ws', location.href), { user: bearer || user, session, email, token }));
+    const seen = Object.entries(this.seen).map(([key, id]) => [key.slice(AT.length), id]);
+    const options = { user: bearer || user, session, email, token, private: Object.fromEntries(seen) };
+    const client = (this.#client = connect(new URL('ws', location.href), options));
     const on = (type, act) => client.on(type, (event) => client === this.#client && act(event));
     on('welcome', ({ userId, session }) => {
       Object.assign(this.#me, { name: userId, key: session });
@@ -102,8 +147,12 @@ export class Chat {
       this.#on.status();
     });
     on('lost', ({ code }) => this.#lost(code));
-    on('private', (frame) => this.#heard(frame, this.current));
-    on('deleted', (frame) => this.rooms.forEach((room) => room.log.takeBack(frame)));
+    on('private', (frame) => this.#heard(frame, this.room(AT + frame.with)));
+    on('deleted', (frame) => {
+      const { to, by } = frame;
+      this.find(AT + (fold(by) === fold(this.#me.name) ? to : by))?.log.takeBack(frame);
+    });
+    on('gap', ({ to }) => this.find(AT + to)?.log.gap());
     on('error', (error) => this.#refused(null, error));
     for (const room of new Set([this.current, ...this.rooms.values()])) this.#join(room);
     this.pending.open(user);
@@ -123,14 +172,18 @@ export class Chat {
     this.#on.status();
   }
 
-  async #send({ text, to, ref, room }) {
+  async #send({ text, ref, room }) {
     // The next connection sends it.
     if (!this.#client) throw { code: 'closed' };
-    return to === undefined ? (await room.link).say(text, ref) : this.#client.tell(to, text, ref);
+    return (await room.link).say(text, ref);
   }
 
   /** Asks to be let in, and for what was said before. */
   async #join(room) {
+    if (room.isPrivate) {
+      room.link = this.#link(room.to);
+      return room === this.current && room.converse(room.link);
+    }
     const client = this.#client;
     room.link = client.join(room.name, room.past);
     try {
@@ -187,8 +240,8 @@ export class Chat {
   }
 
   #heard(frame, room) {
-    const { id, ts, to, userId: from, avatar: face } = frame;
-    const how = to === undefined ? room.hear(frame) : 'live';
+    const { id, ts, userId: from, avatar: face } = frame;
+    const how = room.hear(frame);
     const changed = room.log.isEmpty || (face && this.faces.get(from) !== face);
     if (face) this.faces.set(from, face);
     const message = this.#message(frame);
@@ -200,15 +253,16 @@ export class Chat {
     if (mine && room.log.has(message)) return;
     if (how === 'missed' && !mine) room.log.away();
     room.log.add(message);
-    if (how !== 'known' && !mine && (room !== this.current || !isSeen())) room.unread++;
+    if (mine || (room === this.current && isSeen())) room.see();
+    else if (how !== 'known') room.unread++;
     this.#on.unread();
     if (changed) this.#on.people();
   }
 
-  #message({ id, ts, to, userId: from, text, avatar }) {
+  #message({ id, ts, userId: from, text, avatar }) {
     // A message without an id was published by a script, under any name.
     const mine = from === this.#me.name && id !== undefined;
-    return { id, ts: ts ?? Date.now(), from, to, text, avatar, mine, state: 'sent' };
+    return { id, ts: ts ?? Date.now(), from, text, avatar, mine, state: 'sent' };
   }
 
   /** The server refuses a room, or our name. */

@@ -1,7 +1,7 @@
 // The field where messages are written.
 
 import { command } from './commands.js';
-import { isolated, make, page, quoted } from './page.js';
+import { make, page, quoted } from './page.js';
 import { findEmoji } from './text.js';
 
 /** What the server takes at most: characters of a message, and bytes of the frame around it. */
@@ -16,15 +16,11 @@ const LINES = 6;
 const PADDING = 20;
 
 export class Composer {
-  /** Whom the message is for, if it is private. */
-  to = null;
   #form = page.composer;
   #field = page.message;
   #list = page.completions;
-  #chip = page.chip;
   #hint = page['message-hint'];
   #submit = this.#form.querySelector('[type=submit]');
-  #room = '';
   #found = [];
   /** None is chosen with -1. */
   #chosen = -1;
@@ -32,7 +28,7 @@ export class Composer {
   #held = '';
   #on;
 
-  /** `on` has send(text, to), and obey(asked) for other commands. */
+  /** `on` has send(text), and obey(asked) for commands. */
   constructor(on) {
     this.#on = on;
     this.#form.addEventListener('submit', (event) => {
@@ -49,10 +45,6 @@ export class Composer {
     });
     this.#field.addEventListener('click', () => this.#complete());
     this.#field.addEventListener('blur', () => this.#close());
-    this.#chip.querySelector('button').addEventListener('click', () => {
-      this.writeTo(null);
-      this.focus();
-    });
     // Touching a button must not take the focus away: a phone would put its keyboard away.
     for (const element of [this.#list, this.#submit]) {
       element.addEventListener('pointerdown', (event) => event.preventDefault());
@@ -61,27 +53,18 @@ export class Composer {
   }
 
   get draft() {
-    return { text: this.#field.value, to: this.to };
+    return { text: this.#field.value };
   }
 
   /** Shows what was being written in a room. */
-  open(room, { text = '', to = null } = {}) {
-    this.#room = room;
-    this.#field.value = text;
-    this.writeTo(to);
+  open({ isPrivate, label, draft }) {
+    this.#field.value = draft?.text ?? '';
+    this.#field.placeholder = `${isPrivate ? 'Write to' : 'Say something in'} ${quoted(label)}`;
     this.#changed();
   }
 
   focus() {
     this.#field.focus();
-  }
-
-  writeTo(name) {
-    this.to = name;
-    this.#chip.hidden = name === null;
-    this.#chip.firstChild.replaceChildren('to ', isolated(name ?? ''));
-    this.#form.classList.toggle('private', name !== null);
-    this.#field.placeholder = name === null ? `Say something in ${quoted(this.#room)}` : 'Only they will see it';
   }
 
   #submitted() {
@@ -96,10 +79,8 @@ export class Composer {
     this.#field.value = '';
     this.#changed();
     this.focus();
-    const { text, to } = asked ?? { text: written, to: this.to };
-    if (text) this.#on.send(text, to);
-    else if (to) this.writeTo(to);
-    else this.#on.obey(asked);
+    if (asked) this.#on.obey(asked);
+    else this.#on.send(written);
   }
 
   #key(event) {
@@ -124,9 +105,6 @@ export class Composer {
     if (event.key === 'Enter' && !event.shiftKey) {
       event.preventDefault();
       this.#submitted();
-    } else if (this.to !== null && !this.#field.value && /^(Escape|Backspace)$/.test(event.key)) {
-      event.preventDefault();
-      this.writeTo(null);
     }
   }
 

@@ -8,28 +8,47 @@ const MOST_NAMES = 500;
 /** More names than this are not put into a sentence. */
 const MOST_IN_SENTENCE = 100;
 
-/** Lists the rooms; `acts` are enter(room) and leave(room). */
-export function showRooms(rooms, current, acts) {
-  fill(page['room-list'], rooms.values(), (room) => {
+/** Lists the rooms and the private conversations; `acts` are enter(room) and leave(room). */
+export function showRooms({ rooms, places, current, faces }, acts) {
+  const all = [...rooms.values()];
+  const talks = all.filter((room) => room.isPrivate);
+  const draw = (room) => {
     const badge = make('span', 'badge', '', make('span', 'unseen', ' unread'));
-    const enter = button('', () => acts.enter(room), make('span', 'label', isolated(room.name)), badge);
+    const label = make('span', 'label', isolated(room.label));
+    const enter = button('', () => acts.enter(room), ...(room.isPrivate ? [''] : []), label, badge);
     const exit = button('icon', () => acts.leave(room), '×');
-    exit.setAttribute('aria-label', `Leave ${room.name}`);
+    exit.setAttribute('aria-label', room.isPrivate ? `Close the conversation with ${room.to}` : `Leave ${room.name}`);
     return make('li', '', enter, exit);
-  }, ({ firstChild: enter, lastChild: exit }, room) => {
+  };
+  const update = (item, room) => {
+    const { firstChild: enter, lastChild: exit } = item;
     if (room === current) enter.setAttribute('aria-current', 'true');
     else enter.removeAttribute('aria-current');
     enter.lastChild.hidden = !room.unread;
     enter.lastChild.firstChild.data = room.unread;
-    exit.hidden = rooms.size === 1;
-  });
-  const unread = [...rooms.values()].reduce((sum, room) => sum + room.unread, 0);
+    exit.hidden = !room.isPrivate && places.length === 1;
+    if (room.isPrivate) showFace(item, room.to, faces);
+  };
+  fill(page['room-list'], places, draw, update);
+  fill(page['talk-list'], talks, draw, update);
+  page['talks-title'].hidden = !talks.length;
+  // A frame has lists as soon as there is more than its room.
+  document.documentElement.classList.toggle('alone', isFramed && all.length === 1);
+  const unread = all.reduce((sum, room) => sum + room.unread, 0);
   const elsewhere = unread - current.unread;
   page.elsewhere.hidden = !elsewhere;
   page.elsewhere.textContent = elsewhere > 99 ? '99+' : elsewhere;
   page['show-rooms'].setAttribute('aria-label', elsewhere ? `Rooms, ${elsewhere} unread` : 'Rooms');
   tellUnread(unread);
-  document.title = `${unread ? `(${unread}) ` : ''}${quoted(current.name)} · natterjack`;
+  document.title = `${unread ? `(${unread}) ` : ''}${quoted(current.label)} · natterjack`;
+}
+
+/** Puts somebody's picture first in a row, if it is not there. */
+function showFace(item, name, faces) {
+  const face = faces.get(name) ?? '';
+  if (item.dataset.face === face) return;
+  item.dataset.face = face;
+  (item.querySelector('button') ?? item).firstChild.replaceWith(avatar(name, face));
 }
 
 /** Lists who is in a room, ourselves first; `write(name)` begins a private message. */
@@ -42,19 +61,14 @@ export function showPeople(room, me, faces, write) {
     const choice = button('', () => write(key), '', label(key));
     choice.title = 'Write privately';
     return make('li', '', choice);
-  }, (item, key) => {
-    const name = key.includes(':') ? me : key;
-    const face = faces.get(name) ?? '';
-    if (item.dataset.face === face) return;
-    item.dataset.face = face;
-    (item.querySelector('button') ?? item).firstChild.replaceWith(avatar(name, face));
-  });
+  }, (item, key) => showFace(item, key.includes(':') ? me : key, faces));
   const unlisted = room.count - 1 - Math.min(others.length, MOST_NAMES);
   page['people-note'].textContent =
     unlisted > 0 ? `and ${unlisted.toLocaleString('en')} more`
-    : others.length ? 'Choose somebody to write to them privately.' : '';
+    : others.length && !room.isPrivate ? 'Choose somebody to write to them privately.' : '';
   page.subtitle.textContent =
-    !room.count ? 'entering …' : room.count === 1 ? 'only you' : `${room.count.toLocaleString('en')} people`;
+    room.isPrivate ? 'only the two of you see this'
+    : !room.count ? 'entering …' : room.count === 1 ? 'only you' : `${room.count.toLocaleString('en')} people`;
   page['people-title'].textContent = room.count > 1 ? `People · ${room.count.toLocaleString('en')}` : 'People';
   showEmpty(room, others);
 }
@@ -92,7 +106,8 @@ function showEmpty(room, others) {
   page.empty.hidden = !room.log.isEmpty || !room.count || room.isReplaying;
   if (page.empty.hidden) return;
   const alone = room.count === 1;
-  const here = others.length ? [...list(others), ` ${others.length > 1 ? 'are' : 'is'} here.`] : ['It is quiet here.'];
+  const here = room.isPrivate ? ['Only ', isolated(room.to), ' and you will see what you write here.']
+    : others.length ? [...list(others), ` ${others.length > 1 ? 'are' : 'is'} here.`] : ['It is quiet here.'];
   page['empty-text'].replaceChildren(
     ...(alone ? ['Nobody else is here yet.', isFramed ? '' : ' Share this address:'] : [...here, ' Say hello!']));
   page.share.hidden = !alone || isFramed;

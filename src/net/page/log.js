@@ -37,15 +37,19 @@ export class Log {
   #isWhole = false;
 
   /** `hooks` are again(message), discard(message), answer(name), moved(), and older(). */
-  constructor(room, hooks) {
+  constructor(where, hooks) {
     const { element } = this;
     // A reader who unfolds a message at the end begins at its beginning.
     this.#hooks = { ...hooks, folded: () => this.#reader.look() };
     element.tabIndex = 0;
     element.setAttribute('role', 'log');
     element.setAttribute('aria-live', 'polite');
-    element.setAttribute('aria-label', `Conversation in ${room}`);
+    element.setAttribute('aria-label', `Conversation ${where}`);
     element.append(this.#head);
+    element.addEventListener('click', ({ target }) => {
+      const message = target.matches('.name, .name *') && this.#ofElement.get(target.closest('article'));
+      if (message && !message.mine) hooks.answer(message.from);
+    });
     this.asks(false);
   }
 
@@ -64,8 +68,8 @@ export class Log {
   }
 
   /** Whether a message is shown, in its place. */
-  has({ id, to }) {
-    return this.#placed.some((message) => message.id === id && message.to === to);
+  has({ id }) {
+    return this.#placed.some((message) => message.id === id);
   }
 
   add(message) {
@@ -160,6 +164,8 @@ export class Log {
   /** Everybody has seen it, and where: it no longer waits. */
   place(message, { id, ts, avatar: hash }) {
     if (!this.#waiting.includes(message)) return;
+    // An older message has come with the past, and so has this one.
+    if (this.has({ id })) return this.remove(message);
     this.#waiting = this.#waiting.filter((other) => other !== message);
     Object.assign(message, { id, ts, avatar: hash, state: 'sent' });
     this.#reader.keepPlace(() => {
@@ -170,9 +176,8 @@ export class Log {
   }
 
   /** A message was taken back: its words go, its place stays. */
-  takeBack({ id, to, by }) {
-    const isIt = (message) => message.id === id && (message.to === undefined) === (to === undefined);
-    const message = this.#placed.find(isIt);
+  takeBack({ id, by }) {
+    const message = this.#placed.find((message) => message.id === id);
     if (!message) return;
     Object.assign(message, { text: '', by });
     this.#reader.keepPlace(() => write(message));
@@ -313,7 +318,7 @@ export class Log {
     const label = day(message.ts);
     const newDay = !above || day(this.#ofElement.get(above).ts) !== label;
     element.classList.toggle('follows', !newDay && !!neighbour && neighbour.from === message.from
-      && neighbour.to === message.to && message.ts - neighbour.ts < GROUP);
+      && message.ts - neighbour.ts < GROUP);
     const mark = element.querySelector('.day');
     if (!newDay) mark?.remove();
     else if (mark) mark.firstChild.textContent = label;
@@ -331,7 +336,7 @@ export class Log {
   }
 }
 
-/** Private messages, and what scripts publish, have no place of their own: they stay where they came. */
-function hasPlace({ id, to }) {
-  return id !== undefined && to === undefined;
+/** What scripts publish has no place of its own: it stays where it came. */
+function hasPlace({ id }) {
+  return id !== undefined;
 }

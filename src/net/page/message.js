@@ -1,6 +1,6 @@
 // One message: its place among the others of its room, and how it looks.
 //
-// A message is { ref, id, ts, from, to, text, avatar, mine, state, error }. One of our own is
+// A message is { ref, id, ts, from, text, avatar, mine, state, error }. One of our own is
 // 'pending' until it is acknowledged, and 'failed' if it was refused; everything else is 'sent'.
 
 import { avatar, button, isolated, make, paint, time } from './page.js';
@@ -18,21 +18,11 @@ const LINE = 80;
 
 const lines = (text) => text.split('\n').reduce((sum, line) => sum + 1 + Math.floor(line.length / LINE), 0);
 
-/** Makes `message.element`; `hooks` are again(message), discard(message), answer(name) and folded(). */
+/** Makes `message.element`; `hooks` are again(message), discard(message) and folded(). */
 export function draw(message, hooks) {
-  const { from, to, mine, ts } = message;
-  const isPrivate = to !== undefined;
+  const { from, mine, ts } = message;
   const head = make('header', '', mine ? make('b', 'name', 'You') : paint(make('b', 'name', isolated(from)), from));
   const bubble = make('div', 'bubble');
-  if (isPrivate) {
-    const mark = make('p', 'mark', make('span', '', ...(mine ? ['private, to ', isolated(to)] : ['private'])));
-    if (!mine) {
-      const answer = button('', () => hooks.answer(from), 'Answer');
-      answer.setAttribute('aria-label', `Answer ${from} privately`);
-      mark.append(answer);
-    }
-    bubble.append(mark);
-  }
   const text = make('div', 'text');
   text.dir = 'auto';
   bubble.append(text);
@@ -43,7 +33,6 @@ export function draw(message, hooks) {
   const element = make('article', 'message', make('div', 'line', body));
   if (!mine) element.lastChild.prepend(avatar(from, message.avatar));
   element.classList.toggle('mine', mine);
-  element.classList.toggle('private', isPrivate);
   element.classList.toggle('folded', !!message.fold);
   message.element = element;
   write(message);
@@ -55,7 +44,7 @@ export function write(message) {
   const text = message.element.querySelector('.text');
   const { by, from } = message;
   text.replaceChildren(by ? make('i', 'soft', 'taken back', ...(by === from ? [] : [' by ', isolated(by)])) : render(message.text));
-  message.element.classList.toggle('large', message.to === undefined && isJustEmoji(text.textContent));
+  message.element.classList.toggle('large', isJustEmoji(text.textContent));
   if (by && message.fold) {
     message.fold.remove();
     message.fold = null;

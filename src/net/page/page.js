@@ -31,6 +31,9 @@ export const isolated = (name) => make('bdi', '', name);
 /** A name in a sentence without markup, such as a title. Invisible characters isolate it. */
 export const quoted = (name) => `\u2068${name}\u2069`;
 
+/** Nearly as the server compares names. */
+export const fold = (name) => name.normalize('NFKC').toLowerCase();
+
 const segmenter = globalThis.Intl?.Segmenter && new Intl.Segmenter();
 
 /** What a reader would call characters. */

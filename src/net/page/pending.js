@@ -2,9 +2,10 @@
 // acknowledged is sent again under the same ref, and the server delivers it once.
 
 import { quoted } from './page.js';
+import { AT } from './room.js';
 
 const ERRORS = {
-  no_such_user: ({ to }) => `${quoted(to)} isn’t here any more.`,
+  no_such_user: ({ room }) => `${quoted(room.label)} isn’t here.`,
   rate_limited: () => 'That was too fast for the server.',
   unavailable: () => 'The server can’t take messages right now.',
   too_long: () => 'This is too long for one message.',
@@ -32,11 +33,11 @@ export class Pending {
     return [...this.#messages.values()].filter((message) => message.room === room);
   }
 
-  write(text, to, room, from) {
+  write(text, room, from) {
     // As others will see it, should it have been cut within a character.
     text = text.toWellFormed?.() ?? text;
     const ref = `${Date.now().toString(36)}-${Math.random().toString(36).slice(2, 10)}`;
-    const message = { ref, ts: Date.now(), from, to: to ?? undefined, text, room };
+    const message = { ref, ts: Date.now(), from, text, room };
     this.#add(message);
     this.#deliver(message);
   }
@@ -89,8 +90,8 @@ export class Pending {
    * A message under our name is heard: the one of ours that it is, if any. The acknowledgement may
    * have been faster, or may still come, or may have been lost.
    */
-  heard({ id, to, text }, room) {
-    const isThere = (message) => message.to === to && (to !== undefined || message.room === room);
+  heard({ id, text }, room) {
+    const isThere = (message) => message.room === room;
     const own = [...this.#acked].find((message) => message.id === id && isThere(message))
       ?? [...this.#messages.values()].find((message) => message.text === text && message.state === 'pending' && isThere(message));
     if (!own) return null;
@@ -107,14 +108,17 @@ export class Pending {
 
   /** As plain values, to be restored after a reload, even by a later version of the page. */
   get kept() {
-    return [...this.#messages.values()].map(({ ref, ts, to, text, room, state, error }) =>
-      ({ ref, ts, to, text, room: room.name, ...(state === 'failed' && { trouble: error }) }));
+    return [...this.#messages.values()].map(({ ref, ts, text, room, state, error }) =>
+      ({ ref, ts, text, room: room.name, ...(state === 'failed' && { trouble: error }) }));
   }
 
-  restore(kept, rooms, from) {
-    for (const { room, trouble: error, ...message } of kept) {
-      if (!rooms.has(room)) continue;
-      const restored = { ...message, from, room: rooms.get(room) };
+  /** `find` knows the rooms by their names. */
+  restore(kept, find, from) {
+    for (const { room: name, to, trouble: error, ...message } of kept) {
+      // An earlier version kept private messages with the room in which they were written.
+      const room = find(to === undefined ? name : AT + to);
+      if (!room) continue;
+      const restored = { ...message, from, room };
       this.#add(restored);
       // It is sent again when somebody asks for that, as before.
       if (error) restored.room.log.fail(restored, error);

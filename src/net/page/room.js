@@ -1,4 +1,4 @@
-// A room as the page shows it: how much of what was said in it is there, and what is new.
+// A room as the page shows it, or a private conversation: how much of what was said is there, and what is new.
 //
 // The history is requested in three ways: the last few messages when we come for the first time,
 // all that came after the last one we know when we come back, and older ones by and by.
@@ -13,9 +13,14 @@ const SOME = 50;
 const REPLAY_TIMEOUT = 3_000;
 const NOBODY = new Set();
 
-/** A room we are in, or want to be in. */
+/** Before the name of a person in the name of a conversation: no room has it in its own. */
+export const AT = '@';
+
+/** A room we are in, or want to be in, or a private conversation. */
 export class Room {
   unread = 0;
+  /** The newest id that has been seen. */
+  seen = undefined;
   draft = undefined;
   /** The client's room, as soon as we are in it. */
   link = null;
@@ -26,13 +31,24 @@ export class Room {
   #replay = null;
   #timer = 0;
   #isAsking = false;
+  #hasPast = false;
   #on;
 
   /** `on` are the log's hooks, moved(room), and settled(room): all was said again. */
   constructor(name, on) {
     this.name = name;
+    /** The other one of a private conversation. */
+    this.to = name.startsWith(AT) ? name.slice(AT.length) : undefined;
     this.#on = on;
-    this.log = new Log(name, { ...on, moved: () => on.moved(this), older: () => this.#older() });
+    this.log = new Log(this.isPrivate ? `with ${this.to}` : `in ${name}`, { ...on, moved: () => on.moved(this), older: () => this.#older() });
+  }
+
+  get isPrivate() {
+    return this.to !== undefined;
+  }
+
+  get label() {
+    return this.to ?? this.name;
   }
 
   get people() {
@@ -50,7 +66,19 @@ export class Room {
 
   /** Whether messages come that were said before we came. */
   get isReplaying() {
-    return !!this.#replay;
+    return !!this.#replay || this.#isAsking;
+  }
+
+  /** All has been seen. */
+  see() {
+    this.unread = 0;
+    this.seen = this.#last ?? this.seen;
+  }
+
+  /** A conversation is given its past when it is shown. */
+  converse(link) {
+    this.#room = this.link = link;
+    if (!this.#hasPast) this.#older();
   }
 
   /** We are in, and are now told what was said before. */
@@ -94,6 +122,7 @@ export class Room {
    */
   hear({ id }) {
     if (id === undefined) return 'live';
+    if (this.isPrivate && this.seen && !isAfter(id, this.seen)) return 'known';
     const replay = this.#replay;
     if (this.#last === undefined || isAfter(id, this.#last)) this.#last = id;
     if (!replay || isAfter(id, replay.until)) return 'live';
@@ -110,12 +139,16 @@ export class Room {
     this.log.asks(true);
     const messages = await this.#before(oldest).catch(() => null);
     this.#isAsking = false;
-    // Older ones may have been dropped meanwhile.
+    // Older ones may have been dropped meanwhile, or the first one has come.
     const isNext = messages && this.log.oldest === oldest;
     if (isNext && messages.length) this.log.addOlder(messages.map(this.#on.message));
     else if (isNext) this.log.whole();
     this.log.asks(false);
+    this.#hasPast ||= isNext;
+    if (isNext && messages.length) this.#last ??= messages.at(-1).id;
     if (isNext) this.#askForBeginning();
+    else if (messages && oldest === undefined) this.#older();
+    this.#on.settled(this);
   }
 
   /** The messages before an id that have not been taken back; none if there are no more. */
