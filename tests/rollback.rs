@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::conversations::tell;
 use crate::support::{Client, Proxy, Redis, TestServer, eventually};
 
 /// Says `count` messages with refs of their own, and returns the ids that they are acknowledged with.
@@ -222,6 +223,26 @@ fn who_is_here_is_told_of_lost_messages_before_what_follows() {
     );
     for id in after {
         ida.gets(json!({"type": "chat", "id": id}));
+    }
+}
+
+#[test]
+fn both_ends_of_a_private_conversation_are_told_of_lost_messages_before_what_follows() {
+    let redis = Redis::start();
+    let servers = [1, 2].map(|_| TestServer::on(&redis));
+    let (mut ann, mut bob) = (servers[0].typed("ann"), servers[1].typed("bob"));
+    let told = |text: &str| json!({"type": "chat", "to": "bob", "text": text});
+    tell(&mut ann, "bob", "one");
+    bob.gets(told("one"));
+    let saved = redis.save();
+    tell(&mut ann, "bob", "two");
+    bob.gets(told("two"));
+    redis.reload(&saved);
+    ann.put(told("three"));
+    for (client, with) in [(&mut ann, "bob"), (&mut bob, "ann")] {
+        let loss = json!({"type": "history", "to": with, "messages": [], "complete": false});
+        assert_eq!(client.gets_at_last(json!({"type": "history"})), loss);
+        client.gets(told("three"));
     }
 }
 

@@ -17,12 +17,12 @@ struct Joined<'a> {
 }
 
 pub(super) fn render(event: &Event, out: &mut String) -> bool {
+    if event.room.is_conversation() {
+        return false;
+    }
     if let EventKind::Lost { last, .. } = event.kind {
         joined(event.room.as_str(), last, false, None, out);
         return true;
-    }
-    if event.room.is_conversation() {
-        return false;
     }
     let mut data = String::new();
     let said = typed::render(event, &mut data);

@@ -249,7 +249,9 @@ pub(super) fn render(event: &Event, out: &mut String) -> bool {
 
 fn said(event: &Event) -> Option<Said<'_>> {
     let room = event.room.as_str();
-    if let EventKind::Lost { count, users, last } = &event.kind {
+    if let EventKind::Lost { count, users, last } = &event.kind
+        && !event.room.is_conversation()
+    {
         return Some(Said::Joined {
             room,
             users,

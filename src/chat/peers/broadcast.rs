@@ -3,10 +3,11 @@
 use bytes::Bytes;
 
 use super::{Peers, Registry};
-use crate::chat::dialect::Dialect;
+use crate::chat::dialect::{Dialect, Reply};
 use crate::chat::event::{self, Event, EventKind};
 use crate::chat::frame::Broadcast;
 use crate::chat::id::Instance;
+use crate::chat::name::User;
 use crate::chat::stats::ChatStats;
 
 /// About this many bytes of a room's batch are rendered into one buffer. Well below the limit of an
@@ -29,10 +30,12 @@ impl Peers {
                     // before its outbox buffers.
                     // One that is removed must get those before that, and none after it.
                     registry.remove(&events[0]);
+                    registry.send_private_loss(&events[0]);
                     let apart = |at: &usize| {
                         let event = &events[*at];
                         registry.joins_again(event, self.instance)
                             || matches!(event.kind, EventKind::Moderated(_))
+                            || matches!(event.kind, EventKind::Lost { .. })
                     };
                     let end = (1..events.len()).find(apart).unwrap_or(events.len());
                     let (now, rest) = events.split_at(end);
@@ -96,6 +99,23 @@ impl Registry {
         }
         stats.sent.add(sent.0);
         stats.sent_bytes.add(sent.1);
+    }
+
+    /// If messages of a private conversation are lost, tells its two users, each with the name of the other.
+    fn send_private_loss(&self, event: &Event) {
+        let (EventKind::Lost { .. }, Some([one, other])) = (&event.kind, event.room.ends()) else {
+            return;
+        };
+        let tell = |end: &User, with: &User| {
+            if let Some(peer) = self.named(end) {
+                let incomplete = peer.frame(&Reply::Incomplete(with));
+                peer.outbox.push_from(&event.room, incomplete.as_slice());
+            }
+        };
+        tell(&one, &other);
+        if one != other {
+            tell(&other, &one);
+        }
     }
 
     /// If this event is the join of a peer of ours, makes the peer a member and returns its number.
