@@ -10,6 +10,7 @@ mod talk;
 mod dialects;
 
 /// Private conversations.
+mod conversation_faults;
 mod conversations;
 
 /// Names that wait for their holders, and what waits with them.

@@ -19,6 +19,7 @@ pub mod foreign;
 mod health;
 mod heartbeat;
 mod inbox;
+mod invitations;
 mod lease_watch;
 mod left_rooms;
 mod listeners;

@@ -53,8 +53,13 @@ impl Conversations {
         }
     }
 
-    /// Opens a conversation here, from where an invitation says. What came after that is read from its
-    /// log when the subscription is confirmed.
+    /// Whether a conversation is open here.
+    pub fn is_open(&self, room: &Room) -> bool {
+        self.open.lock().contains_key(room)
+    }
+
+    /// Opens a conversation here. What came after the cursor is read from its log when the subscription is
+    /// confirmed.
     pub fn open_at(&self, subscriptions: &Subscriptions, room: &Room, cursor: Cursor) {
         let mut open = self.open.lock();
         let known = open.contains_key(room);

@@ -12,7 +12,7 @@ use crate::chat::event::{Event, EventKind, Text};
 use crate::chat::id::{Id, Origin};
 use crate::chat::moderation::{self, Action, Measure};
 use crate::chat::name::{Email, Room, User};
-use crate::chat::replay::{Cursor, Epochs};
+use crate::chat::replay::Epochs;
 
 /// How every envelope begins.
 const MARK: &str = "{\"natterjack\":";
@@ -33,7 +33,6 @@ struct Envelope<'a> {
     ends: Option<String>,
     to: Option<String>,
     room: Option<String>,
-    heard: Option<u64>,
     email: Option<String>,
     text: Option<String>,
     author: Option<String>,
@@ -84,8 +83,8 @@ pub struct Invitation {
     pub to: User,
     /// The conversation.
     pub room: Room,
-    /// How far the other instance has heard it. What comes after this is new.
-    pub cursor: Cursor,
+    /// Its last message, as far as the other instance has heard it.
+    pub last: Id,
 }
 
 /// A message, as the publishing script completes it with kind, id and time in front.
@@ -104,19 +103,14 @@ pub fn said(message: &NewMessage) -> String {
 
 /// An invitation, as its script completes it with its time in front.
 pub fn invitation(invitation: &Invitation, forwarded: bool) -> String {
-    let Invitation { to, room, cursor } = invitation;
-    let (last, ends) = (
-        cursor.epochs.last.to_string(),
-        ends_text(&cursor.epochs.ends),
-    );
-    let texts = [
+    let Invitation { to, room, last } = invitation;
+    let last = last.to_string();
+    let mut json = tail([
         ("to", to.as_str()),
         ("room", room.as_str()),
         ("last", &last),
-        ("ends", &ends),
-    ];
-    let mut json = tail(texts);
-    let more = format!(",\"heard\":{},\"forwarded\":{forwarded}", cursor.at);
+    ]);
+    let more = format!(",\"forwarded\":{forwarded}");
     json.insert_str(json.len() - 1, &more);
     json
 }
@@ -282,11 +276,6 @@ pub fn ends(text: &str) -> Option<Vec<Id>> {
         .collect()
 }
 
-fn ends_text(ends: &[Id]) -> String {
-    let ends: Vec<String> = ends.iter().map(Id::to_string).collect();
-    ends.join(" ")
-}
-
 /// Reads what came on this instance's own channel.
 pub fn instance_message(payload: &[u8]) -> Option<InstanceMessage> {
     let envelope = parse(payload)?;
@@ -299,13 +288,7 @@ pub fn instance_message(payload: &[u8]) -> Option<InstanceMessage> {
             invitation: Invitation {
                 to: User::new(&envelope.to?).ok()?,
                 room: Room::read(&envelope.room?).ok()?,
-                cursor: Cursor {
-                    epochs: Epochs {
-                        ends: ends(&envelope.ends?)?,
-                        last: envelope.last?.parse().ok()?,
-                    },
-                    at: envelope.heard?,
-                },
+                last: envelope.last?.parse().ok()?,
             },
             at: envelope.at?,
             forwarded: envelope.forwarded,

@@ -25,13 +25,13 @@ pub fn full(value: Value) -> bool {
 
 /// The answer to the script `conversations`.
 pub fn conversations(value: Value) -> Option<Vec<Conversation>> {
-    let noted: Vec<(String, String, u64, bool)> = from_redis_value(value).ok()?;
-    let read = |(room, begun, noted, goes_on): (String, String, u64, bool)| {
+    let noted: Vec<(String, String, u64, u64)> = from_redis_value(value).ok()?;
+    let read = |(room, begun, noted, age): (String, String, u64, u64)| {
         Some(Conversation {
             room: Room::read(&room).ok()?,
             begun: begun.parse().ok()?,
             noted,
-            goes_on,
+            age: Some(age),
         })
     };
     Some(noted.into_iter().filter_map(read).collect())

@@ -4,7 +4,6 @@
 
 use redis::Value;
 
-use super::message::Invitation;
 use super::reply::{self, Logged, Synced};
 use super::subscriber::Subscriber;
 use super::tombstones::{self, Direction};
@@ -242,43 +241,5 @@ impl Subscriber {
             self.peers.close(&user, origin.peer, reason).await;
         }
         Ok(())
-    }
-
-    /// Reads the invitations that the channel has not brought.
-    ///
-    /// # Errors
-    /// Redis does not answer.
-    pub async fn read_inbox(&self) -> Result<(), Error> {
-        let inbox = self.client.scripts.inbox();
-        let inbox = self.client.request_early(inbox).await?;
-        let mut invitations = reply::inbox(&inbox).unwrap_or_default();
-        invitations.reverse();
-        for (invitation, at, forwarded) in invitations {
-            if let Some(forward) = self.invited(invitation, at, forwarded).await {
-                self.client.request_early(forward).await?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Opens a private conversation for a user of this instance, if the invitation is new. Returns the
-    /// command that passes it on if the user is not here.
-    pub(super) async fn invited(
-        &self,
-        invitation: Invitation,
-        at: u64,
-        forwarded: bool,
-    ) -> Option<Command> {
-        if !self.inbox.is_new(at, &invitation.to, &invitation.room) {
-            return None;
-        }
-        if self.peers.holds(&invitation.to).await {
-            let Invitation { room, cursor, .. } = invitation;
-            self.conversations
-                .open_at(&self.subscriptions, &room, cursor);
-            return None;
-        }
-        // Its user has just left, or Redis has gone back to where it was before.
-        (!forwarded).then(|| self.client.scripts.forward(&invitation))
     }
 }

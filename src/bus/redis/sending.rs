@@ -40,7 +40,7 @@ impl Sending {
         } = &self.bus.subscriber;
         if let Some(cursor) = subscriptions.cursor(&self.room) {
             conversations.touch(&self.room);
-            return self.invite(cursor);
+            return self.invite(cursor.epochs.last);
         }
         let scripts = &self.bus.client.scripts;
         let sync = scripts.sync_room(&self.room, &Cursor::default(), None, 1);
@@ -48,24 +48,25 @@ impl Sending {
             let Some(synced) = reply::synced(&sending.room, &reply) else {
                 return sending.message.receipt.refuse(&Refusal::Unavailable);
             };
+            let last = synced.epochs.last;
             let cursor = Cursor {
                 epochs: synced.epochs,
                 at: synced.at,
             };
             let subscriber = &sending.bus.subscriber;
             let subscriptions = &subscriber.subscriptions;
-            (subscriber.conversations).open_at(subscriptions, &sending.room, cursor.clone());
+            (subscriber.conversations).open_at(subscriptions, &sending.room, cursor);
             sending.reserve();
-            sending.invite(cursor);
+            sending.invite(last);
         });
     }
 
-    fn invite(self, cursor: Cursor) {
+    fn invite(self, last: Id) {
         let invited = self.bus.subscriber.conversations.invited(&self.room);
         let invitation = Invitation {
             to: self.to.clone(),
             room: self.room.clone(),
-            cursor,
+            last,
         };
         let invite = self
             .bus

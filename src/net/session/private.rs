@@ -3,14 +3,9 @@
 use super::Session;
 use crate::bus::{Away, Conversation, Visitor};
 use crate::chat::dialect::Read;
-use crate::chat::event::{Event, Refusal};
+use crate::chat::event::Refusal;
 use crate::chat::id::Id;
 use crate::chat::replay::{Past, Stretch};
-
-/// How many private messages of one conversation may wait.
-const WAITING_MOST: usize = 200;
-/// A conversation that was noted so long ago, in milliseconds, has no newer messages.
-const NOTED: u64 = 10 * 60 * 1000;
 
 impl Session<'_> {
     /// Sends the private messages that the user has missed: what came after those that the client has `read`,
@@ -55,16 +50,10 @@ impl Session<'_> {
             let heard = away.heard.iter().find(|(room, _)| *room == own.room);
             let last = match (heard, away.since) {
                 (Some((_, heard)), _) => Some(*heard),
-                (None, Some(since)) if own.noted + NOTED >= since => {
-                    let log = (self.bus().history_before(&own.room, None, WAITING_MOST)).await;
-                    let log = log.ok_or(Refusal::Unavailable)?;
-                    let before = |event: &&Event| event.said_at() < since;
-                    Some(
-                        log.iter()
-                            .rfind(before)
-                            .and_then(Event::id)
-                            .unwrap_or(Id::START),
-                    )
+                (None, Some(since)) if own.has_newer(since) => {
+                    let most = Conversation::WAITING_MOST;
+                    let log = self.bus().history_before(&own.room, None, most).await;
+                    Some(own.before(since, &log.ok_or(Refusal::Unavailable)?))
                 }
                 _ => None,
             };
@@ -88,7 +77,7 @@ impl Session<'_> {
                     .await;
                 first = read.ok_or(Refusal::Unavailable)?.pop();
             }
-            if first.is_some() || own.goes_on {
+            if first.is_some() || own.goes_on() {
                 let at = first.map_or(u64::MAX, |first| first.said_at());
                 ordered.push((at, own.room, after.map(Past::Since)));
             }

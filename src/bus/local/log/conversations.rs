@@ -33,7 +33,7 @@ impl Log {
                 room: room.clone(),
                 begun: party.begun,
                 noted,
-                goes_on: false,
+                age: None,
             })
         })
         .collect()

@@ -115,11 +115,15 @@ impl Reconciliation<'_> {
                 let claims = holders.iter().map(claim).collect();
                 (holders, client.pipeline.begin(claims))
             };
+            let mut restored = Vec::new();
             for (peer, reply) in claimed.into_iter().zip(replies?.all().await?) {
                 if reply::number(&reply) == Some(0) {
                     self.refused(peer, told).await;
+                } else if let Some(away) = reply::away(&reply) {
+                    restored.push((peer.user.clone(), away));
                 }
             }
+            self.bus.subscriber.open_unheard(&restored).await?;
         }
         if changing {
             self.bus.presence.suspects.add_names();

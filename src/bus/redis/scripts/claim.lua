@@ -40,13 +40,13 @@ if not owner and ARGV[6] == '1' then
     if redis.call('SISMEMBER', KEYS[1], spelling) == 1 then return 0 end
   end
 end
-if since and hash == ARGV[3] and ARGV[6] == '1' then
+if since and hash == ARGV[3] then
   redis.call('SET', ARGV[10] .. ARGV[1], since .. ' ' .. hash .. lines, 'PX', ARGV[11])
   granted = {since, lines}
 elseif ARGV[3] ~= '' and redis.call('HGET', KEYS[5], '') == ARGV[3] then
   granted = {'', ''}
 end
-if since and (hash ~= ARGV[3] or ARGV[6] ~= '1') then redis.call('DEL', ARGV[10] .. ARGV[1]) end
+if since and hash ~= ARGV[3] then redis.call('DEL', ARGV[10] .. ARGV[1]) end
 local value = ARGV[2] .. ' ' .. ARGV[3]
 if ARGV[7] ~= ARGV[1] then value = value .. ' ' .. ARGV[7] end
 redis.call('HSET', KEYS[2], ARGV[1], value)

@@ -7,6 +7,7 @@ use super::{CLAIM, DELETE_INSTANCE, EXPIRE_NAMES, EXPIRE_ROOM, MARK_DEAD, RELEAS
 use super::{
     CONVERSATIONS, INVITE, LIST_MEMBERS, LIST_NAMES, PORTION, READ_LOG, READ_SUMS, Scripts,
 };
+use crate::bus::redis::inbox;
 use crate::bus::redis::message::{self, Invitation};
 use crate::chat::id::{Id, Origin};
 use crate::chat::name::{Room, SessionKeyHash, User};
@@ -18,8 +19,6 @@ const DEAD_LIFE: u64 = 24 * 3600 * 1000;
 const LEASE_LIFE: u64 = 15 * 1000;
 /// So many private conversations of a user are known. Of more, the oldest is forgotten.
 const MOST_CONVERSATIONS: usize = 1000;
-/// How many invitations are kept for an instance that is not listening.
-const INBOX_MOST: u64 = 1000;
 /// For how long they are kept, in seconds.
 const INBOX_LIFE: u64 = 3600;
 
@@ -35,12 +34,12 @@ impl Scripts {
     }
 
     fn invitation(&self, invitation: &Invitation, invited: &str, from: String) -> Command {
-        let Invitation { to, room, cursor } = invitation;
+        let Invitation { to, room, last } = invitation;
         let [owners, leases] = ["owners", "leases"].map(|what| self.users_key(what));
         let other = room.other_end(to).unwrap_or_else(|| to.clone());
         let [own, others] = [to, &other].map(|user| self.conversations_key(user));
         let names = (to.key().to_string(), other.key().to_string());
-        let last = cursor.epochs.last.to_string();
+        let last = last.to_string();
         let noted = (
             room.as_str(),
             last,
@@ -48,10 +47,10 @@ impl Scripts {
             self.conversation_life,
         );
         let inboxes = (self.instance_channels(), self.users_key("inbox:"));
-        let limits = [INBOX_MOST, INBOX_LIFE];
+        let limits = (inbox::MOST, INBOX_LIFE);
         let envelope = message::invitation(invitation, !from.is_empty());
         let known = (invited, from, self.away_keys());
-        let args = (names, noted, inboxes, &limits, envelope, known);
+        let args = (names, noted, inboxes, limits, envelope, known);
         INVITE.call(&[owners, leases, own, others], args)
     }
 
@@ -213,6 +212,6 @@ impl Scripts {
     /// The last invitations of this instance, newest first, of not more than about [`PORTION`] bytes.
     pub fn inbox(&self) -> Command {
         let key = self.users_key(&format!("inbox:{}", self.instance));
-        READ_LOG.call(&[key], (true, "+", "-", INBOX_MOST, PORTION))
+        READ_LOG.call(&[key], (true, "+", "-", inbox::MOST, PORTION))
     }
 }
