@@ -82,6 +82,9 @@ mod page_history;
 /// The page on a server that needs tokens.
 mod page_token;
 
+/// Names that are called, and notifications.
+mod page_notifications;
+
 /// The page as an app: installed, and without a connection.
 mod page_app;
 

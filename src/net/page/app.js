@@ -58,6 +58,7 @@ const composer = new Composer({
     chat.write(text);
     people();
   },
+  names: () => [...chat.current.people].filter((name) => name !== me.name),
   obey({ to, text, show, frame, takeBack }) {
     if (to) writeTo(to);
     if (text) this.send(text);

@@ -67,6 +67,7 @@ export class Chat {
     if (!this.find(name)) {
       const room = new Room(name.normalize('NFC'), {
         ...this.#on,
+        me: () => this.#me.name,
         again: (message) => this.pending.again(message),
         message: (frame) => this.#message(frame),
         settled: (room) => {

@@ -1,7 +1,8 @@
 // The field where messages are written.
 
 import { command } from './commands.js';
-import { make, page, quoted } from './page.js';
+import { findNames } from './mention.js';
+import { avatar, isolated, make, page, quoted } from './page.js';
 import { findEmoji } from './text.js';
 
 /** What the server takes at most: characters of a message, and bytes of the frame around it. */
@@ -28,7 +29,7 @@ export class Composer {
   #held = '';
   #on;
 
-  /** `on` has send(text), and obey(asked) for commands. */
+  /** `on` has send(text), obey(asked) for commands, and names() of people to call. */
   constructor(on) {
     this.#on = on;
     this.#form.addEventListener('submit', (event) => {
@@ -151,18 +152,27 @@ export class Composer {
     const { selectionStart, selectionEnd, value } = this.#field;
     if (selectionStart !== selectionEnd) return null;
     // Begins like a name: ":100" may well be about a train.
-    const match = /(?:^|[^\w:])(:([a-z+-][a-z0-9_+-]+))$/i.exec(value.slice(0, selectionStart));
-    return match && { typed: match[2], from: selectionStart - match[1].length, till: selectionStart };
+    const before = value.slice(0, selectionStart);
+    const match = /(?:^|[^\w:])(:([a-z+-][a-z0-9_+-]+))$/i.exec(before)
+      ?? /(?:^|[^\p{L}\p{N}_@./-])(@([\p{L}\p{N}_.-]+))$/u.exec(before);
+    return match && { word: match[1], typed: match[2], from: selectionStart - match[1].length, till: selectionStart };
+  }
+
+  /** What the word may become, as { picture, label, text }. */
+  #find({ word, typed }) {
+    if (word.startsWith(':')) return findEmoji(typed).map(([name, text]) => ({ picture: text, label: `:${name}:`, text }));
+    return findNames(typed, this.#on.names())
+      .map((name) => ({ picture: avatar(name), label: isolated(name), text: `@${name}` }));
   }
 
   #complete() {
     const where = this.#typed();
-    this.#found = where ? findEmoji(where.typed) : [];
+    this.#found = where ? this.#find(where) : [];
     if (!this.#found.length) return this.#close();
-    this.#list.replaceChildren(...this.#found.map(([name, emoji], index) => {
-      const picture = make('span', 'emoji', emoji);
+    this.#list.replaceChildren(...this.#found.map((found, index) => {
+      const picture = make('span', 'emoji', found.picture);
       picture.setAttribute('aria-hidden', 'true');
-      const option = make('li', '', picture, make('span', '', `:${name}:`));
+      const option = make('li', '', picture, make('span', '', found.label));
       option.id = `completion-${index}`;
       option.setAttribute('role', 'option');
       option.addEventListener('click', () => this.#take(index));
@@ -186,7 +196,7 @@ export class Composer {
     const where = this.#typed();
     if (!where) return this.#close();
     const space = this.#field.value[where.till] === ' ' ? '' : ' ';
-    this.#field.setRangeText(this.#found[index][1] + space, where.from, where.till, 'end');
+    this.#field.setRangeText(this.#found[index].text + space, where.from, where.till, 'end');
     this.#changed();
     this.focus();
   }

@@ -36,7 +36,7 @@ export class Log {
   #more = button('', () => this.#hooks.older(), '');
   #isWhole = false;
 
-  /** `hooks` are again(message), discard(message), answer(name), moved(), and older(). */
+  /** `hooks` are again(message), discard(message), answer(name), names(), moved(), and older(). */
   constructor(where, hooks) {
     const { element } = this;
     // A reader who unfolds a message at the end begins at its beginning.
@@ -180,7 +180,7 @@ export class Log {
     const message = this.#placed.find((message) => message.id === id);
     if (!message) return;
     Object.assign(message, { text: '', by });
-    this.#reader.keepPlace(() => write(message));
+    this.#reader.keepPlace(() => write(message, this.#hooks));
   }
 
   remove(message) {
@@ -225,7 +225,7 @@ export class Log {
   redraw() {
     this.#reader.keepPlace(() => {
       for (const message of [...this.#placed, ...this.#waiting]) {
-        if (message.text.includes(':')) write(message);
+        if (message.text.includes(':')) write(message, this.#hooks);
       }
     });
   }

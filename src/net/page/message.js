@@ -18,7 +18,7 @@ const LINE = 80;
 
 const lines = (text) => text.split('\n').reduce((sum, line) => sum + 1 + Math.floor(line.length / LINE), 0);
 
-/** Makes `message.element`; `hooks` are again(message), discard(message) and folded(). */
+/** Makes `message.element`; `hooks` are again(message), discard(message), names() and folded(). */
 export function draw(message, hooks) {
   const { from, mine, ts } = message;
   const head = make('header', '', mine ? make('b', 'name', 'You') : paint(make('b', 'name', isolated(from)), from));
@@ -35,15 +35,15 @@ export function draw(message, hooks) {
   element.classList.toggle('mine', mine);
   element.classList.toggle('folded', !!message.fold);
   message.element = element;
-  write(message);
+  write(message, hooks);
   restate(message, hooks);
 }
 
 /** Puts the text in, again once the names of emoji are known. */
-export function write(message) {
+export function write(message, hooks) {
   const text = message.element.querySelector('.text');
   const { by, from } = message;
-  text.replaceChildren(by ? make('i', 'soft', 'taken back', ...(by === from ? [] : [' by ', isolated(by)])) : render(message.text));
+  text.replaceChildren(by ? make('i', 'soft', 'taken back', ...(by === from ? [] : [' by ', isolated(by)])) : render(message.text, message.text.includes('@') ? hooks.names() : []));
   message.element.classList.toggle('large', isJustEmoji(text.textContent));
   if (by && message.fold) {
     message.fold.remove();

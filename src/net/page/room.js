@@ -34,13 +34,18 @@ export class Room {
   #hasPast = false;
   #on;
 
-  /** `on` are the log's hooks, moved(room), and settled(room): all was said again. */
+  /** `on` are the log's hooks, me(), moved(room), and settled(room): all was said again. */
   constructor(name, on) {
     this.name = name;
     /** The other one of a private conversation. */
     this.to = name.startsWith(AT) ? name.slice(AT.length) : undefined;
     this.#on = on;
-    this.log = new Log(this.isPrivate ? `with ${this.to}` : `in ${name}`, { ...on, moved: () => on.moved(this), older: () => this.#older() });
+    this.log = new Log(this.isPrivate ? `with ${this.to}` : `in ${name}`, {
+      ...on,
+      moved: () => on.moved(this),
+      older: () => this.#older(),
+      names: () => [on.me(), ...this.people],
+    });
   }
 
   get isPrivate() {

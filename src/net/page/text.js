@@ -1,6 +1,7 @@
 // Texts: how messages are shown.
 // Everything that comes from others ends up in text nodes; nothing is ever parsed as HTML.
 
+import { called } from './mention.js';
 import { make, segments } from './page.js';
 
 // Emoji
@@ -48,31 +49,36 @@ export function isJustEmoji(text) {
 
 // Showing
 
-/** `code`, addresses, :names:. Quotation marks and the punctuation of other scripts end an address. */
+/** `code`, addresses, :names:, @names. Quotation marks and the punctuation of other scripts end an address. */
 const SPECIAL =
-  /```\n?([^]+?)\n?```|`([^`\n]+)`|((?:https?:\/\/|www\.)[^\s<>"`“”„«»‹›—「」『』【】《》〈〉（）［］｛｝。、，！？；：،؛؟]+)|:([a-z0-9_+-]+):/gi;
+  /```\n?([^]+?)\n?```|`([^`\n]+)`|((?:https?:\/\/|www\.)[^\s<>"`“”„«»‹›—「」『』【】《》〈〉（）［］｛｝。、，！？；：،؛؟]+)|:([a-z0-9_+-]+):|(@)/gi;
 
-/** A message's text as nodes: links can be clicked, `code` is code, :names: are emoji. */
-export function render(text) {
+/**
+ * A message's text as nodes: links can be clicked, `code` is code, :names: are emoji, and those of `people`, our own
+ * first, stand out behind an @.
+ */
+export function render(text, people = []) {
   const nodes = document.createDocumentFragment();
   let done = 0;
   let afterEmoji = -1;
   SPECIAL.lastIndex = 0;
   for (let match; (match = SPECIAL.exec(text)); ) {
-    const [all, block, code, found, emoji] = match;
+    const [all, block, code, found, emoji, at] = match;
     const address = found && trimmed(found);
+    const name = at && called(text, match.index, people);
     const node =
       block !== undefined ? make('pre', '', block)
       : code !== undefined ? make('code', '', code)
       : address !== undefined ? link(address, text[match.index - 1])
-      : picture(emoji, text, match.index, afterEmoji);
+      : emoji !== undefined ? picture(emoji, text, match.index, afterEmoji)
+      : name && mention(name, people[0]);
     if (!node) {
       // "a:b:c" may still have something in it that begins at the second colon.
       SPECIAL.lastIndex = match.index + 1;
       continue;
     }
     nodes.append(text.slice(done, match.index), node);
-    done = SPECIAL.lastIndex = match.index + (address ?? all).length;
+    done = SPECIAL.lastIndex = match.index + (address ?? all + (name ?? '')).length;
     if (emoji !== undefined) afterEmoji = done;
   }
   nodes.append(text.slice(done));
@@ -86,6 +92,10 @@ function picture(name, text, at, afterEmoji) {
   const after = text[at + name.length + 2] ?? ' ';
   if (!emoji || (at !== afterEmoji && /[\w:]/.test(before)) || /\w/.test(after)) return null;
   return document.createTextNode(emoji);
+}
+
+function mention(name, me) {
+  return make('b', name.toLowerCase() === me.toLowerCase() ? 'mention me' : 'mention', `@${name}`);
 }
 
 const OPENING = { ')': '(', ']': '[', '}': '{' };
