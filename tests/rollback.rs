@@ -227,6 +227,41 @@ fn who_is_here_is_told_of_lost_messages_before_what_follows() {
 }
 
 #[test]
+fn one_gap_of_lost_and_of_dropped_messages_is_told_once() {
+    for history in [0, 2] {
+        let redis = Redis::on_tcp();
+        let proxy = Proxy::to(redis.port());
+        let keep = |config: &mut natterjack::config::Config| config.history = history;
+        let far = TestServer::on_with(proxy.address(), keep);
+        let near = TestServer::on_with(redis.address(), keep);
+        let mut pip = near.typed_in("pip", "attic");
+        let mut ida = far.typed_in("ida", "attic");
+        say(&mut pip, 2);
+        let saved = redis.save();
+        let lost = say(&mut pip, 3);
+        ida.gets_at_last(json!({"type": "chat", "id": lost[2]}));
+        // Of what is said now, the log keeps the last two messages or none.
+        proxy.cut();
+        redis.reload(&saved);
+        let missed = say(&mut pip, 5);
+        proxy.heal();
+        ida.gets_at_last(json!({"type": "joined", "complete": false}));
+        far.becomes(200);
+        let after = say(&mut pip, 1);
+        let mut told = Vec::new();
+        while told.last() != after.last() {
+            let object = ida.object();
+            match object["type"].as_str() {
+                Some("chat") => told.push(object["id"].as_str().unwrap().to_string()),
+                Some("joined") => panic!("told once more: {object}"),
+                _ => {}
+            }
+        }
+        assert_eq!(told, [&missed[5 - history..], &after].concat());
+    }
+}
+
+#[test]
 fn both_ends_of_a_private_conversation_are_told_of_lost_messages_before_what_follows() {
     let redis = Redis::start();
     let servers = [1, 2].map(|_| TestServer::on(&redis));

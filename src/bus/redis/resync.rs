@@ -2,6 +2,8 @@
 //! the next message, and reads from the log what the channel has not brought. If some of it is lost,
 //! typed peers are told so in its place, before what follows.
 
+use std::mem;
+
 use redis::Value;
 
 use super::reply::{self, Logged, Synced};
@@ -138,7 +140,9 @@ impl Subscriber {
             // Redis knows no such message: it is forged, or was lost in this moment.
             Some(_) => after,
         };
-        if !whole {
+        // A gap is told once, however much is missing in it.
+        let mut told = !whole;
+        if told {
             self.deliver_loss(room).await?;
         }
         // The clock of Redis may have gone back since a message.
@@ -156,12 +160,15 @@ impl Subscriber {
                 let Some(id) = id else { continue };
                 if !epochs.follows(last, id) {
                     whole = false;
-                    self.deliver_loss(room).await?;
+                    if !mem::replace(&mut told, true) {
+                        self.deliver_loss(room).await?;
+                    }
                 }
                 at = at.max(message.said_at());
                 // What was taken back after the answer comes by the channel.
                 if taken_back <= revision {
                     self.deliver(message).await;
+                    told = false;
                 }
                 last = id;
             }
@@ -178,7 +185,9 @@ impl Subscriber {
         };
         if !follows {
             whole = false;
-            self.deliver_loss(room).await?;
+            if !told {
+                self.deliver_loss(room).await?;
+            }
         }
         if let Some(event) = event {
             at = at.max(event.said_at());
