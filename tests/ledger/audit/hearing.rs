@@ -18,6 +18,15 @@ pub fn typed(book: &Book, page: &Page, room: &str, order: &Order<'_>, wrong: &mu
             ));
         }
     }
+    for pair in visits.windows(2) {
+        if losses::told_again(book, pair[0], pair[1]) {
+            wrong.push(format!(
+                "{}: was told once more that something of {room} is missing: {}",
+                page.name,
+                tell(pair[1])
+            ));
+        }
+    }
     let mut before: Option<(&Visit, &Heard)> = None;
     let heard = visits
         .iter()

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::ledger::book::{Book, Id, Page, Visit};
+use crate::ledger::book::{Book, Id, Loss, Page, Visit};
 
 /// An acknowledgement this long before the loss: others have heard the message before it.
 const HEARD: Duration = Duration::from_secs(1);
@@ -23,6 +23,14 @@ pub fn known(book: &Book, visit: &Visit, earlier: &[&Visit]) -> bool {
         || promised.any(|last| book.lost(room, last).is_some())
         || book.taken_back(room, since).is_some()
         || damaged.next().is_some()
+}
+
+/// Whether somebody is told once more on one connection that something is missing, though nothing has been
+/// heard or lost in between.
+pub fn told_again(book: &Book, first: &Visit, again: &Visit) -> bool {
+    let between = |loss: &Loss| (first.at..=again.at).contains(&loss.to);
+    let twice = !first.complete && !again.complete && first.stay == again.stay;
+    twice && first.heard.is_empty() && !book.losses.iter().any(between)
 }
 
 /// Whether somebody with these visits of a room may not have heard this message.

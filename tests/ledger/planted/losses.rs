@@ -151,7 +151,36 @@ fn who_is_told_of_a_last_message_that_is_lost_is_told_of_the_loss() {
         promised(id(4), 1)(book);
         book.pages[BEA].visits[1].complete = false;
     };
-    finds(gone_back(), stale, &expected);
+    let again = "bea: was told once more that something of attic is missing";
+    finds(gone_back(), stale, &[expected[0], again]);
+}
+
+#[test]
+fn who_is_told_twice_of_one_loss_is_found() {
+    let twice = |book: &mut Book| {
+        let visits = &mut book.pages[BEA].visits;
+        let mut before = visits[1].clone();
+        before.heard.clear();
+        (before.complete, visits[1].complete) = (false, false);
+        visits.insert(1, before);
+    };
+    let known = |book: &mut Book| {
+        twice(book);
+        for visit in &mut book.pages[BEA].visits[1..] {
+            visit.since = Some(id(3));
+        }
+    };
+    let expected = ["bea: was told once more that something of attic is missing"];
+    finds(gone_back(), known, &expected);
+    // Redis has gone back once more in between.
+    let again = |book: &mut Book| {
+        known(book);
+        let at = book.pages[BEA].visits[1].at;
+        let mut loss = book.losses[0].clone();
+        (loss.from, loss.to) = (at, at);
+        book.losses.push(loss);
+    };
+    finds(gone_back(), again, &[]);
 }
 
 #[test]
