@@ -58,6 +58,9 @@ mod page_order;
 /// Texts on the page: emoji, links.
 mod page_text;
 
+/// What is new on the page, and when it counts as seen.
+mod page_unread;
+
 /// Private conversations on the page.
 mod page_private;
 

@@ -119,7 +119,7 @@ fn a_long_message_is_folded_until_somebody_wants_to_read_it() {
     let before = ann.value(top);
     foo.say("news");
     ann.shows("news");
-    ann.has("New messages");
+    ann.has("1 new message");
     assert_eq!(ann.value(top), before);
     ann.press("Show less");
     assert!(height(&ann) < 400, "{}", height(&ann));

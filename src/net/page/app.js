@@ -3,7 +3,7 @@
 import { Chat } from './chat.js';
 import { HELP } from './commands.js';
 import { Composer } from './composer.js';
-import { asked, isFramed, isSeen, mayTakeFocus, onSight } from './frame.js';
+import { asked, isFramed, mayTakeFocus, onSight } from './frame.js';
 import { showPeople, showRooms, who } from './lists.js';
 import {
   allowGravatar, avatar, closeDrawer, flash, isolated, make, page, putInAddress, quoted, read, roomInAddress, say, show,
@@ -44,7 +44,7 @@ function save() {
     me,
     phase: chat.entered ? 'in' : phase,
     current: current?.name,
-    rooms: [...rooms.values()].map(({ name, draft }) => ({ name, draft })),
+    rooms: [...rooms.values()].map(({ name, draft, seen }) => ({ name, draft, seen })),
     outbox: pending.kept,
   });
 }
@@ -80,7 +80,7 @@ const chat = new Chat(me, {
     composer.focus();
   },
   answer: writeTo,
-  moved: (room) => room === chat.current && newer(),
+  moved: look,
   welcome() {
     phase = 'in';
     allowGravatar(!!me.email);
@@ -132,10 +132,10 @@ function open(name) {
     composer.open(room);
   }
   chat.show(room);
-  if (room !== current) room.log.shown();
   page.title.replaceChildren(isolated(room.label));
   page.chat.classList.toggle('private', room.isPrivate);
   putInAddress(room.name);
+  if (room !== current) room.log.shown();
   list();
   people();
 }
@@ -183,10 +183,19 @@ function showChat() {
   if (!touch.matches && mayTakeFocus()) composer.focus();
 }
 
-function newer() {
-  const { unseen } = chat.current.log;
-  page.newer.hidden = !unseen;
-  page.newer.textContent = unseen > 1 ? `${unseen} new messages` : 'New messages';
+/** What is in view now is no longer unread. */
+function look() {
+  const { current } = chat;
+  if (!current) return;
+  const { unread, log } = current;
+  if (chat.sees(current)) {
+    current.see();
+    if (unread) list();
+  }
+  page.newer.hidden = log.hasAll;
+  page.newer.classList.toggle('fresh', !!current.unread);
+  page.newer.lastElementChild.textContent =
+    !current.unread ? 'To the end' : current.unread === 1 ? '1 new message' : `${current.unread} new messages`;
 }
 
 function showStatus() {
@@ -332,10 +341,7 @@ onSight(() => {
   if (document.hidden) return save();
   // While a device sleeps, its timers do, too.
   redate();
-  if (isSeen() && chat.current?.unread) {
-    chat.current.see();
-    list();
-  }
+  look();
 });
 addEventListener('offline', showStatus);
 
@@ -349,7 +355,7 @@ page.room.value = (!isTalk(requested) && requested) || tab.current || LOBBY;
 if (tab.phase === 'in' && me.name) {
   // A reload: back to where we were, with what was written and not sent yet.
   chat.entered = true;
-  for (const { name, draft } of tab.rooms) chat.room(name).draft = draft;
+  for (const { name, ...kept } of tab.rooms) Object.assign(chat.room(name), kept);
   open(requested && (isTalk(requested) || !whyNot(requested)) ? requested : tab.current);
   chat.pending.restore(tab.outbox, (name) => chat.find(name) ?? (isTalk(name) && chat.room(name)), me.name);
   enter();

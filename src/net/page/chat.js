@@ -72,7 +72,7 @@ export class Chat {
         message: (frame) => this.#message(frame),
         settled: (room) => {
           if (room !== this.current) return;
-          if (isSeen()) room.see();
+          room.log.shown();
           this.#on.people();
         },
       });
@@ -91,8 +91,12 @@ export class Chat {
 
   show(room) {
     this.current = room;
-    room.see();
     if (room.isPrivate && this.#client) room.converse(this.#link(room.to));
+  }
+
+  /** Whether somebody looks at the end of a room. */
+  sees(room) {
+    return room === this.current && isSeen() && room.log.hasAll;
   }
 
   /** What is said with one person, in the same way as in a room. */
@@ -252,10 +256,10 @@ export class Chat {
     if (own) return own.room.log.place(own, { id, ts, avatar: face });
     // An acknowledgement has given it its place.
     if (mine && room.log.has(message)) return;
-    if (how === 'missed' && !mine) room.log.away();
+    // Who writes has read what was said before.
+    if (mine || (how === 'live' && this.sees(room))) room.see();
+    else if (room.isNews(frame, how)) room.news();
     room.log.add(message);
-    if (mine || (room === this.current && isSeen())) room.see();
-    else if (how !== 'known') room.unread++;
     this.#on.unread();
     if (changed) this.#on.people();
   }

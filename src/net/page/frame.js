@@ -11,12 +11,16 @@ export const asked = (key) => (address.get(key) ?? '').trim();
 
 let isOnScreen = true;
 
-/** Whether a reader can see the page: a frame may be scrolled or folded away. */
-export const isSeen = () => !document.hidden && isOnScreen && innerHeight > 0;
+/** Whether the page is in sight: a frame may be scrolled or folded away. */
+export const isVisible = () => !document.hidden && isOnScreen && innerHeight > 0;
+
+/** Whether somebody looks at it. In a frame, the page around it may have the focus meanwhile. */
+export const isSeen = () => isVisible() && (isFramed || document.hasFocus());
 
 /** Calls `act` whenever that may have changed. */
 export function onSight(act) {
   document.addEventListener('visibilitychange', act);
+  for (const type of ['focus', 'blur']) addEventListener(type, act);
   if (!isFramed) return;
   addEventListener('resize', act);
   new IntersectionObserver((changes) => {

@@ -18,25 +18,26 @@ const HUSH = 1000;
 
 export class Log {
   element = make('div', 'log');
-  /** New messages that came while the reader was further up. */
-  unseen = 0;
   #hooks;
   /** Those that have their place, in order, and our own that have none yet. */
   #placed = [];
   #waiting = [];
   #ofElement = new WeakMap();
   #notice = null;
-  /** The line above what was said while we were away, and whether there is one, or a gap. */
-  #away = null;
-  #isMarked = false;
-  #reader = new Reader(this.element, { moved: () => this.#moved(), older: () => this.#hooks.older() });
+  /** The line above what is new, or was when it came. */
+  #line = make('p', 'new', make('span', '', 'New'));
+  #reader = new Reader(this.element, {
+    moved: () => this.#hooks.moved(),
+    older: () => this.#hooks.older(),
+    news: () => this.#hooks.hasNews() && this.#line.isConnected && this.#line,
+  });
   #hushed = 0;
   /** What stands above the first message: a way to older ones, or that there are none. */
   #head = make('div', 'older');
   #more = button('', () => this.#hooks.older(), '');
   #isWhole = false;
 
-  /** `hooks` are again(message), discard(message), answer(name), names(), moved(), and older(). */
+  /** `hooks` are again(message), discard(message), answer(name), names(), moved(), older(), and hasNews(). */
   constructor(where, hooks) {
     const { element } = this;
     // A reader who unfolds a message at the end begins at its beginning.
@@ -67,6 +68,11 @@ export class Log {
     return this.#isWhole || this.#placed.length >= 2 * MOST;
   }
 
+  /** Whether all has been in view. */
+  get hasAll() {
+    return this.#reader.hasAll;
+  }
+
   /** Whether a message is shown, in its place. */
   has({ id }) {
     return this.#placed.some((message) => message.id === id);
@@ -74,10 +80,9 @@ export class Log {
 
   add(message) {
     const isPending = message.state === 'pending';
-    if (isPending) this.#cameBack();
+    if (isPending) this.#unmark();
     const follows = this.#reader.keepPlace(() => this.#add(message), isPending);
     this.#trim();
-    this.unseen++;
     if (!follows) this.#hooks.moved();
   }
 
@@ -116,31 +121,20 @@ export class Log {
   /** Says at the end that something may be missing there. */
   gap() {
     if (this.isEmpty || this.#lastElement().matches('.gap')) return;
-    this.#isMarked = true;
     this.#divide(make('p', 'gap', make('span', '', 'Some messages may be missing here')));
   }
 
-  /** What comes now was said while we were away. */
-  away() {
-    if (this.#isMarked || this.isEmpty) return;
-    this.#isMarked = true;
-    this.#away = make('p', 'away', make('span', '', 'While you were away'));
-    this.#divide(this.#away);
+  /** What comes now is new. */
+  mark() {
+    this.#unmark();
+    // One line is enough.
+    if (!this.#lastElement().matches('.gap')) this.#divide(this.#line);
   }
 
-  /** We have seen the mark when we write, or are away again. */
-  #cameBack() {
-    const next = this.#away?.nextElementSibling;
-    this.#away?.remove();
-    this.#away = null;
+  #unmark() {
+    const next = this.#line.nextElementSibling;
+    this.#line.remove();
     this.#regroup(next);
-  }
-
-  /** The connection is lost. */
-  lost() {
-    this.#cameBack();
-    this.#isMarked = false;
-    this.asks(false);
   }
 
   /** The server has taken it. */
@@ -236,14 +230,9 @@ export class Log {
     this.#reader.toEnd();
   }
 
-  /** The log has been put (back) into the document. */
+  /** The log has been put (back) into the document, or has been filled. */
   shown() {
     this.#reader.shown();
-  }
-
-  #moved() {
-    if (this.#reader.isAtEnd) this.unseen = 0;
-    this.#hooks.moved();
   }
 
   #add(message) {
@@ -268,7 +257,8 @@ export class Log {
       if (!isAfter(placed[above].id, message.id)) break;
       at = above;
     }
-    const before = placed[at]?.element ?? this.#waiting[0]?.element ?? null;
+    let before = placed[at]?.element ?? this.#waiting[0]?.element ?? null;
+    if (at < placed.length && before.previousElementSibling === this.#line) before = this.#line;
     placed.splice(at, 0, message);
     const { element } = message;
     // Moved only if it must be: a screen reader would read it again.
@@ -278,7 +268,7 @@ export class Log {
       this.#regroup(gap);
     }
     this.#regroup(element);
-    this.#regroup(before);
+    this.#regroup(element.nextElementSibling);
   }
 
   /** Puts a line at the end, in front of what waits. */

@@ -1,5 +1,7 @@
 // Where the reader is in a conversation: at the end, which is followed, or further up, which stays in sight.
 
+import { isVisible } from './frame.js';
+
 /** So close to the end counts as at the end. */
 const NEAR = 40;
 /** So close to the beginning, more is requested. */
@@ -13,27 +15,52 @@ export class Reader {
   /** A browser scrolls by whole pixels. What is left is made up for the next time. */
   #rest = 0;
   #following = 0;
+  /** Whether something has come that nobody could see. */
+  #isBehind = false;
 
-  /** `on` are moved(), and older(): older messages are wanted. */
+  /** `on` are moved(), older(): older messages are wanted, and news(): the element above what is new, if any. */
   constructor(element, on) {
     this.#element = element;
     this.#on = on;
     element.addEventListener('scroll', () => this.#scrolled(), { passive: true });
     // The keyboard of a phone, a longer text in the field: what was in view at the end stays there.
-    new ResizeObserver(() => this.isAtEnd && this.toEnd()).observe(element);
+    new ResizeObserver(() => this.hasAll && this.toEnd()).observe(element);
+  }
+
+  /** Whether all has been in view. */
+  get hasAll() {
+    // A reader who has just moved up is heard of with the next frame.
+    if (!this.#following) this.#locate();
+    return this.isAtEnd && !this.#isBehind;
   }
 
   toEnd() {
     this.isAtEnd = true;
-    this.#element.scrollTop = this.#element.scrollHeight;
+    this.#isBehind = false;
+    this.#goTo(this.#element.scrollHeight);
+  }
+
+  #goTo(top) {
+    this.#element.scrollTop = top;
     this.#top = this.#element.scrollTop;
     this.#on.moved();
   }
 
+  /** To what is new, which may fit on the screen; to the end if nothing is. */
+  toNews() {
+    const line = this.#on.news();
+    if (!line) return this.toEnd();
+    this.#isBehind = false;
+    const element = this.#element;
+    element.scrollTop += line.getBoundingClientRect().top - element.getBoundingClientRect().top;
+    this.isAtEnd = this.#isNearEnd;
+    this.#goTo(element.scrollTop);
+  }
+
   /** The log has been put (back) into the document. */
   shown() {
-    if (this.isAtEnd) this.toEnd();
-    else this.#element.scrollTop = this.#top;
+    if (this.isAtEnd) this.toNews();
+    else this.#goTo(this.#top);
   }
 
   /** Something has become longer or shorter where the reader looks. */
@@ -66,11 +93,14 @@ export class Reader {
   /** To the end, once for all that comes until the next frame is drawn. */
   #follow() {
     this.isAtEnd = true;
+    // Who comes back to the page begins with what is new.
+    this.#isBehind ||= !isVisible();
     this.#following ||= requestAnimationFrame(() => {
       this.#following = 0;
       // The reader may have moved up since the last frame, and has not seen what came then.
-      if (this.isAtEnd) this.toEnd();
-      else this.#on.moved();
+      if (!this.isAtEnd) this.#on.moved();
+      else if (this.#isBehind) this.toNews();
+      else this.toEnd();
     });
   }
 
@@ -79,7 +109,7 @@ export class Reader {
     return scrollHeight - scrollTop - clientHeight < NEAR;
   }
 
-  #scrolled() {
+  #locate() {
     const { scrollTop, clientHeight } = this.#element;
     if (!clientHeight) return;
     if (this.#isNearEnd) {
@@ -89,7 +119,12 @@ export class Reader {
       this.isAtEnd = false;
     }
     this.#top = scrollTop;
+  }
+
+  #scrolled() {
+    if (!this.#element.clientHeight) return;
+    this.#locate();
     this.#on.moved();
-    if (!this.isAtEnd && scrollTop < AHEAD) this.#on.older();
+    if (!this.isAtEnd && this.#top < AHEAD) this.#on.older();
   }
 }

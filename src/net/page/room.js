@@ -44,6 +44,7 @@ export class Room {
       ...on,
       moved: () => on.moved(this),
       older: () => this.#older(),
+      hasNews: () => this.unread > 0,
       names: () => [on.me(), ...this.people],
     });
   }
@@ -78,6 +79,16 @@ export class Room {
   see() {
     this.unread = 0;
     this.seen = this.#last ?? this.seen;
+  }
+
+  /** Whether a message is news; `how` is what hear() says. */
+  isNews({ id }, how) {
+    return how === 'known' ? !!this.seen && isAfter(id, this.seen) : true;
+  }
+
+  /** A message comes that has not been seen. */
+  news() {
+    if (!this.unread++) this.log.mark();
   }
 
   /** A conversation is given its past when it is shown. */
@@ -169,6 +180,6 @@ export class Room {
   lost() {
     clearTimeout(this.#timer);
     this.#replay = null;
-    this.log.lost();
+    this.log.asks(false);
   }
 }
