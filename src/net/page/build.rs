@@ -33,7 +33,14 @@ fn main() {
         .filter(|path| content_type(path).is_some())
         .map(|path| {
             let name = path.file_name().expect("it is a file").to_string_lossy();
-            (name.into_owned(), fs::read(&path).expect("it can be read"))
+            let bytes = fs::read(&path).expect("it can be read");
+            let is_text = [".html", ".css", ".js"]
+                .iter()
+                .any(|end| name.ends_with(end));
+            // Others build on this module: its types are in its comments.
+            let is_slim = is_text && name != "client.js";
+            let bytes = if is_slim { slim(bytes) } else { bytes };
+            (name.into_owned(), bytes)
         })
         .collect();
     files.push(("emoji.json".into(), emoji()));
@@ -107,6 +114,22 @@ fn content_type(path: &Path) -> Option<&'static str> {
         "webmanifest" => "application/manifest+json",
         _ => return None,
     })
+}
+
+/// A file without indentation, and without the comments that have lines of their own. A template literal of
+/// several lines can't hold what looks like one.
+fn slim(bytes: Vec<u8>) -> Vec<u8> {
+    let text = String::from_utf8(bytes).expect("the page's files are text");
+    let mut kept = String::new();
+    let mut is_comment = false;
+    for line in text.lines().map(str::trim) {
+        is_comment |= line.starts_with("/*") || line.starts_with("<!--");
+        if !is_comment && !line.is_empty() && !line.starts_with("//") {
+            kept.extend([line, "\n"]);
+        }
+        is_comment &= !line.ends_with("*/") && !line.ends_with("-->");
+    }
+    kept.into_bytes()
 }
 
 fn compressed(bytes: &[u8]) -> Vec<u8> {
