@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::support::{Issuer, Page, TestServer, open_to_guests};
 
 /// The page of somebody with a token.
-fn with_token(server: &TestServer, issuer: &Issuer, claims: &serde_json::Value) -> Page {
+pub fn with_token(server: &TestServer, issuer: &Issuer, claims: &serde_json::Value) -> Page {
     let page = Page::open(server, &format!("/#token={}", issuer.sign(claims.clone())));
     page.press("Join");
     page.has("Message");

@@ -5,11 +5,13 @@ import { HELP } from './commands.js';
 import { Composer } from './composer.js';
 import { asked, isFramed, mayTakeFocus, onSight } from './frame.js';
 import { showPeople, showRooms, who } from './lists.js';
+import { openMenu } from './menu.js';
 import {
   allowGravatar, avatar, closeDrawer, flash, isolated, make, page, putInAddress, quoted, read, roomInAddress, say, show,
   whyNot, write,
 } from './page.js';
 import { AT } from './room.js';
+import { ignore, isIgnored } from './settings.js';
 import { loadEmoji } from './text.js';
 import { bearer, inAddress } from './token.js';
 import { startWorker } from './worker.js';
@@ -38,7 +40,7 @@ function become(name) {
 function save() {
   const { current, rooms, pending } = chat;
   me.seen = chat.seen;
-  write('localStorage', { me });
+  write('localStorage', { ...read('localStorage'), me });
   if (current && !leaving) current.draft = composer.draft;
   write('sessionStorage', leaving ? {} : {
     me,
@@ -59,19 +61,36 @@ const composer = new Composer({
     people();
   },
   names: () => [...chat.current.people].filter((name) => name !== me.name),
-  obey({ to, text, show, frame, takeBack }) {
-    if (to) writeTo(to);
-    if (text) this.send(text);
-    if (to) return;
-    const { log, isPrivate } = chat.current;
-    if (isPrivate && (frame || show === '/who')) return flash('That can be asked in a room.');
-    if (show) return log.answer(...(show === '/who' ? who(chat.current) : [HELP]));
-    if (frame) return chat.ask(frame);
+  obey,
+});
+
+/** Does what a command says, or a menu. */
+function obey({ to, text, show, frame, takeBack, ignore: name }) {
+  const { log, isPrivate } = chat.current;
+  if (to) {
+    writeTo(to);
+    if (text) chat.write(text);
+  } else if (name) {
+    ignore(name);
+    chat.rooms.forEach((room) => room.log.veil());
+    people();
+    flash(...(isIgnored(name) ? ['You no longer see what ', isolated(name), ' writes.'] : ['You see what ', isolated(name), ' writes.']));
+  } else if (isPrivate && (frame || show === '/who')) {
+    flash('That can be asked in a room.');
+  } else if (show) {
+    log.answer(...(show === '/who' ? who(chat.current) : [HELP]));
+  } else if (frame) {
+    chat.ask(frame);
+  } else {
     const id = /^\d+-\d+$/.test(takeBack) ? takeBack : log.lastOf(takeBack || me.name);
     if (id) chat.ask({ type: 'delete', id });
     else flash('There is nothing to take back.');
-  },
-});
+  }
+}
+
+function more(opener, name, message) {
+  openMenu(opener, { name, message, room: chat.current }, obey);
+}
 
 const chat = new Chat(me, {
   discard(message) {
@@ -80,6 +99,7 @@ const chat = new Chat(me, {
     composer.focus();
   },
   answer: writeTo,
+  more: (opener, message) => more(opener, message.from, message),
   moved: look,
   welcome() {
     phase = 'in';
@@ -158,7 +178,7 @@ let drawing = 0;
 function people() {
   drawing ||= requestAnimationFrame(() => {
     drawing = 0;
-    showPeople(chat.current, me.name, chat.faces, writeTo);
+    showPeople(chat.current, me.name, chat.faces, { write: writeTo, more });
   });
 }
 

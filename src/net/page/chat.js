@@ -7,6 +7,7 @@ import { fold, quoted } from './page.js';
 import { Pending } from './pending.js';
 import { whyNotIn } from './refusal.js';
 import { AT, Room } from './room.js';
+import { isIgnored } from './settings.js';
 import { bearer, token } from './token.js';
 
 /** Names of rooms are compared in this form; people's, nearly as the server compares them. */
@@ -152,7 +153,10 @@ export class Chat {
       this.#on.status();
     });
     on('lost', ({ code }) => this.#lost(code));
-    on('private', (frame) => this.#heard(frame, this.room(AT + frame.with)));
+    on('private', (frame) => {
+      // Who is ignored opens no conversation.
+      if (this.find(AT + frame.with) || !isIgnored(frame.with)) this.#heard(frame, this.room(AT + frame.with));
+    });
     on('deleted', (frame) => {
       const { to, by } = frame;
       this.find(AT + (fold(by) === fold(this.#me.name) ? to : by))?.log.takeBack(frame);
@@ -258,7 +262,7 @@ export class Chat {
     if (mine && room.log.has(message)) return;
     // Who writes has read what was said before.
     if (mine || (how === 'live' && this.sees(room))) room.see();
-    else if (room.isNews(frame, how)) room.news();
+    else if (room.isNews(frame, how) && !isIgnored(from)) room.news();
     room.log.add(message);
     this.#on.unread();
     if (changed) this.#on.people();

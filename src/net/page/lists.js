@@ -1,7 +1,8 @@
 // The lists of rooms and people, and what stands where nothing has been said.
 
 import { isFramed, tellUnread } from './frame.js';
-import { avatar, button, isolated, list, make, page, quoted } from './page.js';
+import { avatar, button, fold, isolated, list, make, page, quoted } from './page.js';
+import { isIgnored, settings } from './settings.js';
 
 /** More names than this make no list. */
 const MOST_NAMES = 500;
@@ -51,17 +52,24 @@ function showFace(item, name, faces) {
   (item.querySelector('button') ?? item).firstChild.replaceWith(avatar(name, face));
 }
 
-/** Lists who is in a room, ourselves first; `write(name)` begins a private message. */
-export function showPeople(room, me, faces, write) {
+/** Lists who is in a room, ourselves first; `acts` are write(name) in private, and more(opener, name). */
+export function showPeople(room, me, faces, acts) {
   const others = [...room.people].filter((name) => name !== me).sort((a, b) => a.localeCompare(b));
+  // Who is ignored is found again, also when away.
+  const away = room.isPrivate ? [] : settings.ignored.filter((name) => !others.some((other) => fold(other) === fold(name)));
   // No name has a colon.
-  fill(page['people-list'], [`me:${me}`, ...others.slice(0, MOST_NAMES)], (key) => {
+  fill(page['people-list'], [`me:${me}`, ...others.slice(0, MOST_NAMES), ...away], (key) => {
     const label = (name) => make('span', 'label', isolated(name));
     if (key.includes(':')) return make('li', 'self', '', label(me), make('span', 'soft', 'you'));
-    const choice = button('', () => write(key), '', label(key));
+    const choice = button('', () => acts.write(key), '', label(key));
     choice.title = 'Write privately';
-    return make('li', '', choice);
-  }, (item, key) => showFace(item, key.includes(':') ? me : key, faces));
+    const more = button('icon more', () => acts.more(more, key));
+    Object.assign(more, { ariaLabel: `More about ${key}`, ariaHasPopup: 'menu' });
+    return make('li', '', choice, more);
+  }, (item, key) => {
+    item.classList.toggle('ignored', isIgnored(key));
+    showFace(item, key.includes(':') ? me : key, faces);
+  });
   const unlisted = room.count - 1 - Math.min(others.length, MOST_NAMES);
   page['people-note'].textContent =
     unlisted > 0 ? `and ${unlisted.toLocaleString('en')} more`

@@ -4,7 +4,7 @@
 // server has said where their place is.
 
 import { isAfter } from './client.js';
-import { draw, isFirst, restate, write } from './message.js';
+import { draw, isFirst, restate, veil, write } from './message.js';
 import { Notice } from './notice.js';
 import { button, day, make, time } from './page.js';
 import { Reader } from './reader.js';
@@ -32,12 +32,17 @@ export class Log {
     news: () => this.#hooks.hasNews() && this.#line.isConnected && this.#line,
   });
   #hushed = 0;
+  /** The button of a menu that can be met with the Tab key. */
+  #met = null;
   /** What stands above the first message: a way to older ones, or that there are none. */
   #head = make('div', 'older');
   #more = button('', () => this.#hooks.older(), '');
   #isWhole = false;
 
-  /** `hooks` are again(message), discard(message), answer(name), names(), moved(), older(), and hasNews(). */
+  /**
+   * `hooks` are again(message), discard(message), answer(name), more(opener, message), names(), moved(), older(),
+   * and hasNews().
+   */
   constructor(where, hooks) {
     const { element } = this;
     // A reader who unfolds a message at the end begins at its beginning.
@@ -48,8 +53,19 @@ export class Log {
     element.setAttribute('aria-label', `Conversation ${where}`);
     element.append(this.#head);
     element.addEventListener('click', ({ target }) => {
-      const message = target.matches('.name, .name *') && this.#ofElement.get(target.closest('article'));
-      if (message && !message.mine) hooks.answer(message.from);
+      const message = this.#ofElement.get(target.closest('article'));
+      if (target.matches('.more')) hooks.more(target, message);
+      else if (target.matches('.name, .name *') && !message.mine) hooks.answer(message.from);
+    });
+    // One of the menus is met with the Tab key; the arrows lead to the others.
+    element.addEventListener('focusin', ({ target }) => target.matches('.more') && this.#meet(target));
+    element.addEventListener('keydown', (event) => {
+      const all = [...element.querySelectorAll('.message:not(.ignored, .gone, .pending, .failed) .more')];
+      const at = all.indexOf(event.target);
+      const next = at >= 0 && all[{ ArrowUp: at - 1, ArrowDown: at + 1 }[event.key]];
+      if (!next) return;
+      event.preventDefault();
+      next.focus();
     });
     this.asks(false);
   }
@@ -83,6 +99,7 @@ export class Log {
     if (isPending) this.#unmark();
     const follows = this.#reader.keepPlace(() => this.#add(message), isPending);
     this.#trim();
+    if (!this.#met?.matches(':focus')) this.#meet(message.element.querySelector('.more'));
     if (!follows) this.#hooks.moved();
   }
 
@@ -246,6 +263,17 @@ export class Log {
       this.#insert(message);
     }
     this.#head.hidden = false;
+  }
+
+  #meet(more) {
+    if (this.#met) this.#met.tabIndex = -1;
+    this.#met = more;
+    if (more) more.tabIndex = 0;
+  }
+
+  /** Somebody is ignored, or no longer. */
+  veil() {
+    this.#reader.keepPlace(() => [...this.#placed, ...this.#waiting].forEach(veil));
   }
 
   /** Gives a message its place: behind all that came before, in front of what waits. */

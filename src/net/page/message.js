@@ -4,6 +4,7 @@
 // 'pending' until it is acknowledged, and 'failed' if it was refused; everything else is 'sent'.
 
 import { avatar, button, isolated, make, paint, time } from './page.js';
+import { isIgnored } from './settings.js';
 import { isJustEmoji, render } from './text.js';
 
 /** Before the first message of any room. */
@@ -32,11 +33,23 @@ export function draw(message, hooks) {
   const body = make('div', 'body', head, bubble);
   const element = make('article', 'message', make('div', 'line', body));
   if (!mine) element.lastChild.prepend(avatar(from, message.avatar));
+  // What scripts publish is nobody's.
+  if (mine || message.id !== undefined) {
+    const more = make('button', 'more');
+    Object.assign(more, { type: 'button', tabIndex: -1, ariaLabel: mine ? 'Your message' : `Message of ${from}`, ariaHasPopup: 'menu' });
+    element.lastChild.append(more);
+  }
   element.classList.toggle('mine', mine);
   element.classList.toggle('folded', !!message.fold);
   message.element = element;
+  veil(message);
   write(message, hooks);
   restate(message, hooks);
+}
+
+/** Hides it while its sender is ignored. */
+export function veil({ element, from, mine }) {
+  element.classList.toggle('ignored', !mine && isIgnored(from));
 }
 
 /** Puts the text in, again once the names of emoji are known. */
@@ -44,6 +57,7 @@ export function write(message, hooks) {
   const text = message.element.querySelector('.text');
   const { by, from } = message;
   text.replaceChildren(by ? make('i', 'soft', 'taken back', ...(by === from ? [] : [' by ', isolated(by)])) : render(message.text, message.text.includes('@') ? hooks.names() : []));
+  message.element.classList.toggle('gone', !!by);
   message.element.classList.toggle('large', isJustEmoji(text.textContent));
   if (by && message.fold) {
     message.fold.remove();

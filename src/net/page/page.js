@@ -165,7 +165,7 @@ for (const [side, opener] of [[page.rooms, page['show-rooms']], [page.people, pa
 }
 page.shade.addEventListener('click', closeDrawer);
 matchMedia('(min-width: 56rem)').addEventListener('change', closeDrawer);
-addEventListener('keydown', (event) => event.key === 'Escape' && closeDrawer());
+addEventListener('keydown', (event) => event.key === 'Escape' && !page.menu.open && closeDrawer());
 
 // iOS puts its keyboard over the page instead of making the page smaller.
 visualViewport?.addEventListener('resize', () => {

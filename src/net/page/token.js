@@ -41,12 +41,27 @@ async function whose() {
     const answer = await ask().catch(() => null);
     const user = answer?.headers.get('Natterjack-User');
     if (user) return decodeURIComponent(user);
-    const base64 = token.split('.')[1].replace(/-/g, '+').replace(/_/g, '/');
-    const bytes = Uint8Array.from(atob(base64), (byte) => byte.charCodeAt(0));
-    return String(JSON.parse(new TextDecoder().decode(bytes)).sub ?? '');
+    return String(claims().sub ?? '');
   } catch {
     return '';
   }
+}
+
+/** What the token says, as far as one can read it. */
+function claims() {
+  try {
+    const base64 = token.split('.')[1].replace(/-/g, '+').replace(/_/g, '/');
+    const bytes = Uint8Array.from(atob(base64), (byte) => byte.charCodeAt(0));
+    return JSON.parse(new TextDecoder().decode(bytes));
+  } catch {
+    return {};
+  }
+}
+
+/** Whether a room is offered the orders of moderators. Whether they are obeyed, the server decides. */
+export function mayModerate(room) {
+  const { mod } = claims();
+  return mod === true || [mod].flat().includes(room);
 }
 
 export const bearer = await whose();

@@ -1,0 +1,158 @@
+//! The menu of a message or a person on the page: for moderators, for one's own words, for peace and quiet.
+
+use serde_json::json;
+
+use crate::page_moderation::with_token;
+use crate::support::{Issuer, Page, TestServer, open_to_guests};
+
+/// What the menu offers.
+const OFFERS: &str =
+    "[...document.querySelectorAll('[role=menuitem]')].map((item) => item.innerText).join(', ')";
+
+/// Opens the menu of the message with this text.
+#[track_caller]
+fn menu_of(page: &Page, text: &str) {
+    page.shows(text);
+    let message = format!(
+        "[...document.querySelectorAll('.message')].find((e) => e.innerText.includes({text:?}))"
+    );
+    page.until(&format!(
+        "(({message}).querySelector('.more').click(), document.getElementById('menu').open)"
+    ));
+}
+
+/// Opens the menu of somebody in the list of people.
+#[track_caller]
+fn menu_of_person(page: &Page, name: &str) {
+    page.press(&format!("More about {name}"));
+    page.until("document.getElementById('menu').open");
+}
+
+#[test]
+fn moderators_keep_order_from_a_menu() {
+    let issuer = Issuer::hs256();
+    let server = TestServer::with(|config| open_to_guests(config, &issuer));
+    let moderator = with_token(&server, &issuer, &json!({"sub": "mo", "mod": ["lobby"]}));
+    let ann = with_token(&server, &issuer, &json!({"sub": "ann"}));
+    let mut foo = server.join("foo");
+    foo.say("an insult");
+    foo.say("another one");
+    menu_of(&moderator, "an insult");
+    let all = "Write privately, Take back, Ignore, Mute \u{2026}, Remove \u{2026}, Ban \u{2026}";
+    assert_eq!(moderator.value(OFFERS), json!(all));
+    moderator.press("Take back");
+    ann.shows("taken back by mo");
+    menu_of(&moderator, "another one");
+    moderator.press("Mute \u{2026}");
+    moderator.value("(document.querySelector('#menu select').value = '3600', 0)");
+    moderator.press("Mute");
+    ann.shows("foo was muted for 60 minutes, by mo");
+    // From the list of people, too.
+    menu_of_person(&moderator, "foo");
+    moderator.press("Remove \u{2026}");
+    moderator.fill("Why (optional)", "insults");
+    moderator.key("Enter");
+    ann.shows("foo was removed for 10 minutes, by mo");
+    foo.is_closed(4003);
+    moderator.say("/banned");
+    moderator.shows(": insults)");
+    // Nobody else is offered that, nor is she elsewhere.
+    menu_of(&ann, "another one");
+    assert_eq!(ann.value(OFFERS), json!("Write privately, Ignore"));
+    moderator.fill("Join another room", "attic");
+    moderator.press("Go");
+    let mut bar = server.join_room("bar", "attic");
+    bar.say("up here");
+    menu_of(&moderator, "up here");
+    assert_eq!(moderator.value(OFFERS), json!("Write privately, Ignore"));
+}
+
+#[test]
+fn words_of_one_s_own_are_taken_back_from_the_menu() {
+    let server = TestServer::start();
+    let ann = Page::join(&server, "ann");
+    let bob = Page::join(&server, "bob");
+    ann.shows("bob joined");
+    ann.say("oops");
+    bob.shows("oops");
+    ann.until("!document.querySelector('.pending')");
+    menu_of(&ann, "oops");
+    assert_eq!(ann.value(OFFERS), json!("Take back"));
+    ann.press("Take back");
+    bob.shows("taken back");
+    ann.shows("taken back");
+    ann.say("/msg bob oops again");
+    bob.press_containing("ann");
+    bob.shows("oops again");
+    ann.until("!document.querySelector('.pending')");
+    menu_of(&ann, "oops again");
+    ann.press("Take back");
+    bob.until("!document.querySelector('.log').innerText.includes('oops again')");
+    ann.until("!document.querySelector('.log').innerText.includes('oops again')");
+}
+
+#[test]
+fn who_is_ignored_is_not_seen_until_that_is_ended() {
+    let server = TestServer::start();
+    let ann = Page::join(&server, "ann");
+    let mut eve = server.join("Eve");
+    let mut foo = server.join("foo");
+    eve.say("nonsense");
+    menu_of(&ann, "nonsense");
+    ann.press("Ignore");
+    ann.until("!document.querySelector('.log').innerText.includes('nonsense')");
+    // Not elsewhere, in private or after a reload either.
+    ann.fill("Join another room", "attic");
+    ann.press("Go");
+    ann.until("location.hash === '#attic'");
+    eve.say("more nonsense");
+    eve.say("/msg ann private nonsense");
+    eve.is_taken();
+    foo.say("the end");
+    ann.until("document.title.startsWith('(1)')");
+    ann.press_containing("lobby");
+    ann.shows("the end");
+    ann.reload();
+    ann.shows("the end");
+    assert_eq!(ann.count("nonsense"), 0);
+    assert_eq!(
+        ann.value("document.querySelectorAll('#talk-list li').length"),
+        json!(0)
+    );
+    // She stays in the list when she has left, so that she is found again.
+    eve.leave();
+    ann.shows("Eve left");
+    menu_of_person(&ann, "Eve");
+    ann.press("No longer ignore");
+    ann.shows("more nonsense");
+    ann.until("!find('More about Eve')");
+}
+
+#[test]
+fn the_menu_is_used_with_the_keyboard_alone() {
+    let server = TestServer::start();
+    let ann = Page::join(&server, "ann");
+    let mut foo = server.join("foo");
+    for n in 0..3 {
+        foo.say(&format!("line {n}"));
+    }
+    ann.shows("line 2");
+    // The Tab key meets one message, the last; the arrows lead to the others.
+    let met = "[...document.querySelectorAll('.log .more')].map((more) => more.tabIndex)";
+    assert_eq!(ann.value(met), json!([-1, -1, 0]));
+    ann.value("(document.querySelector('.log .more[tabindex=\"0\"]').focus(), 0)");
+    ann.key("ArrowUp");
+    assert_eq!(ann.value(met), json!([-1, 0, -1]));
+    let at = "document.activeElement.closest('.message')?.innerText.includes('line 1')";
+    ann.until(at);
+    ann.key("Enter");
+    ann.until("document.activeElement.innerText === 'Write privately'");
+    ann.key("ArrowDown");
+    ann.until("document.activeElement.innerText === 'Ignore'");
+    ann.key("Escape");
+    ann.until("!document.getElementById('menu').open");
+    ann.until(at);
+    ann.key("Enter");
+    ann.key("Enter");
+    ann.until("document.activeElement === find('Message') && location.hash === '#%40foo'");
+}
