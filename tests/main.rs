@@ -76,6 +76,9 @@ mod page_looks;
 /// Writing on the page: commands, completion, what is too long.
 mod page_writing;
 
+/// Finding rooms and people on the page, and inviting others.
+mod page_finding;
+
 /// The menu of a message or a person on the page.
 mod page_menu;
 

@@ -314,6 +314,9 @@ page.enter.addEventListener('submit', (event) => {
   composer.focus();
 });
 
+page['find-room'].addEventListener('input', list);
+page['find-person'].addEventListener('input', people);
+
 page.quit.addEventListener('click', () => {
   if (!chat.pending.isEmpty && !confirm('Some of what you wrote has not been sent. Leave all the same?')) return;
   leaving = true;

@@ -1,11 +1,13 @@
 // The lists of rooms and people, and what stands where nothing has been said.
 
 import { isFramed, tellUnread } from './frame.js';
-import { avatar, button, fold, isolated, list, make, page, quoted } from './page.js';
+import { avatar, button, flash, fold, isolated, list, make, page, quoted } from './page.js';
 import { isIgnored, settings } from './settings.js';
 
 /** More names than this make no list. */
 const MOST_NAMES = 500;
+/** Longer lists have a field to find something in them. */
+const LONG = 10;
 /** More names than this are not put into a sentence. */
 const MOST_IN_SENTENCE = 100;
 
@@ -30,8 +32,9 @@ export function showRooms({ rooms, places, current, faces }, acts) {
     exit.hidden = !room.isPrivate && places.length === 1;
     if (room.isPrivate) showFace(item, room.to, faces);
   };
-  fill(page['room-list'], places, draw, update);
-  fill(page['talk-list'], talks, draw, update);
+  const matches = finder(page['find-room'], all.length);
+  fill(page['room-list'], places.filter(({ label }) => matches(label)), draw, update);
+  fill(page['talk-list'], talks.filter(({ label }) => matches(label)), draw, update);
   page['talks-title'].hidden = !talks.length;
   // A frame has lists as soon as there is more than its room.
   document.documentElement.classList.toggle('alone', isFramed && all.length === 1);
@@ -42,6 +45,13 @@ export function showRooms({ rooms, places, current, faces }, acts) {
   page['show-rooms'].setAttribute('aria-label', elsewhere ? `Rooms, ${elsewhere} unread` : 'Rooms');
   tellUnread(unread);
   document.title = `${unread ? `(${unread}) ` : ''}${quoted(current.label)} · natterjack`;
+}
+
+/** What a field above a list finds in it, everything if nothing is written there. */
+function finder(field, count) {
+  const wanted = fold(field.value.trim());
+  field.hidden = count <= LONG && !wanted;
+  return (name) => fold(name).includes(wanted);
 }
 
 /** Puts somebody's picture first in a row, if it is not there. */
@@ -57,8 +67,10 @@ export function showPeople(room, me, faces, acts) {
   const others = [...room.people].filter((name) => name !== me).sort((a, b) => a.localeCompare(b));
   // Who is ignored is found again, also when away.
   const away = room.isPrivate ? [] : settings.ignored.filter((name) => !others.some((other) => fold(other) === fold(name)));
+  const found = others.filter(finder(page['find-person'], others.length));
+  const listed = found.slice(0, MOST_NAMES);
   // No name has a colon.
-  fill(page['people-list'], [`me:${me}`, ...others.slice(0, MOST_NAMES), ...away], (key) => {
+  fill(page['people-list'], [`me:${me}`, ...listed, ...away], (key) => {
     const label = (name) => make('span', 'label', isolated(name));
     if (key.includes(':')) return make('li', 'self', '', label(me), make('span', 'soft', 'you'));
     const choice = button('', () => acts.write(key), '', label(key));
@@ -70,9 +82,11 @@ export function showPeople(room, me, faces, acts) {
     item.classList.toggle('ignored', isIgnored(key));
     showFace(item, key.includes(':') ? me : key, faces);
   });
-  const unlisted = room.count - 1 - Math.min(others.length, MOST_NAMES);
+  const isWhole = found.length === others.length;
+  const unlisted = (isWhole ? room.count - 1 : found.length) - listed.length;
   page['people-note'].textContent =
     unlisted > 0 ? `and ${unlisted.toLocaleString('en')} more`
+    : !isWhole ? (found.length ? '' : 'Nobody here is called that.')
     : others.length && !room.isPrivate ? 'Choose somebody to write to them privately.' : '';
   page.subtitle.textContent =
     room.isPrivate ? 'only the two of you see this'
@@ -120,15 +134,19 @@ function showEmpty(room, others) {
     ...(alone ? ['Nobody else is here yet.', isFramed ? '' : ' Share this address:'] : [...here, ' Say hello!']));
   page.share.hidden = !alone || isFramed;
   page.address.href = page.address.textContent = invitation();
-  // Browsers lend the clipboard only to pages that came over HTTPS, or from this machine.
-  page.copy.hidden = !navigator.clipboard;
-  page.copy.textContent = 'Copy';
 }
 
 /** The address of the room, without a name that was given in it. */
 const invitation = () => location.origin + location.pathname + location.hash;
 
-page.copy.addEventListener('click', async () => {
-  await navigator.clipboard.writeText(invitation());
-  page.copy.textContent = 'Copied';
-});
+for (const button of [page.copy, page.invite]) {
+  button.addEventListener('click', async () => {
+    try {
+      await navigator.clipboard.writeText(invitation());
+      flash('The address of this room is copied.');
+    } catch {
+      // Browsers lend the clipboard only to pages that came over HTTPS, or from this machine.
+      prompt('The address of this room:', invitation());
+    }
+  });
+}
