@@ -1,5 +1,7 @@
 //! Private messages that Redis sends where their recipient is not: they are heard where the recipient is.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use crate::conversations::tell;
@@ -79,4 +81,48 @@ fn the_recipients_instance_is_cut_off_until_it_is_taken_for_dead() {
     assert_eq!(texts_up_to(&mut hal, "one"), ["one"]);
     tell(&mut ann, "hal", "two");
     assert_eq!(texts_up_to(&mut hal, "two"), ["two"]);
+}
+
+/// hal comes, by a long way: Redis has given the name, and the reply is still on its way when ann tells something.
+#[track_caller]
+fn told_in_the_moment_of_coming(meet_before: bool) {
+    let redis = Redis::on_tcp();
+    let way = Proxy::to(redis.port());
+    let here = TestServer::on(&redis);
+    let there = TestServer::on_with(way.address(), |_| {});
+    let mut ann = here.typed_in("ann", "lobby");
+    let mut pip = there.typed_in("pip", "lobby");
+    ann.put(json!({"type": "chat", "room": "lobby", "text": "hello"}));
+    assert_eq!(texts_up_to(&mut pip, "hello"), ["hello"]);
+    let mut before = meet_before.then(|| here.typed("hal"));
+    if let Some(before) = &mut before {
+        tell(&mut ann, "hal", "zero");
+        assert_eq!(texts_up_to(before, "zero"), ["zero"]);
+    }
+    let mut hal = there.json();
+    let owners = redis.command(&["HGET", "{chat-users}:owners", "hal"]);
+    way.delay(Duration::from_millis(500));
+    hal.put(json!({"type": "join", "room": "lobby", "user": "hal", "session": "key of hal"}));
+    eventually("Redis gives the name", || {
+        (redis.command(&["HGET", "{chat-users}:owners", "hal"]) != owners).then_some(())
+    });
+    way.hold_commands(&redis.command(&["CLIENT", "LIST"]));
+    tell(&mut ann, "hal", "one");
+    // What comes by the other connection has come.
+    ann.put(json!({"type": "chat", "room": "lobby", "text": "all"}));
+    assert_eq!(texts_up_to(&mut pip, "all"), ["all"]);
+    way.let_go();
+    assert_eq!(texts_up_to(&mut hal, "one"), ["one"]);
+    tell(&mut ann, "hal", "two");
+    assert_eq!(texts_up_to(&mut hal, "two"), ["two"]);
+}
+
+#[test]
+fn who_is_told_something_in_the_moment_of_coming_hears_it() {
+    told_in_the_moment_of_coming(false);
+}
+
+#[test]
+fn who_is_told_something_in_the_moment_of_coming_from_elsewhere_hears_it_once() {
+    told_in_the_moment_of_coming(true);
 }

@@ -22,7 +22,7 @@ impl Bus {
         match self {
             Bus::Local(bus) => bus.claim(peer, user, key_hash).await,
             #[cfg(feature = "full")]
-            Bus::Redis(bus) => bus.presence.claim(peer, user, key_hash).await,
+            Bus::Redis(bus) => bus.claim(peer, user, key_hash).await,
         }
     }
 

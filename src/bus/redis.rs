@@ -46,9 +46,9 @@ use std::sync::Arc;
 
 use smol::channel::Sender;
 
-use super::NewMessage;
+use super::{Away, NewMessage};
 use crate::chat::event::{Event, Refusal};
-use crate::chat::name::{Room, User};
+use crate::chat::name::{Room, SessionKeyHash, User};
 use crate::chat::peer::Peer;
 use crate::chat::peers::{Departed, Peers};
 use crate::config::{Config, RedisAddress};
@@ -98,6 +98,19 @@ impl Redis {
             client,
             peers,
         })
+    }
+
+    /// Claims a name for a peer. If its holder was away, returns since when.
+    pub(super) async fn claim(
+        &self,
+        peer: &Peer,
+        user: &User,
+        key_hash: Option<SessionKeyHash>,
+    ) -> Result<Option<Away>, Refusal> {
+        let away = self.presence.claim(peer, user, key_hash).await?;
+        // What fails is tried again on the next connection to Redis.
+        let _ = self.subscriber.arrived(user).await;
+        Ok(away)
     }
 
     /// Removes a peer and releases its name.

@@ -1,7 +1,6 @@
-//! A network that fails on demand: forwards TCP to a port, late or slowly if it is told to, and can
-//! stop doing so.
+//! A network that fails on demand: forwards TCP to a port, late or slowly if told to, and can stop doing so.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Condvar, Mutex};
@@ -116,8 +115,7 @@ impl Proxy {
         }
     }
 
-    /// From now on leads to another port. Connections that are there stay where they are, as they
-    /// do when a name gets another address.
+    /// From now on leads to another port. Connections that are there stay, as when a name gets another address.
     pub fn lead_to(&self, port: u16) {
         self.change(|state| state.port = port);
     }
@@ -154,17 +152,31 @@ impl Proxy {
         self.change(|state| state.delay = round_trip / 2);
     }
 
-    /// From now on so many bytes a second come through in each direction, over all connections
-    /// together.
+    /// From now on so many bytes a second come through in each direction, over all connections together.
     pub fn rate(&self, bytes: u32) {
         self.change(|state| state.rate = Some(bytes));
     }
 
-    /// A partition: what is said on the connections of now is kept back in both directions, also
-    /// when a client has given its connection up, which the other side does not see. New
-    /// connections work.
+    /// A partition: what is said on the connections of now is kept back in both directions, also when a
+    /// client has given its connection up, which the other side does not see. New connections work.
     pub fn hold(&self) {
         self.change(|state| state.open.iter_mut().for_each(|open| open.held = true));
+    }
+
+    /// The same for the connections that the other side does not know as subscribed. `clients`: its list.
+    pub fn hold_commands(&self, clients: &str) {
+        let normal = |open: &Open| {
+            let addr = format!(" addr={} ", open.server.local_addr().unwrap());
+            clients
+                .lines()
+                .any(|line| line.contains(&addr) && line.contains(" sub=0 "))
+        };
+        self.change(|state| {
+            state
+                .open
+                .iter_mut()
+                .for_each(|open| open.held = normal(open))
+        });
     }
 
     /// The clients see an end of the connections that are held; the other side does not.
@@ -305,10 +317,10 @@ fn deliver(
         let passed = open().passes(bytes.len(), answers);
         passed.into_iter().for_each(sleep_until);
         let mut state = open();
-        let now = match answers {
-            true => state.allows(bytes.len()),
-            false => bytes.len(),
-        };
+        let mut now = bytes.len();
+        if answers {
+            now = state.allows(now);
+        }
         drop(state);
         if to.write_all(&bytes[..now]).is_err() {
             return;
@@ -328,11 +340,9 @@ fn deliver(
 
 /// Asks Redis on this connection.
 fn ask(stream: &mut TcpStream, line: &str) -> String {
-    use std::io::{BufRead, BufReader};
     stream.write_all(line.as_bytes()).unwrap();
     let mut answer = String::new();
-    let mut reader = BufReader::new(stream);
-    reader.read_line(&mut answer).unwrap();
+    BufReader::new(stream).read_line(&mut answer).unwrap();
     answer
 }
 

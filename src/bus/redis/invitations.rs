@@ -30,6 +30,12 @@ impl Subscriber {
                 self.client.request_early(forward).await?;
             }
         }
+        // Their users may have come while Redis was away.
+        for user in self.inbox.expected() {
+            if self.peers.holds(&user).await {
+                self.arrived(&user).await?;
+            }
+        }
         Ok(())
     }
 
@@ -48,19 +54,44 @@ impl Subscriber {
         if !self.inbox.is_new(at, to, room) {
             return Ok(None);
         }
+        // First, so that it is not missed by a claim that ends now.
+        self.inbox.keep(&invitation, at);
         if !self.peers.holds(to).await {
-            // Its user has just left, or Redis has gone back to where it was before.
+            // Its user has just left, or comes, or Redis has gone back to where it was before.
             return Ok((!forwarded).then(|| self.client.scripts.forward(&invitation)));
         }
-        self.conversations.touch(room);
-        if !self.conversations.is_open(room) {
-            let own = self.client.scripts.conversations(to, Some(room));
-            let own = reply::conversations(self.client.request_early(own).await?);
-            for own in own.unwrap_or_default() {
-                self.open_since(&own, at.saturating_sub(UNHEARD)).await?;
+        self.arrived(to).await?;
+        Ok(None)
+    }
+
+    /// A user has the name now: opens the private conversations to which they were invited before.
+    ///
+    /// # Errors
+    /// Redis does not answer. The invitations are kept.
+    pub async fn arrived(&self, user: &User) -> Result<(), Error> {
+        let mut arrived = Ok(());
+        for (invitation, at) in self.inbox.take(user) {
+            let opened = self.open_invited(&invitation, at).await;
+            if opened.is_err() {
+                self.inbox.keep(&invitation, at);
+                arrived = opened;
             }
         }
-        Ok(None)
+        arrived
+    }
+
+    async fn open_invited(&self, invitation: &Invitation, at: u64) -> Result<(), Error> {
+        let Invitation { to, room, .. } = invitation;
+        self.conversations.touch(room);
+        if self.conversations.is_open(room) {
+            return Ok(());
+        }
+        let own = self.client.scripts.conversations(to, Some(room));
+        let own = reply::conversations(self.client.request_early(own).await?);
+        for own in own.unwrap_or_default() {
+            self.open_since(&own, at.saturating_sub(UNHEARD)).await?;
+        }
+        Ok(())
     }
 
     /// Opens the private conversations of users who were here before Redis knew it: messages may have gone to

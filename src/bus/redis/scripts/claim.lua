@@ -8,7 +8,7 @@
 -- A name whose holder is away is granted to the holder alone. What waits for the holder does so until the
 -- record of that is deleted.
 -- Returns 0: taken, 1: granted, 2: taken over. If the holder has private conversations: since when the holder
--- was away, or nothing, and how far they had been heard.
+-- was away, at the latest now, and how far they had been heard.
 clear_if_empty(KEYS[2], KEYS[4])
 local token = ARGV[12] == '1'
 local granted = 1
@@ -44,7 +44,8 @@ if since and hash == ARGV[3] then
   redis.call('SET', ARGV[10] .. ARGV[1], since .. ' ' .. hash .. lines, 'PX', ARGV[11])
   granted = {since, lines}
 elseif ARGV[3] ~= '' and redis.call('HGET', KEYS[5], '') == ARGV[3] then
-  granted = {'', ''}
+  local time = redis.call('TIME')
+  granted = {string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000)), ''}
 end
 if since and hash ~= ARGV[3] then redis.call('DEL', ARGV[10] .. ARGV[1]) end
 local value = ARGV[2] .. ' ' .. ARGV[3]
