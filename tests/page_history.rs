@@ -158,9 +158,12 @@ fn a_message_whose_acknowledgement_is_lost_appears_once() {
     // The same words may be said twice; these have been, and are not meant.
     ann.say("hello");
     foo.hears("ann: hello");
-    // After this, the server has nothing more to tell her.
+    // After these, she hears nothing more: not of the room, not in answer, nor files to be kept.
     foo.say("well?");
     ann.shows("well?");
+    ann.say("/banned");
+    ann.until("document.querySelector('[role=status]').innerText !== ''");
+    ann.runs("await navigator.serviceWorker.ready");
     for again_by in ["a new connection", "a reload"] {
         // The first thing she would hear is kept from her, and all that follows.
         proxy.stall_after(0);

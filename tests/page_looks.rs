@@ -219,3 +219,47 @@ fn messages_are_copied_without_initials_and_times() {
         json!(["Today", "foo", "first", "foo", "second", "You", "third"])
     );
 }
+
+#[test]
+fn a_time_is_shown_once_a_minute_and_in_full_beside_the_menu() {
+    let server = TestServer::start();
+    let ann = Page::join(&server, "ann");
+    let mut foo = server.join("foo");
+    for n in 0..20 {
+        foo.say(&format!("line {n}"));
+    }
+    ann.shows("line 19");
+    let is_once = "[...document.querySelectorAll('.message time')].every((time, at, all) =>
+        time.checkVisibility() === (!at || time.dateTime.slice(0, 16) !== all[at - 1].dateTime.slice(0, 16)))";
+    assert_eq!(ann.value(is_once), json!(true));
+    let in_full =
+        "/20\\d\\d.* \\d+:\\d\\d:\\d\\d/.test(document.querySelector('.message .more').dataset.at)";
+    assert_eq!(ann.value(in_full), json!(true));
+    // Who speaks in between is shown with a time, and the next one as well.
+    ann.say("my own");
+    ann.until("!document.querySelector('.pending')");
+    foo.say("after that");
+    ann.shows("after that");
+    let last = "[...document.querySelectorAll('.message time')].slice(-2).every((time) => time.checkVisibility())";
+    assert_eq!(ann.value(last), json!(true));
+}
+
+#[test]
+fn a_room_is_not_left_by_a_slip_of_the_finger() {
+    let server = TestServer::start();
+    let ann = Page::join(&server, "ann");
+    ann.fill("Join another room", "attic");
+    ann.press("Go");
+    ann.until("location.hash === '#attic'");
+    ann.fill("Message", "half a word");
+    ann.value("(globalThis.confirm = (asked) => { globalThis.asked = asked; return false; }, 0)");
+    ann.press("Leave attic");
+    ann.until("asked.includes('has not been sent')");
+    assert_eq!(ann.value("location.hash"), json!("#attic"));
+    // On a phone there is room around it.
+    ann.phone(390, 844);
+    ann.press("Rooms");
+    ann.has("Leave attic");
+    let size = "(({ width, height }) => Math.min(width, height))(find('Leave attic').getBoundingClientRect())";
+    assert_eq!(ann.value(size), json!(44));
+}

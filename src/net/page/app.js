@@ -5,6 +5,7 @@ import { HELP } from './commands.js';
 import { Composer } from './composer.js';
 import { asked, isFramed, mayTakeFocus, onSight } from './frame.js';
 import { showPeople, showRooms, who } from './lists.js';
+import { become, me, tab } from './me.js';
 import { openMenu } from './menu.js';
 import {
   allowGravatar, avatar, closeDrawer, flash, isolated, make, page, putInAddress, quoted, read, roomInAddress, say, show,
@@ -18,24 +19,6 @@ import { startWorker } from './worker.js';
 
 const LOBBY = 'lobby';
 const touch = matchMedia('(pointer: coarse)');
-
-// What is remembered: in this tab everything, so that a reload changes nothing; beyond it the name.
-// What was said is not: the server says it again.
-
-const tab = read('sessionStorage');
-const known = tab.me ? tab : read('localStorage');
-const me = { name: '', email: '', key: '', seen: {}, ...known.me };
-if (!tab.me && asked('name')) become(asked('name'));
-// Who has a token is called as it says.
-if (bearer) {
-  become(bearer);
-  me.key = '';
-}
-
-/** The key belongs to the name it was given for, and so does what was seen in private. */
-function become(name) {
-  if (name !== me.name) Object.assign(me, { name, key: '', seen: {} });
-}
 
 function save() {
   const { current, rooms, pending } = chat;
@@ -243,6 +226,7 @@ function refuse(field, ...content) {
   }
   phase = 'login';
   show(page.login);
+  page.room.closest('details').open ||= field === 'room';
   page[`${field}-error`].replaceChildren(...content);
   page[field].setAttribute('aria-invalid', 'true');
   page[field].focus();
@@ -302,6 +286,12 @@ function enter() {
 
 page.join.addEventListener('submit', submitLogin);
 
+page.room.addEventListener('input', showWhere);
+
+function showWhere() {
+  page.where.textContent = page.room.value.trim() || LOBBY;
+}
+
 page.enter.addEventListener('submit', (event) => {
   event.preventDefault();
   const name = page.other.value.trim().normalize();
@@ -337,6 +327,7 @@ addEventListener('hashchange', () => {
   if (!name || (!isTalk(name) && whyNot(name))) return;
   if (phase === 'in') open(name);
   else page.room.value = name;
+  showWhere();
 });
 
 /** What was "Today" is so no more after midnight. */
@@ -374,6 +365,8 @@ page['name-hint'].hidden = !bearer;
 page.email.value = me.email;
 const requested = roomInAddress() || asked('room');
 page.room.value = (!isTalk(requested) && requested) || tab.current || LOBBY;
+showWhere();
+page.email.closest('details').open = !!me.email;
 
 if (tab.phase === 'in' && me.name) {
   // A reload: back to where we were, with what was written and not sent yet.

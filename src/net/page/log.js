@@ -4,9 +4,9 @@
 // server has said where their place is.
 
 import { isAfter } from './client.js';
-import { draw, isFirst, restate, veil, write } from './message.js';
+import { draw, isFirst, restate, tellTime, veil, write } from './message.js';
 import { Notice } from './notice.js';
-import { button, day, make, time } from './page.js';
+import { button, day, make } from './page.js';
 import { Reader } from './reader.js';
 
 /** More than this is not kept on the page; twice as much while somebody reads further up. */
@@ -180,7 +180,7 @@ export class Log {
     this.#waiting = this.#waiting.filter((other) => other !== message);
     Object.assign(message, { id, ts, avatar: hash, state: 'sent' });
     this.#reader.keepPlace(() => {
-      message.element.querySelector('time').replaceWith(time(ts));
+      tellTime(message);
       restate(message, this.#hooks);
       this.#insert(message);
     });
@@ -335,8 +335,11 @@ export class Log {
     while (above && !this.#ofElement.has(above)) above = above.previousElementSibling;
     const label = day(message.ts);
     const newDay = !above || day(this.#ofElement.get(above).ts) !== label;
-    element.classList.toggle('follows', !newDay && !!neighbour && neighbour.from === message.from
-      && message.ts - neighbour.ts < GROUP);
+    const follows = !newDay && neighbour?.from === message.from && message.ts - neighbour.ts < GROUP;
+    element.classList.toggle('follows', follows);
+    // A time is enough for all that one person says in a minute.
+    const minutes = [message, neighbour].map((one) => Math.floor(one?.ts / 60_000));
+    element.classList.toggle('same-minute', follows && minutes[0] === minutes[1]);
     const mark = element.querySelector('.day');
     if (!newDay) mark?.remove();
     else if (mark) mark.firstChild.textContent = label;

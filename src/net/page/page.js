@@ -92,6 +92,11 @@ export function avatar(name, hash) {
 const clock = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' });
 const date = new Intl.DateTimeFormat('en', { weekday: 'long', day: 'numeric', month: 'long' });
 
+const moment = new Intl.DateTimeFormat('en', { dateStyle: 'medium', timeStyle: 'medium' });
+
+/** The day and the time, to the second. */
+export const inFull = (ts) => moment.format(ts);
+
 export function time(ts) {
   const element = make('time', '', clock.format(ts));
   element.dateTime = new Date(ts).toISOString();
