@@ -37,3 +37,194 @@ fn a_name_is_completed_and_stands_out() {
     ann.shows("@carl");
     assert_eq!(called(&ann), "@bob of Bath @bob of Bath @ANN*");
 }
+
+/// Somebody whose browser allows notifications, and who has switched them on, and looks elsewhere.
+fn looks_elsewhere(server: &TestServer, name: &str) -> Page {
+    let page = Page::join(server, name);
+    page.grants("notifications");
+    page.runs("await navigator.serviceWorker.ready");
+    page.press("Notifications, off");
+    page.press("On this device");
+    page.has("Notifications, on");
+    page.value("(notify.hidePopover(), 0)");
+    // They are really shown. But Chromium without a window forgets some that it shows, so they are noted.
+    page.value(
+        "(() => {
+            const { prototype } = ServiceWorkerRegistration;
+            const { showNotification } = prototype;
+            globalThis.shownNow = new Map();
+            prototype.showNotification = async function (title, options) {
+                await showNotification.call(this, title, options);
+                const { tag, body } = options;
+                shownNow.set(tag, { title, body, close: () => shownNow.delete(tag) });
+            };
+            prototype.getNotifications = async ({ tag }) => shownNow.has(tag) ? [shownNow.get(tag)] : [];
+            return 0;
+        })()",
+    );
+    looks(&page, false);
+    page
+}
+
+/// Whether the page can be seen.
+fn looks(page: &Page, here: bool) {
+    page.value(&format!(
+        "(Object.defineProperty(document, 'hidden', {{ value: {}, configurable: true }}),
+          document.dispatchEvent(new Event('visibilitychange', {{ bubbles: true }})), 0)",
+        !here
+    ));
+}
+
+/// Chooses of what we are told in the room that is shown.
+fn choose(page: &Page, choice: &str) {
+    page.value("(notify.showPopover(), 0)");
+    page.press(choice);
+    page.value("(notify.hidePopover(), 0)");
+}
+
+/// Waits for these notifications, each a title and a text, the oldest room first, and for no others.
+fn is_told(page: &Page, expected: &[&str]) {
+    let expected = json!(expected).to_string();
+    let told =
+        "JSON.stringify([...shownNow.values()].map(({ title, body }) => `${title}: ${body}`))";
+    page.until(&format!("{told} === {expected:?}"));
+}
+
+#[test]
+fn nothing_is_asked_before_somebody_switches_notifications_on() {
+    let server = TestServer::start();
+    let ann = Page::join(&server, "ann");
+    let mut bob = server.join("bob");
+    ann.value(
+        "(globalThis.asked = 0, Notification.requestPermission = async () => { asked++; return 'denied'; }, 0)",
+    );
+    bob.say("hello @ann");
+    bob.say("/msg ann psst");
+    ann.until("document.querySelector('nav').innerText.includes('bob')");
+    ann.press("Notifications, off");
+    ann.press("With a sound");
+    assert_eq!(ann.value("asked"), json!(0));
+    ann.press("On this device");
+    ann.says("Your browser allows none for this page.");
+    assert_eq!(ann.value("asked"), json!(1));
+    assert_eq!(ann.value("find('On this device').checked"), json!(false));
+}
+
+#[test]
+fn who_looks_elsewhere_is_told_of_private_messages_and_of_the_own_name() {
+    let server = TestServer::start();
+    let ann = looks_elsewhere(&server, "ann");
+    let mut bob = server.join("bob");
+    bob.say("nothing to tell");
+    bob.say("have you seen this, @ann? :robot:");
+    is_told(&ann, &["bob in lobby: have you seen this, @ann? \u{1f916}"]);
+    bob.say("/msg ann psst");
+    is_told(
+        &ann,
+        &[
+            "bob in lobby: have you seen this, @ann? \u{1f916}",
+            "bob: psst",
+        ],
+    );
+    // Who has come back has seen it, where it was said.
+    looks(&ann, true);
+    is_told(&ann, &["bob: psst"]);
+    ann.press_containing("bob");
+    is_told(&ann, &[]);
+    // Who looks at the page sees what comes.
+    bob.say("@ann, still there?");
+    ann.until("/lobby\\s*\\d/.test(document.querySelector('nav').innerText)");
+    is_told(&ann, &[]);
+}
+
+#[test]
+fn each_room_may_tell_everything_or_nothing() {
+    let server = TestServer::start();
+    let ann = looks_elsewhere(&server, "ann");
+    let mut bob = server.join("bob");
+    choose(&ann, "Every message");
+    bob.say("one");
+    is_told(&ann, &["bob in lobby: one"]);
+    bob.say("two");
+    is_told(&ann, &["bob in lobby: two"]);
+    choose(&ann, "Nothing");
+    ann.has("Notifications, off");
+    bob.say("@ann: a secret of this room");
+    bob.say("/msg ann psst");
+    is_told(&ann, &["bob in lobby: two", "bob: psst"]);
+    // A conversation may be silent, too. All is remembered.
+    ann.press_containing("bob");
+    choose(&ann, "Nothing");
+    bob.say("/msg ann shh");
+    ann.shows("shh");
+    ann.press_containing("lobby");
+    ann.shows("a secret of this room");
+    choose(&ann, "My name");
+    bob.say("three");
+    bob.say("@ann four");
+    is_told(&ann, &["bob in lobby: @ann four", "bob: psst"]);
+    ann.reload();
+    ann.has("Notifications, on");
+    ann.press_containing("bob");
+    ann.has("Notifications, off");
+}
+
+#[test]
+fn a_click_on_a_notification_opens_its_room() {
+    let server = TestServer::start();
+    let ann = looks_elsewhere(&server, "ann");
+    let mut bob = server.join_room("bob", "attic");
+    ann.fill("Join another room", "attic");
+    ann.press("Go");
+    bob.hears("ann: has joined the chat!");
+    ann.press_containing("lobby");
+    bob.say("come up, @ann");
+    is_told(&ann, &["bob in attic: come up, @ann"]);
+    let click = "dispatchEvent(Object.assign(new ExtendableEvent('notificationclick'),
+        { notification: { data: 'attic', close() {} } }))";
+    ann.does_in_worker(click);
+    ann.until("location.hash === '#attic'");
+    looks(&ann, true);
+    is_told(&ann, &[]);
+}
+
+#[test]
+fn the_icon_of_the_app_says_how_much_is_unread() {
+    let server = TestServer::start();
+    let ann = Page::open(&server, "/");
+    ann.value(
+        "(globalThis.badges = [], navigator.setAppBadge = async (n) => { badges.push(n); }, 0)",
+    );
+    ann.fill("Name", "ann");
+    ann.press("Join");
+    ann.has("Message");
+    let mut bob = server.join("bob");
+    ann.shows("bob joined");
+    looks(&ann, false);
+    bob.say("one");
+    bob.say("two");
+    ann.until("badges.at(-1) === 2");
+    looks(&ann, true);
+    ann.until("badges.at(-1) === 0");
+}
+
+#[test]
+fn a_sound_is_heard_once_for_a_burst() {
+    let server = TestServer::start();
+    let ann = Page::join(&server, "ann");
+    ann.value(
+        "(globalThis.notes = 0,
+          globalThis.OscillatorNode = class extends OscillatorNode { start(at) { notes++; super.start(at); } }, 0)",
+    );
+    // A click, without which no page may be heard, and a taste of it.
+    ann.press("Notifications, off");
+    ann.does("Runtime.evaluate", json!({"expression": "document.querySelector('#notify-sound').click()", "userGesture": true}));
+    ann.until("notes === 2");
+    looks(&ann, false);
+    let mut bob = server.join("bob");
+    for text in ["@ann one", "@ann two", "and @ann three"] {
+        bob.say(text);
+        ann.shows(text);
+    }
+    ann.until("notes === 4");
+}

@@ -261,6 +261,17 @@ impl Page {
         self.0.does(method, params)
     }
 
+    /// Runs an expression in its service worker.
+    #[track_caller]
+    pub fn does_in_worker(&self, expression: &str) -> Value {
+        self.0.does_in_worker(expression)
+    }
+
+    /// Says yes to what the browser would ask its user for.
+    pub fn grants(&self, permission: &str) {
+        self.0.grants(permission);
+    }
+
     /// A phone of this size in CSS pixels from now on.
     pub fn phone(&self, width: u32, height: u32) {
         let params =

@@ -155,6 +155,32 @@ impl Tab {
         DevTools::get().run(&self.session, method, params)
     }
 
+    /// Runs an expression in the service worker of its pages.
+    #[track_caller]
+    pub fn does_in_worker(&self, expression: &str) -> Value {
+        let run = |session: &Value, method: &str, params: Value| {
+            let result = DevTools::get().run(session, method, params);
+            result.unwrap_or_else(|error| panic!("{error}"))
+        };
+        let targets = run(&Value::Null, "Target.getTargets", json!({}));
+        let is_ours = |target: &&Value| {
+            target["type"] == "service_worker" && target["browserContextId"] == self.context
+        };
+        let targets = targets["targetInfos"].as_array().expect("a list");
+        let worker = targets.iter().find(is_ours).expect("a service worker");
+        let params = json!({"targetId": worker["targetId"], "flatten": true});
+        let session = run(&Value::Null, "Target.attachToTarget", params)["sessionId"].take();
+        let params = json!({"expression": expression, "awaitPromise": true, "returnByValue": true});
+        run(&session, "Runtime.evaluate", params)["result"]["value"].take()
+    }
+
+    /// Lets its pages do something that a browser would ask its user for.
+    pub fn grants(&self, permission: &str) {
+        let params = json!({"permissions": [permission], "browserContextId": self.context});
+        let granted = DevTools::get().run(&Value::Null, "Browser.grantPermissions", params);
+        granted.unwrap_or_else(|error| panic!("{error}"));
+    }
+
     /// Runs a command that must succeed.
     #[track_caller]
     pub fn does(&self, method: &str, params: Value) -> Value {

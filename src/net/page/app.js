@@ -7,6 +7,7 @@ import { asked, isFramed, mayTakeFocus, onSight } from './frame.js';
 import { showPeople, showRooms, who } from './lists.js';
 import { become, me, tab } from './me.js';
 import { openMenu } from './menu.js';
+import { notify, onChosen, showNotify } from './notify.js';
 import {
   allowGravatar, avatar, closeDrawer, flash, isolated, make, page, putInAddress, quoted, read, roomInAddress, say, show,
   whyNot, write,
@@ -106,6 +107,7 @@ const chat = new Chat(me, {
   },
   people,
   unread: list,
+  heard: (room, message) => notify(room, message, me.name),
   said: flash,
   refused: refuse,
   barred: requireToken,
@@ -139,6 +141,7 @@ function open(name) {
   page.chat.classList.toggle('private', room.isPrivate);
   putInAddress(room.name);
   if (room !== current) room.log.shown();
+  showNotify(room);
   list();
   people();
 }
@@ -318,6 +321,12 @@ page.quit.addEventListener('click', () => {
 page.newer.addEventListener('click', () => {
   chat.current.log.toEnd();
   composer.focus();
+});
+
+onChosen((name) => {
+  if (phase !== 'in' || !(chat.find(name) || isTalk(name))) return;
+  open(name);
+  closeDrawer();
 });
 
 addEventListener('hashchange', () => {

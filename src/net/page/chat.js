@@ -40,7 +40,7 @@ export class Chat {
 
   /**
    * `me` is { name, email, key, seen }. `on` are the hooks of a log, and welcome(), lost(), status(),
-   * entered(), people(), unread(), said(text), refused(field, text), barred(text),
+   * entered(), people(), unread(), heard(room, message), said(text), refused(field, text), barred(text),
    * and closed(room).
    */
   constructor(me, on) {
@@ -262,7 +262,10 @@ export class Chat {
     if (mine && room.log.has(message)) return;
     // Who writes has read what was said before.
     if (mine || (how === 'live' && this.sees(room))) room.see();
-    else if (room.isNews(frame, how) && !isIgnored(from)) room.news();
+    else if (room.isNews(frame, how) && !isIgnored(from)) {
+      room.news();
+      this.#on.heard(room, message);
+    }
     room.log.add(message);
     this.#on.unread();
     if (changed) this.#on.people();

@@ -34,9 +34,11 @@ export const mayTakeFocus = () => !isFramed || document.hasFocus();
 
 let told = 0;
 
+/** Tells the page around this one how much is unread, or shows it at the app's icon. */
 export function tellUnread(unread) {
-  if (!isFramed || unread === told) return;
+  if (unread === told) return;
   told = unread;
   // Whose page may be around this one, the server has said.
-  parent.postMessage({ natterjack: { unread } }, '*');
+  if (isFramed) parent.postMessage({ natterjack: { unread } }, '*');
+  else navigator.setAppBadge?.(unread).catch(() => {});
 }

@@ -229,16 +229,16 @@ function put(content, label = '', act = null) {
 /** Frames of one page may share their storage. */
 const KEY = isFramed ? `natterjack${location.search}` : 'natterjack';
 
-export const read = (storage) => {
+export const read = (storage, part = '') => {
   try {
-    return JSON.parse(globalThis[storage].getItem(KEY)) ?? {};
+    return JSON.parse(globalThis[storage].getItem(KEY + part)) ?? {};
   } catch {
     return {};
   }
 };
-export const write = (storage, value) => {
+export const write = (storage, value, part = '') => {
   try {
-    globalThis[storage].setItem(KEY, JSON.stringify(value));
+    globalThis[storage].setItem(KEY + part, JSON.stringify(value));
   } catch { /* A browser without storage: nothing is remembered. */ }
 };
 

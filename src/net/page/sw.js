@@ -1,4 +1,5 @@
-// The service worker: it keeps the page, so that it opens without a connection.
+// The service worker: it keeps the page, so that it opens without a connection, and answers when a
+// notification is clicked.
 //
 // The build puts FILES in front, each file of the page with its tag, and VERSION, which stands for all of
 // them. The document comes from the server where that answers in time, so that a new version is there at once, and
@@ -54,4 +55,18 @@ addEventListener('fetch', (event) => {
   if (request.mode !== 'navigate') event.respondWith(kept(path).then((answer) => answer ?? fetch(request)));
   // Who may show it in a frame, only the server says.
   else if (path === './' && request.destination === 'document') event.respondWith(open(request));
+});
+
+/** Goes to a page that is open and lets it show the room, or opens one. */
+async function show(room) {
+  const pages = await clients.matchAll({ type: 'window', includeUncontrolled: true });
+  const page = pages.find(({ url, frameType }) => frameType === 'top-level' && url.replace(/[?#].*/, '') === SCOPE);
+  if (!page) return clients.openWindow(`./#${encodeURIComponent(room)}`);
+  page.postMessage({ room });
+  return page.focus();
+}
+
+addEventListener('notificationclick', (event) => {
+  event.notification.close();
+  event.waitUntil(show(event.notification.data));
 });

@@ -10,3 +10,9 @@ export async function startWorker() {
   if (registering) return (await registering)?.update().catch(() => {});
   registering = navigator.serviceWorker.register('sw.js').catch(() => null);
 }
+
+/** The registration of the one that runs, if any. */
+export async function worker() {
+  const registration = await registering;
+  return registration?.active && registration;
+}
