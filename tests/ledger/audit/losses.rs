@@ -33,6 +33,15 @@ pub fn told_again(book: &Book, first: &Visit, again: &Visit) -> bool {
     twice && first.heard.is_empty() && !book.losses.iter().any(between)
 }
 
+/// Whether a message that was heard then is lost, and perhaps nobody else has heard it.
+pub fn just_before(book: &Book, room: &str, at: Duration) -> bool {
+    let mut losses = book
+        .losses
+        .iter()
+        .filter(|loss| loss.kept.contains_key(room));
+    losses.any(|loss| at <= loss.to && loss.to < at + HEARD)
+}
+
 /// Whether somebody with these visits of a room may not have heard this message.
 pub fn excuse(book: &Book, page: &Page, visits: &[&Visit], id: Id, text: &str) -> bool {
     let room = &visits[0].room;

@@ -49,6 +49,9 @@ impl Fault {
             }
             Fault::PrimaryLost => {
                 let primary = world.home.primary();
+                // What is written after the replica is in step would be lost.
+                let redis = &world.home.watch().1[primary];
+                redis.command(&["CLIENT", "PAUSE", "6000", "WRITE"]);
                 world.home.in_step();
                 world.home.watch().1[primary].kill();
                 world.struck = Some(primary);

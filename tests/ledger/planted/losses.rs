@@ -1,7 +1,7 @@
 //! What a loss of data excuses, and what it does not.
 
 use super::{ANN, BEA, PIP, SECOND, finds, good, hears, id, lost, said};
-use crate::ledger::book::{Book, Id, Loss};
+use crate::ledger::book::{Book, Heard, Id, Loss};
 
 fn new(n: u64) -> Id {
     Id { epoch: 2, n }
@@ -31,6 +31,21 @@ fn gone_back() -> Book {
     back.at = 5 * SECOND;
     back.heard.drain(..2);
     book
+}
+
+#[test]
+fn what_only_a_terminal_hears_is_forgiven_in_the_moment_of_a_loss() {
+    let hear = |at| {
+        move |book: &mut Book| {
+            let (id, text) = (None, "unheard".to_string());
+            book.pages[PIP].visits[0].heard.push(Heard { id, text, at });
+        }
+    };
+    finds(gone_back(), hear(4 * SECOND), &[]);
+    let expected = ["pip: heard \"unheard\" (at"];
+    finds(gone_back(), hear(3 * SECOND), &expected);
+    finds(gone_back(), hear(5 * SECOND), &expected);
+    finds(good(), hear(4 * SECOND), &expected);
 }
 
 #[test]
