@@ -21,6 +21,7 @@ mod measure;
 mod nats;
 mod others;
 mod plan;
+mod private;
 mod proc;
 mod rows;
 mod secure;

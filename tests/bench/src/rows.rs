@@ -8,6 +8,7 @@ use crate::followers;
 use crate::journal;
 use crate::measure::{self, Heard, Idle, Pace};
 use crate::plan::Plan;
+use crate::private;
 use crate::proc;
 use crate::secure;
 use crate::subject::Subject;
@@ -18,12 +19,13 @@ use crate::threads;
 type Row = fn(&Plan, &mut Table) -> Result<f64, String>;
 
 /// Everything, by the names that `--row` takes.
-const ROWS: [(&str, Row); 14] = [
+const ROWS: [(&str, Row); 15] = [
     ("steady", steady),
     ("saturated", saturated),
     ("redis", through_redis),
     ("cluster", cluster::rows),
     ("latency", latency),
+    ("private", private::rows),
     ("idle", idle),
     ("churn", churn),
     ("flood", flood::row),
