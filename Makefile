@@ -159,7 +159,7 @@ deb-test: deb deploy-check ## install, upgrade under load, pull the plug, remove
 deploy-check: deb ## lint what is installed: units and their sandbox, man page, completions, scripts, package
 	sh tests/deploy/check.sh
 
-tools: target/tools/usr/bin/promtool # what the tests start
+tools: target/tools/usr/bin/promtool target/tools/axe.min.js # what the tests start
 	@missing=; \
 	command -v redis-server >/dev/null || missing="$$missing redis-server"; \
 	command -v chromium >/dev/null || missing="$$missing chromium"; \
@@ -181,6 +181,12 @@ deb-tools: # what packages are made and tested with
 	done; \
 	[ -z "$$missing" ] || { $(SUDO) apt-get update -qq && \
 		DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends $$missing; }
+
+# It looks for what keeps people from using the page. Without npm, or away from its registry, its test is skipped.
+target/tools/axe.min.js:
+	@mkdir -p target/tools && cd target/tools && { npm pack --silent axe-core@4.14.1 >/dev/null && \
+		tar -xzf axe-core-4.14.1.tgz --strip-components=1 package/axe.min.js && rm axe-core-4.14.1.tgz; } || \
+		echo 'axe-core can not be had: the page is tested without it'
 
 # Only its linter is wanted, not a server that starts by itself.
 target/tools/usr/bin/promtool:

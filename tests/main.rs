@@ -91,6 +91,9 @@ mod page_history;
 /// The page on a server that needs tokens.
 mod page_token;
 
+/// What keeps people from using the page.
+mod page_barriers;
+
 /// Names that are called, and notifications.
 mod page_notifications;
 

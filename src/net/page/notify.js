@@ -3,17 +3,17 @@
 
 import { isSeen } from './frame.js';
 import { calls } from './mention.js';
-import { isolated, page, read, write } from './page.js';
+import { isolated, page } from './page.js';
+import { set, settings } from './settings.js';
 import { render } from './text.js';
 import { worker } from './worker.js';
 
 /** Between two sounds, or two notifications that a phone moves for, in milliseconds. */
 const PAUSE = 3_000;
 const MOST_CHARACTERS = 200;
-const PART = '-notify';
 
-/** What is kept, for this browser: the modes are those that were chosen, by the names of rooms. */
-const chosen = { isOn: false, hasSound: false, modes: {}, ...read('localStorage', PART) };
+/** The modes are those that were chosen, by the names of rooms. */
+const chosen = { isOn: false, hasSound: false, modes: {}, ...settings.notify };
 
 const usual = (room) => (room.isPrivate ? 'all' : 'mentions');
 /** 'all', 'mentions' or 'none'. */
@@ -61,7 +61,7 @@ page.notify.addEventListener('change', async ({ target }) => {
   } else {
     chosen.modes[shown.name] = target.value;
   }
-  write('localStorage', chosen, PART);
+  set({ notify: chosen });
   showNotify(shown);
 });
 

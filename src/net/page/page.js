@@ -229,16 +229,16 @@ function put(content, label = '', act = null) {
 /** Frames of one page may share their storage. */
 const KEY = isFramed ? `natterjack${location.search}` : 'natterjack';
 
-export const read = (storage, part = '') => {
+export const read = (storage) => {
   try {
-    return JSON.parse(globalThis[storage].getItem(KEY + part)) ?? {};
+    return JSON.parse(globalThis[storage].getItem(KEY)) ?? {};
   } catch {
     return {};
   }
 };
-export const write = (storage, value, part = '') => {
+export const write = (storage, value) => {
   try {
-    globalThis[storage].setItem(KEY + part, JSON.stringify(value));
+    globalThis[storage].setItem(KEY, JSON.stringify(value));
   } catch { /* A browser without storage: nothing is remembered. */ }
 };
 

@@ -2,7 +2,7 @@
 
 import { fold, read, write } from './page.js';
 
-/** `ignored` are the names whose words are not shown. */
+/** `ignored` are the names whose words are not shown; `notify` is what notify.js was told. */
 export const settings = { ignored: [], ...read('localStorage').settings };
 
 export function set(change) {
