@@ -109,3 +109,74 @@ fn megabytes_are_not_taken_into_the_field() {
     ann.fill("Message", &"x".repeat(5000));
     ann.says("904 characters too long");
 }
+
+#[test]
+fn an_emoji_is_chosen_from_a_grid() {
+    let server = TestServer::start();
+    let ann = Page::join(&server, "ann");
+    let mut bob = server.join("bob");
+    ann.shows("bob joined");
+    bob.say("the names of emoji are loaded: :duck:");
+    ann.shows("\u{1f986}");
+    ann.types("look ");
+    ann.press("Emoji");
+    ann.press("frog");
+    ann.until(
+        "find('Message').value === 'look \u{1f438}' && document.activeElement === find('Message')",
+    );
+    // One that is not shown is found by its name.
+    ann.press("Emoji");
+    ann.until("document.activeElement === find('Find an emoji')");
+    ann.types("octopus");
+    ann.key("Enter");
+    ann.until("document.activeElement === find('Message')");
+    ann.key("Enter");
+    bob.hears("ann: look \u{1f438}\u{1f419}");
+    // Nothing chosen, nothing written, and the focus is back.
+    ann.value("(find('Emoji').focus(), 0)");
+    ann.press("Emoji");
+    ann.key("Escape");
+    ann.until("document.activeElement === find('Emoji') && find('Message').value === ''");
+}
+
+#[test]
+fn on_a_phone_enter_breaks_the_line_unless_it_is_set_to_send() {
+    let server = TestServer::start();
+    let mut bob = server.join("bob");
+    let ann = Page::open(&server, "/");
+    ann.phone(390, 844);
+    ann.does(
+        "Emulation.setTouchEmulationEnabled",
+        json!({"enabled": true}),
+    );
+    ann.reload();
+    ann.fill("Name", "ann");
+    ann.press("Join");
+    bob.hears("ann: has joined the chat!");
+    ann.fill("Message", "one");
+    ann.key("Enter");
+    ann.types("two");
+    ann.until("find('Message').value === 'one\\ntwo' && find('Message').enterKeyHint === 'enter'");
+    ann.press("Send");
+    bob.hears("ann: one\n  two");
+    ann.press("Rooms");
+    ann.value("(find('Enter sends').click(), 0)");
+    ann.reload();
+    ann.fill("Message", "three");
+    ann.key("Enter");
+    bob.hears_at_last("ann: three");
+}
+
+#[test]
+fn completions_leave_a_small_screen_room_for_the_conversation() {
+    let server = TestServer::start();
+    let ann = Page::join(&server, "ann");
+    let mut bob = server.join("bob");
+    bob.say("the names of emoji are loaded: :duck:");
+    ann.shows("\u{1f986}");
+    // A phone with its keyboard.
+    ann.phone(390, 450);
+    ann.types(":smi");
+    ann.until("document.querySelectorAll('[role=option]').length === 8");
+    ann.until("document.getElementById('completions').offsetHeight <= 150");
+}

@@ -3,7 +3,11 @@
 import { command } from './commands.js';
 import { findNames } from './mention.js';
 import { avatar, isolated, make, page, quoted } from './page.js';
+import { openPicker } from './picker.js';
+import { set, settings } from './settings.js';
 import { findEmoji } from './text.js';
+
+const touch = matchMedia('(pointer: coarse)');
 
 /** What the server takes at most: characters of a message, and bytes of the frame around it. */
 const MOST_CHARACTERS = 4096;
@@ -46,6 +50,23 @@ export class Composer {
     });
     this.#field.addEventListener('click', () => this.#complete());
     this.#field.addEventListener('blur', () => this.#close());
+    page.emoji.addEventListener('click', () => {
+      // A browser may forget it while the dialog is open.
+      const { selectionStart, selectionEnd } = this.#field;
+      openPicker(page.emoji, (emoji) => {
+        this.#field.setRangeText(emoji, selectionStart, selectionEnd, 'end');
+        this.#changed();
+        this.focus();
+      });
+    });
+    const enter = page['enter-sends'];
+    enter.checked = settings.enterSends ?? !touch.matches;
+    const hint = () => (this.#field.enterKeyHint = enter.checked ? 'send' : 'enter');
+    enter.addEventListener('change', () => {
+      set({ enterSends: enter.checked });
+      hint();
+    });
+    hint();
     // Touching a button must not take the focus away: a phone would put its keyboard away.
     for (const element of [this.#list, this.#submit]) {
       element.addEventListener('pointerdown', (event) => event.preventDefault());
@@ -103,7 +124,8 @@ export class Composer {
         return;
       }
     }
-    if (event.key === 'Enter' && !event.shiftKey) {
+    const sends = page['enter-sends'].checked || event.ctrlKey || event.metaKey;
+    if (event.key === 'Enter' && sends && !event.shiftKey) {
       event.preventDefault();
       this.#submitted();
     }

@@ -1,4 +1,4 @@
-// The menu of a message or a person. What is chosen in it is done like a command that is typed.
+// The menu of a message or a person, and the dialog that it is in. What is chosen is done like a command that is typed.
 
 import { button, isolated, make, page } from './page.js';
 import { isIgnored } from './settings.js';
@@ -33,7 +33,7 @@ export function openMenu(opener, { name, message, room }, obey) {
     const step = { ArrowDown: 1, ArrowUp: items.length - 1 }[key];
     if (step) items[(items.indexOf(document.activeElement) + step) % items.length].focus();
   });
-  open(opener, mine ? ['Your message'] : [isolated(name)], list);
+  openDialog(opener, mine ? ['Your message'] : [isolated(name)], list);
 }
 
 /** Asks a moderator how long, and why. */
@@ -51,18 +51,19 @@ function openForm(opener, type, name, obey) {
     const seconds = type === 'ban' ? undefined : Number(span.value);
     obey({ frame: { type, user: name, seconds, reason: why.value.trim() || undefined } });
   });
-  open(opener, [`${ORDERS[type]} `, isolated(name)], form);
+  openDialog(opener, [`${ORDERS[type]} `, isolated(name)], form);
 }
 
 /** Opens the dialog beside what it is about; on a small screen the style sheet puts it at the bottom. */
-function open(opener, title, content) {
+export function openDialog(opener, title, content) {
   const { menu } = page;
   page['menu-title'].replaceChildren(...title);
   menu.lastElementChild.replaceWith(content);
   menu.showModal();
-  const { left, bottom } = opener.getBoundingClientRect();
+  const { left, top, bottom } = opener.getBoundingClientRect();
+  const end = innerHeight - menu.offsetHeight - 8;
   menu.style.left = `${Math.max(8, Math.min(left, innerWidth - menu.offsetWidth - 8))}px`;
-  menu.style.top = `${Math.max(8, Math.min(bottom, innerHeight - menu.offsetHeight - 8))}px`;
+  menu.style.top = `${Math.max(8, bottom <= end ? bottom : Math.min(top - menu.offsetHeight, end))}px`;
 }
 
 // Beside it is nothing but the backdrop.

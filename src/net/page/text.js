@@ -23,16 +23,24 @@ export async function loadEmoji() {
   }
 }
 
+const USUAL = ('slightly_smiling_face smile joy rofl wink heart_eyes sunglasses thinking sweat_smile relieved cry sob scream '
+  + 'angry open_mouth sleeping yum hugs shrug facepalm +1 -1 clap pray wave muscle ok_hand raised_hands eyes heart '
+  + 'broken_heart fire tada rocket 100 white_check_mark x question bulb star sunny rainbow snowflake coffee pizza cake '
+  + 'frog robot duck').split(' ');
+
 const emojiOf = (name) => (Object.hasOwn(table, name) ? table[name] : undefined);
 
-/** Up to eight [name, emoji] for what has been typed, the best first. */
-export function findEmoji(typed) {
+/** What many people look for, as [name, emoji]. */
+export const usualEmoji = () => USUAL.filter(emojiOf).map((name) => [name, emojiOf(name)]);
+
+/** Up to `most` [name, emoji] for what has been typed, the best first. */
+export function findEmoji(typed, most = 8) {
   const wanted = typed.toLowerCase();
   const first = names.filter((name) => name.startsWith(wanted));
   first.sort((a, b) => a.length - b.length || (a < b ? -1 : 1));
   // Two letters are in almost everything, and ":-p" is a face of its own.
   const inside = /^[a-z].{2}/.test(wanted) ? names.filter((name) => name.indexOf(wanted) > 0) : [];
-  return [...first, ...inside].slice(0, 8).map((name) => [name, table[name]]);
+  return [...first, ...inside].slice(0, most).map((name) => [name, table[name]]);
 }
 
 /** One emoji as a reader sees it: in colour by itself, or made so. "1" and "©" alone are text. */
