@@ -61,7 +61,7 @@ image-test: static image-tools ## build the container image with buildah, run it
 
 # Most tests wait for a timer or a process most of the time, so several run on each core.
 THREADS = $(shell expr 3 \* $$(nproc))
-test: tools ## run all tests, with a real redis-server and a real browser
+test: tools ## run all tests, with a real redis-server and real browsers
 	$(CARGO) test --locked -- --test-threads $(THREADS)
 
 docs: ## generate files from src/config.rs: man page, settings, completions, manual
@@ -163,6 +163,7 @@ tools: target/tools/usr/bin/promtool target/tools/axe.min.js # what the tests st
 	@missing=; \
 	command -v redis-server >/dev/null || missing="$$missing redis-server"; \
 	command -v chromium >/dev/null || missing="$$missing chromium"; \
+	command -v firefox-esr >/dev/null || command -v firefox >/dev/null || missing="$$missing firefox-esr"; \
 	command -v faketime >/dev/null || missing="$$missing faketime"; \
 	command -v openssl >/dev/null || missing="$$missing openssl"; \
 	command -v strace >/dev/null || missing="$$missing strace"; \

@@ -91,6 +91,9 @@ mod page_history;
 /// The page on a server that needs tokens.
 mod page_token;
 
+/// The page in Firefox.
+mod page_firefox;
+
 /// What keeps people from using the page.
 mod page_barriers;
 

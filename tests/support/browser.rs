@@ -8,11 +8,18 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::devtools::Tab;
+use super::firefox;
 use super::{DEADLINE, TestServer};
 
 /// A tab with storage of its own: another person's browser. It is closed when dropped. The second is the
 /// frame in it that is meant, if not the page itself.
-pub struct Page(Tab, Option<Value>);
+pub struct Page(Browser, Option<Value>);
+
+/// Most tests are of Chromium, which can do more on demand.
+enum Browser {
+    Chromium(Tab),
+    Firefox(firefox::Tab),
+}
 
 /// Finds a control by its label, as a screen reader does.
 const FIND: &str = r#"
@@ -38,24 +45,42 @@ impl Page {
 
     /// The same by `http` or `https`.
     pub fn open_as(scheme: &str, addr: SocketAddr, path: &str) -> Page {
-        Page(Tab::open(), None).goes_to(scheme, addr, path)
+        Page(Browser::Chromium(Tab::open()), None).goes_to(scheme, addr, path)
+    }
+
+    /// Opens the server's page in Firefox, one page at a time. `None` where there is no Firefox.
+    pub fn open_in_firefox(server: &TestServer, path: &str) -> Option<Page> {
+        let Some(tab) = firefox::Tab::open() else {
+            eprintln!("there is no Firefox here: make tools");
+            return None;
+        };
+        tab.goes_to(&format!("http://{}{path}", server.addr()));
+        Some(Page(Browser::Firefox(tab), None))
+    }
+
+    #[track_caller]
+    fn chromium(&self) -> &Tab {
+        match &self.0 {
+            Browser::Chromium(tab) => tab,
+            Browser::Firefox(_) => panic!("only Chromium can do that"),
+        }
     }
 
     /// Opens it in a browser that lets no page keep anything.
     pub fn open_without_storage(addr: SocketAddr, path: &str) -> Page {
-        let page = Page(Tab::open(), None);
+        let page = Page(Browser::Chromium(Tab::open()), None);
         let deny =
             "for (const storage of ['localStorage', 'sessionStorage']) Object.defineProperty(
             window, storage, { get() { throw new DOMException('denied', 'SecurityError'); } });";
         let source = json!({"source": deny});
-        page.0.does("Page.enable", json!({}));
-        page.0.does("Page.addScriptToEvaluateOnNewDocument", source);
+        page.does("Page.enable", json!({}));
+        page.does("Page.addScriptToEvaluateOnNewDocument", source);
         page.goes_to("http", addr, path)
     }
 
     fn goes_to(self, scheme: &str, addr: SocketAddr, path: &str) -> Page {
         let url = format!("{scheme}://{addr}{path}");
-        let opened = self.0.does("Page.navigate", json!({"url": url}));
+        let opened = self.chromium().does("Page.navigate", json!({"url": url}));
         assert!(opened.get("errorText").is_none(), "{url}: {opened}");
         self.until("document.readyState === 'complete'");
         self
@@ -86,7 +111,7 @@ impl Page {
 
     /// The frame in it is meant from now on.
     pub fn enter_frame(&mut self) {
-        let tree = self.0.does("Page.getFrameTree", json!({}));
+        let tree = self.chromium().does("Page.getFrameTree", json!({}));
         let frame = &tree["frameTree"]["childFrames"][0]["frame"]["id"];
         self.1 = Some(frame.clone());
     }
@@ -101,7 +126,7 @@ impl Page {
         if let Some(frame) = &self.1 {
             // A frame may have loaded another page since.
             let world = json!({"frameId": frame, "worldName": "test"});
-            let mut world = self.0.run("Page.createIsolatedWorld", world)?;
+            let mut world = self.chromium().run("Page.createIsolatedWorld", world)?;
             params["contextId"] = world["executionContextId"].take();
         }
         Ok(params)
@@ -110,8 +135,11 @@ impl Page {
     /// Null if it throws; an error while one page takes another's place.
     fn evaluate(&self, expression: &str) -> Result<Value, String> {
         let function = format!("(() => {{ {FIND} return ({expression}); }})()");
+        if let Browser::Firefox(tab) = &self.0 {
+            return tab.evaluate(&function);
+        }
         let params = self.evaluation(&function)?;
-        let mut result = self.0.run("Runtime.evaluate", params)?;
+        let mut result = self.chromium().run("Runtime.evaluate", params)?;
         Ok(match result.get("exceptionDetails") {
             Some(_) => Value::Null,
             None => result["result"]["value"].take(),
@@ -123,9 +151,12 @@ impl Page {
     pub fn runs(&self, body: &str) -> Value {
         let function =
             format!("(async () => {{ {body} }})().catch((error) => error.code ?? String(error))");
+        if let Browser::Firefox(tab) = &self.0 {
+            return tab.evaluate(&function).unwrap();
+        }
         let mut params = self.evaluation(&function).unwrap();
         params["awaitPromise"] = json!(true);
-        let mut result = self.0.does("Runtime.evaluate", params);
+        let mut result = self.chromium().does("Runtime.evaluate", params);
         result["result"]["value"].take()
     }
 
@@ -194,20 +225,28 @@ impl Page {
 
     /// Puts a text into the focused element, as if it were pasted.
     pub fn insert(&self, text: &str) {
-        self.0.does("Input.insertText", json!({"text": text}));
+        if let Browser::Firefox(tab) = &self.0 {
+            return tab.press(text);
+        }
+        self.chromium()
+            .does("Input.insertText", json!({"text": text}));
     }
 
     /// Presses a key in the focused element.
     pub fn key(&self, key: &str) {
-        let (code, text) = match key {
-            "Enter" => (13, "\r"),
-            "Escape" => (27, ""),
-            "Delete" => (46, ""),
-            "Tab" => (9, ""),
-            "ArrowUp" => (38, ""),
-            "ArrowDown" => (40, ""),
+        // The number and the text of the event, and the character that means the key in WebDriver.
+        let (code, text, character) = match key {
+            "Enter" => (13, "\r", "\u{e006}"),
+            "Escape" => (27, "", "\u{e00c}"),
+            "Delete" => (46, "", "\u{e017}"),
+            "Tab" => (9, "", "\u{e004}"),
+            "ArrowUp" => (38, "", "\u{e013}"),
+            "ArrowDown" => (40, "", "\u{e015}"),
             _ => panic!("no test has pressed {key} yet"),
         };
+        if let Browser::Firefox(tab) = &self.0 {
+            return tab.press(character);
+        }
         let kind = if text.is_empty() {
             "rawKeyDown"
         } else {
@@ -215,7 +254,7 @@ impl Page {
         };
         for (kind, text) in [(kind, text), ("keyUp", "")] {
             let params = json!({"type": kind, "key": key, "code": key, "text": text, "windowsVirtualKeyCode": code});
-            self.0.does("Input.dispatchKeyEvent", params);
+            self.chromium().does("Input.dispatchKeyEvent", params);
         }
     }
 
@@ -250,33 +289,37 @@ impl Page {
 
     /// Loads it again, as its user would.
     pub fn reload(&self) {
+        if let Browser::Firefox(tab) = &self.0 {
+            return tab.reload();
+        }
         self.value("(globalThis.isOld = true, 0)");
-        self.0.does("Page.reload", json!({}));
+        self.chromium().does("Page.reload", json!({}));
         self.until("!globalThis.isOld && document.readyState === 'complete'");
     }
 
     /// Runs a command of the developer tools that this has no other word for.
     #[track_caller]
     pub fn does(&self, method: &str, params: Value) -> Value {
-        self.0.does(method, params)
+        self.chromium().does(method, params)
     }
 
     /// Runs an expression in its service worker.
     #[track_caller]
     pub fn does_in_worker(&self, expression: &str) -> Value {
-        self.0.does_in_worker(expression)
+        self.chromium().does_in_worker(expression)
     }
 
     /// Says yes to what the browser would ask its user for.
     pub fn grants(&self, permission: &str) {
-        self.0.grants(permission);
+        self.chromium().grants(permission);
     }
 
     /// A phone of this size in CSS pixels from now on.
     pub fn phone(&self, width: u32, height: u32) {
         let params =
             json!({"width": width, "height": height, "deviceScaleFactor": 2, "mobile": true});
-        self.0.does("Emulation.setDeviceMetricsOverride", params);
+        self.chromium()
+            .does("Emulation.setDeviceMetricsOverride", params);
     }
 
     /// Every URL that it has requested from other hosts.
@@ -296,7 +339,7 @@ impl Page {
 
     /// A picture of it as PNG.
     pub fn picture(&self) -> Vec<u8> {
-        let picture = self.0.does("Page.captureScreenshot", json!({}));
+        let picture = self.chromium().does("Page.captureScreenshot", json!({}));
         let data = picture["data"].as_str().expect("it is base64");
         STANDARD.decode(data).unwrap()
     }

@@ -6,6 +6,7 @@ mod certs;
 mod client;
 mod devtools;
 mod failing_disk;
+mod firefox;
 mod follower;
 mod front;
 mod issuer;

@@ -1,0 +1,198 @@
+//! Firefox without a window, and WebDriver BiDi over a WebSocket: JSON, one command and its answer
+//! after another.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::TcpStream;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, OnceLock};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tungstenite::{Message, WebSocket};
+
+/// How long an answer may take, on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// `$0` is its program, `$1` the folder of its profile. It ends when the shell reads no more: at the latest with
+/// the process of the tests.
+const LAUNCH: &str = r#""$0" --headless --no-remote --profile "$1" --remote-debugging-port 0 </dev/null 2>&1 &
+    cat >/dev/null; kill $!; wait $!; rm -rf "$1""#;
+
+/// It is to ask nobody on the network for anything.
+const PREFERENCES: [(&str, &str); 7] = [
+    ("app.normandy.enabled", "false"),
+    ("app.update.disabledForTesting", "true"),
+    ("datareporting.policy.dataSubmissionEnabled", "false"),
+    ("network.captive-portal-service.enabled", "false"),
+    ("network.connectivity-service.enabled", "false"),
+    ("services.settings.server", r#""data:,""#),
+    ("toolkit.telemetry.reportingpolicy.firstRun", "false"),
+];
+
+/// A running Firefox.
+struct Firefox {
+    socket: WebSocket<TcpStream>,
+    commands: u64,
+    _shell: Child,
+}
+
+/// A tab with storage of its own; closed when dropped. There is one at a time, so that it has the focus.
+pub struct Tab {
+    firefox: Mutex<MutexGuard<'static, Firefox>>,
+    person: Value,
+    context: Value,
+}
+
+impl Firefox {
+    /// The one that all tests of a process share. It starts when the first needs it, if it is installed.
+    fn get() -> Option<&'static Mutex<Firefox>> {
+        static SHARED: OnceLock<Option<Mutex<Firefox>>> = OnceLock::new();
+        let start = || {
+            let installed = ["firefox-esr", "firefox"].into_iter().find(|program| {
+                let version = Command::new(program).arg("--version").output();
+                version.is_ok_and(|version| version.status.success())
+            });
+            installed.map(|program| Mutex::new(Firefox::start(program)))
+        };
+        SHARED.get_or_init(start).as_ref()
+    }
+
+    fn start(program: &str) -> Firefox {
+        let profile = tempfile::tempdir().unwrap().keep();
+        let preferences =
+            PREFERENCES.map(|(name, value)| format!("user_pref({name:?}, {value});\n"));
+        fs::write(profile.join("user.js"), preferences.concat()).unwrap();
+        let mut shell = Command::new("sh")
+            .args(["-c", LAUNCH, program])
+            .arg(profile)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut said = BufReader::new(shell.stdout.take().unwrap()).lines();
+        let url = said.find_map(|line| {
+            let line = line.expect("it is text");
+            let (_, url) = line.split_once("WebDriver BiDi listening on ")?;
+            Some(format!("{url}/session"))
+        });
+        let url = url.expect("Firefox speaks WebDriver BiDi");
+        // Its pipe must not fill up. Ends with it.
+        std::thread::spawn(move || said.for_each(drop));
+        let addr = url.trim_start_matches("ws://").trim_end_matches("/session");
+        let stream = TcpStream::connect(addr).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let (socket, _) = tungstenite::client(url.as_str(), stream).unwrap();
+        let mut firefox = Firefox {
+            socket,
+            commands: 0,
+            _shell: shell,
+        };
+        let wanted =
+            json!({"acceptInsecureCerts": true, "unhandledPromptBehavior": {"default": "accept"}});
+        let wanted = json!({"capabilities": {"alwaysMatch": wanted}});
+        firefox.run("session.new", wanted).unwrap();
+        firefox
+    }
+
+    /// Runs a command and returns its result.
+    fn run(&mut self, method: &str, params: Value) -> Result<Value, String> {
+        self.commands += 1;
+        let id = self.commands;
+        let command = json!({"id": id, "method": method, "params": params});
+        let sent = self.socket.send(Message::text(command.to_string()));
+        sent.map_err(|error| format!("{method}: {error}"))?;
+        loop {
+            let answer = self.socket.read();
+            let answer = answer.map_err(|error| format!("{method}: {error}"))?;
+            let Message::Text(answer) = answer else {
+                continue;
+            };
+            let mut answer: Value = serde_json::from_str(&answer).expect("it is JSON");
+            if answer["id"] == id {
+                return match answer["type"] == "success" {
+                    true => Ok(answer["result"].take()),
+                    false => Err(format!("{method}: {}", answer["message"])),
+                };
+            }
+        }
+    }
+}
+
+impl Tab {
+    /// Opens an empty one, as soon as no other test has one. `None` where there is no Firefox.
+    pub fn open() -> Option<Tab> {
+        // A test that has failed with it has left it as it was.
+        let firefox = Firefox::get()?
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut tab = Tab {
+            firefox: Mutex::new(firefox),
+            person: Value::Null,
+            context: Value::Null,
+        };
+        tab.person = tab.does("browser.createUserContext", json!({}))["userContext"].take();
+        let params = json!({"type": "tab", "userContext": tab.person});
+        tab.context = tab.does("browsingContext.create", params)["context"].take();
+        let params = json!({"context": tab.context});
+        tab.does("browsingContext.activate", params);
+        Some(tab)
+    }
+
+    fn run(&self, method: &str, params: Value) -> Result<Value, String> {
+        self.firefox.lock().unwrap().run(method, params)
+    }
+
+    #[track_caller]
+    fn does(&self, method: &str, params: Value) -> Value {
+        self.run(method, params)
+            .unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// Goes to an address.
+    #[track_caller]
+    pub fn goes_to(&self, url: &str) {
+        let params = json!({"context": self.context, "url": url, "wait": "complete"});
+        self.does("browsingContext.navigate", params);
+    }
+
+    /// Loads the page again.
+    #[track_caller]
+    pub fn reload(&self) {
+        let params = json!({"context": self.context, "wait": "complete"});
+        self.does("browsingContext.reload", params);
+    }
+
+    /// The value of an expression, of a promise too. Null if it throws.
+    pub fn evaluate(&self, expression: &str) -> Result<Value, String> {
+        let params = json!({
+            "expression": format!("(async () => JSON.stringify((await {expression}) ?? null))()"),
+            "target": {"context": self.context},
+            "awaitPromise": true,
+        });
+        let result = self.run("script.evaluate", params)?;
+        let text = result["result"]["value"].as_str().unwrap_or("null");
+        serde_json::from_str(text).map_err(|error| error.to_string())
+    }
+
+    /// Presses these keys one after another in the focused element.
+    #[track_caller]
+    pub fn press(&self, keys: &str) {
+        let press = |key: char| {
+            let action = |kind: &str| json!({"type": kind, "value": key.to_string()});
+            [action("keyDown"), action("keyUp")]
+        };
+        let actions: Vec<Value> = keys.chars().flat_map(press).collect();
+        let keyboard = json!({"type": "key", "id": "keyboard", "actions": actions});
+        let params = json!({"context": self.context, "actions": [keyboard]});
+        self.does("input.performActions", params);
+    }
+}
+
+impl Drop for Tab {
+    fn drop(&mut self) {
+        let params = json!({"userContext": self.person});
+        let _ = self.run("browser.removeUserContext", params);
+    }
+}
