@@ -1,9 +1,10 @@
 //! The limit: what the kernel's own work costs. A bare epoll loop plays the server: it accepts the
 //! same connections with a minimal upgrade, reads the same messages and writes the same bytes to
-//! everybody, with one `write` per message and socket, or batched: everything that is there to be
-//! read goes out in one `write` per socket. It checks nothing and knows no names but
+//! everybody in the room, with one `write` per message and socket, or batched: everything that is there
+//! to be read goes out in one `write` per socket. It checks nothing and knows no names but
 //! those it prefixes texts with.
 
+use std::collections::HashMap;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 
@@ -32,6 +33,7 @@ const UPGRADED: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrad
 struct Client {
     socket: TcpStream,
     name: Vec<u8>,
+    room: usize,
     upgraded: bool,
     /// What came of a frame that is not complete.
     rest: Vec<u8>,
@@ -44,6 +46,16 @@ struct Limit {
     clients: Vec<Option<Client>>,
     free: Vec<usize>,
     batched: bool,
+    rooms: Vec<Room>,
+    /// The rooms by what their addresses end with; nothing for the lobby.
+    named: HashMap<Vec<u8>, usize>,
+    /// Rooms with a batch.
+    waiting: Vec<usize>,
+}
+
+#[derive(Default)]
+struct Room {
+    members: Vec<usize>,
     batch: Vec<u8>,
 }
 
@@ -69,18 +81,16 @@ fn serve(batched: bool) -> std::io::Result<()> {
         clients: Vec::new(),
         free: Vec::new(),
         batched,
-        batch: Vec::new(),
+        rooms: Vec::new(),
+        named: HashMap::new(),
+        waiting: Vec::new(),
     };
     let mut ready = Vec::with_capacity(1024);
     let mut buffer = vec![0; 1 << 16];
     loop {
         ready.clear();
         // A batch ends when nothing more is there to be read.
-        let timeout = if limit.batch.is_empty() {
-            None
-        } else {
-            Some(&NOW)
-        };
+        let timeout = (!limit.waiting.is_empty()).then_some(&NOW);
         epoll::wait(&limit.epoll, spare_capacity(&mut ready), timeout)?;
         if ready.is_empty() {
             limit.broadcast();
@@ -98,7 +108,8 @@ fn serve(batched: bool) -> std::io::Result<()> {
                 limit.read(token as usize, &mut buffer);
             }
         }
-        if limit.batch.len() > MAX_BATCH {
+        let long = |room: &usize| limit.rooms[*room].batch.len() > MAX_BATCH;
+        if limit.waiting.iter().any(long) {
             limit.broadcast();
         }
     }
@@ -118,6 +129,7 @@ impl Limit {
             let client = Client {
                 socket: TcpStream::from(socket),
                 name: Vec::new(),
+                room: 0,
                 upgraded: false,
                 rest: Vec::new(),
                 queued: Vec::new(),
@@ -131,7 +143,11 @@ impl Limit {
     }
 
     fn leave(&mut self, at: usize) {
-        self.clients[at] = None;
+        if let Some(client) = self.clients[at].take().filter(|client| client.upgraded) {
+            self.rooms[client.room]
+                .members
+                .retain(|member| *member != at);
+        }
         self.free.push(at);
     }
 
@@ -155,11 +171,16 @@ impl Limit {
                 return;
             }
             let path = bytes.split(|byte| *byte == b' ').nth(1).unwrap_or_default();
-            client.name = path
-                .rsplit(|byte| *byte == b'/')
-                .next()
-                .unwrap_or_default()
-                .to_vec();
+            let target = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+            let mut parts = target.splitn(2, |byte| *byte == b'?');
+            client.name = parts.next().unwrap_or_default().to_vec();
+            let count = self.rooms.len();
+            let room = parts.next().unwrap_or_default().to_vec();
+            client.room = *self.named.entry(room).or_insert(count);
+            if client.room == count {
+                self.rooms.push(Room::default());
+            }
+            self.rooms[client.room].members.push(at);
             client.upgraded = true;
             let mut answer = UPGRADED.to_vec();
             wire::put(&mut answer, wire::TEXT, &[b"Welcome ", &client.name, b"!"]);
@@ -178,7 +199,11 @@ impl Limit {
                     let Some(client) = &self.clients[at] else {
                         return;
                     };
-                    wire::put(&mut self.batch, wire::TEXT, &[&client.name, b": ", payload]);
+                    let batch = &mut self.rooms[client.room].batch;
+                    if batch.is_empty() {
+                        self.waiting.push(client.room);
+                    }
+                    wire::put(batch, wire::TEXT, &[&client.name, b": ", payload]);
                     if !self.batched {
                         self.broadcast();
                     }
@@ -199,15 +224,14 @@ impl Limit {
     }
 
     fn broadcast(&mut self) {
-        if self.batch.is_empty() {
-            return;
+        for room in std::mem::take(&mut self.waiting) {
+            let Room { members, mut batch } = std::mem::take(&mut self.rooms[room]);
+            for at in &members {
+                self.send(*at, &batch);
+            }
+            batch.clear();
+            self.rooms[room] = Room { members, batch };
         }
-        let batch = std::mem::take(&mut self.batch);
-        for at in 0..self.clients.len() {
-            self.send(at, &batch);
-        }
-        self.batch = batch;
-        self.batch.clear();
     }
 
     fn send(&mut self, at: usize, bytes: &[u8]) {

@@ -23,6 +23,7 @@ mod others;
 mod plan;
 mod private;
 mod proc;
+mod rooms;
 mod rows;
 mod secure;
 mod subject;

@@ -76,7 +76,7 @@ pub fn fan(subject: &Subject, fan: &Fan) -> Result<Heard, String> {
     let pids = subject.pids();
     let used = || -> Vec<_> { pids.iter().map(|pid| proc::used(*pid).cpu).collect() };
     let warm = Instant::now() + Duration::from_millis(500);
-    let mut due = Instant::now() + every.unwrap_or_default();
+    let (mut due, mut turn) = (Instant::now() + every.unwrap_or_default(), 0);
     let own = std::process::id();
     let mut start: Option<(Instant, Vec<Duration>, Duration, Others)> = None;
     crowd.heard.clear();
@@ -98,9 +98,10 @@ pub fn fan(subject: &Subject, fan: &Fan) -> Result<Heard, String> {
             talking.clear();
             // The time it was due counts: a generator that is late must not hide it.
             while due <= now {
-                crowd.say(0, due)?;
+                crowd.say(turn, due)?;
                 due += every;
-                talking.push(0);
+                talking.push(turn);
+                turn = (turn + 1) % fan.shape.all_authors();
             }
         }
         for author in talking.drain(..) {

@@ -10,6 +10,7 @@ use crate::measure::{self, Heard, Idle, Pace};
 use crate::plan::Plan;
 use crate::private;
 use crate::proc;
+use crate::rooms;
 use crate::secure;
 use crate::subject::Subject;
 use crate::table::{Goal, Table, median};
@@ -19,12 +20,13 @@ use crate::threads;
 type Row = fn(&Plan, &mut Table) -> Result<f64, String>;
 
 /// Everything, by the names that `--row` takes.
-const ROWS: [(&str, Row); 15] = [
+const ROWS: [(&str, Row); 16] = [
     ("steady", steady),
     ("saturated", saturated),
     ("redis", through_redis),
     ("cluster", cluster::rows),
     ("latency", latency),
+    ("rooms", rooms::rows),
     ("private", private::rows),
     ("idle", idle),
     ("churn", churn),
