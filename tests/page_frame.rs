@@ -103,6 +103,23 @@ fn in_a_narrow_frame_there_is_the_room_alone() {
 }
 
 #[test]
+fn a_private_conversation_in_a_frame_has_lists_to_come_back() {
+    let (mut page, server) = site_with_frame("?room=help&name=ann");
+    let mut foo = server.join_room("foo", "help");
+    page.enter_frame();
+    page.says("2 people");
+    foo.say("/msg ann psst");
+    page.press("Rooms, 1 unread");
+    page.press_containing("foo");
+    page.shows("psst");
+    page.press("Rooms");
+    page.press("Close the conversation with foo");
+    page.until("document.title.includes('help') && !find('Rooms')");
+    page.say("back here");
+    foo.hears_at_last("ann: back here");
+}
+
+#[test]
 fn where_nothing_can_be_kept_one_can_chat_all_the_same() {
     let server = TestServer::start();
     let mut foo = server.join("foo");

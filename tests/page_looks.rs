@@ -232,8 +232,8 @@ fn a_time_is_shown_once_a_minute_and_in_full_beside_the_menu() {
     let is_once = "[...document.querySelectorAll('.message time')].every((time, at, all) =>
         time.checkVisibility() === (!at || time.dateTime.slice(0, 16) !== all[at - 1].dateTime.slice(0, 16)))";
     assert_eq!(ann.value(is_once), json!(true));
-    let in_full =
-        "/20\\d\\d.* \\d+:\\d\\d:\\d\\d/.test(document.querySelector('.message .more').dataset.at)";
+    ann.value("(document.querySelector('.log').focus(), 0)");
+    let in_full = "/20\\d\\d.* \\d+:\\d\\d:\\d\\d/.test(document.querySelector('.message:last-child .more').dataset.at)";
     assert_eq!(ann.value(in_full), json!(true));
     // Who speaks in between is shown with a time, and the next one as well.
     ann.say("my own");

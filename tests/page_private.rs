@@ -69,6 +69,11 @@ fn a_name_in_a_message_or_in_the_list_opens_the_conversation() {
     ann.press("Go");
     ann.shows("from the list");
     lists(&ann, "B Bob \u{d7}");
+    // Also from a link, as it is written where he is seen.
+    ann.press("Close the conversation with Bob");
+    ann.value("(location.hash = '#@bob', 0)");
+    lists(&ann, "B Bob \u{d7}");
+    ann.shows("from the list");
 }
 
 #[test]

@@ -116,7 +116,7 @@ const chat = new Chat(me, {
 
 function writeTo(name) {
   closeDrawer();
-  open(chat.talk(name).name);
+  open(AT + name);
   composer.focus();
 }
 
@@ -128,7 +128,7 @@ function isTalk(name) {
 }
 
 function open(name) {
-  const room = chat.room(name);
+  const room = isTalk(name) ? chat.talk(name.slice(AT.length)) : chat.room(name);
   const { current } = chat;
   if (room !== current) {
     if (current) current.draft = composer.draft;

@@ -1,7 +1,7 @@
 // The lists of rooms and people, and what stands where nothing has been said.
 
 import { isFramed, tellUnread } from './frame.js';
-import { avatar, button, flash, fold, isolated, list, make, page, quoted } from './page.js';
+import { avatar, button, closeDrawer, flash, fold, isolated, list, make, page, quoted } from './page.js';
 import { isIgnored, settings } from './settings.js';
 
 /** More names than this make no list. */
@@ -37,7 +37,9 @@ export function showRooms({ rooms, places, current, faces }, acts) {
   fill(page['talk-list'], talks.filter(({ label }) => matches(label)), draw, update);
   page['talks-title'].hidden = !talks.length;
   // A frame has lists as soon as there is more than its room.
-  document.documentElement.classList.toggle('alone', isFramed && all.length === 1);
+  const isAlone = isFramed && all.length === 1;
+  document.documentElement.classList.toggle('alone', isAlone);
+  if (isAlone) closeDrawer();
   const unread = all.reduce((sum, room) => sum + room.unread, 0);
   const elsewhere = unread - current.unread;
   page.elsewhere.hidden = !elsewhere;

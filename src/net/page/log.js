@@ -4,9 +4,9 @@
 // server has said where their place is.
 
 import { isAfter } from './client.js';
-import { draw, isFirst, restate, tellTime, veil, write } from './message.js';
+import { draw, isFirst, restate, veil, write } from './message.js';
 import { Notice } from './notice.js';
-import { button, day, make } from './page.js';
+import { button, day, inFull, make, time } from './page.js';
 import { Reader } from './reader.js';
 
 /** More than this is not kept on the page; twice as much while somebody reads further up. */
@@ -32,8 +32,8 @@ export class Log {
     news: () => this.#hooks.hasNews() && this.#line.isConnected && this.#line,
   });
   #hushed = 0;
-  /** The button of a menu that can be met with the Tab key. */
-  #met = null;
+  /** The way to the menu of a message: it comes to the one that is pointed at, or reached with the keyboard. */
+  #menu = button('more', () => this.#hooks.more(this.#menu, this.#ofElement.get(this.#menu.closest('.message'))));
   /** What stands above the first message: a way to older ones, or that there are none. */
   #head = make('div', 'older');
   #more = button('', () => this.#hooks.older(), '');
@@ -53,19 +53,21 @@ export class Log {
     element.setAttribute('aria-label', `Conversation ${where}`);
     element.append(this.#head);
     element.addEventListener('click', ({ target }) => {
-      const message = this.#ofElement.get(target.closest('article'));
-      if (target.matches('.more')) hooks.more(target, message);
-      else if (target.matches('.name, .name *') && !message.mine) hooks.answer(message.from);
+      const message = target.matches('.name, .name *') && this.#ofElement.get(target.closest('.message'));
+      if (message && !message.mine) hooks.answer(message.from);
     });
-    // One of the menus is met with the Tab key; the arrows lead to the others.
-    element.addEventListener('focusin', ({ target }) => target.matches('.more') && this.#meet(target));
+    this.#menu.ariaHasPopup = 'menu';
+    element.addEventListener('pointerover', ({ target }) => this.#offer(this.#ofElement.get(target.closest('.message'))));
+    element.addEventListener('focusin', ({ target }) => target !== this.#menu
+      && this.#offer(this.#ofElement.get(target.closest('.message')) ?? this.#placed.findLast(hasMenu)));
     element.addEventListener('keydown', (event) => {
-      const all = [...element.querySelectorAll('.message:not(.ignored, .gone, .pending, .failed) .more')];
-      const at = all.indexOf(event.target);
-      const next = at >= 0 && all[{ ArrowUp: at - 1, ArrowDown: at + 1 }[event.key]];
+      const all = event.target === this.#menu ? this.#placed.filter(hasMenu) : [];
+      const at = all.findIndex((message) => message.element.contains(this.#menu));
+      const next = all[{ ArrowUp: at - 1, ArrowDown: at + 1 }[event.key]];
       if (!next) return;
       event.preventDefault();
-      next.focus();
+      this.#offer(next);
+      this.#menu.focus();
     });
     this.asks(false);
   }
@@ -99,7 +101,6 @@ export class Log {
     if (isPending) this.#unmark();
     const follows = this.#reader.keepPlace(() => this.#add(message), isPending);
     this.#trim();
-    if (!this.#met?.matches(':focus')) this.#meet(message.element.querySelector('.more'));
     if (!follows) this.#hooks.moved();
   }
 
@@ -180,7 +181,7 @@ export class Log {
     this.#waiting = this.#waiting.filter((other) => other !== message);
     Object.assign(message, { id, ts, avatar: hash, state: 'sent' });
     this.#reader.keepPlace(() => {
-      tellTime(message);
+      message.meta.lastChild.replaceWith(time(ts));
       restate(message, this.#hooks);
       this.#insert(message);
     });
@@ -265,10 +266,12 @@ export class Log {
     this.#head.hidden = false;
   }
 
-  #meet(more) {
-    if (this.#met) this.#met.tabIndex = -1;
-    this.#met = more;
-    if (more) more.tabIndex = 0;
+  /** Offers the menu of a message. */
+  #offer(message) {
+    if (!message || !hasMenu(message) || message.element.contains(this.#menu)) return;
+    this.#menu.ariaLabel = message.mine ? 'Your message' : `Message of ${message.from}`;
+    this.#menu.dataset.at = inFull(message.ts);
+    message.element.querySelector('.body').append(this.#menu);
   }
 
   /** Somebody is ignored, or no longer. */
@@ -360,4 +363,9 @@ export class Log {
 /** What scripts publish has no place of its own: it stays where it came. */
 function hasPlace({ id }) {
   return id !== undefined;
+}
+
+/** What is ignored or was taken back has no menu. */
+function hasMenu(message) {
+  return hasPlace(message) && !message.by && !message.element.matches('.ignored');
 }

@@ -3,7 +3,7 @@
 // A message is { ref, id, ts, from, text, avatar, mine, state, error }. One of our own is
 // 'pending' until it is acknowledged, and 'failed' if it was refused; everything else is 'sent'.
 
-import { avatar, button, inFull, isolated, make, paint, time } from './page.js';
+import { avatar, button, isolated, make, paint, time } from './page.js';
 import { isIgnored } from './settings.js';
 import { isJustEmoji, render } from './text.js';
 
@@ -21,7 +21,7 @@ const lines = (text) => text.split('\n').reduce((sum, line) => sum + 1 + Math.fl
 
 /** Makes `message.element`; `hooks` are again(message), discard(message), names() and folded(). */
 export function draw(message, hooks) {
-  const { from, mine } = message;
+  const { from, mine, ts } = message;
   const head = make('header', '', mine ? make('b', 'name', 'You') : paint(make('b', 'name', isolated(from)), from));
   const bubble = make('div', 'bubble');
   const text = make('div', 'text');
@@ -29,30 +29,16 @@ export function draw(message, hooks) {
   bubble.append(text);
   message.fold = lines(message.text) > MOST_LINES && fold(message, hooks);
   if (message.fold) bubble.append(message.fold);
-  message.meta = make('span', 'meta', make('span', 'state'), '');
+  message.meta = make('span', 'meta', make('span', 'state'), time(ts));
   const body = make('div', 'body', head, bubble);
   const element = make('article', 'message', make('div', 'line', body));
   if (!mine) element.lastChild.prepend(avatar(from, message.avatar));
-  // What scripts publish is nobody's.
-  if (mine || message.id !== undefined) {
-    const more = make('button', 'more');
-    Object.assign(more, { type: 'button', tabIndex: -1, ariaLabel: mine ? 'Your message' : `Message of ${from}`, ariaHasPopup: 'menu' });
-    element.lastChild.append(more);
-  }
   element.classList.toggle('mine', mine);
   element.classList.toggle('folded', !!message.fold);
   message.element = element;
   veil(message);
-  tellTime(message);
   write(message, hooks);
   restate(message, hooks);
-}
-
-/** Shows when it was said: the time beside the text, and all of it beside the menu. */
-export function tellTime({ element, meta, ts }) {
-  meta.lastChild.replaceWith(time(ts));
-  const more = element.querySelector('.more');
-  if (more) more.dataset.at = inFull(ts);
 }
 
 /** Hides it while its sender is ignored. */
