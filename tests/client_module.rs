@@ -249,7 +249,7 @@ fn who_is_back_does_not_wait_for_what_was_begun_before() {
     let first = page.runs(
         "const lost = new Promise((lost) => chat.on('lost', () => lost('lost')));
          chat.check();
-         dispatchEvent(new Event('pageshow'));
+         dispatchEvent(new Event('online'));
          return Promise.race([lost, new Promise((late) => setTimeout(late, 6_000, 'late'))])",
     );
     assert_eq!(first, json!("lost"));
@@ -258,7 +258,7 @@ fn who_is_back_does_not_wait_for_what_was_begun_before() {
     proxy.stall();
     page.runs("chat.check(1)");
     page.until("attempts === 3");
-    page.runs("dispatchEvent(new Event('pageshow'))");
+    page.runs("dispatchEvent(new Event('online'))");
     assert_eq!(page.value("attempts"), json!(4));
     proxy.hold();
     proxy.heal();

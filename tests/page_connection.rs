@@ -2,6 +2,7 @@
 //! where one dies in silence.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use natterjack::config::Authority;
 use serde_json::json;
@@ -140,4 +141,26 @@ fn a_phone_out_of_a_pocket_shows_at_once_what_was_missed() {
          document.dispatchEvent(new Event('visibilitychange', { bubbles: true }))",
     );
     assert_eq!(page.runs("return first"), json!("shown"));
+}
+
+#[test]
+fn a_reload_opens_one_connection() {
+    let server = TestServer::start();
+    let proxy = Proxy::to(server.addr().port());
+    let page = Page::join_at(proxy.addr(), "ann");
+    let count = "globalThis.attempts = 0;
+        globalThis.WebSocket = class extends WebSocket {
+            constructor(...all) { super(...all); attempts++; }
+        };";
+    page.does(
+        "Page.addScriptToEvaluateOnNewDocument",
+        json!({"source": count}),
+    );
+    // The page is there before the connection is.
+    proxy.delay(Duration::from_millis(200));
+    page.reload();
+    page.say("hello");
+    page.shows("hello");
+    page.until("!document.querySelector('.pending')");
+    assert_eq!(page.value("attempts"), json!(1));
 }

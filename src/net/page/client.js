@@ -179,7 +179,7 @@ export class Chat extends Emitter {
     for (const [name, id] of Object.entries(options.private ?? {})) this.#conversations.set(fold(name), id);
     const look = () => this.#isWanted && (this.check(1_200), this.retry());
     const { signal } = this.#closed;
-    for (const type of ['online', 'offline', 'pageshow', 'visibilitychange']) globalThis.addEventListener?.(type, look, { signal });
+    for (const type of ['online', 'offline', 'visibilitychange']) globalThis.addEventListener?.(type, look, { signal });
     // What is joined at once decides how the name is claimed.
     queueMicrotask(() => this.#open());
   }
