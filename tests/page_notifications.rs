@@ -55,8 +55,8 @@ fn looks_elsewhere(server: &TestServer, name: &str) -> Page {
             globalThis.shownNow = new Map();
             prototype.showNotification = async function (title, options) {
                 await showNotification.call(this, title, options);
-                const { tag, body } = options;
-                shownNow.set(tag, { title, body, close: () => shownNow.delete(tag) });
+                const { tag, body, data } = options;
+                shownNow.set(tag, { title, body, data, close: () => shownNow.delete(tag) });
             };
             prototype.getNotifications = async ({ tag }) => shownNow.has(tag) ? [shownNow.get(tag)] : [];
             return 0;
@@ -170,6 +170,24 @@ fn each_room_may_tell_everything_or_nothing() {
 }
 
 #[test]
+fn what_is_taken_back_is_told_no_longer() {
+    let server = TestServer::start();
+    let ann = looks_elsewhere(&server, "ann");
+    let mut bob = server.typed_in("bob", "lobby");
+    let mut say = |to: &str, name: &str, text: &str| {
+        bob.put(json!({"type": "chat", to: name, "text": text, "ref": text}));
+        bob.gets_at_last(json!({"type": "ack", "ref": text}))["id"].clone()
+    };
+    let id = say("room", "lobby", "@ann, a slip");
+    let secret = say("to", "ann", "a secret");
+    is_told(&ann, &["bob in lobby: @ann, a slip", "bob: a secret"]);
+    bob.put(json!({"type": "delete", "room": "lobby", "id": id}));
+    is_told(&ann, &["bob: a secret"]);
+    bob.put(json!({"type": "delete", "to": "ann", "id": secret}));
+    is_told(&ann, &[]);
+}
+
+#[test]
 fn a_click_on_a_notification_opens_its_room() {
     let server = TestServer::start();
     let ann = looks_elsewhere(&server, "ann");
@@ -181,7 +199,7 @@ fn a_click_on_a_notification_opens_its_room() {
     bob.say("come up, @ann");
     is_told(&ann, &["bob in attic: come up, @ann"]);
     let click = "dispatchEvent(Object.assign(new ExtendableEvent('notificationclick'),
-        { notification: { data: 'attic', close() {} } }))";
+        { notification: { data: { room: 'attic' }, close() {} } }))";
     ann.does_in_worker(click);
     ann.until("location.hash === '#attic'");
     looks(&ann, true);

@@ -7,7 +7,7 @@ import { asked, isFramed, mayTakeFocus, onSight } from './frame.js';
 import { showPeople, showRooms, who } from './lists.js';
 import { become, me, tab } from './me.js';
 import { openMenu } from './menu.js';
-import { notify, onChosen, showNotify } from './notify.js';
+import { notify, onChosen, showNotify, withdraw } from './notify.js';
 import {
   allowGravatar, avatar, closeDrawer, flash, isolated, make, page, putInAddress, quoted, read, roomInAddress, say, show,
   whyNot, write,
@@ -108,6 +108,7 @@ const chat = new Chat(me, {
   people,
   unread: list,
   heard: (room, message) => notify(room, message, me.name),
+  takenBack: withdraw,
   said: flash,
   refused: refuse,
   barred: requireToken,

@@ -40,7 +40,7 @@ export class Chat {
 
   /**
    * `me` is { name, email, key, seen }. `on` are the hooks of a log, and welcome(), lost(), status(),
-   * entered(), people(), unread(), heard(room, message), said(text), refused(field, text), barred(text),
+   * entered(), people(), unread(), heard(room, message), takenBack(room, id), said(text), refused(field, text), barred(text),
    * and closed(room).
    */
   constructor(me, on) {
@@ -159,7 +159,7 @@ export class Chat {
     });
     on('deleted', (frame) => {
       const { to, by } = frame;
-      this.find(AT + (fold(by) === fold(this.#me.name) ? to : by))?.log.takeBack(frame);
+      this.#takeBack(this.find(AT + (fold(by) === fold(this.#me.name) ? to : by)), frame);
     });
     on('gap', ({ to }) => this.find(AT + to)?.log.gap());
     on('error', (error) => this.#refused(null, error));
@@ -222,7 +222,7 @@ export class Chat {
     on('deleted', (frame) => {
       // In what is said again it stands for a message.
       room.hear(frame);
-      room.log.takeBack(frame);
+      this.#takeBack(room, frame);
     });
     on('left', (error) => this.#refused(room, error));
   }
@@ -269,6 +269,11 @@ export class Chat {
     room.log.add(message);
     this.#on.unread();
     if (changed) this.#on.people();
+  }
+
+  #takeBack(room, frame) {
+    room?.log.takeBack(frame);
+    if (room) this.#on.takenBack(room, frame.id);
   }
 
   #message({ id, ts, userId: from, text, avatar }) {

@@ -70,7 +70,7 @@ page.notify.addEventListener('change', async ({ target }) => {
 let loudAt = 0;
 
 /** Tells of a message of somebody else, unless we see it, or do not want to be told. */
-export async function notify(room, { from, text }, me) {
+export async function notify(room, { id, from, text }, me) {
   const mode = modeOf(room);
   if (isSeen() || mode === 'none' || (mode === 'mentions' && !calls(text, me))) return;
   const isLoud = Date.now() - loudAt > PAUSE;
@@ -80,15 +80,20 @@ export async function notify(room, { from, text }, me) {
   const body = [...render(text).textContent].slice(0, MOST_CHARACTERS).join('');
   // One for each room, the last one. Android has them only from a service worker.
   (await worker())?.showNotification(room.isPrivate ? from : `${from} in ${room.label}`, {
-    body, tag: room.name, data: room.name, icon: 'icon-192.png', renotify: isLoud, silent: !isLoud || chosen.hasSound,
+    body, tag: room.name, data: { room: room.name, id }, icon: 'icon-192.png', renotify: isLoud, silent: !isLoud || chosen.hasSound,
   });
 }
 
-/** Takes away what the room that is shown was notified of, once it is seen. */
-async function noticed() {
-  if (!shown || !isOn() || !isSeen()) return;
-  const all = await (await worker())?.getNotifications({ tag: shown.name });
-  all?.forEach((notification) => notification.close());
+/** Takes away the notification of a room; with an id, if it is of this message. */
+export async function withdraw(room, id) {
+  if (!isOn()) return;
+  const all = await (await worker())?.getNotifications({ tag: room.name });
+  for (const notification of all ?? []) if (id === undefined || notification.data.id === id) notification.close();
+}
+
+/** What the room that is shown was notified of has been seen. */
+function noticed() {
+  if (shown && isSeen()) withdraw(shown);
 }
 
 for (const type of ['focus', 'visibilitychange']) addEventListener(type, noticed);

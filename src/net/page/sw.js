@@ -58,7 +58,7 @@ addEventListener('fetch', (event) => {
 });
 
 /** Goes to a page that is open and lets it show the room, or opens one. */
-async function show(room) {
+async function show({ room }) {
   const pages = await clients.matchAll({ type: 'window', includeUncontrolled: true });
   const page = pages.find(({ url, frameType }) => frameType === 'top-level' && url.replace(/[?#].*/, '') === SCOPE);
   if (!page) return clients.openWindow(`./#${encodeURIComponent(room)}`);
