@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 
 use serde_json::json;
 
+use crate::page_moderation::with_token;
 use crate::support::{Client, Issuer, Nginx, Page, TestServer, soon};
 
 /// axe-core, if it could be had.
@@ -111,10 +112,33 @@ fn in_a_room() {
     page.value("(notify.showPopover(), 0)");
     has_no_barriers(&page, "notifications");
     page.value("(notify.hidePopover(), 0)");
+    // It comes with the focus.
+    page.value("(document.querySelector('[role=log]').focus(), 0)");
     let menu = "document.querySelector('.message [aria-haspopup]')";
     page.value(&format!("({menu}.click(), 0)"));
     page.until("!!document.querySelector('[role=menu]')");
     has_no_barriers(&page, "the menu of a message");
+    page.press("Ignore");
+    page.says("You no longer see what bob writes.");
+    has_no_barriers(&page, "somebody is ignored");
+    page.press("Emoji");
+    page.has("Find an emoji");
+    has_no_barriers(&page, "the grid of emoji");
+}
+
+#[test]
+fn in_a_moderator_s_form() {
+    let issuer = Issuer::hs256();
+    let server = issuer.serve();
+    let page = with_token(&server, &issuer, &json!({"sub": "mo", "mod": true}));
+    let _ann = with_token(&server, &issuer, &json!({"sub": "ann"}));
+    page.press("More about ann");
+    has_no_barriers(&page, "the menu of a person");
+    page.press("Remove \u{2026}");
+    page.has("Why (optional)");
+    has_no_barriers(&page, "the form");
+    page.phone(390, 844);
+    has_no_barriers(&page, "the form on a phone");
 }
 
 #[test]
