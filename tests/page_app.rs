@@ -99,11 +99,14 @@ fn a_new_version_is_there_with_the_next_load_and_none_is_forced() {
     let server = TestServer::start();
     let front = Front::before(server.addr());
     let document = file(&server, "/").replace("<body>", "<body class=\"old\">");
-    front.answers("/", "text/html", document);
+    front.answers("/", "text/html", document.clone());
     let script = file(&server, "/app.js") + "document.body.dataset.script = 'old';";
     front.answers("/app.js", "text/javascript", script);
     let worker = file(&server, "/sw.js");
     let (version, rest) = worker.split_once(";\n").unwrap();
+    // Whatever changes, the document does.
+    let number = version.split('"').nth(1).unwrap();
+    assert!(document.contains(number), "{number}: {document}");
     let tag = rest
         .split_once("\"./\":\"")
         .unwrap()

@@ -16,6 +16,7 @@ use flate2::write::GzEncoder;
 use sha2::{Digest, Sha256};
 
 const FOLDER: &str = "src/net/page";
+const DOCUMENT: &str = "index.html";
 const WORKER: &str = "sw.js";
 
 fn main() {
@@ -45,12 +46,15 @@ fn main() {
         .collect();
     files.push(("emoji.json".into(), emoji()));
     files.sort();
-    let kept = kept(&files);
-    for (name, bytes) in &mut files {
-        if name == WORKER {
-            bytes.splice(..0, kept.bytes());
-        }
-    }
+    let version = tag(kept(&files).as_bytes());
+    // So it has another tag in each version, by which the service worker notices a new one.
+    let end = format!("<!-- {version} -->\n");
+    file(&mut files, DOCUMENT).extend(end.bytes());
+    let head = format!(
+        "const VERSION = \"{version}\";\nconst FILES = {};\n",
+        kept(&files)
+    );
+    file(&mut files, WORKER).splice(..0, head.bytes());
 
     let mut table = String::from("[\n");
     for (name, bytes) in &files {
@@ -71,7 +75,12 @@ fn main() {
 }
 
 fn path(name: &str) -> &str {
-    if name == "index.html" { "" } else { name }
+    if name == DOCUMENT { "" } else { name }
+}
+
+fn file<'a>(files: &'a mut [(String, Vec<u8>)], name: &str) -> &'a mut Vec<u8> {
+    let file = files.iter_mut().find(|(other, _)| other == name);
+    &mut file.expect("it is in the folder").1
 }
 
 fn tag(bytes: &[u8]) -> String {
@@ -79,7 +88,7 @@ fn tag(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// What the service worker is to know: the files that it keeps, each with its tag, and their version.
+/// The files that the service worker keeps, each with its tag, as JSON.
 fn kept(files: &[(String, Vec<u8>)]) -> String {
     let is_kept = |name: &str| name != WORKER && !is_for_systems(Path::new(name));
     let files: BTreeMap<String, String> = files
@@ -87,9 +96,7 @@ fn kept(files: &[(String, Vec<u8>)]) -> String {
         .filter(|(name, _)| is_kept(name))
         .map(|(name, bytes)| (format!("./{}", path(name)), tag(bytes)))
         .collect();
-    let files = serde_json::to_string(&files).expect("strings are JSON");
-    let version = tag(files.as_bytes());
-    format!("const VERSION = \"{version}\";\nconst FILES = {files};\n")
+    serde_json::to_string(&files).expect("strings are JSON")
 }
 
 /// Whether it is an icon for a system where the page is installed, or the list of them.

@@ -2,9 +2,9 @@
 // notification is clicked.
 //
 // The build puts FILES in front, each file of the page with its tag, and VERSION, which stands for all of
-// them. The document comes from the server where that answers in time, so that a new version is there at once, and
-// whatever else has its address is not hidden. The other files come from the cache. They are of one version with
-// the document, or the cache is thrown away.
+// them and is in the document, too. The document comes from the server where that answers in time, so that
+// a new version is there at once, and nothing else is hidden that has its address later. The other files
+// come from the cache. They are of one version with the document, or the cache is thrown away.
 
 /** One server may be several chats, each with a path of its own. */
 const SCOPE = registration.scope;

@@ -4,11 +4,10 @@ import { isFramed } from './frame.js';
 
 let registering = null;
 
-/** Starts it, or looks for a newer one where it runs: the server may be another one after an outage. */
-export async function startWorker() {
+/** Starts it, if it is not there. Browsers look for a newer one with each load of the page. */
+export function startWorker() {
   if (isFramed || !navigator.serviceWorker) return;
-  if (registering) return (await registering)?.update().catch(() => {});
-  registering = navigator.serviceWorker.register('sw.js').catch(() => null);
+  registering ??= navigator.serviceWorker.register('sw.js').catch(() => null);
 }
 
 /** The registration of the one that runs, if any. */
