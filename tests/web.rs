@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use natterjack::config::{Authority, Origin};
 
-use crate::support::{Client, Raw, TestServer};
+use crate::support::{Client, Raw, TestServer, connect_from, eventually};
 
 const UPGRADE: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
                        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
@@ -309,6 +309,41 @@ fn one_peer_too_many_is_told_to_retry() {
     // Pages and probes still answer.
     assert_eq!(server.ready().0, 200);
     one.leave();
-    crate::support::eventually("there is room again", || knock().ok());
+    eventually("there is room again", || knock().ok());
     two.leave();
+}
+
+#[test]
+fn a_request_without_an_upgrade_is_told_why_a_websocket_would_be_refused() {
+    let server = TestServer::with(|config| {
+        (config.max_peers, config.max_peers_per_ip) = (2, Some(1));
+        config.hosts = vec![Authority::parse("chat.example").unwrap()];
+    });
+    let ask = |method: &str, host: &str, origin: &str| {
+        let request = format!("{method} /ws HTTP/1.1\r\nHost: {host}\r\nOrigin: {origin}\r\n\r\n");
+        Raw::request(server.addr(), request.as_bytes())
+    };
+    let own = "https://chat.example";
+    assert_eq!(ask("GET", "chat.example", own).0, 426);
+    assert_eq!(ask("GET", "127.0.0.1", own).0, 421);
+    // Browsers send the origin of a page with this method only.
+    assert_eq!(ask("POST", "chat.example", own).0, 405);
+    let (status, line) = ask("POST", "chat.example", "https://other.example");
+    assert_eq!(status, 403);
+    assert!(line.contains("--origin https://other.example"), "{line}");
+    let join = |url: &str, from: [u8; 4]| {
+        let stream = connect_from(from, server.addr());
+        tungstenite::client(url, stream).unwrap().0
+    };
+    let one = join("ws://chat.example/chat/one", [127, 0, 0, 1]);
+    assert_eq!(ask("GET", "chat.example", own).0, 429);
+    let two = join("ws://chat.example/chat/two", [127, 0, 0, 2]);
+    let (status, line) = ask("GET", "chat.example", own);
+    assert_eq!(status, 503);
+    assert!(line.starts_with("too many peers"), "{line}");
+    drop((one, two));
+    // Whoever asks takes nobody's place.
+    eventually("there is room again", || {
+        (ask("GET", "chat.example", own).0 == 426).then_some(())
+    });
 }
