@@ -95,7 +95,8 @@ fn numbers(book: &Book, room: &str, order: &Order<'_>, wrong: &mut Vec<String>) 
         let forgotten = |first| {
             let said = book.pages.iter().flat_map(|page| &page.said);
             let again = said.filter(|said| said.text == *text);
-            let mut again = again.filter(|said| book.may_be_written_again(said));
+            let mut again = again
+                .filter(|said| book.may_be_written_again(said) || book.may_be_refused_unseen(said));
             book.is_gone(room, first) && again.next().is_some()
         };
         if let Some(first) = numbers.insert(text, id).filter(|first| !forgotten(*first)) {

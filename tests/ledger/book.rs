@@ -302,13 +302,18 @@ impl Book {
         self.losses.iter().any(during)
     }
 
-    /// Whether this message may come after what was said after it: a copy may have been refused without its
-    /// sender's knowledge, whose connection had ended, or it is written again.
+    /// Whether this message may come after what was said after it: a copy may have been refused, or it is
+    /// written again.
     pub fn may_be_put_off(&self, said: &Said) -> bool {
+        said.put_off || self.may_be_refused_unseen(said) || self.may_be_written_again(said)
+    }
+
+    /// Whether a copy may have been refused, and perhaps taken back, without its sender's knowledge, whose
+    /// connection had ended.
+    pub fn may_be_refused_unseen(&self, said: &Said) -> bool {
         let told = said.answered().unwrap_or(Duration::MAX);
         let during = |&(from, to): &(Duration, Duration)| said.at <= to && told >= from;
-        let unseen = said.copies > 1 && self.refusals.iter().any(during);
-        said.put_off || unseen || self.may_be_written_again(said)
+        said.copies > 1 && self.refusals.iter().any(during)
     }
 
     /// Whether Redis has forgotten this message before its sender was told what became of it, so that

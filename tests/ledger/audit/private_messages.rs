@@ -70,7 +70,8 @@ fn audit_one(
     };
     let kept = heard.iter().filter(|heard| !taken_back(heard));
     let count = kept.count();
-    if count > 1 && !book.may_be_written_again(said) {
+    let again = book.may_be_written_again(said) || book.may_be_refused_unseen(said);
+    if count > 1 && !again {
         wrong.push(format!("{what}: {} heard it {count} times", to.name));
     }
     // On one connection from before it was said.

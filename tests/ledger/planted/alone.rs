@@ -1,5 +1,7 @@
 //! What a lone server's disk excuses, and what it does not.
 
+use std::time::Duration;
+
 use super::{ANN, BEA, SECOND, finds, good, hears, id};
 use crate::ledger::book::{Book, Damaged, Id};
 
@@ -67,6 +69,27 @@ fn a_message_may_be_taken_back_if_all_who_have_heard_it_are_told() {
     };
     let expected = ["\"three\" by ann was acknowledged as 1-3 and taken back"];
     finds(taken_back(), promised, &expected);
+}
+
+#[test]
+fn what_was_taken_back_while_its_author_was_away_may_be_said_again() {
+    let again = |copies, told: Duration| {
+        move |book: &mut Book| {
+            let new = Id { epoch: 2, n: 2 };
+            book.refusals = vec![(SECOND, 2 * SECOND)];
+            let mut said = book.pages[ANN].said[1].clone();
+            (said.text, said.acks, said.copies) = ("three".into(), vec![new], copies);
+            said.answers = vec![(0, told)];
+            book.pages[ANN].said.push(said);
+            for page in &mut book.pages[..2] {
+                hears(page, Some(new), "three");
+            }
+        }
+    };
+    finds(taken_back(), again(2, 3 * SECOND), &[]);
+    let expected = ["attic: \"three\" is both 1-3 and 2-2"];
+    finds(taken_back(), again(1, 3 * SECOND), &expected);
+    finds(taken_back(), again(2, SECOND / 2), &expected);
 }
 
 #[test]
