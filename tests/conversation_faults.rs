@@ -83,6 +83,40 @@ fn the_recipients_instance_is_cut_off_until_it_is_taken_for_dead() {
     assert_eq!(texts_up_to(&mut hal, "two"), ["two"]);
 }
 
+#[test]
+fn redis_falls_silent_for_the_recipients_instance_when_it_is_invited() {
+    let redis = Redis::on_tcp();
+    let way = Proxy::to(redis.port());
+    let here = TestServer::on(&redis);
+    let there = TestServer::on_with(way.address(), |_| {});
+    let mut ann = here.typed("ann");
+    let mut hal = there.typed("hal");
+    way.hold_commands(&redis.command(&["CLIENT", "LIST"]));
+    tell(&mut ann, "hal", "one");
+    // It connects again.
+    assert_eq!(texts_up_to(&mut hal, "one"), ["one"]);
+}
+
+#[test]
+fn who_can_not_be_sent_what_waits_is_closed_and_hears_it_later() {
+    let redis = Redis::start();
+    let server = TestServer::on(&redis);
+    let mut ann = server.typed("ann");
+    server.typed("hal").leave();
+    hal_is_away(&redis, true);
+    tell(&mut ann, "hal", "one");
+    let join = json!({"type": "join", "room": "attic", "user": "hal", "session": "key of hal"});
+    // Redis gives the name, and does not say which conversations there are.
+    redis.command(&["ACL", "SETUSER", "default", "-hgetall"]);
+    let mut hal = server.json();
+    hal.put(join.clone());
+    hal.is_closed(1013);
+    redis.command(&["ACL", "SETUSER", "default", "+hgetall"]);
+    let mut hal = server.json();
+    hal.put(join);
+    assert_eq!(texts_up_to(&mut hal, "one"), ["one"]);
+}
+
 /// hal comes, by a long way: Redis has given the name, and the reply is still on its way when ann tells something.
 #[track_caller]
 fn told_in_the_moment_of_coming(meet_before: bool) {

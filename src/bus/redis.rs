@@ -108,9 +108,12 @@ impl Redis {
         key_hash: Option<SessionKeyHash>,
     ) -> Result<Option<Away>, Refusal> {
         let away = self.presence.claim(peer, user, key_hash).await?;
-        // What fails is tried again on the next connection to Redis.
-        let _ = self.subscriber.arrived(user).await;
-        Ok(away)
+        // While Redis' reply was on its way, others may have spoken to the user for the first time.
+        let invited = self.subscriber.inbox.take_of(user);
+        Ok(away.or(invited.map(|since| Away {
+            since: Some(since),
+            heard: Vec::new(),
+        })))
     }
 
     /// Removes a peer and releases its name.

@@ -306,6 +306,10 @@ impl<'a> Session<'a> {
             self.peer.outbox.buffer();
             let begun = Box::pin(self.begin(user, private)).await;
             self.peer.outbox.send_buffered();
+            if begun.is_err() && self.user.is_some() {
+                // The name is here, and what waits for it is not. The client can come again.
+                self.peer.outbox.close(CloseReason::Unavailable);
+            }
             begun?;
         } else if user.is_some() && user != self.user {
             return Err(Refusal::Forbidden("this connection has a name already"));

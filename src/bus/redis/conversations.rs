@@ -53,11 +53,6 @@ impl Conversations {
         }
     }
 
-    /// Whether a conversation is open here.
-    pub fn is_open(&self, room: &Room) -> bool {
-        self.open.lock().contains_key(room)
-    }
-
     /// Opens a conversation here. What came after the cursor is read from its log when the subscription is
     /// confirmed.
     pub fn open_at(&self, subscriptions: &Subscriptions, room: &Room, cursor: Cursor) {
@@ -76,11 +71,11 @@ impl Conversations {
         }
     }
 
-    /// Something was said in a conversation.
-    pub fn touch(&self, room: &Room) {
-        if let Some(open) = self.open.lock().get_mut(room) {
-            open.last = Instant::now();
-        }
+    /// Something is said in a conversation. `false`: it is not open here.
+    pub fn touch(&self, room: &Room) -> bool {
+        let mut open = self.open.lock();
+        let open = open.get_mut(room);
+        open.map(|open| open.last = Instant::now()).is_some()
     }
 
     /// Closes idle conversations. Never ends by itself.

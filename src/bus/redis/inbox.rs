@@ -1,29 +1,57 @@
-//! The invitations of this instance: which are new, and which were for nobody here. They come on its own
-//! channel, and are kept for a while beside it for an instance that was not listening.
+//! The invitations of this instance: which are new, and which conversations are still to be opened. They come
+//! on its own channel, and are kept for a while beside it for an instance that was not listening.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
-use super::message::Invitation;
+use event_listener::{Event, EventListener};
+
 use crate::chat::name::{Room, User};
 use crate::mutex::Mutex;
 
 /// How many invitations are kept for an instance that is not listening.
 pub const MOST: usize = 1000;
-
 /// For so long an invitation may be for somebody whose name is being claimed here: Redis has granted it, and the
 /// reply is on its way.
 const CLAIM_TIME: Duration = Duration::from_secs(30);
-/// So many invitations for nobody here are known at most.
-const UNCLAIMED_MOST: usize = 100;
 
 /// The last invitations.
 #[derive(Debug, Default)]
 pub struct Inbox {
     /// When each was written, in milliseconds of Redis' time, to whom and to what. That clock may go back.
     known: Mutex<VecDeque<(u64, User, Room)>>,
-    /// Those for nobody here, when each came and when it was written.
-    unclaimed: Mutex<VecDeque<(Instant, Invitation, u64)>>,
+    unopened: Mutex<Queue>,
+    work: Event,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    next: u64,
+    waiting: VecDeque<Unopened>,
+    /// How many of them are invitations.
+    invitations: usize,
+}
+
+/// Conversations of a user that are to be opened, with all that was said in them lately.
+#[derive(Clone, Debug)]
+pub struct Unopened {
+    /// Its number.
+    pub number: u64,
+    /// The user, who may have just left, or be about to come.
+    pub user: User,
+    /// The conversation; all of them if Redis did not know that the user was here.
+    pub room: Option<Room>,
+    /// What was said since then is unheard, in milliseconds of Redis' time, if that is longer ago than
+    /// "lately".
+    pub since: Option<u64>,
+    came: Instant,
+}
+
+impl Unopened {
+    /// Whether nobody comes any more who may have been about to.
+    pub fn is_old(&self) -> bool {
+        self.came.elapsed() > CLAIM_TIME
+    }
 }
 
 impl Inbox {
@@ -39,33 +67,64 @@ impl Inbox {
         new
     }
 
-    /// Keeps an invitation in case that its user's name is being claimed here.
-    pub fn keep(&self, invitation: &Invitation, at: u64) {
-        let mut unclaimed = self.unclaimed.lock();
-        unclaimed.truncate(UNCLAIMED_MOST - 1);
-        unclaimed.push_front((Instant::now(), invitation.clone(), at));
-    }
-
-    /// The users of the invitations that are kept.
-    pub fn expected(&self) -> Vec<User> {
-        let unclaimed = self.unclaimed.lock();
-        let users = unclaimed.iter().map(|(_, invitation, _)| &invitation.to);
-        users.cloned().collect()
-    }
-
-    /// Takes the invitations of a user who has come, and when each was written.
-    pub fn take(&self, user: &User) -> Vec<(Invitation, u64)> {
-        let mut unclaimed = self.unclaimed.lock();
-        unclaimed.retain(|(came, ..)| came.elapsed() < CLAIM_TIME);
-        if unclaimed.is_empty() {
-            return Vec::new();
+    /// This is to be opened. Returns its number. Of invitations, the last [`MOST`] are kept.
+    pub fn add(&self, user: &User, room: Option<&Room>, since: Option<u64>) -> u64 {
+        let mut queue = self.unopened.lock();
+        let number = queue.next;
+        queue.next += 1;
+        queue.waiting.push_back(Unopened {
+            number,
+            user: user.clone(),
+            room: room.cloned(),
+            since,
+            came: Instant::now(),
+        });
+        queue.invitations += usize::from(room.is_some());
+        if queue.invitations > MOST
+            && let Some(oldest) = queue.waiting.iter().position(|one| one.room.is_some())
+        {
+            queue.waiting.remove(oldest);
+            queue.invitations -= 1;
         }
-        let own = |(_, invitation, _): &(Instant, Invitation, u64)| invitation.to == *user;
-        let (taken, left) = unclaimed.drain(..).partition(own);
-        *unclaimed = left;
-        let taken: VecDeque<_> = taken;
-        let taken = taken.into_iter();
-        taken.map(|(_, invitation, at)| (invitation, at)).collect()
+        drop(queue);
+        self.work.notify(usize::MAX);
+        number
+    }
+
+    /// Wakes when there is something to open.
+    pub fn work(&self) -> EventListener {
+        self.work.listen()
+    }
+
+    /// What is to be opened, in order.
+    pub fn unopened(&self) -> Vec<Unopened> {
+        self.unopened.lock().waiting.iter().cloned().collect()
+    }
+
+    /// These are opened, or nobody comes for them.
+    pub fn remove(&self, numbers: &HashSet<u64>) {
+        self.take(|one| numbers.contains(&one.number));
+    }
+
+    /// Takes the invitations of a user who has just come. Returns since when something may be unheard.
+    pub fn take_of(&self, user: &User) -> Option<u64> {
+        let taken = self.take(|one| one.room.is_some() && one.user == *user);
+        let taken = taken.iter().filter(|one| !one.is_old());
+        taken.filter_map(|one| one.since).min()
+    }
+
+    fn take(&self, which: impl Fn(&Unopened) -> bool) -> Vec<Unopened> {
+        let mut queue = self.unopened.lock();
+        let mut taken = Vec::new();
+        queue.waiting.retain(|one| {
+            let goes = which(one);
+            if goes {
+                taken.push(one.clone());
+            }
+            !goes
+        });
+        queue.invitations -= taken.iter().filter(|one| one.room.is_some()).count();
+        taken
     }
 }
 

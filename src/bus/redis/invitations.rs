@@ -1,11 +1,16 @@
 //! Opens private conversations for users of this instance: by invitation, and for those of whom Redis has not
 //! known that they are here.
 
+use std::collections::HashSet;
+use std::time::Duration;
+
+use smol::Timer;
+
+use super::inbox::Unopened;
 use super::message::Invitation;
 use super::reply;
 use super::subscriber::Subscriber;
-use crate::bus::{Away, Conversation};
-use crate::chat::name::User;
+use crate::bus::Conversation;
 use crate::chat::replay::Cursor;
 use crate::redis::error::Error;
 use crate::redis::pipeline::BATCH;
@@ -14,6 +19,8 @@ use crate::redis::slot::Command;
 /// Of a conversation that is not open here, nothing has been heard for longer than this, in milliseconds: an
 /// open one is closed later, and who comes opens those that go on.
 const UNHEARD: u64 = 10 * 60 * 1000;
+/// What could not be opened is tried again after this time.
+const AGAIN: Duration = Duration::from_secs(1);
 
 impl Subscriber {
     /// Reads the invitations that the channel has not brought.
@@ -26,100 +33,84 @@ impl Subscriber {
         let mut invitations = reply::inbox(&inbox).unwrap_or_default();
         invitations.reverse();
         for (invitation, at, forwarded) in invitations {
-            if let Some(forward) = self.invited(invitation, at, forwarded).await? {
-                self.client.request_early(forward).await?;
-            }
-        }
-        // Their users may have come while Redis was away.
-        for user in self.inbox.expected() {
-            if self.peers.holds(&user).await {
-                self.arrived(&user).await?;
+            if let Some(forward) = self.invited(&invitation, at, forwarded).await {
+                self.client.send(forward);
             }
         }
         Ok(())
     }
 
-    /// Opens a private conversation for a user of this instance, if the invitation is new. Returns the
-    /// command that passes it on if the user is not here.
-    ///
-    /// # Errors
-    /// Redis does not answer.
+    /// A user of this instance is invited to a private conversation. Returns the command that passes it on
+    /// if the user is not here.
     pub(super) async fn invited(
         &self,
-        invitation: Invitation,
+        invitation: &Invitation,
         at: u64,
         forwarded: bool,
-    ) -> Result<Option<Command>, Error> {
-        let Invitation { to, room, .. } = &invitation;
+    ) -> Option<Command> {
+        let Invitation { to, room, .. } = invitation;
         if !self.inbox.is_new(at, to, room) {
-            return Ok(None);
+            return None;
         }
         // First, so that it is not missed by a claim that ends now.
-        self.inbox.keep(&invitation, at);
+        let since = at.saturating_sub(UNHEARD);
+        let number = self.inbox.add(to, Some(room), Some(since));
         if !self.peers.holds(to).await {
             // Its user has just left, or comes, or Redis has gone back to where it was before.
-            return Ok((!forwarded).then(|| self.client.scripts.forward(&invitation)));
+            return (!forwarded).then(|| self.client.scripts.forward(invitation));
         }
-        self.arrived(to).await?;
-        Ok(None)
+        if self.conversations.touch(room) {
+            self.inbox.remove(&[number].into());
+        }
+        None
     }
 
-    /// A user has the name now: opens the private conversations to which they were invited before.
-    ///
-    /// # Errors
-    /// Redis does not answer. The invitations are kept.
-    pub async fn arrived(&self, user: &User) -> Result<(), Error> {
-        let mut arrived = Ok(());
-        for (invitation, at) in self.inbox.take(user) {
-            let opened = self.open_invited(&invitation, at).await;
-            if opened.is_err() {
-                self.inbox.keep(&invitation, at);
-                arrived = opened;
-            }
-        }
-        arrived
-    }
-
-    async fn open_invited(&self, invitation: &Invitation, at: u64) -> Result<(), Error> {
-        let Invitation { to, room, .. } = invitation;
-        self.conversations.touch(room);
-        if self.conversations.is_open(room) {
-            return Ok(());
-        }
-        let own = self.client.scripts.conversations(to, Some(room));
-        let own = reply::conversations(self.client.request_early(own).await?);
-        for own in own.unwrap_or_default() {
-            self.open_since(&own, at.saturating_sub(UNHEARD)).await?;
-        }
-        Ok(())
-    }
-
-    /// Opens the private conversations of users who were here before Redis knew it: messages may have gone to
-    /// where it believed that they were, or wait for them.
-    ///
-    /// # Errors
-    /// Redis does not answer.
-    pub async fn open_unheard(&self, users: &[(User, Away)]) -> Result<(), Error> {
-        let scripts = &self.client.scripts;
-        for users in users.chunks(BATCH) {
-            let commands = users.iter();
-            let commands: Vec<_> =
-                (commands.map(|(user, _)| scripts.conversations(user, None))).collect();
-            let replies = self.client.pipeline.request_early(&commands).await?;
-            for ((_, away), reply) in users.iter().zip(replies) {
-                for own in reply::conversations(reply).unwrap_or_default() {
-                    let now = own.noted + own.age.unwrap_or_default();
-                    let since = now.saturating_sub(UNHEARD);
-                    let since = away.since.map_or(since, |away| away.min(since));
-                    if own.has_newer(since) && !self.conversations.is_open(&own.room) {
-                        self.open_since(&own, since).await?;
-                    }
+    /// Opens what is to be opened. Never ends by itself. Dropped, nothing is lost.
+    pub async fn open_unheard(&self) -> Error {
+        loop {
+            let work = self.inbox.work();
+            let (mut here, mut old) = (Vec::new(), HashSet::new());
+            for one in self.inbox.unopened() {
+                if self.peers.holds(&one.user).await {
+                    here.push(one);
+                } else if one.is_old() {
+                    old.insert(one.number);
                 }
             }
-            let returned = users.iter().map(|(user, _)| scripts.returned(user));
-            let returned: Vec<_> = returned.collect();
-            self.client.pipeline.request_early(&returned).await?;
+            self.inbox.remove(&old);
+            let mut opened = true;
+            for all in here.chunks(BATCH) {
+                opened = opened && self.open(all).await.is_ok();
+            }
+            match opened {
+                true => work.await,
+                false => drop(Timer::after(AGAIN).await),
+            }
         }
+    }
+
+    async fn open(&self, all: &[Unopened]) -> Result<(), Error> {
+        let (pipeline, scripts) = (&self.client.pipeline, &self.client.scripts);
+        let noted = |one: &Unopened| scripts.conversations(&one.user, one.room.as_ref());
+        let commands: Vec<_> = all.iter().map(noted).collect();
+        for (one, reply) in all.iter().zip(pipeline.request_early(&commands).await?) {
+            for own in reply::conversations(reply).unwrap_or_default() {
+                let now = own.noted + own.age.unwrap_or_default();
+                let lately = now.saturating_sub(UNHEARD);
+                let since = one.since.map_or(lately, |since| since.min(lately));
+                if own.has_newer(since) && !self.conversations.touch(&own.room) {
+                    self.open_since(&own, since).await?;
+                }
+            }
+        }
+        let back = all
+            .iter()
+            .filter(|one| one.room.is_none() && one.since.is_some());
+        let returned = back.map(|one| scripts.returned(&one.user));
+        let returned: Vec<_> = returned.collect();
+        pipeline.request_early(&returned).await?;
+        let numbers = all.iter().map(|one| one.number).collect();
+        self.inbox.remove(&numbers);
         Ok(())
     }
 

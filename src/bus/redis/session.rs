@@ -94,6 +94,7 @@ pub async fn run(
         Box::pin(listeners::watch(client, subscriptions, count)),
         Box::pin(limit_logs(client, &bus.log_limit)),
         Box::pin(bus.subscriber.conversations.close_idle(subscriptions)),
+        Box::pin(bus.subscriber.open_unheard()),
         Box::pin(reconciliation.run(again)),
         task(reauth),
         Box::pin(client.endpoint.primary_changed(primary.as_ref())),

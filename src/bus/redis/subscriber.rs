@@ -106,7 +106,7 @@ impl Subscriber {
             match reply::push(&push) {
                 Some(Push::Message { channel, payload }) if channel == own => {
                     self.handle_instance_message(payload, canary, presence)
-                        .await?;
+                        .await;
                 }
                 Some(Push::Message { channel, payload }) => {
                     let event = self.read(from, channel, payload, &mut own_lines);
@@ -216,12 +216,7 @@ impl Subscriber {
         Ok(())
     }
 
-    async fn handle_instance_message(
-        &self,
-        payload: &[u8],
-        canary: &Canary,
-        presence: &Presence,
-    ) -> Result<(), Error> {
+    async fn handle_instance_message(&self, payload: &[u8], canary: &Canary, presence: &Presence) {
         match message::instance_message(payload) {
             Some(InstanceMessage::Canary) => canary.heard(),
             Some(InstanceMessage::Invited {
@@ -229,7 +224,7 @@ impl Subscriber {
                 at,
                 forwarded,
             }) => {
-                if let Some(forward) = self.invited(invitation, at, forwarded).await? {
+                if let Some(forward) = self.invited(&invitation, at, forwarded).await {
                     self.client.send(forward);
                 }
             }
@@ -241,7 +236,6 @@ impl Subscriber {
             Some(InstanceMessage::Expired) => presence.set_missed(),
             None => {}
         }
-        Ok(())
     }
 }
 

@@ -106,24 +106,28 @@ impl Reconciliation<'_> {
         let missing: Vec<NamedPeer> = missing.into_values().collect();
         log::debug!("names: {released} to go, {} missing", missing.len());
         for missing in missing.chunks(RESTORED) {
+            let inbox = &self.bus.subscriber.inbox;
             let (claimed, replies) = {
                 let census = self.bus.peers.census().await;
                 let holds = |peer: &&NamedPeer| census.holder(&peer.user) == Some(peer.origin.peer);
                 let holders: Vec<&NamedPeer> = missing.iter().filter(holds).collect();
+                // Before, too: the reply may be lost.
+                let keyed = holders.iter().filter(|one| one.key_hash.is_some());
+                for one in keyed {
+                    inbox.add(&one.user, None, None);
+                }
                 let claim =
                     |one: &&NamedPeer| scripts.claim(&one.user, one.origin, one.key_hash, false);
                 let claims = holders.iter().map(claim).collect();
                 (holders, client.pipeline.begin(claims))
             };
-            let mut restored = Vec::new();
             for (peer, reply) in claimed.into_iter().zip(replies?.all().await?) {
                 if reply::number(&reply) == Some(0) {
                     self.refused(peer, told).await;
                 } else if let Some(away) = reply::away(&reply) {
-                    restored.push((peer.user.clone(), away));
+                    inbox.add(&peer.user, None, away.since);
                 }
             }
-            self.bus.subscriber.open_unheard(&restored).await?;
         }
         if changing {
             self.bus.presence.suspects.add_names();
