@@ -210,9 +210,7 @@ fn a_click_on_a_notification_opens_its_room() {
 fn the_icon_of_the_app_says_how_much_is_unread() {
     let server = TestServer::start();
     let ann = Page::open(&server, "/");
-    ann.value(
-        "(globalThis.badges = [], navigator.setAppBadge = async (n) => { badges.push(n); }, 0)",
-    );
+    ann.value("(navigator.setAppBadge = async (count) => { localStorage.badge = count; }, 0)");
     ann.fill("Name", "ann");
     ann.press("Join");
     ann.has("Message");
@@ -221,9 +219,16 @@ fn the_icon_of_the_app_says_how_much_is_unread() {
     looks(&ann, false);
     bob.say("one");
     bob.say("two");
-    ann.until("badges.at(-1) === 2");
+    ann.until("localStorage.badge === '2'");
     looks(&ann, true);
-    ann.until("badges.at(-1) === 0");
+    ann.until("localStorage.badge === '0'");
+    // Nothing is unread for those who have left.
+    looks(&ann, false);
+    bob.say("three");
+    ann.until("localStorage.badge === '1'");
+    ann.press("Leave chat");
+    ann.has("Join");
+    ann.until("localStorage.badge === '0'");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 import { Chat } from './chat.js';
 import { HELP } from './commands.js';
 import { Composer } from './composer.js';
-import { asked, isFramed, mayTakeFocus, onSight } from './frame.js';
+import { asked, isFramed, mayTakeFocus, onSight, tellUnread } from './frame.js';
 import { showPeople, showRooms, who } from './lists.js';
 import { become, me, tab } from './me.js';
 import { openMenu } from './menu.js';
@@ -316,6 +316,7 @@ page.quit.addEventListener('click', () => {
   leaving = true;
   save();
   chat.stop();
+  tellUnread(0);
   location.reload();
 });
 
