@@ -55,13 +55,13 @@ fn moderators_keep_order_from_a_menu() {
     moderator.press("Mute \u{2026}");
     moderator.value("(document.querySelector('#menu select').value = '3600', 0)");
     moderator.press("Mute");
-    ann.shows("foo was muted for 60 minutes, by mo");
+    ann.shows("foo was muted for an hour, by mo");
     // From the list of people, too.
     menu_of_person(&moderator, "foo");
     moderator.press("Remove \u{2026}");
     moderator.fill("Why (optional)", "insults");
     moderator.key("Enter");
-    ann.shows("foo was removed for 10 minutes, by mo");
+    ann.shows("foo was removed for 10 minutes, by mo: insults");
     foo.is_closed(4003);
     moderator.say("/banned");
     moderator.shows(": insults)");

@@ -78,3 +78,21 @@ fn what_was_taken_back_is_no_longer_shown() {
     assert_eq!(moderator.count("taken back"), 2);
     assert_eq!(moderator.count("taken back by"), 1);
 }
+
+#[test]
+fn who_is_removed_goes_to_another_room_and_is_asked_nothing() {
+    let issuer = Issuer::hs256();
+    let server = TestServer::with(|config| open_to_guests(config, &issuer));
+    let moderator = with_token(&server, &issuer, &json!({"sub": "mo", "mod": true}));
+    let ann = with_token(&server, &issuer, &json!({"sub": "ann"}));
+    ann.fill("Join another room", "attic");
+    ann.press("Go");
+    ann.until("location.hash === '#attic'");
+    ann.press_containing("lobby");
+    ann.fill("Message", "half a word");
+    ann.value("(globalThis.asked = 0, globalThis.confirm = () => { asked++; return false; }, 0)");
+    moderator.shows("ann joined");
+    moderator.say("/kick ann 7200");
+    moderator.shows("ann was removed for 2 hours, by mo");
+    ann.until("location.hash === '#attic' && find('Message').value === '' && asked === 0");
+}

@@ -147,10 +147,10 @@ function open(name) {
   people();
 }
 
-function leave(room) {
+function leave(room, asks = true) {
   const draft = room === chat.current ? composer.draft : room.draft;
   const waits = chat.pending.in(room).length || draft?.text.trim();
-  if (waits && !confirm(`Some of what you wrote in ${quoted(room.label)} has not been sent. Leave all the same?`)) return;
+  if (asks && waits && !confirm(`Some of what you wrote in ${quoted(room.label)} has not been sent. Leave all the same?`)) return;
   chat.leave(room);
   if (room === chat.current) open(chat.places[0].name);
   else list();
@@ -251,7 +251,7 @@ function requireToken(text) {
 function closed(room, reason) {
   if (chat.entered && chat.places.length > 1) {
     flash(isolated(room.name), `: ${reason}`);
-    return leave(room);
+    return leave(room, false);
   }
   // Joined again if the user asks for it again.
   chat.leave(room);

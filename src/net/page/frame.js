@@ -14,8 +14,11 @@ let isOnScreen = true;
 /** Whether the page is in sight: a frame may be scrolled or folded away. */
 export const isVisible = () => !document.hidden && isOnScreen && innerHeight > 0;
 
+/** A phone has one window in sight, and may not say that it has the focus. */
+const touch = matchMedia('(pointer: coarse)');
+
 /** Whether somebody looks at it. In a frame, the page around it may have the focus meanwhile. */
-export const isSeen = () => isVisible() && (isFramed || document.hasFocus());
+export const isSeen = () => isVisible() && (isFramed || touch.matches || document.hasFocus());
 
 /** Calls `act` whenever that may have changed. */
 export function onSight(act) {

@@ -4,12 +4,21 @@ import { day, isolated, time } from './page.js';
 
 const DEEDS = { kick: 'was removed', ban: 'was banned', unban: 'is no longer banned', mute: 'was muted' };
 
-/** Who was removed, banned or silenced, for how long, and which moderator did it. */
-export function told({ user, action, by, seconds }) {
+const UNITS = [[86_400, 'day'], [3_600, 'hour'], [60, 'minute'], [1, 'second']];
+
+/** "an hour", "90 minutes". */
+function span(seconds) {
+  const [size, unit] = UNITS.find(([size]) => seconds % size === 0);
+  const count = seconds / size;
+  return count === 1 ? `${unit === 'hour' ? 'an' : 'a'} ${unit}` : `${count} ${unit}s`;
+}
+
+/** Who was removed, banned or silenced, for how long, which moderator did it, and why. */
+export function told({ user, action, by, seconds, reason }) {
   const isOver = action === 'mute' && seconds === 0;
-  const span = seconds % 60 ? `${seconds} seconds` : seconds === 60 ? 'a minute' : `${seconds / 60} minutes`;
   return [
-    isolated(user), ` ${isOver ? 'may speak again' : DEEDS[action]}`, seconds ? ` for ${span}` : '', ', by ', isolated(by),
+    isolated(user), ` ${isOver ? 'may speak again' : DEEDS[action]}`, seconds ? ` for ${span(seconds)}` : '', ', by ', isolated(by),
+    ...(reason ? [': ', isolated(reason)] : []),
   ];
 }
 
