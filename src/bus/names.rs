@@ -62,7 +62,7 @@ impl Bus {
         match self {
             Bus::Local(bus) => bus.kept.lock().log.last(room).is_some(),
             #[cfg(feature = "full")]
-            Bus::Redis(bus) => bus.subscriber.subscriptions.cursor(room).is_some(),
+            Bus::Redis(bus) => bus.subscriber.conversations.is_known(room),
         }
     }
 

@@ -16,9 +16,9 @@ use crate::chat::replay::Cursor;
 use crate::redis::pipeline::Payload;
 use crate::redis::slot::Command;
 
-/// A private message on its way: its conversation is opened here, then on the instance of its recipient, and
-/// then it is published. Each step waits for the one before it, like messages for a room while Redis is
-/// away, and messages of one conversation take the steps in order.
+/// A private message on its way: the instance of its recipient is invited to the conversation, and then it is
+/// published. Meanwhile the conversation is opened here, too. Each step waits for the one before it, like
+/// messages for a room while Redis is away, and messages of one conversation take the steps in order.
 pub struct Sending {
     /// The bus.
     pub bus: Arc<Redis>,
@@ -38,26 +38,20 @@ impl Sending {
             subscriptions,
             ..
         } = &self.bus.subscriber;
-        if let Some(cursor) = subscriptions.cursor(&self.room) {
-            conversations.touch(&self.room);
-            return self.invite(cursor.epochs.last);
+        if !conversations.begin(&self.room) {
+            let last = subscriptions.heard_until(&self.room);
+            return self.invite(last.unwrap_or(Id::START));
         }
         let scripts = &self.bus.client.scripts;
         let sync = scripts.sync_room(&self.room, &Cursor::default(), None, 1);
-        self.request(sync, |sending, reply| {
+        let (bus, room) = (self.bus.clone(), self.room.clone());
+        let end_wait = move || bus.subscriber.conversations.end_wait(&room);
+        self.request(sync, end_wait, |sending, reply| {
             let Some(synced) = reply::synced(&sending.room, &reply) else {
                 return sending.message.receipt.refuse(&Refusal::Unavailable);
             };
-            let last = synced.epochs.last;
-            let cursor = Cursor {
-                epochs: synced.epochs,
-                at: synced.at,
-            };
-            let subscriber = &sending.bus.subscriber;
-            let subscriptions = &subscriber.subscriptions;
-            (subscriber.conversations).open_at(subscriptions, &sending.room, cursor);
             sending.reserve();
-            sending.invite(last);
+            sending.invite(synced.epochs.last);
         });
     }
 
@@ -73,21 +67,28 @@ impl Sending {
             .client
             .scripts
             .invite(&invitation, invited.as_deref());
-        self.request(invite, |sending, reply| {
-            let Some(invited) = reply::text(&reply) else {
-                let nobody = Refusal::NoSuchUser(sending.to.to_string());
-                return sending.message.receipt.refuse(&nobody);
-            };
-            let to = invited.split(' ').next().unwrap_or_default();
-            if to == "-" {
-                return sending.message.receipt.refuse(&Refusal::Unavailable);
-            }
-            let waiting_after = to.strip_prefix('@').and_then(|id| id.parse().ok());
-            let conversations = &sending.bus.subscriber.conversations;
-            conversations.set_invited(&sending.room, invited);
-            sending.reserve();
-            sending.publish(waiting_after);
-        });
+        self.request(
+            invite,
+            || {},
+            |sending, reply| {
+                let Some(invited) = reply::text(&reply) else {
+                    let nobody = Refusal::NoSuchUser(sending.to.to_string());
+                    return sending.message.receipt.refuse(&nobody);
+                };
+                let to = invited.split(' ').next().unwrap_or_default();
+                if to == "-" {
+                    return sending.message.receipt.refuse(&Refusal::Unavailable);
+                }
+                let waiting_after = to.strip_prefix('@').and_then(|id| id.parse().ok());
+                let subscriber = &sending.bus.subscriber;
+                if !subscriber.conversations.set_invited(&sending.room, invited) {
+                    let user = &sending.message.user;
+                    subscriber.inbox.add(user, Some(&sending.room), None);
+                }
+                sending.reserve();
+                sending.publish(waiting_after);
+            },
+        );
     }
 
     fn publish(self, waiting_after: Option<Id>) {
@@ -98,14 +99,23 @@ impl Sending {
             .publish_reserved(&self.room, self.message, heard, waiting_after);
     }
 
-    /// Sends a command of one step. An error, or no answer, refuses the message.
-    fn request(self, command: Command, next: impl FnOnce(Sending, Value) + Send + 'static) {
+    /// Sends a command of one step. An error, or no answer, refuses the message. `done` is called after
+    /// what comes next, in any case.
+    fn request(
+        self,
+        command: Command,
+        done: impl FnOnce() + Send + 'static,
+        next: impl FnOnce(Sending, Value) + Send + 'static,
+    ) {
         let (bus, bytes) = (self.bus.clone(), self.message.text.as_str().len());
-        let on_reply = move |reply: Option<Value>| match reply {
-            None | Some(Value::ServerError(_)) => {
-                self.message.receipt.refuse(&Refusal::Unavailable)
+        let on_reply = move |reply: Option<Value>| {
+            match reply {
+                None | Some(Value::ServerError(_)) => {
+                    self.message.receipt.refuse(&Refusal::Unavailable)
+                }
+                Some(reply) => next(self, reply),
             }
-            Some(reply) => next(self, reply),
+            done();
         };
         let pipeline = &bus.client.pipeline;
         pipeline.send_reserved(bytes, |_| (Payload::Command(command), Box::new(on_reply)));

@@ -68,7 +68,14 @@ fn audit_one(
             .iter()
             .any(|(with, _)| *with == to.name),
     };
-    let kept = heard.iter().filter(|heard| !taken_back(heard));
+    // Who is cut off after that may not be told.
+    let cut_off = |heard: &&&Heard| {
+        let mut ends = to.stays.iter().filter_map(|stay| stay.ended);
+        let after = heard.at..told + DELIVERY;
+        said.refused.is_some() && ends.any(|end| after.contains(&end))
+    };
+    let kept = heard.iter();
+    let kept = kept.filter(|heard| !taken_back(heard) && !cut_off(heard));
     let count = kept.count();
     let again = book.may_be_written_again(said) || book.may_be_refused_unseen(said);
     if count > 1 && !again {

@@ -97,6 +97,12 @@ fn a_private_message_is_answered_once_and_truly() {
         book.pages[BEA].private_taken_back.insert(one);
     };
     finds(told(), taken_back, &[]);
+    // Bea was cut off soon after, and may not have been told.
+    let cut_off = |book: &mut Book| {
+        lie(book);
+        book.pages[BEA].stays[0].ended = Some(4 * SECOND);
+    };
+    finds(told(), cut_off, &[]);
     let unknown = |book: &mut Book| {
         refuse(book, "no_such_user");
         book.pages[BEA].private_messages.clear();
