@@ -30,7 +30,7 @@ export class Reader {
   /** Whether all has been in view. */
   get hasAll() {
     // A reader who has just moved up is heard of with the next frame.
-    if (!this.#following) this.#locate();
+    if (this.isAtEnd && !this.#following) this.#locate();
     return this.isAtEnd && !this.#isBehind;
   }
 
