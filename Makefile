@@ -64,6 +64,10 @@ THREADS = $(shell expr 3 \* $$(nproc))
 test: tools ## run all tests, with a real redis-server and real browsers
 	$(CARGO) test --locked -- --test-threads $(THREADS)
 
+# Its windows share one display, where one of them at a time has the focus.
+page-test: tools webkit ## run the main tests of the page in WebKit, too
+	BROWSER=webkit xvfb-run -a $(CARGO) test --locked --test e2e -- --test-threads 1 page_browsers::
+
 docs: ## generate files from src/config.rs: man page, settings, completions, manual
 	DOCS=write $(CARGO) test --locked --test e2e -- deploy::
 
@@ -195,6 +199,11 @@ target/tools/usr/bin/promtool:
 		$(SUDO) apt-get update -qq && apt-get download -qq prometheus; } } && \
 		dpkg-deb --fsys-tarfile prometheus_*.deb | tar -x ./usr/bin/promtool && rm prometheus_*.deb; }
 
+webkit: # WebKit's browser for tests, and a display without a screen
+	@command -v WebKitWebDriver >/dev/null && command -v xvfb-run >/dev/null && command -v xauth >/dev/null || { \
+		$(SUDO) apt-get update -qq && DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq \
+		--no-install-recommends webkit2gtk-driver xvfb xauth; }
+
 image-tools: # what builds images without a registry and without Docker
 	@missing=; \
 	command -v buildah >/dev/null || missing="$$missing buildah"; \
@@ -225,4 +234,4 @@ fuzz-tools: # what fuzzing needs
 	@command -v c++ >/dev/null || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq g++; }
 	@$(CARGO) fuzz --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-fuzz
 
-.PHONY: help run build small arm64 arm64-test armhf armhf-test static static-test image-test test docs npm-types valkey-test soak fuzz audit bench bench-quick bench-growth bench-others bench-pi check deb deb-arm64 deb-test deploy-check tools deb-tools image-tools qemu bench-tools bench-others-tools audit-tools fuzz-tools
+.PHONY: help run build small arm64 arm64-test armhf armhf-test static static-test image-test test page-test docs npm-types valkey-test soak fuzz audit bench bench-quick bench-growth bench-others bench-pi check deb deb-arm64 deb-test deploy-check tools deb-tools webkit image-tools qemu bench-tools bench-others-tools audit-tools fuzz-tools

@@ -91,8 +91,8 @@ mod page_history;
 /// The page on a server that needs tokens.
 mod page_token;
 
-/// The page in Firefox.
-mod page_firefox;
+/// The page in other browsers: Firefox, WebKit.
+mod page_browsers;
 
 /// What keeps people from using the page.
 mod page_barriers;

@@ -8,8 +8,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::devtools::Tab;
-use super::firefox;
 use super::{DEADLINE, TestServer};
+use super::{firefox, webkit};
 
 /// A tab with storage of its own: another person's browser. It is closed when dropped. The second is the
 /// frame in it that is meant, if not the page itself.
@@ -18,7 +18,22 @@ pub struct Page(Browser, Option<Value>);
 /// Most tests are of Chromium, which can do more on demand.
 enum Browser {
     Chromium(Tab),
-    Firefox(firefox::Tab),
+    Other(Box<dyn Driver>),
+}
+
+/// What other browsers do, each by its own protocol.
+pub trait Driver {
+    /// Goes to an address and waits until it is loaded.
+    fn goes_to(&self, url: &str);
+
+    /// Loads the page again and waits until it is loaded.
+    fn reload(&self);
+
+    /// The value of an expression, of a promise too. Null if it throws.
+    fn evaluate(&self, expression: &str) -> Result<Value, String>;
+
+    /// Lets a keyboard or a mouse act, as `actions` of WebDriver say.
+    fn acts(&self, device: Value);
 }
 
 /// Finds a control by its label, as a screen reader does.
@@ -31,6 +46,16 @@ function find(name) {
     return [...document.querySelectorAll("input, textarea, button")].filter(shown).find(named);
 }
 "#;
+
+/// Presses these keys one after another in the focused element.
+fn press(tab: &dyn Driver, keys: &str) {
+    let press = |key: char| {
+        let action = |kind: &str| json!({"type": kind, "value": key.to_string()});
+        [action("keyDown"), action("keyUp")]
+    };
+    let actions: Vec<Value> = keys.chars().flat_map(press).collect();
+    tab.acts(json!({"type": "key", "id": "keyboard", "actions": actions}));
+}
 
 impl Page {
     /// Opens the server's page.
@@ -48,21 +73,28 @@ impl Page {
         Page(Browser::Chromium(Tab::open()), None).goes_to(scheme, addr, path)
     }
 
-    /// Opens the server's page in Firefox, one page at a time. `None` where there is no Firefox.
-    pub fn open_in_firefox(server: &TestServer, path: &str) -> Option<Page> {
-        let Some(tab) = firefox::Tab::open() else {
-            eprintln!("there is no Firefox here: make tools");
-            return None;
+    /// Opens the server's page in a browser that is not Chromium: in Firefox, or in WebKit if `BROWSER` says so.
+    /// One page at a time. `None` where there is no Firefox.
+    pub fn open_elsewhere(server: &TestServer, path: &str) -> Option<Page> {
+        let tab: Box<dyn Driver> = match std::env::var("BROWSER").as_deref() {
+            Ok("webkit") => Box::new(webkit::Tab::open()),
+            _ => match firefox::Tab::open() {
+                Some(tab) => Box::new(tab),
+                None => {
+                    eprintln!("there is no Firefox here: make tools");
+                    return None;
+                }
+            },
         };
         tab.goes_to(&format!("http://{}{path}", server.addr()));
-        Some(Page(Browser::Firefox(tab), None))
+        Some(Page(Browser::Other(tab), None))
     }
 
     #[track_caller]
     fn chromium(&self) -> &Tab {
         match &self.0 {
             Browser::Chromium(tab) => tab,
-            Browser::Firefox(_) => panic!("only Chromium can do that"),
+            Browser::Other(_) => panic!("only Chromium can do that"),
         }
     }
 
@@ -135,7 +167,7 @@ impl Page {
     /// Null if it throws; an error while one page takes another's place.
     fn evaluate(&self, expression: &str) -> Result<Value, String> {
         let function = format!("(() => {{ {FIND} return ({expression}); }})()");
-        if let Browser::Firefox(tab) = &self.0 {
+        if let Browser::Other(tab) = &self.0 {
             return tab.evaluate(&function);
         }
         let params = self.evaluation(&function)?;
@@ -151,7 +183,7 @@ impl Page {
     pub fn runs(&self, body: &str) -> Value {
         let function =
             format!("(async () => {{ {body} }})().catch((error) => error.code ?? String(error))");
-        if let Browser::Firefox(tab) = &self.0 {
+        if let Browser::Other(tab) = &self.0 {
             return tab.evaluate(&function).unwrap();
         }
         let mut params = self.evaluation(&function).unwrap();
@@ -225,8 +257,8 @@ impl Page {
 
     /// Puts a text into the focused element, as if it were pasted.
     pub fn insert(&self, text: &str) {
-        if let Browser::Firefox(tab) = &self.0 {
-            return tab.press(text);
+        if let Browser::Other(tab) = &self.0 {
+            return press(&**tab, text);
         }
         self.chromium()
             .does("Input.insertText", json!({"text": text}));
@@ -244,8 +276,8 @@ impl Page {
             "ArrowDown" => (40, "", "\u{e015}"),
             _ => panic!("no test has pressed {key} yet"),
         };
-        if let Browser::Firefox(tab) = &self.0 {
-            return tab.press(character);
+        if let Browser::Other(tab) = &self.0 {
+            return press(&**tab, character);
         }
         let kind = if text.is_empty() {
             "rawKeyDown"
@@ -289,7 +321,7 @@ impl Page {
 
     /// Loads it again, as its user would.
     pub fn reload(&self) {
-        if let Browser::Firefox(tab) = &self.0 {
+        if let Browser::Other(tab) = &self.0 {
             return tab.reload();
         }
         self.value("(globalThis.isOld = true, 0)");

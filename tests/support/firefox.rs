@@ -11,6 +11,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tungstenite::{Message, WebSocket};
 
+use super::browser::Driver;
+
 /// How long an answer may take, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -149,23 +151,20 @@ impl Tab {
         self.run(method, params)
             .unwrap_or_else(|error| panic!("{error}"))
     }
+}
 
-    /// Goes to an address.
-    #[track_caller]
-    pub fn goes_to(&self, url: &str) {
+impl Driver for Tab {
+    fn goes_to(&self, url: &str) {
         let params = json!({"context": self.context, "url": url, "wait": "complete"});
         self.does("browsingContext.navigate", params);
     }
 
-    /// Loads the page again.
-    #[track_caller]
-    pub fn reload(&self) {
+    fn reload(&self) {
         let params = json!({"context": self.context, "wait": "complete"});
         self.does("browsingContext.reload", params);
     }
 
-    /// The value of an expression, of a promise too. Null if it throws.
-    pub fn evaluate(&self, expression: &str) -> Result<Value, String> {
+    fn evaluate(&self, expression: &str) -> Result<Value, String> {
         let params = json!({
             "expression": format!("(async () => JSON.stringify((await {expression}) ?? null))()"),
             "target": {"context": self.context},
@@ -176,16 +175,8 @@ impl Tab {
         serde_json::from_str(text).map_err(|error| error.to_string())
     }
 
-    /// Presses these keys one after another in the focused element.
-    #[track_caller]
-    pub fn press(&self, keys: &str) {
-        let press = |key: char| {
-            let action = |kind: &str| json!({"type": kind, "value": key.to_string()});
-            [action("keyDown"), action("keyUp")]
-        };
-        let actions: Vec<Value> = keys.chars().flat_map(press).collect();
-        let keyboard = json!({"type": "key", "id": "keyboard", "actions": actions});
-        let params = json!({"context": self.context, "actions": [keyboard]});
+    fn acts(&self, device: Value) {
+        let params = json!({"context": self.context, "actions": [device]});
         self.does("input.performActions", params);
     }
 }

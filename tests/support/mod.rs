@@ -27,6 +27,7 @@ mod site;
 mod stream;
 mod token_service;
 mod two_servers;
+mod webkit;
 
 pub use alone::Alone;
 pub use browser::Page;

@@ -1,12 +1,12 @@
-//! The page in Firefox: what people do on it most.
+//! The page in Firefox, and by `make page-test` in WebKit: what people do on it most.
 
 use serde_json::json;
 
 use crate::support::{Page, TestServer};
 
-/// Somebody in the lobby, if there is a Firefox.
+/// Somebody in the lobby, if there is such a browser.
 fn join(server: &TestServer) -> Option<Page> {
-    let page = Page::open_in_firefox(server, "/")?;
+    let page = Page::open_elsewhere(server, "/")?;
     page.fill("Name", "ann");
     page.key("Enter");
     page.has("Message");
