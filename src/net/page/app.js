@@ -9,7 +9,7 @@ import { become, me, tab } from './me.js';
 import { openMenu } from './menu.js';
 import { notify, onChosen, showNotify, withdraw } from './notify.js';
 import {
-  allowGravatar, avatar, closeDrawer, flash, isolated, make, page, putInAddress, quoted, read, roomInAddress, say, show,
+  allowGravatar, atMidnight, avatar, closeDrawer, flash, isolated, make, page, putInAddress, quoted, read, roomInAddress, say, show,
   whyNot, write,
 } from './page.js';
 import { AT } from './room.js';
@@ -346,14 +346,7 @@ function redate() {
   for (const { log } of chat.rooms.values()) log.redate();
 }
 
-function redateAtMidnight() {
-  const midnight = new Date().setHours(24, 0, 0, 0);
-  setTimeout(() => {
-    redate();
-    redateAtMidnight();
-  }, midnight - Date.now());
-}
-redateAtMidnight();
+atMidnight(redate);
 
 addEventListener('beforeunload', (event) => {
   const { current, rooms, pending } = chat;

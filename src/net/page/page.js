@@ -111,6 +111,15 @@ export function day(ts) {
   return of(ts) === of(yesterday) ? 'Yesterday' : date.format(ts);
 }
 
+/** Calls `act` whenever a day begins. */
+export function atMidnight(act) {
+  const midnight = new Date().setHours(24, 0, 0, 0);
+  setTimeout(() => {
+    act();
+    atMidnight(act);
+  }, midnight - Date.now());
+}
+
 /** "ann", "ann and bob", "ann, bob and 3 others". */
 export function list(people) {
   const [first, second, ...others] = people.map(isolated);
