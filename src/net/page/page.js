@@ -192,8 +192,8 @@ visualViewport?.addEventListener('resize', () => {
   if (!isZoomed) scrollTo(0, 0);
 });
 
-// A file that is dropped would be opened instead of the chat.
-for (const type of ['dragover', 'drop']) {
+// A file that is dropped would be opened instead of the chat, also on what has just appeared under it.
+for (const type of ['dragenter', 'dragover', 'drop']) {
   addEventListener(type, (event) => {
     if (!event.dataTransfer.types.includes('Files')) return;
     event.preventDefault();
