@@ -56,6 +56,10 @@ fn moderators_keep_order_from_a_menu() {
     moderator.value("(document.querySelector('#menu select').value = '3600', 0)");
     moderator.press("Mute");
     ann.shows("foo was muted for an hour, by mo");
+    menu_of(&moderator, "another one");
+    moderator.press("Mute \u{2026}");
+    moderator.press("Unmute");
+    ann.shows("foo may speak again, by mo");
     // From the list of people, too.
     menu_of_person(&moderator, "foo");
     moderator.press("Remove \u{2026}");
@@ -65,6 +69,10 @@ fn moderators_keep_order_from_a_menu() {
     foo.is_closed(4003);
     moderator.say("/banned");
     moderator.shows(": insults)");
+    menu_of(&moderator, "another one");
+    moderator.press("Ban \u{2026}");
+    moderator.press("Let back in");
+    ann.shows("foo is no longer banned, by mo");
     // Nobody else is offered that, nor is she elsewhere.
     menu_of(&ann, "another one");
     assert_eq!(ann.value(OFFERS), json!("Write privately, Ignore"));

@@ -5,6 +5,9 @@ import { isIgnored } from './settings.js';
 import { mayModerate } from './token.js';
 
 const ORDERS = { mute: 'Mute', kick: 'Remove', ban: 'Ban' };
+/** What ends them. Who was removed or banned may come back. */
+const ENDS = { mute: ['Unmute', { type: 'mute', seconds: 0 }], kick: ['Let back in', { type: 'unban' }] };
+ENDS.ban = ENDS.kick;
 /** How long, in seconds. A ban has no end. */
 const SPANS = [[600, '10 minutes'], [3_600, '1 hour'], [86_400, '1 day'], [604_800, '1 week']];
 
@@ -36,20 +39,24 @@ export function openMenu(opener, { name, message, room }, obey) {
   openDialog(opener, mine ? ['Your message'] : [isolated(name)], list);
 }
 
-/** Asks a moderator how long, and why. */
+/** Asks a moderator how long, and why, and offers to end what was ordered before. */
 function openForm(opener, type, name, obey) {
+  const order = (frame) => {
+    page.menu.close();
+    obey({ frame: { ...frame, user: name } });
+  };
   const span = make('select', '', ...SPANS.map(([seconds, label]) => new Option(label, seconds)));
   const why = make('input');
   const send = make('button', 'main', ORDERS[type]);
+  const [label, end] = ENDS[type];
   const form = make('form', '',
     ...(type === 'ban' ? [] : [make('label', '', 'How long', span)]),
     ...(type === 'mute' ? [] : [make('label', '', 'Why (optional)', why)]),
-    make('p', 'row', button('', () => page.menu.close(), 'Cancel'), send));
+    make('p', 'row', button('', () => page.menu.close(), 'Cancel'), button('', () => order(end), label), send));
   form.addEventListener('submit', (event) => {
     event.preventDefault();
-    page.menu.close();
     const seconds = type === 'ban' ? undefined : Number(span.value);
-    obey({ frame: { type, user: name, seconds, reason: why.value.trim() || undefined } });
+    order({ type, seconds, reason: why.value.trim() || undefined });
   });
   openDialog(opener, [`${ORDERS[type]} `, isolated(name)], form);
 }
