@@ -61,6 +61,9 @@ mod page_text;
 /// What is new on the page, and when it counts as seen.
 mod page_unread;
 
+/// What many messages cost the page.
+mod page_busy;
+
 /// Private conversations on the page.
 mod page_private;
 

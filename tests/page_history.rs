@@ -257,26 +257,26 @@ fn a_long_conversation_is_shortened() {
     let server = TestServer::with(|config| (config.rate, config.history) = (0, 2000));
     let ann = Page::join(&server, "ann");
     let mut foo = server.join("foo");
-    says_lines(&mut foo, 0..1020);
-    until_text(&ann, -1, "line 1019");
-    ann.shows("line 1019");
+    says_lines(&mut foo, 0..1050);
+    until_text(&ann, -1, "line 1049");
+    ann.shows("line 1049");
     ann.until(&format!(
         "{LOG}.querySelectorAll('article').length === 1000"
     ));
-    assert_eq!(texts(&ann), lines(20..1020));
+    assert_eq!(texts(&ann), lines(50..1050));
     // Messages that were dropped can be loaded again.
     ann.value(&format!("({LOG}.scrollTop = 0, 0)"));
     until_text(&ann, 0, "line 0000");
     ann.shows("line 0000");
-    assert_eq!(texts(&ann), lines(0..1020));
+    assert_eq!(texts(&ann), lines(0..1050));
     ann.value(&format!("({LOG}.scrollTop = {LOG}.scrollHeight, 0)"));
     draws(&ann);
-    foo.say("line 1020");
+    foo.say("line 1050");
     ann.until(&format!(
         "{LOG}.querySelectorAll('article').length === 1000"
     ));
-    ann.shows("line 1020");
-    assert_eq!(texts(&ann), lines(21..1021));
+    ann.shows("line 1050");
+    assert_eq!(texts(&ann), lines(51..1051));
 }
 
 #[test]

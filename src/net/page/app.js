@@ -19,6 +19,8 @@ import { bearer, inAddress } from './token.js';
 import { startWorker } from './worker.js';
 
 const LOBBY = 'lobby';
+/** How long the lists and the title may be behind what comes, in milliseconds. A tab out of sight draws no frames. */
+const BEAT = 100;
 const touch = matchMedia('(pointer: coarse)');
 
 function save() {
@@ -106,7 +108,7 @@ const chat = new Chat(me, {
     showChat();
   },
   people,
-  unread: list,
+  unread: () => (listing ||= setTimeout(list, BEAT)),
   heard: (room, message) => notify(room, message, me.name),
   takenBack: withdraw,
   said: flash,
@@ -169,7 +171,11 @@ function people() {
   });
 }
 
+let listing = 0;
+
 function list() {
+  clearTimeout(listing);
+  listing = 0;
   showRooms(chat, {
     enter(room) {
       open(room.name);
@@ -199,10 +205,12 @@ function look() {
     current.see();
     if (unread) list();
   }
+  const count = current.unread;
   page.newer.hidden = log.hasAll;
-  page.newer.classList.toggle('fresh', !!current.unread);
-  page.newer.lastElementChild.textContent =
-    !current.unread ? 'To the end' : current.unread === 1 ? '1 new message' : `${current.unread} new messages`;
+  page.newer.classList.toggle('fresh', !!count);
+  const label = !count ? 'To the end' : count === 1 ? '1 new message' : `${count} new messages`;
+  // It is asked with every frame: what is written anew is drawn anew.
+  if (page.newer.textContent.trim() !== label) page.newer.lastElementChild.textContent = label;
 }
 
 function showStatus() {

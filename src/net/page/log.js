@@ -11,6 +11,8 @@ import { Reader } from './reader.js';
 
 /** More than this is not kept on the page; twice as much while somebody reads further up. */
 const MOST = 1000;
+/** So many at a time are taken away, which costs little more than one. */
+const BATCH = 50;
 /** Messages of one person within this time are shown as one group. */
 const GROUP = 5 * 60_000;
 /** Screen readers look at what has changed a little later. */
@@ -316,7 +318,7 @@ export class Log {
   /** Takes the oldest away when there are too many. */
   #trim() {
     const excess = this.#placed.length - (this.#reader.isAtEnd ? MOST : 2 * MOST);
-    if (excess <= 0) return;
+    if (excess < BATCH) return;
     const cut = () => {
       this.#placed.splice(0, excess);
       const [{ element: first }] = this.#placed;

@@ -230,7 +230,8 @@ function put(content, label = '', act = null) {
   statusButton.textContent = label;
   statusButton.onclick = act;
   // So much of the conversation is behind it.
-  document.body.style.setProperty('--status', `${page.status.offsetHeight}px`);
+  page.stage.classList.toggle('behind', !!textContent);
+  page.stage.style.setProperty('--status', `${page.status.offsetHeight}px`);
 }
 
 // What is remembered, and what is in the address

@@ -95,6 +95,8 @@ export class Reader {
     this.isAtEnd = true;
     // Who comes back to the page begins with what is new.
     this.#isBehind ||= !isVisible();
+    // Elsewhere there is nothing to be drawn.
+    if (!this.#element.isConnected) return;
     this.#following ||= requestAnimationFrame(() => {
       this.#following = 0;
       // The reader may have moved up since the last frame, and has not seen what came then.

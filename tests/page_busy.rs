@@ -1,0 +1,66 @@
+//! What the page does for each of many messages: little, and nothing that stays.
+
+use serde_json::json;
+
+use crate::support::{Client, Page, TestServer};
+
+fn says_lines(client: &mut Client, numbers: std::ops::Range<usize>) {
+    for n in numbers {
+        client.say(&format!("line {n}"));
+    }
+    client.is_taken();
+}
+
+/// How many nodes and listeners there are, garbage left out.
+fn size(page: &Page) -> [f64; 2] {
+    page.does("HeapProfiler.collectGarbage", json!({}));
+    let counters = page.does("Memory.getDOMCounters", json!({}));
+    ["nodes", "jsEventListeners"].map(|name| counters[name].as_f64().unwrap())
+}
+
+#[test]
+fn the_lists_are_drawn_once_for_messages_that_come_together() {
+    let server = TestServer::with(|config| config.rate = 0);
+    let ann = Page::join(&server, "ann");
+    let mut foo = server.join("foo");
+    ann.shows("foo joined");
+    let count = "(name, node) => new MutationObserver(() => globalThis[name]++).observe(node, { childList: true, characterData: true, subtree: true })";
+    ann.value(&format!("(globalThis.titles = globalThis.labels = 0, ({count})('titles', document.head), ({count})('labels', document.getElementById('newer')), 0)"));
+    says_lines(&mut foo, 0..100);
+    ann.shows("line 99");
+    assert_eq!(
+        ann.value("labels"),
+        json!(0),
+        "nobody needs a way to the end"
+    );
+    ann.fill("Join another room", "attic");
+    ann.press("Go");
+    ann.until("location.hash === '#attic' && titles > 0");
+    ann.value("(titles = 0)");
+    says_lines(&mut foo, 100..300);
+    ann.until("document.title.startsWith('(200)')");
+    let titles = ann.value("titles").as_u64().unwrap();
+    assert!(titles < 200, "the title was written {titles} times");
+}
+
+#[test]
+fn a_page_that_has_shown_thousands_of_messages_is_no_larger_than_before() {
+    let server = TestServer::with(|config| config.rate = 0);
+    let ann = Page::join(&server, "ann");
+    let mut foo = server.join("foo");
+    ann.shows("foo joined");
+    let shown = |numbers: std::ops::Range<usize>, foo: &mut Client| {
+        let last = format!("line {}", numbers.end - 1);
+        says_lines(foo, numbers);
+        ann.until(&format!(
+            "[...document.querySelectorAll('.text')].at(-1)?.firstChild.data === {last:?}"
+        ));
+        size(&ann)
+    };
+    let [nodes, listeners] = shown(0..1100, &mut foo);
+    let after = shown(1100..3300, &mut foo);
+    assert!(
+        after[0] < nodes * 1.05 && after[1] <= listeners,
+        "{nodes} nodes and {listeners} listeners have become {after:?}"
+    );
+}
