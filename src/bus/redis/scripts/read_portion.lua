@@ -19,9 +19,13 @@ local function read_portion(key, back, from, to, most, size)
       bytes = bytes + #entry[2][2]
     end
     local epoch, n = string.match(#entries == step and entries[step][1] or '', '^(%d+)%-(%d+)$')
-    ended = not epoch or back and n == '0'
+    ended = not epoch
     if ended then break end
-    from = epoch .. '-' .. string.format('%.0f', back and n - 1 or n + 1)
+    if back and n == '0' then
+      from = string.format('%.0f', epoch - 1) .. '-18446744073709551615'
+    else
+      from = epoch .. '-' .. string.format('%.0f', back and n - 1 or n + 1)
+    end
   end
   return found, ended
 end
