@@ -187,8 +187,10 @@ deb-tools: # what packages are made and tested with
 	[ -z "$$missing" ] || { $(SUDO) apt-get update -qq && \
 		DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends $$missing; }
 
-# It looks for what keeps people from using the page. Without npm, or away from its registry, its test is skipped.
+# It looks for what keeps people from using the page. Away from npm's registry its test is skipped.
 target/tools/axe.min.js:
+	@command -v npm >/dev/null || { $(SUDO) apt-get update -qq && \
+		DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends npm; }
 	@mkdir -p target/tools && cd target/tools && { npm pack --silent axe-core@4.14.1 >/dev/null && \
 		tar -xzf axe-core-4.14.1.tgz --strip-components=1 package/axe.min.js && rm axe-core-4.14.1.tgz; } || \
 		echo 'axe-core can not be had: the page is tested without it'
