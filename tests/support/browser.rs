@@ -1,5 +1,7 @@
 //! Pages in a real browser as people see them: by their labels, not by their markup.
 
+mod input;
+
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -46,16 +48,6 @@ function find(name) {
     return [...document.querySelectorAll("input, textarea, button")].filter(shown).find(named);
 }
 "#;
-
-/// Presses these keys one after another in the focused element.
-fn press(tab: &dyn Driver, keys: &str) {
-    let press = |key: char| {
-        let action = |kind: &str| json!({"type": kind, "value": key.to_string()});
-        [action("keyDown"), action("keyUp")]
-    };
-    let actions: Vec<Value> = keys.chars().flat_map(press).collect();
-    tab.acts(json!({"type": "key", "id": "keyboard", "actions": actions}));
-}
 
 impl Page {
     /// Opens the server's page.
@@ -246,48 +238,6 @@ impl Page {
         );
         self.until(&format!("!!{button}"));
         self.value(&format!("({button}.click(), 0)"));
-    }
-
-    /// Types into the focused element.
-    pub fn types(&self, text: &str) {
-        for letter in text.chars() {
-            self.insert(&letter.to_string());
-        }
-    }
-
-    /// Puts a text into the focused element, as if it were pasted.
-    pub fn insert(&self, text: &str) {
-        if let Browser::Other(tab) = &self.0 {
-            return press(&**tab, text);
-        }
-        self.chromium()
-            .does("Input.insertText", json!({"text": text}));
-    }
-
-    /// Presses a key in the focused element.
-    pub fn key(&self, key: &str) {
-        // The number and the text of the event, and the character that means the key in WebDriver.
-        let (code, text, character) = match key {
-            "Enter" => (13, "\r", "\u{e006}"),
-            "Escape" => (27, "", "\u{e00c}"),
-            "Delete" => (46, "", "\u{e017}"),
-            "Tab" => (9, "", "\u{e004}"),
-            "ArrowUp" => (38, "", "\u{e013}"),
-            "ArrowDown" => (40, "", "\u{e015}"),
-            _ => panic!("no test has pressed {key} yet"),
-        };
-        if let Browser::Other(tab) = &self.0 {
-            return press(&**tab, character);
-        }
-        let kind = if text.is_empty() {
-            "rawKeyDown"
-        } else {
-            "keyDown"
-        };
-        for (kind, text) in [(kind, text), ("keyUp", "")] {
-            let params = json!({"type": kind, "key": key, "code": key, "text": text, "windowsVirtualKeyCode": code});
-            self.chromium().does("Input.dispatchKeyEvent", params);
-        }
     }
 
     /// Says something.
