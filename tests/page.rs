@@ -250,37 +250,37 @@ fn slow_click(page: &Page, text: &str, meanwhile: impl FnOnce()) {
         "[...document.querySelectorAll('.side button')].find((b) => b.innerText.includes({text:?}))"
     );
     page.until(&format!("!!{button}"));
-    let place =
-        format!("(({{ x, y }}) => ({{ x: x + 20, y: y + 10 }}))({button}.getBoundingClientRect())");
+    let place = format!(
+        "(({{ x, y }}) => ({{ x: Math.round(x) + 20, y: Math.round(y) + 10 }}))({button}.getBoundingClientRect())"
+    );
     let place = page.value(&place);
-    let mouse = |kind: &str| {
-        let params = json!({"type": kind, "x": place["x"], "y": place["y"], "button": "left", "clickCount": 1});
-        page.does("Input.dispatchMouseEvent", params);
-    };
-    mouse("mousePressed");
+    page.mouse("pointerDown", &place);
     meanwhile();
-    mouse("mouseReleased");
+    page.mouse("pointerUp", &place);
 }
 
 #[test]
 fn a_click_is_not_lost_while_messages_arrive() {
     let server = TestServer::start();
-    let ann = Page::join(&server, "ann");
-    let mut foo = server.join("foo");
-    ann.shows("foo joined");
+    clicks_while_messages_arrive(&server, &Page::join(&server, "ann"));
+}
+
+pub fn clicks_while_messages_arrive(server: &TestServer, ann: &Page) {
+    let mut bob = server.join("bob");
+    ann.shows("bob joined");
     ann.fill("Join another room", "attic");
     ann.press("Go");
     ann.until("location.hash === '#attic'");
     let mut bar = server.join_room("bar", "attic");
     ann.shows("bar joined");
-    slow_click(&ann, "lobby", || {
-        foo.say("news");
+    slow_click(ann, "lobby", || {
+        bob.say("news");
         ann.until("/lobby\\s*1/.test(document.querySelector('nav').innerText)");
     });
     ann.until("location.hash === '#lobby'");
     ann.press_containing("attic");
     // Nor is one on a person, while others come.
-    slow_click(&ann, "bar", || {
+    slow_click(ann, "bar", || {
         let _baz = server.join_room("baz", "attic");
         bar.hears("baz: has joined the chat!");
         ann.until("document.querySelector('aside').innerText.includes('baz')");

@@ -64,9 +64,13 @@ fn it_can_be_installed() {
 fn it_opens_without_a_connection_and_says_so_calmly() {
     let server = TestServer::start();
     let page = Page::join(&server, "ann");
+    opens_without_a_connection(server, &page);
+}
+
+pub fn opens_without_a_connection(server: TestServer, page: &Page) {
     page.say("before");
     page.shows("before");
-    is_kept(&page);
+    is_kept(page);
     let addr = server.addr();
     server.stop();
     page.reload();
@@ -74,8 +78,8 @@ fn it_opens_without_a_connection_and_says_so_calmly() {
     page.says("No connection, trying again. What you write is kept.");
     page.say("meanwhile");
     let server = TestServer::with(|config| config.listen = vec![addr]);
-    let mut foo = server.join("foo");
-    foo.hears_at_last("ann: meanwhile");
+    let mut bob = server.join("bob");
+    bob.hears_at_last("ann: meanwhile");
     page.says("Connected again.");
 }
 

@@ -2,14 +2,17 @@
 
 use serde_json::json;
 
-use crate::support::{Page, TestServer};
+use crate::support::{Issuer, Page, TestServer, open_to_guests};
+use crate::{
+    page, page_app, page_directions, page_menu, page_notifications, page_text, page_unread,
+};
 
 /// Somebody in the lobby, if there is such a browser.
 fn join(server: &TestServer) -> Option<Page> {
     let page = Page::open_elsewhere(server, "/")?;
     page.fill("Name", "ann");
     page.key("Enter");
-    page.has("Message");
+    page.is_in();
     Some(page)
 }
 
@@ -77,14 +80,64 @@ fn who_comes_back_misses_nothing_and_loses_nothing() {
     assert_eq!(ann.count("while it was away"), 1);
 }
 
+/// Ann in the lobby does the same as in Chromium.
+fn as_ann(script: impl Fn(&TestServer, &Page)) {
+    let server = TestServer::with(|config| config.rate = 0);
+    if let Some(ann) = join(&server) {
+        script(&server, &ann);
+    }
+}
+
 #[test]
 fn it_opens_without_a_connection() {
     let server = TestServer::start();
     let Some(ann) = join(&server) else { return };
-    ann.runs("await navigator.serviceWorker.ready");
-    ann.until("navigator.serviceWorker.ready.then(({ active }) => active.state === 'activated')");
-    server.stop();
-    ann.reload();
-    ann.has("Message");
-    ann.says("No connection, trying again. What you write is kept.");
+    page_app::opens_without_a_connection(server, &ann);
+}
+
+#[test]
+fn a_click_is_not_lost_while_messages_arrive() {
+    as_ann(page::clicks_while_messages_arrive);
+}
+
+#[test]
+fn a_room_opens_where_the_new_begins() {
+    as_ann(page_unread::opens_a_room_with_news);
+}
+
+#[test]
+fn links_end_where_the_sentence_goes_on() {
+    as_ann(page_text::finds_links);
+}
+
+#[test]
+fn every_emoji_is_one_picture() {
+    as_ann(|_, ann| page_text::has_a_picture_for_every_emoji(ann));
+}
+
+#[test]
+fn names_do_not_turn_sentences_around() {
+    as_ann(page_directions::reads_names_of_both_directions);
+}
+
+#[test]
+fn who_looks_elsewhere_is_told_of_private_messages_and_of_the_own_name() {
+    as_ann(|server, ann| {
+        if page_notifications::switches_on(ann) {
+            page_notifications::is_told_what_concerns_them(server, ann);
+        }
+    });
+}
+
+#[test]
+fn moderators_keep_order_from_a_menu() {
+    let issuer = Issuer::hs256();
+    let server = TestServer::with(|config| open_to_guests(config, &issuer));
+    let token = issuer.sign(json!({"sub": "mo", "mod": ["lobby"]}));
+    let Some(moderator) = Page::open_elsewhere(&server, &format!("/#token={token}")) else {
+        return;
+    };
+    moderator.press("Join");
+    moderator.is_in();
+    page_menu::keeps_order(&server, &moderator, &moderator);
 }

@@ -29,7 +29,10 @@ fn as_seen(page: &Page, within: &str, parts: &[&str]) -> Vec<String> {
 #[test]
 fn names_do_not_turn_sentences_around() {
     let server = TestServer::start();
-    let ann = Page::join(&server, "ann");
+    reads_names_of_both_directions(&server, &Page::join(&server, "ann"));
+}
+
+pub fn reads_names_of_both_directions(server: &TestServer, ann: &Page) {
     let (alef, bet) = ("אבא", "בן 1");
     let mut one = server.join(alef);
     let _two = server.join(bet);
@@ -38,15 +41,16 @@ fn names_do_not_turn_sentences_around() {
     one.hears("foo: has joined the chat!");
     ann.shows(&format!("{alef}, {bet} and foo joined"));
     let sentence = [alef, ", ", bet, " and ", "foo", " joined"];
-    assert_eq!(as_seen(&ann, ".notice", &sentence), sentence);
+    assert_eq!(as_seen(ann, ".notice", &sentence), sentence);
+    ann.says(&format!("foo, {alef} and {bet} are here."));
     let sentence = ["foo", ", ", alef, " and ", bet, " are here."];
-    assert_eq!(as_seen(&ann, "#empty-text", &sentence), sentence);
+    assert_eq!(as_seen(ann, "#empty-text", &sentence), sentence);
     ann.say(&format!("/msg \"{bet}\""));
     // The number in the name is to the left of its letters, as its owner reads it.
     ann.says(&format!("Only {bet} and you will see"));
     let sentence = ["Only ", "1", "בן", " and you"];
-    assert_eq!(as_seen(&ann, "#empty-text", &sentence), sentence);
-    assert_eq!(as_seen(&ann, "h1", &["בן", "1"]), ["1", "בן"]);
+    assert_eq!(as_seen(ann, "#empty-text", &sentence), sentence);
+    assert_eq!(as_seen(ann, "h1", &["בן", "1"]), ["1", "בן"]);
 }
 
 #[test]

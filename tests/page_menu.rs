@@ -18,11 +18,9 @@ fn menu_of(page: &Page, text: &str) {
     );
     // It comes where the mouse is.
     let middle = format!(
-        "(({{ x, y, height }}) => ({{ x: x + 60, y: y + height - 10 }}))({message}.getBoundingClientRect())"
+        "(({{ x, y, height }}) => ({{ x: Math.round(x) + 60, y: Math.round(y + height) - 10 }}))({message}.getBoundingClientRect())"
     );
-    let mut place = page.value(&middle);
-    place["type"] = json!("mouseMoved");
-    page.does("Input.dispatchMouseEvent", place);
+    page.mouse("pointerMove", &page.value(&middle));
     page.until(&format!(
         "{message}.contains(document.querySelector('.log .more'))"
     ));
@@ -43,36 +41,13 @@ fn moderators_keep_order_from_a_menu() {
     let server = TestServer::with(|config| open_to_guests(config, &issuer));
     let moderator = with_token(&server, &issuer, &json!({"sub": "mo", "mod": ["lobby"]}));
     let ann = with_token(&server, &issuer, &json!({"sub": "ann"}));
-    let mut foo = server.join("foo");
-    foo.say("an insult");
-    foo.say("another one");
-    menu_of(&moderator, "an insult");
-    let all = "Write privately, Take back, Ignore, Mute \u{2026}, Remove \u{2026}, Ban \u{2026}";
-    assert_eq!(moderator.value(OFFERS), json!(all));
-    moderator.press("Take back");
-    ann.shows("taken back by mo");
-    menu_of(&moderator, "another one");
-    moderator.press("Mute \u{2026}");
-    moderator.value("(document.querySelector('#menu select').value = '3600', 0)");
-    moderator.press("Mute");
-    ann.shows("foo was muted for an hour, by mo");
-    menu_of(&moderator, "another one");
-    moderator.press("Mute \u{2026}");
-    moderator.press("Unmute");
-    ann.shows("foo may speak again, by mo");
-    // From the list of people, too.
-    menu_of_person(&moderator, "foo");
-    moderator.press("Remove \u{2026}");
-    moderator.fill("Why (optional)", "insults");
-    moderator.key("Enter");
-    ann.shows("foo was removed for 10 minutes, by mo: insults");
-    foo.is_closed(4003);
+    keeps_order(&server, &moderator, &ann);
     moderator.say("/banned");
     moderator.shows(": insults)");
     menu_of(&moderator, "another one");
     moderator.press("Ban \u{2026}");
     moderator.press("Let back in");
-    ann.shows("foo is no longer banned, by mo");
+    ann.shows("bob is no longer banned, by mo");
     // Nobody else is offered that, nor is she elsewhere.
     menu_of(&ann, "another one");
     assert_eq!(ann.value(OFFERS), json!("Write privately, Ignore"));
@@ -82,6 +57,34 @@ fn moderators_keep_order_from_a_menu() {
     bar.say("up here");
     menu_of(&moderator, "up here");
     assert_eq!(moderator.value(OFFERS), json!("Write privately, Ignore"));
+}
+
+/// The moderator mo takes back words of bob, mutes and removes bob, and somebody sees it.
+pub fn keeps_order(server: &TestServer, moderator: &Page, witness: &Page) {
+    let mut bob = server.join("bob");
+    bob.say("an insult");
+    bob.say("another one");
+    menu_of(moderator, "an insult");
+    let all = "Write privately, Take back, Ignore, Mute \u{2026}, Remove \u{2026}, Ban \u{2026}";
+    assert_eq!(moderator.value(OFFERS), json!(all));
+    moderator.press("Take back");
+    witness.shows("taken back by mo");
+    menu_of(moderator, "another one");
+    moderator.press("Mute \u{2026}");
+    moderator.value("(document.querySelector('#menu select').value = '3600', 0)");
+    moderator.press("Mute");
+    witness.shows("bob was muted for an hour, by mo");
+    menu_of(moderator, "another one");
+    moderator.press("Mute \u{2026}");
+    moderator.press("Unmute");
+    witness.shows("bob may speak again, by mo");
+    // From the list of people, too.
+    menu_of_person(moderator, "bob");
+    moderator.press("Remove \u{2026}");
+    moderator.fill("Why (optional)", "insults");
+    moderator.key("Enter");
+    witness.shows("bob was removed for 10 minutes, by mo: insults");
+    bob.is_closed(4003);
 }
 
 #[test]

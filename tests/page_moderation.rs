@@ -8,7 +8,7 @@ use crate::support::{Issuer, Page, TestServer, open_to_guests};
 pub fn with_token(server: &TestServer, issuer: &Issuer, claims: &serde_json::Value) -> Page {
     let page = Page::open(server, &format!("/#token={}", issuer.sign(claims.clone())));
     page.press("Join");
-    page.has("Message");
+    page.is_in();
     page
 }
 

@@ -31,7 +31,10 @@ fn of_other_width(page: &Page, texts: &[&str], font: &str) -> Vec<String> {
 
 #[test]
 fn every_emoji_is_one_picture_and_signs_in_a_text_are_not() {
-    let page = Page::open(&TestServer::start(), "/");
+    has_a_picture_for_every_emoji(&Page::open(&TestServer::start(), "/"));
+}
+
+pub fn has_a_picture_for_every_emoji(page: &Page) {
     let picture = "1rem 'Noto Color Emoji'";
     let mut all: Vec<_> = emojis::iter()
         .flat_map(|emoji| emoji.skin_tones().into_iter().flatten().chain([emoji]))
@@ -42,12 +45,12 @@ fn every_emoji_is_one_picture_and_signs_in_a_text_are_not() {
     all.sort();
     all.dedup();
     assert!(all.len() > 3500, "{}", all.len());
-    assert_eq!(of_other_width(&page, &all, picture), [""; 0]);
+    assert_eq!(of_other_width(page, &all, picture), [""; 0]);
     let signs = [
         "\u{2194}", "\u{2640}", "\u{2764}", "\u{a9}", "\u{2122}", "1", "#",
     ];
     assert_eq!(
-        of_other_width(&page, &signs, picture),
+        of_other_width(page, &signs, picture),
         signs,
         "fonts-noto-color-emoji must be installed"
     );
@@ -118,12 +121,15 @@ const LINKS: &[&str] = &[
 #[test]
 fn links_end_where_the_sentence_goes_on() {
     let server = TestServer::with(|config| config.rate = 0);
-    let ann = Page::join(&server, "ann");
-    let mut foo = server.join("foo");
+    finds_links(&server, &Page::join(&server, "ann"));
+}
+
+pub fn finds_links(server: &TestServer, ann: &Page) {
+    let mut bob = server.join("bob");
     for text in LINKS {
-        foo.say(&text.replace(['<', '>'], ""));
+        bob.say(&text.replace(['<', '>'], ""));
     }
-    foo.say("the end");
+    bob.say("the end");
     ann.shows("the end");
     let shown = ann.value(
         "[...document.querySelectorAll('.text')].slice(0, -1).map((text) => {
@@ -136,10 +142,10 @@ fn links_end_where_the_sentence_goes_on() {
     let shown: Vec<String> = serde_json::from_value(shown).unwrap();
     assert_eq!(shown, LINKS);
     // One without a scheme is taken for HTTPS.
-    foo.say("www.example.net");
+    bob.say("www.example.net");
     ann.until("!!document.querySelector('a[href=\"https://www.example.net/\"]')");
     // Nothing makes an address look like another.
-    foo.say("https://a.example/\u{2066}gpj.exe");
+    bob.say("https://a.example/\u{2066}gpj.exe");
     ann.shows("https://a.example/%E2%81%A6gpj.exe");
 }
 

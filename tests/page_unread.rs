@@ -47,16 +47,19 @@ fn hide(page: &Page, is_hidden: bool) {
 #[test]
 fn a_room_opens_where_the_new_begins() {
     let server = TestServer::with(|config| config.rate = 0);
-    let ann = Page::join(&server, "ann");
-    let mut foo = server.join("foo");
-    foo.say("old");
+    opens_a_room_with_news(&server, &Page::join(&server, "ann"));
+}
+
+pub fn opens_a_room_with_news(server: &TestServer, ann: &Page) {
+    let mut bob = server.join("bob");
+    bob.say("old");
     ann.shows("old");
     assert_eq!(ann.value(FIRST_BELOW), json!(null));
     ann.fill("Join another room", "attic");
     ann.press("Go");
     ann.until("location.hash === '#attic'");
-    says_lines(&mut foo, 60);
-    counts(&ann, 60);
+    says_lines(&mut bob, 60);
+    counts(ann, 60);
     ann.press_containing("lobby");
     ann.until(&format!("{FIRST_BELOW} === 'line 0'"));
     let top = format!(
@@ -64,10 +67,10 @@ fn a_room_opens_where_the_new_begins() {
     );
     ann.until(&format!("Math.abs({top}) < 30"));
     // There is more than a screen of it, so it is not all seen yet.
-    counts(&ann, 60);
+    counts(ann, 60);
     ann.press("60 new messages");
     ann.until(AT_END);
-    counts(&ann, 0);
+    counts(ann, 0);
     ann.until("!document.getElementById('newer').checkVisibility()");
     // The line stays until something else is new, or somebody has answered.
     assert_eq!(ann.value(FIRST_BELOW), json!("line 0"));

@@ -36,6 +36,9 @@ pub trait Driver {
 
     /// Lets a keyboard or a mouse act, as `actions` of WebDriver say.
     fn acts(&self, device: Value);
+
+    /// Says yes to what it would ask its user for at this origin. False if it can't be told.
+    fn grants(&self, permission: &str, origin: &str) -> bool;
 }
 
 /// Finds a control by its label, as a screen reader does.
@@ -120,8 +123,15 @@ impl Page {
         let page = Page::open_at(addr, "/");
         page.fill("Name", name);
         page.press("Join");
-        page.has("Message");
+        page.is_in();
         page
+    }
+
+    /// Waits until it is in a room. The field for messages is there sooner.
+    #[track_caller]
+    pub fn is_in(&self) {
+        self.has("Message");
+        self.until("/people|only/.test(document.getElementById('subtitle').textContent)");
     }
 
     /// The value of an expression in the page.
@@ -291,9 +301,14 @@ impl Page {
         self.chromium().does_in_worker(expression)
     }
 
-    /// Says yes to what the browser would ask its user for.
-    pub fn grants(&self, permission: &str) {
+    /// Says yes to what the browser would ask its user for. False if it can't be told.
+    pub fn grants(&self, permission: &str) -> bool {
+        if let Browser::Other(tab) = &self.0 {
+            let origin = self.value("location.origin");
+            return tab.grants(permission, origin.as_str().unwrap());
+        }
         self.chromium().grants(permission);
+        true
     }
 
     /// A phone of this size in CSS pixels from now on.

@@ -21,8 +21,9 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const LAUNCH: &str = r#""$0" --headless --no-remote --profile "$1" --remote-debugging-port 0 </dev/null 2>&1 &
     cat >/dev/null; kill $!; wait $!; rm -rf "$1""#;
 
-/// It is to ask nobody on the network for anything.
-const PREFERENCES: [(&str, &str); 7] = [
+/// It is to ask nobody on the network for anything, and to show notifications without a desktop.
+const PREFERENCES: [(&str, &str); 8] = [
+    ("alerts.useSystemBackend", "false"),
     ("app.normandy.enabled", "false"),
     ("app.update.disabledForTesting", "true"),
     ("datareporting.policy.dataSubmissionEnabled", "false"),
@@ -178,6 +179,17 @@ impl Driver for Tab {
     fn acts(&self, device: Value) {
         let params = json!({"context": self.context, "actions": [device]});
         self.does("input.performActions", params);
+    }
+
+    fn grants(&self, permission: &str, origin: &str) -> bool {
+        let params = json!({
+            "descriptor": {"name": permission},
+            "state": "granted",
+            "origin": origin,
+            "userContext": self.person,
+        });
+        self.does("permissions.setPermission", params);
+        true
     }
 }
 

@@ -1,4 +1,4 @@
-//! The keyboard of a page.
+//! The keyboard and the mouse of a page.
 
 use serde_json::{Value, json};
 
@@ -55,5 +55,26 @@ impl Page {
             let params = json!({"type": kind, "key": key, "code": key, "text": text, "windowsVirtualKeyCode": code});
             self.chromium().does("Input.dispatchKeyEvent", params);
         }
+    }
+
+    /// Lets the mouse do this (`pointerMove`, `pointerDown`, `pointerUp`) at a place: x and y in CSS pixels.
+    #[track_caller]
+    pub fn mouse(&self, kind: &str, place: &Value) {
+        let (x, y) = (&place["x"], &place["y"]);
+        if let Browser::Other(tab) = &self.0 {
+            let there = json!({"type": "pointerMove", "x": x, "y": y});
+            let mut actions = vec![there];
+            if kind != "pointerMove" {
+                actions.push(json!({"type": kind, "button": 0}));
+            }
+            return tab.acts(json!({"type": "pointer", "id": "mouse", "actions": actions}));
+        }
+        let (kind, button) = match kind {
+            "pointerMove" => ("mouseMoved", "none"),
+            "pointerDown" => ("mousePressed", "left"),
+            _ => ("mouseReleased", "left"),
+        };
+        let params = json!({"type": kind, "x": x, "y": y, "button": button, "clickCount": 1});
+        self.chromium().does("Input.dispatchMouseEvent", params);
     }
 }
