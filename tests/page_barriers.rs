@@ -155,10 +155,17 @@ fn on_a_phone() {
     let server = TestServer::start();
     let (page, _bob) = busy(&server);
     page.phone(390, 844);
-    page.press_containing("1");
+    let opens = |drawer: &str| {
+        page.until(&format!(
+            "document.querySelector('.open').id === {drawer:?}"
+        ))
+    };
+    page.press("Rooms, 2 unread");
+    opens("rooms");
     has_no_barriers(&page, "the drawer of rooms");
     page.press("Close the list of rooms");
     page.press("People");
+    opens("people");
     has_no_barriers(&page, "the drawer of people");
 }
 
