@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{Client, Page, TestServer};
+use crate::support::{Client, Page, TestServer, say};
 
 fn says_lines(client: &mut Client, numbers: std::ops::Range<usize>) {
     for n in numbers {
@@ -63,4 +63,18 @@ fn a_page_that_has_shown_thousands_of_messages_is_no_larger_than_before() {
         after[0] < nodes * 1.05 && after[1] <= listeners,
         "{nodes} nodes and {listeners} listeners have become {after:?}"
     );
+}
+
+#[test]
+fn who_is_at_the_end_stays_there_while_the_oldest_messages_are_dropped() {
+    let server = TestServer::with(|config| config.rate = 0);
+    let ann = Page::join(&server, "ann");
+    let mut foo = server.typed_in("foo", "lobby");
+    for n in 0..1300 {
+        // Each is heard before the next one is said, so that a few come in each frame.
+        say(&mut foo, &format!("line {n} {}", "and more ".repeat(20)));
+    }
+    ann.shows("line 1299");
+    ann.until("document.querySelectorAll('.message').length < 1050");
+    ann.until("((log) => log.scrollHeight - log.scrollTop - log.clientHeight < 2)(document.querySelector('.log'))");
 }

@@ -319,16 +319,14 @@ export class Log {
   #trim() {
     const excess = this.#placed.length - (this.#reader.isAtEnd ? MOST : 2 * MOST);
     if (excess < BATCH) return;
-    const cut = () => {
+    this.#reader.keepSight(() => {
       this.#placed.splice(0, excess);
       const [{ element: first }] = this.#placed;
       while (this.#head.nextElementSibling !== first) this.#head.nextElementSibling.remove();
       this.#regroup(first);
       this.#isWhole = false;
       this.asks(false);
-    };
-    if (this.#reader.isAtEnd) cut();
-    else this.#reader.keepSight(cut);
+    });
   }
 
   /** Whether a message continues the one above, and whether a day begins with it. */

@@ -80,6 +80,8 @@ export class Reader {
   keepSight(change) {
     const element = this.#element;
     if (!element.isConnected) return change();
+    // What is taken away moves the position up, as only a reader does otherwise.
+    this.#locate();
     const end = () => element.lastElementChild.getBoundingClientRect().bottom;
     const before = end();
     change();
