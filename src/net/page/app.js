@@ -196,12 +196,12 @@ function showChat() {
   if (!touch.matches && mayTakeFocus()) composer.focus();
 }
 
-/** What is in view now is no longer unread. */
+/** What is in view now is no longer unread, once all that was said before is there. */
 function look() {
   const { current } = chat;
   if (!current) return;
   const { unread, log } = current;
-  if (chat.sees(current)) {
+  if (chat.sees(current) && !current.isReplaying) {
     current.see();
     if (unread) list();
   }
