@@ -114,6 +114,35 @@ fn a_conversation_has_its_past_after_a_reload_and_only_what_is_new_is_unread() {
 }
 
 #[test]
+fn a_new_tab_lists_the_conversations_that_were_open() {
+    let server = TestServer::start();
+    let ann = Page::join(&server, "ann");
+    let mut bob = server.join("Bob");
+    let mut eve = server.join("eve");
+    eve.say("/msg ann hi");
+    bob.say("/msg ann psst");
+    ann.press_containing("eve");
+    ann.shows("hi");
+    ann.press_containing("Bob");
+    ann.shows("psst");
+    ann.press("Close the conversation with eve");
+    let goes_to = |path: &str| {
+        let url = format!("http://{}{path}", server.addr());
+        ann.does("Page.navigate", json!({"url": url}));
+        ann.until(&format!(
+            "location.href === {url:?} && document.readyState === 'complete'"
+        ));
+    };
+    goes_to("/icon.svg");
+    ann.value("(sessionStorage.clear(), 0)");
+    goes_to("/");
+    ann.press("Join");
+    lists(&ann, "B Bob \u{d7}");
+    ann.press_containing("Bob");
+    ann.shows("psst");
+}
+
+#[test]
 fn what_was_written_in_another_window_appears_here_too() {
     let server = TestServer::start();
     let ann = Page::join(&server, "ann");

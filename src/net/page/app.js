@@ -26,6 +26,7 @@ const touch = matchMedia('(pointer: coarse)');
 function save() {
   const { current, rooms, pending } = chat;
   me.seen = chat.seen;
+  if (chat.entered) me.talks = [...rooms.values()].flatMap(({ to }) => to ?? []);
   write('localStorage', { ...read('localStorage'), me });
   if (current && !leaving) current.draft = composer.draft;
   write('sessionStorage', leaving ? {} : {
@@ -284,6 +285,7 @@ function submitLogin(event) {
   if (whyNot(name)) return refuse('name', `This can’t be a name: ${whyNot(name)}.`);
   // A room that was refused before is no longer wanted.
   if (!chat.entered) chat.rooms.clear();
+  me.talks.forEach((name) => chat.room(AT + name));
   open(room);
   enter();
   if (isTalk(requested)) open(requested);

@@ -8,8 +8,8 @@ import { bearer } from './token.js';
 /** What this tab remembers. */
 export const tab = read('sessionStorage');
 const known = tab.me ? tab : read('localStorage');
-/** { name, email, key, seen }. */
-export const me = { name: '', email: '', key: '', seen: {}, ...known.me };
+/** { name, email, key, seen, talks }; the last are with whom a conversation was open. */
+export const me = { name: '', email: '', key: '', seen: {}, talks: [], ...known.me };
 if (!tab.me && asked('name')) become(asked('name'));
 // Who has a token is called as it says.
 if (bearer) {
@@ -17,7 +17,7 @@ if (bearer) {
   me.key = '';
 }
 
-/** The key belongs to the name it was given for, and so does what was seen in private. */
+/** The key belongs to the name it was given for, and so does what is private. */
 export function become(name) {
-  if (name !== me.name) Object.assign(me, { name, key: '', seen: {} });
+  if (name !== me.name) Object.assign(me, { name, key: '', seen: {}, talks: [] });
 }
