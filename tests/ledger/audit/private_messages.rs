@@ -60,13 +60,13 @@ fn audit_one(
     let Some(told) = said.answered() else {
         return wrong.push(format!("{what}: neither acknowledged nor refused"));
     };
-    // Without ids nobody is told so but the sender.
+    // Without ids nobody is told so but the sender, and not which one it was.
     let taken_back = |heard: &&&Heard| match heard.id {
         Some(id) => to.private_taken_back.contains(&(page.name.clone(), id)),
-        None => page
-            .private_taken_back
-            .iter()
-            .any(|(with, _)| *with == to.name),
+        None => {
+            let mut all = page.private_taken_back.iter();
+            said.acks.is_empty() && all.any(|(with, _)| *with == to.name)
+        }
     };
     // Who is cut off after that may not be told.
     let cut_off = |heard: &&&Heard| {

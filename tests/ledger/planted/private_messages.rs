@@ -97,6 +97,15 @@ fn a_private_message_is_answered_once_and_truly() {
         book.pages[BEA].private_taken_back.insert(one);
     };
     finds(told(), taken_back, &[]);
+    // Another one was taken back that a terminal had heard, which is not told so.
+    let another = |book: &mut Book| {
+        heard(book, PIP, "secret");
+        book.pages[BEA].private_messages.clear();
+        let ann = &mut book.pages[ANN];
+        ann.said.last_mut().unwrap().room = "@pip".into();
+        ann.private_taken_back.insert(("pip".to_string(), id(8)));
+    };
+    finds(told(), another, &[]);
     // Bea was cut off soon after, and may not have been told.
     let cut_off = |book: &mut Book| {
         lie(book);
