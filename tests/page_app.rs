@@ -108,7 +108,7 @@ fn a_new_version_is_there_with_the_next_load_and_none_is_forced() {
     front.answers("/app.js", "text/javascript", script);
     let worker = file(&server, "/sw.js");
     let (version, rest) = worker.split_once(";\n").unwrap();
-    // Whatever changes, the document does.
+    // Any change of the page changes its document.
     let number = version.split('"').nth(1).unwrap();
     assert!(document.contains(number), "{number}: {document}");
     let tag = rest

@@ -342,7 +342,7 @@ fn a_request_without_an_upgrade_is_told_why_a_websocket_would_be_refused() {
     assert_eq!(status, 503);
     assert!(line.starts_with("too many peers"), "{line}");
     drop((one, two));
-    // Whoever asks takes nobody's place.
+    // A question takes nobody's place.
     eventually("there is room again", || {
         (ask("GET", "chat.example", own).0 == 426).then_some(())
     });

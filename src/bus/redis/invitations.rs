@@ -1,5 +1,5 @@
-//! Opens private conversations for users of this instance: by invitation, and for those of whom Redis has not
-//! known that they are here.
+//! Opens private conversations for users of this instance: when they are invited, and when Redis did not know
+//! that they are here.
 
 use std::collections::HashSet;
 use std::time::Duration;

@@ -210,7 +210,7 @@ function look() {
   page.newer.hidden = log.hasAll;
   page.newer.classList.toggle('fresh', !!count);
   const label = !count ? 'To the end' : count === 1 ? '1 new message' : `${count} new messages`;
-  // It is asked with every frame: what is written anew is drawn anew.
+  // It is asked with every frame: what changes is drawn again.
   if (page.newer.textContent.trim() !== label) page.newer.lastElementChild.textContent = label;
 }
 

@@ -8,7 +8,7 @@ import { bearer } from './token.js';
 /** What this tab remembers. */
 export const tab = read('sessionStorage');
 const known = tab.me ? tab : read('localStorage');
-/** { name, email, key, seen, talks }; the last are with whom a conversation was open. */
+/** { name, email, key, seen, talks }; `talks`: the people with an open conversation. */
 export const me = { name: '', email: '', key: '', seen: {}, talks: [], ...known.me };
 if (!tab.me && asked('name')) become(asked('name'));
 // Who has a token is called as it says.
