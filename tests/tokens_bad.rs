@@ -8,7 +8,7 @@ use ring::hmac;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Client, Issuer, Program, Raw, TestServer, message, openssl, rsa, soon, upgrade,
+    Client, Issuer, Program, Raw, TestServer, eventually, message, openssl, rsa, soon, upgrade,
 };
 use crate::tokens::{header, join, status};
 
@@ -160,13 +160,17 @@ fn errors_of_the_request_come_before_errors_of_the_token() {
     assert_eq!(ask("/nowhere", ""), 404);
     assert_eq!(ask("/chat/a:b", ""), 400);
     assert_eq!(ask("/chat/ann", "http://evil.example"), 403);
-    let _ann = join(&server, "ann", &issuer.token("ann"));
+    let ann = join(&server, "ann", &issuer.token("ann"));
     assert_eq!(ask("/chat/bob", ""), 401, "before a place is looked for");
     assert_eq!(status(&server, "/chat/bob", &issuer.token("bob")), 503);
     // A page can't see why it is refused, so it asks without an upgrade.
     assert_eq!(Raw::get(server.addr(), "/ws").0, 401);
     let good = format!("/ws?token={}", issuer.token("bob"));
-    assert_eq!(Raw::get(server.addr(), &good).0, 426);
+    assert_eq!(Raw::get(server.addr(), &good).0, 503);
+    ann.leave();
+    eventually("there is room", || {
+        (Raw::get(server.addr(), &good).0 == 426).then_some(())
+    });
 }
 
 #[test]
