@@ -50,8 +50,6 @@ pub enum Bus {
     Redis(Arc<Redis>),
 }
 
-/// How many messages a private conversation keeps.
-const CONVERSATION_MOST: usize = 200;
 /// Looks at what the bus of these settings needs, and reports how it is.
 pub async fn check(config: &Config, report: &mut Report) {
     match &config.redis {

@@ -25,8 +25,8 @@ pub struct Conversation {
 }
 
 impl Conversation {
-    /// How many messages of one conversation may wait.
-    pub const WAITING_MOST: usize = 200;
+    /// How many messages of one conversation are kept. As many may wait.
+    pub const MOST: usize = 200;
 
     /// Whether messages may be on their way whose sender does not know where the user is now.
     pub fn goes_on(&self) -> bool {
@@ -39,7 +39,7 @@ impl Conversation {
     }
 
     /// After which message those follow that were said since then. `log`: the last ones, in order, at most
-    /// [`WAITING_MOST`](Self::WAITING_MOST).
+    /// [`MOST`](Self::MOST).
     pub fn before(&self, since: u64, log: &[Event]) -> Id {
         let earlier = log.iter().rfind(|event| event.said_at() < since);
         earlier

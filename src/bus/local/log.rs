@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::mem::size_of;
 
 use super::heap;
-use crate::bus::{CONVERSATION_MOST, Deletion};
+use crate::bus::{Conversation, Deletion};
 use crate::chat::event::{Event, EventKind, Refusal};
 use crate::chat::id::Id;
 use crate::chat::moderation::{self};
@@ -245,7 +245,7 @@ impl Log {
             return;
         };
         let most = match room.ends() {
-            Some(_) => CONVERSATION_MOST,
+            Some(_) => Conversation::MOST,
             None => self.history,
         };
         let turn = self.turn + 1;

@@ -4,7 +4,7 @@ use super::Local;
 use super::journal::Record;
 use super::kept::State;
 use super::log::{Log, Party};
-use crate::bus::{CONVERSATION_MOST, Conversation, NewMessage};
+use crate::bus::{Conversation, NewMessage};
 use crate::chat::event::Refusal;
 use crate::chat::id::Id;
 use crate::chat::name::{Room, SessionKeyHash, User};
@@ -66,7 +66,7 @@ impl Ends {
         let waiting_after = waiting_after(&kept.log, room, &self.to);
         kept.away.find(&self.to.0).is_some()
             && waiting_after
-                .is_some_and(|last| kept.log.count_after(room, last) >= CONVERSATION_MOST)
+                .is_some_and(|last| kept.log.count_after(room, last) >= Conversation::MOST)
     }
 
     /// Notes whose a conversation is that has one more message, and that the message waits if the recipient

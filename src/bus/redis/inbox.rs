@@ -18,7 +18,8 @@ const CLAIM_TIME: Duration = Duration::from_secs(30);
 /// The last invitations.
 #[derive(Debug, Default)]
 pub struct Inbox {
-    /// When each was written, in milliseconds of Redis' time, to whom and to what. That clock may go back.
+    /// When each was written, in milliseconds of Redis' time, its user and its conversation. That clock may go
+    /// back.
     known: Mutex<VecDeque<(u64, User, Room)>>,
     unopened: Mutex<Queue>,
     work: Event,
@@ -28,8 +29,6 @@ pub struct Inbox {
 struct Queue {
     next: u64,
     waiting: VecDeque<Unopened>,
-    /// How many of them are invitations.
-    invitations: usize,
 }
 
 /// Conversations of a user that are to be opened, with all that was said in them lately.
@@ -48,6 +47,10 @@ pub struct Unopened {
 }
 
 impl Unopened {
+    fn is_invitation(&self) -> bool {
+        self.room.is_some()
+    }
+
     /// Whether nobody comes any more who may have been about to.
     pub fn is_old(&self) -> bool {
         self.came.elapsed() > CLAIM_TIME
@@ -79,12 +82,10 @@ impl Inbox {
             since,
             came: Instant::now(),
         });
-        queue.invitations += usize::from(room.is_some());
-        if queue.invitations > MOST
-            && let Some(oldest) = queue.waiting.iter().position(|one| one.room.is_some())
-        {
-            queue.waiting.remove(oldest);
-            queue.invitations -= 1;
+        if room.is_some() {
+            let mut invitations = queue.waiting.iter().rev().filter(|one| one.is_invitation());
+            let surplus = invitations.nth(MOST).map(|one| one.number);
+            queue.waiting.retain(|one| Some(one.number) != surplus);
         }
         drop(queue);
         self.work.notify(usize::MAX);
@@ -103,28 +104,18 @@ impl Inbox {
 
     /// These are opened, or nobody comes for them.
     pub fn remove(&self, numbers: &HashSet<u64>) {
-        self.take(|one| numbers.contains(&one.number));
+        let waiting = &mut self.unopened.lock().waiting;
+        waiting.retain(|one| !numbers.contains(&one.number));
     }
 
     /// Takes the invitations of a user who has just come. Returns since when something may be unheard.
     pub fn take_of(&self, user: &User) -> Option<u64> {
-        let taken = self.take(|one| one.room.is_some() && one.user == *user);
-        let taken = taken.iter().filter(|one| !one.is_old());
-        taken.filter_map(|one| one.since).min()
-    }
-
-    fn take(&self, which: impl Fn(&Unopened) -> bool) -> Vec<Unopened> {
-        let mut queue = self.unopened.lock();
-        let mut taken = Vec::new();
-        queue.waiting.retain(|one| {
-            let goes = which(one);
-            if goes {
-                taken.push(one.clone());
-            }
-            !goes
-        });
-        queue.invitations -= taken.iter().filter(|one| one.room.is_some()).count();
-        taken
+        let waiting = &mut self.unopened.lock().waiting;
+        let own = |one: &&Unopened| one.is_invitation() && one.user == *user;
+        let coming = waiting.iter().filter(own).filter(|one| !one.is_old());
+        let since = coming.filter_map(|one| one.since).min();
+        waiting.retain(|one| !own(&one));
+        since
     }
 }
 

@@ -119,7 +119,7 @@ impl Subscriber {
         let scripts = &self.client.scripts;
         let read = [
             scripts.last(&own.room),
-            scripts.up_to(&own.room, None, Conversation::WAITING_MOST),
+            scripts.up_to(&own.room, None, Conversation::MOST),
         ];
         let replies = self.client.pipeline.request_early(&read).await?;
         let [last, log] = &replies[..] else {

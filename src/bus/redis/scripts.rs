@@ -23,7 +23,7 @@ use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
 use super::message;
-use crate::bus::{CONVERSATION_MOST, NewMessage};
+use crate::bus::{Conversation, NewMessage};
 use crate::chat::id::{Id, Instance};
 use crate::chat::name::{Room, hex};
 use crate::config::Config;
@@ -333,7 +333,7 @@ impl Scripts {
         let heard = messages().filter_map(|message| message.heard).max();
         let heard = text(heard);
         let history = match room.is_conversation() {
-            true => CONVERSATION_MOST,
+            true => Conversation::MOST,
             false => self.history,
         };
         let lives = [self.log_life(room), REFERENCE_LIFE];

@@ -51,7 +51,7 @@ impl Session<'_> {
             let last = match (heard, away.since) {
                 (Some((_, heard)), _) => Some(*heard),
                 (None, Some(since)) if own.has_newer(since) => {
-                    let most = Conversation::WAITING_MOST;
+                    let most = Conversation::MOST;
                     let log = self.bus().history_before(&own.room, None, most).await;
                     Some(own.before(since, &log.ok_or(Refusal::Unavailable)?))
                 }
