@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::conversations::tell;
-use crate::support::{Client, Program, Proxy, Redis, TestServer, eventually};
+use crate::support::{Client, NearAndFar, Program, Redis, TestServer, eventually};
 
 /// The private messages that somebody has got up to this one.
 #[track_caller]
@@ -70,12 +70,14 @@ fn redis_goes_back_to_when_the_recipient_was_away() {
 
 #[test]
 fn the_recipients_instance_is_cut_off_until_it_is_taken_for_dead() {
-    let redis = Redis::on_tcp();
-    let way = Proxy::to(redis.port());
-    let here = TestServer::on(&redis);
-    let there = TestServer::on_with(way.address(), |_| {});
-    let mut ann = here.typed("ann");
-    let mut hal = there.typed("hal");
+    let NearAndFar {
+        redis,
+        way,
+        near,
+        far,
+    } = NearAndFar::start();
+    let mut ann = near.typed("ann");
+    let mut hal = far.typed("hal");
     way.cut();
     hal_is_away(&redis, true);
     tell(&mut ann, "hal", "one");
@@ -87,13 +89,15 @@ fn the_recipients_instance_is_cut_off_until_it_is_taken_for_dead() {
 
 #[test]
 fn many_invitations_come_while_the_recipients_instance_is_cut_off() {
-    let redis = Redis::on_tcp();
-    let way = Proxy::to(redis.port());
-    let here = TestServer::on(&redis);
-    let there = TestServer::on_with(way.address(), |_| {});
-    let mut hal = there.typed("hal");
+    let NearAndFar {
+        redis: _redis,
+        way,
+        near,
+        far,
+    } = NearAndFar::start();
+    let mut hal = far.typed("hal");
     let names: Vec<String> = (0..20).map(|n| format!("friend-{n}")).collect();
-    let mut friends: Vec<Client> = names.iter().map(|name| here.typed(name)).collect();
+    let mut friends: Vec<Client> = names.iter().map(|name| near.typed(name)).collect();
     way.cut();
     for (friend, name) in friends.iter_mut().zip(&names) {
         tell(friend, "hal", name);
@@ -114,12 +118,14 @@ fn many_invitations_come_while_the_recipients_instance_is_cut_off() {
 
 #[test]
 fn redis_falls_silent_for_the_recipients_instance_when_it_is_invited() {
-    let redis = Redis::on_tcp();
-    let way = Proxy::to(redis.port());
-    let here = TestServer::on(&redis);
-    let there = TestServer::on_with(way.address(), |_| {});
-    let mut ann = here.typed("ann");
-    let mut hal = there.typed("hal");
+    let NearAndFar {
+        redis,
+        way,
+        near,
+        far,
+    } = NearAndFar::start();
+    let mut ann = near.typed("ann");
+    let mut hal = far.typed("hal");
     way.hold_commands(&redis.command(&["CLIENT", "LIST"]));
     tell(&mut ann, "hal", "one");
     // It connects again.
@@ -152,20 +158,22 @@ fn who_can_not_be_sent_what_waits_is_closed_and_hears_it_later() {
 /// hal comes, by a long way: Redis has given the name, and the reply is still on its way when ann tells something.
 #[track_caller]
 fn told_in_the_moment_of_coming(meet_before: bool) {
-    let redis = Redis::on_tcp();
-    let way = Proxy::to(redis.port());
-    let here = TestServer::on(&redis);
-    let there = TestServer::on_with(way.address(), |_| {});
-    let mut ann = here.typed_in("ann", "lobby");
-    let mut pip = there.typed_in("pip", "lobby");
+    let NearAndFar {
+        redis,
+        way,
+        near,
+        far,
+    } = NearAndFar::start();
+    let mut ann = near.typed_in("ann", "lobby");
+    let mut pip = far.typed_in("pip", "lobby");
     ann.put(json!({"type": "chat", "room": "lobby", "text": "hello"}));
     assert_eq!(texts_up_to(&mut pip, "hello"), ["hello"]);
-    let mut before = meet_before.then(|| here.typed("hal"));
+    let mut before = meet_before.then(|| near.typed("hal"));
     if let Some(before) = &mut before {
         tell(&mut ann, "hal", "zero");
         assert_eq!(texts_up_to(before, "zero"), ["zero"]);
     }
-    let mut hal = there.json();
+    let mut hal = far.json();
     let owners = redis.command(&["HGET", "{chat-users}:owners", "hal"]);
     way.delay(Duration::from_millis(500));
     hal.put(json!({"type": "join", "room": "lobby", "user": "hal", "session": "key of hal"}));

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use serde_json::json;
 
-use crate::support::{Client, Proxy, Redis, Sentinels, TestServer, eventually};
+use crate::support::{Client, NearAndFar, Proxy, Redis, Sentinels, TestServer, eventually};
 
 /// A primary and its replica, two instances that find the one of them that counts in this way, and
 /// people on both.
@@ -222,12 +222,14 @@ fn a_primary_that_sentinels_have_replaced_is_abandoned() {
 
 #[test]
 fn a_private_message_after_lost_ones_is_heard() {
-    let redis = Redis::on_tcp();
-    let way = Proxy::to(redis.port());
-    let here = TestServer::on(&redis);
-    let there = TestServer::on_with(way.address(), |_| {});
-    let mut bob = there.typed("bob");
-    let mut ann = here.typed("ann");
+    let NearAndFar {
+        redis,
+        way,
+        near,
+        far,
+    } = NearAndFar::start();
+    let mut bob = far.typed("bob");
+    let mut ann = near.typed("ann");
     let mut tell = |text: &str| {
         ann.put(json!({"type": "chat", "to": "bob", "text": text, "ref": text}));
         ann.gets_at_last(json!({"type": "ack", "ref": text}));
@@ -240,7 +242,7 @@ fn a_private_message_after_lost_ones_is_heard() {
     bob.gets(json!({"type": "chat", "to": "bob", "text": "two"}));
     // While bob's instance is cut off, Redis loses the second message, and a third one comes.
     way.cut();
-    there.becomes(503);
+    far.becomes(503);
     let log = "{chat:@ann@bob}:log";
     let newest = redis.command(&["XREVRANGE", log, "+", "-", "COUNT", "1"]);
     let two = newest

@@ -10,28 +10,9 @@ use serde_json::{Value, json};
 
 use crate::conversations::tell;
 use crate::rollback::say;
-use crate::support::{Client, DEADLINE, Follower, Proxy, Redis, Saved, TestServer};
+use crate::support::{Client, DEADLINE, Follower, NearAndFar, Saved, TestServer};
 
-/// Two instances, one of which is far from Redis.
-struct World {
-    redis: Redis,
-    proxy: Proxy,
-    far: TestServer,
-    near: TestServer,
-}
-
-impl World {
-    fn new() -> World {
-        let redis = Redis::on_tcp();
-        let proxy = Proxy::to(redis.port());
-        World {
-            far: TestServer::on_with(proxy.address(), |_| {}),
-            near: TestServer::on(&redis),
-            redis,
-            proxy,
-        }
-    }
-
+impl NearAndFar {
     /// Lets somebody join a room over the instance that is far. Redis goes back when it has told the instances
     /// of it, before it is asked for the messages.
     fn goes_back_under<T>(&self, room: &str, saved: &Saved, join: impl FnOnce() -> T) -> T {
@@ -41,14 +22,14 @@ impl World {
         channels.write_all(subscribe.as_bytes()).unwrap();
         let mut lines = BufReader::new(channels).lines();
         // Until the word of the join has come to the instance, there is time.
-        self.proxy.delay(Duration::from_secs(1));
+        self.way.delay(Duration::from_secs(1));
         let joins = join();
         let joined = |line: &String| line.starts_with(r#"{"natterjack":"joined"#);
         lines.by_ref().map(Result::unwrap).find(joined).unwrap();
-        self.proxy.hold();
+        self.way.hold();
         self.redis.reload(saved);
-        self.proxy.delay(Duration::ZERO);
-        self.proxy.let_go();
+        self.way.delay(Duration::ZERO);
+        self.way.let_go();
         joins
     }
 }
@@ -78,7 +59,7 @@ fn joins(server: &TestServer, since: &str) -> Client {
 #[test]
 fn who_knows_nothing_that_is_lost_is_told_of_no_loss() {
     for is_first in [false, true] {
-        let world = World::new();
+        let world = NearAndFar::start();
         let mut pip = world.near.typed_in("pip", "attic");
         let mut ida = (!is_first).then(|| world.far.typed_in("ida", "attic"));
         let kept = say(&mut pip, 5);
@@ -96,7 +77,7 @@ fn who_knows_nothing_that_is_lost_is_told_of_no_loss() {
 
 #[test]
 fn who_knows_a_lost_message_is_told_once_before_what_follows() {
-    let world = World::new();
+    let world = NearAndFar::start();
     let mut pip = world.near.typed_in("pip", "attic");
     let kept = say(&mut pip, 5);
     let saved = world.redis.save();
@@ -109,7 +90,7 @@ fn who_knows_a_lost_message_is_told_once_before_what_follows() {
 
 #[test]
 fn who_was_promised_a_lost_message_is_told_once_before_what_follows() {
-    let world = World::new();
+    let world = NearAndFar::start();
     let mut pip = world.near.typed_in("pip", "attic");
     let kept = say(&mut pip, 5);
     let saved = world.redis.save();
@@ -127,7 +108,7 @@ fn who_was_promised_a_lost_message_is_told_once_before_what_follows() {
 
 #[test]
 fn a_follower_that_knows_nothing_that_is_lost_is_told_of_no_loss() {
-    let world = World::new();
+    let world = NearAndFar::start();
     let mut pip = world.near.typed_in("pip", "attic");
     let kept = say(&mut pip, 5);
     let saved = world.redis.save();
@@ -154,7 +135,7 @@ fn a_follower_that_knows_nothing_that_is_lost_is_told_of_no_loss() {
 
 #[test]
 fn who_knows_nothing_that_is_lost_of_a_private_conversation_is_told_of_no_loss() {
-    let world = World::new();
+    let world = NearAndFar::start();
     let bob = |server: &TestServer, target: &str| {
         let target = format!("/ws?user=bob&session=key{target}");
         Client::connect(server.addr(), &target)
