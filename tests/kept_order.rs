@@ -237,6 +237,42 @@ fn an_instance_that_was_cut_off_catches_up_before_it_delivers() {
 }
 
 #[test]
+fn an_instance_that_is_cut_off_again_while_it_catches_up_misses_nothing() {
+    let issuer = &Issuer::hs256();
+    let redis = Redis::on_tcp();
+    let proxy = Proxy::to(redis.port());
+    let (here, there) = (
+        &serve(redis.address(), issuer),
+        &serve(proxy.address(), issuer),
+    );
+    let servers = TwoServers::new(issuer, here, there);
+    let mut moderator = servers.moderator();
+    let mut foo = servers.typed(4, "foo");
+    let texts = (0..300).map(|n| n.to_string());
+    let ids: Vec<String> = texts.map(|text| say(&mut moderator, &text)).collect();
+    foo.gets_at_last(json!({"type": "chat", "text": "299"}));
+    proxy.cut();
+    there.becomes(503);
+    for id in &ids {
+        moderator.put(json!({"type": "delete", "room": "lobby", "id": id}));
+        moderator.hears_of("deleted");
+    }
+    // In the middle of the tombstones.
+    proxy.heal();
+    proxy.stall_after(30_000);
+    eventually("it has asked for the tombstones", || {
+        let stats = redis.command(&["INFO", "commandstats"]);
+        stats.contains("cmdstat_zrangebylex:").then_some(())
+    });
+    proxy.cut();
+    proxy.heal();
+    for id in &ids {
+        let deleted = foo.gets_at_last(json!({"type": "deleted"}));
+        assert_eq!(deleted["id"], *id);
+    }
+}
+
+#[test]
 fn a_redis_that_goes_back_in_time_is_followed() {
     let issuer = &Issuer::hs256();
     let redis = Redis::start();

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{Client, Proxy, Redis, TestServer, eventually};
+use crate::support::{Client, NearAndFar, Proxy, Redis, TestServer, eventually};
 
 #[test]
 fn the_server_waits_for_a_redis_that_is_not_there_yet() {
@@ -87,6 +87,37 @@ fn messages_missed_by_a_broken_subscription_are_read_from_the_log() {
     // Live again, without doubles.
     foo.say("and on");
     bar.hears("foo: and on");
+}
+
+#[test]
+fn a_connection_that_breaks_while_missed_messages_are_read_repeats_none() {
+    let NearAndFar {
+        redis: _redis,
+        way,
+        near,
+        far,
+    } = NearAndFar::start();
+    let mut ann = near.typed_in("ann", "attic");
+    let mut bob = far.typed_in("bob", "attic");
+    way.cut();
+    bob.gets_at_last(json!({"type": "status", "bus": "waiting"}));
+    // Several pages of the log, each of about 64 KiB.
+    let texts: Vec<String> = (0..60)
+        .map(|n| format!("{n} {}", "x".repeat(3000)))
+        .collect();
+    for text in &texts {
+        ann.put(json!({"type": "chat", "room": "attic", "text": text}));
+        ann.gets_at_last(json!({"type": "chat", "text": text}));
+    }
+    way.heal();
+    way.stall_after(100_000);
+    let mut hears = || bob.gets_at_last(json!({"type": "chat", "room": "attic"}))["text"].clone();
+    assert_eq!(hears(), texts[0]);
+    way.cut();
+    way.heal();
+    for text in &texts[1..] {
+        assert_eq!(hears(), *text);
+    }
 }
 
 #[test]

@@ -91,7 +91,8 @@ impl Subscriber {
             now,
             entries,
         } = synced;
-        if self.subscriptions.revision(room) == Some(revision) {
+        let heard = self.subscriptions.revision(room);
+        if heard == Some(revision) {
             return Ok(());
         }
         let measures = entries
@@ -102,9 +103,11 @@ impl Subscriber {
             let left = Duration::from_millis(entry.left(now)?);
             (measure.action == Action::Mute).then(|| (measure.user.clone(), left))
         });
-        let Some(heard) = self.subscriptions.set_moderation(room, revision, muted) else {
+        let Some(heard) = heard else {
+            self.subscriptions.set_moderation(room, revision, muted);
             return Ok(());
         };
+        self.subscriptions.set_moderation(room, heard, muted);
         let mut missed = self.missed_deletions(room, heard, revision).await?;
         for (entry, measure) in measures {
             let over = measure.action == Action::Mute && entry.left(now) == Some(0);
@@ -120,12 +123,15 @@ impl Subscriber {
             }
         }
         missed.sort_by_key(|missed| missed.revision);
-        for Logged { event, .. } in missed {
+        for Logged { event, revision } in missed {
             if let Some(ban) = self.address_to_ban(&event).await {
                 self.client.request_early(ban).await?;
             }
             self.deliver(event).await;
+            // The connection may break at any step: nothing is handed on twice.
+            self.subscriptions.set_revision(room, revision);
         }
+        self.subscriptions.set_revision(room, revision);
         Ok(())
     }
 

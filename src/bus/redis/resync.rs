@@ -142,11 +142,17 @@ impl Subscriber {
         };
         // A gap is told once, however much is missing in it.
         let mut told = !whole;
-        if told {
-            self.deliver_loss(room).await?;
-        }
         // The clock of Redis may have gone back since a message.
         let mut at = at.max(heard.at);
+        // The connection may break at any step: nothing is handed on twice.
+        let heard_until = |last: Id, at: u64| {
+            let epochs = epochs.up_to(last);
+            self.subscriptions.set_cursor(room, Cursor { epochs, at });
+        };
+        if told {
+            self.deliver_loss(room).await?;
+            heard_until(after, at);
+        }
         let (mut last, mut page) = (after, messages);
         if revision > 0 {
             page = self.page(room, after, until).await?;
@@ -171,6 +177,7 @@ impl Subscriber {
                     told = false;
                 }
                 last = id;
+                heard_until(last, at);
             }
             if last == before || last >= until {
                 break;
@@ -193,8 +200,7 @@ impl Subscriber {
             at = at.max(event.said_at());
             self.deliver(event).await;
         }
-        let epochs = epochs.up_to(until);
-        self.subscriptions.set_cursor(room, Cursor { epochs, at });
+        heard_until(until, at);
         Ok(whole)
     }
 

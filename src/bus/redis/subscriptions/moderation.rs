@@ -80,27 +80,34 @@ impl Subscriptions {
         Some(Follows::Next)
     }
 
-    /// A room's moderation is as this revision says, in which these users are muted for so long. Returns the
-    /// revision that was known before.
+    /// A room's moderation has been heard up to this revision.
+    pub fn set_revision(&self, room: &Room, revision: u64) {
+        let mut state = self.state.lock();
+        let wanted = state.rooms.get_mut(room);
+        if let Some(moderation) = wanted.and_then(|wanted| wanted.moderation.as_mut()) {
+            moderation.revision = revision;
+        }
+    }
+
+    /// A room's moderation has been heard up to this revision, and these users are muted for so long.
     pub fn set_moderation(
         &self,
         room: &Room,
         revision: u64,
         muted: impl Iterator<Item = (User, Duration)>,
-    ) -> Option<u64> {
+    ) {
         let mut state = self.state.lock();
-        let wanted = state.rooms.get_mut(room)?;
+        let Some(wanted) = state.rooms.get_mut(room) else {
+            return;
+        };
         let now = Instant::now();
         let muted = muted.map(|(user, time)| (user, now + time)).collect();
-        let before = wanted
-            .moderation
-            .replace(Box::new(Moderation { revision, muted }));
+        wanted.moderation = Some(Box::new(Moderation { revision, muted }));
         let all = state
             .rooms
             .values()
             .filter_map(|wanted| wanted.moderation.as_ref());
         let count = all.map(|moderation| moderation.muted.len()).sum();
         self.muted.store(count, Ordering::Relaxed);
-        before.map(|before| before.revision)
     }
 }
