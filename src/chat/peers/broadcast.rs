@@ -125,6 +125,10 @@ impl Registry {
             return None;
         };
         let origin = event.origin.filter(|origin| origin.instance == here)?;
+        // What is announced twice may come back after the next join has begun.
+        if self.joining.get(&origin.peer)?.room != event.room {
+            return None;
+        }
         let pending = self.take_pending(origin.peer)?;
         let peer = &self.peers[pending.key as usize].peer;
         peer.outbox.begin_join(&pending.room);
@@ -142,5 +146,41 @@ impl Registry {
         let origin = event.origin.filter(|from| is_join && from.instance == here);
         let pending = origin.and_then(|origin| self.joining.get(&origin.peer));
         pending.is_some_and(|join| self.peers[join.key as usize].rooms.contains(&join.room))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::census::tests::{Nowhere, now};
+    use super::*;
+    use crate::chat::address::Address;
+    use crate::chat::name::Room;
+    use crate::chat::outbox::OutboxLimits;
+    use crate::chat::replay::Epochs;
+
+    #[test]
+    fn a_join_that_is_announced_twice_completes_no_other_one() {
+        let peers = Peers::new(Instance(7), OutboxLimits::new(1 << 20, 1 << 20));
+        let address = Address::new(1);
+        let peer = now(peers.add(Dialect::Typed, address, Nowhere, Bytes::new()));
+        let [attic, lobby] = ["attic", "lobby"].map(|room| Room::new(room).unwrap());
+        let announce = |room: &Room| {
+            let (announced, log) = (true, Epochs::default());
+            let joined = Event {
+                room: room.clone(),
+                user: None,
+                origin: Some(peers.origin(&peer)),
+                kind: EventKind::Joined { announced, log },
+            };
+            now(peers.deliver(&mut vec![joined]));
+        };
+        let first = now(peers.begin_join(&peer, &attic));
+        announce(&attic);
+        assert!(first.is_initialized());
+        let second = now(peers.begin_join(&peer, &lobby));
+        announce(&attic);
+        assert!(!second.is_initialized());
+        announce(&lobby);
+        assert!(second.is_initialized());
     }
 }

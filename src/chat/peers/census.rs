@@ -135,7 +135,7 @@ pub fn weight(key: &str, origin: Origin) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::io::{self, IoSlice};
     use std::pin::pin;
     use std::task::{Context, Poll, Waker};
@@ -152,7 +152,7 @@ mod tests {
 
     /// Takes everything.
     #[derive(Debug)]
-    struct Nowhere;
+    pub struct Nowhere;
 
     impl TryWrite for Nowhere {
         fn try_write(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
@@ -161,7 +161,7 @@ mod tests {
     }
 
     /// Nobody else uses the registry, so nothing has to wait for it.
-    fn now<T>(future: impl Future<Output = T>) -> T {
+    pub fn now<T>(future: impl Future<Output = T>) -> T {
         let mut context = Context::from_waker(Waker::noop());
         match pin!(future).poll(&mut context) {
             Poll::Ready(value) => value,
