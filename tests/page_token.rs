@@ -99,11 +99,31 @@ fn when_the_token_expires_the_page_says_so_and_keeps_the_conversation() {
 }
 
 #[test]
+fn the_rooms_that_the_token_names_are_offered() {
+    let issuer = Issuer::hs256();
+    let server = issuer.serve();
+    let token = issuer.sign(json!({"sub": "ann", "rooms": ["attic", "cellar"]}));
+    let page = Page::open(&server, &format!("/#token={token}"));
+    page.press("Join");
+    page.say("hello");
+    page.shows("hello");
+    page.until("document.title.includes('attic')");
+    let offered =
+        page.value("[...find('Join another room').list.options].map(({ value }) => value)");
+    assert_eq!(offered, json!(["attic", "cellar"]));
+    page.fill("Join another room", "cellar");
+    page.press("Go");
+    page.until("document.title.includes('cellar')");
+    page.say("hello here, too");
+    page.shows("hello here, too");
+}
+
+#[test]
 fn a_room_that_the_token_excludes_is_reported_at_its_field() {
     let issuer = Issuer::hs256();
     let server = issuer.serve();
     let token = issuer.sign(json!({"sub": "ann", "rooms": ["attic"]}));
-    let page = Page::open(&server, &format!("/#token={token}"));
+    let page = Page::open(&server, &format!("/#token={token}&room=lobby"));
     page.press("Join");
     page.says("lobby: your token is not for this room.");
     page.fill("Room", "attic");

@@ -15,10 +15,10 @@ import {
 import { AT } from './room.js';
 import { ignore, isIgnored } from './settings.js';
 import { loadEmoji } from './text.js';
-import { bearer, inAddress } from './token.js';
+import { bearer, inAddress, rooms as allowed } from './token.js';
 import { startWorker } from './worker.js';
 
-const LOBBY = 'lobby';
+const LOBBY = allowed[0] ?? 'lobby';
 /** How long the lists and the title may be behind what comes, in milliseconds. A tab out of sight draws no frames. */
 const BEAT = 100;
 const touch = matchMedia('(pointer: coarse)');

@@ -3,6 +3,7 @@
 import { isFramed, tellUnread } from './frame.js';
 import { avatar, button, closeDrawer, flash, fold, isolated, list, make, page, quoted } from './page.js';
 import { isIgnored, settings } from './settings.js';
+import { rooms as allowed } from './token.js';
 
 /** More names than this make no list. */
 const MOST_NAMES = 500;
@@ -10,6 +11,9 @@ const MOST_NAMES = 500;
 const LONG = 10;
 /** More names than this are not put into a sentence. */
 const MOST_IN_SENTENCE = 100;
+
+// The fields for a room offer those that the token names.
+page['token-rooms'].append(...allowed.map((room) => new Option(room)));
 
 /** Lists the rooms and the private conversations; `acts` are enter(room) and leave(room). */
 export function showRooms({ rooms, places, current, faces }, acts) {

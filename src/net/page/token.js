@@ -64,4 +64,7 @@ export function mayModerate(room) {
   return mod === true || [mod].flat().includes(room);
 }
 
+/** The rooms that the token is for; none if it is for all. */
+export const rooms = [claims().rooms ?? []].flat().map(String);
+
 export const bearer = await whose();
