@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::conversations::tell;
 use crate::support::{Client, NearAndFar, Program, Redis, TestServer, eventually};
@@ -156,8 +156,13 @@ fn who_can_not_be_sent_what_waits_is_closed_and_hears_it_later() {
 }
 
 /// hal comes, by a long way: Redis has given the name, and the reply is still on its way when ann tells something.
+/// `begin`: what hal says first. `hears`: what hal hears up to a text.
 #[track_caller]
-fn told_in_the_moment_of_coming(meet_before: bool) {
+fn told_in_the_moment_of_coming(
+    meet_before: bool,
+    begin: Value,
+    hears: impl Fn(&mut Client, &str) -> Vec<String>,
+) {
     let NearAndFar {
         redis,
         way,
@@ -176,7 +181,7 @@ fn told_in_the_moment_of_coming(meet_before: bool) {
     let mut hal = far.json();
     let owners = redis.command(&["HGET", "{chat-users}:owners", "hal"]);
     way.delay(Duration::from_millis(500));
-    hal.put(json!({"type": "join", "room": "lobby", "user": "hal", "session": "key of hal"}));
+    hal.put(begin);
     eventually("Redis gives the name", || {
         (redis.command(&["HGET", "{chat-users}:owners", "hal"]) != owners).then_some(())
     });
@@ -186,17 +191,32 @@ fn told_in_the_moment_of_coming(meet_before: bool) {
     ann.put(json!({"type": "chat", "room": "lobby", "text": "all"}));
     assert_eq!(texts_up_to(&mut pip, "all"), ["all"]);
     way.let_go();
-    assert_eq!(texts_up_to(&mut hal, "one"), ["one"]);
+    assert_eq!(hears(&mut hal, "one"), ["one"]);
     tell(&mut ann, "hal", "two");
-    assert_eq!(texts_up_to(&mut hal, "two"), ["two"]);
+    assert_eq!(hears(&mut hal, "two"), ["two"]);
+}
+
+fn join() -> Value {
+    json!({"type": "join", "room": "lobby", "user": "hal", "session": "key of hal"})
 }
 
 #[test]
 fn who_is_told_something_in_the_moment_of_coming_hears_it() {
-    told_in_the_moment_of_coming(false);
+    told_in_the_moment_of_coming(false, join(), texts_up_to);
 }
 
 #[test]
 fn who_is_told_something_in_the_moment_of_coming_from_elsewhere_hears_it_once() {
-    told_in_the_moment_of_coming(true);
+    told_in_the_moment_of_coming(true, join(), texts_up_to);
+}
+
+#[test]
+fn who_is_told_something_in_the_moment_of_saying_a_name_hears_it() {
+    let hears = |hal: &mut Client, last: &str| {
+        let message = format!("(private) {last}");
+        hal.gets_at_last(json!({"username": "ann", "message": message}));
+        vec![last.to_string()]
+    };
+    let begin = json!({"username": "hal", "message": "it is me"});
+    told_in_the_moment_of_coming(false, begin, hears);
 }

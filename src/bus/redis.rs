@@ -109,11 +109,8 @@ impl Redis {
     ) -> Result<Option<Away>, Refusal> {
         let away = self.presence.claim(peer, user, key_hash).await?;
         // While Redis' reply was on its way, others may have spoken to the user for the first time.
-        let invited = self.subscriber.inbox.take_of(user);
-        Ok(away.or(invited.map(|since| Away {
-            since: Some(since),
-            heard: Vec::new(),
-        })))
+        self.subscriber.inbox.came(user);
+        Ok(away)
     }
 
     /// Removes a peer and releases its name.

@@ -108,14 +108,12 @@ impl Inbox {
         waiting.retain(|one| !numbers.contains(&one.number));
     }
 
-    /// Takes the invitations of a user who has just come. Returns since when something may be unheard.
-    pub fn take_of(&self, user: &User) -> Option<u64> {
-        let waiting = &mut self.unopened.lock().waiting;
-        let own = |one: &&Unopened| one.is_invitation() && one.user == *user;
-        let coming = waiting.iter().filter(own).filter(|one| !one.is_old());
-        let since = coming.filter_map(|one| one.since).min();
-        waiting.retain(|one| !own(&one));
-        since
+    /// A user has just come: there may be something to open.
+    pub fn came(&self, user: &User) {
+        let waiting = &self.unopened.lock().waiting;
+        if waiting.iter().any(|one| one.user == *user) {
+            self.work.notify(usize::MAX);
+        }
     }
 }
 
