@@ -180,7 +180,8 @@ fn options(states: usize) -> Options {
         max_states: states,
         // Long writes tear in few places, so that this takes seconds.
         block_size: 32 * 1024,
-        jobs: 2,
+        // The servers wait for their disk most of the time.
+        jobs: 8,
         search: Search {
             exhaustive_limit: 3,
             samples: 2,
