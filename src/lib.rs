@@ -4,8 +4,9 @@
 //! The rooms of this house, from the ground up. Each imports only from those before it, and
 //! `make check` proves it.
 //!
-//! * [`count`], [`mutex`], [`time`], [`logger`], [`report`], [`limits`], [`certificate`]: counters, a
-//!   lock, deadlines, the log, results of checks, limits of the machine, what a certificate says.
+//! * [`count`], [`mutex`], [`reactor`], [`time`], [`logger`], [`report`], [`limits`], [`certificate`]:
+//!   counters, a lock, waiting for sockets and timers, deadlines, the log, results of checks, limits
+//!   of the machine, what a certificate says.
 //! * [`config`]: the settings, from one table of flags.
 //! * [`chat`]: what a chat is. Names, events, dialects, peers, outboxes.
 //! * [`redis`]: a client for Redis that knows no chat.
@@ -38,6 +39,7 @@ pub mod metrics;
 pub mod mutex;
 pub mod net;
 pub mod probe;
+pub mod reactor;
 #[cfg(feature = "full")]
 pub mod redis;
 pub mod report;

@@ -14,6 +14,7 @@ use natterjack::net::listener;
 #[cfg(feature = "full")]
 use natterjack::net::token::{self, IssueError};
 use natterjack::probe::probe;
+use natterjack::reactor::block_on;
 use natterjack::server::{Runtime, Server, file_limit, queue_limit};
 #[cfg(feature = "full")]
 use natterjack::time;
@@ -46,7 +47,7 @@ fn main() -> ExitCode {
         return issue(&config, user);
     }
     if config.check {
-        let passed = smol::block_on(check(&config, systemd::listeners()));
+        let passed = block_on(check(&config, systemd::listeners()));
         return ExitCode::from(u8::from(!passed));
     }
     let done = match config.probe {
@@ -81,12 +82,12 @@ fn run(config: Config) -> Result<(), String> {
     for _ in 1..config.threads {
         let runtime = runtime.clone();
         // Ends with the process.
-        std::thread::spawn(move || smol::block_on(runtime.run(future::pending::<()>())));
+        std::thread::spawn(move || block_on(runtime.run(future::pending::<()>())));
     }
     // The server is a task like the others: a thread polls the future it blocks on whenever any of
     // its tasks wakes it.
     let serving = runtime.spawn(serve(config, runtime.clone()));
-    smol::block_on(runtime.run(serving))
+    block_on(runtime.run(serving))
 }
 
 async fn serve(mut config: Config, runtime: Runtime) -> Result<(), String> {

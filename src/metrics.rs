@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rustix::param::page_size;
 use rustix::time::{ClockId, clock_gettime};
-use smol::{Timer, future};
+use smol::future;
 
 use crate::bus::Bus;
 use crate::count::text::{CONTENT_TYPE, MetricsText, seconds};
@@ -15,6 +15,7 @@ use crate::net::context::ServerContext;
 use crate::net::http::{self, Answer, Head, NoHead};
 use crate::net::listener::{self, Listener};
 use crate::net::socket::{Socket, linger};
+use crate::reactor::Timer;
 use crate::time;
 
 /// The most requests at once.

@@ -1,6 +1,6 @@
 //! A mutex for what is changed in short steps without waiting.
 
-use std::sync::{MutexGuard, PoisonError};
+use std::sync::{MutexGuard, PoisonError, TryLockError};
 
 /// A [`std::sync::Mutex`] that a panic does not poison: a bug that ends one task ends no other.
 #[derive(Debug, Default)]
@@ -15,5 +15,14 @@ impl<T> Mutex<T> {
     /// Waits until nobody else holds it. Never hold the guard across an `await`.
     pub fn lock(&self) -> MutexGuard<'_, T> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// `None` while somebody else holds it.
+    pub fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
+        match self.0.try_lock() {
+            Ok(guard) => Some(guard),
+            Err(TryLockError::Poisoned(error)) => Some(error.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
     }
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use smol::channel::Receiver;
 use smol::future::FutureExt;
-use smol::{Task, Timer, future};
+use smol::{Task, future};
 
 use crate::bus::{Bus, fanout};
 use crate::chat::close_reason::CloseReason;
@@ -23,6 +23,7 @@ use crate::net::context::ServerContext;
 use crate::net::listener::{self, Listener};
 use crate::net::tls::{self, Tls};
 use crate::net::token::Authenticator;
+use crate::reactor::Timer;
 use crate::time::timeout;
 use accept::accept_loop;
 

@@ -13,10 +13,11 @@ use std::time::Duration;
 
 use listenfd::ListenFd;
 use sd_notify::NotifyState;
-use smol::{Timer, future};
+use smol::future;
 
 use crate::net::context::ServerContext;
 use crate::net::listener::{self, Listener};
+use crate::reactor::Timer;
 
 /// How often the status is sent when no watchdog needs it more often.
 const BEAT: Duration = Duration::from_secs(30);
@@ -104,10 +105,7 @@ pub async fn notify_loop(context: Arc<ServerContext>) {
         };
         notify(&[NotifyState::Status(&status), state]);
         ready |= health.is_ok();
-        let pause = async {
-            Timer::after(pause).await;
-        };
-        future::or(changed, pause).await;
+        future::or(changed, Timer::after(pause)).await;
     }
 }
 

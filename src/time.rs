@@ -3,8 +3,9 @@
 use std::future::Future;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use smol::Timer;
 use smol::future;
+
+use crate::reactor::Timer;
 
 /// Waits for `future`, but no longer than `limit`. Returns `None` when the time is over; the
 /// future is dropped then.

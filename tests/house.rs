@@ -6,26 +6,30 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The rooms from the ground up, and the rooms that each may import from.
-const ROOMS: [(&str, &str); 17] = [
+const ROOMS: [(&str, &str); 18] = [
     ("certificate", ""),
     ("count", ""),
     ("limits", ""),
     ("logger", ""),
     ("mutex", ""),
     ("report", ""),
-    ("time", ""),
+    ("reactor", "mutex"),
+    ("time", "reactor"),
     ("config", ""),
     ("chat", "count mutex"),
-    ("redis", "certificate config count mutex time"),
+    ("redis", "certificate config count mutex reactor time"),
     (
         "bus",
-        "certificate chat config count mutex redis report time",
+        "certificate chat config count mutex reactor redis report time",
     ),
-    ("net", "bus certificate chat config count mutex time"),
-    ("metrics", "bus count net time"),
-    ("systemd", "net"),
+    (
+        "net",
+        "bus certificate chat config count mutex reactor time",
+    ),
+    ("metrics", "bus count net reactor time"),
+    ("systemd", "net reactor"),
     ("probe", "config"),
-    ("server", "bus chat config limits metrics net time"),
+    ("server", "bus chat config limits metrics net reactor time"),
     (
         "check",
         "bus certificate config limits net report server time",

@@ -10,10 +10,11 @@ use std::sync::Arc;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, acceptfrom_with, sockopt};
 use rustix::net::{bind, listen as start_listening, socket_with};
-use smol::Async;
+use smol::future;
 
 use super::socket::Socket;
 use super::tls::Tls;
+use crate::reactor::Async;
 
 /// A listening socket.
 pub type Listener = Arc<Async<TcpListener>>;
@@ -113,8 +114,9 @@ pub fn authority(addr: SocketAddr) -> String {
 pub async fn accept(listener: &Listener, tls: Option<&Tls>) -> io::Result<(Socket, IpAddr)> {
     // As the listener's own `accept`, with two system calls less.
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-    let accept = listener.read_with(|listener| Ok(acceptfrom_with(listener, flags)?));
-    let (stream, from) = accept.await?;
+    let accept = || Ok(acceptfrom_with(listener, flags)?);
+    let accepted = future::poll_fn(|cx| listener.poll_read_with(cx, accept));
+    let (stream, from) = accepted.await?;
     let from = from.and_then(|from| SocketAddr::try_from(from).ok());
     // Unreadable addresses are counted together.
     let ip = from.map_or(IpAddr::from([0; 16]), |from| from.ip().to_canonical());

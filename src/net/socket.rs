@@ -14,7 +14,7 @@ use std::task::{Poll, ready};
 use std::time::Duration;
 
 use rustix::net::{RecvFlags, recv, sockopt};
-use smol::{Async, future};
+use smol::future;
 
 use super::tls::TlsConnection;
 use super::tls::error::ReadOutcome;
@@ -22,6 +22,7 @@ use crate::chat::close_reason::CloseReason;
 use crate::chat::outbox::TryWrite;
 use crate::chat::peer::Peer;
 use crate::mutex::Mutex;
+use crate::reactor::Async;
 use crate::time::timeout;
 
 /// A peer that owns a socket.
@@ -106,7 +107,8 @@ impl Socket {
     /// be over.
     ///
     /// # Errors
-    /// [`io::ErrorKind::WouldBlock`] when nothing is there; any other error ends the connection.
+    /// [`io::ErrorKind::WouldBlock`] when nothing is there, [`io::ErrorKind::Interrupted`] when
+    /// other tasks go first; any other error ends the connection.
     fn try_read(&self, take: &mut dyn FnMut(&[u8])) -> io::Result<ReadOutcome> {
         let mut stream = self.stream.get_ref();
         if let Some(mut tls) = self.tls() {
@@ -125,17 +127,8 @@ impl Socket {
     /// # Errors
     /// The connection's end.
     pub async fn read(&self, take: &mut (dyn FnMut(&[u8]) + Send)) -> io::Result<usize> {
-        future::poll_fn(|cx| {
-            loop {
-                match self.try_read(take) {
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                        ready!(self.stream.poll_readable(cx))?;
-                    }
-                    result => return Poll::Ready(result.map(|taken| taken.bytes)),
-                }
-            }
-        })
-        .await
+        let read = future::poll_fn(|cx| self.stream.poll_read_with(cx, || self.try_read(take)));
+        Ok(read.await?.bytes)
     }
 
     /// Writes all bytes. Not cancel safe: how much was written is then unknown.
@@ -151,7 +144,7 @@ impl Socket {
                     }
                     Ok(taken) => bytes = &bytes[taken..],
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                        ready!(self.stream.poll_writable(cx))?;
+                        ready!(self.stream.poll_writable(cx));
                     }
                     Err(error) => return Poll::Ready(Err(error)),
                 }
@@ -187,7 +180,7 @@ pub fn flush(peer: &SocketPeer, ended: bool) -> impl Future<Output = ()> {
     future::poll_fn(move |cx| {
         while ended || peer.outbox.close_reason().is_none() {
             match ready!(peer.outbox.poll_flush(cx)) {
-                Ok(true) if ready!(peer.outbox.socket.stream.poll_writable(cx)).is_ok() => {}
+                Ok(true) => ready!(peer.outbox.socket.stream.poll_writable(cx)),
                 _ => break,
             }
         }

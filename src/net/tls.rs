@@ -19,7 +19,6 @@ use rustls::crypto::ring::{Ticketer, default_provider};
 use rustls::server::NoServerSessionStorage;
 use rustls::sign::SingleCertAndKey;
 use rustls::{ServerConfig, version};
-use smol::Timer;
 
 use crate::certificate::{Certificate, SOON};
 use crate::config::TlsFiles;
@@ -27,6 +26,7 @@ use crate::count::Counters;
 use crate::count::text::MetricsText;
 use crate::mutex::Mutex;
 use crate::net::tls::error::HANDSHAKE_ERRORS;
+use crate::reactor::Timer;
 use crate::time::unix_millis;
 pub use connection::TlsConnection;
 use files::Stamp;

@@ -13,11 +13,12 @@ use std::time::{Duration, Instant};
 
 use async_lock::Semaphore;
 use redis::cmd;
-use smol::{Timer, future};
+use smol::future;
 
 use super::error::{Boxed, Error};
 use crate::config::RedisAddress;
 use crate::mutex::Mutex;
+use crate::reactor::Timer;
 use crate::time::unix_millis;
 use output::AuthOutput;
 
@@ -234,7 +235,7 @@ impl Credentials {
             match expiry {
                 Some(expiry) => break expiry,
                 // There may be one that ends, once somebody had to ask again.
-                None => drop(Timer::after(PAUSE_MOST).await),
+                None => Timer::after(PAUSE_MOST).await,
             }
         };
         Timer::at(expiry.renew).await;

@@ -17,6 +17,7 @@ use async_net::unix::UnixStream;
 use futures_rustls::TlsConnector;
 use futures_rustls::pki_types::ServerName;
 use redis::cmd;
+use rustix::fd::AsFd;
 use rustix::net::sockopt;
 
 use super::auth::{Credentials, Secret};
@@ -24,6 +25,7 @@ use super::cluster::Address;
 use super::connection::{Certificate, Connection};
 use super::error::{Boxed, Error, accept, answer_within};
 use crate::config::{RedisAddress, RedisHost};
+use crate::reactor::Async;
 use crate::time::timeout;
 
 /// A connection, from the look-up of the name to being signed in, is up after this time or given
@@ -223,14 +225,15 @@ impl Endpoint {
                 (Some(node), _) => (node.host.as_str(), node.port),
                 (None, RedisHost::Tcp { host, port, .. }) => (host.as_str(), *port),
                 (None, RedisHost::Unix(path)) => {
-                    let unix = UnixStream::connect(path).await.map_err(unreachable)?;
-                    return Ok(Connection::new(Box::new(unix)));
+                    let unix = UnixStream::connect(path).await.and_then(take_over);
+                    return Ok(Connection::new(Box::new(unix.map_err(unreachable)?)));
                 }
                 (None, RedisHost::Sentinel(_)) => {
                     return Err(Error::Transient("no sentinel was asked".into()));
                 }
             };
-            let tcp = TcpStream::connect(target).await.map_err(unreachable)?;
+            let tcp = TcpStream::connect(target).await.and_then(take_over);
+            let tcp = tcp.map_err(unreachable)?;
             set_socket_options(&tcp).map_err(unreachable)?;
             let Some((connector, names)) = &self.tls else {
                 return Ok(Connection::new(Box::new(tcp)));
@@ -275,9 +278,16 @@ async fn connect_within(
     connection.unwrap_or_else(|| Err(slow()))
 }
 
+/// Takes a connected stream over from async-net: replies come through the server's own reactor.
+fn take_over<T: AsFd>(stream: impl Into<Arc<smol::Async<T>>>) -> io::Result<Async<T>> {
+    let stream = Arc::into_inner(stream.into());
+    let stream = stream.ok_or(io::ErrorKind::NotConnected)?;
+    Async::new_nonblocking(stream.into_inner()?)
+}
+
 /// Small commands go out at once, and a Redis that vanishes is noticed.
-fn set_socket_options(tcp: &TcpStream) -> io::Result<()> {
-    tcp.set_nodelay(true)?;
+fn set_socket_options(tcp: &impl AsFd) -> io::Result<()> {
+    sockopt::set_tcp_nodelay(tcp, true)?;
     sockopt::set_socket_keepalive(tcp, true)?;
     sockopt::set_tcp_keepidle(tcp, KEEPALIVE)?;
     sockopt::set_tcp_user_timeout(tcp, USER_TIMEOUT_MS)?;

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use smol::{Timer, future};
+use smol::future;
 
 use crate::net::admission::Admission;
 use crate::net::context::ServerContext;
 use crate::net::listener::{self, Listener};
+use crate::reactor::Timer;
 
 /// How many connections are accepted in a row before other tasks have a turn, so that connected
 /// peers don't wait for thousands of newcomers. A TLS handshake takes about a millisecond.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use natterjack::config::{Config, RedisAddress};
+use natterjack::reactor::block_on;
 use natterjack::server::{Runtime, Server};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::json;
@@ -60,9 +61,9 @@ impl TestServer {
             let (_running, ended) = smol::channel::bounded::<()>(1);
             for _ in 1..threads {
                 let (runtime, ended) = (runtime.clone(), ended.clone());
-                std::thread::spawn(move || smol::block_on(runtime.run(ended.recv())));
+                std::thread::spawn(move || block_on(runtime.run(ended.recv())));
             }
-            smol::block_on(runtime.clone().run(async move {
+            block_on(runtime.clone().run(async move {
                 match Server::bind(config, runtime).await {
                     Ok(server) => {
                         tell.send(Ok(server.local_addr().unwrap())).unwrap();

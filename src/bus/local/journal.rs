@@ -27,7 +27,6 @@ use std::time::{Duration, Instant};
 
 use async_lock::Mutex as AsyncMutex;
 use event_listener::Event as Signal;
-use smol::Timer;
 use smol::future::Boxed;
 
 use super::kept::{Kept, Message};
@@ -36,6 +35,7 @@ use crate::config::Config;
 use crate::count::text::{MetricsText, seconds};
 use crate::count::{Counter, Histogram};
 use crate::mutex::Mutex;
+use crate::reactor::Timer;
 use crate::time::{timeout, unix_millis};
 use folder::Folder;
 use writer::Writer;

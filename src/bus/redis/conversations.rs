@@ -7,12 +7,11 @@ use std::collections::HashMap;
 use std::mem;
 use std::time::{Duration, Instant};
 
-use smol::Timer;
-
 use super::subscriptions::Subscriptions;
 use crate::chat::name::Room;
 use crate::chat::replay::Cursor;
 use crate::mutex::Mutex;
+use crate::reactor::Timer;
 use crate::redis::error::Error;
 
 /// A conversation is closed after this time without a message. Longer than [`OPEN_AGAIN`], after which

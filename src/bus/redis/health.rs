@@ -2,11 +2,11 @@
 
 use event_listener::{Event as Signal, EventListener};
 use redis::Value;
-use smol::Timer;
 
 use super::client::Client;
 use super::lease_watch::PULSE;
 use crate::mutex::Mutex;
+use crate::reactor::Timer;
 use crate::redis::error::{Error, text_of};
 
 /// What may be wrong; the first that is, is told.

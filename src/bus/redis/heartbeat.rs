@@ -8,7 +8,6 @@ use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
 use redis::Value;
-use smol::Timer;
 use smol::channel::{Receiver, Sender};
 use smol::future;
 
@@ -19,6 +18,7 @@ use super::reply::{self, Lease};
 use super::subscriptions::Subscriptions;
 use crate::count::Histogram;
 use crate::mutex::Mutex;
+use crate::reactor::Timer;
 use crate::redis::error::{Error, no_answer, text_of};
 use crate::redis::pipeline::{DELAYS, REPLY_TIME};
 

@@ -4,14 +4,13 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use smol::Timer;
-
 use super::inbox::Unopened;
 use super::message::Invitation;
 use super::reply;
 use super::subscriber::Subscriber;
 use crate::bus::Conversation;
 use crate::chat::replay::Cursor;
+use crate::reactor::Timer;
 use crate::redis::error::Error;
 use crate::redis::pipeline::BATCH;
 use crate::redis::slot::Command;
@@ -84,7 +83,7 @@ impl Subscriber {
             }
             match opened {
                 true => work.await,
-                false => drop(Timer::after(AGAIN).await),
+                false => Timer::after(AGAIN).await,
             }
         }
     }

@@ -1,10 +1,9 @@
 //! Looks for other programs that listen to rooms where the scripts can't see them.
 
-use smol::Timer;
-
 use super::client::Client;
 use super::lease_watch::PULSE;
 use super::subscriptions::Subscriptions;
+use crate::reactor::Timer;
 use crate::redis::error::Error;
 use crate::redis::pipeline::BATCH;
 

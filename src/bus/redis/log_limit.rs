@@ -10,12 +10,11 @@ use std::collections::HashSet;
 use std::mem;
 use std::time::Duration;
 
-use smol::Timer;
-
 use super::client::Client;
 use super::reply;
 use crate::chat::name::Room;
 use crate::mutex::Mutex;
+use crate::reactor::Timer;
 use crate::redis::error::Error;
 use crate::redis::pipeline::BATCH;
 

@@ -16,7 +16,6 @@ use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use redis::Value;
-use smol::Timer;
 use smol::channel::Sender;
 
 use super::Redis;
@@ -26,6 +25,7 @@ use super::reply;
 use crate::chat::dialect::{Dialect, Reply};
 use crate::chat::name::Room;
 use crate::chat::peers::NamedPeer;
+use crate::reactor::Timer;
 use crate::redis::error::Error;
 use crate::redis::pipeline::BATCH;
 use crate::redis::slot::Command;

@@ -3,7 +3,6 @@
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
-use smol::Timer;
 use smol::channel::Sender;
 use smol::future::FutureExt;
 
@@ -11,6 +10,7 @@ use super::Redis;
 use super::health::Subject;
 use super::session;
 use crate::chat::dialect::Reply;
+use crate::reactor::Timer;
 use crate::redis::connection::Connection;
 use crate::redis::error::Error;
 use crate::redis::fence::Fence;

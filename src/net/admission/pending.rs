@@ -267,9 +267,10 @@ mod tests {
     use std::io::{Read, Write};
     use std::net::{TcpListener, TcpStream};
 
-    use smol::{Async, future};
+    use smol::future;
 
     use super::*;
+    use crate::reactor::{Async, block_on};
 
     const HOUR: Duration = Duration::from_secs(3600);
 
@@ -287,12 +288,12 @@ mod tests {
         /// Whether there is a slot, or a connection to evict, at once.
         fn has_room(&self) -> bool {
             let permit = async { Some(self.0.permit().await) };
-            smol::block_on(future::or(permit, async { None })).is_some()
+            block_on(future::or(permit, async { None })).is_some()
         }
 
         /// Adds a connection.
         fn enter(&mut self) -> Pending {
-            let permit = smol::block_on(self.0.permit());
+            let permit = block_on(self.0.permit());
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
             self.1
                 .push(TcpStream::connect(listener.local_addr().unwrap()).unwrap());
@@ -311,7 +312,7 @@ mod tests {
 
     fn evicted(pending: &Pending) -> Option<Stage> {
         let evicted = async { Some(pending.evicted().await) };
-        smol::block_on(future::or(evicted, async { None }))
+        block_on(future::or(evicted, async { None }))
     }
 
     #[test]

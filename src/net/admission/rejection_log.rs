@@ -6,9 +6,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use smol::{Executor, Timer};
+use smol::Executor;
 
 use crate::mutex::Mutex;
+use crate::reactor::Timer;
 
 /// The time between two lines.
 const PAUSE: Duration = Duration::from_secs(1);

@@ -72,9 +72,7 @@ impl<'a> PeerStream<'a> {
         let mut now = 0;
         loop {
             if self.drained {
-                if let Poll::Ready(ready) = socket.stream.poll_readable(cx) {
-                    ready?;
-                } else {
+                if socket.stream.poll_readable(cx).is_pending() {
                     self.inbound.begin_turn();
                     return Poll::Pending;
                 }
@@ -97,8 +95,15 @@ impl<'a> PeerStream<'a> {
                     self.peer.mark_active();
                     return Poll::Ready(Ok((taken.bytes, now)));
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.drained = true,
-                Err(error) => return Poll::Ready(Err(error)),
+                Err(error) => match error.kind() {
+                    io::ErrorKind::WouldBlock => self.drained = true,
+                    io::ErrorKind::Interrupted => {
+                        self.inbound.begin_turn();
+                        cx.waker().wake_by_ref();
+                        return Poll::Pending;
+                    }
+                    _ => return Poll::Ready(Err(error)),
+                },
             }
         }
     }

@@ -18,9 +18,9 @@ use rustls::unbuffered::{
     ConnectionState, EncodeError, EncodeTlsData, EncryptError, UnbufferedStatus, WriteTraffic,
 };
 use rustls::{Error, ServerConfig};
-use smol::Async;
 
 use super::error::{BROKEN, HUNG_UP, PLAIN, ReadOutcome, SILENT, reason};
+use crate::reactor::Async;
 
 /// The size of one read. The buffer lives on the stack.
 const READ_SIZE: usize = 4096;
@@ -91,7 +91,7 @@ impl TlsConnection {
     ) -> Poll<Result<(), &'static str>> {
         loop {
             while !self.flush(stream.get_ref()).map_err(|_| HUNG_UP)? {
-                ready!(stream.poll_writable(cx)).map_err(|_| HUNG_UP)?;
+                ready!(stream.poll_writable(cx));
             }
             if !self.rustls.is_handshaking() {
                 self.stage = Stage::Open;
@@ -99,7 +99,7 @@ impl TlsConnection {
             }
             match self.receive(stream.get_ref()) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    ready!(stream.poll_readable(cx)).map_err(|_| HUNG_UP)?;
+                    ready!(stream.poll_readable(cx));
                     continue;
                 }
                 Ok(1..) => {}
@@ -129,7 +129,8 @@ impl TlsConnection {
     /// After the end of TLS, or without TLS, nothing is passed on.
     ///
     /// # Errors
-    /// [`ErrorKind::WouldBlock`] when nothing is there now; any other error ends the connection.
+    /// [`ErrorKind::WouldBlock`] when nothing is there now, [`ErrorKind::Interrupted`] when there
+    /// may be more and other tasks go first; any other error ends the connection.
     pub fn read(
         &mut self,
         mut stream: &TcpStream,
@@ -155,7 +156,10 @@ impl TlsConnection {
             bytes = self.decrypt(stream, Some(take)).map_err(broken)?;
         }
         if bytes == 0 && !self.closed {
-            return Err(ErrorKind::WouldBlock.into());
+            return Err(match drained {
+                true => ErrorKind::WouldBlock.into(),
+                false => ErrorKind::Interrupted.into(),
+            });
         }
         // After the last bytes, the next read follows at once, so that the end is noticed.
         drained &= !self.closed;

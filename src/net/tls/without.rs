@@ -7,11 +7,12 @@ use std::io::{self, IoSlice};
 use std::net::TcpStream;
 use std::task::{Context, Poll};
 
-use smol::{Async, future};
+use smol::future;
 
 use crate::config::TlsFiles;
 use crate::count::Counters;
 use crate::count::text::MetricsText;
+use crate::reactor::Async;
 use error::ReadOutcome;
 
 /// The TLS state of a connection. There is none.

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use smol::{Timer, future};
+use smol::future;
 
 use crate::chat::close_reason::CloseReason;
 use crate::chat::name::{Room, User};
 use crate::chat::peer::Peer;
 use crate::net::http::Answer;
+use crate::reactor::Timer;
 use crate::time::unix_millis;
 
 /// The clock is read at least this often while waiting for a token to expire, since it may be set.

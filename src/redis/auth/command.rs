@@ -7,9 +7,10 @@ use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
+use smol::future;
 use smol::io::{AsyncRead, AsyncReadExt, copy, sink};
-use smol::{Async, Timer, future};
 
+use crate::reactor::{Async, Timer};
 use crate::redis::error::Error;
 use crate::time::timeout;
 

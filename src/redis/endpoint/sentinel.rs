@@ -9,10 +9,11 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use redis::{Value, cmd};
-use smol::{Timer, future};
+use smol::future;
 
 use super::Endpoint;
 use crate::config::{RedisHost, Sentinels};
+use crate::reactor::Timer;
 use crate::redis::cluster::Address;
 use crate::redis::connection::{Connection, Primary};
 use crate::redis::error::{Boxed, Error, accept, answer_within};

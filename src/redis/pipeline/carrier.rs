@@ -4,12 +4,12 @@ use std::pin::Pin;
 use std::task::Poll;
 
 use redis::Value;
-use smol::Timer;
 use smol::future;
 
 use super::Pipeline;
 use super::node_queues::Gate;
 use super::request::{Part, Request};
+use crate::reactor::Timer;
 use crate::redis::cluster::AGAIN;
 use crate::redis::connection::{Reader, Writer};
 use crate::redis::error::Error;

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use event_listener::Event;
 use redis::ServerError;
-use smol::Timer;
 
 use crate::mutex::Mutex;
+use crate::reactor::Timer;
 use crate::redis::error::{Error, text_of};
 
 /// The time between two lines about errors of one kind.
