@@ -163,6 +163,12 @@ deb-test: deb deploy-check ## install, upgrade under load, pull the plug, remove
 deploy-check: deb ## lint what is installed: units and their sandbox, man page, completions, scripts, package
 	sh tests/deploy/check.sh
 
+release: deb-tools image-tools release-tools ## build all files of a release, for three processors: target/dist
+	CARGO='$(CARGO)' sh deploy/release.sh
+
+release-test: deb-tools image-tools release-tools ## build a release twice, in two folders: it is the same to the bit
+	CARGO='$(CARGO)' sh tests/deploy/release.sh
+
 tools: target/tools/usr/bin/promtool target/tools/axe.min.js # what the tests start
 	@missing=; \
 	command -v redis-server >/dev/null || missing="$$missing redis-server"; \
@@ -214,6 +220,12 @@ image-tools: # what builds images without a registry and without Docker
 	[ -z "$$missing" ] || { $(SUDO) apt-get update -qq && \
 		DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends $$missing; }
 
+release-tools: # what lists dependencies, inside the binary and beside it
+	@$(CARGO) auditable --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-auditable
+	@$(CARGO) cyclonedx --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-cyclonedx
+	@command -v npm >/dev/null || { $(SUDO) apt-get update -qq && \
+		DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends npm; }
+
 qemu: # what runs binaries for other processors
 	@command -v qemu-arm-static >/dev/null || { $(SUDO) apt-get update -qq && \
 		DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends qemu-user-static; }
@@ -236,4 +248,4 @@ fuzz-tools: # what fuzzing needs
 	@command -v c++ >/dev/null || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq g++; }
 	@$(CARGO) fuzz --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-fuzz
 
-.PHONY: help run build small arm64 arm64-test armhf armhf-test static static-test image-test test page-test docs npm-types valkey-test soak fuzz audit bench bench-quick bench-growth bench-others bench-pi check deb deb-arm64 deb-test deploy-check tools deb-tools webkit image-tools qemu bench-tools bench-others-tools audit-tools fuzz-tools
+.PHONY: help run build small arm64 arm64-test armhf armhf-test static static-test image-test test page-test docs npm-types valkey-test soak fuzz audit bench bench-quick bench-growth bench-others bench-pi check deb deb-arm64 deb-test deploy-check release release-test tools deb-tools webkit image-tools release-tools qemu bench-tools bench-others-tools audit-tools fuzz-tools

@@ -93,4 +93,6 @@ fi
 
 linker=CARGO_TARGET_$(echo $target | tr 'a-z-' 'A-Z_')_LINKER
 export "$linker=$gnu-gcc"
-"$cargo" build --release --locked --target $target
+# BUILD may be another command of cargo's that builds.
+# shellcheck disable=SC2086
+"$cargo" ${BUILD:-build} --release --locked --target $target
