@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use rustix::buffer::spare_capacity;
 use rustix::event::Timespec;
-use rustix::event::epoll::{self, Event, EventData, EventFlags};
+use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with, sockopt};
 use rustls::ClientConfig;
@@ -24,6 +24,8 @@ use crate::{nats, wire};
 
 /// Connections that are under way at once while everybody joins.
 const JOINING: usize = 64;
+/// Sockets that one turn looks at.
+const READY: usize = 1024;
 /// The token of `Crowd::tick`; peers are numbered from 0.
 const TICK: u64 = u64::MAX;
 
@@ -62,7 +64,6 @@ pub struct Crowd {
     speech: Speech,
     listeners: Listeners,
     peers: Vec<Option<Peer>>,
-    ready: Vec<Event>,
     buffer: Vec<u8>,
     /// For what is still to be decrypted.
     scratch: Vec<u8>,
@@ -76,6 +77,8 @@ pub struct Crowd {
     pub left: u64,
     /// Where a peer leaves as soon as it is greeted.
     pub brief: bool,
+    /// The room that everybody is in, where there is one only.
+    pub only: &'static str,
     /// Authors with a message that everybody has heard.
     pub heard: Vec<usize>,
     /// Pings that were answered.
@@ -101,7 +104,6 @@ impl Crowd {
             speech: subject.speech,
             listeners: subject.listeners,
             peers: (0..shape.all_peers()).map(|_| None).collect(),
-            ready: Vec::with_capacity(1024),
             buffer: vec![0; 1 << 20],
             scratch: vec![0; 1 << 16],
             tls: subject.tls.then(line::trusting).transpose()?,
@@ -110,6 +112,7 @@ impl Crowd {
             joining: 0,
             left: 0,
             brief: false,
+            only: "lobby",
             heard: Vec::new(),
             pings: 0,
             counts: Counts::new(shape, thorough),
@@ -122,15 +125,12 @@ impl Crowd {
         let mut next = self.open;
         while self.open < until {
             while next < until && self.joining < JOINING {
-                let mut target = if next < 100 {
+                let name = if next < 100 {
                     format!("P{next:02}")
                 } else {
                     format!("peer-{next:05}")
                 };
-                if self.shape.rooms > 1 {
-                    target += &format!("?room=room-{:05}", self.shape.room(next));
-                }
-                self.connect(next, &target)?;
+                self.connect(next, &name, "")?;
                 next += 1;
             }
             self.turn(Duration::from_millis(100))?;
@@ -153,13 +153,35 @@ impl Crowd {
         Ok(())
     }
 
+    /// How many there can be.
+    pub fn places(&self) -> usize {
+        self.peers.len()
+    }
+
     /// Whether that place has nobody.
     pub fn vacant(&self, at: usize) -> bool {
         self.peers[at].is_none()
     }
 
-    /// Begins a connection at that place, to `/chat/` and that.
-    pub fn connect(&mut self, at: usize, target: &str) -> Result<(), String> {
+    /// The room of that peer.
+    fn room(&self, at: usize) -> String {
+        match self.shape.rooms {
+            1 => self.only.to_owned(),
+            _ => format!("room-{:05}", self.shape.room(at)),
+        }
+    }
+
+    /// Closes the connections of everybody from that place on, without a word.
+    pub fn cut(&mut self, from: usize) {
+        for peer in &mut self.peers[from..] {
+            let gone = peer.take();
+            self.open -= usize::from(gone.is_some_and(|peer| peer.stage == Stage::Open));
+        }
+    }
+
+    /// Begins a connection at that place, under that name, and with that at the end of its address.
+    pub fn connect(&mut self, at: usize, name: &str, query: &str) -> Result<(), String> {
+        let room = self.room(at);
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         let start = || -> Result<TcpStream, Errno> {
             let socket = socket_with(AddressFamily::INET, SocketType::STREAM, flags, None)?;
@@ -179,12 +201,12 @@ impl Crowd {
             stage: Stage::Connecting,
             rest: Vec::new(),
             out: match (self.speech, self.speaks(at)) {
-                (Speech::Nats, _) => nats::HELLO.into(),
+                (Speech::Nats, _) => nats::hello(&room),
                 (_, Listeners::Events) => FOLLOW.into(),
                 (_, Listeners::Typed) => {
-                    format!("GET /ws?room=lobby&user={target} {UPGRADE}").into_bytes()
+                    format!("GET /ws?room={room}&user={name} {UPGRADE}").into_bytes()
                 }
-                _ => format!("GET /chat/{target} {UPGRADE}").into_bytes(),
+                _ => format!("GET /chat/{name}?room={room}{query} {UPGRADE}").into_bytes(),
             },
             watched: true,
         });
@@ -208,8 +230,7 @@ impl Crowd {
 
     /// Waits for something to come, and hears it. True when a timer has fired.
     pub fn turn(&mut self, timeout: Duration) -> Result<bool, String> {
-        let mut ready = std::mem::take(&mut self.ready);
-        ready.clear();
+        let mut ready = Vec::with_capacity(READY);
         let timeout = Timespec::try_from(timeout).map_err(|error| error.to_string())?;
         match epoll::wait(&self.epoll, spare_capacity(&mut ready), Some(&timeout)) {
             Ok(_) | Err(Errno::INTR) => {}
@@ -222,7 +243,6 @@ impl Crowd {
                 at => self.event(at as usize, event.flags)?,
             }
         }
-        self.ready = ready;
         Ok(ticked)
     }
 

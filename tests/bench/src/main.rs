@@ -3,6 +3,7 @@
 //! only, bounded in time and counts; ends only what it started.
 
 mod arrivals;
+mod bystander;
 mod chart;
 mod client;
 mod cluster;

@@ -210,7 +210,7 @@ pub fn churn(subject: &Subject, time: Duration) -> Result<Churn, String> {
         for place in 0..50 {
             if crowd.vacant(place) {
                 next += 1;
-                crowd.connect(place, &format!("guest{next:07}"))?;
+                crowd.connect(place, &format!("guest{next:07}"), "")?;
             }
         }
         crowd.turn(Duration::from_millis(100))?;

@@ -1,11 +1,7 @@
-//! As much of the NATS client protocol as a room needs that everybody is in: one subject, nobody
-//! hears an echo.
+//! As much of the NATS client protocol as rooms need: each is a subject, and nobody hears an echo.
 
 use std::ops::Range;
 
-/// What a client says when it comes; the answer to the ping says that it is in.
-pub const HELLO: &str = "CONNECT {\"verbose\":false,\"pedantic\":false,\"echo\":false}\r\n\
-    SUB room 1\r\nPING\r\n";
 /// The answer to a ping.
 pub const PONG: &[u8] = b"PONG\r\n";
 
@@ -46,9 +42,15 @@ pub fn next(bytes: &[u8]) -> Option<(Said, usize)> {
     Some((said, end))
 }
 
-/// Appends a message to everybody else.
-pub fn publish(out: &mut Vec<u8>, payload: &[u8]) {
-    out.extend_from_slice(format!("PUB room {}\r\n", payload.len()).as_bytes());
+/// What a client says when it comes; the answer to the ping says that it is in.
+pub fn hello(room: &str) -> Vec<u8> {
+    let options = r#"{"verbose":false,"pedantic":false,"echo":false}"#;
+    format!("CONNECT {options}\r\nSUB {room} 1\r\nPING\r\n").into_bytes()
+}
+
+/// Appends a message to everybody else in the room.
+pub fn publish(out: &mut Vec<u8>, room: &str, payload: &[u8]) {
+    out.extend_from_slice(format!("PUB {room} {}\r\n", payload.len()).as_bytes());
     out.extend_from_slice(payload);
     out.extend_from_slice(b"\r\n");
 }

@@ -61,6 +61,19 @@ pub fn kernel_memory() -> (u64, u64) {
     (pages * 4096, field("/proc/meminfo", "Slab:") * 1024)
 }
 
+/// Connections that the whole machine has dropped because a listener's queue was full.
+pub fn dropped_syns() -> u64 {
+    let text = fs::read_to_string("/proc/net/netstat").unwrap_or_default();
+    // A line of names, and below it one of figures.
+    let mut lines = text.lines().filter(|line| line.starts_with("TcpExt:"));
+    let names = lines.next().unwrap_or_default().split(' ');
+    let figures = lines.next().unwrap_or_default().split(' ');
+    let mut both = names.zip(figures);
+    both.find(|(name, _)| *name == "ListenDrops")
+        .and_then(|(_, figure)| figure.parse().ok())
+        .unwrap_or(0)
+}
+
 fn field(path: impl AsRef<std::path::Path>, key: &str) -> u64 {
     let text = fs::read_to_string(path).unwrap_or_default();
     let line = text.lines().find_map(|line| line.strip_prefix(key));

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use crate::cluster;
 use crate::line::certificate;
 use crate::proc::{Side, pin};
@@ -47,6 +49,8 @@ pub struct Subject {
     /// Whether it speaks TLS.
     pub tls: bool,
     spread: bool,
+    /// How natterjack is started, and what it answers when it is ready.
+    command: Option<(Command, &'static str)>,
     /// The server first.
     children: Vec<Child>,
     /// Where they write.
@@ -64,6 +68,8 @@ pub struct Setting<'a> {
     pub redis: usize,
     /// Over TLS.
     pub tls: bool,
+    /// As many messages a second under one name as by default; else any number.
+    pub limited: bool,
     /// Small rooms announce joins and leaves.
     pub notices: bool,
     /// On so many threads, …
@@ -79,6 +85,7 @@ impl Default for Setting<'_> {
             history: None,
             redis: 0,
             tls: false,
+            limited: false,
             notices: true,
             threads: 1,
             spread: false,
@@ -87,14 +94,17 @@ impl Default for Setting<'_> {
 }
 
 impl Subject {
-    /// The server itself, without a rate limit.
+    /// The server itself.
     pub fn natterjack(path: &Path, setting: Setting<'_>, cores: &[usize]) -> Result<Self, String> {
         let mut subject = Self::none()?;
         let mut command = Command::new(path);
         let address = subject.address.to_string();
         let threads = setting.threads.to_string();
         command.args(["--listen", &address, "--threads", &threads]);
-        command.args(["--rate", "0", "--log", "error", "--max-peers", "100000"]);
+        command.args(["--log", "error", "--max-peers", "100000"]);
+        if !setting.limited {
+            command.args(["--rate", "0"]);
+        }
         if !setting.notices {
             command.args(["--notices", "0"]);
         }
@@ -120,12 +130,42 @@ impl Subject {
             command.arg("--tls-key").arg(folder.join("key.pem"));
             (subject.tls, status) = (true, "HTTP/1.1 400");
         }
-        let began = Instant::now();
-        subject.start(&mut command, cores)?;
-        let get = "GET /readyz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n";
-        subject.await_answer(subject.address, get, status)?;
-        subject.ready_after = began.elapsed();
+        subject.command = Some((command, status));
+        subject.serve(cores)?;
         Ok(subject)
+    }
+
+    /// Starts natterjack and waits until it is ready.
+    fn serve(&mut self, cores: &[usize]) -> Result<(), String> {
+        let Some((mut command, status)) = self.command.take() else {
+            return Err("only natterjack can be started again".to_owned());
+        };
+        let began = Instant::now();
+        self.start(&mut command, cores)?;
+        let get = "GET /readyz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n";
+        self.await_answer(self.address, get, status)?;
+        self.ready_after = began.elapsed();
+        self.command = Some((command, status));
+        Ok(())
+    }
+
+    /// Asks natterjack to end, as a service manager does.
+    pub fn stop(&mut self) -> Result<(), String> {
+        kill_process(Pid::from_child(&self.children[0]), Signal::TERM)
+            .map_err(|error| format!("the server can't be stopped: {error}"))
+    }
+
+    /// Waits until natterjack has ended, and starts it again in the same way. Its Redis goes on.
+    pub fn start_again(&mut self, cores: &[usize]) -> Result<(), String> {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while matches!(self.children[0].try_wait(), Ok(None)) {
+            if Instant::now() > deadline {
+                return Err("the server does not end".to_owned());
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        self.children.remove(0);
+        self.serve(cores)
     }
 
     /// The bare loop, which is this program again.
@@ -189,6 +229,7 @@ impl Subject {
             ready_after: Duration::ZERO,
             tls: false,
             spread: false,
+            command: None,
             children: Vec::new(),
             folders: Vec::new(),
         })

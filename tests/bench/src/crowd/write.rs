@@ -22,13 +22,17 @@ impl Crowd {
         self.key ^= self.key << 13;
         self.key ^= self.key >> 17;
         self.key ^= self.key << 5;
+        let room = match self.speech {
+            Speech::Nats => self.room(at),
+            _ => String::new(),
+        };
         let Some(peer) = &mut self.peers[at] else {
             return;
         };
         if self.speech != Speech::Nats {
             wire::put_masked(&mut peer.out, kind, payload, self.key.to_le_bytes());
         } else if kind == wire::TEXT {
-            nats::publish(&mut peer.out, payload);
+            nats::publish(&mut peer.out, &room, payload);
         } else if kind == wire::PONG {
             peer.out.extend_from_slice(nats::PONG);
         } else {
