@@ -56,12 +56,16 @@ pub fn rows(plan: &Plan, table: &mut Table) -> Result<f64, String> {
 fn lines(table: &mut Table, name: &str, ours: &[Storm], limit: &[Storm], goal: Goal) {
     let mut line = |name: &str, figure: fn(&Storm) -> f64, unit: &str, goal: Goal| {
         let own = median(ours, figure);
-        let cell = |figure: f64| format!("{figure:.1} {unit}");
+        let cell = |figure: f64| format!("{figure:.1} {unit}").trim_end().to_owned();
         let [beside, ratio] = match limit {
             [] => [String::new(), String::new()],
             _ => {
                 let limit = median(limit, figure);
-                [cell(limit), format!("{:.2} x", own / limit)]
+                let ratio = match limit > 0.0 {
+                    true => format!("{:.2} x", own / limit),
+                    false => String::new(),
+                };
+                [cell(limit), ratio]
             }
         };
         table.goal(name, [cell(own), beside, ratio], own, goal);
@@ -77,6 +81,14 @@ fn lines(table: &mut Table, name: &str, ours: &[Storm], limit: &[Storm], goal: G
         );
     }
     line("  SYNs dropped", |storm| storm.dropped, "", Goal::Zero);
+    if ours.iter().any(|storm| storm.again > 0.0) {
+        line(
+            "  refused, and came again",
+            |storm| storm.again,
+            "",
+            Goal::Zero,
+        );
+    }
     let goal = Goal::Most(50.0, "50 ms");
     line(
         "  a bystander's worst wait",

@@ -77,6 +77,8 @@ pub struct Crowd {
     pub left: u64,
     /// Where a peer leaves as soon as it is greeted.
     pub brief: bool,
+    /// Where a refusal is no error: who was refused.
+    pub refused: Option<Vec<usize>>,
     /// The room that everybody is in, where there is one only.
     pub only: &'static str,
     /// Authors with a message that everybody has heard.
@@ -112,6 +114,7 @@ impl Crowd {
             joining: 0,
             left: 0,
             brief: false,
+            refused: None,
             only: "lobby",
             heard: Vec::new(),
             pings: 0,
@@ -328,15 +331,20 @@ impl Crowd {
         Ok(())
     }
 
-    /// The connection is over: as it should be after a closing handshake, else an error.
+    /// The connection is over: as it should be after a closing handshake, else an error, or a refusal.
     fn ended(&mut self, at: usize, why: &str) -> Result<(), String> {
-        match self.peers[at].take() {
-            Some(peer) if peer.stage == Stage::Closing => {
+        match (self.peers[at].take(), &mut self.refused) {
+            (Some(peer), _) if peer.stage == Stage::Closing => {
                 self.left += 1;
                 Ok(())
             }
-            Some(peer) => Err(format!("peer {at} was lost while {:?}: {why}", peer.stage)),
-            None => Ok(()),
+            (Some(peer), Some(refused)) if peer.stage != Stage::Open => {
+                self.joining -= 1;
+                refused.push(at);
+                Ok(())
+            }
+            (Some(peer), _) => Err(format!("peer {at} was lost while {:?}: {why}", peer.stage)),
+            (None, _) => Ok(()),
         }
     }
 }

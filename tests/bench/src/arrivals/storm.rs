@@ -18,6 +18,8 @@ const AT_A_TIME: usize = 50;
 const EVERY: Duration = Duration::from_millis(100);
 /// So long those who were cut off stay away.
 const AWAY: Duration = Duration::from_secs(1);
+/// Who is refused comes again after that time.
+const RETRY: Duration = Duration::from_secs(1);
 /// All of it has to be over by then.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -32,6 +34,8 @@ pub struct Storm {
     pub redis: f64,
     /// Connections that the kernel dropped, to be tried again.
     pub dropped: f64,
+    /// How often somebody was refused and came again.
+    pub again: f64,
     /// What bystanders noticed.
     pub waits: Waits,
     /// What went wrong.
@@ -162,6 +166,7 @@ fn storm(
     let used = || -> Vec<_> { pids.iter().map(|pid| proc::used(*pid).cpu).collect() };
     let (before, dropped, others) = (used(), proc::dropped_syns(), Others::than(&pids));
     let (began, first) = (Instant::now(), crowd.open);
+    crowd.refused = Some(Vec::new());
     for place in first..crowd.places() {
         come(crowd, place, since)?;
         // Each of them speaks as soon as it is connected: they are no flood that says nothing.
@@ -170,9 +175,17 @@ fn storm(
             crowd.turn(Duration::ZERO)?;
         }
     }
+    let (mut refused, mut again) = (Vec::new(), 0);
     while crowd.open < crowd.places() {
         flow.say(crowd)?;
         turn(crowd, began)?;
+        let now = Instant::now();
+        let more = crowd.refused.as_mut().map(std::mem::take);
+        refused.extend(more.into_iter().flatten().map(|place| (now, place)));
+        for (_, place) in refused.extract_if(.., |(at, _)| now - *at >= RETRY) {
+            again += 1;
+            come(crowd, place, since)?;
+        }
     }
     while !crowd.counts.settled() {
         turn(crowd, began)?;
@@ -191,6 +204,7 @@ fn storm(
         cpu: each[0],
         redis: each[1..].iter().sum(),
         dropped: dropped as f64,
+        again: f64::from(again),
         waits,
         wrong: crowd.counts.wrong(),
         others,
