@@ -116,7 +116,10 @@ bench: build small bench-tools ## measure speed, memory and size; takes ten minu
 bench-quick: build bench-tools ## measure the same less exactly, in about a minute
 	$(BENCH) --quick target/release/natterjack
 
-bench-growth: build bench-tools ## draw how the cost grows with peers, rooms and messages: tests/bench/growth.svg
+bench-beside: build bench-tools ## measure an older binary and this one in turn: OLD=path, ROW=name for one row
+	$(BENCH) $(if $(ROW),--row $(ROW)) --beside $(OLD) target/release/natterjack
+
+bench-growth: build bench-tools ## draw how the cost grows with peers, rooms and messages: tests/bench/growth*.svg
 	$(BENCH) --growth tests/bench/growth.svg target/release/natterjack
 
 bench-others: build bench-others-tools ## measure other chat servers: axum + tokio, node ws, nchan, NATS
@@ -248,4 +251,4 @@ fuzz-tools: # what fuzzing needs
 	@command -v c++ >/dev/null || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq g++; }
 	@$(CARGO) fuzz --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-fuzz
 
-.PHONY: help run build small arm64 arm64-test armhf armhf-test static static-test image-test test page-test docs npm-types valkey-test soak fuzz audit bench bench-quick bench-growth bench-others bench-pi check deb deb-arm64 deb-test deploy-check release release-test tools deb-tools webkit image-tools release-tools qemu bench-tools bench-others-tools audit-tools fuzz-tools
+.PHONY: help run build small arm64 arm64-test armhf armhf-test static static-test image-test test page-test docs npm-types valkey-test soak fuzz audit bench bench-quick bench-beside bench-growth bench-others bench-pi check deb deb-arm64 deb-test deploy-check release release-test tools deb-tools webkit image-tools release-tools qemu bench-tools bench-others-tools audit-tools fuzz-tools

@@ -1,5 +1,7 @@
 //! Followers by server-sent events beside as many typed peers: the same room, the same messages.
 
+use std::time::Duration;
+
 use crate::measure::{self, Pace};
 use crate::plan::Plan;
 use crate::rows::{account, millions, times};
@@ -42,7 +44,7 @@ pub fn rows(plan: &Plan, table: &mut Table) -> Result<f64, String> {
         table.goal("  p50/p99/max", times(&runs), 0.0, Goal::None);
         worst = worst.max(account(table, &runs));
     }
-    let idle = |listeners| measure::idle(&start(listeners)?, plan.peers, plan.hold);
+    let idle = |listeners| measure::idle(&start(listeners)?, plan.peers, Duration::ZERO);
     let runs = plan.pairs(
         "idle followers",
         || idle(Listeners::Events),

@@ -2,7 +2,9 @@
 //! table, with the limit beside it: a bare epoll loop that does the same system calls. Loopback
 //! only, bounded in time and counts; ends only what it started.
 
+mod arguments;
 mod arrivals;
+mod beside;
 mod bystander;
 mod chart;
 mod client;
@@ -32,54 +34,22 @@ mod table;
 mod threads;
 mod wire;
 
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-const USAGE: &str = "usage: natterjack-bench [--data FOLDER] [--quick | --others | --row NAME | --growth CHART.svg | --held idle|talk|deaf] PATH-OF-NATTERJACK";
+use arguments::{Arguments, Work};
+
 /// Files that a process needs besides its peers' sockets.
 const SPARE: u64 = 64;
 
-/// What is measured.
-#[derive(Clone, Copy, PartialEq)]
-enum Work<'a> {
-    /// The whole table.
-    All,
-    /// One row of it, or a few lines that belong together.
-    Row(&'a str),
-    /// The same with short runs.
-    Quick,
-    /// Other servers beside natterjack.
-    Others,
-    /// How the cost grows, with a chart.
-    Growth(&'a Path),
-    /// What it holds where it has little: `idle` peers, or `talk`.
-    Held(&'a str),
-}
-
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let words: Vec<String> = std::env::args().skip(1).collect();
     let allowed = proc::raise_file_limit();
-    let (data, words) = match words[..] {
-        ["--data", folder, ..] => (PathBuf::from(folder), &words[2..]),
-        _ => (
-            Path::new(env!("CARGO_MANIFEST_DIR")).join("target"),
-            &words[..],
-        ),
-    };
-    let bench = |path, work| bench(path, work, &data, allowed);
-    let done = match *words {
+    let done = match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         // What the harness starts itself.
         ["limit", "each"] => limit::run(false),
         ["limit", "batched"] => limit::run(true),
-        ["--quick", path] => bench(path, Work::Quick),
-        ["--row", row, path] => bench(path, Work::Row(row)),
-        ["--growth", chart, path] => bench(path, Work::Growth(Path::new(chart))),
-        ["--held", work, path] => bench(path, Work::Held(work)),
-        ["--others", path] => bench(path, Work::Others),
-        [path] if !path.starts_with('-') => bench(path, Work::All),
-        _ => Err(USAGE.to_owned()),
+        _ => Arguments::read(&words).and_then(|asked| bench(&asked, allowed)),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -90,7 +60,8 @@ fn main() -> ExitCode {
     }
 }
 
-fn bench(path: &str, work: Work<'_>, data: &Path, allowed: u64) -> Result<(), String> {
+fn bench(asked: &Arguments, allowed: u64) -> Result<(), String> {
+    let began = Instant::now();
     let cores = proc::cores();
     if cores.len() < 2 {
         println!("Only one core: server and generator share it, so rates say little.");
@@ -100,29 +71,32 @@ fn bench(path: &str, work: Work<'_>, data: &Path, allowed: u64) -> Result<(), St
         println!("The file limit allows {peers} idle peers only; raise it with ulimit -n.");
     }
     proc::pin(proc::Side::Generator, &cores);
+    let (time, hold) = match (&asked.work, asked.quick) {
+        (Work::Rows, true) => (800, 2),
+        // One row has more time than each of all.
+        (Work::Rows, false) if asked.row.is_some() => (3000, 10),
+        (Work::Rows | Work::Others, _) => (2000, 4),
+        (Work::Growth(_), _) => (1500, 0),
+        // Many of the periods in which a core's share is handed out.
+        (Work::Held(_), _) => (10_000, 0),
+    };
     let plan = plan::Plan {
-        server: PathBuf::from(path),
-        data: data.to_path_buf(),
+        server: asked.server.clone(),
+        data: asked.data.clone(),
         cores,
         peers,
         runs: 3,
-        patient: matches!(work, Work::All | Work::Row(_)),
-        time: Duration::from_millis(match work {
-            Work::All | Work::Row(_) => 3000,
-            Work::Quick => 800,
-            Work::Others => 2000,
-            Work::Growth(_) => 1500,
-            // Many of the periods in which a core's share is handed out.
-            Work::Held(_) => 10_000,
-        }),
-        hold: Duration::from_secs(if work == Work::Quick { 2 } else { 10 }),
+        patient: asked.work == Work::Rows && !asked.quick,
+        time: Duration::from_millis(time),
+        hold: Duration::from_secs(hold),
     };
-    let table = match work {
-        Work::Others => others::table(&plan)?,
-        Work::Growth(chart) => growth::table(&plan, chart, allowed as usize)?,
-        Work::Held(work) => held::table(&plan, work)?,
-        Work::Row(row) => rows::table(&plan, Some(row))?,
-        Work::All | Work::Quick => rows::table(&plan, None)?,
+    let only = asked.row.as_deref();
+    let table = match (&asked.work, &asked.beside) {
+        (Work::Others, _) => others::table(&plan)?,
+        (Work::Growth(chart), _) => growth::table(&plan, chart, allowed as usize)?,
+        (Work::Held(work), _) => held::table(&plan, work)?,
+        (Work::Rows, Some(old)) => beside::table(&plan, old, only)?,
+        (Work::Rows, None) => rows::table(&plan, only)?,
     };
     println!("{}", machine(plan.cores.len()));
     println!(
@@ -131,6 +105,8 @@ fn bench(path: &str, work: Work<'_>, data: &Path, allowed: u64) -> Result<(), St
         plan.time.as_secs_f64()
     );
     table.print();
+    let seconds = began.elapsed().as_secs();
+    println!("\nIt took {} min {} s.", seconds / 60, seconds % 60);
     Ok(())
 }
 

@@ -238,7 +238,8 @@ pub struct Idle {
     pub written: u64,
 }
 
-/// Named peers join the lobby, one instant after another, and say nothing.
+/// Named peers join the lobby, one instant after another, and say nothing. Where their memory alone is
+/// asked for, they are not watched.
 pub fn idle(subject: &Subject, peers: usize, hold: Duration) -> Result<Idle, String> {
     let pid = subject.pids()[0];
     let mut crowd = Crowd::new(subject, Shape::lobby(peers, 1), SIZE, false)?;

@@ -10,6 +10,7 @@ use crate::subject::{Setting, Subject};
 use crate::table::DISTURBED;
 
 /// How much is run.
+#[derive(Clone)]
 pub struct Plan {
     /// The release binary.
     pub server: PathBuf,
@@ -25,7 +26,7 @@ pub struct Plan {
     pub time: Duration,
     /// Whether disturbed runs are repeated.
     pub patient: bool,
-    /// How long idle peers are watched.
+    /// How long idle peers are watched, and each rate of the journal is measured.
     pub hold: Duration,
 }
 

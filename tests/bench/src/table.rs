@@ -46,6 +46,11 @@ impl Table {
         self.lines.push(cells.into_iter().collect());
     }
 
+    /// What is in it.
+    pub fn lines(&self) -> &[Vec<String>] {
+        &self.lines
+    }
+
     /// Adds a goal's line: work, natterjack's figure, what stands beside it, their ratio, and
     /// whether `judged` is what it should be.
     pub fn goal(
