@@ -1,10 +1,14 @@
 //! Other servers, doing the same work in the same runs: each figure, and how many times
-//! natterjack's it is. What is not installed is skipped with a line that says so.
+//! natterjack's it is. What is not installed is skipped with a line that says so; what a server can't
+//! do has no figure.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use crate::measure::{self, Pace};
+use crate::arrivals::{PEOPLE, storm};
+use crate::measure::{self, Fan, Pace};
 use crate::plan::Plan;
+use crate::rooms;
 use crate::subject::{Speech, Subject};
 use crate::table::{Table, median};
 
@@ -15,105 +19,192 @@ struct Other {
     command: Vec<String>,
 }
 
-/// What one server did in one run.
+/// A name, and how it is started: where a batch may go out at once, or each message by itself.
+type Server<'a> = (&'a str, Box<dyn Fn(bool) -> Result<Subject, String> + 'a>);
+
+/// What one server did in one run. What it could not do is not a number.
 struct Run {
     rate: f64,
     busy: f64,
     steady: f64,
+    rooms: [f64; 3],
     pss: f64,
     churn: f64,
+    joined: f64,
+    join: f64,
+    wait: f64,
     wrong: u64,
     /// CPU that nobody of ours used, percent of a core.
     others: f64,
 }
 
+/// A line: what it is called, its unit and digits, the figure, and whether natterjack's is to be the
+/// least of all servers' (the limit is none).
+type Line = (&'static str, &'static str, usize, fn(&Run) -> f64, bool);
+
+const LINES: [Line; 11] = [
+    (
+        "160 in flight, 1,000 peers: deliveries/s",
+        "M",
+        2,
+        |run| run.rate / 1e6,
+        false,
+    ),
+    ("  CPU per delivery", "us", 3, |run| run.busy, false),
+    (
+        "20/s to 1,000: CPU per delivery",
+        "us",
+        2,
+        |run| run.steady,
+        false,
+    ),
+    (
+        "500 rooms of ten, 0.2/s each: CPU per message",
+        "us",
+        0,
+        |run| run.rooms[0],
+        true,
+    ),
+    ("  2/s each", "us", 0, |run| run.rooms[1], true),
+    ("  one in flight each", "us", 0, |run| run.rooms[2], true),
+    ("idle peers: PSS of each", "B", 0, |run| run.pss, false),
+    (
+        "connect, upgrade, name, leave: CPU",
+        "us",
+        0,
+        |run| run.churn,
+        false,
+    ),
+    (
+        "5,000 join one room at once: the last is in",
+        "ms",
+        0,
+        |run| run.joined,
+        false,
+    ),
+    ("  CPU for each", "us", 1, |run| run.join, false),
+    ("  a bystander's worst wait", "ms", 1, |run| run.wait, false),
+];
+
 /// Runs all of them in turn, so many times.
 pub fn table(plan: &Plan) -> Result<Table, String> {
     let others = installed()?;
-    let mut runs: Vec<Vec<Run>> = others.iter().map(|_| Vec::new()).collect();
-    let mut own = Vec::new();
-    for number in 1..=plan.runs {
-        eprintln!("natterjack: run {number} of {}", plan.runs);
-        own.push(run(plan, || plan.discreet())?);
-        for (other, runs) in others.iter().zip(&mut runs) {
-            eprintln!("{}: run {number} of {}", other.name, plan.runs);
+    let mut servers: Vec<Server<'_>> = vec![
+        ("natterjack", Box::new(|_| plan.discreet())),
+        ("the limit", Box::new(|batched| plan.limit(batched))),
+    ];
+    for other in &others {
+        let start = |_| {
             let command: Vec<&str> = other.command.iter().map(String::as_str).collect();
-            match run(plan, || Subject::other(&command, other.speech, &plan.cores)) {
-                Ok(run) => runs.push(run),
-                Err(error) => eprintln!("  {error}"),
-            }
+            Subject::other(&command, other.speech, &plan.cores)
+        };
+        servers.push((other.name, Box::new(start)));
+    }
+    let mut runs: Vec<Vec<Run>> = servers.iter().map(|_| Vec::new()).collect();
+    for number in 1..=plan.runs {
+        for ((name, start), runs) in servers.iter().zip(&mut runs) {
+            eprintln!("{name}: run {number} of {}", plan.runs);
+            runs.push(run(plan, start));
         }
     }
-    let mut table = Table::new(&[
-        "server on one core",
-        "160 in flight: deliveries/s",
-        "CPU each",
-        "20/s: CPU each",
-        "idle PSS",
-        "churn: CPU each",
-        "lost or wrong",
-    ]);
-    let names = others.iter().map(|other| other.name);
-    for (name, runs) in std::iter::once("natterjack")
+    let names = servers.iter().map(|(name, _)| *name);
+    let heads: Vec<&str> = ["server on one core"]
+        .into_iter()
         .chain(names)
-        .zip(std::iter::once(&own).chain(&runs))
-    {
-        table.line(cells(name, runs, &own));
+        .chain(["goal", "met"])
+        .collect();
+    let mut table = Table::new(&heads);
+    for line in LINES {
+        table.line(cells(line, &runs));
     }
-    let disturbed = runs
-        .iter()
-        .flatten()
-        .chain(&own)
-        .fold(0.0_f64, |worst, run| worst.max(run.others));
-    table.disturbed(disturbed);
+    let wrong = runs.iter().map(|runs| {
+        let all = runs.iter().map(|run| run.wrong);
+        all.sum::<u64>().to_string()
+    });
+    table.line(["lost or wrong".to_owned()].into_iter().chain(wrong));
+    let disturbed = runs.iter().flatten().map(|run| run.others);
+    table.disturbed(disturbed.fold(0.0, f64::max));
     Ok(table)
 }
 
-fn cells(name: &str, runs: &[Run], own: &[Run]) -> Vec<String> {
-    if runs.is_empty() {
-        return vec![name.to_owned(), "did not run".to_owned()];
-    }
-    let cell = |figure: &dyn Fn(&Run) -> f64, unit: &str, digits: usize| {
-        let ratios: Vec<f64> = runs
+fn cells((name, unit, digits, figure, least): Line, runs: &[Vec<Run>]) -> Vec<String> {
+    // Those that could not do it once are not compared.
+    let of = |runs: &[Run]| match runs.iter().any(|run| figure(run).is_nan()) {
+        true => f64::NAN,
+        false => median(runs, figure),
+    };
+    let mut cells = vec![name.to_owned()];
+    for (at, all) in runs.iter().enumerate() {
+        let both: Vec<f64> = all
             .iter()
-            .zip(own)
+            .zip(&runs[0])
             .map(|(run, own)| figure(run) / figure(own))
             .collect();
-        let (figure, ratio) = (median(runs, figure), median(&ratios, |ratio| *ratio));
-        format!("{figure:.digits$} {unit} ({ratio:.2} x)")
-    };
-    vec![
-        name.to_owned(),
-        cell(&|run| run.rate / 1e6, "M", 2),
-        cell(&|run| run.busy, "us", 3),
-        cell(&|run| run.steady, "us", 2),
-        cell(&|run| run.pss, "B", 0),
-        cell(&|run| run.churn, "us", 0),
-        runs.iter().map(|run| run.wrong).sum::<u64>().to_string(),
-    ]
+        let (figure, ratio) = (of(all), median(&both, |ratio| *ratio));
+        cells.push(match at {
+            _ if figure.is_nan() => "-".to_owned(),
+            0 => format!("{figure:.digits$} {unit}"),
+            _ => format!("{figure:.digits$} {unit} ({ratio:.2} x)"),
+        });
+    }
+    if least {
+        let others = runs[2..]
+            .iter()
+            .map(|runs| of(runs))
+            .fold(f64::MAX, f64::min);
+        let met = if of(&runs[0]) < others { "yes" } else { "NO" };
+        cells.extend(["below every other", met].map(str::to_owned));
+    }
+    cells
 }
 
-fn run(plan: &Plan, start: impl Fn() -> Result<Subject, String>) -> Result<Run, String> {
-    let fan = |pace| measure::fan(&start()?, &plan.fan(1000, pace));
-    let saturated = fan(Pace::InFlight(16)).map_err(|error| format!("160 in flight: {error}"))?;
-    let steady = fan(Pace::PerSecond(20)).map_err(|error| format!("20 messages/s: {error}"))?;
-    let idle = measure::idle(&start()?, plan.peers, plan.hold)
-        .map_err(|error| format!("idle: {error}"))?;
-    let churn = measure::churn(&start()?, plan.time).map_err(|error| format!("churn: {error}"))?;
-    let wrong = [saturated.wrong, steady.wrong];
-    let others = saturated.others.max(steady.others).max(churn.others);
-    Ok(Run {
-        others,
-        rate: saturated.rate,
-        busy: saturated.cpu,
-        steady: steady.cpu,
-        pss: idle.pss,
-        churn: churn.cpu,
-        wrong: wrong
-            .iter()
-            .map(|wrong| wrong.lost + wrong.doubled + wrong.reordered)
-            .sum(),
-    })
+fn run(plan: &Plan, start: &dyn Fn(bool) -> Result<Subject, String>) -> Run {
+    let (mut wrong, mut disturbed) = (0, 0.0_f64);
+    let mut heard = |what: &str, fan: &Fan| {
+        let heard = start(matches!(fan.pace, Pace::InFlight(16)))
+            .and_then(|subject| measure::fan(&subject, fan));
+        let heard = done(what, heard)?;
+        wrong += heard.wrong.lost + heard.wrong.doubled + heard.wrong.reordered;
+        disturbed = disturbed.max(heard.others);
+        Some(heard)
+    };
+    let busy = heard("160 in flight", &plan.fan(1000, Pace::InFlight(16)));
+    let steady = heard("20 messages/s", &plan.fan(1000, Pace::PerSecond(20)));
+    let rooms = rooms::PACES.map(|(pace, name)| {
+        let heard = heard(name, &rooms::fan(plan, pace));
+        heard.map_or(f64::NAN, |heard| rooms::message(&heard))
+    });
+    let idle = start(false).and_then(|subject| measure::idle(&subject, plan.peers, Duration::ZERO));
+    let idle = done("idle", idle);
+    let churn = start(false).and_then(|subject| measure::churn(&subject, plan.time));
+    let churn = done("churn", churn);
+    let people = PEOPLE.min(plan.peers);
+    let storm = start(false).and_then(|subject| storm::at_once(&subject, people));
+    let storm = done("all at once", storm);
+    for others in [churn.map(|it| it.others), storm.map(|it| it.others)] {
+        disturbed = disturbed.max(others.unwrap_or(0.0));
+    }
+    let nan = f64::NAN;
+    Run {
+        rate: busy.map_or(nan, |heard| heard.rate),
+        busy: busy.map_or(nan, |heard| heard.cpu),
+        steady: steady.map_or(nan, |heard| heard.cpu),
+        rooms,
+        pss: idle.map_or(nan, |idle| idle.pss),
+        churn: churn.map_or(nan, |churn| churn.cpu),
+        joined: storm.map_or(nan, |storm| storm.took),
+        join: storm.map_or(nan, |storm| storm.cpu),
+        wait: storm.map_or(nan, |storm| storm.waits.worst),
+        wrong,
+        others: disturbed,
+    }
+}
+
+/// What came of it, or a line that says why nothing did.
+fn done<T>(what: &str, result: Result<T, String>) -> Option<T> {
+    result
+        .inspect_err(|error| eprintln!("  {what}: {error}"))
+        .ok()
 }
 
 /// Those that are here.

@@ -1,7 +1,7 @@
 //! Chats as they are: 500 rooms of ten, in which somebody says something now and then.
 
 use crate::counts::Shape;
-use crate::measure::{Fan, Pace, SIZE};
+use crate::measure::{Fan, Heard, Pace, SIZE};
 use crate::plan::Plan;
 use crate::rows::{account, times};
 use crate::table::{Goal, Table, median};
@@ -9,14 +9,17 @@ use crate::table::{Goal, Table, median};
 const ROOMS: usize = 500;
 const PEERS: usize = 10;
 
+/// How fast they talk, from seldom to as fast as it goes.
+pub const PACES: [(Pace, &str); 3] = [
+    (Pace::PerSecond(100), "0.2 messages/s each"),
+    (Pace::PerSecond(1000), "2 messages/s each"),
+    (Pace::InFlight(1), "one in flight each"),
+];
+
 /// Alone beside the limit at three paces, and through Redis beside the same alone.
 pub fn rows(plan: &Plan, table: &mut Table) -> Result<f64, String> {
     let mut worst = 0.0_f64;
-    for (pace, name) in [
-        (Pace::PerSecond(100), "0.2 messages/s each"),
-        (Pace::PerSecond(1000), "2 messages/s each"),
-        (Pace::InFlight(1), "one in flight each"),
-    ] {
+    for (pace, name) in PACES {
         let fan = fan(plan, pace);
         let runs = plan.pairs(
             &format!("rooms of ten, {name}"),
@@ -25,8 +28,8 @@ pub fn rows(plan: &Plan, table: &mut Table) -> Result<f64, String> {
         )?;
         let ratio = median(&runs, |(ours, limit)| ours.cpu / limit.cpu);
         let cells = [
-            message(median(&runs, |run| run.0.cpu)),
-            message(median(&runs, |run| run.1.cpu)),
+            us(median(&runs, |run| message(&run.0))),
+            us(median(&runs, |run| message(&run.1))),
             format!("{ratio:.2} x"),
         ];
         let work = format!("{ROOMS} rooms of ten, {name}: CPU per message");
@@ -42,8 +45,8 @@ pub fn rows(plan: &Plan, table: &mut Table) -> Result<f64, String> {
     )?;
     let ratio = median(&runs, |(redis, alone)| redis.cpu / alone.cpu);
     let cells = [
-        message(median(&runs, |run| run.0.cpu)),
-        message(median(&runs, |run| run.1.cpu)),
+        us(median(&runs, |run| message(&run.0))),
+        us(median(&runs, |run| message(&run.1))),
         format!("{ratio:.2} x"),
     ];
     let work = "the same at 0.2 messages/s through Redis, beside alone: CPU per message";
@@ -54,7 +57,8 @@ pub fn rows(plan: &Plan, table: &mut Table) -> Result<f64, String> {
     Ok(worst.max(account(table, &runs)))
 }
 
-fn fan(plan: &Plan, pace: Pace) -> Fan {
+/// Somebody in each room talks.
+pub fn fan(plan: &Plan, pace: Pace) -> Fan {
     Fan {
         shape: Shape {
             rooms: ROOMS,
@@ -67,7 +71,11 @@ fn fan(plan: &Plan, pace: Pace) -> Fan {
     }
 }
 
-/// By what a delivery costs: everybody hears it but its author.
-fn message(delivery: f64) -> String {
-    format!("{:.0} us", delivery * (PEERS - 1) as f64)
+/// CPU per message, µs, by what a delivery costs: everybody hears it but its author.
+pub fn message(heard: &Heard) -> f64 {
+    heard.cpu * (PEERS - 1) as f64
+}
+
+fn us(figure: f64) -> String {
+    format!("{figure:.0} us")
 }

@@ -1,13 +1,16 @@
-// One room for everybody with node's `ws`: says `Welcome NAME!` to who comes and `NAME: text` to
-// everybody else; no notices, no limits.
+// Rooms with node's `ws`: says `Welcome NAME!` to who comes and `NAME: text` to everybody else in the
+// room; no notices, no limits.
 const { WebSocketServer, WebSocket } = require("ws");
 
 const [host, port] = process.argv[2].split(":");
-const room = new Set();
+const rooms = new Map();
 const server = new WebSocketServer({ host, port: Number(port), backlog: 4096, perMessageDeflate: false });
 
 server.on("connection", (peer, request) => {
-  const name = request.url.split("/").pop();
+  const [path, query] = request.url.split("?");
+  const name = path.split("/").pop();
+  if (!rooms.has(query)) rooms.set(query, new Set());
+  const room = rooms.get(query);
   room.add(peer);
   peer.send(`Welcome ${name}!`);
   peer.on("message", (text) => {
