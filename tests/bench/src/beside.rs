@@ -24,7 +24,7 @@ pub fn table(plan: &Plan, old: &Path, only: Option<&str>) -> Result<Table, Strin
         "new met it",
     ]);
     let mut worst = 0.0_f64;
-    for (name, row) in rows::chosen(only)? {
+    for (name, row, runs) in rows::chosen(plan, only)? {
         let (mut olds, mut news) = (Vec::new(), Vec::new());
         let mut run = |plan: &Plan, tables: &mut Vec<Table>| {
             let mut table = Table::new(&[]);
@@ -32,8 +32,8 @@ pub fn table(plan: &Plan, old: &Path, only: Option<&str>) -> Result<Table, Strin
             tables.push(table);
             Ok::<(), String>(())
         };
-        for number in 1..=plan.runs {
-            eprintln!("{name}, old and new: run {number} of {}", plan.runs);
+        for number in 1..=runs {
+            eprintln!("{name}, old and new: run {number} of {runs}");
             // Each is first in turn.
             if number % 2 == 1 {
                 run(&old, &mut olds)?;
@@ -53,11 +53,11 @@ pub fn table(plan: &Plan, old: &Path, only: Option<&str>) -> Result<Table, Strin
 fn compare(table: &mut Table, olds: &[Table], news: &[Table]) {
     let first = news.first().map_or(&[][..], Table::lines);
     // The first one has the columns' heads.
-    for at in 1..first.len() {
+    for (at, line) in first.iter().enumerate().skip(1) {
         let cells = |tables: &[Table], column: usize| -> Vec<String> {
             let lines = tables.iter().filter_map(|table| table.lines().get(at));
             // A line that is missing, as of a file that is not there, would shift those below it.
-            let same = lines.filter(|line| line.first() == first[at].first());
+            let same = lines.filter(|theirs| theirs.first() == line.first());
             same.filter_map(|line| line.get(column).cloned()).collect()
         };
         let [old, new] = [olds, news].map(|tables| middle(&cells(tables, 1)));
@@ -67,9 +67,9 @@ fn compare(table: &mut Table, olds: &[Table], news: &[Table]) {
             true => String::new(),
             false => format!("{yes} of {}", met.len()),
         };
-        let goal = first[at].get(4).cloned().unwrap_or_default();
+        let goal = line.get(4).cloned().unwrap_or_default();
         let ratio = ratio(&old, &new);
-        table.line([first[at][0].clone(), old, new, ratio, goal, met]);
+        table.line([line[0].clone(), old, new, ratio, goal, met]);
     }
 }
 

@@ -77,7 +77,8 @@ pub fn row(plan: &Plan, table: &mut Table) -> Result<f64, String> {
             ..Setting::default()
         })
     };
-    let starts: [(&Flood, &str, &dyn Fn() -> Result<Subject, String>); 3] = [
+    type Start<'a> = &'a dyn Fn() -> Result<Subject, String>;
+    let starts: [(&Flood, &str, Start<'_>); 3] = [
         (&NOBODY, "", &free),
         (&NEIGHBOUR, ", --rate as by default", &limited),
         (&NEIGHBOUR, ", --rate 0", &free),

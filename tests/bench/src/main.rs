@@ -99,11 +99,12 @@ fn bench(asked: &Arguments, allowed: u64) -> Result<(), String> {
         (Work::Rows, None) => rows::table(&plan, only)?,
     };
     println!("{}", machine(plan.cores.len()));
-    println!(
-        "Medians of {} runs of {} s; 64-byte texts.\n",
-        plan.runs,
-        plan.time.as_secs_f64()
-    );
+    let time = plan.time.as_secs_f64();
+    println!("Medians of {} runs of {time} s; 64-byte texts.", plan.runs);
+    if asked.work == Work::Rows && only.is_none() {
+        println!("One run of these rows: {}.", rows::ONCE.join(", "));
+    }
+    println!();
     table.print();
     let seconds = began.elapsed().as_secs();
     println!("\nIt took {} min {} s.", seconds / 60, seconds % 60);

@@ -164,7 +164,8 @@ impl Subject {
             }
             std::thread::sleep(Duration::from_millis(1));
         }
-        self.children.remove(0);
+        // It has been waited for.
+        drop(self.children.remove(0));
         self.serve(cores)
     }
 
