@@ -14,6 +14,8 @@ mod source;
 mod timer;
 
 use std::collections::BTreeMap;
+use std::future;
+use std::mem;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -52,6 +54,8 @@ struct Reactor {
     waiting: AtomicBool,
     /// Threads that wait while another one waits for events.
     parked: Mutex<Vec<Thread>>,
+    /// Those who wait for the next turn.
+    later: Mutex<Vec<Waker>>,
 }
 
 /// What one turn brings. Empty between turns.
@@ -93,6 +97,25 @@ pub fn block_on<T>(future: impl Future<Output = T>) -> T {
         let this = parker.thread.id();
         reactor.parked.lock().retain(|thread| thread.id() != this);
     }
+}
+
+/// Waits until a thread has found nothing more to do, or has done much, and has looked for events.
+/// The tasks that these wake come first. Cancel safe.
+pub async fn next_turn() {
+    let reactor = Reactor::get();
+    let mut asked = false;
+    future::poll_fn(|cx| {
+        if mem::replace(&mut asked, true) {
+            return Poll::Ready(());
+        }
+        reactor.later.lock().push(cx.waker().clone());
+        // Another thread waits for events.
+        if reactor.waiting.load(Ordering::SeqCst) {
+            reactor.interrupt();
+        }
+        Poll::Pending
+    })
+    .await;
 }
 
 /// Has another thread wait for events when this one leaves, even by a panic.
@@ -154,6 +177,7 @@ impl Reactor {
             turn: Mutex::default(),
             waiting: AtomicBool::new(false),
             parked: Mutex::default(),
+            later: Mutex::default(),
         })
     }
 
@@ -173,7 +197,8 @@ impl Reactor {
         // From here on a wake-up and a new timer interrupt the wait, and those before are seen here.
         parker.waiting.store(true, Ordering::SeqCst);
         self.waiting.store(true, Ordering::SeqCst);
-        let timeout = match parker.woken.load(Ordering::SeqCst) {
+        let at_once = parker.woken.load(Ordering::SeqCst) || !self.later.lock().is_empty();
+        let timeout = match at_once {
             true => Some(Duration::ZERO),
             false => self.until_next_timer(),
         };
@@ -188,6 +213,7 @@ impl Reactor {
         parker.waiting.store(false, Ordering::SeqCst);
         self.collect_events(events, wakers);
         self.collect_timers(wakers);
+        wakers.append(&mut self.later.lock());
         // Those who are woken may wait for events while this thread runs tasks.
         drop(mine);
         wakers.drain(..).for_each(Waker::wake);
