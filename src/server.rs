@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use smol::channel::Receiver;
 use smol::future::FutureExt;
-use smol::{Task, future};
+use smol::{Executor, Task, future};
 
 use crate::bus::{Bus, fanout};
 use crate::chat::close_reason::CloseReason;
@@ -25,7 +25,7 @@ use crate::net::tls::{self, Tls};
 use crate::net::token::Authenticator;
 use crate::reactor::Timer;
 use crate::time::timeout;
-use accept::accept_loop;
+use accept::{accept_loop, run_arrivals};
 
 pub use crate::net::admission::Runtime;
 
@@ -185,8 +185,14 @@ impl Server {
             }
             Ok(())
         };
+        // Apart from the rest, since arrivals may come by the thousand.
+        let arrivals: Runtime = Arc::new(Executor::new());
+        let arrive = |_| runtime.spawn(run_arrivals(arrivals.clone()));
+        // These end with this function.
+        let arriving: Vec<Task<()>> = (0..context.config.threads).map(arrive).collect();
         let admission = Arc::new(Admission::new(
             runtime.clone(),
+            arrivals.clone(),
             context.clone(),
             PendingConnections::new(max_pending(), GRACE_PERIOD),
             peers_alive.downgrade(),
@@ -195,7 +201,7 @@ impl Server {
         let accept = |listener| accept_loop(listener, context.clone(), admission.clone());
         // These end when the server is told to stop.
         let accepting = listeners.into_iter().map(accept);
-        let accepting: Vec<Task<()>> = accepting.map(|task| runtime.spawn(task)).collect();
+        let accepting: Vec<Task<()>> = accepting.map(|task| arrivals.spawn(task)).collect();
         drop(admission);
         let stopped = async {
             // An error means that the sender is gone, which is a request to stop, too.
@@ -231,7 +237,7 @@ impl Server {
             drop(peers_alive);
             close(&context, &peers_gone, deadline).await;
         }
-        drop((fanout, bus_task));
+        drop((arriving, fanout, bus_task));
         result
     }
 }

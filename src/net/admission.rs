@@ -38,6 +38,8 @@ pub type Runtime = Arc<Executor<'static>>;
 #[derive(Debug)]
 pub struct Admission {
     runtime: Runtime,
+    /// Runs the tasks of connections until they are answered or become peers.
+    arrivals: Runtime,
     context: Arc<ServerContext>,
     pub(crate) pending: Arc<PendingConnections>,
     permits: Arc<ConnectionPermits>,
@@ -56,6 +58,7 @@ impl Admission {
     /// pending connection.
     pub fn new(
         runtime: Runtime,
+        arrivals: Runtime,
         context: Arc<ServerContext>,
         pending: PendingConnections,
         peers: WeakSender<()>,
@@ -68,6 +71,7 @@ impl Admission {
             permits: Arc::new(permits),
             rejections: Arc::new(RejectionLog::new(runtime.clone())),
             runtime,
+            arrivals,
             context,
             peers,
             _alive: alive,
@@ -91,7 +95,7 @@ impl Admission {
             }
         };
         // Ends with its answer, when the peer's own task begins, or when it is evicted.
-        self.runtime.spawn(handshake).detach();
+        self.arrivals.spawn(handshake).detach();
     }
 
     async fn handshake(&self, socket: Arc<Socket>, mut from: IpAddr, pending: &Pending) {
