@@ -91,6 +91,9 @@ mod page_moderation;
 /// Earlier messages on the page, also after an interruption.
 mod page_history;
 
+/// Where a reader is in a conversation on the page, and stays.
+mod page_reader;
+
 /// The page on a server that needs tokens.
 mod page_token;
 

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Client, Page, Proxy, Redis, TestServer};
 
-const LOG: &str = "document.querySelector('[role=log]')";
+pub const LOG: &str = "document.querySelector('[role=log]')";
 
 /// The texts of the conversation, in order, the page's own words left out.
 fn texts(page: &Page) -> Vec<String> {
@@ -17,7 +17,7 @@ fn texts(page: &Page) -> Vec<String> {
 /// Waits until the first message, 0, or the last, -1, is this one. Among a thousand messages the
 /// browser finds it faster than what is visible.
 #[track_caller]
-fn until_text(page: &Page, at: i32, text: &str) {
+pub fn until_text(page: &Page, at: i32, text: &str) {
     let message = format!("[...{LOG}.querySelectorAll('.text')].at({at})");
     page.until(&format!("{message}?.firstChild.textContent === {text:?}"));
 }
@@ -26,7 +26,7 @@ fn lines(numbers: std::ops::Range<usize>) -> Vec<String> {
     numbers.map(|n| format!("line {n:04}")).collect()
 }
 
-fn says_lines(client: &mut Client, numbers: std::ops::Range<usize>) {
+pub fn says_lines(client: &mut Client, numbers: std::ops::Range<usize>) {
     for line in lines(numbers) {
         client.say(&line);
     }
@@ -247,7 +247,7 @@ fn scrolling_up_loads_older_messages_and_keeps_the_position() {
 
 /// Waits for a whole frame, so that the page has heard of a change of the scroll position.
 #[track_caller]
-fn draws(page: &Page) {
+pub fn draws(page: &Page) {
     page.value("(globalThis.drawn = false, requestAnimationFrame(() => requestAnimationFrame(() => drawn = true)), 0)");
     page.until("drawn");
 }
@@ -277,29 +277,6 @@ fn a_long_conversation_is_shortened() {
     ));
     ann.shows("line 1050");
     assert_eq!(texts(&ann), lines(51..1051));
-}
-
-#[test]
-fn what_a_reader_looks_at_stays_while_the_oldest_messages_are_dropped() {
-    let server = TestServer::with(|config| (config.rate, config.history) = (0, 3000));
-    let ann = Page::join(&server, "ann");
-    let mut foo = server.join("foo");
-    says_lines(&mut foo, 0..900);
-    until_text(&ann, -1, "line 0899");
-    ann.value(&format!("({LOG}.scrollTop -= 500, 0)"));
-    draws(&ann);
-    // As many as are kept for a reader further up.
-    says_lines(&mut foo, 900..2000);
-    until_text(&ann, -1, "line 1999");
-    let top = "[...document.querySelectorAll('.text')].find((e) => e.firstChild.textContent === 'line 0895').getBoundingClientRect().top";
-    let top = |page: &Page| page.value(top).as_f64().unwrap();
-    let before = top(&ann);
-    says_lines(&mut foo, 2000..2300);
-    until_text(&ann, -1, "line 2299");
-    until_text(&ann, 0, "line 0300");
-    draws(&ann);
-    let after = top(&ann);
-    assert!((before - after).abs() < 2.0, "{before} has become {after}");
 }
 
 #[test]
