@@ -4,7 +4,8 @@ use serde_json::json;
 
 use crate::support::{Issuer, Page, TestServer, open_to_guests};
 use crate::{
-    page, page_app, page_directions, page_menu, page_notifications, page_text, page_unread,
+    page, page_app, page_busy, page_directions, page_menu, page_notifications, page_reader,
+    page_text, page_unread,
 };
 
 /// Somebody in the lobby, if there is such a browser.
@@ -103,6 +104,30 @@ fn a_click_is_not_lost_while_messages_arrive() {
 #[test]
 fn a_room_opens_where_the_new_begins() {
     as_ann(page_unread::opens_a_room_with_news);
+}
+
+#[test]
+fn only_messages_near_the_view_are_laid_out() {
+    as_ann(page_busy::lays_out_what_is_near);
+}
+
+#[test]
+fn a_reader_stays_where_they_are() {
+    as_ann(page_reader::finds_the_place_again);
+    as_ann(page_reader::scrolls_by_what_was_asked_for);
+    as_ann(page_busy::stays_at_the_end);
+}
+
+#[test]
+fn what_a_reader_looks_at_stays_while_the_oldest_messages_are_dropped() {
+    let server = TestServer::with(|config| (config.rate, config.history) = (0, 3000));
+    let Some(ann) = join(&server) else { return };
+    page_reader::keeps_the_place_while_old_messages_are_dropped(&server, &ann);
+}
+
+#[test]
+fn words_out_of_view_are_copied() {
+    as_ann(page_reader::copies_words_out_of_view);
 }
 
 #[test]

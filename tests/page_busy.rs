@@ -57,8 +57,8 @@ fn a_page_that_has_shown_thousands_of_messages_is_no_larger_than_before() {
         ));
         size(&ann)
     };
-    let [nodes, listeners] = shown(0..1100, &mut foo);
-    let after = shown(1100..3300, &mut foo);
+    let [nodes, listeners] = shown(0..1500, &mut foo);
+    let after = shown(1500..3700, &mut foo);
     assert!(
         after[0] < nodes * 1.05 && after[1] <= listeners,
         "{nodes} nodes and {listeners} listeners have become {after:?}"
@@ -68,13 +68,37 @@ fn a_page_that_has_shown_thousands_of_messages_is_no_larger_than_before() {
 #[test]
 fn who_is_at_the_end_stays_there_while_the_oldest_messages_are_dropped() {
     let server = TestServer::with(|config| config.rate = 0);
-    let ann = Page::join(&server, "ann");
-    let mut foo = server.typed_in("foo", "lobby");
+    stays_at_the_end(&server, &Page::join(&server, "ann"));
+}
+
+pub fn stays_at_the_end(server: &TestServer, ann: &Page) {
+    let mut peer = server.typed_in("foo", "lobby");
     for n in 0..1300 {
         // Each is heard before the next one is said, so that a few come in each frame.
-        say(&mut foo, &format!("line {n} {}", "and more ".repeat(20)));
+        say(&mut peer, &format!("line {n} {}", "and more ".repeat(20)));
     }
     ann.shows("line 1299");
     ann.until("document.querySelectorAll('.message').length < 1050");
     ann.until("((log) => log.scrollHeight - log.scrollTop - log.clientHeight < 2)(document.querySelector('.log'))");
+}
+
+#[test]
+fn only_messages_near_the_view_are_laid_out() {
+    let server = TestServer::with(|config| config.rate = 0);
+    lays_out_what_is_near(&server, &Page::join(&server, "ann"));
+}
+
+pub fn lays_out_what_is_near(server: &TestServer, ann: &Page) {
+    let mut peer = server.join("foo");
+    ann.shows("foo joined");
+    says_lines(&mut peer, 0..1000);
+    ann.shows("line 999");
+    let laid_out = "[...document.querySelectorAll('.message')].filter((e) => e.checkVisibility({ contentVisibilityAuto: true })).length";
+    ann.until(&format!("{laid_out} < 300"));
+    // What a reader goes to is.
+    let first =
+        "document.querySelector('.message').checkVisibility({ contentVisibilityAuto: true })";
+    assert_eq!(ann.value(first), json!(false));
+    ann.value("(document.querySelector('.log').scrollTop = 0, 0)");
+    ann.until(first);
 }

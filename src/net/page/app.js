@@ -136,7 +136,7 @@ function open(name) {
   const { current } = chat;
   if (room !== current) {
     if (current) current.draft = composer.draft;
-    current?.log.element.remove();
+    current?.log.hide();
     page.stage.prepend(room.log.element);
     composer.open(room);
   }

@@ -3,6 +3,7 @@
 // Messages stand in the order of their ids, whenever they come. Own ones stay at the end until the
 // server has said where their place is.
 
+import { Chunks, SIZE } from './chunks.js';
 import { isAfter } from './client.js';
 import { draw, isFirst, restate, veil, write } from './message.js';
 import { Notice } from './notice.js';
@@ -11,8 +12,6 @@ import { Reader } from './reader.js';
 
 /** More than this is not kept on the page; twice as much while somebody reads further up. */
 const MOST = 1000;
-/** So many at a time are taken away, which costs little more than one. */
-const BATCH = 50;
 /** Messages of one person within this time are shown as one group. */
 const GROUP = 5 * 60_000;
 /** Screen readers look at what has changed a little later. */
@@ -21,6 +20,7 @@ const HUSH = 1000;
 export class Log {
   element = make('div', 'log');
   #hooks;
+  #chunks = new Chunks(this.element);
   /** Those that have their place, in order, and our own that have none yet. */
   #placed = [];
   #waiting = [];
@@ -140,7 +140,7 @@ export class Log {
 
   /** Says at the end that something may be missing there. */
   gap() {
-    if (this.isEmpty || this.#lastElement().matches('.gap')) return;
+    if (this.isEmpty || this.#last?.matches('.gap')) return;
     this.#divide(make('p', 'gap', make('span', '', 'Some messages may be missing here')));
   }
 
@@ -148,13 +148,12 @@ export class Log {
   mark() {
     this.#unmark();
     // One line is enough.
-    if (!this.#lastElement().matches('.gap')) this.#divide(this.#line);
+    if (!this.#last?.matches('.gap')) this.#divide(this.#line);
   }
 
   #unmark() {
-    const next = this.#line.nextElementSibling;
-    this.#line.remove();
-    this.#regroup(next);
+    this.#line.parentElement?.style.removeProperty('content-visibility');
+    this.#take(this.#line);
   }
 
   /** The server has taken it. */
@@ -198,11 +197,9 @@ export class Log {
   }
 
   remove(message) {
-    const next = message.element.nextElementSibling;
-    message.element.remove();
+    this.#take(message.element);
     this.#placed = this.#placed.filter((other) => other !== message);
     this.#waiting = this.#waiting.filter((other) => other !== message);
-    this.#regroup(next);
     this.#head.hidden = this.isEmpty;
     this.#hooks.moved();
   }
@@ -227,7 +224,7 @@ export class Log {
   /** Somebody came or went. What happens between two messages is said in one line. */
   notice(name, isHere) {
     this.#reader.keepPlace(() => {
-      if (!this.#notice || this.#notice.element !== this.#lastElement()) {
+      if (!this.#notice || this.#notice.element !== this.#last) {
         this.#notice = new Notice();
         this.#divide(this.#notice.element);
       }
@@ -250,6 +247,12 @@ export class Log {
     this.#reader.toEnd();
   }
 
+  /** Takes the log out of the document. */
+  hide() {
+    this.#chunks.keepHeights();
+    this.element.remove();
+  }
+
   /** The log has been put (back) into the document, or has been filled. */
   shown() {
     this.#reader.shown();
@@ -260,7 +263,7 @@ export class Log {
     this.#ofElement.set(message.element, message);
     if (message.state === 'pending') {
       this.#waiting.push(message);
-      this.element.append(message.element);
+      this.#chunks.insert(message.element);
       this.#regroup(message.element);
     } else {
       this.#insert(message);
@@ -291,39 +294,45 @@ export class Log {
       at = above;
     }
     let before = placed[at]?.element ?? this.#waiting[0]?.element ?? null;
-    if (at < placed.length && before.previousElementSibling === this.#line) before = this.#line;
+    if (at < placed.length && this.#chunks.before(before) === this.#line) before = this.#line;
     placed.splice(at, 0, message);
     const { element } = message;
     // Moved only if it must be: a screen reader would read it again.
-    if (element.parentElement !== this.element || element.nextElementSibling !== before) {
-      const gap = element.nextElementSibling;
-      this.element.insertBefore(element, before);
-      this.#regroup(gap);
+    if (!element.parentElement || this.#chunks.after(element) !== before) {
+      this.#take(element);
+      this.#chunks.insert(element, before);
     }
     this.#regroup(element);
-    this.#regroup(element.nextElementSibling);
+    this.#regroup(before);
   }
 
   /** Puts a line at the end, in front of what waits. */
   #divide(line) {
     const next = this.#waiting[0]?.element ?? null;
-    this.element.insertBefore(line, next);
+    this.#chunks.insert(line, next);
     this.#regroup(next);
   }
 
-  #lastElement() {
-    return this.#waiting[0]?.element.previousElementSibling ?? this.element.lastElementChild;
+  /** What was put at the end last. */
+  get #last() {
+    const [first] = this.#waiting;
+    return first ? this.#chunks.before(first.element) : this.#chunks.last;
   }
 
-  /** Takes the oldest away when there are too many. */
+  /** Takes an element away. */
+  #take(element) {
+    const next = this.#chunks.after(element);
+    this.#chunks.remove(element);
+    this.#regroup(next);
+  }
+
+  /** Takes the oldest chunks away when there are too many messages. */
   #trim() {
-    const excess = this.#placed.length - (this.#reader.isAtEnd ? MOST : 2 * MOST);
-    if (excess < BATCH) return;
+    const most = this.#reader.isAtEnd ? MOST : 2 * MOST;
+    if (this.#placed.length - most < SIZE) return;
     this.#reader.keepSight(() => {
-      this.#placed.splice(0, excess);
-      const [{ element: first }] = this.#placed;
-      while (this.#head.nextElementSibling !== first) this.#head.nextElementSibling.remove();
-      this.#regroup(first);
+      this.#placed.splice(0, this.#chunks.shift(this.#placed.length - most));
+      this.#regroup(this.#placed[0].element);
       this.#isWhole = false;
       this.asks(false);
     });
@@ -333,9 +342,9 @@ export class Log {
   #regroup(element) {
     const message = element && this.#ofElement.get(element);
     if (!message) return;
-    let above = element.previousElementSibling;
+    let above = this.#chunks.before(element);
     const neighbour = above && this.#ofElement.get(above);
-    while (above && !this.#ofElement.has(above)) above = above.previousElementSibling;
+    while (above && !this.#ofElement.has(above)) above = this.#chunks.before(above);
     const label = day(message.ts);
     const newDay = !above || day(this.#ofElement.get(above).ts) !== label;
     const follows = !newDay && neighbour?.from === message.from && message.ts - neighbour.ts < GROUP;

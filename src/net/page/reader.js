@@ -52,6 +52,8 @@ export class Reader {
     if (!line) return this.toEnd();
     this.#isBehind = false;
     const element = this.#element;
+    // It has a place once its chunk is laid out.
+    line.parentElement.style.contentVisibility = 'visible';
     element.scrollTop += line.getBoundingClientRect().top - element.getBoundingClientRect().top;
     this.isAtEnd = this.#isNearEnd;
     this.#goTo(element.scrollTop);
