@@ -102,3 +102,21 @@ pub fn lays_out_what_is_near(server: &TestServer, ann: &Page) {
     ann.value("(document.querySelector('.log').scrollTop = 0, 0)");
     ann.until(first);
 }
+
+#[test]
+fn older_messages_come_a_few_in_each_frame() {
+    let server = TestServer::with(|config| config.rate = 0);
+    let mut foo = server.join("foo");
+    says_lines(&mut foo, 0..100);
+    let ann = Page::join(&server, "ann");
+    ann.shows("line 99");
+    let count = "document.querySelectorAll('.message').length";
+    ann.until(&format!("{count} === 50"));
+    ann.value(&format!(
+        "(globalThis.most = 0, function look(had) {{ const has = {count}; most = Math.max(most, has - had); requestAnimationFrame(() => look(has)); }}(50), 0)"
+    ));
+    ann.value("(document.querySelector('.log').scrollTop = 0, 0)");
+    ann.until(&format!("{count} === 100"));
+    let most = ann.value("most").as_u64().unwrap();
+    assert!((1..=10).contains(&most), "{most} in one frame");
+}

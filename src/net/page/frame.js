@@ -14,6 +14,9 @@ let isOnScreen = true;
 /** Whether the page is in sight: a frame may be scrolled or folded away. */
 export const isVisible = () => !document.hidden && isOnScreen && innerHeight > 0;
 
+/** Waits for the next frame. A page that is not in sight has none. */
+export const drawn = () => isVisible() && new Promise(requestAnimationFrame);
+
 /** A phone has one window in sight, and may not say that it has the focus. */
 const touch = matchMedia('(pointer: coarse)');
 

@@ -5,6 +5,7 @@
 
 import { Chunks, SIZE } from './chunks.js';
 import { isAfter } from './client.js';
+import { drawn } from './frame.js';
 import { draw, isFirst, restate, veil, write } from './message.js';
 import { Notice } from './notice.js';
 import { button, day, inFull, make, time } from './page.js';
@@ -12,6 +13,8 @@ import { Reader } from './reader.js';
 
 /** More than this is not kept on the page; twice as much while somebody reads further up. */
 const MOST = 1000;
+/** So many older ones come in a frame. */
+const FEW = 5;
 /** Messages of one person within this time are shown as one group. */
 const GROUP = 5 * 60_000;
 /** Screen readers look at what has changed a little later. */
@@ -106,10 +109,16 @@ export class Log {
     if (!follows) this.#hooks.moved();
   }
 
-  /** Adds what was said before; what the reader looks at stays where it is. */
-  addOlder(messages) {
-    this.hush();
-    this.#reader.keepPlace(() => this.#reader.keepSight(() => messages.forEach((message) => this.#add(message))));
+  /** Adds what was said before, a few messages in each frame, the newest first; what the reader looks at stays there. */
+  async addOlder(messages) {
+    // Those that came last may have been dropped meanwhile.
+    for (let { oldest } = this; messages.length && this.oldest === oldest; ) {
+      const few = messages.splice(-FEW).reverse();
+      this.hush();
+      this.#reader.keepPlace(() => this.#reader.keepSight(() => few.forEach((message) => this.#add(message))));
+      ({ oldest } = this);
+      await drawn();
+    }
   }
 
   /** Nothing older can be had. */
@@ -287,7 +296,8 @@ export class Log {
   /** Gives a message its place: behind all that came before, in front of what waits. */
   #insert(message) {
     const placed = this.#placed;
-    let at = placed.length;
+    const isOldest = hasPlace(message) && placed.length && hasPlace(placed[0]) && isAfter(placed[0].id, message.id);
+    let at = isOldest ? 0 : placed.length;
     for (let above = at - 1; hasPlace(message) && above >= 0; above--) {
       if (!hasPlace(placed[above])) continue;
       if (!isAfter(placed[above].id, message.id)) break;

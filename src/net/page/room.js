@@ -154,11 +154,11 @@ export class Room {
     this.#isAsking = true;
     this.log.asks(true);
     const messages = await this.#before(oldest).catch(() => null);
-    this.#isAsking = false;
     // Older ones may have been dropped meanwhile, or the first one has come.
     const isNext = messages && this.log.oldest === oldest;
-    if (isNext && messages.length) this.log.addOlder(messages.map(this.#on.message));
+    if (isNext && messages.length) await this.log.addOlder(messages.map(this.#on.message));
     else if (isNext) this.log.whole();
+    this.#isAsking = false;
     this.log.asks(false);
     this.#hasPast ||= isNext;
     if (isNext && messages.length) this.#last ??= messages.at(-1).id;
