@@ -4,8 +4,8 @@ use serde_json::json;
 
 use crate::support::{Issuer, Page, TestServer, open_to_guests};
 use crate::{
-    page, page_app, page_busy, page_directions, page_menu, page_notifications, page_reader,
-    page_text, page_unread,
+    page, page_app, page_busy, page_connection, page_directions, page_looks, page_menu,
+    page_notifications, page_reader, page_text, page_unread, page_window, page_writing,
 };
 
 /// Somebody in the lobby, if there is such a browser.
@@ -133,6 +133,7 @@ fn words_out_of_view_are_copied() {
 #[test]
 fn links_end_where_the_sentence_goes_on() {
     as_ann(page_text::finds_links);
+    as_ann(page_text::opens_rooms_in_place);
 }
 
 #[test]
@@ -143,6 +144,60 @@ fn every_emoji_is_one_picture() {
 #[test]
 fn names_do_not_turn_sentences_around() {
     as_ann(page_directions::reads_names_of_both_directions);
+    as_ann(page_directions::reads_texts_of_both_directions);
+}
+
+#[test]
+fn commands_are_obeyed_and_what_only_looks_like_one_is_held_back() {
+    as_ann(page_writing::obeys_commands);
+    as_ann(page_writing::holds_back_what_looks_like_a_command);
+}
+
+#[test]
+fn enter_takes_a_completion_only_if_it_is_meant() {
+    as_ann(page_writing::takes_completions_that_are_meant);
+}
+
+#[test]
+fn a_dropped_file_is_not_opened_and_unsent_words_are_not_lost() {
+    as_ann(page_window::takes_words_but_no_files);
+    as_ann(page_window::asks_before_words_are_lost);
+}
+
+#[test]
+fn long_and_strange_texts_keep_their_place() {
+    as_ann(page_looks::folds_long_messages);
+    as_ann(page_looks::keeps_marks_in_their_message);
+}
+
+#[test]
+fn a_low_screen_has_room_for_send() {
+    as_ann(page_looks::reaches_send);
+}
+
+/// A page at its door does the same as in Chromium.
+fn at_the_door(server: &TestServer, script: impl Fn(&TestServer, &Page)) {
+    if let Some(page) = Page::open_elsewhere(server, "/") {
+        script(server, &page);
+    }
+}
+
+#[test]
+fn today_is_yesterday_after_midnight() {
+    at_the_door(&TestServer::start(), page_window::sees_midnight);
+}
+
+#[test]
+fn names_are_counted_as_the_server_counts() {
+    at_the_door(&TestServer::start(), |_, page| {
+        page_directions::counts_names_as_the_server(page);
+    });
+}
+
+#[test]
+fn a_full_server_says_so_and_lets_people_in_once_there_is_room() {
+    let server = TestServer::with(|config| config.max_peers = 1);
+    at_the_door(&server, page_connection::waits_for_room);
 }
 
 #[test]

@@ -62,12 +62,16 @@ fn a_proxy_that_calls_the_server_by_another_name_is_reported() {
 #[test]
 fn a_full_server_says_so_and_lets_people_in_once_there_is_room() {
     let server = TestServer::with(|config| config.max_peers = 1);
-    let foo = server.join("foo");
-    let page = Page::open(&server, "/");
+    waits_for_room(&server, &Page::open(&server, "/"));
+}
+
+/// One connection is all that the server takes.
+pub fn waits_for_room(server: &TestServer, page: &Page) {
+    let peer = server.join("foo");
     page.fill("Name", "ann");
     page.press("Join");
     page.says("The server lets nobody in at the moment (503: too many peers).");
-    foo.leave();
+    peer.leave();
     page.has("Message");
     page.until("!document.querySelector('#status').innerText.includes('503')");
 }
@@ -152,10 +156,7 @@ fn a_reload_opens_one_connection() {
         globalThis.WebSocket = class extends WebSocket {
             constructor(...all) { super(...all); attempts++; }
         };";
-    page.does(
-        "Page.addScriptToEvaluateOnNewDocument",
-        json!({"source": count}),
-    );
+    page.prepares(count);
     // The page is there before the connection is.
     proxy.delay(Duration::from_millis(200));
     page.reload();

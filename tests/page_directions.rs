@@ -56,21 +56,24 @@ pub fn reads_names_of_both_directions(server: &TestServer, ann: &Page) {
 #[test]
 fn texts_go_their_own_way_and_what_is_in_them_its_own() {
     let server = TestServer::start();
-    let ann = Page::join(&server, "ann");
-    let mut foo = server.join("foo");
-    foo.say("ראה https://a.example/x/ או `b! c?` שלום");
+    reads_texts_of_both_directions(&server, &Page::join(&server, "ann"));
+}
+
+pub fn reads_texts_of_both_directions(server: &TestServer, ann: &Page) {
+    let mut peer = server.join("foo");
+    peer.say("ראה https://a.example/x/ או `b! c?` שלום");
     ann.shows("https://a.example/x/");
     // An address ends with its slash, code with its mark, and the time of day is no part of the text.
     assert_eq!(
-        as_seen(&ann, ".text a", &["https", "/x", "/"]),
+        as_seen(ann, ".text a", &["https", "/x", "/"]),
         ["https", "/x", "/"]
     );
     assert_eq!(
-        as_seen(&ann, ".text code", &["b!", "c", "?"]),
+        as_seen(ann, ".text code", &["b!", "c", "?"]),
         ["b!", "c", "?"]
     );
     assert_eq!(
-        as_seen(&ann, ".text", &["שלום", "או", "ראה"]),
+        as_seen(ann, ".text", &["שלום", "או", "ראה"]),
         ["שלום", "או", "ראה"]
     );
     let time = ann.value("document.querySelector('.message time').innerText");
@@ -80,12 +83,12 @@ fn texts_go_their_own_way_and_what_is_in_them_its_own() {
         .split([':', ' ', '\u{202f}'])
         .collect();
     assert_eq!(time.len(), 3, "hours, minutes, half of the day: {time:?}");
-    assert_eq!(as_seen(&ann, ".message time", &time), time);
+    assert_eq!(as_seen(ann, ".message time", &time), time);
     // Each line of a text, and of what is being written, too.
-    foo.say("one\nשתיים!");
+    peer.say("one\nשתיים!");
     ann.shows("שתיים!");
     assert_eq!(
-        as_seen(&ann, ".message:last-child .text", &["!", "שתיים"]),
+        as_seen(ann, ".message:last-child .text", &["!", "שתיים"]),
         ["!", "שתיים"]
     );
     ann.fill("Message", "שלום");
@@ -97,7 +100,10 @@ fn texts_go_their_own_way_and_what_is_in_them_its_own() {
 #[test]
 fn names_are_counted_as_the_server_counts() {
     let server = TestServer::start();
-    let page = Page::open(&server, "/");
+    counts_names_as_the_server(&Page::open(&server, "/"));
+}
+
+pub fn counts_names_as_the_server(page: &Page) {
     page.fill("Name", &"名".repeat(22));
     page.press("Join");
     page.says("it has 66 bytes of at most 64");

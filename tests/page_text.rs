@@ -152,11 +152,14 @@ pub fn finds_links(server: &TestServer, ann: &Page) {
 #[test]
 fn a_link_to_a_room_of_this_chat_opens_it_in_place() {
     let server = TestServer::start();
-    let ann = Page::join(&server, "ann");
-    let mut foo = server.join("foo");
+    opens_rooms_in_place(&server, &Page::join(&server, "ann"));
+}
+
+pub fn opens_rooms_in_place(server: &TestServer, ann: &Page) {
+    let mut peer = server.join("foo");
     let mut bar = server.join_room("bar", "attic");
     let addr = server.addr();
-    foo.say(&format!(
+    peer.say(&format!(
         "come to http://{addr}/#attic or http://{addr}/#token=x or http://example.org/#attic"
     ));
     ann.shows("come to");
@@ -170,5 +173,5 @@ fn a_link_to_a_room_of_this_chat_opens_it_in_place() {
     ann.value("(history.back(), 0)");
     ann.until("find('Message').placeholder.includes('lobby')");
     ann.say("still here");
-    foo.hears("ann: still here");
+    peer.hears("ann: still here");
 }

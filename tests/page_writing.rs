@@ -7,7 +7,10 @@ use crate::support::{Page, TestServer};
 #[test]
 fn a_command_is_obeyed_and_never_said_to_the_room() {
     let server = TestServer::start();
-    let ann = Page::join(&server, "ann");
+    obeys_commands(&server, &Page::join(&server, "ann"));
+}
+
+pub fn obeys_commands(server: &TestServer, ann: &Page) {
     let mut bob = server.join("bob");
     let mut eve = server.join("Eve O");
     ann.shows("bob and Eve O joined");
@@ -38,7 +41,10 @@ fn a_command_is_obeyed_and_never_said_to_the_room() {
 #[test]
 fn what_only_looks_like_a_command_is_held_back_once() {
     let server = TestServer::start();
-    let ann = Page::join(&server, "ann");
+    holds_back_what_looks_like_a_command(&server, &Page::join(&server, "ann"));
+}
+
+pub fn holds_back_what_looks_like_a_command(server: &TestServer, ann: &Page) {
     let mut bob = server.join("bob");
     ann.shows("bob joined");
     for text in ["/mgs bob psst", "/msg"] {
@@ -64,7 +70,10 @@ fn what_only_looks_like_a_command_is_held_back_once() {
 #[test]
 fn enter_takes_a_completion_only_if_it_is_meant() {
     let server = TestServer::start();
-    let ann = Page::join(&server, "ann");
+    takes_completions_that_are_meant(&server, &Page::join(&server, "ann"));
+}
+
+pub fn takes_completions_that_are_meant(server: &TestServer, ann: &Page) {
     let mut bob = server.join("bob");
     let opens = "!!document.querySelector('[role=option]')?.checkVisibility()";
     ann.shows("bob joined");
@@ -100,9 +109,19 @@ fn enter_takes_a_completion_only_if_it_is_meant() {
 #[test]
 fn megabytes_are_not_taken_into_the_field() {
     let server = TestServer::start();
-    let ann = Page::join(&server, "ann");
+    takes_no_megabytes(&server, &Page::join(&server, "ann"));
+}
+
+pub fn takes_no_megabytes(_: &TestServer, ann: &Page) {
     ann.fill("Message", "half a word");
-    ann.insert(&"5 MB ".repeat(1_000_000));
+    ann.value(
+        "(addEventListener('copy', (event) => {
+            event.clipboardData.setData('text/plain', '5 MB '.repeat(1e6));
+            event.preventDefault();
+        }, { once: true }), 0)",
+    );
+    ann.copies();
+    ann.pastes();
     ann.says("too long for a message, which has at most 4,096 characters");
     assert_eq!(ann.value("find('Message').value"), json!("half a word"));
     // What is a little too long can be shortened.

@@ -1,12 +1,11 @@
 //! Pages in a real browser as people see them: by their labels, not by their markup.
 
 mod input;
+mod pictures;
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::devtools::Tab;
@@ -39,6 +38,26 @@ pub trait Driver {
 
     /// Says yes to what it would ask its user for at this origin. False if it can't be told.
     fn grants(&self, permission: &str, origin: &str) -> bool;
+
+    /// Makes the page this large in CSS pixels. False if it can't.
+    fn resizes(&self, _width: u32, _height: u32) -> bool {
+        false
+    }
+
+    /// Runs a script in every page before its own. False if it can't.
+    fn prepares(&self, _script: &str) -> bool {
+        false
+    }
+
+    /// A picture of a part of the page, which has x, y, width and height: a PNG as base64. `None` if it can't.
+    fn picture(&self, _place: &Value) -> Option<String> {
+        None
+    }
+
+    /// The page on paper: a PDF as base64. `None` if it can't.
+    fn prints(&self) -> Option<String> {
+        None
+    }
 }
 
 /// Finds a control by its label, as a screen reader does.
@@ -99,9 +118,7 @@ impl Page {
         let deny =
             "for (const storage of ['localStorage', 'sessionStorage']) Object.defineProperty(
             window, storage, { get() { throw new DOMException('denied', 'SecurityError'); } });";
-        let source = json!({"source": deny});
-        page.does("Page.enable", json!({}));
-        page.does("Page.addScriptToEvaluateOnNewDocument", source);
+        page.prepares(deny);
         page.goes_to("http", addr, path)
     }
 
@@ -311,12 +328,25 @@ impl Page {
         true
     }
 
-    /// A phone of this size in CSS pixels from now on.
-    pub fn phone(&self, width: u32, height: u32) {
+    /// A phone of this size in CSS pixels from now on. False if the browser can't be told.
+    pub fn phone(&self, width: u32, height: u32) -> bool {
+        if let Browser::Other(tab) = &self.0 {
+            return tab.resizes(width, height);
+        }
         let params =
             json!({"width": width, "height": height, "deviceScaleFactor": 2, "mobile": true});
-        self.chromium()
-            .does("Emulation.setDeviceMetricsOverride", params);
+        self.does("Emulation.setDeviceMetricsOverride", params);
+        true
+    }
+
+    /// Runs a script from now on in every page before its own. False if the browser can't be told.
+    pub fn prepares(&self, script: &str) -> bool {
+        if let Browser::Other(tab) = &self.0 {
+            return tab.prepares(script);
+        }
+        let source = json!({"source": script});
+        self.does("Page.addScriptToEvaluateOnNewDocument", source);
+        true
     }
 
     /// Every URL that it has requested from other hosts.
@@ -332,12 +362,5 @@ impl Page {
         all.into_iter()
             .filter(|address| !address.starts_with(&own))
             .collect()
-    }
-
-    /// A picture of it as PNG.
-    pub fn picture(&self) -> Vec<u8> {
-        let picture = self.chromium().does("Page.captureScreenshot", json!({}));
-        let data = picture["data"].as_str().expect("it is base64");
-        STANDARD.decode(data).unwrap()
     }
 }

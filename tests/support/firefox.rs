@@ -191,6 +191,33 @@ impl Driver for Tab {
         self.does("permissions.setPermission", params);
         true
     }
+
+    fn resizes(&self, width: u32, height: u32) -> bool {
+        let size = json!({"width": width, "height": height});
+        let params = json!({"context": self.context, "viewport": size});
+        self.does("browsingContext.setViewport", params);
+        true
+    }
+
+    fn prepares(&self, script: &str) -> bool {
+        let function = format!("() => {{ {script} }}");
+        let params = json!({"functionDeclaration": function, "contexts": [self.context]});
+        self.does("script.addPreloadScript", params);
+        true
+    }
+
+    fn picture(&self, place: &Value) -> Option<String> {
+        let mut clip = place.clone();
+        clip["type"] = json!("box");
+        let params = json!({"context": self.context, "clip": clip});
+        let picture = self.does("browsingContext.captureScreenshot", params);
+        picture["data"].as_str().map(str::to_string)
+    }
+
+    fn prints(&self) -> Option<String> {
+        let paper = self.does("browsingContext.print", json!({"context": self.context}));
+        paper["data"].as_str().map(str::to_string)
+    }
 }
 
 impl Drop for Tab {

@@ -4,13 +4,33 @@ use serde_json::{Value, json};
 
 use super::{Browser, Driver, Page};
 
+const SHIFT: char = '\u{e008}';
+const CONTROL: char = '\u{e009}';
+const ENTER: char = '\u{e006}';
+
 /// Presses these keys one after another in the focused element.
 fn press(tab: &dyn Driver, keys: &str) {
-    let press = |key: char| {
-        let action = |kind: &str| json!({"type": kind, "value": key.to_string()});
-        [action("keyDown"), action("keyUp")]
+    let press = |key: char| match key {
+        '\n' => together(SHIFT, ENTER),
+        key => vec![action("keyDown", key), action("keyUp", key)],
     };
-    let actions: Vec<Value> = keys.chars().flat_map(press).collect();
+    acts(tab, keys.chars().flat_map(press).collect());
+}
+
+fn together(first: char, second: char) -> Vec<Value> {
+    vec![
+        action("keyDown", first),
+        action("keyDown", second),
+        action("keyUp", second),
+        action("keyUp", first),
+    ]
+}
+
+fn action(kind: &str, key: char) -> Value {
+    json!({"type": kind, "value": key.to_string()})
+}
+
+fn acts(tab: &dyn Driver, actions: Vec<Value>) {
     tab.acts(json!({"type": "key", "id": "keyboard", "actions": actions}));
 }
 
@@ -55,6 +75,24 @@ impl Page {
             let params = json!({"type": kind, "key": key, "code": key, "text": text, "windowsVirtualKeyCode": code});
             self.chromium().does("Input.dispatchKeyEvent", params);
         }
+    }
+
+    /// Presses Control and C.
+    pub fn copies(&self) {
+        self.shortcut("copy", 'c');
+    }
+
+    /// Presses Control and V.
+    pub fn pastes(&self) {
+        self.shortcut("paste", 'v');
+    }
+
+    fn shortcut(&self, command: &str, key: char) {
+        if let Browser::Other(tab) = &self.0 {
+            return acts(&**tab, together(CONTROL, key));
+        }
+        let params = json!({"type": "keyDown", "key": "Unidentified", "commands": [command]});
+        self.does("Input.dispatchKeyEvent", params);
     }
 
     /// Lets the mouse do this (`pointerMove`, `pointerDown`, `pointerUp`) at a place: x and y in CSS pixels.

@@ -1,0 +1,42 @@
+//! How a page looks, on the screen and on paper.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+use super::{Browser, Page};
+
+fn decoded(base64: &Value) -> Vec<u8> {
+    STANDARD
+        .decode(base64.as_str().expect("it is base64"))
+        .unwrap()
+}
+
+impl Page {
+    /// A picture of it as PNG.
+    pub fn picture(&self) -> Vec<u8> {
+        decoded(&self.does("Page.captureScreenshot", json!({}))["data"])
+    }
+
+    /// A picture of an element as PNG. `None` where the browser takes none.
+    #[track_caller]
+    pub fn picture_of(&self, element: &str) -> Option<Vec<u8>> {
+        let mut place = self.value(&format!(
+            "(({{ x, y, width, height }}) => ({{ x, y, width, height }}))({element}.getBoundingClientRect())"
+        ));
+        if let Browser::Other(tab) = &self.0 {
+            return tab.picture(&place).map(|data| decoded(&json!(data)));
+        }
+        place["scale"] = json!(1);
+        let picture = self.does("Page.captureScreenshot", json!({"clip": place}));
+        Some(decoded(&picture["data"]))
+    }
+
+    /// It on paper, as PDF. `None` where the browser does not print.
+    pub fn paper(&self) -> Option<Vec<u8>> {
+        if let Browser::Other(tab) = &self.0 {
+            return tab.prints().map(|data| decoded(&json!(data)));
+        }
+        Some(decoded(&self.does("Page.printToPDF", json!({}))["data"]))
+    }
+}
