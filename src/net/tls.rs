@@ -126,13 +126,13 @@ impl Tls {
         match loaded {
             Ok((key, certificate)) => {
                 let days = certificate.days_left(unix_millis() / 1000);
-                let path = self.files.cert.display();
-                log::info!("{path}: a new certificate, valid for {days} more days");
                 // Tickets stay valid, since the key that seals them stays.
                 let config = Arc::make_mut(&mut current.config);
                 config.cert_resolver = Arc::new(SingleCertAndKey::from(key));
                 current.certificate = certificate;
                 current.reminded = 0;
+                let path = self.files.cert.display();
+                log::info!("{path}: a new certificate, valid for {days} more days");
             }
             Err(line) => log::warn!("the old certificate stays: {line}"),
         }

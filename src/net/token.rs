@@ -69,9 +69,9 @@ impl Authenticator {
         };
         match key_file::read(&tokens.file, key_file::parse) {
             Ok(keys) => {
-                let (file, what) = (tokens.file.display(), &keys.description);
-                log::info!("{file}: tokens need this key from now on: {what}");
+                let (file, what) = (tokens.file.display(), keys.description.clone());
                 *tokens.keys.write().unwrap_or_else(PoisonError::into_inner) = keys;
+                log::info!("{file}: tokens need this key from now on: {what}");
             }
             Err(line) => log::warn!("the old key stays: {line}"),
         }
