@@ -155,6 +155,40 @@ fn who_can_not_be_sent_what_waits_is_closed_and_hears_it_later() {
     assert_eq!(texts_up_to(&mut hal, "one"), ["one"]);
 }
 
+#[test]
+fn who_can_not_be_sent_what_waits_is_sent_nothing_that_came_later() {
+    let NearAndFar {
+        redis,
+        way,
+        near,
+        far,
+    } = NearAndFar::start();
+    let mut ann = near.typed("ann");
+    let mut hal = far.typed("hal");
+    tell(&mut ann, "hal", "zero");
+    let zero = hal.gets_at_last(json!({"type": "chat", "text": "zero"}))["id"].clone();
+    hal.leave();
+    hal_is_away(&redis, true);
+    tell(&mut ann, "hal", "one");
+    let join = json!({"type": "join", "room": "attic", "user": "hal", "session": "key of hal",
+        "private": {"ann": zero}});
+    let mut hal = far.json();
+    way.delay(Duration::from_millis(500));
+    hal.put(join.clone());
+    hal.gets(json!({"type": "welcome", "userId": "hal"}));
+    // What waits is never read, and what comes now is.
+    way.hold_commands(&redis.command(&["CLIENT", "LIST"]));
+    tell(&mut ann, "hal", "two");
+    while let Some(object) = hal.object_or_close(1013) {
+        assert_ne!(object["type"], "chat", "{object}");
+    }
+    way.let_go();
+    way.delay(Duration::ZERO);
+    let mut hal = near.json();
+    hal.put(join);
+    assert_eq!(texts_up_to(&mut hal, "two"), ["one", "two"]);
+}
+
 /// hal comes, by a long way: Redis has given the name, and the reply is still on its way when ann tells something.
 /// `begin`: what hal says first. `hears`: what hal hears up to a text.
 #[track_caller]

@@ -94,25 +94,32 @@ impl<'a> Session<'a> {
             }
             self.catch_up(None, away).await
         };
-        let started = started.await;
-        self.peer.outbox.send_buffered();
-        match started {
-            Ok(()) => None,
-            Err(taken @ Refusal::NameTaken(_)) => {
-                self.peer.send(&Reply::StartFailed(&taken));
-                // A client that speaks JSON may try another name on the same connection.
-                (self.peer.dialect() == Dialect::Plain).then_some(CloseReason::Taken)
+        let Err(refusal) = started.await else {
+            self.peer.outbox.send_buffered();
+            return None;
+        };
+        let dialect = self.peer.dialect();
+        let (refusal, reason) = match refusal {
+            // A client that speaks JSON may try another name on the same connection.
+            Refusal::NameTaken(_) => {
+                let reason = (dialect == Dialect::Plain).then_some(CloseReason::Taken);
+                (refusal, reason)
             }
-            Err(banned @ Refusal::Banned(_)) => {
-                self.peer.send(&Reply::StartFailed(&banned));
-                // A typed client may enter another room.
-                (self.peer.dialect() != Dialect::Typed).then_some(CloseReason::Removed)
+            // A typed client may enter another room.
+            Refusal::Banned(_) => {
+                let reason = (dialect != Dialect::Typed).then_some(CloseReason::Removed);
+                (refusal, reason)
             }
-            Err(_) => {
-                self.peer.send(&Reply::StartFailed(&Refusal::Unavailable));
-                Some(CloseReason::Unavailable)
-            }
+            _ => (Refusal::Unavailable, Some(CloseReason::Unavailable)),
+        };
+        let failed = self.peer.frame(&Reply::StartFailed(&refusal));
+        self.peer.outbox.push_before_buffered(failed.as_slice());
+        match reason {
+            // What is buffered comes after what could not be sent, and would hide it.
+            Some(reason) => self.peer.outbox.close(reason),
+            None => self.peer.outbox.send_buffered(),
         }
+        reason
     }
 
     /// Why its peer was ended, if it was.
@@ -305,11 +312,12 @@ impl<'a> Session<'a> {
             // What comes while private messages are replayed follows them.
             self.peer.outbox.buffer();
             let begun = Box::pin(self.begin(user, private)).await;
-            self.peer.outbox.send_buffered();
             if begun.is_err() && self.user.is_some() {
-                // The name is here, and what waits for it is not. The client can come again.
+                // The name is here, and what waits for it is not. The client can come again. What is buffered
+                // comes after that, and would hide it.
                 self.peer.outbox.close(CloseReason::Unavailable);
             }
+            self.peer.outbox.send_buffered();
             begun?;
         } else if user.is_some() && user != self.user {
             return Err(Refusal::Forbidden("this connection has a name already"));
