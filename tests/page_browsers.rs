@@ -159,6 +159,12 @@ fn enter_takes_a_completion_only_if_it_is_meant() {
 }
 
 #[test]
+fn words_are_copied_alone_and_megabytes_are_not_taken() {
+    as_ann(page_looks::copies_words_alone);
+    as_ann(page_writing::takes_no_megabytes);
+}
+
+#[test]
 fn a_dropped_file_is_not_opened_and_unsent_words_are_not_lost() {
     as_ann(page_window::takes_words_but_no_files);
     as_ann(page_window::asks_before_words_are_lost);
@@ -179,6 +185,14 @@ fn a_low_screen_has_room_for_send() {
 fn at_the_door(server: &TestServer, script: impl Fn(&TestServer, &Page)) {
     if let Some(page) = Page::open_elsewhere(server, "/") {
         script(server, &page);
+    }
+}
+
+#[test]
+fn back_closes_a_drawer_and_then_leaves_the_page() {
+    let server = TestServer::start();
+    if let Some(page) = Page::open_elsewhere(&server, "/healthz") {
+        page_window::goes_back(&page);
     }
 }
 
