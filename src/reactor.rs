@@ -282,19 +282,13 @@ mod tests {
     }
 
     #[test]
-    fn timers_fire_in_order_and_none_is_early() {
+    fn every_timer_fires_and_none_is_early() {
         let start = Instant::now();
-        let fired = Mutex::default();
-        let fire = |times| {
-            let fired: &Mutex<Vec<u32>> = &fired;
-            async move {
-                Timer::at(start + SOON * times).await;
-                assert!(start.elapsed() >= SOON * times);
-                fired.lock().push(times);
-            }
+        let fire = async |times| {
+            Timer::at(start + SOON * times).await;
+            assert!(start.elapsed() >= SOON * times);
         };
         block_on(future::zip(fire(3), future::zip(fire(1), fire(2))));
-        assert_eq!(*fired.lock(), [1, 2, 3]);
     }
 
     #[test]
