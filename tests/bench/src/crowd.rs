@@ -60,7 +60,8 @@ pub struct Crowd {
     /// Bytes of each text.
     size: usize,
     epoll: OwnedFd,
-    server: SocketAddrV4,
+    /// The instances of the server.
+    servers: Vec<SocketAddrV4>,
     speech: Speech,
     listeners: Listeners,
     peers: Vec<Option<Peer>>,
@@ -102,7 +103,7 @@ impl Crowd {
             size,
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC)
                 .map_err(|error| format!("epoll: {error}"))?,
-            server: subject.address,
+            servers: subject.instances.clone(),
             speech: subject.speech,
             listeners: subject.listeners,
             peers: (0..shape.all_peers()).map(|_| None).collect(),
@@ -185,11 +186,13 @@ impl Crowd {
     /// Begins a connection at that place, under that name, and with that at the end of its address.
     pub fn connect(&mut self, at: usize, name: &str, query: &str) -> Result<(), String> {
         let room = self.room(at);
+        // The peers of a room are spread over the instances, and so are its authors over all rooms.
+        let server = self.servers[(at + self.shape.room(at)) % self.servers.len()];
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         let start = || -> Result<TcpStream, Errno> {
             let socket = socket_with(AddressFamily::INET, SocketType::STREAM, flags, None)?;
             sockopt::set_tcp_nodelay(&socket, true)?;
-            match connect(&socket, &self.server) {
+            match connect(&socket, &server) {
                 Ok(()) | Err(Errno::INPROGRESS) => {}
                 Err(error) => return Err(error),
             }

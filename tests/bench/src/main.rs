@@ -17,6 +17,7 @@ mod flood;
 mod followers;
 mod growth;
 mod held;
+mod instances;
 mod journal;
 mod limit;
 mod line;

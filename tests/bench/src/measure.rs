@@ -40,7 +40,7 @@ pub enum Pace {
 pub struct Heard {
     /// Deliveries per second.
     pub rate: f64,
-    /// CPU of the server per delivery, µs.
+    /// CPU of the server per delivery, µs, of all its instances.
     pub cpu: f64,
     /// CPU of all its Redis per message, µs, …
     pub redis: f64,
@@ -130,18 +130,20 @@ pub fn fan(subject: &Subject, fan: &Fan) -> Result<Heard, String> {
         _ => 0.0,
     };
     let each = |at| spent(at) / counts.messages.max(1) as f64;
-    let redis: Vec<f64> = (1..pids.len()).map(each).collect();
+    let instances = subject.instances.len();
+    let served: f64 = (0..instances).map(spent).sum();
+    let redis: Vec<f64> = (instances..pids.len()).map(each).collect();
     let millis = |share: f64| counts.took.share(share).as_secs_f64() * 1e3;
     Ok(Heard {
         rate: counts.deliveries as f64 / seconds,
-        cpu: spent(0) / counts.deliveries.max(1) as f64,
+        cpu: served / counts.deliveries.max(1) as f64,
         redis: redis.iter().sum(),
         busiest: redis.into_iter().fold(0.0, f64::max),
         p50: millis(0.5),
         p99: millis(0.99),
         max: counts.took.max.as_secs_f64() * 1e3,
         wrong: counts.wrong(),
-        busy: spent(0) / seconds / 1e4,
+        busy: served / seconds / 1e4,
         generator,
         others,
     })

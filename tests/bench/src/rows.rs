@@ -5,6 +5,7 @@ use crate::arrivals;
 use crate::cluster;
 use crate::flood;
 use crate::followers;
+use crate::instances;
 use crate::journal;
 use crate::measure::{self, Heard, Idle, Pace};
 use crate::plan::Plan;
@@ -20,11 +21,12 @@ use crate::threads;
 pub type Row = fn(&Plan, &mut Table) -> Result<f64, String>;
 
 /// Everything, by the names that `--row` takes.
-const ROWS: [(&str, Row); 16] = [
+const ROWS: [(&str, Row); 17] = [
     ("steady", steady),
     ("saturated", saturated),
     ("redis", through_redis),
     ("cluster", cluster::rows),
+    ("instances", instances::rows),
     ("latency", latency),
     ("rooms", rooms::rows),
     ("private", private::rows),
@@ -40,7 +42,14 @@ const ROWS: [(&str, Row); 16] = [
 ];
 
 /// These take long and change seldom: where all rows are run, each of these is run once.
-pub const ONCE: [&str; 5] = ["cluster", "threads", "tls", "journal", "followers"];
+pub const ONCE: [&str; 6] = [
+    "cluster",
+    "instances",
+    "threads",
+    "tls",
+    "journal",
+    "followers",
+];
 
 /// All rows or one, and how often each is run.
 pub fn chosen(plan: &Plan, only: Option<&str>) -> Result<Vec<(&'static str, Row, usize)>, String> {
@@ -113,11 +122,8 @@ pub fn times(runs: &[(Heard, Heard)]) -> [String; 3] {
 fn steady(plan: &Plan, table: &mut Table) -> Result<f64, String> {
     let fan = plan.fan(1000, Pace::PerSecond(20));
     let each = || plan.heard(|| plan.limit(false), &fan);
-    let runs = plan.pairs(
-        "20 messages/s",
-        || plan.heard(|| plan.natterjack(), &fan),
-        each,
-    )?;
+    let ours = || plan.heard(|| plan.natterjack(), &fan);
+    let runs = plan.pairs("20 messages/s", ours, each)?;
     let ratio = median(&runs, |(ours, limit)| ours.cpu / limit.cpu);
     let us = |figure: f64| format!("{figure:.2} us");
     let cells = [
@@ -138,11 +144,8 @@ fn steady(plan: &Plan, table: &mut Table) -> Result<f64, String> {
 fn saturated(plan: &Plan, table: &mut Table) -> Result<f64, String> {
     let fan = plan.fan(1000, Pace::InFlight(16));
     let batched = || plan.heard(|| plan.limit(true), &fan);
-    let runs = plan.pairs(
-        "160 in flight",
-        || plan.heard(|| plan.natterjack(), &fan),
-        batched,
-    )?;
+    let ours = || plan.heard(|| plan.natterjack(), &fan);
+    let runs = plan.pairs("160 in flight", ours, batched)?;
     let ratio = median(&runs, |(ours, limit)| ours.cpu / limit.cpu);
     let us = |figure: f64| format!("{figure:.4} us");
     let cells = [
@@ -175,11 +178,8 @@ fn saturated(plan: &Plan, table: &mut Table) -> Result<f64, String> {
 fn through_redis(plan: &Plan, table: &mut Table) -> Result<f64, String> {
     let fan = plan.fan(1000, Pace::InFlight(16));
     let batched = || plan.heard(|| plan.limit(true), &fan);
-    let runs = plan.pairs(
-        "through Redis",
-        || plan.heard(|| plan.with_redis(), &fan),
-        batched,
-    )?;
+    let ours = || plan.heard(|| plan.with_redis(), &fan);
+    let runs = plan.pairs("through Redis", ours, batched)?;
     let (ours, limit) = (median(&runs, |r| r.0.rate), median(&runs, |r| r.1.rate));
     let cells = [
         millions(ours),
@@ -206,11 +206,8 @@ fn through_redis(plan: &Plan, table: &mut Table) -> Result<f64, String> {
 fn latency(plan: &Plan, table: &mut Table) -> Result<f64, String> {
     let fan = plan.fan(200, Pace::PerSecond(100));
     let each = || plan.heard(|| plan.limit(false), &fan);
-    let runs = plan.pairs(
-        "100 messages/s",
-        || plan.heard(|| plan.natterjack(), &fan),
-        each,
-    )?;
+    let ours = || plan.heard(|| plan.natterjack(), &fan);
+    let runs = plan.pairs("100 messages/s", ours, each)?;
     let ratio = median(&runs, |(ours, limit)| ours.p99 / limit.p99);
     let [ours, limit, _] = times(&runs);
     let cells = [ours, limit, format!("{ratio:.2} x")];

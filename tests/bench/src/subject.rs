@@ -42,8 +42,10 @@ pub struct Subject {
     pub speech: Speech,
     /// What the peers speak who are no authors.
     pub listeners: Listeners,
-    /// Where it listens.
+    /// Where it listens; of several instances, the last one.
     pub address: SocketAddrV4,
+    /// Where all its instances listen.
+    pub instances: Vec<SocketAddrV4>,
     /// From the start of its process to the first answer.
     pub ready_after: Duration,
     /// Whether it speaks TLS.
@@ -51,7 +53,7 @@ pub struct Subject {
     spread: bool,
     /// How natterjack is started, and what it answers when it is ready.
     command: Option<(Command, &'static str)>,
-    /// The server first.
+    /// The instances first.
     children: Vec<Child>,
     /// Where they write.
     folders: Vec<PathBuf>,
@@ -66,6 +68,8 @@ pub struct Setting<'a> {
     pub history: Option<usize>,
     /// With so many Redis of its own, on the same core; more than one are a cluster of three.
     pub redis: usize,
+    /// So many instances, all on the same core.
+    pub instances: usize,
     /// Over TLS.
     pub tls: bool,
     /// As many messages a second under one name as by default; else any number.
@@ -84,6 +88,7 @@ impl Default for Setting<'_> {
             data: None,
             history: None,
             redis: 0,
+            instances: 1,
             tls: false,
             limited: false,
             notices: true,
@@ -98,9 +103,7 @@ impl Subject {
     pub fn natterjack(path: &Path, setting: Setting<'_>, cores: &[usize]) -> Result<Self, String> {
         let mut subject = Self::none()?;
         let mut command = Command::new(path);
-        let address = subject.address.to_string();
-        let threads = setting.threads.to_string();
-        command.args(["--listen", &address, "--threads", &threads]);
+        command.args(["--threads", &setting.threads.to_string()]);
         command.args(["--log", "error", "--max-peers", "100000"]);
         if !setting.limited {
             command.args(["--rate", "0"]);
@@ -132,6 +135,11 @@ impl Subject {
         }
         subject.command = Some((command, status));
         subject.serve(cores)?;
+        for _ in 1..setting.instances {
+            subject.address = free_address()?;
+            subject.instances.push(subject.address);
+            subject.serve(cores)?;
+        }
         Ok(subject)
     }
 
@@ -141,6 +149,7 @@ impl Subject {
             return Err("only natterjack can be started again".to_owned());
         };
         let began = Instant::now();
+        command.env("NATTERJACK_LISTEN", self.address.to_string());
         self.start(&mut command, cores)?;
         let get = "GET /readyz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n";
         self.await_answer(self.address, get, status)?;
@@ -187,6 +196,7 @@ impl Subject {
             .parse()
             .map_err(|_| "the limit does not start".to_owned())?;
         subject.address.set_port(port);
+        subject.instances = vec![subject.address];
         Ok(subject)
     }
 
@@ -223,8 +233,10 @@ impl Subject {
     }
 
     fn none() -> Result<Self, String> {
+        let address = free_address()?;
         Ok(Self {
-            address: free_address()?,
+            address,
+            instances: vec![address],
             speech: Speech::Greeting,
             listeners: Listeners::Alike,
             ready_after: Duration::ZERO,
@@ -308,7 +320,7 @@ impl Subject {
         Err(format!("{at} does not answer"))
     }
 
-    /// Its process, and those of its Redis.
+    /// Its processes, one for each instance, and then those of its Redis.
     pub fn pids(&self) -> Vec<u32> {
         self.children.iter().map(Child::id).collect()
     }
