@@ -359,9 +359,9 @@ export class Log {
     const newDay = !above || day(this.#ofElement.get(above).ts) !== label;
     const follows = !newDay && neighbour?.from === message.from && message.ts - neighbour.ts < GROUP;
     element.classList.toggle('follows', follows);
-    // A time is enough for all that one person says in a minute.
+    // A time is enough for all that is said in a minute.
     const minutes = [message, neighbour].map((one) => Math.floor(one?.ts / 60_000));
-    element.classList.toggle('same-minute', follows && minutes[0] === minutes[1]);
+    element.classList.toggle('same-minute', !newDay && minutes[0] === minutes[1]);
     const mark = element.querySelector('.day');
     if (!newDay) mark?.remove();
     else if (mark) mark.firstChild.textContent = label;
