@@ -317,10 +317,14 @@ impl Book {
     }
 
     /// Whether Redis has forgotten this message before its sender was told what became of it, so that
-    /// it may be written once more.
+    /// it may be written once more. If nothing is kept, one node has forgotten everything after the other.
     pub fn may_be_written_again(&self, said: &Said) -> bool {
         let told = said.answered().unwrap_or(Duration::MAX);
-        let during = |loss: &Loss| said.at <= loss.to && told >= loss.to;
+        let during = |loss: &Loss| {
+            let forgets = loss.kept.values().flatten().all(Option::is_none);
+            let lost = if forgets { loss.from } else { loss.to };
+            said.at <= loss.to && told >= lost
+        };
         self.losses.iter().any(during)
     }
 }

@@ -125,18 +125,39 @@ fn a_private_message_is_answered_once_and_truly() {
     finds(told(), away, &[]);
 }
 
+/// Redis loses its data.
+fn lose(book: &mut Book, from: Duration, to: Duration) {
+    let kept = [].into();
+    book.losses.push(Loss {
+        from,
+        to,
+        date: 0,
+        kept,
+    });
+}
+
+#[test]
+fn a_private_message_may_be_written_again_after_its_reference_was_lost() {
+    let twice = |from: Duration, to: Duration| {
+        move |book: &mut Book| {
+            lose(book, from, to);
+            heard(book, BEA, "secret");
+        }
+    };
+    let tenth = SECOND / 10;
+    finds(told(), twice(SECOND, 2 * SECOND), &[]);
+    // One node has lost it, and another not yet.
+    finds(told(), twice(3 * SECOND - tenth, 3 * SECOND + tenth), &[]);
+    let expected = ["\"secret\" (by ann at 2.00s, sent 1 times): bea heard it 2 times"];
+    finds(told(), twice(3 * SECOND + tenth, 4 * SECOND), &expected);
+}
+
 #[test]
 fn a_private_message_may_be_lost_with_the_data() {
     let lost = |from: Duration, to: Duration| {
         move |book: &mut Book| {
             book.pages[BEA].private_messages.clear();
-            let kept = [].into();
-            book.losses.push(Loss {
-                from,
-                to,
-                date: 0,
-                kept,
-            });
+            lose(book, from, to);
         }
     };
     finds(told(), lost(SECOND, 4 * SECOND), &[]);
