@@ -15,7 +15,7 @@ const INSTANCES: [usize; 4] = [1, 2, 4, 8];
 /// Lines of the table, at two paces.
 pub fn rows(plan: &Plan, table: &mut Table) -> Result<f64, String> {
     table.section([
-        "500 rooms of ten through one Redis",
+        "500 rooms of ten through one Redis, over 1 to 8 instances",
         "measured",
         "the model",
     ]);
@@ -39,7 +39,7 @@ pub fn rows(plan: &Plan, table: &mut Table) -> Result<f64, String> {
         };
         let runs: Vec<Vec<Heard>> = (1..=plan.runs).map(run).collect::<Result<_, _>>()?;
         for (at, instances) in INSTANCES.into_iter().enumerate() {
-            let work = format!("{name}, {instances} instances: CPU of all per message");
+            let work = format!("{name}, over {instances}: CPU of all per message");
             line(table, &work, &runs, at, rooms::message);
             line(table, "  CPU of Redis", &runs, at, |heard| heard.redis);
         }
@@ -49,13 +49,11 @@ pub fn rows(plan: &Plan, table: &mut Table) -> Result<f64, String> {
     Ok(worst)
 }
 
-/// A figure of that many instances, beside what those of one and of two in the same run let expect.
+/// A figure of that many instances, beside what those of one and of two let expect.
 fn line(table: &mut Table, work: &str, runs: &[Vec<Heard>], at: usize, figure: fn(&Heard) -> f64) {
-    let model = |run: &Vec<Heard>| {
-        let [one, two] = [&run[0], &run[1]].map(figure);
-        one + (INSTANCES[at] - 1) as f64 * (two - one)
-    };
-    let (measured, expected) = (median(runs, |run| figure(&run[at])), median(runs, model));
+    let measured = |at: usize| median(runs, |run| figure(&run[at]));
+    let [one, two, measured] = [0, 1, at].map(measured);
+    let expected = one + (INSTANCES[at] - 1) as f64 * (two - one);
     let cells = [
         format!("{measured:.0} us"),
         format!("{expected:.0} us"),
