@@ -5,6 +5,7 @@
 mod completions;
 mod flags;
 mod man;
+mod scale;
 mod settings;
 
 use std::collections::BTreeMap;

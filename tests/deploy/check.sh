@@ -25,7 +25,7 @@ bash -n deploy/completions/natterjack.bash
 zsh -n deploy/completions/_natterjack
 fish -n deploy/completions/natterjack.fish
 
-shellcheck deploy/debian/postinst deploy/debian/postrm deploy/release.sh deploy/image.sh tests/deploy/*.sh
+shellcheck deploy/debian/postinst deploy/debian/postrm deploy/release.sh deploy/image.sh deploy/scale.sh tests/deploy/*.sh
 shellcheck -s bash deploy/completions/natterjack.bash
 
 lintian --allow-root --fail-on error,warning target/debian/natterjack_*.deb
