@@ -24,9 +24,9 @@ function ceiling(x) { return x > int(x) ? int(x) + 1 : int(x) }
 function limit(text) { printf "limit      %s\n", text; limits++ }
 BEGIN {
     # Costs of CPU, in microseconds, of a server with something to do.
-    alone = 90; publish = 85; listen = 49; delivery = 6.5; batched = 0.06
-    redis_message = 140; redis_listener = 9
-    join = 77; join_redis = 277; redis_join = 161; ping = 9
+    alone = 80; publish = 73; listen = 57; delivery = 6.7; batched = 0.06
+    redis_message = 137; redis_listener = 11
+    join = 68; join_redis = 246; redis_join = 146; ping = 9
     # Bytes of a peer, the kernel'"'"'s for both ends included.
     peer = 10000
     # Shares of a core up to which an instance and a Redis are planned.
