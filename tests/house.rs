@@ -37,7 +37,13 @@ const ROOMS: [(&str, &str); 18] = [
 ];
 
 /// A word that only some files may contain, with the reason. A path stands for a file or a folder.
-const ONLY_IN: [(&str, &[&str], &str); 6] = [
+const ONLY_IN: [(&str, &[&str], &str); 8] = [
+    ("smol::Timer", &[], "timers are those of the reactor"),
+    (
+        "smol::Async",
+        &["src/redis/endpoint.rs"],
+        "sockets are those of the reactor",
+    ),
     (
         "async_tungstenite::",
         &["src/net"],

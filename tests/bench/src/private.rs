@@ -25,12 +25,15 @@ struct Cost {
     others: f64,
 }
 
+/// Starts a server.
+type Start<'a> = &'a dyn Fn() -> Result<Subject, String>;
+
 /// Alone and through Redis. The column of the limit has the messages of a room.
 pub fn rows(plan: &Plan, table: &mut Table) -> Result<f64, String> {
     let alone = || plan.natterjack();
     let redis = || plan.with_redis();
     let mut worst = 0.0_f64;
-    let starts: [(&str, &dyn Fn() -> Result<Subject, String>, Goal); 2] = [
+    let starts: [(&str, Start<'_>, Goal); 2] = [
         ("alone", &alone, Goal::Most(20.0, "20 us")),
         ("with Redis", &redis, Goal::Most(40.0, "40 us")),
     ];
