@@ -55,16 +55,18 @@ pub fn switches_on(page: &Page) -> bool {
     page.press("On this device");
     page.has("Notifications, on");
     page.value("(notify.hidePopover(), 0)");
-    // They are really shown. But Chromium without a window forgets some that it shows, so they are noted.
+    // They are really shown. But Chromium without a window forgets some that it shows, and Firefox takes its time
+    // to say that it shows one, so they are noted.
     page.value(
         "(() => {
             const { prototype } = ServiceWorkerRegistration;
             const { showNotification } = prototype;
             globalThis.shownNow = new Map();
             prototype.showNotification = async function (title, options) {
-                await showNotification.call(this, title, options);
                 const { tag, body, data } = options;
-                shownNow.set(tag, { title, body, data, close: () => shownNow.delete(tag) });
+                const close = () => shownNow.delete(tag);
+                shownNow.set(tag, { title, body, data, close });
+                await showNotification.call(this, title, options).catch(close);
             };
             prototype.getNotifications = async ({ tag }) => shownNow.has(tag) ? [shownNow.get(tag)] : [];
             return 0;
@@ -74,10 +76,11 @@ pub fn switches_on(page: &Page) -> bool {
     true
 }
 
-/// Whether the page can be seen.
+/// Whether the page can be seen. Other windows of the same browser may have the focus.
 fn looks(page: &Page, here: bool) {
     page.value(&format!(
         "(Object.defineProperty(document, 'hidden', {{ value: {}, configurable: true }}),
+          document.hasFocus = () => {here},
           document.dispatchEvent(new Event('visibilitychange', {{ bubbles: true }})), 0)",
         !here
     ));
