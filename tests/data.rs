@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use serde_json::{Value, json};
 
-use crate::support::{Alone, Client, Program};
+use crate::support::{Alone, Client, Program, eventually};
 
 /// The epoch of an id.
 fn epoch(id: &str) -> u64 {
@@ -286,7 +286,12 @@ fn files_that_have_grown_are_replaced_by_one() {
             .sum()
     };
     let live = 1000 * 4000;
-    assert!(size() < 3 * live, "{}", size());
+    // On a busy machine that takes a few more messages.
+    eventually("the files are replaced", || {
+        ann.put(json!({"type": "chat", "room": "attic", "text": "more"}));
+        ann.gets_at_last(json!({"type": "chat", "text": "more"}));
+        (size() < 3 * live).then_some(())
+    });
     let (_, before) = alone.comes_back("attic", "0-0");
     alone.cut_and_start_again();
     let (_, after) = alone.comes_back("attic", "0-0");
