@@ -70,8 +70,8 @@ impl Inbox {
         new
     }
 
-    /// This is to be opened. Returns its number. Of invitations, the last [`MOST`] are kept.
-    pub fn add(&self, user: &User, room: Option<&Room>, since: Option<u64>) -> u64 {
+    /// This is to be opened. Of invitations, the last [`MOST`] are kept.
+    pub fn add(&self, user: &User, room: Option<&Room>, since: Option<u64>) {
         let mut queue = self.unopened.lock();
         let number = queue.next;
         queue.next += 1;
@@ -89,7 +89,6 @@ impl Inbox {
         }
         drop(queue);
         self.work.notify(usize::MAX);
-        number
     }
 
     /// Wakes when there is something to open.

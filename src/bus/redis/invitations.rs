@@ -51,17 +51,14 @@ impl Subscriber {
         if !self.inbox.is_new(at, to, room) {
             return None;
         }
-        // First, so that it is not missed by a claim that ends now.
+        let here = self.peers.holds(to).await;
+        if here && self.conversations.touch(room) {
+            return None;
+        }
         let since = at.saturating_sub(UNHEARD);
-        let number = self.inbox.add(to, Some(room), Some(since));
-        if !self.peers.holds(to).await {
-            // Its user has just left, or comes, or Redis has gone back to where it was before.
-            return (!forwarded).then(|| self.client.scripts.forward(invitation));
-        }
-        if self.conversations.touch(room) {
-            self.inbox.remove(&[number].into());
-        }
-        None
+        self.inbox.add(to, Some(room), Some(since));
+        // Otherwise its user has just left, or comes, or Redis has gone back to where it was before.
+        (!here && !forwarded).then(|| self.client.scripts.forward(invitation))
     }
 
     /// Opens what is to be opened. Never ends by itself. Dropped, nothing is lost.
