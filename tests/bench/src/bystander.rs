@@ -1,6 +1,6 @@
-//! Two people in a room of their own who notice what others do to the server: one says something, and
-//! the other waits for it, again and again. A thread of their own, so that the generator's work is no
-//! part of what they wait for.
+//! Ten people in a room of their own who notice what others do to the server: they say something in
+//! turn, so that none of them says more than is allowed, and all wait for it. A thread of their own, so
+//! that the generator's work is no part of what they wait for.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,7 +15,9 @@ use crate::measure::SIZE;
 use crate::subject::Subject;
 
 /// Between a message that was heard and the next one.
-const PAUSE: Duration = Duration::from_millis(5);
+const PAUSE: Duration = Duration::from_millis(6);
+/// So many people.
+const PEOPLE: usize = 10;
 /// A message that takes longer is an error.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -35,13 +37,13 @@ pub struct Waits {
 impl Bystander {
     /// Has them join and begin to talk.
     pub fn of(subject: &Subject) -> Result<Self, String> {
-        let mut crowd = Crowd::new(subject, Shape::lobby(2, 1), SIZE, true)?;
+        let mut crowd = Crowd::new(subject, Shape::lobby(PEOPLE, PEOPLE), SIZE, true)?;
         crowd.only = "beside";
-        for at in 0..2 {
+        for at in 0..PEOPLE {
             crowd.connect(at, &format!("bystander-{at}"), "")?;
         }
         let deadline = Instant::now() + TIMEOUT;
-        while crowd.open < 2 {
+        while crowd.open < PEOPLE {
             crowd.turn(Duration::from_millis(100))?;
             if Instant::now() > deadline {
                 return Err("the bystanders do not get in".to_owned());
@@ -69,9 +71,9 @@ fn talk(mut crowd: Crowd, over: &AtomicBool) -> Result<Waits, String> {
     // of the generator is a wait as well.
     let _ = setpriority_process(None, -10);
     crowd.counts.measuring = true;
-    loop {
-        crowd.say(0, Instant::now())?;
-        crowd.flush_author(0)?;
+    for author in (0..PEOPLE).cycle() {
+        crowd.say(author, Instant::now())?;
+        crowd.flush_author(author)?;
         let deadline = Instant::now() + TIMEOUT;
         while !crowd.counts.settled() {
             crowd.turn(Duration::from_millis(100))?;
@@ -88,4 +90,5 @@ fn talk(mut crowd: Crowd, over: &AtomicBool) -> Result<Waits, String> {
         }
         thread::sleep(PAUSE);
     }
+    Err("nobody talks".to_owned())
 }
