@@ -34,10 +34,12 @@ use names::Names;
 
 /// After this time the gate opens, and rosters are compared beside what people do.
 const PREPARE_TIME: Duration = Duration::from_secs(2);
-/// How often suspects are compared.
+/// The time between two comparisons.
 const TICK: Duration = Duration::from_secs(1);
-/// In so many ticks each room is compared once.
-const ROUND: usize = 10;
+/// In this time each room is compared once, in portions.
+const ROUND: Duration = Duration::from_secs(10);
+/// So many portions.
+const PORTIONS: usize = (ROUND.as_secs() / TICK.as_secs()) as usize;
 /// How many entries are restored at once: so many that a long way to Redis does not slow it down.
 const RESTORED: usize = 4096;
 /// How many rosters are read at once.
@@ -47,8 +49,8 @@ const ROSTERS: usize = 32;
 pub struct Reconciliation<'a> {
     bus: &'a Redis,
     names: Names,
-    /// How many ticks there have been.
-    ticks: usize,
+    /// When the next round begins.
+    next_round: Instant,
     /// The rooms that are still to be compared in this round.
     due: VecDeque<Room>,
     /// How many of them at each tick.
@@ -65,7 +67,7 @@ impl<'a> Reconciliation<'a> {
         Reconciliation {
             bus,
             names: Names::default(),
-            ticks: 0,
+            next_round: Instant::now() + ROUND,
             due: VecDeque::new(),
             share: 0,
             gone: HashMap::new(),
@@ -95,6 +97,10 @@ impl<'a> Reconciliation<'a> {
         self.note(compared);
         loop {
             Timer::after(TICK).await;
+            if self.due.is_empty() {
+                let round = self.next_round.saturating_duration_since(Instant::now());
+                timeout(round, self.bus.presence.suspects.added()).await;
+            }
             let compared = self.tick().await;
             self.note(compared);
             self.report_gone();
@@ -114,11 +120,12 @@ impl<'a> Reconciliation<'a> {
             return self.compare_all(false).await;
         }
         let mut rooms: Vec<Room> = found.rooms.into_iter().collect();
-        self.ticks += 1;
-        let round_begins = self.ticks.is_multiple_of(ROUND);
+        let now = Instant::now();
+        let round_begins = self.due.is_empty() && now >= self.next_round;
         if round_begins {
+            self.next_round = now + ROUND;
             self.due = self.bus.subscriber.subscriptions.watched().into();
-            self.share = self.due.len().div_ceil(ROUND);
+            self.share = self.due.len().div_ceil(PORTIONS);
         }
         let share = self.share.min(self.due.len());
         rooms.extend(self.due.drain(..share));

@@ -4,12 +4,21 @@ use std::collections::HashSet;
 use std::mem;
 use std::sync::Arc;
 
+use event_listener::Event as Signal;
+
 use crate::chat::name::Room;
 use crate::mutex::Mutex;
 
 /// Rooms and names to be compared, shared by all who find them.
 #[derive(Clone, Debug, Default)]
-pub struct Suspects(Arc<Mutex<Found>>);
+pub struct Suspects(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    found: Mutex<Found>,
+    /// Something was found.
+    added: Signal,
+}
 
 /// What has been found.
 #[derive(Debug, Default)]
@@ -25,25 +34,48 @@ pub struct Found {
 impl Suspects {
     /// All names and rosters.
     pub fn add_all(&self) {
-        self.0.lock().all = true;
+        self.add(|found| found.all = true);
     }
 
     /// The names.
     pub fn add_names(&self) {
-        self.0.lock().names = true;
+        self.add(|found| found.names = true);
     }
 
     /// The roster of a room.
     pub fn add_room(&self, room: &Room) {
-        let mut found = self.0.lock();
-        // With all of them, no single one needs to be kept.
-        if !found.all {
-            found.rooms.insert(room.clone());
+        self.add(|found| {
+            // With all of them, no single one needs to be kept.
+            if !found.all {
+                found.rooms.insert(room.clone());
+            }
+        });
+    }
+
+    fn add(&self, add: impl FnOnce(&mut Found)) {
+        add(&mut self.0.found.lock());
+        self.0.added.notify(1);
+    }
+
+    /// Waits until there is something to [take](Self::take). Nothing is lost if it is cancelled.
+    pub async fn added(&self) {
+        loop {
+            let added = self.0.added.listen();
+            if !self.0.found.lock().is_empty() {
+                return;
+            }
+            added.await;
         }
     }
 
     /// What has been found since the last time.
     pub fn take(&self) -> Found {
-        mem::take(&mut *self.0.lock())
+        mem::take(&mut *self.0.found.lock())
+    }
+}
+
+impl Found {
+    fn is_empty(&self) -> bool {
+        !self.all && !self.names && self.rooms.is_empty()
     }
 }
