@@ -88,7 +88,7 @@ impl Page {
     }
 
     /// Opens the server's page in a browser that is not Chromium: in Firefox, or in WebKit if `BROWSER` says so.
-    /// One page at a time. `None` where there is no Firefox.
+    /// One page at a time in each test. `None` where there is no Firefox.
     pub fn open_elsewhere(server: &TestServer, path: &str) -> Option<Page> {
         let tab: Box<dyn Driver> = match std::env::var("BROWSER").as_deref() {
             Ok("webkit") => Box::new(webkit::Tab::open()),

@@ -5,6 +5,7 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
@@ -40,25 +41,38 @@ struct Firefox {
     _shell: Child,
 }
 
-/// A tab with storage of its own; closed when dropped. There is one at a time, so that it has the focus.
+/// A tab with storage of its own; closed when dropped. Its Firefox has one at a time, so that it has the focus.
 pub struct Tab {
-    firefox: Mutex<MutexGuard<'static, Firefox>>,
+    firefox: Mutex<MutexGuard<'static, Option<Firefox>>>,
     person: Value,
     context: Value,
 }
 
 impl Firefox {
-    /// The one that all tests of a process share. It starts when the first needs it, if it is installed.
-    fn get() -> Option<&'static Mutex<Firefox>> {
-        static SHARED: OnceLock<Option<Mutex<Firefox>>> = OnceLock::new();
-        let start = || {
-            let installed = ["firefox-esr", "firefox"].into_iter().find(|program| {
+    /// The program, if it is installed.
+    fn program() -> Option<&'static str> {
+        static FOUND: OnceLock<Option<&str>> = OnceLock::new();
+        *FOUND.get_or_init(|| {
+            ["firefox-esr", "firefox"].into_iter().find(|program| {
                 let version = Command::new(program).arg("--version").output();
                 version.is_ok_and(|version| version.status.success())
-            });
-            installed.map(|program| Mutex::new(Firefox::start(program)))
-        };
-        SHARED.get_or_init(start).as_ref()
+            })
+        })
+    }
+
+    /// One of the two that all tests of a process share, as soon as no other test has it. Each starts when
+    /// the first test needs it.
+    fn get() -> Option<MutexGuard<'static, Option<Firefox>>> {
+        static SHARED: [Mutex<Option<Firefox>>; 2] = [Mutex::new(None), Mutex::new(None)];
+        static TURN: AtomicUsize = AtomicUsize::new(0);
+        let program = Firefox::program()?;
+        let turn = TURN.fetch_add(1, Ordering::Relaxed);
+        // A test that has failed with it has left it as it was.
+        let mut firefox = SHARED[turn % SHARED.len()]
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        firefox.get_or_insert_with(|| Firefox::start(program));
+        Some(firefox)
     }
 
     fn start(program: &str) -> Firefox {
@@ -124,14 +138,10 @@ impl Firefox {
 }
 
 impl Tab {
-    /// Opens an empty one, as soon as no other test has one. `None` where there is no Firefox.
+    /// Opens an empty one, as soon as no other test has one in the same Firefox. `None` where there is no Firefox.
     pub fn open() -> Option<Tab> {
-        // A test that has failed with it has left it as it was.
-        let firefox = Firefox::get()?
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
         let mut tab = Tab {
-            firefox: Mutex::new(firefox),
+            firefox: Mutex::new(Firefox::get()?),
             person: Value::Null,
             context: Value::Null,
         };
@@ -144,7 +154,8 @@ impl Tab {
     }
 
     fn run(&self, method: &str, params: Value) -> Result<Value, String> {
-        self.firefox.lock().unwrap().run(method, params)
+        let mut firefox = self.firefox.lock().unwrap();
+        firefox.as_mut().expect("it runs").run(method, params)
     }
 
     #[track_caller]
