@@ -144,14 +144,17 @@ fn marks_that_are_piled_up_do_not_cover_other_messages() {
 }
 
 pub fn keeps_marks_in_their_message(server: &TestServer, ann: &Page) {
+    let marks: String = ('\u{300}'..='\u{36f}').collect();
     let mut peer = server.join("foo");
+    let mut marked = server.join(&format!("b{}", &marks[..30]));
+    ann.shows("foo and b");
     peer.say("above");
     ann.shows("above");
     let above = "document.querySelector('.message')";
     let Some(before) = ann.picture_of(above) else {
         return;
     };
-    let marks: String = ('\u{300}'..='\u{36f}').collect();
+    marked.say("by a name with marks");
     peer.say(&format!("a{marks}{marks}").repeat(5));
     peer.say("below");
     ann.shows("below");

@@ -52,7 +52,9 @@ export function write(message, hooks) {
   const { by, from } = message;
   text.replaceChildren(by ? make('i', 'soft', 'taken back', ...(by === from ? [] : [' by ', isolated(by)])) : render(message.text, message.text.includes('@') ? hooks.names() : []));
   message.element.classList.toggle('gone', !!by);
-  message.element.classList.toggle('large', isJustEmoji(text.textContent));
+  const shown = text.textContent;
+  message.element.classList.toggle('large', isJustEmoji(shown));
+  message.element.classList.toggle('marked', /\p{M}/u.test(from + shown));
   if (by && message.fold) {
     message.fold.remove();
     message.fold = null;
