@@ -40,7 +40,8 @@ armhf-test: armhf tools qemu ## test it on an emulated processor
 		$(PROCESS) cli:: program::
 
 static: ## build a static binary for this machine: target/static/natterjack
-	RUSTFLAGS='-C target-feature=+crt-static' $(CARGO) build --release --locked --target $(HOST)
+	RUSTFLAGS='-C target-feature=+crt-static -C link-arg=-Wl,-z,pack-relative-relocs' \
+		$(CARGO) build --release --locked --target $(HOST)
 	install -D target/$(HOST)/release/natterjack target/static/natterjack
 	install -d target/static/data
 

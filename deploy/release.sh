@@ -42,9 +42,11 @@ for architecture in "$@"; do
     esac
     build "$architecture" $target
     "$cargo" deb --no-build --quiet --target $target --output "$dist/"
-    # Beside the other one: flags of the compiler are for all that it builds.
+    # Beside the other one: flags of the compiler are for all that it builds. Relocations are packed, as
+    # glibc before 2.36 could not have them in a dynamic one.
     (
-        export CARGO_TARGET_DIR=target/static RUSTFLAGS='-C target-feature=+crt-static'
+        export CARGO_TARGET_DIR=target/static
+        export RUSTFLAGS='-C target-feature=+crt-static -C link-arg=-Wl,-z,pack-relative-relocs'
         build "$architecture" $target
     )
     install -m 755 target/static/$target/release/natterjack "$dist/natterjack-$version-$architecture"
