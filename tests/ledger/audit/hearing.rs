@@ -142,6 +142,9 @@ fn follow(
             continue;
         };
         if let Some((last, earlier)) = before.filter(|(last, _)| place != last + 1) {
+            if place > last && losses::may_be_later(book, room, heard) {
+                continue;
+            }
             let missed = sequence.order.get(last + 1..place).unwrap_or_default();
             let missed: Vec<&str> = missed
                 .iter()

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::ledger::book::{Book, Id, Loss, Page, Visit};
+use crate::ledger::book::{Book, Heard, Id, Loss, Page, Visit};
 
 /// An acknowledgement this long before the loss: others have heard the message before it.
 const HEARD: Duration = Duration::from_secs(1);
@@ -33,13 +33,23 @@ pub fn told_again(book: &Book, first: &Visit, again: &Visit) -> bool {
     twice && first.heard.is_empty() && !book.losses.iter().any(between)
 }
 
-/// Whether a message that was heard then is lost, and perhaps nobody else has heard it.
+/// Whether a message that was heard then is lost, and perhaps nobody else has heard it. A lone server ended
+/// when its loss began.
 pub fn just_before(book: &Book, room: &str, at: Duration) -> bool {
     let mut losses = book
         .losses
         .iter()
         .filter(|loss| loss.kept.contains_key(room));
-    losses.any(|loss| at <= loss.to && loss.to < at + HEARD)
+    let ended = |loss: &Loss| at < loss.from + HEARD && loss.from < at + HEARD;
+    losses.any(|loss| at <= loss.to && loss.to < at + HEARD || ended(loss))
+}
+
+/// Whether a message that was heard just before such a loss may have been said again, so that its place is
+/// after what was said later.
+pub fn may_be_later(book: &Book, room: &str, heard: &Heard) -> bool {
+    let mut said = book.pages.iter().flat_map(|page| &page.said);
+    let again = said.any(|said| said.text == heard.text && said.copies > 1);
+    again && just_before(book, room, heard.at)
 }
 
 /// Whether somebody with these visits of a room may not have heard this message.

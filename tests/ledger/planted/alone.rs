@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{ANN, BEA, SECOND, finds, good, hears, id};
+use super::{ANN, BEA, PIP, SECOND, finds, good, hears, id, lost};
 use crate::ledger::book::{Book, Damaged, Id};
 
 /// The third message can't be kept. Ann, Pip and Kim have heard it, and a new epoch begins.
@@ -105,4 +105,21 @@ fn a_damaged_message_may_be_missing_if_that_is_told() {
     let before = |book: &mut Book| book.damaged[0].at = 3 * SECOND;
     let expected = ["bea: was told that attic's log does not reach back"];
     finds(damaged(), before, &expected);
+}
+
+#[test]
+fn what_only_people_without_ids_have_heard_may_be_said_again_later() {
+    let heard_before = |copies| {
+        move |book: &mut Book| {
+            hears(&mut book.pages[PIP], None, "again");
+            book.pages[PIP].visits[0].heard[3].at = SECOND;
+            let said = &mut book.pages[ANN].said;
+            said.last_mut().unwrap().copies = copies;
+            // It took a while to start again.
+            book.losses[0].to = 4 * SECOND;
+        }
+    };
+    finds(lost(), heard_before(2), &[]);
+    let expected = ["pip: missed [\"anew\"] of attic"];
+    finds(lost(), heard_before(1), &expected);
 }
