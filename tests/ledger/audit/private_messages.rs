@@ -79,7 +79,14 @@ fn audit_one(
     let count = kept.count();
     let again = book.may_be_written_again(said) || book.may_be_refused_unseen(said);
     if count > 1 && !again {
-        wrong.push(format!("{what}: {} heard it {count} times", to.name));
+        let times = heard.iter().map(|heard| heard.at);
+        let came = to.stays.iter().filter_map(|stay| stay.here);
+        wrong.push(format!(
+            "{what}: {} heard it {count} times, at {:?}, and came at {:?}",
+            to.name,
+            times.collect::<Vec<_>>(),
+            came.collect::<Vec<_>>(),
+        ));
     }
     // On one connection from before it was said.
     let there = |until| {
