@@ -17,6 +17,8 @@ const MOST = 1000;
 const FEW = 5;
 /** Messages of one person within this time are shown as one group. */
 const GROUP = 5 * 60_000;
+/** A message is on the screen after this time: older ones go then, in a task of their own. */
+const SHOWN = 20;
 /** Screen readers look at what has changed a little later. */
 const HUSH = 1000;
 
@@ -37,6 +39,7 @@ export class Log {
     news: () => this.#hooks.hasNews() && this.#line.isConnected && this.#line,
   });
   #hushed = 0;
+  #trimming = 0;
   /** The way to the menu of a message: it comes to the one that is pointed at, or reached with the keyboard. */
   #menu = button('more', () => this.#hooks.more(this.#menu, this.#ofElement.get(this.#menu.closest('.message'))));
   /** What stands above the first message: a way to older ones, or that there are none. */
@@ -105,7 +108,7 @@ export class Log {
     const isPending = message.state === 'pending';
     if (isPending) this.#unmark();
     const follows = this.#reader.keepPlace(() => this.#add(message), isPending);
-    this.#trim();
+    this.#trimming ||= setTimeout(() => this.#trim(), SHOWN);
     if (!follows) this.#hooks.moved();
   }
 
@@ -338,6 +341,7 @@ export class Log {
 
   /** Takes the oldest chunks away when there are too many messages. */
   #trim() {
+    this.#trimming = 0;
     const most = this.#reader.isAtEnd ? MOST : 2 * MOST;
     if (this.#placed.length - most < SIZE) return;
     this.#reader.keepSight(() => {
