@@ -58,8 +58,14 @@ pub fn excuse(book: &Book, page: &Page, visits: &[&Visit], id: Id, text: &str) -
     if book.taken_back(room, id).is_some() {
         return true;
     }
-    if book.damaged.iter().any(|one| one.is(room, id)) {
-        return damage_is_told(visits, id);
+    if let Some(one) = book.damaged.iter().find(|one| one.is(room, id)) {
+        if damage_is_told(visits, id) {
+            return true;
+        }
+        // What is missing at the end of a file may have left nothing that could be seen.
+        if !one.vague {
+            return false;
+        }
     }
     let Some(loss) = book.lost(room, id) else {
         return false;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{ANN, BEA, PIP, SECOND, finds, good, hears, id, lost};
-use crate::ledger::book::{Book, Damaged, Id};
+use crate::ledger::book::{Book, Damaged, Id, Loss};
 
 /// The third message can't be kept. Ann, Pip and Kim have heard it, and a new epoch begins.
 fn taken_back() -> Book {
@@ -122,4 +122,31 @@ fn what_only_people_without_ids_have_heard_may_be_said_again_later() {
     finds(lost(), heard_before(2), &[]);
     let expected = ["pip: missed [\"anew\"] of attic"];
     finds(lost(), heard_before(1), &expected);
+}
+
+#[test]
+fn what_is_torn_off_the_end_may_be_missing_without_a_word() {
+    let torn_off = |vague| {
+        move |book: &mut Book| {
+            book.damaged[0].vague = vague;
+            book.turns = 1;
+            book.losses.push(Loss {
+                from: SECOND,
+                to: SECOND,
+                date: 1,
+                kept: [("attic".to_string(), [Some(id(2)); 2])].into(),
+            });
+            // After that a new epoch begins.
+            let new = Id { epoch: 2, n: 1 };
+            for page in &mut book.pages[..2] {
+                page.visits.last_mut().unwrap().heard.pop();
+                hears(page, Some(new), "four");
+            }
+            book.pages[ANN].said[2].acks = vec![new];
+            book.pages[BEA].visits[1].complete = true;
+        }
+    };
+    finds(damaged(), torn_off(true), &[]);
+    let expected = ["bea: missed 1 of attic: 1-3 \"three\""];
+    finds(damaged(), torn_off(false), &expected);
 }
