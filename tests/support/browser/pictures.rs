@@ -32,6 +32,24 @@ impl Page {
         Some(decoded(&picture["data"]))
     }
 
+    /// In how many places two pictures of the same size clearly differ. The same page may be painted a little
+    /// differently.
+    #[track_caller]
+    pub fn pixels_that_differ(&self, one: &[u8], other: &[u8]) -> u64 {
+        let [one, other] = [one, other].map(|picture| STANDARD.encode(picture));
+        let count = self.runs(&format!(
+            "const [one, other] = await Promise.all(['{one}', '{other}'].map(async (data) => {{
+                const bytes = Uint8Array.from(atob(data), (byte) => byte.charCodeAt());
+                const picture = await createImageBitmap(new Blob([bytes]));
+                const canvas = new OffscreenCanvas(picture.width, picture.height).getContext('2d');
+                canvas.drawImage(picture, 0, 0);
+                return canvas.getImageData(0, 0, picture.width, picture.height).data;
+            }}));
+            return one.filter((value, at) => Math.abs(value - other[at]) > 64).length;"
+        ));
+        count.as_u64().unwrap_or_else(|| panic!("{count}"))
+    }
+
     /// It on paper, as PDF. `None` where the browser does not print.
     pub fn paper(&self) -> Option<Vec<u8>> {
         if let Browser::Other(tab) = &self.0 {
