@@ -24,8 +24,8 @@ struct Curve {
 
 /// Measures all curves, writes the chart, and returns the table.
 pub fn table(plan: &Plan, chart: &Path, most: usize) -> Result<Table, String> {
-    // A server keeps some of the files it may open for those who arrive.
-    let most = most * 9 / 10;
+    // A server keeps up to a quarter of the files it may open for those who arrive.
+    let most = most * 3 / 4;
     let curves = [
         Curve {
             what: "peers in a room",
