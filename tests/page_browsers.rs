@@ -177,6 +177,11 @@ fn long_and_strange_texts_keep_their_place() {
 }
 
 #[test]
+fn a_conversation_is_printed_on_as_many_sheets_as_it_needs() {
+    as_ann(page_looks::prints_all);
+}
+
+#[test]
 fn a_low_screen_has_room_for_send() {
     as_ann(page_looks::reaches_send);
 }

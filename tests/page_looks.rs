@@ -175,7 +175,6 @@ pub fn prints_all(server: &TestServer, ann: &Page) {
     }
     ann.shows("line 99");
     let Some(paper) = ann.paper() else { return };
-    let paper = String::from_utf8_lossy(&paper);
     let sheets = paper.split("/Type /Page").skip(1);
     let sheets = sheets.filter(|rest| !rest.starts_with('s')).count();
     assert!((3..=6).contains(&sheets), "{sheets} sheets");

@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use miniz_oxide::inflate::decompress_to_vec_zlib;
 use serde_json::{Value, json};
 
 use super::{Browser, Page};
@@ -50,11 +51,20 @@ impl Page {
         count.as_u64().unwrap_or_else(|| panic!("{count}"))
     }
 
-    /// It on paper, as PDF. `None` where the browser does not print.
-    pub fn paper(&self) -> Option<Vec<u8>> {
-        if let Browser::Other(tab) = &self.0 {
-            return tab.prints().map(|data| decoded(&json!(data)));
-        }
-        Some(decoded(&self.does("Page.printToPDF", json!({}))["data"]))
+    /// It on paper, as the text of a PDF. `None` where the browser does not print.
+    pub fn paper(&self) -> Option<String> {
+        let mut pdf = match &self.0 {
+            Browser::Other(tab) => decoded(&json!(tab.prints()?)),
+            _ => decoded(&self.does("Page.printToPDF", json!({}))["data"]),
+        };
+        // Some browsers compress all of it.
+        let streams: Vec<Vec<u8>> = pdf
+            .windows(7)
+            .enumerate()
+            .filter(|(_, word)| *word == b"stream\n")
+            .filter_map(|(at, _)| decompress_to_vec_zlib(&pdf[at + 7..]).ok())
+            .collect();
+        pdf.extend(streams.concat());
+        Some(String::from_utf8_lossy(&pdf).into_owned())
     }
 }
