@@ -1,5 +1,6 @@
 //! Private messages that Redis sends where their recipient is not: they are heard where the recipient is.
 
+use std::thread;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -253,4 +254,49 @@ fn who_is_told_something_in_the_moment_of_saying_a_name_hears_it() {
     };
     let begin = json!({"username": "hal", "message": "it is me"});
     told_in_the_moment_of_coming(false, begin, hears);
+}
+
+/// Waits until somebody has the name hal, or nobody.
+#[track_caller]
+fn hal_is_here(redis: &Redis, here: bool) {
+    let expected = format!(":{}\r\n", u8::from(here));
+    eventually("hal comes or goes", || {
+        let found = redis.command(&["SISMEMBER", "chat-users", "hal"]);
+        (found == expected).then_some(())
+    });
+}
+
+#[test]
+fn who_takes_a_name_hears_nothing_that_was_said_to_or_by_its_last_holder() {
+    let NearAndFar {
+        redis,
+        way,
+        near,
+        far,
+    } = NearAndFar::start();
+    let mut ann = near.typed("ann");
+    // The conversation is open on both instances.
+    let mut hal = far.join("hal");
+    tell(&mut ann, "hal", "one");
+    hal.hears("ann (private): one");
+    hal.leave();
+    hal_is_here(&redis, false);
+    let mut hal = near.join("hal");
+    // From here on the far instance hears late what is said.
+    way.hold_subscribed(&redis.command(&["CLIENT", "LIST"]));
+    tell(&mut ann, "hal", "two");
+    hal.hears("ann (private): two");
+    hal.say("/msg ann three");
+    texts_up_to(&mut ann, "three");
+    hal.leave();
+    hal_is_here(&redis, false);
+    thread::scope(|scope| {
+        // It is let in when its instance hears of it.
+        let coming = scope.spawn(|| far.join("hal"));
+        hal_is_here(&redis, true);
+        way.let_go();
+        let mut hal = coming.join().unwrap();
+        tell(&mut ann, "hal", "four");
+        hal.hears("ann (private): four");
+    });
 }

@@ -189,6 +189,7 @@ impl Local {
                 id: Some(id),
                 at: unix_millis(),
                 to: message.to,
+                holder: message.holder,
                 author,
             },
         };

@@ -21,6 +21,8 @@ pub struct NewMessage {
     pub text: Text,
     /// Whom it is for, if it is private.
     pub to: Option<User>,
+    /// The connection that has the recipient's name, where neither a session key nor a token keeps it.
+    pub holder: Option<Origin>,
     /// Tells the sender what became of it.
     pub receipt: Receipt,
 }

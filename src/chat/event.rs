@@ -137,6 +137,8 @@ pub enum EventKind {
         at: u64,
         /// The recipient, in a private conversation, as the sender writes the name.
         to: Option<User>,
+        /// The connection that had the recipient's name, where neither a session key nor a token kept it.
+        holder: Option<Origin>,
         /// Whose it is, where that is known.
         author: Option<Author>,
     },

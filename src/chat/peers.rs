@@ -75,6 +75,8 @@ struct PeerEntry {
     weight: u64,
     /// The hash of the session key. A client with this key may take the name over.
     key_hash: Option<SessionKeyHash>,
+    /// When it was given the name, in milliseconds of Redis' time.
+    named_at: u64,
     rooms: Vec<Room>,
     pinged: bool,
     /// Since which second of the peers' clock every sweep has found that its socket takes nothing,
@@ -149,6 +151,7 @@ impl Peers {
             user: None,
             weight: 0,
             key_hash: None,
+            named_at: 0,
             rooms: Vec::new(),
             pinged: false,
             stalled_since: None,
@@ -157,10 +160,17 @@ impl Peers {
     }
 
     /// Gives a peer a name, in place of its older one, which may be another spelling of the same
-    /// name. If another peer here has the name and [loses it](SessionKeyHash::takes_over) to this one, that
+    /// name. `at`: when that was decided, in milliseconds of Redis' time; 0 on a lone server, where nothing
+    /// comes late. If another peer here has the name and [loses it](SessionKeyHash::takes_over) to this one, that
     /// peer is closed with [`CloseReason::Replaced`]; its events still carry the name until it has left.
     /// `false` if the other one keeps the name.
-    pub async fn claim(&self, peer: &Peer, user: &User, key_hash: Option<SessionKeyHash>) -> bool {
+    pub async fn claim(
+        &self,
+        peer: &Peer,
+        user: &User,
+        key_hash: Option<SessionKeyHash>,
+        at: u64,
+    ) -> bool {
         let mut registry = self.registry.lock().await;
         let registry = &mut *registry;
         if let Some(&other) = registry.names.get(user)
@@ -175,7 +185,7 @@ impl Peers {
         let weight = weight(user.key(), self.origin(peer));
         registry.hold_name(peer, user, weight);
         let entry = &mut registry.peers[peer.key as usize];
-        entry.key_hash = key_hash;
+        (entry.key_hash, entry.named_at) = (key_hash, at);
         let before = mem::replace(&mut entry.weight, weight);
         let old = entry.user.replace(user.clone());
         for room in &entry.rooms {

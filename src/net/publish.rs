@@ -80,6 +80,7 @@ pub(super) async fn receive(
         email: None,
         text,
         to: None,
+        holder: None,
         receipt,
     };
     let publish = async {

@@ -275,6 +275,7 @@ impl<'a> Session<'a> {
             email: self.email.clone(),
             text,
             to: None,
+            holder: None,
             receipt: Receipt::new(self.peer.clone(), reference),
         }
     }

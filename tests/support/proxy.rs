@@ -165,17 +165,26 @@ impl Proxy {
 
     /// The same for the connections that the other side does not know as subscribed. `clients`: its list.
     pub fn hold_commands(&self, clients: &str) {
-        let normal = |open: &Open| {
+        self.hold_those(clients, |line| line.contains(" sub=0 "));
+    }
+
+    /// The same for those that it knows as subscribed.
+    pub fn hold_subscribed(&self, clients: &str) {
+        self.hold_those(clients, |line| !line.contains(" sub=0 "));
+    }
+
+    fn hold_those(&self, clients: &str, meant: impl Fn(&str) -> bool) {
+        let meant = |open: &Open| {
             let addr = format!(" addr={} ", open.server.local_addr().unwrap());
             clients
                 .lines()
-                .any(|line| line.contains(&addr) && line.contains(" sub=0 "))
+                .any(|line| line.contains(&addr) && meant(line))
         };
         self.change(|state| {
             state
                 .open
                 .iter_mut()
-                .for_each(|open| open.held = normal(open))
+                .for_each(|open| open.held = meant(open))
         });
     }
 

@@ -26,7 +26,7 @@ impl Local {
             .map(|holder| holder.key_hash);
         let takes_over = || key_hash.is_some_and(|key_hash| key_hash.takes_over(holder));
         let is_free = holder.is_none() || takes_over();
-        if !is_free || !self.peers.claim(peer, user, key_hash).await {
+        if !is_free || !self.peers.claim(peer, user, key_hash, 0).await {
             return Err(Refusal::NameTaken(user.to_string()));
         }
         let mut kept = self.kept.lock();

@@ -33,6 +33,7 @@ pub fn foreign(room: Room, payload: &[u8]) -> Option<Event> {
             id: None,
             at,
             to: None,
+            holder: None,
             author: None,
         },
     })

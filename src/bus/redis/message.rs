@@ -32,6 +32,7 @@ struct Envelope<'a> {
     last: Option<String>,
     ends: Option<String>,
     to: Option<String>,
+    holder: Option<String>,
     room: Option<String>,
     email: Option<String>,
     text: Option<String>,
@@ -95,10 +96,18 @@ pub fn said(message: &NewMessage) -> String {
         .as_ref()
         .map(|email| ("email", email.as_str()));
     let to = message.to.as_ref().map(|to| ("to", to.as_str()));
+    let holder = message.holder.map(|holder| holder.to_string());
+    let holder = holder.as_deref().map(|holder| ("holder", holder));
     let people = [("from", &*from), ("user", message.user.as_str())].into_iter();
     let author = message.author().to_string();
     let (author, text) = (("author", &*author), ("text", message.text.as_str()));
-    tail(people.chain(email).chain(to).chain([author, text]))
+    tail(
+        people
+            .chain(email)
+            .chain(to)
+            .chain(holder)
+            .chain([author, text]),
+    )
 }
 
 /// An invitation, as its script completes it with its time in front.
@@ -171,6 +180,7 @@ pub fn event(room: Room, payload: &[u8]) -> Option<Event> {
                 true => Some(User::new(&envelope.to?).ok()?),
                 false => None,
             },
+            holder: envelope.holder.and_then(|holder| holder.parse().ok()),
             author: envelope.author.and_then(|author| author.parse().ok()),
         },
         "deleted" => EventKind::Deleted {

@@ -11,7 +11,7 @@ use redis::Value;
 
 use super::client::Client;
 use super::lease_watch::LeaseWatch;
-use super::reply;
+use super::reply::{self, Claimed};
 use super::suspects::Suspects;
 use crate::bus::{Away, Visitor};
 use crate::chat::event::Refusal;
@@ -86,16 +86,13 @@ impl Presence {
         let claim = self.client.scripts.claim(user, origin, key_hash, true);
         let reply = self.client.pipeline.request(claim).await;
         let taken = || Refusal::NameTaken(user.to_string());
-        let away = reply.as_ref().and_then(reply::away);
-        let granted = match &reply {
-            Some(reply) => reply::number(reply).or(away.as_ref().map(|_| 1)),
-            None => None,
-        };
-        match granted {
-            Some(0) => Err(taken()),
-            // Redis has compared the key hashes, but this instance may know a holder that Redis has lost.
-            Some(1 | 2) if self.peers.claim(peer, user, key_hash).await => Ok(away),
-            Some(_) => {
+        match reply.as_ref().and_then(reply::claimed) {
+            Some(Claimed::Taken) => Err(taken()),
+            Some(Claimed::Granted { at, away }) => {
+                // Redis has compared the key hashes, but this instance may know a holder that Redis has lost.
+                if self.peers.claim(peer, user, key_hash, at).await {
+                    return Ok(away);
+                }
                 self.release(peer, user, &[]);
                 self.suspects.add_names();
                 Err(taken())

@@ -251,19 +251,41 @@ pub fn messages(room: &Room, value: &Value) -> Option<Vec<Event>> {
     Some(entries(value)?.filter_map(read).collect())
 }
 
-/// The answer to the script `claim`, if the holder of the name has private conversations.
-pub fn away(value: &Value) -> Option<Away> {
-    let [since, heard] = &texts(value)?[..] else {
-        return None;
-    };
+/// What became of a request for a name.
+#[derive(Debug)]
+pub enum Claimed {
+    /// Somebody else has it.
+    Taken,
+    /// The connection has it now.
+    Granted {
+        /// Since then, in milliseconds of Redis' time.
+        at: u64,
+        /// What its holder may have missed of private conversations, if there are any.
+        away: Option<Away>,
+    },
+}
+
+/// The answer to the script `claim`.
+pub fn claimed(value: &Value) -> Option<Claimed> {
+    if number(value) == Some(0) {
+        return Some(Claimed::Taken);
+    }
     let read = |line: &str| {
         let (id, room) = line.split_once(' ')?;
         Some((Room::read(room).ok()?, id.parse().ok()?))
     };
-    Some(Away {
-        since: since.parse().ok(),
-        heard: heard.lines().filter_map(read).collect(),
-    })
+    let granted = texts(value)?;
+    let (at, away) = match &granted[..] {
+        [at] => (at, None),
+        [at, since, heard] => {
+            let since = since.parse().ok();
+            let heard = heard.lines().filter_map(read).collect();
+            (at, Some(Away { since, heard }))
+        }
+        _ => return None,
+    };
+    let at = at.parse().ok()?;
+    Some(Claimed::Granted { at, away })
 }
 
 /// The names that were taken over from an instance, and the connections that had them.

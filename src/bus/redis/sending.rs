@@ -70,12 +70,15 @@ impl Sending {
         self.request(
             invite,
             || {},
-            |sending, reply| {
+            |mut sending, reply| {
                 let Some(invited) = reply::text(&reply) else {
                     let nobody = Refusal::NoSuchUser(sending.to.to_string());
                     return sending.message.receipt.refuse(&nobody);
                 };
-                let to = invited.split(' ').next().unwrap_or_default();
+                let mut words = invited.split(' ');
+                let to = words.next().unwrap_or_default();
+                // A hash is no origin.
+                sending.message.holder = words.next().and_then(|holder| holder.parse().ok());
                 if to == "-" {
                     return sending.message.receipt.refuse(&Refusal::Unavailable);
                 }

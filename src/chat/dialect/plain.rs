@@ -259,6 +259,7 @@ mod tests {
                 id: None,
                 at: 0,
                 to,
+                holder: None,
                 author: None,
             },
         };

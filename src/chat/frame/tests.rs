@@ -18,6 +18,7 @@ fn said(name: &str, peer: Option<u64>, text: &str) -> Event {
         id: None,
         at: 0,
         to: None,
+        holder: None,
         author: None,
     };
     Event {

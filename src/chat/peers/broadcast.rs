@@ -6,7 +6,7 @@ use super::{Peers, Registry};
 use crate::chat::dialect::{Dialect, Reply};
 use crate::chat::event::{self, Event, EventKind};
 use crate::chat::frame::Broadcast;
-use crate::chat::id::Instance;
+use crate::chat::id::{Instance, Origin};
 use crate::chat::name::User;
 use crate::chat::stats::ChatStats;
 
@@ -71,15 +71,17 @@ impl Registry {
         // Added once at the end: to update a shared counter for every peer would be slow.
         let mut sent = (0, 0);
         let mut now = None;
-        let send = |key: u32| {
+        let mut send = |key: u32, own: Option<&Broadcast>| {
             let peer = &self.peers[key as usize].peer;
             let dialect = peer.dialect();
             if dialect == Dialect::Events {
                 // The clock is read once for all of them.
                 peer.mark_active_at(*now.get_or_insert_with(|| peer.clock()));
             }
-            let broadcast = broadcasts[dialect as usize]
-                .get_or_insert_with(|| Broadcast::render(dialect, here, events, &joined));
+            let broadcast = own.unwrap_or_else(|| {
+                broadcasts[dialect as usize]
+                    .get_or_insert_with(|| Broadcast::render(dialect, here, events, &joined))
+            });
             let (frames, bytes) = broadcast.parts_for(peer.number, parts);
             sent = (sent.0 + frames, sent.1 + bytes);
             peer.outbox.push_from(room, parts);
@@ -89,16 +91,45 @@ impl Registry {
             Some([one, other]) => {
                 let other = Some(&other).filter(|other| **other != one);
                 let keys = [Some(&one), other].into_iter().flatten();
-                let keys = keys.filter_map(|end| self.names.get(end)).copied();
-                keys.for_each(send);
+                for key in keys.filter_map(|end| self.names.get(end)).copied() {
+                    let strange = |event: &Event| self.is_of_earlier_holder(event, key);
+                    if !events.iter().any(strange) {
+                        send(key, None);
+                        continue;
+                    }
+                    let own = events.iter().filter(|event| !strange(event));
+                    let own: Vec<Event> = own.cloned().collect();
+                    let dialect = self.peers[key as usize].peer.dialect();
+                    send(key, Some(&Broadcast::render(dialect, here, &own, &joined)));
+                }
             }
             None => {
                 let members = self.rooms.get(room).into_iter();
-                members.flat_map(|room| &room.here).copied().for_each(send);
+                for key in members.flat_map(|room| &room.here) {
+                    send(*key, None);
+                }
             }
         }
         stats.sent.add(sent.0);
         stats.sent_bytes.add(sent.1);
+    }
+
+    /// Whether a private message was said to, or by, a connection that had the name of this peer before, and
+    /// kept it with no key. Such a name may change hands while a message is on its way. The time alone does not
+    /// tell, since the nodes of a cluster have clocks of their own; nor does the connection, since Redis may
+    /// have gone back to when another one had the name.
+    fn is_of_earlier_holder(&self, event: &Event, key: u32) -> bool {
+        let EventKind::Said { at, to, holder, .. } = &event.kind else {
+            return false;
+        };
+        let entry = &self.peers[key as usize];
+        if *at >= entry.named_at {
+            return false;
+        }
+        let own = self.origin(&entry.peer);
+        let is_other = |origin: Option<Origin>| origin.is_some_and(|origin| origin != own);
+        let by_other = entry.key_hash.is_none() && is_other(event.origin);
+        entry.user == *to && is_other(*holder) || entry.user == event.user && by_other
     }
 
     /// If messages of a private conversation are lost, tells its two users, each with the name of the other.

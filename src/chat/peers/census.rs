@@ -220,7 +220,7 @@ pub(super) mod tests {
                     // A connection does one thing after the other.
                     0 if !joins => {
                         let hash = Some(SessionKeyHash::of("secret"));
-                        now(peers.claim(peer, u.choose(&users)?, hash));
+                        now(peers.claim(peer, u.choose(&users)?, hash, 0));
                     }
                     1 if !joins => drop(now(peers.begin_join(peer, room))),
                     2 if joins => {

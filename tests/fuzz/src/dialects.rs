@@ -98,6 +98,7 @@ fn said(room: Room, user: User, text: &Text) -> Event {
         id: Some(Id::first(7)),
         at: 7,
         to: None,
+        holder: None,
         author: None,
     };
     Event {

@@ -143,6 +143,7 @@ pub fn private_message(from: &User, to: &User, words: &Text) {
             id: Some(Id::first(7)),
             at: 7,
             to: Some(to.clone()),
+            holder: None,
             author: None,
         },
     };

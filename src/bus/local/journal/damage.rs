@@ -79,6 +79,7 @@ mod tests {
                 id: Some(Id { epoch: 7, n: 3 }),
                 at: 1,
                 to: None,
+                holder: None,
                 author: None,
             },
         };

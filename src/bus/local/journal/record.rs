@@ -346,6 +346,7 @@ impl Line<'_> {
                 id: Some(self.id?.parse().ok()?),
                 at: self.at?,
                 to: user(&self.to).ok()?,
+                holder: None,
                 author: self.author.and_then(|author| author.parse().ok()),
             },
         })

@@ -253,6 +253,7 @@ impl Message {
                 id: Some(id),
                 at,
                 to: self.to.as_deref().cloned(),
+                holder: None,
                 author: self.author,
             },
             Words::Deleted(by) => EventKind::Deleted {

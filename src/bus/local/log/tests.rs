@@ -11,6 +11,7 @@ fn say(log: &mut Log, room: &str, text: &str) -> Id {
         id: Some(id),
         at: 0,
         to: None,
+        holder: None,
         author: None,
     };
     let event = Event {

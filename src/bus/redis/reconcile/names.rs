@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use super::{RESTORED, Reconciliation};
-use crate::bus::redis::reply;
+use crate::bus::redis::reply::{self, Claimed};
 use crate::chat::close_reason::CloseReason;
 use crate::chat::peers::NamedPeer;
 use crate::redis::error::Error;
@@ -122,10 +122,12 @@ impl Reconciliation<'_> {
                 (holders, client.pipeline.begin(claims))
             };
             for (peer, reply) in claimed.into_iter().zip(replies?.all().await?) {
-                if reply::number(&reply) == Some(0) {
-                    self.refused(peer, told).await;
-                } else if let Some(away) = reply::away(&reply) {
-                    inbox.add(&peer.user, None, away.since);
+                match reply::claimed(&reply) {
+                    Some(Claimed::Taken) => self.refused(peer, told).await,
+                    Some(Claimed::Granted {
+                        away: Some(away), ..
+                    }) => inbox.add(&peer.user, None, away.since),
+                    _ => {}
                 }
             }
         }

@@ -7,11 +7,10 @@
 -- registers its name again has put it there itself.
 -- A name whose holder is away is granted to the holder alone. What waits for the holder does so until the
 -- record of that is deleted.
--- Returns 0: taken, 1: granted, 2: taken over. If the holder has private conversations: since when the holder
--- was away, at the latest now, and how far they had been heard.
+-- Returns 0 if it is taken, or else the time, in milliseconds, and if the holder has private conversations: since
+-- when the holder was away, at the latest now, and how far they had been heard.
 clear_if_empty(KEYS[2], KEYS[4])
 local token = ARGV[12] == '1'
-local granted = 1
 local owner = redis.call('HGET', KEYS[2], ARGV[1])
 local origin, lock, shown
 if owner then
@@ -23,7 +22,6 @@ if owner then
       redis.call('HSET', ARGV[8] .. instance, ARGV[7], origin)
       redis.call('EXPIRE', ARGV[8] .. instance, ARGV[9])
       redis.call('PUBLISH', ARGV[4] .. instance, '{"natterjack":"replaced","from":"' .. origin .. '"' .. ARGV[5])
-      granted = 2
     elseif lock ~= '' and lock ~= ARGV[3] and not token then
       -- Its instance has died, and the holder may come back.
       return 0
@@ -40,12 +38,13 @@ if not owner and ARGV[6] == '1' then
     if redis.call('SISMEMBER', KEYS[1], spelling) == 1 then return 0 end
   end
 end
+local time = redis.call('TIME')
+local granted = {string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))}
 if since and hash == ARGV[3] then
   redis.call('SET', ARGV[10] .. ARGV[1], since .. ' ' .. hash .. lines, 'PX', ARGV[11])
-  granted = {since, lines}
+  granted = {granted[1], since, lines}
 elseif ARGV[3] ~= '' and redis.call('HGET', KEYS[5], '') == ARGV[3] then
-  local time = redis.call('TIME')
-  granted = {string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000)), ''}
+  granted = {granted[1], granted[1], ''}
 end
 if since and hash ~= ARGV[3] then redis.call('DEL', ARGV[10] .. ARGV[1]) end
 local value = ARGV[2] .. ' ' .. ARGV[3]

@@ -11,6 +11,7 @@ fn message(text: &str, email: Option<&str>, reference: Option<Reference>) -> Rec
             id: Some(Id { epoch: 7, n: 3 }),
             at: 1_764_000_000_123,
             to: None,
+            holder: None,
             author: None,
         },
     };
