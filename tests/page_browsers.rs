@@ -116,6 +116,7 @@ fn a_reader_stays_where_they_are() {
     as_ann(page_reader::finds_the_place_again);
     as_ann(page_reader::scrolls_by_what_was_asked_for);
     as_ann(page_busy::stays_at_the_end);
+    as_ann(page_reader::stays_at_the_end_that_is_gone_to);
 }
 
 #[test]

@@ -137,3 +137,31 @@ pub fn copies_words_out_of_view(server: &TestServer, ann: &Page) {
         assert!(copied.contains(&format!("line {n:04} ")), "{n}");
     }
 }
+
+#[test]
+fn who_goes_to_the_end_as_the_last_older_messages_come_stays_there() {
+    let server = TestServer::with(|config| config.rate = 0);
+    stays_at_the_end_that_is_gone_to(&server, &Page::join(&server, "ann"));
+}
+
+pub fn stays_at_the_end_that_is_gone_to(server: &TestServer, ann: &Page) {
+    let mut peer = server.join("foo");
+    says_lines(&mut peer, 0..100);
+    until_text(ann, -1, "line 0099");
+    ann.reload();
+    until_text(ann, 0, "line 0050");
+    // Each frame before the page does something in it.
+    ann.value(&format!(
+        "(function look() {{
+            if (document.querySelector('.text').firstChild.data !== 'line 0000') return requestAnimationFrame(look);
+            {LOG}.scrollTop = {LOG}.scrollHeight;
+            globalThis.gone = true;
+        }}(), {LOG}.scrollTop = 0)"
+    ));
+    ann.until(
+        "globalThis.gone && document.body.innerText.includes('The conversation begins here.')",
+    );
+    draws(ann);
+    peer.say("the end");
+    ann.until(&format!("{LOG}.innerText.includes('the end') && {LOG}.scrollHeight - {LOG}.scrollTop - {LOG}.clientHeight < 2"));
+}

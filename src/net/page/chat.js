@@ -73,7 +73,7 @@ export class Chat {
         message: (frame) => this.#message(frame),
         settled: (room) => {
           if (room !== this.current) return;
-          room.log.shown();
+          room.log.filled();
           this.#on.people();
         },
       });

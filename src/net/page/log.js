@@ -265,9 +265,14 @@ export class Log {
     this.element.remove();
   }
 
-  /** The log has been put (back) into the document, or has been filled. */
+  /** The log has been put (back) into the document. */
   shown() {
     this.#reader.shown();
+  }
+
+  /** All that was said before is there. */
+  filled() {
+    this.#reader.filled();
   }
 
   #add(message) {

@@ -65,6 +65,14 @@ export class Reader {
     else this.#goTo(this.#top);
   }
 
+  /** All that was said before is there. */
+  filled() {
+    // A reader who has just moved is heard of with the next frame.
+    this.#locate();
+    if (this.isAtEnd) this.toNews();
+    else this.#on.moved();
+  }
+
   /** Something has become longer or shorter where the reader looks. */
   look() {
     this.isAtEnd = this.#isNearEnd;
