@@ -130,6 +130,9 @@ bench-pi: build ## measure it in 64 MiB and a fifth of a core; as root or with s
 	$(CARGO) build --release --quiet --locked --manifest-path tests/bench/Cargo.toml
 	$(SUDO) sh tests/bench/pi.sh
 
+bench-page: tools ## measure how long a busy conversation keeps a slow phone from anything else; takes a minute
+	$(CARGO) test --locked --test e2e -- --ignored --nocapture page_speed::
+
 check: ## check formatting, lints, the smallest build, the imports, documentation, links and dependencies
 	$(CARGO) fmt --check
 	$(CARGO) fmt --check --manifest-path tests/fuzz/Cargo.toml

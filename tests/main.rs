@@ -93,6 +93,7 @@ mod page_history;
 
 /// Where a reader is in a conversation on the page, and stays.
 mod page_reader;
+mod page_speed;
 
 /// The page on a server that needs tokens.
 mod page_token;

@@ -221,6 +221,21 @@ fn a_full_server_says_so_and_lets_people_in_once_there_is_room() {
 }
 
 #[test]
+fn too_many_connections_from_one_address_are_reported() {
+    let server = TestServer::with(|config| config.max_peers_per_ip = Some(1));
+    at_the_door(&server, page_connection::reports_too_many_connections);
+}
+
+#[test]
+fn a_proxy_that_is_set_up_wrongly_is_reported() {
+    let open = |addr| Page::open_elsewhere_as("https", addr, "/");
+    page_connection::reports_a_hidden_host(open);
+    page_connection::reports_a_missing_upgrade(open);
+    page_connection::reports_a_wrong_name(open);
+    page_connection::reports_a_server_that_is_down(open);
+}
+
+#[test]
 fn who_looks_elsewhere_is_told_of_private_messages_and_of_the_own_name() {
     as_ann(|server, ann| {
         if page_notifications::switches_on(ann) {

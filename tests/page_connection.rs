@@ -9,12 +9,19 @@ use serde_json::json;
 
 use crate::support::{Nginx, Page, Proxy, TestServer};
 
+/// Opens a page by HTTPS, in the browser that is meant; `None` if there is none.
+pub type Open = fn(SocketAddr) -> Option<Page>;
+
+fn in_chromium(addr: SocketAddr) -> Option<Page> {
+    Some(Page::open_as("https", addr, "/"))
+}
+
 /// Opens the page behind nginx and tries to join.
-fn join_behind(nginx: &Nginx) -> Page {
-    let page = Page::open_as("https", at(nginx), "/");
+fn join_behind(nginx: &Nginx, open: Open) -> Option<Page> {
+    let page = open(at(nginx))?;
     page.fill("Name", "ann");
     page.press("Join");
-    page
+    Some(page)
 }
 
 fn at(nginx: &Nginx) -> SocketAddr {
@@ -23,9 +30,15 @@ fn at(nginx: &Nginx) -> SocketAddr {
 
 #[test]
 fn a_proxy_that_hides_the_host_is_reported_with_the_origin_to_allow() {
+    reports_a_hidden_host(in_chromium);
+}
+
+pub fn reports_a_hidden_host(open: Open) {
     let server = TestServer::start();
     let nginx = Nginx::without(server.addr(), "proxy_set_header Host $http_host;");
-    let page = join_behind(&nginx);
+    let Some(page) = join_behind(&nginx, open) else {
+        return;
+    };
     page.says("takes this page for one of another site (403)");
     page.says(&format!("--origin https://{}", at(&nginx)));
     // It goes on trying, and what is said stays the same.
@@ -35,14 +48,24 @@ fn a_proxy_that_hides_the_host_is_reported_with_the_origin_to_allow() {
 
 #[test]
 fn a_proxy_that_passes_no_upgrade_on_is_reported() {
+    reports_a_missing_upgrade(in_chromium);
+}
+
+pub fn reports_a_missing_upgrade(open: Open) {
     let server = TestServer::start();
     let nginx = Nginx::without(server.addr(), "proxy_set_header Upgrade $http_upgrade;");
-    let page = join_behind(&nginx);
+    let Some(page) = join_behind(&nginx, open) else {
+        return;
+    };
     page.says("lets no WebSocket through (426)");
 }
 
 #[test]
 fn a_proxy_that_calls_the_server_by_another_name_is_reported() {
+    reports_a_wrong_name(in_chromium);
+}
+
+pub fn reports_a_wrong_name(open: Open) {
     let server =
         TestServer::with(|config| config.hosts = vec![Authority::parse("127.0.0.1").unwrap()]);
     let wrong = "location = /ws {
@@ -54,7 +77,9 @@ fn a_proxy_that_calls_the_server_by_another_name_is_reported() {
     }
     location / {";
     let nginx = Nginx::replacing(server.addr(), "location / {", wrong);
-    let page = join_behind(&nginx);
+    let Some(page) = join_behind(&nginx, open) else {
+        return;
+    };
     page.says(&format!("doesn’t go by the name {} (421)", at(&nginx)));
     page.says("--host");
 }
@@ -79,8 +104,12 @@ pub fn waits_for_room(server: &TestServer, page: &Page) {
 #[test]
 fn too_many_connections_from_one_address_are_reported() {
     let server = TestServer::with(|config| config.max_peers_per_ip = Some(1));
+    reports_too_many_connections(&server, &Page::open(&server, "/"));
+}
+
+/// One connection of an address is all that the server takes.
+pub fn reports_too_many_connections(server: &TestServer, page: &Page) {
     let _foo = server.join("foo");
-    let page = Page::open(&server, "/");
     page.fill("Name", "ann");
     page.press("Join");
     page.says("Too many connections come from your address (429).");
@@ -88,10 +117,16 @@ fn too_many_connections_from_one_address_are_reported() {
 
 #[test]
 fn a_server_that_is_down_behind_its_proxy_is_reported_and_tried_again() {
+    reports_a_server_that_is_down(in_chromium);
+}
+
+pub fn reports_a_server_that_is_down(open: Open) {
     let server = TestServer::start();
     let addr = server.addr();
     let nginx = Nginx::before(addr);
-    let page = join_behind(&nginx);
+    let Some(page) = join_behind(&nginx, open) else {
+        return;
+    };
     page.say("before");
     page.shows("before");
     server.stop();

@@ -90,6 +90,11 @@ impl Page {
     /// Opens the server's page in a browser that is not Chromium: in Firefox, or in WebKit if `BROWSER` says so.
     /// One page at a time in each test. `None` where there is no Firefox.
     pub fn open_elsewhere(server: &TestServer, path: &str) -> Option<Page> {
+        Page::open_elsewhere_as("http", server.addr(), path)
+    }
+
+    /// The same by `http` or `https`, at an address.
+    pub fn open_elsewhere_as(scheme: &str, addr: SocketAddr, path: &str) -> Option<Page> {
         let tab: Box<dyn Driver> = match std::env::var("BROWSER").as_deref() {
             Ok("webkit") => Box::new(webkit::Tab::open()),
             _ => match firefox::Tab::open() {
@@ -100,7 +105,7 @@ impl Page {
                 }
             },
         };
-        tab.goes_to(&format!("http://{}{path}", server.addr()));
+        tab.goes_to(&format!("{scheme}://{addr}{path}"));
         Some(Page(Browser::Other(tab), None))
     }
 
