@@ -203,6 +203,11 @@ fn back_closes_a_drawer_and_then_leaves_the_page() {
 }
 
 #[test]
+fn zooming_with_two_fingers_leaves_the_page_as_high_as_it_is() {
+    at_the_door(&TestServer::start(), page_window::stays_as_high);
+}
+
+#[test]
 fn today_is_yesterday_after_midnight() {
     at_the_door(&TestServer::start(), page_window::sees_midnight);
 }

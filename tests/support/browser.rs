@@ -44,6 +44,11 @@ pub trait Driver {
         false
     }
 
+    /// Enlarges the page so many times, as two fingers do. False if it can't.
+    fn zooms(&self, _factor: u32) -> bool {
+        false
+    }
+
     /// Runs a script in every page before its own. False if it can't.
     fn prepares(&self, _script: &str) -> bool {
         false
@@ -341,6 +346,16 @@ impl Page {
         let params =
             json!({"width": width, "height": height, "deviceScaleFactor": 2, "mobile": true});
         self.does("Emulation.setDeviceMetricsOverride", params);
+        true
+    }
+
+    /// Enlarges the page so many times, as two fingers do. False if the browser can't be told.
+    pub fn zooms(&self, factor: u32) -> bool {
+        if let Browser::Other(tab) = &self.0 {
+            return tab.zooms(factor);
+        }
+        let factor = json!({"pageScaleFactor": factor});
+        self.does("Emulation.setPageScaleFactor", factor);
         true
     }
 

@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 /// `$0` is its program, `$1` the folder of its profile. It ends when the shell reads no more: at the latest with
 /// the process of the tests.
-const LAUNCH: &str = r#""$0" --headless --no-remote --profile "$1" --remote-debugging-port 0 </dev/null 2>&1 &
+const LAUNCH: &str = r#""$0" --headless --no-remote --profile "$1" --remote-debugging-port 0 --remote-allow-system-access </dev/null 2>&1 &
     cat >/dev/null; kill $!; wait $!; rm -rf "$1""#;
 
 /// It is to ask nobody on the network for anything, and to show notifications without a desktop.
@@ -207,6 +207,20 @@ impl Driver for Tab {
         let size = json!({"width": width, "height": height});
         let params = json!({"context": self.context, "viewport": size});
         self.does("browsingContext.setViewport", params);
+        true
+    }
+
+    fn zooms(&self, factor: u32) -> bool {
+        let tree = self.does("browsingContext.getTree", json!({"moz:scope": "chrome"}));
+        let script = format!("data:,content.windowUtils.setResolutionAndScaleTo({factor})");
+        let load =
+            format!("gBrowser.selectedBrowser.messageManager.loadFrameScript({script:?}, false)");
+        let params = json!({
+            "expression": load,
+            "target": {"context": tree["contexts"][0]["context"]},
+            "awaitPromise": false,
+        });
+        self.does("script.evaluate", params);
         true
     }
 

@@ -185,10 +185,11 @@ addEventListener('keydown', (event) => event.key === 'Escape' && !page.menu.open
 visualViewport?.addEventListener('resize', () => {
   const { width, height } = visualViewport;
   // Two fingers make it smaller as well, and then it is a window that is moved over the page. Not every
-  // browser tells the scale.
-  const scale = document.documentElement.clientWidth / width;
+  // browser tells the scale, and scroll bars may take a little of the window.
+  const { clientWidth, clientHeight } = document.documentElement;
+  const scale = clientWidth / width;
   const isZoomed = scale > 1.01;
-  document.body.style.height = `${isZoomed ? height * scale : height}px`;
+  document.body.style.height = `${isZoomed ? Math.min(height * scale, clientHeight) : height}px`;
   if (!isZoomed) scrollTo(0, 0);
 });
 
