@@ -4,8 +4,9 @@ use serde_json::json;
 
 use crate::support::{Issuer, Page, TestServer, open_to_guests};
 use crate::{
-    page, page_app, page_busy, page_connection, page_directions, page_looks, page_menu,
-    page_notifications, page_reader, page_text, page_unread, page_window, page_writing,
+    page, page_app, page_busy, page_connection, page_directions, page_finding, page_looks,
+    page_menu, page_notifications, page_private, page_reader, page_text, page_unread, page_window,
+    page_writing,
 };
 
 /// Somebody in the lobby, if there is such a browser.
@@ -247,6 +248,56 @@ fn who_looks_elsewhere_is_told_of_private_messages_and_of_the_own_name() {
             page_notifications::is_told_what_concerns_them(server, ann);
         }
     });
+}
+
+#[test]
+fn nobody_is_asked_for_notifications_before_they_are_wanted() {
+    as_ann(page_notifications::asks_nothing_before);
+}
+
+#[test]
+fn what_was_not_seen_is_new() {
+    as_ann(page_unread::waits_for_the_focus);
+    as_ann(page_unread::begins_with_news_after_a_hidden_tab);
+    as_ann(page_unread::keeps_news_over_a_reload);
+    as_ann(page_unread::goes_to_the_end);
+}
+
+#[test]
+fn private_conversations_are_apart_from_rooms() {
+    as_ann(page_private::has_a_conversation_for_each);
+    as_ann(page_private::opens_conversations);
+    as_ann(page_private::has_a_past_after_a_reload);
+    as_ann(page_private::shows_what_another_window_wrote);
+    as_ann(page_private::keeps_what_is_not_delivered);
+}
+
+#[test]
+fn people_and_rooms_are_found() {
+    as_ann(page_finding::finds_people);
+    as_ann(page_finding::finds_rooms);
+    as_ann(page_finding::copies_the_address);
+}
+
+#[test]
+fn names_and_emoji_are_offered() {
+    as_ann(page_notifications::completes_names);
+    as_ann(page_writing::offers_a_grid_of_emoji);
+    as_ann(page_writing::leaves_room_above_completions);
+    as_ann(page_text::enlarges_a_few_emoji);
+}
+
+#[test]
+fn the_page_is_calm() {
+    as_ann(page_looks::shows_a_time_once_a_minute);
+    as_ann(page_looks::asks_before_a_room_is_left);
+}
+
+#[test]
+fn people_keep_order_on_their_own_page() {
+    as_ann(page_menu::takes_own_words_back);
+    as_ann(page_menu::ignores_somebody);
+    as_ann(page_menu::is_used_with_the_keyboard);
 }
 
 #[test]

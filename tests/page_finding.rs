@@ -7,7 +7,10 @@ use crate::support::{Page, TestServer};
 #[test]
 fn long_lists_have_a_field_to_find_somebody_in_them() {
     let server = TestServer::start();
-    let ann = Page::join(&server, "ann");
+    finds_people(&server, &Page::join(&server, "ann"));
+}
+
+pub fn finds_people(server: &TestServer, ann: &Page) {
     let names = [
         "bob", "Cleo", "Dan", "eve", "foo", "Gus", "Hal", "ida", "Jo", "Kim",
     ];
@@ -38,7 +41,10 @@ fn long_lists_have_a_field_to_find_somebody_in_them() {
 #[test]
 fn many_rooms_and_conversations_can_be_searched() {
     let server = TestServer::start();
-    let ann = Page::join(&server, "ann");
+    finds_rooms(&server, &Page::join(&server, "ann"));
+}
+
+pub fn finds_rooms(_: &TestServer, ann: &Page) {
     for n in 1..10 {
         ann.fill("Join another room", &format!("room {n}"));
         ann.press("Go");
@@ -63,7 +69,10 @@ fn many_rooms_and_conversations_can_be_searched() {
 #[test]
 fn the_address_of_a_room_is_copied_to_invite_somebody() {
     let server = TestServer::start();
-    let ann = Page::join(&server, "ann");
+    copies_the_address(&server, &Page::join(&server, "ann"));
+}
+
+pub fn copies_the_address(server: &TestServer, ann: &Page) {
     let _bob = server.join("bob");
     ann.shows("bob joined");
     ann.press("Invite: copy the address of this room");

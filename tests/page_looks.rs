@@ -228,7 +228,10 @@ pub fn copies_words_alone(server: &TestServer, ann: &Page) {
 #[test]
 fn a_time_is_shown_once_a_minute_and_in_full_beside_the_menu() {
     let server = TestServer::start();
-    let ann = Page::join(&server, "ann");
+    shows_a_time_once_a_minute(&server, &Page::join(&server, "ann"));
+}
+
+pub fn shows_a_time_once_a_minute(server: &TestServer, ann: &Page) {
     let mut foo = server.join("foo");
     for n in 0..20 {
         foo.say(&format!("line {n}"));
@@ -251,7 +254,10 @@ fn a_time_is_shown_once_a_minute_and_in_full_beside_the_menu() {
 #[test]
 fn a_room_is_not_left_by_a_slip_of_the_finger() {
     let server = TestServer::start();
-    let ann = Page::join(&server, "ann");
+    asks_before_a_room_is_left(&server, &Page::join(&server, "ann"));
+}
+
+pub fn asks_before_a_room_is_left(_: &TestServer, ann: &Page) {
     ann.fill("Join another room", "attic");
     ann.press("Go");
     ann.until("location.hash === '#attic'");

@@ -90,13 +90,16 @@ pub fn keeps_order(server: &TestServer, moderator: &Page, witness: &Page) {
 #[test]
 fn words_of_one_s_own_are_taken_back_from_the_menu() {
     let server = TestServer::start();
-    let ann = Page::join(&server, "ann");
-    let bob = Page::join(&server, "bob");
+    takes_own_words_back(&server, &Page::join(&server, "ann"));
+}
+
+pub fn takes_own_words_back(server: &TestServer, ann: &Page) {
+    let bob = Page::join(server, "bob");
     ann.shows("bob joined");
     ann.say("oops");
     bob.shows("oops");
     ann.until("!document.querySelector('.pending')");
-    menu_of(&ann, "oops");
+    menu_of(ann, "oops");
     assert_eq!(ann.value(OFFERS), json!("Take back"));
     ann.press("Take back");
     bob.shows("taken back");
@@ -105,7 +108,7 @@ fn words_of_one_s_own_are_taken_back_from_the_menu() {
     bob.press_containing("ann");
     bob.shows("oops again");
     ann.until("!document.querySelector('.pending')");
-    menu_of(&ann, "oops again");
+    menu_of(ann, "oops again");
     ann.press("Take back");
     bob.until("!document.querySelector('.log').innerText.includes('oops again')");
     ann.until("!document.querySelector('.log').innerText.includes('oops again')");
@@ -114,11 +117,14 @@ fn words_of_one_s_own_are_taken_back_from_the_menu() {
 #[test]
 fn who_is_ignored_is_not_seen_until_that_is_ended() {
     let server = TestServer::start();
-    let ann = Page::join(&server, "ann");
+    ignores_somebody(&server, &Page::join(&server, "ann"));
+}
+
+pub fn ignores_somebody(server: &TestServer, ann: &Page) {
     let mut eve = server.join("Eve");
     let mut foo = server.join("foo");
     eve.say("nonsense");
-    menu_of(&ann, "nonsense");
+    menu_of(ann, "nonsense");
     ann.press("Ignore");
     ann.until("!document.querySelector('.log').innerText.includes('nonsense')");
     // Not elsewhere, in private or after a reload either.
@@ -142,7 +148,7 @@ fn who_is_ignored_is_not_seen_until_that_is_ended() {
     // She stays in the list when she has left, so that she is found again.
     eve.leave();
     ann.shows("Eve left");
-    menu_of_person(&ann, "Eve");
+    menu_of_person(ann, "Eve");
     ann.press("No longer ignore");
     ann.shows("more nonsense");
     ann.until("!find('More about Eve')");
@@ -151,7 +157,10 @@ fn who_is_ignored_is_not_seen_until_that_is_ended() {
 #[test]
 fn the_menu_is_used_with_the_keyboard_alone() {
     let server = TestServer::start();
-    let ann = Page::join(&server, "ann");
+    is_used_with_the_keyboard(&server, &Page::join(&server, "ann"));
+}
+
+pub fn is_used_with_the_keyboard(server: &TestServer, ann: &Page) {
     let mut foo = server.join("foo");
     for n in 0..3 {
         foo.say(&format!("line {n}"));

@@ -13,7 +13,10 @@ fn called(page: &Page) -> String {
 #[test]
 fn a_name_is_completed_and_stands_out() {
     let server = TestServer::start();
-    let ann = Page::join(&server, "ann");
+    completes_names(&server, &Page::join(&server, "ann"));
+}
+
+pub fn completes_names(server: &TestServer, ann: &Page) {
     let mut bob = server.join("bob of Bath");
     ann.shows("bob of Bath joined");
     ann.fill("Message", "");
@@ -31,11 +34,11 @@ fn a_name_is_completed_and_stands_out() {
     ann.key("Enter");
     bob.hears("ann: so @bob of Bath and @bob of Bath");
     ann.shows("so @bob");
-    assert_eq!(called(&ann), "@bob of Bath @bob of Bath");
+    assert_eq!(called(ann), "@bob of Bath @bob of Bath");
     // Neither addresses nor people who are not here.
     bob.say("x@ann.example https://example.org/@ann @annabel @carl, but @ANN!");
     ann.shows("@carl");
-    assert_eq!(called(&ann), "@bob of Bath @bob of Bath @ANN*");
+    assert_eq!(called(ann), "@bob of Bath @bob of Bath @ANN*");
 }
 
 /// Somebody whose browser allows notifications, and who has switched them on, and looks elsewhere.
@@ -104,7 +107,10 @@ fn is_told(page: &Page, expected: &[&str]) {
 #[test]
 fn nothing_is_asked_before_somebody_switches_notifications_on() {
     let server = TestServer::start();
-    let ann = Page::join(&server, "ann");
+    asks_nothing_before(&server, &Page::join(&server, "ann"));
+}
+
+pub fn asks_nothing_before(server: &TestServer, ann: &Page) {
     let mut bob = server.join("bob");
     ann.value(
         "(globalThis.asked = 0, Notification.requestPermission = async () => { asked++; return 'denied'; }, 0)",

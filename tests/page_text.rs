@@ -59,7 +59,10 @@ pub fn has_a_picture_for_every_emoji(page: &Page) {
 #[test]
 fn a_message_of_a_few_emoji_is_large() {
     let server = TestServer::start();
-    let ann = Page::join(&server, "ann");
+    enlarges_a_few_emoji(&server, &Page::join(&server, "ann"));
+}
+
+pub fn enlarges_a_few_emoji(server: &TestServer, ann: &Page) {
     let mut foo = server.join("foo");
     let family = "\u{1f468}\u{200d}\u{1f469}\u{200d}\u{1f467}\u{200d}\u{1f466}";
     let england = "\u{1f3f4}\u{e0067}\u{e0062}\u{e0065}\u{e006e}\u{e0067}\u{e007f}";

@@ -31,10 +31,7 @@ fn says_lines(client: &mut Client, count: u32) {
 
 /// The window is there, and another one has the keyboard.
 fn focus(page: &Page, has_focus: bool) {
-    page.does(
-        "Emulation.setFocusEmulationEnabled",
-        json!({"enabled": has_focus}),
-    );
+    page.has_focus(has_focus);
     let event = if has_focus { "focus" } else { "blur" };
     page.value(&format!("(Object.defineProperty(document, 'hasFocus', {{ configurable: true, value: () => {has_focus} }}), dispatchEvent(new Event({event:?})), 0)"));
 }
@@ -81,24 +78,27 @@ pub fn opens_a_room_with_news(server: &TestServer, ann: &Page) {
 #[test]
 fn what_a_window_without_focus_shows_is_not_seen_yet() {
     let server = TestServer::start();
-    let ann = Page::join(&server, "ann");
+    waits_for_the_focus(&server, &Page::join(&server, "ann"));
+}
+
+pub fn waits_for_the_focus(server: &TestServer, ann: &Page) {
     let mut foo = server.join("foo");
     foo.say("seen");
     ann.shows("seen");
-    counts(&ann, 0);
-    focus(&ann, false);
+    counts(ann, 0);
+    focus(ann, false);
     foo.say("first");
     foo.say("second");
     ann.shows("second");
-    counts(&ann, 2);
+    counts(ann, 2);
     assert_eq!(ann.value(FIRST_BELOW), json!("first"));
-    focus(&ann, true);
-    counts(&ann, 0);
+    focus(ann, true);
+    counts(ann, 0);
     assert_eq!(ann.value(FIRST_BELOW), json!("first"));
     // The next time it begins further down.
-    focus(&ann, false);
+    focus(ann, false);
     foo.say("third");
-    counts(&ann, 1);
+    counts(ann, 1);
     ann.until(&format!("{FIRST_BELOW} === 'third'"));
     assert_eq!(
         ann.value("document.querySelectorAll('.new').length"),
@@ -109,27 +109,33 @@ fn what_a_window_without_focus_shows_is_not_seen_yet() {
 #[test]
 fn who_comes_back_to_a_hidden_tab_begins_with_what_is_new() {
     let server = TestServer::with(|config| config.rate = 0);
-    let ann = Page::join(&server, "ann");
+    begins_with_news_after_a_hidden_tab(&server, &Page::join(&server, "ann"));
+}
+
+pub fn begins_with_news_after_a_hidden_tab(server: &TestServer, ann: &Page) {
     let mut foo = server.join("foo");
     says_lines(&mut foo, 30);
     ann.shows("line 29");
-    hide(&ann, true);
+    hide(ann, true);
     says_lines(&mut foo, 60);
-    counts(&ann, 60);
-    hide(&ann, false);
+    counts(ann, 60);
+    hide(ann, false);
     let line = format!(
         "document.querySelector('.new').getBoundingClientRect().top - {LOG}.getBoundingClientRect().top"
     );
     ann.until(&format!("Math.abs({line}) < 30"));
-    counts(&ann, 60);
+    counts(ann, 60);
     ann.value(&format!("({LOG}.scrollTop = {LOG}.scrollHeight, 0)"));
-    counts(&ann, 0);
+    counts(ann, 0);
 }
 
 #[test]
 fn there_is_a_way_to_the_end_from_further_up() {
     let server = TestServer::with(|config| config.rate = 0);
-    let ann = Page::join(&server, "ann");
+    goes_to_the_end(&server, &Page::join(&server, "ann"));
+}
+
+pub fn goes_to_the_end(server: &TestServer, ann: &Page) {
     let mut foo = server.join("foo");
     says_lines(&mut foo, 60);
     ann.shows("line 59");
@@ -138,10 +144,10 @@ fn there_is_a_way_to_the_end_from_further_up() {
     ann.has("To the end");
     foo.say("news");
     ann.has("1 new message");
-    counts(&ann, 1);
+    counts(ann, 1);
     ann.press("1 new message");
     ann.until(AT_END);
-    counts(&ann, 0);
+    counts(ann, 0);
     ann.until("!document.getElementById('newer').checkVisibility()");
     ann.until("document.activeElement === find('Message')");
 }
@@ -149,7 +155,10 @@ fn there_is_a_way_to_the_end_from_further_up() {
 #[test]
 fn what_was_not_seen_is_new_after_a_reload_too() {
     let server = TestServer::start();
-    let ann = Page::join(&server, "ann");
+    keeps_news_over_a_reload(&server, &Page::join(&server, "ann"));
+}
+
+pub fn keeps_news_over_a_reload(server: &TestServer, ann: &Page) {
     let mut foo = server.join("foo");
     foo.say("seen");
     ann.shows("seen");
@@ -158,11 +167,11 @@ fn what_was_not_seen_is_new_after_a_reload_too() {
     ann.until("location.hash === '#attic'");
     foo.say("one");
     foo.say("two");
-    counts(&ann, 2);
+    counts(ann, 2);
     ann.reload();
     ann.has("Message");
-    counts(&ann, 2);
+    counts(ann, 2);
     ann.press_containing("lobby");
     ann.until(&format!("{FIRST_BELOW} === 'one'"));
-    counts(&ann, 0);
+    counts(ann, 0);
 }

@@ -138,7 +138,10 @@ pub fn takes_no_megabytes(_: &TestServer, ann: &Page) {
 #[test]
 fn an_emoji_is_chosen_from_a_grid() {
     let server = TestServer::start();
-    let ann = Page::join(&server, "ann");
+    offers_a_grid_of_emoji(&server, &Page::join(&server, "ann"));
+}
+
+pub fn offers_a_grid_of_emoji(server: &TestServer, ann: &Page) {
     let mut bob = server.join("bob");
     ann.shows("bob joined");
     bob.say("the names of emoji are loaded: :duck:");
@@ -195,7 +198,10 @@ fn on_a_phone_enter_breaks_the_line_unless_it_is_set_to_send() {
 #[test]
 fn completions_leave_a_small_screen_room_for_the_conversation() {
     let server = TestServer::start();
-    let ann = Page::join(&server, "ann");
+    leaves_room_above_completions(&server, &Page::join(&server, "ann"));
+}
+
+pub fn leaves_room_above_completions(server: &TestServer, ann: &Page) {
     let mut bob = server.join("bob");
     bob.say("the names of emoji are loaded: :duck:");
     ann.shows("\u{1f986}");

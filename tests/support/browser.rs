@@ -349,6 +349,14 @@ impl Page {
         true
     }
 
+    /// Chromium gives it the focus, whatever window has it, or no longer does. Other browsers show one page.
+    pub fn has_focus(&self, has_focus: bool) {
+        if let Browser::Chromium(tab) = &self.0 {
+            let enabled = json!({"enabled": has_focus});
+            tab.does("Emulation.setFocusEmulationEnabled", enabled);
+        }
+    }
+
     /// Enlarges the page so many times, as two fingers do. False if the browser can't be told.
     pub fn zooms(&self, factor: u32) -> bool {
         if let Browser::Other(tab) = &self.0 {

@@ -43,7 +43,8 @@ impl Tab {
         eventually("WebKitWebDriver listens: make page-test", || {
             TcpStream::connect(tab.addr).ok()
         });
-        let wanted = json!({"alwaysMatch": {"unhandledPromptBehavior": "accept"}});
+        let wanted = json!({"acceptInsecureCerts": true, "unhandledPromptBehavior": "accept"});
+        let wanted = json!({"alwaysMatch": wanted});
         let session = tab.run("POST", "/session", json!({"capabilities": wanted}));
         let session = session.unwrap_or_else(|error| panic!("{error}"));
         tab.session = format!("/session/{}", session["sessionId"].as_str().unwrap());
