@@ -30,6 +30,8 @@ impl Tab {
         let port = free_port();
         let shell = Command::new("sh")
             .args(["-c", LAUNCH, &port.to_string()])
+            // It sorts names as its user's language does, and in the language C by bytes.
+            .env("LANG", "en_US.UTF-8")
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
