@@ -12,6 +12,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tungstenite::{Message, WebSocket};
 
+use super::Stream;
 use super::browser::Driver;
 
 /// How long an answer may take, on a busy machine.
@@ -36,7 +37,7 @@ const PREFERENCES: [(&str, &str); 8] = [
 
 /// A running Firefox.
 struct Firefox {
-    socket: WebSocket<TcpStream>,
+    socket: WebSocket<Stream>,
     commands: u64,
     _shell: Child,
 }
@@ -100,7 +101,7 @@ impl Firefox {
         let addr = url.trim_start_matches("ws://").trim_end_matches("/session");
         let stream = TcpStream::connect(addr).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        let (socket, _) = tungstenite::client(url.as_str(), stream).unwrap();
+        let (socket, _) = tungstenite::client(url.as_str(), Stream::from(stream)).unwrap();
         let mut firefox = Firefox {
             socket,
             commands: 0,

@@ -67,15 +67,29 @@ use natterjack::config::Config;
 /// passes does not wait for it.
 pub const DEADLINE: Duration = Duration::from_secs(20);
 
+/// How long sentinels may take: one whose clock has stood still does nothing for half a minute.
+const SENTINEL_DEADLINE: Duration = Duration::from_secs(90);
+
 /// Tries until it works.
 #[track_caller]
-pub fn eventually<T>(what: &str, mut attempt: impl FnMut() -> Option<T>) -> T {
-    let end = Instant::now() + DEADLINE;
+pub fn eventually<T>(what: &str, attempt: impl FnMut() -> Option<T>) -> T {
+    within(DEADLINE, what, attempt)
+}
+
+/// Tries until sentinels have done it.
+#[track_caller]
+pub fn sentinels_have<T>(what: &str, attempt: impl FnMut() -> Option<T>) -> T {
+    within(SENTINEL_DEADLINE, what, attempt)
+}
+
+#[track_caller]
+fn within<T>(time: Duration, what: &str, mut attempt: impl FnMut() -> Option<T>) -> T {
+    let end = Instant::now() + time;
     loop {
         if let Some(value) = attempt() {
             return value;
         }
-        assert!(Instant::now() < end, "{what}: not within {DEADLINE:?}");
+        assert!(Instant::now() < end, "{what}: not within {time:?}");
         std::thread::sleep(Duration::from_millis(5));
     }
 }

@@ -152,7 +152,7 @@ impl Proxy {
         self.change(|state| state.delay = round_trip / 2);
     }
 
-    /// From now on so many bytes a second come through in each direction, over all connections together.
+    /// From now on so many bytes a second come through in each direction, over all connections.
     pub fn rate(&self, bytes: u32) {
         self.change(|state| state.rate = Some(bytes));
     }
@@ -165,26 +165,21 @@ impl Proxy {
 
     /// The same for the connections that the other side does not know as subscribed. `clients`: its list.
     pub fn hold_commands(&self, clients: &str) {
-        self.hold_those(clients, |line| line.contains(" sub=0 "));
+        self.hold_those(clients, false);
     }
 
     /// The same for those that it knows as subscribed.
     pub fn hold_subscribed(&self, clients: &str) {
-        self.hold_those(clients, |line| !line.contains(" sub=0 "));
+        self.hold_those(clients, true);
     }
 
-    fn hold_those(&self, clients: &str, meant: impl Fn(&str) -> bool) {
-        let meant = |open: &Open| {
-            let addr = format!(" addr={} ", open.server.local_addr().unwrap());
-            clients
-                .lines()
-                .any(|line| line.contains(&addr) && meant(line))
-        };
+    fn hold_those(&self, clients: &str, subscribed: bool) {
         self.change(|state| {
-            state
-                .open
-                .iter_mut()
-                .for_each(|open| open.held = meant(open))
+            for open in &mut state.open {
+                let addr = format!(" addr={} ", open.server.local_addr().unwrap());
+                let its = clients.lines().find(|line| line.contains(&addr));
+                open.held = its.is_some_and(|its| its.contains(" sub=0 ") != subscribed);
+            }
         });
     }
 

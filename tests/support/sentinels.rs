@@ -10,7 +10,7 @@ use natterjack::config::{self, RedisAddress, RedisHost};
 use tempfile::TempDir;
 
 use super::redis::program;
-use super::{Certs, DEADLINE, Redis, eventually, free_port};
+use super::{Certs, DEADLINE, Redis, free_port, sentinels_have};
 
 /// How they call the primary.
 const NAME: &str = "pond";
@@ -94,7 +94,7 @@ impl Sentinels {
     /// Waits until those that run know of each other and of every replica, so that they can act.
     pub fn wait_until_ready(&self) {
         let state = format!("slaves={},sentinels=3", self.replicas);
-        eventually("the sentinels know each other", || {
+        sentinels_have("the sentinels know each other", || {
             let know = |i: usize| {
                 let info = self.try_command(i, &["INFO", "sentinel"]);
                 info.is_some_and(|info| info.contains("status=ok") && info.contains(&state))
@@ -146,7 +146,7 @@ impl Sentinels {
         ];
         let follows =
             follows.map(|(name, value)| format!("{name}\r\n${}\r\n{value}\r\n", value.len()));
-        eventually("the sentinels know a replica", || {
+        sentinels_have("the sentinels know a replica", || {
             let question = ["SENTINEL", "SLAVES", NAME];
             let answer = self.try_command(self.running().next()?, &question)?;
             follows
@@ -159,7 +159,7 @@ impl Sentinels {
     /// Puts a replica in the primary's place, though nothing is wrong; waits until it is.
     pub fn fail_over(&self) {
         let before = self.primary();
-        eventually(
+        sentinels_have(
             "a replica becomes the primary, as all sentinels know",
             || {
                 let mut known = self.running().map(|i| self.primary_of(i));
@@ -178,7 +178,7 @@ impl Sentinels {
 
     /// The port of the primary, as the first sentinel that runs knows it.
     pub fn primary(&self) -> u16 {
-        eventually("a sentinel knows the primary", || {
+        sentinels_have("a sentinel knows the primary", || {
             self.primary_of(self.running().next()?)
         })
     }

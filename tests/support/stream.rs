@@ -23,6 +23,16 @@ impl Stream {
     }
 }
 
+/// A signal, such as that of a child of another test that has ended, interrupts what waits with a timeout.
+fn uninterrupted(mut attempt: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
+    loop {
+        match attempt() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            done => return done,
+        }
+    }
+}
+
 impl From<TcpStream> for Stream {
     fn from(tcp: TcpStream) -> Stream {
         Stream::Plain(tcp)
@@ -37,19 +47,19 @@ impl From<Secure> for Stream {
 
 impl Read for Stream {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        match self {
+        uninterrupted(|| match self {
             Stream::Plain(tcp) => tcp.read(buf),
             Stream::Secure(secure) => secure.read(buf),
-        }
+        })
     }
 }
 
 impl Write for Stream {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        match self {
+        uninterrupted(|| match self {
             Stream::Plain(tcp) => tcp.write(buf),
             Stream::Secure(secure) => secure.write(buf),
-        }
+        })
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::ledger::home::{Home, counter};
 use crate::ledger::world::{ROOMS, World};
-use crate::support::{Proxy, Redis, eventually};
+use crate::support::{Proxy, Redis, sentinels_have};
 
 /// What was written so long ago has arrived at a replica.
 const SYNC: Duration = Duration::from_secs(1);
@@ -100,7 +100,7 @@ impl World {
                 nodes.restart(dead);
             }
             home => {
-                eventually("the sentinels choose the other", || {
+                sentinels_have("the sentinels choose the other", || {
                     (home.primary() != dead).then_some(())
                 });
                 home.watch().1[dead].restart();

@@ -10,7 +10,7 @@ use super::Fault;
 use crate::ledger::home::key_of;
 use crate::ledger::people::Cut;
 use crate::ledger::world::World;
-use crate::support::{Proxy, eventually};
+use crate::support::{Proxy, sentinels_have};
 
 impl Fault {
     /// Lets it happen.
@@ -153,7 +153,7 @@ impl Fault {
             }
             Fault::PrimaryLost => {
                 let dead = world.struck.take().expect("one was killed");
-                eventually("the sentinels choose the other", || {
+                sentinels_have("the sentinels choose the other", || {
                     (world.home.primary() != dead).then_some(())
                 });
                 world.home.watch().1[dead].restart();
