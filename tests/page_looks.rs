@@ -232,9 +232,9 @@ fn a_time_is_shown_once_a_minute_and_in_full_beside_the_menu() {
 }
 
 pub fn shows_a_time_once_a_minute(server: &TestServer, ann: &Page) {
-    let mut foo = server.join("foo");
+    let mut peer = server.join("foo");
     for n in 0..20 {
-        foo.say(&format!("line {n}"));
+        peer.say(&format!("line {n}"));
     }
     ann.shows("line 19");
     let is_once = "[...document.querySelectorAll('.message time')].every((time, at, all) =>
@@ -246,7 +246,7 @@ pub fn shows_a_time_once_a_minute(server: &TestServer, ann: &Page) {
     // Also where others speak in between.
     ann.say("my own");
     ann.until("!document.querySelector('.pending')");
-    foo.say("after that");
+    peer.say("after that");
     ann.shows("after that");
     assert_eq!(ann.value(is_once), json!(true));
 }

@@ -122,7 +122,7 @@ fn who_is_ignored_is_not_seen_until_that_is_ended() {
 
 pub fn ignores_somebody(server: &TestServer, ann: &Page) {
     let mut eve = server.join("Eve");
-    let mut foo = server.join("foo");
+    let mut peer = server.join("foo");
     eve.say("nonsense");
     menu_of(ann, "nonsense");
     ann.press("Ignore");
@@ -134,7 +134,7 @@ pub fn ignores_somebody(server: &TestServer, ann: &Page) {
     eve.say("more nonsense");
     eve.say("/msg ann private nonsense");
     eve.is_taken();
-    foo.say("the end");
+    peer.say("the end");
     ann.until("document.title.startsWith('(1)')");
     ann.press_containing("lobby");
     ann.shows("the end");
@@ -161,9 +161,9 @@ fn the_menu_is_used_with_the_keyboard_alone() {
 }
 
 pub fn is_used_with_the_keyboard(server: &TestServer, ann: &Page) {
-    let mut foo = server.join("foo");
+    let mut peer = server.join("foo");
     for n in 0..3 {
-        foo.say(&format!("line {n}"));
+        peer.say(&format!("line {n}"));
     }
     ann.shows("line 2");
     // It is at the last message when the conversation has the focus; the arrows lead to the others.

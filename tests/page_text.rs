@@ -63,7 +63,7 @@ fn a_message_of_a_few_emoji_is_large() {
 }
 
 pub fn enlarges_a_few_emoji(server: &TestServer, ann: &Page) {
-    let mut foo = server.join("foo");
+    let mut peer = server.join("foo");
     let family = "\u{1f468}\u{200d}\u{1f469}\u{200d}\u{1f467}\u{200d}\u{1f466}";
     let england = "\u{1f3f4}\u{e0067}\u{e0062}\u{e0065}\u{e006e}\u{e0067}\u{e007f}";
     let large = [
@@ -82,9 +82,9 @@ pub fn enlarges_a_few_emoji(server: &TestServer, ann: &Page) {
         "\u{1f600}\u{1f600}\u{1f600}\u{1f600}\u{1f600}\u{1f600}\u{1f600}",
     ];
     for text in large.into_iter().chain(small) {
-        foo.say(text);
+        peer.say(text);
     }
-    foo.say("the end");
+    peer.say("the end");
     ann.shows("the end");
     let shown: Value = ann.value(
         "[...document.querySelectorAll('.large .text')].map((e) => e.firstChild.textContent)",

@@ -82,13 +82,13 @@ fn what_a_window_without_focus_shows_is_not_seen_yet() {
 }
 
 pub fn waits_for_the_focus(server: &TestServer, ann: &Page) {
-    let mut foo = server.join("foo");
-    foo.say("seen");
+    let mut peer = server.join("foo");
+    peer.say("seen");
     ann.shows("seen");
     counts(ann, 0);
     focus(ann, false);
-    foo.say("first");
-    foo.say("second");
+    peer.say("first");
+    peer.say("second");
     ann.shows("second");
     counts(ann, 2);
     assert_eq!(ann.value(FIRST_BELOW), json!("first"));
@@ -97,7 +97,7 @@ pub fn waits_for_the_focus(server: &TestServer, ann: &Page) {
     assert_eq!(ann.value(FIRST_BELOW), json!("first"));
     // The next time it begins further down.
     focus(ann, false);
-    foo.say("third");
+    peer.say("third");
     counts(ann, 1);
     ann.until(&format!("{FIRST_BELOW} === 'third'"));
     assert_eq!(
@@ -113,11 +113,11 @@ fn who_comes_back_to_a_hidden_tab_begins_with_what_is_new() {
 }
 
 pub fn begins_with_news_after_a_hidden_tab(server: &TestServer, ann: &Page) {
-    let mut foo = server.join("foo");
-    says_lines(&mut foo, 30);
+    let mut peer = server.join("foo");
+    says_lines(&mut peer, 30);
     ann.shows("line 29");
     hide(ann, true);
-    says_lines(&mut foo, 60);
+    says_lines(&mut peer, 60);
     counts(ann, 60);
     hide(ann, false);
     let line = format!(
@@ -136,13 +136,13 @@ fn there_is_a_way_to_the_end_from_further_up() {
 }
 
 pub fn goes_to_the_end(server: &TestServer, ann: &Page) {
-    let mut foo = server.join("foo");
-    says_lines(&mut foo, 60);
+    let mut peer = server.join("foo");
+    says_lines(&mut peer, 60);
     ann.shows("line 59");
     ann.until("!document.getElementById('newer').checkVisibility()");
     ann.value(&format!("({LOG}.scrollTop = 100, 0)"));
     ann.has("To the end");
-    foo.say("news");
+    peer.say("news");
     ann.has("1 new message");
     counts(ann, 1);
     ann.press("1 new message");
@@ -159,14 +159,14 @@ fn what_was_not_seen_is_new_after_a_reload_too() {
 }
 
 pub fn keeps_news_over_a_reload(server: &TestServer, ann: &Page) {
-    let mut foo = server.join("foo");
-    foo.say("seen");
+    let mut peer = server.join("foo");
+    peer.say("seen");
     ann.shows("seen");
     ann.fill("Join another room", "attic");
     ann.press("Go");
     ann.until("location.hash === '#attic'");
-    foo.say("one");
-    foo.say("two");
+    peer.say("one");
+    peer.say("two");
     counts(ann, 2);
     ann.reload();
     ann.has("Message");
