@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::page_connection::{Open, in_chromium};
 use crate::support::{Front, Page, Proxy, Raw, TestServer};
 
 /// Waits until the page is kept.
@@ -100,6 +101,10 @@ fn it_opens_where_the_network_takes_packets_and_answers_nothing() {
 
 #[test]
 fn a_new_version_is_there_with_the_next_load_and_none_is_forced() {
+    takes_a_new_version(in_chromium);
+}
+
+pub fn takes_a_new_version(open: Open) {
     let server = TestServer::start();
     let front = Front::before(server.addr());
     let document = file(&server, "/").replace("<body>", "<body class=\"old\">");
@@ -122,7 +127,12 @@ fn a_new_version_is_there_with_the_next_load_and_none_is_forced() {
         .replace(version, "const VERSION = 'old'")
         .replace(tag, "old");
     front.answers("/sw.js", "text/javascript", worker);
-    let page = Page::join_at(front.addr(), "ann");
+    let Some(page) = open("http", front.addr()) else {
+        return;
+    };
+    page.fill("Name", "ann");
+    page.press("Join");
+    page.is_in();
     is_kept(&page);
     let is_old = "document.body.className === 'old' && document.body.dataset.script === 'old'";
     page.reload();

@@ -1,5 +1,7 @@
 //! The page in Firefox, and by `make page-test` in WebKit: what people do on it most.
 
+use std::net::SocketAddr;
+
 use serde_json::json;
 
 use crate::support::{Issuer, Page, TestServer, open_to_guests};
@@ -80,6 +82,10 @@ fn who_comes_back_misses_nothing_and_loses_nothing() {
     bob.say("welcome back");
     ann.shows("welcome back");
     assert_eq!(ann.count("while it was away"), 1);
+}
+
+fn elsewhere(scheme: &str, addr: SocketAddr) -> Option<Page> {
+    Page::open_elsewhere_as(scheme, addr, "/")
 }
 
 /// Ann in the lobby does the same as in Chromium.
@@ -234,11 +240,21 @@ fn too_many_connections_from_one_address_are_reported() {
 
 #[test]
 fn a_proxy_that_is_set_up_wrongly_is_reported() {
-    let open = |addr| Page::open_elsewhere_as("https", addr, "/");
-    page_connection::reports_a_hidden_host(open);
-    page_connection::reports_a_missing_upgrade(open);
-    page_connection::reports_a_wrong_name(open);
-    page_connection::reports_a_server_that_is_down(open);
+    page_connection::reports_a_hidden_host(elsewhere);
+    page_connection::reports_a_missing_upgrade(elsewhere);
+    page_connection::reports_a_wrong_name(elsewhere);
+    page_connection::reports_a_server_that_is_down(elsewhere);
+    page_connection::asks_about_few_attempts(elsewhere);
+}
+
+#[test]
+fn a_phone_out_of_a_pocket_shows_at_once_what_was_missed() {
+    page_connection::comes_out_of_a_pocket(elsewhere);
+}
+
+#[test]
+fn a_new_version_is_there_with_the_next_load_and_none_is_forced() {
+    page_app::takes_a_new_version(elsewhere);
 }
 
 #[test]

@@ -9,16 +9,16 @@ use serde_json::json;
 
 use crate::support::{Nginx, Page, Proxy, TestServer};
 
-/// Opens a page by HTTPS, in the browser that is meant; `None` if there is none.
-pub type Open = fn(SocketAddr) -> Option<Page>;
+/// Opens a page by `http` or `https` in the browser that is meant; `None` if there is none.
+pub type Open = fn(&str, SocketAddr) -> Option<Page>;
 
-fn in_chromium(addr: SocketAddr) -> Option<Page> {
-    Some(Page::open_as("https", addr, "/"))
+pub fn in_chromium(scheme: &str, addr: SocketAddr) -> Option<Page> {
+    Some(Page::open_as(scheme, addr, "/"))
 }
 
 /// Opens the page behind nginx and tries to join.
 fn join_behind(nginx: &Nginx, open: Open) -> Option<Page> {
-    let page = open(at(nginx))?;
+    let page = open("https", at(nginx))?;
     page.fill("Name", "ann");
     page.press("Join");
     Some(page)
@@ -137,9 +137,15 @@ pub fn reports_a_server_that_is_down(open: Open) {
 
 #[test]
 fn not_every_attempt_costs_a_second_request() {
+    asks_about_few_attempts(in_chromium);
+}
+
+pub fn asks_about_few_attempts(open: Open) {
     let server = TestServer::start();
     let nginx = Nginx::without(server.addr(), "proxy_set_header Upgrade $http_upgrade;");
-    let page = Page::open_as("https", at(&nginx), "/");
+    let Some(page) = open("https", at(&nginx)) else {
+        return;
+    };
     page.value(
         "(globalThis.attempts = 0, globalThis.asked = [],
           globalThis.WebSocket = class extends WebSocket {
@@ -162,14 +168,23 @@ fn not_every_attempt_costs_a_second_request() {
 
 #[test]
 fn a_phone_out_of_a_pocket_shows_at_once_what_was_missed() {
+    comes_out_of_a_pocket(in_chromium);
+}
+
+pub fn comes_out_of_a_pocket(open: Open) {
     let server = TestServer::start();
     let proxy = Proxy::to(server.addr().port());
-    let mut foo = server.join("foo");
-    let page = Page::join_at(proxy.addr(), "ann");
-    foo.hears("ann: has joined the chat!");
+    let mut peer = server.join("foo");
+    let Some(page) = open("http", proxy.addr()) else {
+        return;
+    };
+    page.fill("Name", "ann");
+    page.press("Join");
+    page.is_in();
+    peer.hears("ann: has joined the chat!");
     // The network has forgotten the connection, and tells neither side.
     proxy.hold();
-    foo.say("are you there?");
+    peer.say("are you there?");
     page.runs(
         "globalThis.first = Promise.race([
              new Promise((late) => setTimeout(late, 5_000, 'late')),

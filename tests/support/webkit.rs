@@ -70,7 +70,9 @@ impl Tab {
         let mut answer = String::new();
         stream.read_to_string(&mut answer).map_err(failed)?;
         let (_, body) = answer.split_once("\r\n\r\n").ok_or("no answer")?;
-        let mut answer: Value = serde_json::from_str(body).expect("it is JSON");
+        // A browser that has ended answers nothing.
+        let answer: Result<Value, _> = serde_json::from_str(body);
+        let mut answer = answer.map_err(|error| format!("{path}: {error}"))?;
         match answer["value"].get("error") {
             Some(_) => Err(format!("{path}: {}", answer["value"])),
             None => Ok(answer["value"].take()),
