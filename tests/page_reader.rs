@@ -102,11 +102,8 @@ pub fn scrolls_by_what_was_asked_for(server: &TestServer, ann: &Page) {
             "[...document.querySelectorAll('.message')].find((e) => e.querySelector('.text').firstChild.data === {text}).getBoundingClientRect().top - {LOG}.getBoundingClientRect().top"
         );
         scrolls_up(ann, 300);
-        let now = ann.value(&place).as_f64().unwrap();
-        assert!(
-            (now - top - 300.0).abs() < 2.0,
-            "{text}: {top} has become {now}"
-        );
+        // On a busy machine it may take some frames until all heights are known.
+        ann.until(&format!("Math.abs({place} - {top} - 300) < 2"));
     }
 }
 
