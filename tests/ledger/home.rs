@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 
 use super::disk::Disk;
 use super::world::{INSTANCES, ROOMS};
-use crate::support::{Certs, Nodes, Program, Proxy, Redis, Sentinels, eventually};
+use crate::support::{Certs, Nodes, Program, Proxy, Redis, Sentinels, sentinels_have};
 
 /// The cluster's password.
 const PASSWORD: &str = "s3cret";
@@ -244,7 +244,7 @@ impl Home {
         let Home::Watched(sentinels, redis) = self else {
             panic!("nobody watches");
         };
-        eventually("the replica has all that the primary has", || {
+        sentinels_have("the replica has all that the primary has", || {
             let primary = self.primary();
             // The sentinels do that too, but let twenty seconds pass. When they do, they end all
             // connections.
