@@ -11,6 +11,7 @@
 //! system call to be told of the next one.
 
 mod source;
+mod sources;
 mod timer;
 
 use std::collections::BTreeMap;
@@ -27,11 +28,10 @@ use rustix::buffer::spare_capacity;
 use rustix::event::{EventfdFlags, Timespec, epoll, eventfd};
 use rustix::fd::OwnedFd;
 use rustix::io;
-use slab::Slab;
 
 use crate::mutex::Mutex;
 pub use source::Async;
-use source::Source;
+use sources::Sources;
 pub use timer::Timer;
 
 /// The most events of one turn.
@@ -44,7 +44,7 @@ struct Reactor {
     epoll: OwnedFd,
     /// Ends the wait for events early. It is edge-triggered, so it is never read.
     interrupter: OwnedFd,
-    sources: Mutex<Slab<Arc<Source>>>,
+    sources: Mutex<Sources>,
     /// The wakers of timers, in the order in which they fire. The number tells timers of the same
     /// instant apart.
     timers: Mutex<BTreeMap<(Instant, u64), Waker>>,
@@ -227,14 +227,11 @@ impl Reactor {
     }
 
     fn collect_events(&self, events: &mut Vec<epoll::Event>, wakers: &mut Vec<Waker>) {
-        let sources = self.sources.lock();
-        for event in events.drain(..) {
-            // A source may be gone already, and its key another's: that one is woken in vain.
+        let events = events.drain(..).map(|event| {
             let (flags, data) = (event.flags, event.data);
-            if let Some(source) = sources.get(data.u64() as usize) {
-                source.tell(flags, wakers);
-            }
-        }
+            (flags, data.u64())
+        });
+        self.sources.lock().tell(events, wakers);
     }
 
     fn collect_timers(&self, wakers: &mut Vec<Waker>) {
@@ -327,6 +324,17 @@ mod tests {
         block_on(ours.read_to_end(&mut all)).unwrap();
         writer.join().unwrap();
         assert_eq!(all, b"abc".repeat(2000));
+    }
+
+    #[test]
+    fn who_is_told_of_an_end_that_is_none_goes_on_to_wait() {
+        let (near, mut far) = UnixStream::pair().unwrap();
+        let mut near = Async::new(near).unwrap();
+        near.is_told_of_an_end();
+        let nothing = block_on(future::poll_once(near.read(&mut [0])));
+        assert!(nothing.is_none());
+        far.write_all(b"x").unwrap();
+        assert_eq!(block_on(near.read(&mut [0])).unwrap(), 1);
     }
 
     #[test]

@@ -52,6 +52,38 @@ impl Source {
     }
 }
 
+impl Source {
+    /// There was nothing to read, not even the end: what was told before is none. Without this a reader would
+    /// try for ever.
+    fn note_open(&self) {
+        let mut readable = self.readable.lock();
+        readable.ended &= readable.told;
+    }
+
+    /// Nobody waits any more.
+    fn forget_wakers(&self) {
+        for readiness in [&self.readable, &self.writable] {
+            let waker = readiness.lock().waker.take();
+            drop(waker);
+        }
+    }
+}
+
+#[cfg(test)]
+impl<T: AsFd> Async<T> {
+    pub(super) fn is_told_of_an_end(&self) {
+        self.source.tell(epoll::EventFlags::RDHUP, &mut Vec::new());
+    }
+}
+
+#[cfg(test)]
+impl Source {
+    /// Whether the kernel has told of input.
+    pub(super) fn is_told(&self) -> bool {
+        self.readable.lock().told
+    }
+}
+
 impl Readiness {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if mem::take(&mut self.told) || self.ended {
@@ -147,6 +179,7 @@ impl<T: AsFd> Async<T> {
             self.source.readable.lock().told = false;
             match read() {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.source.note_open();
                     ready!(self.poll_readable(cx));
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {
@@ -170,7 +203,9 @@ impl<T: AsFd> Drop for Async<T> {
         let reactor = Reactor::get();
         // Closing is not enough where another process has the same file.
         let _ = epoll::delete(&reactor.epoll, &self.file);
-        reactor.sources.lock().remove(self.key as usize);
+        // Not under the lock: this may be the end of a task, which drops other files.
+        self.source.forget_wakers();
+        reactor.sources.lock().leave(self.key as usize);
     }
 }
 
