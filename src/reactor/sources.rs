@@ -22,7 +22,7 @@ impl Sources {
         self.all.insert(source)
     }
 
-    /// One that the kernel has never told of is not to be told of.
+    /// Takes back one that could not be registered.
     pub(super) fn remove(&mut self, key: usize) {
         self.all.remove(key);
     }
