@@ -22,10 +22,21 @@ fn texts_up_to(client: &mut Client, last: &str) -> Vec<String> {
 /// Waits until messages wait for hal, or no longer do.
 #[track_caller]
 fn hal_is_away(redis: &Redis, away: bool) {
-    let expected = format!(":{}\r\n", u8::from(away));
+    answers(redis, &["EXISTS", "{chat-users}:away:hal"], away);
+}
+
+/// Waits until somebody has the name hal, or nobody.
+#[track_caller]
+fn hal_is_here(redis: &Redis, here: bool) {
+    answers(redis, &["SISMEMBER", "chat-users", "hal"], here);
+}
+
+/// Waits until Redis answers yes, or no.
+#[track_caller]
+fn answers(redis: &Redis, question: &[&str], yes: bool) {
+    let expected = format!(":{}\r\n", u8::from(yes));
     eventually("hal comes or goes", || {
-        let found = redis.command(&["EXISTS", "{chat-users}:away:hal"]);
-        (found == expected).then_some(())
+        (redis.command(question) == expected).then_some(())
     });
 }
 
@@ -254,16 +265,6 @@ fn who_is_told_something_in_the_moment_of_saying_a_name_hears_it() {
     };
     let begin = json!({"username": "hal", "message": "it is me"});
     told_in_the_moment_of_coming(false, begin, hears);
-}
-
-/// Waits until somebody has the name hal, or nobody.
-#[track_caller]
-fn hal_is_here(redis: &Redis, here: bool) {
-    let expected = format!(":{}\r\n", u8::from(here));
-    eventually("hal comes or goes", || {
-        let found = redis.command(&["SISMEMBER", "chat-users", "hal"]);
-        (found == expected).then_some(())
-    });
 }
 
 #[test]

@@ -50,11 +50,9 @@ impl Source {
             }
         }
     }
-}
 
-impl Source {
-    /// There was nothing to read, not even the end: what was told before is none. Without this a reader would
-    /// try for ever.
+    /// There was nothing to read, and no end either: the end that was told before is none. Without this a reader
+    /// would try for ever.
     fn note_open(&self) {
         let mut readable = self.readable.lock();
         readable.ended &= readable.told;

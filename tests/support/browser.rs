@@ -349,7 +349,7 @@ impl Page {
         true
     }
 
-    /// Chromium gives it the focus, whatever window has it, or no longer does. Other browsers show one page.
+    /// Gives it the focus, or takes it away. Only in Chromium: other browsers show one page at a time.
     pub fn has_focus(&self, has_focus: bool) {
         if let Browser::Chromium(tab) = &self.0 {
             let enabled = json!({"enabled": has_focus});

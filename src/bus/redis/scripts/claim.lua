@@ -39,12 +39,13 @@ if not owner and ARGV[6] == '1' then
   end
 end
 local time = redis.call('TIME')
-local granted = {string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))}
+local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
+local granted = {now}
 if since and hash == ARGV[3] then
   redis.call('SET', ARGV[10] .. ARGV[1], since .. ' ' .. hash .. lines, 'PX', ARGV[11])
-  granted = {granted[1], since, lines}
+  granted = {now, since, lines}
 elseif ARGV[3] ~= '' and redis.call('HGET', KEYS[5], '') == ARGV[3] then
-  granted = {granted[1], granted[1], ''}
+  granted = {now, now, ''}
 end
 if since and hash ~= ARGV[3] then redis.call('DEL', ARGV[10] .. ARGV[1]) end
 local value = ARGV[2] .. ' ' .. ARGV[3]
