@@ -39,10 +39,8 @@ pub trait Driver {
     /// Says yes to what it would ask its user for at this origin. False if it can't be told.
     fn grants(&self, permission: &str, origin: &str) -> bool;
 
-    /// Makes the page this large in CSS pixels. False if it can't.
-    fn resizes(&self, _width: u32, _height: u32) -> bool {
-        false
-    }
+    /// Makes the page this large in CSS pixels.
+    fn resizes(&self, width: u32, height: u32);
 
     /// Enlarges the page so many times, as two fingers do. False if it can't.
     fn zooms(&self, _factor: u32) -> bool {
@@ -224,16 +222,23 @@ impl Page {
     /// Waits until an expression is true.
     #[track_caller]
     pub fn until(&self, expression: &str) {
+        self.becomes(expression, &Value::Bool(true));
+    }
+
+    /// Waits until an expression has this value.
+    #[track_caller]
+    pub fn becomes(&self, expression: &str, expected: &Value) {
         let end = Instant::now() + DEADLINE;
         loop {
             let asked = Instant::now();
-            if self.evaluate(expression) == Ok(Value::Bool(true)) {
+            let found = self.evaluate(expression);
+            if found.as_ref() == Ok(expected) {
                 return;
             }
             if Instant::now() > end {
                 let seen = self.value("document.body.innerText");
                 let seen = seen.as_str().unwrap_or_default();
-                panic!("never true: {expression}; the page says:\n{seen}");
+                panic!("never {expected}: {expression}; at last {found:?}; the page says:\n{seen}");
             }
             // Half of the page's time at least is its own.
             std::thread::sleep(asked.elapsed().max(Duration::from_millis(10)));
@@ -338,15 +343,14 @@ impl Page {
         true
     }
 
-    /// A phone of this size in CSS pixels from now on. False if the browser can't be told.
-    pub fn phone(&self, width: u32, height: u32) -> bool {
+    /// A phone of this size in CSS pixels from now on.
+    pub fn phone(&self, width: u32, height: u32) {
         if let Browser::Other(tab) = &self.0 {
             return tab.resizes(width, height);
         }
         let params =
             json!({"width": width, "height": height, "deviceScaleFactor": 2, "mobile": true});
         self.does("Emulation.setDeviceMetricsOverride", params);
-        true
     }
 
     /// Gives it the focus, or takes it away. Only in Chromium: other browsers show one page at a time.

@@ -204,11 +204,10 @@ impl Driver for Tab {
         true
     }
 
-    fn resizes(&self, width: u32, height: u32) -> bool {
+    fn resizes(&self, width: u32, height: u32) {
         let size = json!({"width": width, "height": height});
         let params = json!({"context": self.context, "viewport": size});
         self.does("browsingContext.setViewport", params);
-        true
     }
 
     fn zooms(&self, factor: u32) -> bool {

@@ -112,6 +112,13 @@ impl Driver for Tab {
         self.does("/actions", json!({"actions": [device]}));
     }
 
+    /// As near as it can: the window is no narrower than its bar.
+    fn resizes(&self, width: u32, height: u32) {
+        let bar = self.evaluate("outerHeight - innerHeight").unwrap();
+        let height = u64::from(height) + bar.as_u64().unwrap();
+        self.does("/window/rect", json!({"width": width, "height": height}));
+    }
+
     fn grants(&self, permission: &str, _origin: &str) -> bool {
         eprintln!("WebKit can't be told to allow {permission}");
         false

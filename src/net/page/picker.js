@@ -25,6 +25,8 @@ export function openPicker(opener, take) {
   };
   fill();
   field.addEventListener('input', fill);
+  // A field to find something keeps Escape for itself in WebKit.
+  field.addEventListener('keydown', ({ key }) => key === 'Escape' && !field.value && page.menu.close());
   const form = make('form', '', field, grid);
   form.addEventListener('submit', (event) => {
     event.preventDefault();
