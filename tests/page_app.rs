@@ -3,17 +3,16 @@
 use serde_json::{Value, json};
 
 use crate::page_connection::{Open, in_chromium};
-use crate::support::{Front, Page, Proxy, Raw, TestServer};
+use crate::support::{Front, Page, Proxy, Raw, TestServer, eventually};
 
-/// Waits until the page is kept.
+/// Waits until the page is kept, in its newest version. WebKit may not say when a worker is activated, and loads no page
+/// while one takes over.
 fn is_kept(page: &Page) {
-    page.runs(
-        "const { active, installing, waiting } = await navigator.serviceWorker.ready;
-         await new Promise((done) => {
-             if (active.state === 'activated') done();
-             active.onstatechange = () => active.state === 'activated' && done();
-         })",
-    );
+    let worker = "const { active, waiting, installing } = await navigator.serviceWorker.ready;
+                  return !!active && !waiting && !installing";
+    eventually("the page is kept", || {
+        (page.runs(worker) == true).then_some(())
+    });
 }
 
 /// A file as browsers get it.
