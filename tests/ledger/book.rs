@@ -264,7 +264,7 @@ impl Damaged {
 pub struct Book {
     pub pages: Vec<Page>,
     pub losses: Vec<Loss>,
-    /// When Redis refused commands.
+    /// When Redis refused commands, or the disk of a lone server failed.
     pub refusals: Vec<(Duration, Duration)>,
     /// When an instance could not reach Redis for so long that others may have taken it for dead.
     pub cut_off: Vec<(Duration, Duration)>,

@@ -130,7 +130,9 @@ fn follow(
         let known = sequence.places.get(heard.text.as_str());
         let place = known.map(|known| known.iter().find(|at| **at >= next).unwrap_or(&known[0]));
         let Some(&place) = place else {
-            if losses::just_before(book, room, heard.at) {
+            if losses::just_before(book, room, heard.at)
+                || losses::may_be_taken_back(book, heard.at)
+            {
                 continue;
             }
             wrong.push(format!(

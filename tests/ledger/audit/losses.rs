@@ -44,6 +44,13 @@ pub fn just_before(book: &Book, room: &str, at: Duration) -> bool {
     losses.any(|loss| at <= loss.to && loss.to < at + HEARD || ended(loss))
 }
 
+/// Whether a message that was heard then may have been taken back, and perhaps nobody else has heard it: the
+/// disk of a lone server fails.
+pub fn may_be_taken_back(book: &Book, at: Duration) -> bool {
+    let mut refusals = book.refusals.iter();
+    refusals.any(|(from, to)| *from < at + HEARD && at <= *to)
+}
+
 /// Whether a message that was heard just before such a loss may have been said again, so that its place is
 /// after what was said later.
 pub fn may_be_later(book: &Book, room: &str, heard: &Heard) -> bool {

@@ -93,6 +93,20 @@ fn what_was_taken_back_while_its_author_was_away_may_be_said_again() {
 }
 
 #[test]
+fn what_only_people_without_ids_have_heard_may_be_taken_back_while_the_disk_fails() {
+    let heard = |at: Duration| {
+        move |book: &mut Book| {
+            book.refusals = vec![(2 * SECOND, 3 * SECOND)];
+            hears(&mut book.pages[PIP], None, "never kept");
+            book.pages[PIP].visits[0].heard[3].at = at;
+        }
+    };
+    finds(good(), heard(2 * SECOND), &[]);
+    let expected = ["pip: heard \"never kept\" (at 4.00s) in attic, which nobody with ids heard"];
+    finds(good(), heard(4 * SECOND), &expected);
+}
+
+#[test]
 fn a_damaged_message_may_be_missing_if_that_is_told() {
     finds(damaged(), |_| {}, &[]);
     let silent = |book: &mut Book| book.pages[BEA].visits[1].complete = true;
