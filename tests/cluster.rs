@@ -1,8 +1,10 @@
 //! Many instances behind one Redis are one chat.
 
+use std::time::Duration;
+
 use serde_json::json;
 
-use crate::support::{Proxy, Redis, TestServer, eventually};
+use crate::support::{NearAndFar, Proxy, Redis, TestServer, eventually};
 
 #[test]
 fn people_on_two_instances_talk() {
@@ -161,6 +163,39 @@ fn a_dead_instance_keeps_its_names_only_while_it_has_a_lease() {
 }
 
 /// The instance of the older connection hears nothing of it, and is the first to register its names again.
+#[test]
+fn a_name_that_is_taken_over_in_the_moment_of_being_given_is_lost() {
+    let NearAndFar {
+        redis,
+        way,
+        near,
+        far,
+    } = NearAndFar::start();
+    let mut ann = near.typed_in("ann", "lobby");
+    let mut pip = far.typed_in("pip", "lobby");
+    let mut all_hear = |text: &str| {
+        ann.put(json!({"type": "chat", "room": "lobby", "text": text}));
+        pip.gets_at_last(json!({"type": "chat", "text": text}));
+    };
+    all_hear("where is hal?");
+    let mut first = far.json();
+    let join = json!({"type": "join", "room": "lobby", "user": "hal", "session": "key of hal"});
+    way.delay(Duration::from_millis(500));
+    first.put(join);
+    eventually("Redis gives the name", || {
+        let owners = redis.list(&["HKEYS", "{chat-users}:owners"]);
+        owners.contains(&"hal".into()).then_some(())
+    });
+    // The answer is on its way while the far instance hears of the takeover.
+    way.hold_commands(&redis.command(&["CLIENT", "LIST"]));
+    let mut last = near.typed_in("hal", "lobby");
+    all_hear("there");
+    way.let_go();
+    first.is_closed(4001);
+    ann.put(json!({"type": "chat", "to": "hal", "text": "welcome"}));
+    last.gets_at_last(json!({"type": "chat", "text": "welcome"}));
+}
+
 #[test]
 fn a_name_that_was_taken_over_unheard_stays_with_its_newer_connection() {
     let redis = Redis::on_tcp();

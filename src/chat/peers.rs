@@ -12,7 +12,7 @@ mod removal;
 mod rooms;
 mod sweep;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::mem;
 use std::sync::Arc;
 
@@ -61,8 +61,9 @@ struct Registry {
     rooms: HashMap<Room, Members>,
     /// Joins that are on the bus and not back yet, by the number of the peer.
     joining: HashMap<u64, PendingJoin>,
-    /// The numbers of peers whose names are about to change.
-    renaming: HashSet<u64>,
+    /// Peers whose names are about to change, by their numbers: the name that another connection has
+    /// taken over before this place knew that the peer had it.
+    renaming: HashMap<u64, Option<User>>,
     /// Peers that moderators have removed from rooms, of which these are to be told.
     removed: Vec<Removed>,
 }
@@ -75,7 +76,7 @@ struct PeerEntry {
     weight: u64,
     /// The hash of the session key. A client with this key may take the name over.
     key_hash: Option<SessionKeyHash>,
-    /// When it was given the name, in milliseconds of Redis' time.
+    /// When it was given the name, in microseconds of Redis' time.
     named_at: u64,
     rooms: Vec<Room>,
     pinged: bool,
@@ -160,10 +161,11 @@ impl Peers {
     }
 
     /// Gives a peer a name, in place of its older one, which may be another spelling of the same
-    /// name. `at`: when that was decided, in milliseconds of Redis' time; 0 on a lone server, where nothing
+    /// name. `at`: when that was decided, in microseconds of Redis' time; 0 on a lone server, where nothing
     /// comes late. If another peer here has the name and [loses it](SessionKeyHash::takes_over) to this one, that
-    /// peer is closed with [`CloseReason::Replaced`]; its events still carry the name until it has left.
-    /// `false` if the other one keeps the name.
+    /// peer is closed with [`CloseReason::Replaced`]; its events still carry the name until it has left. If
+    /// another one anywhere has taken the name over since, this peer is closed so.
+    /// `false` if another one here, with another key, keeps the name.
     pub async fn claim(
         &self,
         peer: &Peer,
@@ -173,6 +175,8 @@ impl Peers {
     ) -> bool {
         let mut registry = self.registry.lock().await;
         let registry = &mut *registry;
+        let lost = registry.renaming.get_mut(&peer.number);
+        let mut replaced = lost.is_some_and(|lost| lost.take().as_ref() == Some(user));
         if let Some(&other) = registry.names.get(user)
             && other != peer.key
         {
@@ -180,10 +184,16 @@ impl Peers {
             if !key_hash.is_some_and(|key_hash| key_hash.takes_over(other.key_hash)) {
                 return false;
             }
-            other.peer.outbox.close(CloseReason::Replaced);
+            replaced |= other.named_at > at;
+            if !replaced {
+                other.peer.outbox.close(CloseReason::Replaced);
+            }
         }
         let weight = weight(user.key(), self.origin(peer));
-        registry.hold_name(peer, user, weight);
+        match replaced {
+            true => peer.outbox.close(CloseReason::Replaced),
+            false => registry.hold_name(peer, user, weight),
+        }
         let entry = &mut registry.peers[peer.key as usize];
         (entry.key_hash, entry.named_at) = (key_hash, at);
         let before = mem::replace(&mut entry.weight, weight);
@@ -287,12 +297,17 @@ impl Peers {
     }
 
     /// Closes the connection with this name, if it has this number. One whose name was taken over no
-    /// longer has it from here on.
+    /// longer has it from here on; nor does one that is about to be given it.
     pub async fn close(&self, user: &User, number: u64, reason: CloseReason) {
         let mut registry = self.registry.lock().await;
         let key = registry.names.get(user).copied();
         let entry = key.map(|key| &registry.peers[key as usize]);
         let Some(entry) = entry.filter(|entry| entry.peer.number == number) else {
+            if reason == CloseReason::Replaced
+                && let Some(lost) = registry.renaming.get_mut(&number)
+            {
+                *lost = Some(user.clone());
+            }
             return;
         };
         let (peer, weight) = (entry.peer.clone(), entry.weight);
@@ -320,7 +335,7 @@ impl Registry {
             names_sum: 0,
             rooms: HashMap::new(),
             joining: HashMap::new(),
-            renaming: HashSet::new(),
+            renaming: HashMap::new(),
             removed: Vec::new(),
         }
     }

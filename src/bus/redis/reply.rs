@@ -258,7 +258,7 @@ pub enum Claimed {
     Taken,
     /// The connection has it now.
     Granted {
-        /// Since then, in milliseconds of Redis' time.
+        /// Since then, in microseconds of Redis' time.
         at: u64,
         /// What its holder may have missed of private conversations, if there are any.
         away: Option<Away>,

@@ -123,7 +123,7 @@ impl Registry {
             return false;
         };
         let entry = &self.peers[key as usize];
-        if *at >= entry.named_at {
+        if *at >= entry.named_at / 1000 {
             return false;
         }
         let own = self.origin(&entry.peer);

@@ -37,7 +37,11 @@ impl Peers {
     /// Notes that another place may know another name of this peer than the registry, until the
     /// change [ends](Self::end_name_change).
     pub async fn begin_name_change(&self, peer: &Peer) {
-        self.registry.lock().await.renaming.insert(peer.number);
+        self.registry
+            .lock()
+            .await
+            .renaming
+            .insert(peer.number, None);
     }
 
     /// The registry has the name that the other place has.
@@ -88,7 +92,7 @@ impl Census<'_> {
 
     /// Whether the name of the peer with this number is about to change.
     pub fn is_changing_name(&self, number: u64) -> bool {
-        self.0.renaming.contains(&number)
+        self.0.renaming.contains_key(&number)
     }
 
     /// Whether the peer with this number is about to join a room.
@@ -138,12 +142,14 @@ pub fn weight(key: &str, origin: Origin) -> u64 {
 pub(super) mod tests {
     use std::io::{self, IoSlice};
     use std::pin::pin;
+    use std::sync::Arc;
     use std::task::{Context, Poll, Waker};
 
     use bytes::Bytes;
 
     use super::*;
     use crate::chat::address::Address;
+    use crate::chat::close_reason::CloseReason;
     use crate::chat::dialect::Dialect;
     use crate::chat::event::{Event, EventKind};
     use crate::chat::id::Instance;
@@ -200,17 +206,12 @@ pub(super) mod tests {
         // Two spellings of one name among them.
         let users = ["ann", "Ann", "bob"].map(|user| User::new(user).unwrap());
         arbtest::arbtest(|u| {
-            let peers = Peers::new(Instance(7), OutboxLimits::new(1 << 20, 1 << 20));
+            let peers = peers();
             let mut here = Vec::new();
             for _ in 0..u.int_in_range(1..=60)? {
                 let room = u.choose(&rooms)?;
                 if here.is_empty() || u.ratio(1, 8)? {
-                    here.push(now(peers.add(
-                        Dialect::Typed,
-                        Address::new(1),
-                        Nowhere,
-                        Bytes::new(),
-                    )));
+                    here.push(add(&peers));
                     continue;
                 }
                 let place = u.choose_index(here.len())?;
@@ -220,7 +221,14 @@ pub(super) mod tests {
                     // A connection does one thing after the other.
                     0 if !joins => {
                         let hash = Some(SessionKeyHash::of("secret"));
-                        now(peers.claim(peer, u.choose(&users)?, hash, 0));
+                        let (user, at) = (u.choose(&users)?, u.int_in_range(0..=3)?);
+                        now(peers.begin_name_change(peer));
+                        if u.ratio(1, 4)? {
+                            let reason = CloseReason::Replaced;
+                            now(peers.close(user, peer.number, reason));
+                        }
+                        now(peers.claim(peer, user, hash, at));
+                        now(peers.end_name_change(peer));
                     }
                     1 if !joins => drop(now(peers.begin_join(peer, room))),
                     2 if joins => {
@@ -251,6 +259,41 @@ pub(super) mod tests {
             }
             Ok(())
         });
+    }
+
+    fn peers() -> Peers {
+        Peers::new(Instance(7), OutboxLimits::new(1 << 20, 1 << 20))
+    }
+
+    fn add(peers: &Peers) -> Arc<Peer<Nowhere>> {
+        let (dialect, address) = (Dialect::Typed, Address::new(1));
+        now(peers.add(dialect, address, Nowhere, Bytes::new()))
+    }
+
+    #[test]
+    fn who_was_given_a_name_last_keeps_it_whichever_answer_is_seen_first() {
+        let (peers, ann) = (peers(), User::new("ann").unwrap());
+        let [first, last] = [add(&peers), add(&peers)];
+        let key = Some(SessionKeyHash::of("secret"));
+        assert!(now(peers.claim(&last, &ann, key, 2)));
+        assert!(now(peers.claim(&first, &ann, key, 1)));
+        let reason = Some(CloseReason::Replaced);
+        assert_eq!(
+            (first.outbox.close_reason(), last.outbox.close_reason()),
+            (reason, None)
+        );
+        assert!(now(peers.held(&last)).is_some());
+    }
+
+    #[test]
+    fn a_name_that_is_taken_over_before_it_is_known_to_be_given_is_lost() {
+        let (peers, ann) = (peers(), User::new("ann").unwrap());
+        let (peer, reason) = (add(&peers), CloseReason::Replaced);
+        now(peers.begin_name_change(&peer));
+        now(peers.close(&ann, peer.number, reason));
+        assert!(now(peers.claim(&peer, &ann, None, 1)));
+        assert_eq!(peer.outbox.close_reason(), Some(reason));
+        assert!(!now(peers.holds(&ann)));
     }
 
     #[test]

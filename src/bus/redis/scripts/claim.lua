@@ -7,8 +7,8 @@
 -- registers its name again has put it there itself.
 -- A name whose holder is away is granted to the holder alone. What waits for the holder does so until the
 -- record of that is deleted.
--- Returns 0 if it is taken, or else the time, in milliseconds, and if the holder has private conversations: since
--- when the holder was away, at the latest now, and how far they had been heard.
+-- Returns 0 if it is taken, or else the time, in microseconds, and if the holder has private conversations: since
+-- when the holder was away, in milliseconds, at the latest now, and how far they had been heard.
 clear_if_empty(KEYS[2], KEYS[4])
 local token = ARGV[12] == '1'
 local owner = redis.call('HGET', KEYS[2], ARGV[1])
@@ -40,12 +40,12 @@ if not owner and ARGV[6] == '1' then
 end
 local time = redis.call('TIME')
 local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
-local granted = {now}
+local granted = {string.format('%.0f', time[1] * 1000000 + time[2])}
 if since and hash == ARGV[3] then
   redis.call('SET', ARGV[10] .. ARGV[1], since .. ' ' .. hash .. lines, 'PX', ARGV[11])
-  granted = {now, since, lines}
+  granted = {granted[1], since, lines}
 elseif ARGV[3] ~= '' and redis.call('HGET', KEYS[5], '') == ARGV[3] then
-  granted = {now, now, ''}
+  granted = {granted[1], now, ''}
 end
 if since and hash ~= ARGV[3] then redis.call('DEL', ARGV[10] .. ARGV[1]) end
 local value = ARGV[2] .. ' ' .. ARGV[3]
