@@ -1,6 +1,7 @@
 //! The ledger: what everybody said, what became of it, and what everybody heard. Each person keeps
 //! a page; nobody judges here, that is the [audit](super::audit)'s.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
@@ -275,9 +276,11 @@ pub struct Book {
 }
 
 impl Book {
-    /// The loss that this message is part of.
+    /// The loss that this message is part of: of several, the one that has kept most. It may have been said after
+    /// the others.
     pub fn lost(&self, room: &str, id: Id) -> Option<&Loss> {
-        self.losses.iter().find(|loss| loss.has(room, id))
+        let losses = self.losses.iter().filter(|loss| loss.has(room, id));
+        losses.min_by_key(|loss| Reverse(loss.kept[room]))
     }
 
     /// When somebody was first told that this message is taken back.

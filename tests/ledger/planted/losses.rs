@@ -49,6 +49,17 @@ fn what_only_a_terminal_hears_is_forgiven_in_the_moment_of_a_loss() {
 }
 
 #[test]
+fn what_was_said_after_a_loss_may_be_part_of_the_next() {
+    let one_before = |book: &mut Book| {
+        let mut before = book.losses[0].clone();
+        (before.from, before.to) = (SECOND, SECOND);
+        before.kept = [("attic".to_string(), [Some(id(1)); 2])].into();
+        book.losses.insert(0, before);
+    };
+    finds(gone_back(), one_before, &[]);
+}
+
+#[test]
 fn only_what_is_announced_is_forgiven() {
     finds(gone_back(), |_| {}, &[]);
     // Not announced.
