@@ -69,12 +69,14 @@ impl Disk {
         self.folder.path().join("data")
     }
 
-    /// All lines of the journal, in order.
+    /// All lines of the journal that the server reads, in order.
     pub fn lines(&self) -> Vec<Line> {
-        self.files("jsonl")
-            .iter()
-            .flat_map(|file| lines(file))
-            .collect()
+        let files = self.files("jsonl");
+        let mut lines: Vec<Line> = files.iter().flat_map(|file| lines(file)).collect();
+        // Old files may be left, of which it needs nothing: a later one has all.
+        let all = lines.iter().rposition(|line| line.kind == "all");
+        lines.drain(..all.unwrap_or(0));
+        lines
     }
 
     /// The messages in the journal.
@@ -129,9 +131,6 @@ impl Disk {
     /// A bit changes in a line with a message, or in its line feed.
     pub fn flip(&self, rng: &mut Rng) -> Option<Flip> {
         let mut lines = self.lines();
-        // Old files may be left, of which the server reads nothing: a later one has all.
-        let all = lines.iter().rposition(|line| line.kind == "all");
-        lines.drain(..all.unwrap_or(0));
         lines.retain(|line| {
             let message = line.message.as_ref();
             message.is_some_and(|((room, _), _)| ROOMS.contains(&room.as_str()))
