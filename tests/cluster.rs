@@ -1,7 +1,5 @@
 //! Many instances behind one Redis are one chat.
 
-use std::time::Duration;
-
 use serde_json::json;
 
 use crate::support::{NearAndFar, Proxy, Redis, TestServer, eventually};
@@ -165,12 +163,8 @@ fn a_dead_instance_keeps_its_names_only_while_it_has_a_lease() {
 /// The instance of the older connection hears nothing of it, and is the first to register its names again.
 #[test]
 fn a_name_that_is_taken_over_in_the_moment_of_being_given_is_lost() {
-    let NearAndFar {
-        redis,
-        way,
-        near,
-        far,
-    } = NearAndFar::start();
+    let both = NearAndFar::start();
+    let NearAndFar { near, far, way, .. } = &both;
     let mut ann = near.typed_in("ann", "lobby");
     let mut pip = far.typed_in("pip", "lobby");
     let mut all_hear = |text: &str| {
@@ -178,16 +172,9 @@ fn a_name_that_is_taken_over_in_the_moment_of_being_given_is_lost() {
         pip.gets_at_last(json!({"type": "chat", "text": text}));
     };
     all_hear("where is hal?");
-    let mut first = far.json();
     let join = json!({"type": "join", "room": "lobby", "user": "hal", "session": "key of hal"});
-    way.delay(Duration::from_millis(500));
-    first.put(join);
-    eventually("Redis gives the name", || {
-        let owners = redis.list(&["HKEYS", "{chat-users}:owners"]);
-        owners.contains(&"hal".into()).then_some(())
-    });
-    // The answer is on its way while the far instance hears of the takeover.
-    way.hold_commands(&redis.command(&["CLIENT", "LIST"]));
+    let mut first = both.comes("hal", join);
+    // The far instance hears of the takeover before the answer.
     let mut last = near.typed_in("hal", "lobby");
     all_hear("there");
     way.let_go();

@@ -209,12 +209,8 @@ fn told_in_the_moment_of_coming(
     begin: Value,
     hears: impl Fn(&mut Client, &str) -> Vec<String>,
 ) {
-    let NearAndFar {
-        redis,
-        way,
-        near,
-        far,
-    } = NearAndFar::start();
+    let both = NearAndFar::start();
+    let NearAndFar { near, far, way, .. } = &both;
     let mut ann = near.typed_in("ann", "lobby");
     let mut pip = far.typed_in("pip", "lobby");
     ann.put(json!({"type": "chat", "room": "lobby", "text": "hello"}));
@@ -224,14 +220,7 @@ fn told_in_the_moment_of_coming(
         tell(&mut ann, "hal", "zero");
         assert_eq!(texts_up_to(before, "zero"), ["zero"]);
     }
-    let mut hal = far.json();
-    let owners = redis.command(&["HGET", "{chat-users}:owners", "hal"]);
-    way.delay(Duration::from_millis(500));
-    hal.put(begin);
-    eventually("Redis gives the name", || {
-        (redis.command(&["HGET", "{chat-users}:owners", "hal"]) != owners).then_some(())
-    });
-    way.hold_commands(&redis.command(&["CLIENT", "LIST"]));
+    let mut hal = both.comes("hal", begin);
     tell(&mut ann, "hal", "one");
     // What comes by the other connection has come.
     ann.put(json!({"type": "chat", "room": "lobby", "text": "all"}));

@@ -1,6 +1,10 @@
 //! Two instances, of which one is far from Redis.
 
-use super::{Proxy, Redis, TestServer};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::{Client, Proxy, Redis, TestServer, eventually};
 
 /// Two instances on one Redis. What the far one and Redis say to each other goes a way that can fail.
 pub struct NearAndFar {
@@ -25,5 +29,20 @@ impl NearAndFar {
             way,
             redis,
         }
+    }
+
+    /// Somebody begins with this on the far instance. Redis has given the name, and the answer is on its way until the
+    /// way lets go what it holds.
+    #[track_caller]
+    pub fn comes(&self, name: &str, begin: Value) -> Client {
+        let owner = || self.redis.command(&["HGET", "{chat-users}:owners", name]);
+        let mut client = self.far.json();
+        let before = owner();
+        self.way.delay(Duration::from_millis(500));
+        client.put(begin);
+        eventually("Redis gives the name", || (owner() != before).then_some(()));
+        self.way
+            .hold_commands(&self.redis.command(&["CLIENT", "LIST"]));
+        client
     }
 }

@@ -182,18 +182,15 @@ impl Registry {
 
 #[cfg(test)]
 mod tests {
-    use super::super::census::tests::{Nowhere, now};
+    use super::super::census::tests::{add, now, peers};
     use super::*;
-    use crate::chat::address::Address;
     use crate::chat::name::Room;
-    use crate::chat::outbox::OutboxLimits;
     use crate::chat::replay::Epochs;
 
     #[test]
     fn a_join_that_is_announced_twice_completes_no_other_one() {
-        let peers = Peers::new(Instance(7), OutboxLimits::new(1 << 20, 1 << 20));
-        let address = Address::new(1);
-        let peer = now(peers.add(Dialect::Typed, address, Nowhere, Bytes::new()));
+        let peers = peers();
+        let peer = add(&peers);
         let [attic, lobby] = ["attic", "lobby"].map(|room| Room::new(room).unwrap());
         let announce = |room: &Room| {
             let (announced, log) = (true, Epochs::default());

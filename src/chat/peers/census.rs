@@ -261,11 +261,13 @@ pub(super) mod tests {
         });
     }
 
-    fn peers() -> Peers {
+    /// An empty registry.
+    pub fn peers() -> Peers {
         Peers::new(Instance(7), OutboxLimits::new(1 << 20, 1 << 20))
     }
 
-    fn add(peers: &Peers) -> Arc<Peer<Nowhere>> {
+    /// Adds a peer of the typed dialect.
+    pub fn add(peers: &Peers) -> Arc<Peer<Nowhere>> {
         let (dialect, address) = (Dialect::Typed, Address::new(1));
         now(peers.add(dialect, address, Nowhere, Bytes::new()))
     }
