@@ -10,8 +10,8 @@ use smol::future;
 
 use crate::bus::Bus;
 use crate::count::text::{CONTENT_TYPE, MetricsText, seconds};
-use crate::net::admission::{Pending, PendingConnections, Runtime, Stage};
-use crate::net::context::ServerContext;
+use crate::net::admission::{Pending, PendingConnections, Stage};
+use crate::net::context::{Runtime, ServerContext};
 use crate::net::http::{self, Answer, Head, NoHead};
 use crate::net::listener::{self, Listener};
 use crate::net::socket::{Socket, linger};

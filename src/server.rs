@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use smol::channel::Receiver;
 use smol::future::FutureExt;
-use smol::{Executor, Task, future};
+use smol::{Task, future};
 
 use crate::bus::{Bus, fanout};
 use crate::chat::close_reason::CloseReason;
@@ -25,9 +25,9 @@ use crate::net::tls::{self, Tls};
 use crate::net::token::Authenticator;
 use crate::reactor::Timer;
 use crate::time::timeout;
-use accept::{accept_loop, run_arrivals};
+use accept::{accept_loop, run_in_portions};
 
-pub use crate::net::admission::Runtime;
+pub use crate::net::context::Runtime;
 
 /// How many connections may be pending at once: silent, sending their head, or being answered.
 /// Fewer where a quarter of the file limit or of the memory is less; from 1 GiB of memory on, it is
@@ -185,14 +185,12 @@ impl Server {
             }
             Ok(())
         };
-        // Apart from the rest, since arrivals may come by the thousand.
-        let arrivals: Runtime = Arc::new(Executor::new());
-        let arrive = |_| runtime.spawn(run_arrivals(arrivals.clone()));
+        let background = &context.background;
+        let run = |_| runtime.spawn(run_in_portions(background.clone()));
         // These end with this function.
-        let arriving: Vec<Task<()>> = (0..context.config.threads).map(arrive).collect();
+        let portions: Vec<Task<()>> = (0..context.config.threads).map(run).collect();
         let admission = Arc::new(Admission::new(
             runtime.clone(),
-            arrivals.clone(),
             context.clone(),
             PendingConnections::new(max_pending(), GRACE_PERIOD),
             peers_alive.downgrade(),
@@ -201,7 +199,7 @@ impl Server {
         let accept = |listener| accept_loop(listener, context.clone(), admission.clone());
         // These end when the server is told to stop.
         let accepting = listeners.into_iter().map(accept);
-        let accepting: Vec<Task<()>> = accepting.map(|task| arrivals.spawn(task)).collect();
+        let accepting: Vec<Task<()>> = accepting.map(|task| background.spawn(task)).collect();
         drop(admission);
         let stopped = async {
             // An error means that the sender is gone, which is a request to stop, too.
@@ -237,7 +235,7 @@ impl Server {
             drop(peers_alive);
             close(&context, &peers_gone, deadline).await;
         }
-        drop((arriving, fanout, bus_task));
+        drop((portions, fanout, bus_task));
         result
     }
 }

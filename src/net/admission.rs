@@ -11,9 +11,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use smol::channel::{Sender, WeakSender};
-use smol::{Executor, future};
+use smol::future;
 
-use super::context::ServerContext;
+use super::context::{Runtime, ServerContext};
 use super::cors::{check_host, cors, options};
 use super::forwarded;
 use super::http::{self, Answer, Head, NoHead};
@@ -31,15 +31,10 @@ pub use pending::{MAX_BYTES, Pending, PendingConnections, PendingPermit, Stage};
 use permits::{ConnectionPermit, ConnectionPermits};
 use rejection_log::RejectionLog;
 
-/// Runs the tasks. Any number of threads may run it.
-pub type Runtime = Arc<Executor<'static>>;
-
 /// Admits the connections of a server.
 #[derive(Debug)]
 pub struct Admission {
     runtime: Runtime,
-    /// Runs the tasks of connections until they are answered or become peers.
-    arrivals: Runtime,
     context: Arc<ServerContext>,
     pub(crate) pending: Arc<PendingConnections>,
     permits: Arc<ConnectionPermits>,
@@ -58,7 +53,6 @@ impl Admission {
     /// pending connection.
     pub fn new(
         runtime: Runtime,
-        arrivals: Runtime,
         context: Arc<ServerContext>,
         pending: PendingConnections,
         peers: WeakSender<()>,
@@ -71,7 +65,6 @@ impl Admission {
             permits: Arc::new(permits),
             rejections: Arc::new(RejectionLog::new(runtime.clone())),
             runtime,
-            arrivals,
             context,
             peers,
             _alive: alive,
@@ -95,7 +88,7 @@ impl Admission {
             }
         };
         // Ends with its answer, when the peer's own task begins, or when it is evicted.
-        self.arrivals.spawn(handshake).detach();
+        self.context.background.spawn(handshake).detach();
     }
 
     async fn handshake(&self, socket: Arc<Socket>, mut from: IpAddr, pending: &Pending) {

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use smol::Executor;
+
 use super::http::STATUSES;
 use super::rate_limits::RateLimits;
 use super::tls::Tls;
@@ -12,6 +14,9 @@ use crate::chat::peers::Peers;
 use crate::config::Config;
 use crate::count::text::MetricsText;
 use crate::count::{Counter, Counters};
+
+/// Runs tasks. Any number of threads may run it.
+pub type Runtime = Arc<Executor<'static>>;
 
 /// What every connection of a server shares.
 #[derive(Debug)]
@@ -27,6 +32,9 @@ pub struct ServerContext {
     pub authenticator: Authenticator,
     /// The rates of names and addresses.
     pub(super) rate_limits: RateLimits,
+    /// Runs what may have to be done for thousands at once, in portions between which messages pass:
+    /// arrivals, until they are answered or become peers, and departures.
+    pub background: Runtime,
     /// Present where connections speak TLS.
     pub tls: Option<Tls>,
     /// Connections accepted.
@@ -51,6 +59,7 @@ impl ServerContext {
             peers,
             bus,
             draining: AtomicBool::new(false),
+            background: Runtime::default(),
             tls,
             connections: Counter::default(),
             requests: Counters::new(&STATUSES),

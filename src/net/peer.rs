@@ -76,9 +76,13 @@ pub fn serve(
         let end = peer.outbox.close_reason().unwrap_or(end);
         context.peers.stats().count_close(end);
         log::debug!("{}: gone, {end:?}", peer.number);
-        // Boxed, as is every rare step below, so that an idle peer's task stays small.
-        Box::pin(context.bus.depart(&peer)).await;
-        Box::pin(socket::drain_and_close(&peer)).await;
+        // Thousands may go at once.
+        let background = context.background.clone();
+        let departure = background.spawn(async move {
+            context.bus.depart(&peer).await;
+            socket::drain_and_close(&peer).await;
+        });
+        departure.await;
     }
 }
 

@@ -5,26 +5,26 @@ use std::time::{Duration, Instant};
 
 use smol::future;
 
-use crate::net::admission::{Admission, Runtime};
-use crate::net::context::ServerContext;
+use crate::net::admission::Admission;
+use crate::net::context::{Runtime, ServerContext};
 use crate::net::listener::{self, Listener};
 use crate::reactor::{Timer, next_turn};
 
 /// How many connections are accepted in a row before those accepted so far have a turn.
 const IN_A_ROW: usize = 16;
-/// How long arrivals are handled before everybody else has a turn, so that connected peers don't
-/// wait for thousands of newcomers.
+/// How long background tasks run before the others have a turn, so that connected peers don't wait
+/// for thousands who come or go.
 const PORTION: Duration = Duration::from_micros(500);
 /// The pause after a failed accept; it doubles up to [`PAUSE_MOST`].
 const PAUSE: Duration = Duration::from_millis(10);
 /// The longest pause between two attempts to accept.
 const PAUSE_MOST: Duration = Duration::from_secs(1);
 
-/// Runs the tasks of `arrivals`, in portions, for as long as it is polled.
-pub async fn run_arrivals(arrivals: Runtime) {
+/// Runs the tasks of `background`, in portions, for as long as it is polled.
+pub async fn run_in_portions(background: Runtime) {
     let mut until = Instant::now();
     loop {
-        arrivals.tick().await;
+        background.tick().await;
         if Instant::now() >= until {
             next_turn().await;
             until = Instant::now() + PORTION;
@@ -88,7 +88,7 @@ mod tests {
             };
             arrivals.spawn(arrive).detach();
         }
-        let _arriving = runtime.spawn(run_arrivals(arrivals.clone()));
+        let _arriving = runtime.spawn(run_in_portions(arrivals.clone()));
         let (near, far) = UnixStream::pair().unwrap();
         let (mut near, mut far) = (Async::new(near).unwrap(), Async::new(far).unwrap());
         let _echo = runtime.spawn(async move {
