@@ -1,6 +1,7 @@
 //! Starts the server, accepts connections, and shuts down in order.
 
 mod accept;
+mod background;
 
 use std::io;
 use std::net::SocketAddr;
@@ -25,7 +26,8 @@ use crate::net::tls::{self, Tls};
 use crate::net::token::Authenticator;
 use crate::reactor::Timer;
 use crate::time::timeout;
-use accept::{accept_loop, run_in_portions};
+use accept::accept_loop;
+use background::run_in_portions;
 
 pub use crate::net::context::Runtime;
 
