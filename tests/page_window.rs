@@ -128,11 +128,12 @@ pub fn asks_before_words_are_lost(_: &TestServer, ann: &Page) {
     ann.until(&format!("!({asks})"));
 }
 
-/// The clock of the page goes differently: this long before midnight, from when it was loaded. False if the browser
-/// can't be told.
+/// The clock of the page goes differently: this long before midnight, from when it was loaded. Also where a browser
+/// runs the script twice. False if the browser can't be told.
 fn before_midnight(page: &Page, seconds: u32) -> bool {
     let script = format!(
-        "const Real = Date, skew = new Real().setHours(24, 0, 0, 0) - Real.now() - {seconds} * 1000;
+        "globalThis.Real ??= Date;
+         globalThis.skew ??= new Real().setHours(24, 0, 0, 0) - Real.now() - {seconds} * 1000;
          globalThis.Date = class extends Real {{
              constructor(...parts) {{ parts.length ? super(...parts) : super(Real.now() + skew); }}
              static now() {{ return Real.now() + skew; }}
