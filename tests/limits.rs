@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use tungstenite::Message;
 
-use crate::support::{Client, Proxy, Raw, Redis, TestServer, eventually, frame, on_both_buses};
+use crate::support::{
+    Client, DEADLINE, Proxy, Raw, Redis, TestServer, eventually, frame, on_both_buses,
+};
 
 /// Somebody misbehaves while two others talk; they notice nothing but its coming and going.
 #[track_caller]
@@ -336,9 +338,7 @@ fn a_flood_starves_nobody() {
     // It reads, so that it is not closed as a slow reader.
     let reader = std::thread::spawn(move || {
         let mut stream = stream;
-        stream
-            .set_read_timeout(Some(Duration::from_secs(20)))
-            .unwrap();
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
         let mut chunk = vec![0; 1 << 16];
         while matches!(stream.read(&mut chunk), Ok(1..)) {}
     });

@@ -65,7 +65,7 @@ use natterjack::config::Config;
 
 /// How long anything may take that must happen. Generous: machines are noisy, and a test that
 /// passes does not wait for it.
-pub const DEADLINE: Duration = Duration::from_secs(20);
+pub const DEADLINE: Duration = Duration::from_secs(60);
 
 /// How long sentinels may take: one whose clock has stood still does nothing for half a minute.
 const SENTINEL_DEADLINE: Duration = Duration::from_secs(90);
