@@ -11,9 +11,11 @@ use super::{Certs, Redis, eventually, free_pair};
 
 /// The slots of each primary at the start.
 const SLOTS: [RangeInclusive<u16>; 3] = [0..=5460, 5461..=10922, 10923..=16383];
-/// A node that is silent for so long, in milliseconds, is given up by the others. Short, so that
-/// tests need not wait; not so short that a busy machine looks like a dead node.
+/// A node that is silent for so long, in milliseconds, is given up by the others. Short while they
+/// meet, and once one of them is dead, so that tests need not wait.
 const TIMEOUT: &str = "1500";
+/// The same while all is well: a busy machine must not look like a dead node.
+const CALM_TIMEOUT: &str = "10000";
 
 /// Where nodes speak with each other: at their port and this.
 const BUS: u16 = 10_000;
@@ -96,6 +98,7 @@ impl Nodes {
             password,
         };
         nodes.meet();
+        nodes.give_up_after(CALM_TIMEOUT);
         nodes
     }
 
@@ -131,6 +134,10 @@ impl Nodes {
             });
         }
         self.wait_until_ready();
+    }
+
+    fn give_up_after(&self, timeout: &str) {
+        self.command_all(&["CONFIG", "SET", "cluster-node-timeout", timeout]);
     }
 
     fn introduce(&self, i: usize) {
@@ -285,6 +292,7 @@ impl Nodes {
 
     /// Ends it at once, as a power cut would.
     pub fn kill(&mut self, i: usize) {
+        self.give_up_after(TIMEOUT);
         self.nodes[i].kill();
         self.away.insert(i);
     }
@@ -297,6 +305,7 @@ impl Nodes {
 
     /// Makes it hang: connections stay open, nothing is answered.
     pub fn freeze(&mut self, i: usize) {
+        self.give_up_after(TIMEOUT);
         self.nodes[i].freeze();
         self.away.insert(i);
     }
