@@ -148,8 +148,9 @@ fn follow(
                 continue;
             }
             let missed = sequence.order.get(last + 1..place).unwrap_or_default();
-            let missed: Vec<&str> = missed
-                .iter()
+            // Of what is there twice, either copy may be the one that was heard.
+            let others = missed.iter().filter(|(_, text)| *text != earlier.text);
+            let missed: Vec<&str> = others
                 .filter(|(id, text)| losses::hears(book, page, visit, *id, text))
                 .map(|(_, text)| *text)
                 .collect();

@@ -238,3 +238,24 @@ fn a_message_may_be_written_again_only_if_its_sender_knew_nothing() {
     };
     finds(gone_back(), unknown, &[]);
 }
+
+#[test]
+fn a_terminal_may_have_heard_either_copy_of_a_message_that_is_written_again() {
+    let again = |book: &mut Book| {
+        let said = &mut book.pages[ANN].said;
+        (said[2].acks, said[2].answers) = (vec![new(1)], vec![(0, 5 * SECOND)]);
+        said[3].acks = vec![new(2)];
+        for page in &mut book.pages[..2] {
+            let heard = &mut page.visits.last_mut().unwrap().heard;
+            heard.last_mut().unwrap().text = "four".into();
+            hears(page, Some(new(2)), "anew");
+        }
+        hears(&mut book.pages[PIP], None, "anew");
+    };
+    finds(gone_back(), again, &[]);
+    let missed = |book: &mut Book| {
+        again(book);
+        book.pages[PIP].visits[0].heard.remove(2);
+    };
+    finds(gone_back(), missed, &["pip: missed [\"four\"] of attic"]);
+}
