@@ -5,7 +5,7 @@
 //! and under the same `ref`, what was neither acknowledged nor refused. What they make of what
 //! they hear is written down on their page, and nothing else.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -94,6 +94,7 @@ impl Person {
             rng: Rng::with_seed(seed),
             session: None,
             visits: HashMap::new(),
+            gaps: BTreeSet::new(),
             lost: Vec::new(),
         };
         let thread = thread::spawn(move || life.live());
@@ -132,6 +133,8 @@ struct Life {
     session: Option<String>,
     /// On this connection: which visit is which room's.
     visits: HashMap<String, usize>,
+    /// With whom it has private conversations of which it was told on this connection that something is missing.
+    gaps: BTreeSet<String>,
     /// Connections that have fallen silent.
     lost: Vec<Line>,
 }
@@ -178,6 +181,7 @@ impl Life {
         let mut line = Line::connect(&self.stage.addrs, instance, &target)?;
         self.page().stays.push(Stay::default());
         self.visits.clear();
+        self.gaps.clear();
         let end = Instant::now() + TIMEOUT;
         match dialect {
             Dialect::Simple => {

@@ -67,6 +67,9 @@ impl Life {
             (Dialect::Typed, "joined")
                 if self.visits.contains_key(string("room")) && object["complete"] != false => {}
             (Dialect::Typed, "joined") => self.enter(string("room"), instance, &object),
+            (Dialect::Typed, "history") if object["complete"] == false => {
+                self.gaps.insert(string("to").into());
+            }
             (Dialect::Typed, "chat") if object["to"].is_string() => {
                 self.note_conversation(
                     string("to"),
@@ -176,13 +179,19 @@ impl Life {
         };
         let with = if to == page.name { from } else { to };
         let last = page.read.insert(with.into(), id);
-        if let Some(last) = last.filter(|last| *last >= id) {
+        // Where Redis has gone back to before the epoch of that, all it has follows. Ids tell what is known.
+        let is_told = self.gaps.contains(with);
+        let goes_back = is_told && last.is_some_and(|last| last.epoch > id.epoch);
+        if let Some(last) = last.filter(|last| *last >= id && !goes_back) {
             let odd = format!("heard {id} {text:?} of its talk with {with} after {last}");
             page.oddities.push(odd);
         }
         if to == page.name {
             let (id, text) = (Some(id), text.to_string());
-            page.private_messages.push(Heard { id, text, at });
+            let mut known = page.private_messages.iter();
+            if !(is_told && known.any(|heard| heard.id == id && heard.text == text)) {
+                page.private_messages.push(Heard { id, text, at });
+            }
         }
     }
 
