@@ -134,7 +134,7 @@ fn messages_over_the_rate_are_rejected_and_not_sent_again() {
         .count();
     let heard = said.iter().filter(|outcome| **outcome == "said").count();
     assert!(heard > 0 && refused > 0 && heard + refused == 9, "{said:?}");
-    assert_eq!(page.value("heard.length"), json!(heard));
+    page.becomes("heard.length", &json!(heard));
 }
 
 #[test]
