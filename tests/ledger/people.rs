@@ -133,7 +133,7 @@ struct Life {
     session: Option<String>,
     /// On this connection: which visit is which room's.
     visits: HashMap<String, usize>,
-    /// With whom it has private conversations of which it was told on this connection that something is missing.
+    /// On this connection, it was told that something is missing of what these people and it said privately.
     gaps: BTreeSet<String>,
     /// Connections that have fallen silent.
     lost: Vec<Line>,

@@ -179,7 +179,7 @@ impl Life {
         };
         let with = if to == page.name { from } else { to };
         let last = page.read.insert(with.into(), id);
-        // Where Redis has gone back to before the epoch of that, all it has follows. Ids tell what is known.
+        // Redis may have gone back to an earlier epoch. Then all that it has follows, and ids tell what is known.
         let is_told = self.gaps.contains(with);
         let goes_back = is_told && last.is_some_and(|last| last.epoch > id.epoch);
         if let Some(last) = last.filter(|last| *last >= id && !goes_back) {
