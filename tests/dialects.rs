@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Client, Redis, TestServer, on_both_buses};
+use crate::support::{Client, Redis, TestServer, here_and_there, on_both_buses};
 
 #[test]
 fn the_simple_dialect_is_three_keys_both_ways() {
@@ -212,45 +212,37 @@ fn the_url_may_name_user_and_room() {
 
 #[test]
 fn the_holder_of_the_session_key_takes_the_name_over() {
-    let redis = Redis::start();
-    let shared = [TestServer::on(&redis), TestServer::on(&redis)];
-    let alone = TestServer::start();
-    // A name is free a little after its holder has left, so each round has its own names.
-    for (first, second, user, observer) in [
-        (&alone, &alone, "ann", "bob"),
-        (&shared[0], &shared[0], "ann", "bob"),
-        (&shared[0], &shared[1], "ada", "bea"),
-    ] {
-        let mut bob = second.typed_in(observer, "attic");
+    here_and_there(|first, second| {
+        let mut bob = second.typed_in("bob", "attic");
         let mut ann = first.json();
-        ann.put(json!({"type": "join", "room": "attic", "user": user}));
+        ann.put(json!({"type": "join", "room": "attic", "user": "ann"}));
         let key = ann.gets(json!({"type": "welcome"}))["session"].clone();
         ann.gets(json!({"type": "joined"}));
-        bob.gets(json!({"type": "presence", "userId": user, "status": "online"}));
+        bob.gets(json!({"type": "presence", "userId": "ann", "status": "online"}));
 
         let mut thief = second.json();
-        let theft = json!({"type": "join", "room": "attic", "user": user, "session": "guessed"});
+        let theft = json!({"type": "join", "room": "attic", "user": "ann", "session": "guessed"});
         thief.is_refused(theft, "name_taken");
 
         let mut again = second.json();
-        again.put(json!({"type": "join", "room": "attic", "user": user, "session": key}));
+        again.put(json!({"type": "join", "room": "attic", "user": "ann", "session": key}));
         // The key stays the same.
-        again.gets(json!({"type": "welcome", "userId": user, "session": key}));
-        again.gets(json!({"type": "joined", "users": [user, observer]}));
+        again.gets(json!({"type": "welcome", "userId": "ann", "session": key}));
+        again.gets(json!({"type": "joined", "users": ["ann", "bob"]}));
         ann.is_closed(4001);
         again.put(json!({"type": "chat", "room": "attic", "text": "here again"}));
         loop {
-            let heard = bob.gets(json!({"userId": user}));
+            let heard = bob.gets(json!({"userId": "ann"}));
             if heard["type"] == "chat" {
                 break;
             }
         }
         bob.put(json!({"type": "who", "room": "attic"}));
-        bob.gets(json!({"type": "who", "users": [user, observer]}));
+        bob.gets(json!({"type": "who", "users": ["ann", "bob"]}));
         again.leave();
-        bob.gets(json!({"type": "presence", "userId": user, "status": "offline"}));
+        bob.gets(json!({"type": "presence", "userId": "ann", "status": "offline"}));
         bob.leave();
-    }
+    });
 }
 
 #[test]

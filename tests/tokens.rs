@@ -4,7 +4,9 @@ use natterjack::config::Config;
 use serde_json::json;
 use tungstenite::handshake::client::Request;
 
-use crate::support::{Client, Issuer, Program, Raw, Redis, TestServer, soon, upgrade};
+use crate::support::{
+    Client, Issuer, Program, Raw, TestServer, here_and_there_with, soon, upgrade,
+};
 
 /// A header of a request.
 pub fn header(name: &'static str, value: String) -> impl FnOnce(&mut Request) {
@@ -181,20 +183,12 @@ fn guests_are_let_in_without_a_token_where_the_server_says_so() {
 #[test]
 fn a_token_for_a_name_takes_it_over() {
     let issuer = Issuer::es256();
-    let redis = Redis::start();
-    let on = || {
-        TestServer::on_with(redis.address(), |config| {
-            config.jwt_key = Some(issuer.file())
-        })
-    };
-    let (one, two) = (on(), on());
-    let alone = issuer.serve();
-    for (here, there) in [(&alone, &alone), (&one, &one), (&one, &two)] {
+    let set = |config: &mut Config| config.jwt_key = Some(issuer.file());
+    here_and_there_with(set, |here, there| {
         let token = issuer.token("ann");
         let mut bob = join(here, "bob", &issuer.token("bob"));
         let mut ann = join(here, "ann", &token);
-        // Those of the round before may still be leaving.
-        bob.hears_at_last("ann: has joined the chat!");
+        bob.hears("ann: has joined the chat!");
         // In every dialect from every dialect; each with a token of its own.
         let target = format!("/ws?user=ann&room=lobby&token={}", issuer.token("ann"));
         let mut typed = Client::connect(there.addr(), &target);
@@ -210,54 +204,41 @@ fn a_token_for_a_name_takes_it_over() {
         bob.say("who is there?");
         last.hears_at_last("bob: who is there?");
         bob.is_taken();
-    }
+    });
 }
 
 #[test]
 fn a_token_takes_its_name_over_from_a_guest_who_is_here_or_away() {
     let issuer = Issuer::es256();
-    let redis = Redis::start();
     let with_guests = |config: &mut Config| {
         config.jwt_key = Some(issuer.file());
         config.guests = true;
     };
-    let alone = TestServer::with(with_guests);
-    let one = TestServer::on_with(redis.address(), with_guests);
-    let two = TestServer::on_with(redis.address(), with_guests);
-    let names = [["ann", "bob", "carol"], ["dan", "eve", "fay"]];
-    for (here, there, [ann_name, bob_name, carol_name]) in [
-        (&alone, &alone, names[0]),
-        (&one, &one, names[0]),
-        (&one, &two, names[1]),
-    ] {
-        let mut text = Client::connect(here.addr(), &format!("/chat/{ann_name}"));
-        text.hears(&format!("Welcome {ann_name}!"));
-        let mut ann = join(there, ann_name, &issuer.token(ann_name));
+    here_and_there_with(with_guests, |here, there| {
+        let mut text = Client::connect(here.addr(), "/chat/ann");
+        text.hears("Welcome ann!");
+        let mut ann = join(there, "ann", &issuer.token("ann"));
         text.is_closed(4001);
         // A guest with a session key is no stronger, whether here or cut off.
-        let mut here_still =
-            Client::connect(here.addr(), &format!("/ws?user={bob_name}&session=key"));
-        here_still.gets(json!({"type": "welcome", "userId": bob_name}));
-        let mut bob = join(there, bob_name, &issuer.token(bob_name));
+        let mut here_still = Client::connect(here.addr(), "/ws?user=bob&session=key");
+        here_still.gets(json!({"type": "welcome", "userId": "bob"}));
+        let mut bob = join(there, "bob", &issuer.token("bob"));
         here_still.is_closed(4001);
-        ann.hears(&format!("{bob_name}: has joined the chat!"));
-        let mut cut_off = Client::connect(
-            here.addr(),
-            &format!("/ws?user={carol_name}&session=key&room=lobby"),
-        );
-        cut_off.gets(json!({"type": "welcome", "userId": carol_name}));
-        ann.hears(&format!("{carol_name}: has joined the chat!"));
+        ann.hears("bob: has joined the chat!");
+        let mut cut_off = Client::connect(here.addr(), "/ws?user=carol&session=key&room=lobby");
+        cut_off.gets(json!({"type": "welcome", "userId": "carol"}));
+        ann.hears("carol: has joined the chat!");
         drop(cut_off);
-        ann.hears(&format!("{carol_name}: has left the chat!"));
-        let mut carol = join(there, carol_name, &issuer.token(carol_name));
-        ann.hears(&format!("{carol_name}: has joined the chat!"));
+        ann.hears("carol: has left the chat!");
+        let mut carol = join(there, "carol", &issuer.token("carol"));
+        ann.hears("carol: has joined the chat!");
         // And takes nothing back.
-        let mut back = Client::connect(here.addr(), &format!("/ws?user={carol_name}&session=key"));
+        let mut back = Client::connect(here.addr(), "/ws?user=carol&session=key");
         back.gets(json!({"type": "error", "code": "name_taken"}));
         carol.say("it is me");
-        ann.hears(&format!("{carol_name}: it is me"));
-        bob.hears_at_last(&format!("{carol_name}: it is me"));
-    }
+        ann.hears("carol: it is me");
+        bob.hears_at_last("carol: it is me");
+    });
 }
 
 #[test]

@@ -75,6 +75,7 @@ impl ServerContext {
     pub fn draining(&self) -> bool {
         self.draining.load(Ordering::Acquire)
     }
+
     /// Writes all metrics of the server.
     pub async fn write_metrics(&self, text: &mut MetricsText) {
         text.gauge(

@@ -126,3 +126,17 @@ pub fn on_both_buses_with(set: impl Fn(&mut Config), script: impl Fn(&TestServer
     let redis = Redis::start();
     script(&TestServer::on_with(redis.address(), &set));
 }
+
+/// Runs a script about two connections: both on a lone server, both on one instance behind Redis, and
+/// on two instances. Each time nobody else is there, nor still leaving.
+pub fn here_and_there(script: impl Fn(&TestServer, &TestServer)) {
+    here_and_there_with(|_| {}, script);
+}
+
+/// The same with settings.
+pub fn here_and_there_with(set: impl Fn(&mut Config), script: impl Fn(&TestServer, &TestServer)) {
+    on_both_buses_with(&set, |server| script(server, server));
+    let redis = Redis::start();
+    let [here, there] = [(); 2].map(|()| TestServer::on_with(redis.address(), &set));
+    script(&here, &there);
+}
