@@ -181,6 +181,46 @@ fn a_name_that_is_taken_over_in_the_moment_of_being_given_is_lost() {
     first.is_closed(4001);
     ann.put(json!({"type": "chat", "to": "hal", "text": "welcome"}));
     last.gets_at_last(json!({"type": "chat", "text": "welcome"}));
+    // The room hears that one of them has come, and nothing of the other one.
+    pip.put(json!({"type": "chat", "room": "lobby", "text": "here"}));
+    assert_eq!(ann.is_told_until("here", "hal"), ["online"]);
+}
+
+/// The far connection's join is on its way when the near one takes its name over and joins.
+#[test]
+fn who_has_taken_a_name_over_stays_in_the_room_although_the_older_connection_joins_later() {
+    let both = NearAndFar::start();
+    let NearAndFar {
+        near,
+        far,
+        way,
+        redis,
+    } = &both;
+    let mut ann = near.typed_in("ann", "attic");
+    let mut pip = far.typed_in("pip", "attic");
+    let mut first = far.json();
+    first.put(json!({"type": "join", "room": "lobby", "user": "hal"}));
+    let key = first.gets(json!({"type": "welcome"}))["session"].clone();
+    first.gets(json!({"type": "joined"}));
+    way.stall();
+    first.put(json!({"type": "join", "room": "attic"}));
+    let mut last = near.json();
+    last.put(json!({"type": "join", "room": "attic", "user": "hal", "session": key}));
+    last.gets_at_last(json!({"type": "joined", "room": "attic"}));
+    way.heal();
+    first.is_closed(4001);
+    pip.put(json!({"type": "chat", "room": "attic", "text": "gone"}));
+    pip.gets_at_last(json!({"type": "chat", "text": "gone"}));
+    eventually("the roster has the newer connection", || {
+        let owner = redis.list(&["HMGET", "{chat-users}:owners", "hal"]);
+        let place = redis.list(&["HMGET", "{chat:attic}:roster", "hal"]);
+        owner[0]
+            .starts_with(&(place[0].clone() + " "))
+            .then_some(())
+    });
+    last.put(json!({"type": "chat", "room": "attic", "text": "still here"}));
+    let told = ann.is_told_until("still here", "hal");
+    assert_eq!(told.last().map(String::as_str), Some("online"), "{told:?}");
 }
 
 #[test]

@@ -34,14 +34,15 @@ impl Bus {
     /// Returns where the room's log stood before the join. Takes no longer than some seconds.
     ///
     /// # Errors
-    /// The peer is banned, or the bus can't be reached.
+    /// The peer is banned or ended, or the bus can't be reached.
     pub async fn enter(
         &self,
         peer: &Peer,
         visitor: Visitor<'_>,
         room: &Room,
     ) -> Result<Epochs, Refusal> {
-        if !self.subscribe(room).await {
+        // One whose name was taken over meanwhile would take the place of the other connection.
+        if !self.subscribe(room).await || peer.outbox.close_reason().is_some() {
             self.unsubscribe(room);
             return Err(Refusal::Unavailable);
         }

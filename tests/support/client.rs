@@ -177,6 +177,21 @@ impl Client {
         }
     }
 
+    /// What it is told of the presence of a user until it hears this text.
+    #[track_caller]
+    pub fn is_told_until(&mut self, text: &str, user: &str) -> Vec<String> {
+        let mut told = Vec::new();
+        loop {
+            let heard = self.object();
+            if heard["text"] == text {
+                return told;
+            }
+            if heard["type"] == "presence" && heard["userId"] == user {
+                told.extend(heard["status"].as_str().map(String::from));
+            }
+        }
+    }
+
     /// The next thing it hears, an object; `None` when it is closed with this code instead.
     #[track_caller]
     pub fn object_or_close(&mut self, code: u16) -> Option<Value> {

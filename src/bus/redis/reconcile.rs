@@ -12,7 +12,7 @@
 
 mod names;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use redis::Value;
@@ -23,7 +23,7 @@ use super::lease_watch::Life;
 use super::presence::Dead;
 use super::reply;
 use crate::chat::dialect::{Dialect, Reply};
-use crate::chat::name::Room;
+use crate::chat::name::{Room, User};
 use crate::chat::peers::NamedPeer;
 use crate::reactor::Timer;
 use crate::redis::error::Error;
@@ -116,6 +116,10 @@ impl<'a> Reconciliation<'a> {
 
     async fn tick(&mut self) -> Result<(), Error> {
         let found = self.bus.presence.suspects.take();
+        // Who was taken for dead has to compare the names first.
+        if !self.bus.presence.missed() {
+            self.correct(found.misled).await?;
+        }
         if found.all {
             return self.compare_all(false).await;
         }
@@ -297,6 +301,24 @@ impl<'a> Reconciliation<'a> {
                 self.bus.client.pipeline.begin(here.map(restore).collect())
             };
             restored?.all().await?;
+        }
+        Ok(())
+    }
+
+    /// Tells rooms which of the people are there of whom they were told that they have left.
+    async fn correct(&self, misled: HashSet<(Room, User)>) -> Result<(), Error> {
+        let misled: Vec<(Room, User)> = misled.into_iter().collect();
+        for misled in misled.chunks(RESTORED) {
+            let corrected = {
+                let census = self.bus.peers.census().await;
+                let here = misled.iter().filter_map(|(room, user)| {
+                    let peer = census.member(room, user)?;
+                    let scripts = &self.bus.client.scripts;
+                    Some(scripts.restore_member(room, &peer.user, peer.origin, true))
+                });
+                self.bus.client.pipeline.begin(here.collect())
+            };
+            corrected?.all().await?;
         }
         Ok(())
     }

@@ -111,6 +111,7 @@ impl Subscriber {
                 Some(Push::Message { channel, payload }) => {
                     let event = self.read(from, channel, payload, &mut own_lines);
                     if let Some(event) = event {
+                        self.check_left(&event, presence).await;
                         let revision = match event.is_speech() {
                             true => None,
                             false => message::revision(payload),
@@ -214,6 +215,17 @@ impl Subscriber {
         }
         self.deliver(event).await;
         Ok(())
+    }
+
+    /// Notes it if a room is told that somebody has left who is here, or about to be. A connection may join
+    /// after it has lost its name to another one: then it takes that one's place on the roster, and gives it
+    /// up as it leaves.
+    async fn check_left(&self, event: &Event, presence: &Presence) {
+        if let (EventKind::Left, Some(user)) = (&event.kind, &event.user)
+            && self.peers.has(&event.room, user).await
+        {
+            presence.suspects.add_misled(&event.room, user);
+        }
     }
 
     async fn handle_instance_message(&self, payload: &[u8], canary: &Canary, presence: &Presence) {

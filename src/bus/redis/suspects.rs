@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use event_listener::Event as Signal;
 
-use crate::chat::name::Room;
+use crate::chat::name::{Room, User};
 use crate::mutex::Mutex;
 
 /// Rooms and names to be compared, shared by all who find them.
@@ -29,6 +29,8 @@ pub struct Found {
     pub names: bool,
     /// The rosters of these rooms.
     pub rooms: HashSet<Room>,
+    /// People who are in rooms that were told that they have left.
+    pub misled: HashSet<(Room, User)>,
 }
 
 impl Suspects {
@@ -49,6 +51,13 @@ impl Suspects {
             if !found.all {
                 found.rooms.insert(room.clone());
             }
+        });
+    }
+
+    /// A room that was told that this user has left, who is there.
+    pub fn add_misled(&self, room: &Room, user: &User) {
+        self.add(|found| {
+            found.misled.insert((room.clone(), user.clone()));
         });
     }
 
@@ -76,6 +85,6 @@ impl Suspects {
 
 impl Found {
     fn is_empty(&self) -> bool {
-        !self.all && !self.names && self.rooms.is_empty()
+        !self.all && !self.names && self.rooms.is_empty() && self.misled.is_empty()
     }
 }
