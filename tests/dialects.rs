@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Client, Redis, TestServer, here_and_there, on_both_buses};
+use crate::support::{Client, Redis, TellsOver, TestServer, here_and_there, on_both_buses};
 
 #[test]
 fn the_simple_dialect_is_three_keys_both_ways() {
@@ -346,6 +346,7 @@ fn a_peer_that_changes_to_the_typed_dialect_leaves_the_lobby() {
     let addr = server.addr();
     let over = std::sync::atomic::AtomicBool::new(false);
     std::thread::scope(|scope| {
+        let tells_over = TellsOver(&over);
         for name in ["foo", "bar"] {
             let over = &over;
             scope.spawn(move || {
@@ -367,7 +368,7 @@ fn a_peer_that_changes_to_the_typed_dialect_leaves_the_lobby() {
             }
             (heard["type"] == "chat").then_some(heard)
         });
-        over.store(true, std::sync::atomic::Ordering::Relaxed);
+        drop(tells_over);
         assert_eq!(unasked, None, "it has not joined the lobby");
     });
 }

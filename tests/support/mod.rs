@@ -59,6 +59,7 @@ pub use two_servers::{TwoServers, on_one_and_on_two, open_to_guests, say, serve}
 use std::collections::BTreeSet;
 use std::net::TcpListener;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use natterjack::config::Config;
@@ -113,6 +114,15 @@ fn free_pair(distance: u16) -> u16 {
         free.then(|| given.extend(pair))?;
         Some(port)
     })
+}
+
+/// Tells the helpers of a test that it is over, also when it ends by a panic: they are waited for.
+pub struct TellsOver<'a>(pub &'a AtomicBool);
+
+impl Drop for TellsOver<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// Runs the same script alone and over Redis: that is the proof that nobody needs to know which.

@@ -48,20 +48,17 @@ impl TokenService {
     }
 
     /// Hands out from now on what is a token of that user of Redis, and lives for so long; returns
-    /// it.
+    /// it. Earlier ones of that user are still good.
     pub fn issue(&self, redis: &Redis, user: &str, life: Duration) -> String {
         let token = token(user, life);
-        self.hand_out(redis, user, &token);
+        redis.allow(user, &format!("on >{token} {}", self.rights));
+        self.print(&token);
         token
     }
 
     /// Hands out this password of a user of Redis, and lets no other one of that user in.
     pub fn hand_out(&self, redis: &Redis, user: &str, password: &str) {
-        let password_rule = format!(">{password}");
-        redis.allow(
-            user,
-            &format!("on resetpass {password_rule} {}", self.rights),
-        );
+        redis.allow(user, &format!("on resetpass >{password} {}", self.rights));
         self.print(password);
     }
 
