@@ -5,7 +5,7 @@ use serde_json::json;
 use tungstenite::handshake::client::Request;
 
 use crate::support::{
-    Client, Issuer, Program, Raw, TestServer, here_and_there_with, soon, upgrade,
+    Client, Issuer, NearAndFar, Program, Raw, TestServer, here_and_there_with, soon, upgrade,
 };
 
 /// A header of a request.
@@ -205,6 +205,36 @@ fn a_token_for_a_name_takes_it_over() {
         last.hears_at_last("bob: who is there?");
         bob.is_taken();
     });
+}
+
+#[test]
+fn a_first_message_under_a_name_that_another_connection_takes_over_moves_nobody() {
+    let issuer = Issuer::es256();
+    let both = NearAndFar::start_with(|config| config.jwt_key = Some(issuer.file()));
+    let mut bob = join(&both.near, "bob", &issuer.token("bob"));
+    let mut eve = join(&both.far, "eve", &issuer.token("eve"));
+    bob.say("where is ann?");
+    eve.hears("bob: where is ann?");
+    let token = issuer.token("ann");
+    let mut simple = Client::connect(both.far.addr(), &format!("/ws?token={token}"));
+    let first = json!({"username": "ann", "message": "me again"});
+    both.begins("ann", &mut simple, first);
+    // The far instance hears of the takeover before Redis' answer to the first message.
+    let mut last = join(&both.near, "ann", &token);
+    bob.hears_at_last("ann: has joined the chat!");
+    bob.say("there");
+    eve.hears_at_last("bob: there");
+    both.way.let_go();
+    simple.is_closed(4001);
+    eve.say("gone");
+    // The room is told of one who has come, and not that she has left.
+    let mut heard = String::new();
+    while heard != "eve: gone" {
+        heard = bob.next();
+        assert_ne!(heard, "ann: has left the chat!");
+    }
+    last.say("/who");
+    last.hears_at_last("in lobby: ann, bob, eve");
 }
 
 #[test]

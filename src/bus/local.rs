@@ -82,6 +82,10 @@ impl Local {
         room: &Room,
     ) -> Result<(), Refusal> {
         let mut announced = self.announced.lock().await;
+        // One whose name was taken over would take the place of the newer connection.
+        if peer.outbox.close_reason().is_some() {
+            return Err(Refusal::Unavailable);
+        }
         self.admit(visitor, room)?;
         self.joined(&mut announced, peer, None, visitor.user, room)
             .await;
@@ -115,6 +119,9 @@ impl Local {
         let small = self.peers.people(room).await <= self.notices;
         if let Some(old) = old {
             self.leave(announced, peer, old, room, small).await;
+        }
+        if peer.outbox.close_reason().is_some() {
+            return;
         }
         if let Some(old) = user.and_then(|user| announced.written_otherwise(room, user)) {
             self.notice(peer, Some(&old), room, EventKind::Left).await;

@@ -34,15 +34,14 @@ impl Bus {
     /// Returns where the room's log stood before the join. Takes no longer than some seconds.
     ///
     /// # Errors
-    /// The peer is banned or ended, or the bus can't be reached.
+    /// The peer is banned or has been ended, or the bus can't be reached.
     pub async fn enter(
         &self,
         peer: &Peer,
         visitor: Visitor<'_>,
         room: &Room,
     ) -> Result<Epochs, Refusal> {
-        // One whose name was taken over meanwhile would take the place of the other connection.
-        if !self.subscribe(room).await || peer.outbox.close_reason().is_some() {
+        if !self.subscribe(room).await {
             self.unsubscribe(room);
             return Err(Refusal::Unavailable);
         }
@@ -59,7 +58,7 @@ impl Bus {
     /// message of the log that is returned.
     ///
     /// # Errors
-    /// The peer is banned, or the bus can't be reached.
+    /// Those of [`enter`](Self::enter).
     pub async fn join(
         &self,
         peer: &Peer,

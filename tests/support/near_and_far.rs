@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use natterjack::config::Config;
 use serde_json::Value;
 
 use super::{Client, Proxy, Redis, TestServer, eventually};
@@ -21,11 +22,16 @@ pub struct NearAndFar {
 impl NearAndFar {
     /// Starts all of them.
     pub fn start() -> NearAndFar {
+        NearAndFar::start_with(|_| {})
+    }
+
+    /// The same with settings.
+    pub fn start_with(set: impl Fn(&mut Config)) -> NearAndFar {
         let redis = Redis::on_tcp();
         let way = Proxy::to(redis.port());
         NearAndFar {
-            near: TestServer::on(&redis),
-            far: TestServer::on_with(way.address(), |_| {}),
+            near: TestServer::on_with(redis.address(), &set),
+            far: TestServer::on_with(way.address(), &set),
             way,
             redis,
         }
@@ -35,14 +41,20 @@ impl NearAndFar {
     /// way lets go what it holds.
     #[track_caller]
     pub fn comes(&self, name: &str, begin: Value) -> Client {
-        let owner = || self.redis.command(&["HGET", "{chat-users}:owners", name]);
         let mut client = self.far.json();
+        self.begins(name, &mut client, begin);
+        client
+    }
+
+    /// The same for somebody who is connected, and has not claimed this name yet.
+    #[track_caller]
+    pub fn begins(&self, name: &str, client: &mut Client, begin: Value) {
+        let owner = || self.redis.command(&["HGET", "{chat-users}:owners", name]);
         let before = owner();
         self.way.delay(Duration::from_millis(500));
         client.put(begin);
         eventually("Redis gives the name", || (owner() != before).then_some(()));
         self.way
             .hold_commands(&self.redis.command(&["CLIENT", "LIST"]));
-        client
     }
 }

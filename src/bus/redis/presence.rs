@@ -125,13 +125,17 @@ impl Presence {
     /// Puts a peer on a room's roster and tells the room.
     ///
     /// # Errors
-    /// The peer is banned, or Redis can't be reached.
+    /// The peer is banned or has been ended, or Redis can't be reached.
     pub async fn announce_join(
         &self,
         peer: &Peer,
         visitor: Visitor<'_>,
         room: &Room,
     ) -> Result<(), Refusal> {
+        // One whose name was taken over would take the place of the newer connection.
+        if peer.outbox.close_reason().is_some() {
+            return Err(Refusal::Unavailable);
+        }
         let origin = self.peers.origin(peer);
         let scripts = &self.client.scripts;
         let command = match visitor.user {
