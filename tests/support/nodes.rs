@@ -329,10 +329,15 @@ impl Nodes {
     /// The replica takes over from its primary, which lives and hands over all it has. Waits for
     /// it.
     pub fn fail_over_to(&self, replica: usize) {
+        // Nobody votes on the same primary again before twice this time.
+        self.give_up_after(TIMEOUT);
         self.does(replica, &["CLUSTER", "FAILOVER"]);
         eventually("the replica takes over", || {
             self.myself(replica).primary.then_some(())
         });
+        if self.away.is_empty() {
+            self.give_up_after(CALM_TIMEOUT);
+        }
         self.wait_until_ready();
     }
 
