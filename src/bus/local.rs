@@ -120,6 +120,7 @@ impl Local {
         if let Some(old) = old {
             self.leave(announced, peer, old, room, small).await;
         }
+        // Its new name may be another connection's by now.
         if peer.outbox.close_reason().is_some() {
             return;
         }
