@@ -289,6 +289,12 @@ impl<'a> Reconciliation<'a> {
             self.bus.client.pipeline.begin(leave)
         };
         left?.all().await?;
+        self.restore(&missing, told).await
+    }
+
+    /// Puts people back on rosters, as far as they are still here.
+    async fn restore(&self, missing: &[(&Room, NamedPeer)], told: bool) -> Result<(), Error> {
+        let scripts = &self.bus.client.scripts;
         for missing in missing.chunks(RESTORED) {
             let restored = {
                 let census = self.bus.peers.census().await;
@@ -305,22 +311,15 @@ impl<'a> Reconciliation<'a> {
         Ok(())
     }
 
-    /// Tells rooms which of the people are there of whom they were told that they have left.
+    /// Tells rooms that people are there, after the rooms were told that they had left.
     async fn correct(&self, misled: HashSet<(Room, User)>) -> Result<(), Error> {
-        let misled: Vec<(Room, User)> = misled.into_iter().collect();
-        for misled in misled.chunks(RESTORED) {
-            let corrected = {
-                let census = self.bus.peers.census().await;
-                let here = misled.iter().filter_map(|(room, user)| {
-                    let peer = census.member(room, user)?;
-                    let scripts = &self.bus.client.scripts;
-                    Some(scripts.restore_member(room, &peer.user, peer.origin, true))
-                });
-                self.bus.client.pipeline.begin(here.collect())
-            };
-            corrected?.all().await?;
-        }
-        Ok(())
+        let missing: Vec<_> = {
+            let census = self.bus.peers.census().await;
+            let here = misled.iter();
+            here.filter_map(|(room, user)| Some((room, census.named(user)?)))
+                .collect()
+        };
+        self.restore(&missing, true).await
     }
 
     /// Sends typed peers in these rooms their current members.

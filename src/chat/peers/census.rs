@@ -77,13 +77,6 @@ impl Census<'_> {
         members
     }
 
-    /// The member of a room that has this name, unless it is about to go or to change its name.
-    pub fn member(&self, room: &Room, user: &User) -> Option<NamedPeer> {
-        let key = *self.0.names.get(user)?;
-        let peer = self.0.named_peer(&self.0.peers[key as usize])?;
-        self.is_member(&peer, room).then_some(peer)
-    }
-
     /// Whether a member that was seen [before](Self::members) is still one, and neither about to go
     /// nor to change its name.
     pub fn is_member(&self, peer: &NamedPeer, room: &Room) -> bool {
@@ -118,6 +111,12 @@ impl Census<'_> {
         holders
             .filter_map(|entry| self.0.named_peer(entry))
             .collect()
+    }
+
+    /// The peer that holds a name.
+    pub fn named(&self, user: &User) -> Option<NamedPeer> {
+        let key = *self.0.names.get(user)?;
+        self.0.named_peer(&self.0.peers[key as usize])
     }
 
     /// The number of the peer that holds a name.
