@@ -98,9 +98,15 @@ impl Socket {
         matches!(recv(&self.stream, &mut [0], flags), Ok((1.., _)))
     }
 
-    /// Whether nothing has come so far. Asked only before the request's head is read.
+    /// Whether there is input that has not been read, or that has not been handled since.
+    pub fn has_unhandled_input(&self) -> bool {
+        // In this order: another thread may read what is there.
+        self.has_input() || self.stream.is_reading()
+    }
+
+    /// Whether nothing has come so far. Asked only before the request's head is handled.
     pub fn is_silent(&self) -> bool {
-        !self.has_input() && self.tls().is_none_or(|tls| tls.is_new())
+        !self.has_unhandled_input() && self.tls().is_none_or(|tls| tls.is_new())
     }
 
     /// Reads what is there and passes it to `take`, perhaps in several pieces. The handshake must

@@ -30,6 +30,8 @@ struct Readiness {
     /// The connection has ended in this direction. The kernel may tell of that together with the
     /// last bytes, so it stays told.
     ended: bool,
+    /// It is being read, or what was read is being handled.
+    reading: bool,
     waker: Option<Waker>,
 }
 
@@ -56,6 +58,14 @@ impl Source {
     fn note_open(&self) {
         let mut readable = self.readable.lock();
         readable.ended &= readable.told;
+        readable.reading = false;
+    }
+
+    /// What comes before the read is found by it, so only what comes later is news.
+    fn note_read(&self) {
+        let mut readable = self.readable.lock();
+        readable.told = false;
+        readable.reading = true;
     }
 
     /// Nobody waits any more.
@@ -152,6 +162,11 @@ impl<T: AsFd> Async<T> {
         &self.file
     }
 
+    /// Whether a read has begun since one has last found nothing.
+    pub fn is_reading(&self) -> bool {
+        self.source.readable.lock().reading
+    }
+
     /// Ready when the kernel has told of input, or of the end, since the last time.
     pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.source.readable.lock().poll(cx)
@@ -173,8 +188,7 @@ impl<T: AsFd> Async<T> {
         mut read: impl FnMut() -> io::Result<R>,
     ) -> Poll<io::Result<R>> {
         loop {
-            // What comes before the read is found by it, so only what comes later is news.
-            self.source.readable.lock().told = false;
+            self.source.note_read();
             match read() {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     self.source.note_open();

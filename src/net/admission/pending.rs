@@ -212,11 +212,12 @@ impl Queue {
             };
             let has_sent = match entry.stage {
                 Stage::Silent => !socket.is_silent(),
-                Stage::Speaking | Stage::Answered => socket.has_input(),
+                Stage::Speaking => socket.has_unhandled_input(),
+                Stage::Answered => socket.has_input(),
                 Stage::Busy => false,
             };
             if has_sent {
-                // Its task had no time to read what it has sent.
+                // Its task had no time to handle what it has sent.
                 let silent = entry.stage == Stage::Silent;
                 let stage = if silent { Stage::Speaking } else { entry.stage };
                 entry.connection = Some((socket, permit));
@@ -302,6 +303,12 @@ mod tests {
             self.0.enter(permit, &Arc::new(socket))
         }
 
+        fn socket(&self, pending: &Pending) -> Arc<Socket> {
+            let queue = self.0.queue.lock();
+            let connection = queue.entries[&pending.number].connection.as_ref();
+            connection.unwrap().0.clone()
+        }
+
         /// What a client receives until its connection ends.
         fn received(&mut self, client: usize) -> String {
             let mut received = String::new();
@@ -332,6 +339,22 @@ mod tests {
             assert_eq!(evicted(&pending), None);
             assert!(pending.leave());
         }
+    }
+
+    #[test]
+    fn a_connection_whose_request_is_being_read_is_not_evicted() {
+        let mut scene = Scene::new(3, Duration::ZERO);
+        let [one, two, three] = [(); 3].map(|()| scene.enter());
+        two.set_stage(Stage::Speaking);
+        three.set_stage(Stage::Speaking);
+        for (client, pending) in [&one, &two].into_iter().enumerate() {
+            scene.1[client].write_all(b"GET").unwrap();
+            block_on(scene.socket(pending).read(&mut |_| {})).unwrap();
+        }
+        // Their tasks have not set the stage since.
+        let four = scene.enter();
+        assert_eq!(evicted(&three), Some(Stage::Speaking));
+        assert!(one.leave() && two.leave() && four.leave());
     }
 
     #[test]
