@@ -18,7 +18,7 @@ use super::book::{Book, Dialect, Heard, Id, Page, Said, Visit};
 type Order<'a> = BTreeMap<Id, &'a str>;
 
 /// How long a message may be under way to somebody who is connected, through any fault.
-const DELIVERY: Duration = Duration::from_secs(20);
+pub const DELIVERY: Duration = Duration::from_secs(20);
 
 /// Everything that is not as it should be.
 pub fn audit(book: &Book) -> Vec<String> {

@@ -4,6 +4,7 @@
 mod disk;
 mod instances;
 mod losses;
+mod private_messages;
 mod rosters;
 
 use std::io::{Read, Write};
@@ -205,6 +206,7 @@ impl World {
         });
         self.rosters();
         self.say_everywhere();
+        self.private_messages();
         self.phase(Phase::Over);
         let people = std::mem::take(&mut self.people);
         let mut pages: Vec<Page> = people.into_iter().map(Person::leave).collect();
