@@ -238,18 +238,29 @@ impl Home {
         place.expect("one of the two")
     }
 
-    /// Makes the other of the two a replica of the primary, and waits until it has all that the
-    /// primary has and the sentinels know it.
+    /// Makes the other of the two a replica of the primary. The sentinels do that too, but let twenty
+    /// seconds pass. When they do, they end all connections.
+    pub fn follow(&self) {
+        sentinels_have("a replica of the primary", || self.try_follow());
+    }
+
+    fn try_follow(&self) -> Option<String> {
+        let Home::Watched(_, redis) = self else {
+            panic!("nobody watches");
+        };
+        let primary = self.primary();
+        let port = redis[primary].port().to_string();
+        redis[1 - primary].try_command(&["REPLICAOF", "127.0.0.1", &port])
+    }
+
+    /// The same, and waits until it has all that the primary has and the sentinels know it.
     pub fn in_step(&self) {
         let Home::Watched(sentinels, redis) = self else {
             panic!("nobody watches");
         };
         sentinels_have("the replica has all that the primary has", || {
+            self.try_follow()?;
             let primary = self.primary();
-            // The sentinels do that too, but let twenty seconds pass. When they do, they end all
-            // connections.
-            let port = redis[primary].port().to_string();
-            redis[1 - primary].try_command(&["REPLICAOF", "127.0.0.1", &port])?;
             let state = |i: usize| {
                 let info = redis[i].try_command(&["INFO", "replication"])?;
                 let line = |name| info.lines().find(|line| line.starts_with(name));

@@ -12,6 +12,10 @@ use crate::ledger::people::Cut;
 use crate::ledger::world::World;
 use crate::support::{Proxy, sentinels_have};
 
+/// Longer than a busy machine takes until a replica is in step and another node is the primary, in
+/// milliseconds.
+const PAUSE: &str = "120000";
+
 impl Fault {
     /// Lets it happen.
     pub fn begin(self, world: &mut World) {
@@ -51,7 +55,7 @@ impl Fault {
                 let primary = world.home.primary();
                 // What is written after the replica is in step would be lost.
                 let redis = &world.home.watch().1[primary];
-                redis.command(&["CLIENT", "PAUSE", "6000", "WRITE"]);
+                redis.command(&["CLIENT", "PAUSE", PAUSE, "WRITE"]);
                 world.home.in_step();
                 world.home.watch().1[primary].kill();
                 world.struck = Some(primary);
@@ -59,13 +63,15 @@ impl Fault {
             Fault::PrimaryLeft => {
                 let primary = world.home.primary();
                 world.home.in_step();
-                // Longer than it takes until everybody has gone over to the other. What is written
-                // after that is lost.
+                // What is written after the replica is in step would be lost.
                 let (_, redis) = world.home.watch();
-                redis[primary].command(&["CLIENT", "PAUSE", "6000", "WRITE"]);
+                redis[primary].command(&["CLIENT", "PAUSE", PAUSE, "WRITE"]);
                 world.home.in_step();
                 let (sentinels, _) = world.home.watch();
                 sentinels.fail_over();
+                world.home.follow();
+                // A replica takes nothing from its primary either while it pauses.
+                world.home.watch().1[primary].command(&["CLIENT", "UNPAUSE"]);
             }
             Fault::SlotMoved(part) => {
                 let nodes = world.home.nodes();
