@@ -90,8 +90,9 @@ fn power_cuts_while_the_files_are_replaced_lose_nothing_that_was_acknowledged() 
             .into_iter()
             .filter(|name| acknowledged.iter().any(|one| one == name))
             .collect();
-        // The last ones, of which so many are kept.
-        assert!(kept.len() > 40, "{}", kept.len());
+        // So many are kept, and among them the last that were acknowledged. Those that were on their way may
+        // be kept, too.
+        assert!(texts.len() > 100, "{}", texts.len());
         assert_eq!(kept, acknowledged[acknowledged.len() - kept.len()..]);
     }
     assert!(while_replaced > CUTS / 2, "{while_replaced}");
