@@ -9,6 +9,8 @@ use crate::ledger::book::{Book, Heard, Id, Loss, Page, Visit};
 
 /// An acknowledgement this long before the loss: others have heard the message before it.
 const HEARD: Duration = Duration::from_secs(1);
+/// What was on its way already may be heard so much later, on a busy machine.
+const LATE: Duration = Duration::from_millis(500);
 
 /// Whether somebody may be told in this visit, after these, that it misses something: it has heard a part of
 /// what is lost, or was told on this connection that it would.
@@ -41,14 +43,14 @@ pub fn just_before(book: &Book, room: &str, at: Duration) -> bool {
         .iter()
         .filter(|loss| loss.kept.contains_key(room));
     let ended = |loss: &Loss| at < loss.from + HEARD && loss.from < at + HEARD;
-    losses.any(|loss| at <= loss.to && loss.to < at + HEARD || ended(loss))
+    losses.any(|loss| at <= loss.to + LATE && loss.to < at + HEARD || ended(loss))
 }
 
 /// Whether a message that was heard then may have been taken back, and perhaps nobody else has heard it: the
 /// disk of a lone server fails.
 pub fn may_be_taken_back(book: &Book, at: Duration) -> bool {
     let mut refusals = book.refusals.iter();
-    refusals.any(|(from, to)| *from < at + HEARD && at <= *to)
+    refusals.any(|(from, to)| *from < at + HEARD && at <= *to + LATE)
 }
 
 /// Whether a message that was heard just before such a loss may have been said again, so that its place is
