@@ -4,10 +4,10 @@ use std::sync::MutexGuard;
 
 use super::World;
 use crate::ledger::audit::DELIVERY;
-use crate::ledger::book::Page;
+use crate::ledger::book::{Loss, Page};
 
 impl World {
-    /// Waits until every private message is heard, or has been under way for too long.
+    /// Waits until every private message is heard, unless it may be lost or has been under way for too long.
     pub(super) fn private_messages(&mut self) {
         self.until("no private message is under way", |world| {
             let pages: Vec<MutexGuard<'_, Page>> =
@@ -21,7 +21,10 @@ impl World {
                 let (Some(to), Some(answered)) = (said.recipient(), said.answered()) else {
                     continue;
                 };
-                if world.now() < answered + DELIVERY && !heard(to, &said.text) {
+                let until = answered + DELIVERY;
+                let during = |loss: &Loss| said.at <= loss.to && loss.from <= until;
+                let lost = world.losses.iter().any(during);
+                if world.now() < until && !lost && !heard(to, &said.text) {
                     return Err(format!("{to} has not heard {:?}", said.text));
                 }
             }
