@@ -241,16 +241,7 @@ impl Home {
     /// Makes the other of the two a replica of the primary. The sentinels do that too, but let twenty
     /// seconds pass. When they do, they end all connections.
     pub fn follow(&self) {
-        sentinels_have("a replica of the primary", || self.try_follow());
-    }
-
-    fn try_follow(&self) -> Option<String> {
-        let Home::Watched(_, redis) = self else {
-            panic!("nobody watches");
-        };
-        let primary = self.primary();
-        let port = redis[primary].port().to_string();
-        redis[1 - primary].try_command(&["REPLICAOF", "127.0.0.1", &port])
+        sentinels_have("the other one follows the primary", || self.try_follow());
     }
 
     /// The same, and waits until it has all that the primary has and the sentinels know it.
@@ -259,8 +250,7 @@ impl Home {
             panic!("nobody watches");
         };
         sentinels_have("the replica has all that the primary has", || {
-            self.try_follow()?;
-            let primary = self.primary();
+            let primary = self.try_follow()?;
             let state = |i: usize| {
                 let info = redis[i].try_command(&["INFO", "replication"])?;
                 let line = |name| info.lines().find(|line| line.starts_with(name));
@@ -275,6 +265,17 @@ impl Home {
         });
         sentinels.wait_until_ready();
         sentinels.wait_until_followed(redis[self.primary()].port());
+    }
+
+    /// The primary, if the other one could be told to follow it.
+    fn try_follow(&self) -> Option<usize> {
+        let Home::Watched(_, redis) = self else {
+            panic!("nobody watches");
+        };
+        let primary = self.primary();
+        let port = redis[primary].port().to_string();
+        redis[1 - primary].try_command(&["REPLICAOF", "127.0.0.1", &port])?;
+        Some(primary)
     }
 }
 
