@@ -131,6 +131,7 @@ fn a_reader_stays_where_they_are() {
     as_ann(page_reader::scrolls_by_what_was_asked_for);
     as_ann(page_busy::stays_at_the_end);
     as_ann(page_reader::stays_at_the_end_that_is_gone_to);
+    as_ann(page_reader::stays_at_the_end_below_changes);
 }
 
 #[test]

@@ -162,3 +162,36 @@ pub fn stays_at_the_end_that_is_gone_to(server: &TestServer, ann: &Page) {
     peer.say("the end");
     ann.until(&format!("{LOG}.innerText.includes('the end') && {LOG}.scrollHeight - {LOG}.scrollTop - {LOG}.clientHeight < 2"));
 }
+
+#[test]
+fn what_becomes_shorter_further_up_takes_nobody_from_the_end() {
+    let server = TestServer::with(|config| config.rate = 0);
+    stays_at_the_end_below_changes(&server, &Page::join(&server, "ann"));
+}
+
+pub fn stays_at_the_end_below_changes(server: &TestServer, ann: &Page) {
+    let mut peer = server.join("foo");
+    says_lines(&mut peer, 0..100);
+    until_text(ann, -1, "line 0099");
+    ann.until("!find('To the end')?.checkVisibility()");
+    // With each message, before it is drawn, and an earlier change is heard of only then.
+    ann.value(&format!(
+        "((chunk, height) => {{
+            chunk.style.height = `${{height}}px`;
+            new MutationObserver(() => {{
+                chunk.style.height = `${{height -= 10}}px`;
+                {LOG}.dispatchEvent(new Event('scroll'));
+            }}).observe({LOG}, {{ childList: true, subtree: true }});
+        }})({LOG}.querySelector('.chunk'), 1000)"
+    ));
+    draws(ann);
+    for n in 100..120 {
+        let text = format!("line {n:04}{}", " and more".repeat(30));
+        peer.say(&text);
+        until_text(ann, -1, &text);
+        draws(ann);
+        ann.until(&format!(
+            "{LOG}.scrollHeight - {LOG}.scrollTop - {LOG}.clientHeight < 2"
+        ));
+    }
+}

@@ -139,6 +139,7 @@ pub fn goes_to_the_end(server: &TestServer, ann: &Page) {
     let mut peer = server.join("foo");
     says_lines(&mut peer, 60);
     ann.shows("line 59");
+    ann.until(AT_END);
     ann.until("!document.getElementById('newer').checkVisibility()");
     ann.value(&format!("({LOG}.scrollTop = 100, 0)"));
     ann.has("To the end");

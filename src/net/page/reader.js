@@ -11,7 +11,10 @@ export class Reader {
   isAtEnd = true;
   #element;
   #on;
+  /** Where the reader was: how far down, and how far from the top what was the last then. */
   #top = 0;
+  #last = null;
+  #lastAt = 0;
   /** A browser scrolls by whole pixels. What is left is made up for the next time. */
   #rest = 0;
   #following = 0;
@@ -42,7 +45,7 @@ export class Reader {
 
   #goTo(top) {
     this.#element.scrollTop = top;
-    this.#top = this.#element.scrollTop;
+    this.#remember();
     this.#on.moved();
   }
 
@@ -97,7 +100,7 @@ export class Reader {
     change();
     const wanted = element.scrollTop + end() - before + this.#rest;
     element.scrollTop = wanted;
-    this.#top = element.scrollTop;
+    this.#remember();
     // At the beginning or the end it may be more.
     this.#rest = Math.abs(wanted - this.#top) < 1 ? wanted - this.#top : 0;
   }
@@ -123,16 +126,27 @@ export class Reader {
     return scrollHeight - scrollTop - clientHeight < NEAR;
   }
 
+  /** How far below the top of the log an element begins. */
+  #below(element) {
+    return element.getBoundingClientRect().top - this.#element.getBoundingClientRect().top;
+  }
+
+  #remember() {
+    this.#top = this.#element.scrollTop;
+    this.#last = this.#element.lastElementChild.lastElementChild;
+    this.#lastAt = this.#last && this.#below(this.#last);
+  }
+
+  /** Whether the reader has moved up. The browser does, too, when what is above becomes shorter: nothing in view moves. */
+  get #hasMovedUp() {
+    return this.#element.scrollTop < this.#top && !(this.#last?.isConnected && this.#below(this.#last) < this.#lastAt + 1);
+  }
+
   #locate() {
-    const { scrollTop, clientHeight } = this.#element;
-    if (!clientHeight) return;
-    if (this.#isNearEnd) {
-      this.isAtEnd = true;
-    } else if (scrollTop < this.#top) {
-      // Only a reader moves up; everything else that changes the distance keeps the place.
-      this.isAtEnd = false;
-    }
-    this.#top = scrollTop;
+    if (!this.#element.clientHeight) return;
+    if (this.#isNearEnd) this.isAtEnd = true;
+    else if (this.#hasMovedUp) this.isAtEnd = false;
+    this.#remember();
   }
 
   #scrolled() {
