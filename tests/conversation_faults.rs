@@ -201,6 +201,41 @@ fn who_can_not_be_sent_what_waits_is_sent_nothing_that_came_later() {
     assert_eq!(texts_up_to(&mut hal, "two"), ["one", "two"]);
 }
 
+#[test]
+fn who_comes_elsewhere_and_is_cut_off_again_is_still_waited_for() {
+    let NearAndFar {
+        redis,
+        way,
+        near,
+        far,
+    } = NearAndFar::start();
+    let mut ann = near.typed("ann");
+    let mut pip = far.typed("pip");
+    near.typed("hal").leave();
+    hal_is_away(&redis, true);
+    tell(&mut ann, "hal", "one");
+    let join = json!({"type": "join", "room": "lobby", "user": "hal", "session": "key of hal",
+        "private": {}});
+    way.delay(Duration::from_secs(1));
+    let mut first = far.json();
+    first.put(join.clone());
+    assert_eq!(texts_up_to(&mut first, "one"), ["one"]);
+    // That nothing waits any more is on its way to Redis.
+    way.hold_commands(&redis.command(&["CLIENT", "LIST"]));
+    let mut second = near.json();
+    second.put(join.clone());
+    assert_eq!(texts_up_to(&mut second, "one"), ["one"]);
+    drop(second);
+    hal_is_here(&redis, false);
+    way.let_go();
+    way.delay(Duration::ZERO);
+    tell(&mut pip, "ann", "it has come");
+    tell(&mut ann, "hal", "two");
+    let mut third = near.json();
+    third.put(join);
+    assert_eq!(texts_up_to(&mut third, "two"), ["one", "two"]);
+}
+
 /// hal comes, by a long way: Redis has given the name, and the reply is still on its way when ann tells something.
 /// `begin`: what hal says first. `hears`: what hal hears up to a text.
 #[track_caller]

@@ -26,12 +26,13 @@ impl Bus {
         }
     }
 
-    /// The holder of a name, who was away, has been sent all private messages that waited.
-    pub async fn returned(&self, user: &User) {
+    /// The holder of a name, who was away, has been sent all private messages that waited. If another peer
+    /// has taken the name over meanwhile, they go on waiting for that one.
+    pub async fn returned(&self, peer: &Peer, user: &User) {
         match self {
-            Bus::Local(bus) => bus.returned(user),
+            Bus::Local(bus) => bus.returned(peer, user).await,
             #[cfg(feature = "full")]
-            Bus::Redis(bus) => bus.presence.returned(user).await,
+            Bus::Redis(bus) => bus.presence.returned(peer, user).await,
         }
     }
 

@@ -264,9 +264,10 @@ impl Peers {
         &self.limits.stats
     }
 
-    /// Whether a peer here has this name.
-    pub async fn holds(&self, user: &User) -> bool {
-        self.registry.lock().await.names.contains_key(user)
+    /// The peer here that has this name.
+    pub async fn holder(&self, user: &User) -> Option<Origin> {
+        let registry = self.registry.lock().await;
+        registry.named(user).map(|peer| registry.origin(peer))
     }
 
     /// The name of a peer and the hash of its session key, if it holds the name with one.

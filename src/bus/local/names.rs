@@ -64,8 +64,13 @@ impl Local {
         self.peers.remove(peer).await
     }
 
-    /// Nothing waits any more for the holder of a name, who has come back.
-    pub(in crate::bus) fn returned(&self, user: &User) {
+    /// Nothing waits any more for the holder of a name, who has come back, if this peer still has it.
+    pub(in crate::bus) async fn returned(&self, peer: &Peer, user: &User) {
+        let _changes = self.names.lock().await;
+        let held = self.peers.held(peer).await;
+        if held.is_none_or(|(held, _)| held != *user) {
+            return;
+        }
         let mut kept = self.kept.lock();
         for (room, party) in kept.log.end_waiting(user) {
             self.note(&Record::Party(room, party));

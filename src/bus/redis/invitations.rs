@@ -9,6 +9,7 @@ use super::message::Invitation;
 use super::reply;
 use super::subscriber::Subscriber;
 use crate::bus::Conversation;
+use crate::chat::id::Origin;
 use crate::chat::replay::Cursor;
 use crate::reactor::Timer;
 use crate::redis::error::Error;
@@ -51,7 +52,7 @@ impl Subscriber {
         if !self.inbox.is_new(at, to, room) {
             return None;
         }
-        let here = self.peers.holds(to).await;
+        let here = self.peers.holder(to).await.is_some();
         if here && self.conversations.touch(room) {
             return None;
         }
@@ -67,8 +68,8 @@ impl Subscriber {
             let work = self.inbox.work();
             let (mut here, mut old) = (Vec::new(), HashSet::new());
             for one in self.inbox.unopened() {
-                if self.peers.holds(&one.user).await {
-                    here.push(one);
+                if let Some(holder) = self.peers.holder(&one.user).await {
+                    here.push((one, holder));
                 } else if one.is_old() {
                     old.insert(one.number);
                 }
@@ -85,11 +86,13 @@ impl Subscriber {
         }
     }
 
-    async fn open(&self, all: &[Unopened]) -> Result<(), Error> {
+    /// Opens what is unopened, for the peers that have the names.
+    async fn open(&self, all: &[(Unopened, Origin)]) -> Result<(), Error> {
         let (pipeline, scripts) = (&self.client.pipeline, &self.client.scripts);
-        let noted = |one: &Unopened| scripts.conversations(&one.user, one.room.as_ref());
+        let noted =
+            |(one, _): &(Unopened, Origin)| scripts.conversations(&one.user, one.room.as_ref());
         let commands: Vec<_> = all.iter().map(noted).collect();
-        for (one, reply) in all.iter().zip(pipeline.request_early(&commands).await?) {
+        for ((one, _), reply) in all.iter().zip(pipeline.request_early(&commands).await?) {
             for own in reply::conversations(reply).unwrap_or_default() {
                 let now = own.noted + own.age.unwrap_or_default();
                 let lately = now.saturating_sub(UNHEARD);
@@ -101,11 +104,11 @@ impl Subscriber {
         }
         let back = all
             .iter()
-            .filter(|one| one.room.is_none() && one.since.is_some());
-        let returned = back.map(|one| scripts.returned(&one.user));
+            .filter(|(one, _)| one.room.is_none() && one.since.is_some());
+        let returned = back.map(|(one, holder)| scripts.returned(&one.user, *holder));
         let returned: Vec<_> = returned.collect();
         pipeline.request_early(&returned).await?;
-        let numbers = all.iter().map(|one| one.number).collect();
+        let numbers = all.iter().map(|(one, _)| one.number).collect();
         self.inbox.remove(&numbers);
         Ok(())
     }

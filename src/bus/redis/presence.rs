@@ -105,9 +105,10 @@ impl Presence {
         }
     }
 
-    /// Nothing waits any more for the holder of a name, who has come back.
-    pub async fn returned(&self, user: &User) {
-        let returned = self.client.scripts.returned(user);
+    /// Nothing waits any more for the holder of a name, who has come back, if this peer still has it.
+    pub async fn returned(&self, peer: &Peer, user: &User) {
+        let origin = self.peers.origin(peer);
+        let returned = self.client.scripts.returned(user, origin);
         self.client.pipeline.request(returned).await;
     }
 

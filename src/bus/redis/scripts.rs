@@ -76,6 +76,7 @@ static SYNC_MODERATION: Lua =
 static CLAIM: Lua = Lua::new(|| Script::of(&[SUMS, AWAY, include_str!("scripts/claim.lua")]));
 static TRY_JOIN: Lua = Lua::new(|| Script::new(include_str!("scripts/try_join.lua")));
 static RELEASE: Lua = Lua::new(|| Script::of(&[SUMS, AWAY, include_str!("scripts/release.lua")]));
+static RETURNED: Lua = Lua::new(|| Script::new(include_str!("scripts/returned.lua")));
 static JOIN: Lua = Lua::new(|| {
     Script::of(&[
         TELL,
@@ -138,11 +139,12 @@ static LIMIT_LOGS: Lua = Lua::new(|| Script::new(include_str!("scripts/limit_log
 static DELETE_INSTANCE: Lua = Lua::new(|| Script::new(include_str!("scripts/delete_instance.lua")));
 
 /// All of them.
-static ALL: [&Lua; 28] = [
+static ALL: [&Lua; 29] = [
     &PUBLISH,
     &CLAIM,
     &TRY_JOIN,
     &RELEASE,
+    &RETURNED,
     &JOIN,
     &JOIN_ANONYMOUS,
     &RESTORE_MEMBER,

@@ -301,7 +301,7 @@ pub(super) mod tests {
         now(peers.close(&ann, peer.number, reason));
         assert!(now(peers.claim(&peer, &ann, None, 1)));
         assert_eq!(peer.outbox.close_reason(), Some(reason));
-        assert!(!now(peers.holds(&ann)));
+        assert_eq!(now(peers.holder(&ann)), None);
     }
 
     #[test]

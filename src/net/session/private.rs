@@ -22,7 +22,7 @@ impl Session<'_> {
         }
         // Until here they wait, in case that this connection is cut off, too.
         if let (Some(user), Some(_)) = (&self.user, away) {
-            self.bus().returned(user).await;
+            self.bus().returned(self.peer, user).await;
         }
         Ok(())
     }

@@ -3,7 +3,9 @@
 
 use redis::cmd;
 
-use super::{CLAIM, DELETE_INSTANCE, EXPIRE_NAMES, EXPIRE_ROOM, MARK_DEAD, RELEASE, RENEW_LEASE};
+use super::{
+    CLAIM, DELETE_INSTANCE, EXPIRE_NAMES, EXPIRE_ROOM, MARK_DEAD, RELEASE, RENEW_LEASE, RETURNED,
+};
 use super::{
     CONVERSATIONS, INVITE, LIST_MEMBERS, LIST_NAMES, PORTION, READ_LOG, READ_SUMS, Scripts,
 };
@@ -107,10 +109,11 @@ impl Scripts {
         RELEASE.call(&keys, (key, origin.to_string(), shown, away))
     }
 
-    /// Nothing waits for this user any more.
-    pub fn returned(&self, user: &User) -> Command {
-        let key = format!("{}{}", self.away_keys(), user.key());
-        Command::on(&key, cmd("DEL").arg(&key))
+    /// Nothing waits for this user any more, if this connection still has the name.
+    pub fn returned(&self, user: &User, origin: Origin) -> Command {
+        let away = format!("{}{}", self.away_keys(), user.key());
+        let keys = [self.users_key("owners"), away];
+        RETURNED.call(&keys, (user.key(), origin.to_string()))
     }
 
     /// How the keys begin that note who is away.
