@@ -196,6 +196,9 @@ fn moderators_use_the_text_dialect_too() {
         let mut bar = servers.comes_from(2, "/chat/foo%20bar");
         bar.hears("Welcome foo bar!");
         moderator.hears_at_last("foo bar: has joined the chat!");
+        // From here on the instance hears what happens, and does not read it from the log, without the words.
+        moderator.say("who are you?");
+        bar.hears("mod: who are you?");
         bar.say("buy this");
         moderator.hears("foo bar: buy this");
         moderator.say("/delete \"foo bar\"");

@@ -108,10 +108,9 @@ impl Nodes {
             self.does(i, &["CLUSTER", "SET-CONFIG-EPOCH", &(i + 1).to_string()]);
         }
         for (i, slots) in SLOTS.iter().enumerate() {
-            let slots: Vec<String> = slots.clone().map(|slot| slot.to_string()).collect();
-            let slots = slots.iter().map(String::as_str);
-            let add: Vec<&str> = ["CLUSTER", "ADDSLOTS"].into_iter().chain(slots).collect();
-            self.does(i, &add);
+            let slots: String = slots.clone().map(|slot| format!(" {slot}")).collect();
+            let add = format!("CLUSTER ADDSLOTS{slots}");
+            self.does(i, &add.split(' ').collect::<Vec<_>>());
         }
         // The others hear of each other from the first.
         eventually("the first node knows the others", || {
@@ -123,12 +122,13 @@ impl Nodes {
             };
             let strangers: Vec<usize> = (1..6).filter(|i| !known(i)).collect();
             // What takes too long is forgotten. While it is under way, this has no effect.
-            strangers.iter().for_each(|i| self.introduce(*i));
+            strangers.iter().for_each(|i| self.introduce(*i, 0));
             strangers.is_empty().then_some(())
         });
         for replica in 3..6 {
             let primary = self.id(replica - 3);
             eventually("a replica has heard of its primary", || {
+                self.introduce(replica - 3, replica);
                 let answer = self.command(replica, &["CLUSTER", "REPLICATE", &primary]);
                 (answer == "+OK\r\n").then_some(())
             });
@@ -140,9 +140,9 @@ impl Nodes {
         self.command_all(&["CONFIG", "SET", "cluster-node-timeout", timeout]);
     }
 
-    fn introduce(&self, i: usize) {
+    fn introduce(&self, i: usize, to: usize) {
         let port = self.ports[i].to_string();
-        self.does(0, &["CLUSTER", "MEET", "127.0.0.1", &port]);
+        self.does(to, &["CLUSTER", "MEET", "127.0.0.1", &port]);
     }
 
     /// Makes a replica a new primary, which has no slots yet. No answer of `CLUSTER SLOTS` names it.
@@ -152,7 +152,7 @@ impl Nodes {
         for other in (0..6).filter(|other| *other != i) {
             self.does(other, &["CLUSTER", "FORGET", &before]);
         }
-        self.introduce(i);
+        self.introduce(i, 0);
         eventually("everybody knows the new primary", || {
             let known = |i: usize| {
                 self.command(i, &["CLUSTER", "NODES"])
