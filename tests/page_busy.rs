@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use crate::page_history::AT_END;
 use crate::support::{Client, Page, TestServer, say};
 
 fn says_lines(client: &mut Client, numbers: std::ops::Range<usize>) {
@@ -79,7 +80,7 @@ pub fn stays_at_the_end(server: &TestServer, ann: &Page) {
     }
     ann.shows("line 1299");
     ann.until("document.querySelectorAll('.message').length < 1050");
-    ann.until("((log) => log.scrollHeight - log.scrollTop - log.clientHeight < 2)(document.querySelector('.log'))");
+    ann.until(AT_END);
 }
 
 #[test]

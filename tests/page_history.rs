@@ -6,6 +6,9 @@ use crate::support::{Client, Page, Proxy, Redis, TestServer};
 
 pub const LOG: &str = "document.querySelector('[role=log]')";
 
+/// Whether the conversation is scrolled to its end.
+pub const AT_END: &str = "((log) => log.scrollHeight - log.scrollTop - log.clientHeight < 2)(document.querySelector('[role=log]'))";
+
 /// The texts of the conversation, in order, the page's own words left out.
 fn texts(page: &Page) -> Vec<String> {
     let texts = format!(
@@ -206,8 +209,7 @@ fn scrolling_up_loads_older_messages_and_keeps_the_position() {
     says_lines(&mut foo, 0..130);
     let ann = Page::join(&server, "ann");
     ann.shows("line 0129");
-    let at_end = format!("{LOG}.scrollHeight - {LOG}.scrollTop - {LOG}.clientHeight < 2");
-    ann.until(&at_end);
+    ann.until(AT_END);
     assert_eq!(texts(&ann), lines(80..130));
     // Nobody has the past read out to them: while it comes, the log is not live.
     ann.until(&format!("{LOG}.getAttribute('aria-live') === 'polite'"));
@@ -242,7 +244,7 @@ fn scrolling_up_loads_older_messages_and_keeps_the_position() {
     foo.say("news");
     ann.shows("news");
     ann.press("1 new message");
-    ann.until(&at_end);
+    ann.until(AT_END);
 }
 
 /// Waits for a whole frame, so that the page has heard of a change of the scroll position.

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::page_history::{LOG, draws, says_lines, until_text};
+use crate::page_history::{AT_END, LOG, draws, says_lines, until_text};
 use crate::support::{Client, Page, TestServer};
 
 #[test]
@@ -160,7 +160,7 @@ pub fn stays_at_the_end_that_is_gone_to(server: &TestServer, ann: &Page) {
     );
     draws(ann);
     peer.say("the end");
-    ann.until(&format!("{LOG}.innerText.includes('the end') && {LOG}.scrollHeight - {LOG}.scrollTop - {LOG}.clientHeight < 2"));
+    ann.until(&format!("{LOG}.innerText.includes('the end') && {AT_END}"));
 }
 
 #[test]
@@ -190,8 +190,6 @@ pub fn stays_at_the_end_below_changes(server: &TestServer, ann: &Page) {
         peer.say(&text);
         until_text(ann, -1, &text);
         draws(ann);
-        ann.until(&format!(
-            "{LOG}.scrollHeight - {LOG}.scrollTop - {LOG}.clientHeight < 2"
-        ));
+        ann.until(AT_END);
     }
 }

@@ -377,7 +377,8 @@ fn a_room_on_an_unreachable_node_waits_until_it_can_be_reached() {
     foo.say("is it far?");
     let node = format!("node 192.0.2.1:{}", nodes.port(5));
     eventually("/readyz names the node", || {
-        servers[0].ready().1.contains(&node).then_some(())
+        let (status, line) = servers[0].ready();
+        (status == 503 && line.contains(&node)).then_some(())
     });
     nodes.move_slot_of_key(&key, home);
     bar.hears("foo: is it far?");

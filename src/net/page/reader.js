@@ -11,7 +11,7 @@ export class Reader {
   isAtEnd = true;
   #element;
   #on;
-  /** Where the reader was: how far down, and how far from the top what was the last then. */
+  /** Where the reader was: the scroll position, and the last element with its place in view. */
   #top = 0;
   #last = null;
   #lastAt = 0;
