@@ -32,8 +32,8 @@ fn held_commands_come_late(redis: &Redis, proxy: &Proxy, address: RedisAddress) 
     proxy.hold();
     bob.put(json!({"type": "join", "room": "attic"}));
     eve.put(json!({"type": "join", "room": "attic", "user": "eve"}));
-    // It has read what came before.
-    server.ready();
+    proxy.holds("bob");
+    proxy.holds("eve");
     proxy.give_up_held();
     // What was held is sent again on a new connection.
     bob.gets_at_last(json!({"type": "joined", "room": "attic"}));

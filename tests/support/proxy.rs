@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 
 use natterjack::config::{RedisAddress, RedisHost};
 
+use super::eventually;
+
 /// How many reads may be on their way in one direction of a connection. Each is at most one chunk.
 const UNDER_WAY: usize = 1024;
 /// How much is read at once.
@@ -47,6 +49,8 @@ struct Open {
     server: TcpStream,
     /// Whether its bytes are kept back.
     held: bool,
+    /// What the client has said since they are.
+    said: Vec<u8>,
 }
 
 /// After so many more bytes of answers: broken, or stalled.
@@ -185,6 +189,15 @@ impl Proxy {
         });
     }
 
+    /// Waits until a client has said this on a connection that is held.
+    pub fn holds(&self, words: &str) {
+        eventually(&format!("{words} is held"), || {
+            let state = self.state.0.lock().unwrap();
+            let said = |open: &Open| String::from_utf8_lossy(&open.said).contains(words);
+            state.open.iter().any(said).then_some(())
+        });
+    }
+
     /// The clients see an end of the connections that are held; the other side does not.
     pub fn give_up_held(&self) {
         self.change(|state| {
@@ -231,6 +244,14 @@ impl State {
         open.is_some_and(|open| self.stalled || open.held)
     }
 
+    /// Notes what the client of a connection says while it is held.
+    fn hears(&mut self, number: u64, bytes: &[u8]) {
+        let its = |open: &&mut Open| open.number == number && open.held;
+        if let Some(open) = self.open.iter_mut().find(its) {
+            open.said.extend_from_slice(bytes);
+        }
+    }
+
     /// When so many bytes that set out now have come through a line of limited rate.
     fn passes(&mut self, bytes: usize, answers: bool) -> Option<Instant> {
         let rate = f64::from(self.rate?);
@@ -275,6 +296,7 @@ fn connect(client: TcpStream, server: TcpStream, shared: &Arc<(Mutex<State>, Con
         client: one,
         server: other,
         held: false,
+        said: Vec::new(),
     });
     let (to, from) = copy();
     for (from, to, answers) in [(client, server, false), (from, to, true)] {
@@ -286,7 +308,12 @@ fn connect(client: TcpStream, server: TcpStream, shared: &Arc<(Mutex<State>, Con
         thread::spawn(move || {
             let (mut from, mut chunk) = (from, [0; CHUNK]);
             while let Ok(n @ 1..) = from.read(&mut chunk) {
-                let due = Instant::now() + state.0.lock().unwrap().delay;
+                let mut state = state.0.lock().unwrap();
+                if !answers {
+                    state.hears(number, &chunk[..n]);
+                }
+                let due = Instant::now() + state.delay;
+                drop(state);
                 if sender.send((due, chunk[..n].to_vec())).is_err() {
                     return;
                 }
